@@ -1,0 +1,63 @@
+/**
+ * Ten planned moves under 100 requests a second through each host, over kept connections as browsers' are: how many requests fail, and the longest that
+ * one takes, beside the longest of as many requests without a move.
+ *
+ *     npm run bench:move -- [moves, 10 by default]
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { BenchLab } from './lab.js';
+import { Probe, type Sample } from './probe.js';
+import { printTable, writeResult } from './report.js';
+
+const moves = Number(process.argv[2] ?? 10);
+const everyMs = 10;
+const calmMs = 10_000;
+
+const lab = new BenchLab('127.91');
+const tookMs: number[] = [];
+let calm: Sample[];
+let moving: Sample[];
+try {
+  await lab.up();
+  const entrances = await lab.entrances();
+  const begin = () => entrances.map((entrance) => new Probe(entrance, everyMs, { keepAlive: true }));
+  const stop = async (probes: readonly Probe[]) =>
+    (await Promise.all(probes.map((each) => each.stop()))).flat();
+
+  await lab.ready();
+  const before = begin();
+  await delay(calmMs);
+  calm = await stop(before);
+
+  const during = begin();
+  const names = (await lab.addresses()).map(({ node }) => node);
+  for (let count = 0; count < moves; count++) {
+    const { jupyter } = await lab.status();
+    const others = names.filter((node) => node !== jupyter.node);
+    const to = others[count % others.length] ?? '';
+    const begun = performance.now();
+    await lab.move(to);
+    tookMs.push(performance.now() - begun);
+    console.log(`move ${count + 1}/${moves}: ${jupyter.node} → ${to}`);
+  }
+  moving = await stop(during);
+} finally {
+  await lab.purge();
+}
+
+const row = (label: string, samples: readonly Sample[]) => {
+  const failed = samples.filter(({ outcome }) => outcome !== 200);
+  const longest = Math.max(...samples.map(({ begun, ended }) => ended - begun));
+  return { label, requests: samples.length, failed: failed.length, longestMs: Math.round(longest) };
+};
+const rows = [row('without a move', calm), row(`${moves} planned moves`, moving)];
+printTable([
+  ['', 'requests', 'failed', 'longest'],
+  ...rows.map(({ label, requests, failed, longestMs }) => [
+    label,
+    String(requests),
+    String(failed),
+    `${longestMs} ms`,
+  ]),
+]);
+writeResult('move', { moves, rows, moveMs: tookMs.map(Math.round) });

@@ -1,0 +1,36 @@
+// Builds dist/: the library and CLI (tsc), the programs that go to hosts (esbuild, one file each) and the
+// workflow bundle that workers load.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildPrograms } from './programs.js';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const require = createRequire(import.meta.url);
+// Built beside dist/ and then moved there, so that dist/ is never half a build.
+const dist = path.join(root, `dist.${process.pid}`);
+process.on('exit', () => rmSync(dist, { recursive: true, force: true }));
+mkdirSync(path.join(dist, 'programs'), { recursive: true });
+
+execFileSync(
+  process.execPath,
+  [require.resolve('typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', dist],
+  { cwd: root, stdio: 'inherit' },
+);
+
+await buildPrograms(path.join(dist, 'programs'));
+
+const { bundleWorkflowCode } = await import('@temporalio/worker');
+const { code } = await bundleWorkflowCode({
+  workflowsPath: path.join(dist, 'workflows', 'index.js'),
+  logger: { log() {}, trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error },
+});
+writeFileSync(path.join(dist, 'workflow-bundle.js'), code);
+
+rmSync(path.join(root, 'dist'), { recursive: true, force: true });
+renameSync(dist, path.join(root, 'dist'));
+
+const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+console.log(`perijove ${version}: dist/ is built`);

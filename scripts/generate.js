@@ -1,0 +1,153 @@
+// Writes what is derived from the source: the JSON Schema of cluster.yaml, the tables of docs/spec.md and
+// docs/errors.md. With --check it writes nothing, and fails when a file differs.
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import * as prettier from 'prettier';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+
+/** The modules that the files are derived from, as they are now: dist/ may be older. */
+async function load() {
+  const entry = ['spec/file', 'spec/shape', 'errors/codes', 'errors/error']
+    .map((module) => `export * from './src/${module}.ts';`)
+    .concat("export { z } from 'zod';")
+    .join('\n');
+  const { outputFiles } = await build({
+    stdin: { contents: entry, resolveDir: root },
+    bundle: true,
+    write: false,
+    platform: 'node',
+    format: 'esm',
+  });
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
+}
+
+const source = await load();
+const { z } = source;
+
+function schemaFile() {
+  const schema = z.toJSONSchema(source.clusterFile, {
+    io: 'input',
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.kind;
+      delete jsonSchema.otherwise;
+    },
+  });
+  return JSON.stringify({ ...schema, title: 'Perijove cluster' });
+}
+
+function errorsFile() {
+  const { errorCodes, exitCodes } = source;
+  const tried = ({ retryable }) =>
+    retryable ? 'Workers try again by themselves.' : 'Trying again without a change is of no use.';
+  const sections = Object.entries(errorCodes)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(
+      ([code, facts]) =>
+        `### ${code}\n\n${facts.meaning} _What to do:_ ${facts.remedy} ${tried(facts)} Exit code ${exitCodes[facts.exit]}.`,
+    );
+  return `# Errors
+
+<!-- Generated from src/errors/codes.ts by \`npm run generate\`. -->
+
+Every error has a code that stays the same between releases. The command line prints it with what failed, where and what to do; with \`--json\` it is the field \`code\`. In Temporal it is the \`type\` of the failure.
+
+## Exit codes
+
+| code | means |
+| --- | --- |
+| ${exitCodes.done} | done |
+| ${exitCodes.failed} | failed |
+| ${exitCodes.usage} | the command line or the spec is wrong; nothing was done |
+| ${exitCodes.unreachable} | a host or the Temporal server is not reachable |
+| ${exitCodes.refused} | refused, because it would not be safe |
+
+## Codes
+
+${sections.join('\n\n')}
+`;
+}
+
+/** The default of a key as the file would say it, or what holds without it, or that it is needed. */
+function defaultOf(schema) {
+  const { otherwise } = z.globalRegistry.get(source.core(schema)) ?? {};
+  if (otherwise !== undefined) return otherwise;
+  for (let inner = schema; inner?.def?.innerType !== undefined; inner = inner.def.innerType) {
+    if (inner instanceof z.ZodDefault) {
+      const value = inner.def.defaultValue;
+      return Array.isArray(value) ? 'all' : `\`${typeof value === 'object' ? flow(value) : value}\``;
+    }
+  }
+  return schema instanceof z.ZodOptional || schema instanceof z.ZodPrefault ? '' : '**needed**';
+}
+
+function flow(value) {
+  const entries = Object.entries(value).map(([key, entry]) => `${key}: ${entry}`);
+  return entries.length === 0 ? '{}' : `{ ${entries.join(', ')} }`;
+}
+
+function kindOf(schema) {
+  const inner = source.core(schema);
+  const { kind } = z.globalRegistry.get(inner) ?? {};
+  if (kind !== undefined) return kind;
+  if (inner instanceof z.ZodArray) return 'list';
+  if (inner instanceof z.ZodNumber) return 'number';
+  return 'keys';
+}
+
+function example(schema) {
+  const [value] = z.globalRegistry.get(source.core(schema))?.examples ?? [];
+  if (value === undefined || typeof value === 'boolean' || Array.isArray(value)) return '';
+  return ` Such as \`${typeof value === 'object' ? flow(value) : value}\`.`;
+}
+
+/** One table: the keys of the section at `place`, such as `hosts[].ports`. */
+function keyTable(place) {
+  const steps = place === '' ? [] : place.replaceAll('[]', '.0').split('.');
+  const schema = source.schemaAt(
+    source.clusterFile,
+    steps.map((step) => (step === '0' ? 0 : step)),
+  );
+  if (!schema) throw new Error(`docs/spec.md asks for the keys of ${place}, which the schema does not have`);
+  const rows = Object.entries(source.objectOf(schema).shape).map(([key, value]) => {
+    const { description = '' } = z.globalRegistry.get(source.core(value)) ?? {};
+    const cells = [`\`${key}\``, kindOf(value), defaultOf(value), `${description}${example(value)}`];
+    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  });
+  return ['| key | kind | default | what |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+/** docs/spec.md with each `<!-- keys PLACE -->` … `<!-- end -->` filled. */
+function specFile(text) {
+  return text.replaceAll(
+    /<!-- keys of (.*?) -->[^]*?<!-- end -->/g,
+    (_match, place) =>
+      `<!-- keys of ${place} -->\n\n${keyTable(place === 'the file' ? '' : place)}\n\n<!-- end -->`,
+  );
+}
+
+const specDocument = await readFile(path.join(root, 'docs/spec.md'), 'utf8');
+const files = {
+  'schema/cluster.schema.json': schemaFile(),
+  'docs/errors.md': errorsFile(),
+  'docs/spec.md': specFile(specDocument),
+};
+
+const stale = [];
+for (const [name, text] of Object.entries(files)) {
+  const file = path.join(root, name);
+  const options = await prettier.resolveConfig(file);
+  const formatted = await prettier.format(text, { ...options, filepath: file });
+  const present = await readFile(file, 'utf8').catch(() => undefined);
+  if (present === formatted) continue;
+  stale.push(name);
+  if (!process.argv.includes('--check')) await writeFile(file, formatted);
+}
+if (process.argv.includes('--check')) {
+  for (const name of stale) console.error(`${name} is not what the source says; run \`npm run generate\``);
+  process.exitCode = stale.length > 0 ? 1 : 0;
+} else {
+  console.log(stale.length === 0 ? 'Nothing changed.' : `Wrote ${stale.join(', ')}.`);
+}

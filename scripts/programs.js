@@ -1,0 +1,65 @@
+// The programs that go to hosts: one file each, without node_modules.
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import protobuf from 'protobufjs';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+
+/** Program name on hosts → its entry. */
+export const programs = {
+  'mesos-master': 'src/lab/mesos/master-main.ts',
+  'mesos-agent': 'src/lab/mesos/agent-main.ts',
+  'mesos-executor': 'src/lab/mesos/executor-main.ts',
+  'perijove-node': 'src/node/main.ts',
+  'perijove-proxy': 'src/proxy/main.ts',
+};
+
+/** What a dependency reads from its package at run time is inlined. */
+const programPlugins = [
+  {
+    // etcd3 parses its .proto files when it is loaded; here they are parsed now and inlined as JSON.
+    name: 'etcd3-proto',
+    setup({ onLoad }) {
+      onLoad({ filter: /[\\/]etcd3[\\/]lib[\\/]connection-pool\.js$/ }, async ({ path: file }) => {
+        const source = await readFile(file, 'utf8');
+        const call = 'loadSync)(`${__dirname}/../proto/rpc.proto`,';
+        if (source.split(call).length !== 2) throw new Error(`${file} does not load its proto as it used to`);
+        const proto = path.join(path.dirname(file), '..', 'proto', 'rpc.proto');
+        const json = new protobuf.Root().loadSync(proto, { keepCase: true }).toJSON();
+        return { contents: source.replace(call, () => `fromJSON)(${JSON.stringify(json)},`), loader: 'js' };
+      });
+    },
+  },
+];
+
+/** Builds `<name>.mjs` of each named program (all by default) into `outDir`. */
+export async function buildPrograms(outDir, names = Object.keys(programs)) {
+  await Promise.all(
+    names.map((name) =>
+      build({
+        entryPoints: [path.join(root, programs[name])],
+        outfile: path.join(outDir, `${name}.mjs`),
+        bundle: true,
+        platform: 'node',
+        target: 'node20',
+        format: 'esm',
+        legalComments: 'none',
+        logLevel: 'warning',
+        // CommonJS dependencies in an ES module still ask for these.
+        banner: {
+          js: [
+            "import { createRequire as __createRequire } from 'node:module';",
+            "import { fileURLToPath as __fileURLToPath } from 'node:url';",
+            "import { dirname as __pathDirname } from 'node:path';",
+            'const require = __createRequire(import.meta.url);',
+            'const __filename = __fileURLToPath(import.meta.url);',
+            'const __dirname = __pathDirname(__filename);',
+          ].join('\n'),
+        },
+        plugins: programPlugins,
+      }),
+    ),
+  );
+}

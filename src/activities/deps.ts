@@ -1,0 +1,16 @@
+import type { Client } from '@temporalio/client';
+import type { Logger } from 'pino';
+import type { LabFaults } from '../drill/lab.js';
+import type { Artifacts } from '../hosts/converge.js';
+import type { SshPool } from '../ssh/connection.js';
+
+/** What activities are made of. One value per worker. */
+export interface ActivityDeps {
+  /** For activities that must store something in a workflow before they go on. */
+  readonly client: Client;
+  readonly pool: SshPool;
+  readonly logger: Logger;
+  readonly artifacts: Artifacts;
+  /** What a lab can do to itself, where the worker runs in one. */
+  readonly lab?: LabFaults;
+}

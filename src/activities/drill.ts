@@ -1,0 +1,320 @@
+import { hostname } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import { budgetOf, findDrill } from '../drill/catalogue.js';
+import { invariantsOf, lackOf, patienceMs } from '../drill/decide.js';
+import { heal, inject, planFault, type FaultDeps } from '../drill/faults.js';
+import { lookAtCluster, whoServes, type LookDeps } from '../drill/look.js';
+import type { DrillPlan, Fault, Healing, Recovery, Watched } from '../drill/model.js';
+import { readNotebooks, removeMarker, writeMarker } from '../drill/notebooks.js';
+import { Probe, type WorkflowFacts } from '../drill/probe.js';
+import { checkSafe, chooseTarget, type Roles } from '../drill/target.js';
+import { PerijoveError } from '../errors/error.js';
+import { readSecrets } from '../hosts/secrets.js';
+import { createAccess, keeperSecretNames } from '../keeper/access.js';
+import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
+import { sshReach } from '../ssh/reach.js';
+import { frameworkState, workflowIds, type DrillInput } from '../temporal/contract.js';
+import type { ActivityDeps } from './deps.js';
+import { observeCluster } from './observe.js';
+import { until } from './poll.js';
+
+export interface DrillStepInput {
+  readonly spec: ClusterSpec;
+  readonly plan: DrillPlan;
+}
+
+const askMs = 1_000;
+const readyMs = 10_000;
+/** Probed for this long before anything is done, so that the evidence shows how it was. */
+const calmMs = 1_000;
+const tickMs = 100;
+const heartbeatMs = 1_000;
+/** Watched for this long after the healing at least: it may do harm of its own. */
+const aftermathMs = 2_000;
+/** A lost node is launched again, and an agent registers again, within less. */
+const wholeMs = 240_000;
+/** A cluster that looks healthy for so long, and is not as it must be, stays like that. */
+const brokenMs = 20_000;
+/** After this an attempt may have been given up on, and its fault healed elsewhere: it must not strike then. */
+const strikeMs = 15_000;
+
+export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 'client' | 'pool' | 'lab'>) {
+  const workflows = async (cluster: string): Promise<WorkflowFacts> => {
+    const soon = <T>(ask: () => Promise<T>): Promise<T | undefined> =>
+      client.connection.withDeadline(Date.now() + askMs, ask).catch(() => undefined);
+    const [framework, keeper] = await Promise.all([
+      soon(() => client.workflow.getHandle(workflowIds.framework(cluster)).query(frameworkState)),
+      soon(() => client.workflow.getHandle(workflowIds.keeper(cluster)).describe()),
+    ]);
+    const holder = keeper?.raw.pendingActivities?.find(({ lastWorkerIdentity }) => lastWorkerIdentity);
+    return {
+      ...(framework && { tasks: framework.tasks }),
+      ...(framework?.scheduler !== undefined && { scheduler: framework.scheduler }),
+      ...(holder?.lastWorkerIdentity && { keeper: holder.lastWorkerIdentity }),
+    };
+  };
+
+  const withCluster = async <T>(
+    spec: ClusterSpec,
+    work: (deps: LookDeps & FaultDeps) => Promise<T>,
+  ): Promise<T> => {
+    const reach = sshReach(pool, spec);
+    const access = createAccess({
+      spec,
+      reach,
+      secrets: () => readSecrets(pool, spec, keeperSecretNames),
+      // No route is set here.
+      placement: async () => ({}),
+    });
+    try {
+      return await work({ spec, pool, reach, access, ...(lab && { lab }) });
+    } finally {
+      access.close();
+    }
+  };
+
+  const jupyterToken = async (spec: ClusterSpec) =>
+    (await readSecrets(pool, spec, ['jupyter-token']))['jupyter-token'];
+
+  const probeOf = async (deps: LookDeps, plan: DrillPlan): Promise<Probe> => {
+    const { spec } = deps;
+    const earlier = Context.current().info.heartbeatDetails as Watched | undefined;
+    const token = await jupyterToken(spec);
+    const probe = new Probe({
+      ...deps,
+      plan,
+      token,
+      workflows: () => workflows(spec.name),
+      ...(earlier && { earlier }),
+    });
+    probe.start();
+    return probe;
+  };
+
+  return {
+    /**
+     * Looks whether the cluster can be drilled, decides what will be done to whom, and saves a notebook that
+     * must survive it. Changes nothing else.
+     *
+     * @throws PerijoveError DRILL_UNKNOWN, DRILL_UNHEALTHY, DRILL_NOT_POSSIBLE, DRILL_UNSAFE, UNKNOWN_TARGET
+     */
+    prepareDrill: ({ spec, number, drill, budgetMs, waitMs = 0, ...wish }: DrillInput): Promise<DrillPlan> =>
+      withCluster(spec, async (deps) => {
+        const definition = findDrill(drill);
+        if (!definition) throw new PerijoveError('DRILL_UNKNOWN', `there is no drill \`${drill}\``);
+        if (definition.needs === 'nobody') {
+          throw new PerijoveError('DRILL_NOT_POSSIBLE', `${drill}: ${definition.reason ?? 'not possible'}`);
+        }
+        const roles = await until(() => rolesOf(deps, workflows), { everyMs: 1_000, deadlineMs: waitMs });
+        const target = chooseTarget(definition, roles, spec, wish);
+        checkSafe(definition, roles, spec, target);
+        const fault = await planFault(deps, definition, roles, target);
+
+        const proxies = hostsWithRole(spec, 'proxy');
+        const [first] = proxies;
+        if (!first) throw new PerijoveError('DRILL_UNHEALTHY', 'no host has a proxy');
+        const marker = `perijove-drill-${number}.ipynb`;
+        const endpoint = await deps.reach.via(first.name, first.address, first.ports.proxy);
+        await writeMarker(endpoint, await jupyterToken(spec), marker, `Written before drill ${number}.`);
+        const notebooks = await readNotebooks(pool, spec);
+        if (!notebooks.some(({ path }) => path === marker)) {
+          throw new PerijoveError('DRILL_UNHEALTHY', `${marker} was saved, and is not on the storage`);
+        }
+        const { hostOf, ...before } = roles;
+        const struckHost = ['proxy', 'host'].includes(definition.target) ? target : hostOf[target];
+        return {
+          drill: definition.name,
+          target,
+          fault,
+          expects: definition.expects,
+          budgetMs: budgetMs ?? budgetOf(definition, spec),
+          mayFail: definition.mayFail,
+          before,
+          hosts: proxies.map(({ name }) => name),
+          ...(struckHost !== undefined && { struckHost }),
+          notebooks,
+          marker,
+        };
+      }),
+
+    /**
+     * Probes, does what the plan says, and goes on probing until all is back that it took away, or until a
+     * multiple of the budget is over. What was seen goes with each heartbeat, so another worker goes on from
+     * there; the fault names the very process that it is about, so doing it again does nothing.
+     */
+    injectFault: ({ spec, plan }: DrillStepInput): Promise<Recovery> => {
+      const { cancellationSignal: signal } = Context.current();
+      const startedAt = Date.now();
+      stepAside(plan.fault);
+      return withCluster(spec, async (deps) => {
+        const probe = await probeOf(deps, plan);
+        try {
+          if (probe.view().faultAt === undefined) {
+            await probe.ready(readyMs);
+            await delay(calmMs, undefined, { signal });
+          }
+          signal.throwIfAborted();
+          if (Date.now() - startedAt > strikeMs) {
+            throw new PerijoveError('STEP_TIMED_OUT', 'this worker was too slow to begin');
+          }
+          probe.fault(faultText(plan.fault));
+          // Before it is done: whoever goes on after this worker died with its own fault knows when that was.
+          Context.current().heartbeat(probe.watched());
+          await inject(deps, plan.fault);
+          const recovered = await watch(probe, plan, spec, signal);
+          return { ...probe.watched(), recovered };
+        } finally {
+          await probe.end({ keepKernel: !signal.aborted });
+        }
+      });
+    },
+
+    /**
+     * Undoes the fault, and probes until the cluster is whole and everything holds that must, or until that is
+     * not to be expected any more. Right also when nothing was injected, and when it is done twice.
+     */
+    healFault: ({ spec, plan }: DrillStepInput): Promise<Healing> =>
+      withCluster(spec, async (deps) => {
+        // Healing must not wait for what it heals.
+        const probing = await Promise.race([
+          probeOf(deps, plan).catch(() => undefined),
+          delay(askMs).then(() => undefined),
+        ]);
+        let probe = probing;
+        try {
+          await heal(deps, plan.fault);
+          probe ??= await probeOf(deps, plan);
+          probe.healed(healingText(plan.fault));
+          const invariants = await untilWhole(deps, probe, plan);
+          const healing = { ...probe.watched(), invariants };
+          if (invariants.every(({ holds }) => holds)) await removeMarker(pool, spec, plan.marker);
+          return healing;
+        } finally {
+          await probe?.end({ keepKernel: false });
+        }
+      }),
+  };
+
+  async function untilWhole(deps: LookDeps, probe: Probe, plan: DrillPlan): Promise<Healing['invariants']> {
+    const { cancellationSignal: signal } = Context.current();
+    const healedAt = Date.now();
+    let readySince: number | undefined;
+    for (;;) {
+      signal.throwIfAborted();
+      Context.current().heartbeat(probe.watched());
+      const { status } = await observeCluster({ client, pool }, deps.spec);
+      const isReady = status.phase === 'ready';
+      readySince = isReady ? (readySince ?? Date.now()) : undefined;
+      const now = Date.now();
+      const isLate = now - healedAt > wholeMs;
+      const isBroken = readySince !== undefined && now - readySince > brokenMs;
+      if (isReady || isLate) {
+        const invariants = invariantsOf(await lookAtCluster(deps), plan);
+        const holds = invariants.every((each) => each.holds);
+        if (isLate || isBroken) return invariants;
+        if (holds) {
+          probe.whole();
+          const rest = healedAt + aftermathMs - Date.now();
+          await delay(Math.max(0, rest), undefined, { signal });
+          return invariants;
+        }
+      }
+      await delay(heartbeatMs, undefined, { signal });
+    }
+  }
+
+  async function rolesOf(deps: LookDeps, facts: (cluster: string) => Promise<WorkflowFacts>) {
+    const { spec } = deps;
+    const unhealthy = (why: string) => ({
+      not: new PerijoveError('DRILL_UNHEALTHY', `the cluster is not whole: ${why}`),
+    });
+    const { status, reasons } = await observeCluster({ client, pool }, spec);
+    if (status.phase !== 'ready') return unhealthy([status.phase, ...reasons].join('; '));
+    const { leader, term } = status.etcd;
+    const [[serving, ...more], { scheduler, keeper }] = await Promise.all([
+      whoServes(deps),
+      facts(spec.name),
+    ]);
+    if (leader === null || term === null) return unhealthy('etcd has no leader');
+    if (serving === undefined || more.length > 0) return unhealthy('not exactly one Jupyter serves');
+    const zookeeperLeader = status.zookeeper.members.find(({ mode }) => mode === 'leader')?.host;
+    const hosts = status.framework.tasks.flatMap(({ node, host }) => (host === null ? [] : [[node, host]]));
+    const roles: Roles = {
+      leader,
+      term,
+      serving,
+      hostOf: Object.fromEntries(hosts) as Record<string, string>,
+      ...(zookeeperLeader !== undefined && { zookeeperLeader }),
+      ...(scheduler !== undefined && { scheduler }),
+      ...(keeper !== undefined && { keeper }),
+    };
+    return { done: roles };
+  }
+}
+
+export type DrillActivities = ReturnType<typeof createDrillActivities>;
+
+/** A worker that is to be killed cannot tell how it was: another one takes this up. */
+function stepAside(fault: Fault): void {
+  if (fault.kind !== 'worker-kill' || fault.worker !== `${process.pid}@${hostname()}`) return;
+  throw ApplicationFailure.create({
+    message: 'this worker is the one to be killed; another one goes on',
+    type: 'WORKER_SHUTDOWN',
+    category: ApplicationFailureCategory.BENIGN,
+    nextRetryDelay: '50ms',
+  });
+}
+
+/** Whether it recovered in time. */
+async function watch(
+  probe: Probe,
+  plan: DrillPlan,
+  spec: ClusterSpec,
+  signal: AbortSignal,
+): Promise<boolean> {
+  let toldAt = 0;
+  for (;;) {
+    signal.throwIfAborted();
+    const view = probe.view();
+    const faultAt = view.faultAt ?? view.now;
+    if (view.now - toldAt >= heartbeatMs) {
+      toldAt = view.now;
+      Context.current().heartbeat(probe.watched());
+    }
+    if (lackOf(plan, { ...view, faultAt }, spec.jupyter.follow) === undefined) return true;
+    if (view.now - faultAt > patienceMs(plan.budgetMs)) return false;
+    await delay(tickMs, undefined, { signal });
+  }
+}
+
+function faultText(fault: Fault): string {
+  switch (fault.kind) {
+    case 'node-kill':
+      return `SIGKILL for ${fault.node} on ${fault.host}`;
+    case 'process-signal':
+      return `SIG${fault.signal} for process ${fault.process.pid} on ${fault.host}`;
+    case 'etcd-move':
+      return `leadership is handed from ${fault.from} to ${fault.to}`;
+    case 'worker-kill':
+      return `SIGKILL for worker ${fault.worker}`;
+    case 'host-crash':
+      return `SIGKILL for everything on ${fault.host}`;
+  }
+}
+
+function healingText(fault: Fault): string {
+  switch (fault.kind) {
+    case 'node-kill':
+      return 'nothing to heal: the framework launches the node again';
+    case 'process-signal':
+      return fault.signal === 'STOP' ? 'SIGCONT' : 'nothing to heal: its supervisor starts it again';
+    case 'etcd-move':
+      return 'nothing to heal';
+    case 'worker-kill':
+      return 'another worker is started';
+    case 'host-crash':
+      return `${fault.host} is booted`;
+  }
+}

@@ -1,0 +1,261 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { hostname } from 'node:os';
+import { Context } from '@temporalio/activity';
+import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { PerijoveError } from '../errors/error.js';
+import { nodeIndex, type NodeCommand } from '../mesos/launch.js';
+import { watchLeader } from '../mesos/leader-watch.js';
+import { masterReach } from '../mesos/master-http.js';
+import { runScheduler, teardownFramework } from '../mesos/scheduler.js';
+import { readSchedulerSecrets, type SchedulerSecrets } from '../mesos/secrets.js';
+import { parseTaskId } from '../mesos/tasks.js';
+import type { PresumedTask } from '../mesos/fences.js';
+import { nodeClient } from '../node/client.js';
+import { configDigest, nodeCommand, nodeConfig } from '../node/config.js';
+import { fenceNode, type FenceAnswer } from '../node/fence.js';
+import { nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import { sshReach, type Reach } from '../ssh/reach.js';
+import {
+  configureFramework,
+  frameworkState,
+  markEtcdFormed,
+  searchAttributes,
+  stopFramework,
+  taskQueue,
+  workflowIds,
+  workflowNames,
+  type ConfigureResult,
+  type FrameworkInput,
+  type FrameworkState,
+  type StopFrameworkResult,
+} from '../temporal/contract.js';
+import type { ActivityDeps } from './deps.js';
+import { workflowStore } from './framework-store.js';
+import { hostOf } from './host-of.js';
+import { isRunning } from './running.js';
+
+export interface FrameworkSpecInput {
+  readonly spec: ClusterSpec;
+}
+
+/** What is different in tests: how the cluster is reached, and what its nodes run. */
+export interface FrameworkWays {
+  reach(spec: ClusterSpec): Reach;
+  secrets(spec: ClusterSpec): Promise<SchedulerSecrets>;
+  command(
+    spec: ClusterSpec,
+    index: number,
+    host: HostSpec,
+    facts: { readonly etcdFormed: boolean; readonly taskId: string },
+  ): NodeCommand;
+  digest(spec: ClusterSpec, index: number, host: HostSpec): string;
+  /** Whether a node that runs takes part in etcd. */
+  healthy(spec: ClusterSpec, node: string): Promise<boolean>;
+  /** Has the host end everything of a task. */
+  fence(spec: ClusterSpec, task: PresumedTask): Promise<FenceAnswer>;
+}
+
+const awaitEveryMs = 300;
+
+export function createFrameworkActivities(
+  { client, pool, logger }: Pick<ActivityDeps, 'client' | 'pool' | 'logger'>,
+  ways: FrameworkWays = waysOver(pool),
+) {
+  const handleOf = (spec: ClusterSpec) => client.workflow.getHandle(workflowIds.framework(spec.name));
+  const mesosDeps = async (spec: ClusterSpec) => {
+    const reach = ways.reach(spec);
+    const { credential } = spec.mesos.principal === undefined ? {} : await ways.secrets(spec);
+    return {
+      spec,
+      leaders: (signal: AbortSignal) => watchLeader(reach, spec, signal),
+      dial: masterReach(spec, reach),
+      ...(credential === undefined ? {} : { credential }),
+      logger: logger.child({ cluster: spec.name }),
+    };
+  };
+
+  return {
+    /** Keeps the nodes running, until it is cancelled. `run` tells one start of this activity from the next. */
+    runScheduler: async ({ spec, run }: FrameworkSpecInput & { readonly run: number }): Promise<void> => {
+      const { info, cancellationSignal: signal } = Context.current();
+      const store = workflowStore({
+        client,
+        workflowId: info.workflowExecution?.workflowId ?? workflowIds.framework(spec.name),
+        lease: { run, attempt: info.attempt },
+        worker: `${process.pid}@${hostname()}`,
+        signal,
+      });
+      await runScheduler(
+        {
+          ...(await mesosDeps(spec)),
+          store,
+          command: (node, host, facts) => ways.command(spec, nodeIndex(node), hostOf(spec, host), facts),
+          configOf: (node, host) => ways.digest(spec, nodeIndex(node), hostOf(spec, host)),
+          healthy: (node) => ways.healthy(spec, node),
+          fence: (task) => ways.fence(spec, task),
+        },
+        signal,
+      );
+    },
+
+    /** TEARDOWN; also for a framework that Mesos has and nobody stored. Mesos kills all its tasks. */
+    teardownFramework: async ({
+      spec,
+      frameworkId,
+    }: FrameworkSpecInput & { readonly frameworkId?: string }): Promise<void> => {
+      const deps = await mesosDeps(spec);
+      await teardownFramework(deps, frameworkId, Context.current().cancellationSignal);
+    },
+
+    /** Starts the framework of the cluster, or hands the spec to the one that runs. */
+    ensureFramework: async ({ spec }: FrameworkSpecInput): Promise<ConfigureResult> => {
+      const { info } = Context.current();
+      const input: FrameworkInput = { spec };
+      return await client.workflow.executeUpdateWithStart(configureFramework, {
+        args: [spec],
+        // Of this activity: a retry after a lost answer gets the first attempt's answer.
+        updateId: `${info.workflowExecution?.runId ?? ''}/${info.activityId}`,
+        startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.framework, {
+          workflowId: workflowIds.framework(spec.name),
+          taskQueue,
+          args: [input],
+          workflowIdConflictPolicy: 'USE_EXISTING',
+          staticSummary: `Mesos framework of ${spec.name}`,
+          typedSearchAttributes: [
+            { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: spec.name },
+          ],
+        }),
+      });
+    },
+
+    /**
+     * Resolves when every node runs with the configuration that the spec gives it. It waits as long as it
+     * takes; the heartbeat says what for.
+     *
+     * @throws PerijoveError FRAMEWORK_FAILED when the scheduler has given up, FRAMEWORK_ABSENT
+     */
+    awaitNodes: async ({ spec }: FrameworkSpecInput): Promise<void> => {
+      const context = Context.current();
+      for (;;) {
+        const state = await stateOf(client, spec);
+        if (state === undefined) {
+          throw new PerijoveError('FRAMEWORK_ABSENT', `No framework workflow runs for ${spec.name}.`);
+        }
+        if (state.failure !== undefined) {
+          const { code, message, remedy } = state.failure;
+          throw new PerijoveError('FRAMEWORK_FAILED', `The scheduler has given up (${code}): ${message}`, {
+            remedy,
+          });
+        }
+        const waiting = nodesWaiting(spec, state, (index, host) =>
+          ways.digest(spec, index, hostOf(spec, host)),
+        );
+        if (waiting.length === 0) return;
+        context.heartbeat([state.missing, ...waiting].filter((text) => text !== undefined).join('. '));
+        await delay(awaitEveryMs, undefined, { signal: context.cancellationSignal });
+      }
+    },
+
+    /** From now on a node without data joins etcd, and never bootstraps it. */
+    markEtcdFormed: async ({ spec }: FrameworkSpecInput): Promise<{ readonly changed: boolean }> => {
+      const state = await stateOf(client, spec);
+      if (state?.etcdFormed === true) return { changed: false };
+      await handleOf(spec).executeUpdate(markEtcdFormed);
+      return { changed: true };
+    },
+
+    /** Ends the framework and waits for the end of its workflow. `undefined`: none ran. */
+    stopFramework: async ({ spec }: FrameworkSpecInput): Promise<StopFrameworkResult | undefined> => {
+      const handle = handleOf(spec);
+      try {
+        const stopped = await handle.executeUpdate(stopFramework);
+        await handle.result();
+        return stopped;
+      } catch (error) {
+        // It had ended before; perhaps by an earlier attempt whose answer was lost.
+        if (error instanceof WorkflowNotFoundError) return undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+export type FrameworkActivities = ReturnType<typeof createFrameworkActivities>;
+
+function waysOver(pool: ActivityDeps['pool']): FrameworkWays {
+  const statusOf = async (spec: ClusterSpec, node: string, token: string) => {
+    const address = nodeAddress(spec, nodeIndex(node));
+    const endpoint = await sshReach(pool, spec).any(address, spec.nodes.controlPort);
+    return await nodeClient(endpoint, token).status();
+  };
+  return {
+    reach: (spec) => sshReach(pool, spec),
+    secrets: (spec) => readSchedulerSecrets(pool, spec),
+    command: nodeCommand,
+    digest: (spec, index, host) => configDigest(nodeConfig(spec, index, host)),
+    healthy: async (spec, node) => {
+      try {
+        const { nodeApiToken } = await readSchedulerSecrets(pool, spec);
+        return (await statusOf(spec, node, nodeApiToken)).etcd.state === 'running';
+      } catch (error) {
+        // It is not known to be well, whatever the reason: nothing may be taken away.
+        if (error instanceof PerijoveError) return false;
+        throw error;
+      }
+    },
+    fence: async (spec, { node, taskId, host: name }) => {
+      // The token is read from hosts, which may all be silent; a refusal is an answer, too.
+      const answersItself = () => answers(() => statusOf(spec, node, 'none'));
+      const host = spec.hosts.find((each) => each.name === name);
+      if (host === undefined) {
+        const why = `the spec has no host ${name} any more`;
+        return { kind: (await answersItself()) ? 'alive' : 'silent', why };
+      }
+      if (spec.nodes.containerizer === 'docker') {
+        return { kind: 'unclear', why: 'this release cannot end nodes in containers' };
+      }
+      const { base, bin } = nodeConfig(spec, nodeIndex(node), host).paths;
+      const launch = parseTaskId(taskId)?.launch ?? 0;
+      const fenced = { node, base, program: `${bin}/perijove-node`, launch };
+      return await fenceNode(() => pool.get(host), fenced, answersItself);
+    },
+  };
+}
+
+/** Whether anybody answers at all. */
+async function answers(ask: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await ask();
+    return true;
+  } catch (error) {
+    if (!(error instanceof PerijoveError)) throw error;
+    return error.code === 'NODE_AUTH_FAILED' || error.code === 'NODE_REFUSED';
+  }
+}
+
+/** The state of the cluster's framework; undefined when its workflow does not run. */
+async function stateOf(client: Client, spec: ClusterSpec): Promise<FrameworkState | undefined> {
+  const workflowId = workflowIds.framework(spec.name);
+  if (!(await isRunning(client, workflowId))) return undefined;
+  return await client.workflow.getHandle(workflowId).query(frameworkState);
+}
+
+/** A sentence for each node that does not run as the spec wants it. */
+export function nodesWaiting(
+  spec: ClusterSpec,
+  state: FrameworkState,
+  digest: (index: number, host: string) => string,
+): string[] {
+  const nodes = nodeNames(spec);
+  const surplus = Object.values(state.tasks).filter(({ node }) => !nodes.includes(node));
+  return [
+    ...nodes.flatMap((node, index) => {
+      const task = state.tasks[node];
+      if (task === undefined) return [`${node} has no task yet`];
+      if (task.state !== 'TASK_RUNNING') return [`${node} on ${task.host} is in state ${task.state}`];
+      return digest(index, task.host) === task.config ? [] : [`${node} runs with an older configuration`];
+    }),
+    ...surplus.map(({ node, host }) => `${node} on ${host} is to end`),
+  ];
+}

@@ -1,0 +1,135 @@
+import { Context } from '@temporalio/activity';
+import { converge, planChanges, type ConvergeDeps } from '../hosts/converge.js';
+import { gatherFacts, type HostFacts } from '../hosts/facts.js';
+import type { Change } from '../hosts/items.js';
+import { factsWanted } from '../hosts/preflight.js';
+import { removeItems } from '../hosts/remove.js';
+import { hostServices } from '../hosts/services.js';
+import type { ClusterSpec } from '../spec/cluster.js';
+import type { HostConnection } from '../ssh/connection.js';
+import type { StageName } from '../temporal/contract.js';
+import {
+  allItems,
+  convergingStages,
+  desiredItems,
+  unwantedItems,
+  unwantedServices,
+  type ConvergingStage,
+} from './desired.js';
+import type { ActivityDeps } from './deps.js';
+import { hostOf } from './host-of.js';
+
+export interface HostInput {
+  /** The cluster as this host needs to know it. */
+  readonly spec: ClusterSpec;
+  /** Name of the host. */
+  readonly host: string;
+}
+
+/** A host as a deployment finds it. */
+export interface HostSurvey {
+  readonly host: string;
+  readonly facts: HostFacts;
+  /** Packages that the spec wants there. */
+  readonly packages: readonly string[];
+  /** What each stage will change there, as far as can be told before. Stages with nothing to do are not in it. */
+  readonly pending: Readonly<Partial<Record<StageName, readonly Change[]>>>;
+}
+
+export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'pool' | 'artifacts'>) {
+  const convergeDeps = (spec: ClusterSpec): ConvergeDeps => {
+    const context = Context.current();
+    return {
+      artifacts,
+      cluster: spec.name,
+      signal: context.cancellationSignal,
+      onWait: (what) => context.heartbeat(what),
+    };
+  };
+
+  return {
+    /**
+     * Looks at a host and changes nothing.
+     *
+     * @throws PerijoveError SSH_*, SUDO_REFUSED, TIER_UNSUPPORTED
+     */
+    surveyHost: async ({ spec, host }: HostInput): Promise<HostSurvey> =>
+      surveyOf(await pool.get(hostOf(spec, host)), spec, convergeDeps(spec)),
+
+    /**
+     * Brings a host in line with what a stage wants there. Repeated, it finds its work done and returns nothing.
+     *
+     * @throws PerijoveError SSH_*, COMMAND_FAILED, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*, SERVICE_FAILED
+     */
+    convergeHost: async ({
+      spec,
+      host: name,
+      stage,
+    }: HostInput & { readonly stage: ConvergingStage }): Promise<readonly Change[]> => {
+      const host = hostOf(spec, name);
+      const connection = await pool.get(host);
+      const unwanted = unwantedItems(host, stage);
+      const removed =
+        unwanted.services.length === 0 ? [] : await removeItems(connection, unwanted, { cluster: spec.name });
+      return [
+        ...removed,
+        ...(await converge(connection, desiredItems(spec, host, stage), convergeDeps(spec))),
+      ];
+    },
+  };
+}
+
+/**
+ * Looks at a host and changes nothing: the same look for a deployment, for `check` and for `plan`.
+ *
+ * @throws PerijoveError SSH_*, SUDO_REFUSED, TIER_UNSUPPORTED
+ */
+export async function surveyOf(
+  connection: HostConnection,
+  spec: ClusterSpec,
+  deps: ConvergeDeps,
+): Promise<HostSurvey> {
+  const { host } = connection;
+  const items = allItems(spec, host);
+  const [facts, unwanted, changes] = await Promise.all([
+    gatherFacts(
+      connection,
+      factsWanted(spec, host, items),
+      deps.signal === undefined ? {} : { signal: deps.signal },
+    ),
+    unwantedChanges(connection, spec),
+    planChanges(connection, items, deps),
+  ]);
+  // Where all of it is there already, each stage's part is: the one look was enough.
+  const planned =
+    changes.length === 0
+      ? []
+      : await Promise.all(
+          convergingStages.map(async (stage) => ({
+            stage,
+            changes: await planChanges(connection, desiredItems(spec, host, stage), deps),
+          })),
+        );
+  const pending = new Map<StageName, readonly Change[]>();
+  for (const part of [...planned, ...unwanted]) {
+    if (part.changes.length === 0) continue;
+    pending.set(part.stage, [...(pending.get(part.stage) ?? []), ...part.changes]);
+  }
+  return { host: host.name, facts, packages: items.packages, pending: Object.fromEntries(pending) };
+}
+
+async function unwantedChanges(
+  connection: HostConnection,
+  spec: ClusterSpec,
+): Promise<readonly { readonly stage: ConvergingStage; readonly changes: readonly Change[] }[]> {
+  const unwanted = unwantedServices(connection.host);
+  if (unwanted.length === 0) return [];
+  const services = await hostServices(connection, spec.name);
+  const found = await services.status(unwanted.map(({ service }) => service));
+  return unwanted.map(({ stage, service }) => ({
+    stage,
+    changes: found.some(({ name, state }) => name === service && state !== 'absent')
+      ? [{ host: connection.host.name, what: `remove the service ${service}` }]
+      : [],
+  }));
+}

@@ -1,0 +1,29 @@
+import type { ActivityDeps } from './deps.js';
+import { createDrillActivities } from './drill.js';
+import { createEtcdActivities } from './etcd.js';
+import { createFrameworkActivities } from './framework.js';
+import { createHostActivities } from './hosts.js';
+import { createKeeperActivities } from './keeper.js';
+import { createMesosActivities } from './mesos.js';
+import { createSecretsActivities } from './secrets.js';
+import { createTeardownActivities } from './teardown.js';
+import { createVerifyActivities } from './verify.js';
+import { createZooKeeperActivities } from './zookeeper.js';
+
+/** All activities of a worker. Each takes one plain-JSON argument; names are unique over all files. */
+export function createActivities(deps: ActivityDeps) {
+  return {
+    ...createHostActivities(deps),
+    ...createSecretsActivities(deps),
+    ...createZooKeeperActivities(deps),
+    ...createMesosActivities(deps),
+    ...createFrameworkActivities(deps),
+    ...createEtcdActivities(deps),
+    ...createKeeperActivities(deps),
+    ...createVerifyActivities(deps),
+    ...createTeardownActivities(deps),
+    ...createDrillActivities(deps),
+  };
+}
+
+export type Activities = ReturnType<typeof createActivities>;

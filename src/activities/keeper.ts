@@ -1,0 +1,220 @@
+import { Context } from '@temporalio/activity';
+import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { readSecrets } from '../hosts/secrets.js';
+import { createAccess, keeperSecretNames, type KeeperAccess, type KeeperSecrets } from '../keeper/access.js';
+import type { ReconcileResult, WatchEvent } from '../keeper/decide.js';
+import { drifts } from '../keeper/drift.js';
+import { look } from '../keeper/observe.js';
+import { moveLeadership, type LeadershipInput, type LeadershipOutcome } from '../keeper/leadership.js';
+import { reconcile, type ReconcileInput } from '../keeper/reconciler.js';
+import { wantedFor, type Placement } from '../keeper/wanted.js';
+import { watch, type WatchInput } from '../keeper/watch.js';
+import { PerijoveError } from '../errors/error.js';
+import { proxyClient } from '../proxy/client.js';
+import { proxyConfigSchema, type ProxyConfig } from '../proxy/config.js';
+import { proxyConfig, proxyConfigFile } from '../proxy/items.js';
+import { hostsWithRole, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import type { SshPool } from '../ssh/connection.js';
+import { quote } from '../ssh/shell.js';
+import { sshReach, type Reach } from '../ssh/reach.js';
+import {
+  configureKeeper,
+  keeperState,
+  memoKeys,
+  searchAttributes,
+  stopKeeper as stopKeeperUpdate,
+  taskQueue,
+  workflowIds,
+  workflowNames,
+  type FrameworkState,
+  type KeeperInput,
+  type KeeperState,
+} from '../temporal/contract.js';
+import type { ActivityDeps } from './deps.js';
+import type { ServiceMember } from './members.js';
+import { until } from './poll.js';
+import { isRunning } from './running.js';
+
+export interface KeeperSpecInput {
+  readonly spec: ClusterSpec;
+}
+
+/** How the activities get to a cluster; over SSH unless a test says otherwise. */
+export interface KeeperWays {
+  reach(spec: ClusterSpec): Reach;
+  secrets(spec: ClusterSpec): Promise<KeeperSecrets>;
+  placement(spec: ClusterSpec): Promise<Placement>;
+  /** Where the API of the host's proxy listens by the configuration that lies there now. */
+  presentProxy(host: HostSpec): Promise<ProxyConfig['api'] | undefined>;
+}
+
+const lookDeadlineMs = 2_000;
+
+export function createKeeperActivities(
+  { client, pool }: Pick<ActivityDeps, 'client' | 'pool'>,
+  ways: KeeperWays = {
+    reach: (spec) => sshReach(pool, spec),
+    secrets: (spec) => readSecrets(pool, spec, keeperSecretNames),
+    placement: (spec) => storedPlacement(client, spec),
+    presentProxy: (host) => presentProxy(pool, host),
+  },
+) {
+  const withAccess = async <T>(spec: ClusterSpec, work: (access: KeeperAccess) => Promise<T>): Promise<T> => {
+    const access = createAccess({
+      spec,
+      reach: ways.reach(spec),
+      secrets: () => ways.secrets(spec),
+      placement: () => ways.placement(spec),
+    });
+    try {
+      return await work(access);
+    } finally {
+      access.close();
+    }
+  };
+
+  return {
+    /** Resolves when there is something for the keeper to do. */
+    watchCluster: (input: WatchInput): Promise<WatchEvent> =>
+      withAccess(input.spec, (access) => watch(access, input, Context.current().cancellationSignal)),
+
+    /** Brings Jupyter, the routes and the hosts files in line with a verdict. */
+    reconcileCluster: (input: ReconcileInput): Promise<ReconcileResult> =>
+      withAccess(input.spec, (access) => reconcile(access, input, Context.current().cancellationSignal)),
+
+    /** Moves etcd's leadership to a node whose Jupyter is ready. */
+    moveLeadership: (input: LeadershipInput): Promise<LeadershipOutcome> =>
+      withAccess(input.spec, (access) => moveLeadership(access, input, Context.current().cancellationSignal)),
+
+    /** Starts the keeper of the cluster, or hands the spec to the one that runs. */
+    ensureKeeper: async ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => {
+      const workflowId = workflowIds.keeper(spec.name);
+      const ran = await isRunning(client, workflowId);
+      const input: KeeperInput = { spec };
+      const { changed } = await client.workflow.executeUpdateWithStart(configureKeeper, {
+        args: [spec],
+        startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.keeper, {
+          workflowId,
+          taskQueue,
+          args: [input],
+          workflowIdConflictPolicy: 'USE_EXISTING',
+          staticSummary: `Keeper of ${spec.name}`,
+          typedSearchAttributes: [
+            { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: spec.name },
+          ],
+        }),
+      });
+      return { changed: changed || !ran };
+    },
+
+    /**
+     * Resolves when Jupyter answers on the leader, and every proxy that answers has its route at the keeper's
+     * generation.
+     *
+     * @throws PerijoveError KEEPER_NOT_SERVING after two minutes, KEEPER_PAUSED at once
+     */
+    awaitKeeper: async ({ spec }: KeeperSpecInput): Promise<KeeperState> => {
+      const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
+      return withAccess(spec, (access) =>
+        until(async () => {
+          const state = await handle.query(keeperState);
+          if (state.paused) {
+            throw new PerijoveError('KEEPER_PAUSED', `the keeper is paused since ${state.paused.since}`);
+          }
+          const lack = await lackOf(access, spec, state);
+          return lack === undefined
+            ? { done: state }
+            : { not: new PerijoveError('KEEPER_NOT_SERVING', lack) };
+        }),
+      );
+    },
+
+    /** Which proxies answer now, wherever the present configuration of their hosts has them listen. */
+    proxyMembers: async ({ spec }: KeeperSpecInput): Promise<readonly ServiceMember[]> => {
+      const reach = ways.reach(spec);
+      return Promise.all(
+        hostsWithRole(spec, 'proxy').map(async (host): Promise<ServiceMember> => {
+          const wanted = proxyConfig(spec, host).api;
+          if (await proxyAnswers(reach, host.name, wanted)) return { host: host.name, state: 'up' };
+          const present = await ways.presentProxy(host);
+          const moved = present && (present.address !== wanted.address || present.port !== wanted.port);
+          const up = moved && (await proxyAnswers(reach, host.name, present));
+          return { host: host.name, state: up ? 'up' : 'down' };
+        }),
+      );
+    },
+
+    /** Ends the keeper and waits for its end. Routes and Jupyter stay as they are. */
+    stopKeeper: async ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => {
+      const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
+      if (!(await isRunning(client, handle.workflowId))) return { changed: false };
+      try {
+        await handle.executeUpdate(stopKeeperUpdate);
+      } catch (error) {
+        // It ended in between; the answer to an earlier attempt may have been lost.
+        if (!(error instanceof WorkflowNotFoundError)) throw error;
+      }
+      await handle.result();
+      return { changed: true };
+    },
+  };
+}
+
+export type KeeperActivities = ReturnType<typeof createKeeperActivities>;
+
+/** What is still to come before users are served through every host that answers; undefined when nothing is. */
+async function lackOf(
+  access: KeeperAccess,
+  spec: ClusterSpec,
+  state: KeeperState,
+): Promise<string | undefined> {
+  const { generation, verdict, lostSince } = state;
+  if (!verdict || lostSince !== undefined) return 'etcd has no leader that the keeper knows of';
+  const wanted = wantedFor(spec, generation, verdict, await access.placement());
+  const view = await look(access, wanted, { timeoutMs: lookDeadlineMs });
+  const hindrances = drifts(wanted, view).filter(({ kind, subject }) =>
+    kind === 'node-silent' ? subject === verdict.leader : kind !== 'proxy-silent',
+  );
+  if (hindrances.length > 0) return hindrances.map(({ what }) => what).join('; ');
+  if (!wanted.proxies.some((host) => view.proxies[host]?.ok)) return 'no proxy answers';
+  return state.jupyter === verdict.leader ? undefined : 'the keeper has not finished its last reconcile';
+}
+
+/** Any answer of its API is one, also the refusal of a call without a token. */
+async function proxyAnswers(
+  reach: Reach,
+  host: string,
+  { address, port }: ProxyConfig['api'],
+): Promise<boolean> {
+  try {
+    const endpoint = await reach.via(host, address, port);
+    await proxyClient(endpoint, 'none').health();
+    return true;
+  } catch (error) {
+    return error instanceof PerijoveError && error.code === 'PROXY_TOKEN_REFUSED';
+  }
+}
+
+/** Where the host's proxy was last told to listen, which need not be the spec's. */
+async function presentProxy(pool: SshPool, host: HostSpec): Promise<ProxyConfig['api'] | undefined> {
+  const connection = await pool.get(host);
+  const output = await connection.run(`cat ${quote(proxyConfigFile(host))} 2>/dev/null || true`);
+  try {
+    return proxyConfigSchema.parse(JSON.parse(output)).api;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where the framework last stored that each node runs: its memo needs no worker. */
+async function storedPlacement(client: Client, spec: ClusterSpec): Promise<Placement> {
+  try {
+    const { memo } = await client.workflow.getHandle(workflowIds.framework(spec.name)).describe();
+    const state = memo?.[memoKeys.state] as Partial<FrameworkState> | undefined;
+    return Object.fromEntries(Object.values(state?.tasks ?? {}).map(({ node, host }) => [node, host]));
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return {};
+    throw error;
+  }
+}

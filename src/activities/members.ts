@@ -1,0 +1,7 @@
+/** One host's part of a service that several hosts make up. */
+export interface ServiceMember {
+  /** Name of the host. */
+  readonly host: string;
+  /** As it serves now; `down` also when it runs and does not serve. */
+  readonly state: 'down' | 'up' | 'leading';
+}

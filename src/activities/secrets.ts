@@ -1,0 +1,133 @@
+import { Context } from '@temporalio/activity';
+import { z } from 'zod';
+import type { Change } from '../hosts/items.js';
+import { hostPaths } from '../hosts/paths.js';
+import { hostSecrets } from '../hosts/secrets.js';
+import type { ClusterSpec } from '../spec/cluster.js';
+import { secretNames, type SecretName, type Secrets } from '../spec/secrets.js';
+import type { HostConnection } from '../ssh/connection.js';
+import { quote } from '../ssh/shell.js';
+import type { ActivityDeps } from './deps.js';
+import { decideSecrets, lackingSecrets, makeSecret } from './secret-values.js';
+
+export interface SecretsInput {
+  readonly spec: ClusterSpec;
+}
+
+export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
+  return {
+    /**
+     * Every host holds all secrets, the same ones: those that some host holds are copied to the others, the rest
+     * are made. Two attempts at a time still make one set: new values go to the first host, which keeps what it
+     * got first, and are read back from there.
+     *
+     * @throws PerijoveError SECRETS_DIFFER, SECRETS_DAMAGED, SSH_*, DISK_FULL, COMMAND_FAILED
+     */
+    ensureSecrets: async ({ spec }: SecretsInput): Promise<readonly Change[]> => {
+      const { cancellationSignal: signal } = Context.current();
+      const connections = await Promise.all(spec.hosts.map((host) => pool.get(host)));
+      const [first] = connections;
+      if (first === undefined) return [];
+      const written = new Map<string, SecretName[]>();
+      const write = async (connection: HostConnection, values: Partial<Secrets>) => {
+        const names = await writeSecrets(connection, values, signal);
+        if (names.length === 0) return;
+        written.set(connection.host.name, [...(written.get(connection.host.name) ?? []), ...names]);
+      };
+
+      for (;;) {
+        const held = await Promise.all(
+          connections.map((connection) => hostSecrets(connection, secretNames, signal)),
+        );
+        const decision = decideSecrets(held);
+        if (decision.kind === 'make') {
+          await write(
+            first,
+            Object.fromEntries(decision.names.map((name) => [name, makeSecret(name, spec)])),
+          );
+          continue;
+        }
+        const { secrets } = decision;
+        await Promise.all(
+          connections.map(async (connection, index) => {
+            const has = held[index];
+            if (has === undefined) return;
+            // A public key that differs is not worth keeping: it follows from the private one.
+            const lacking = lackingSecrets(has, secrets);
+            await removeSecrets(
+              connection,
+              lacking.filter((name) => has.values[name] !== undefined),
+              signal,
+            );
+            await write(connection, Object.fromEntries(lacking.map((name) => [name, secrets[name]])));
+            await closeSecrets(connection, has.exposed, signal);
+          }),
+        );
+        return spec.hosts.flatMap(({ name: host }, index) => {
+          const names = written.get(host) ?? [];
+          const exposed = held[index]?.exposed ?? [];
+          return [
+            ...(names.length === 0 ? [] : [{ host, what: `wrote the secrets ${names.join(', ')}` }]),
+            ...(exposed.length === 0 ? [] : [{ host, what: `closed the secrets ${exposed.join(', ')}` }]),
+          ];
+        });
+      }
+    },
+  };
+}
+
+const name = z.enum(secretNames);
+
+/**
+ * Writes secrets that are not there yet, each whole or not at all, and resolves to the names of those that it
+ * wrote. They travel in the script, over stdin, and are no argument of any process.
+ */
+async function writeSecrets(
+  connection: HostConnection,
+  values: Partial<Secrets>,
+  signal: AbortSignal,
+): Promise<SecretName[]> {
+  const entries = Object.entries(values);
+  if (entries.length === 0) return [];
+  const { secrets } = hostPaths(connection.host);
+  const script = `set -e
+mkdir -p ${quote(secrets)}
+chmod 700 ${quote(secrets)}
+cd ${quote(secrets)}
+umask 077
+put() {
+  base64 -d > ".$1.$$" && sync ".$1.$$" || { rm -f ".$1.$$"; exit 1; }
+  # An empty one gives way. One that is not there yet may be somebody else's whole one a moment later.
+  if [ -e "$1" ] && [ ! -s "$1" ]; then rm -f "$1"; fi
+  if ln ".$1.$$" "$1" 2>/dev/null; then printf '%s\\n' "$1"; fi
+  rm -f ".$1.$$"
+}
+${entries.map(([secret, value]) => `put ${secret} <<'END'\n${Buffer.from(value).toString('base64')}\nEND`).join('\n')}`;
+  const output = await connection.run(script, { signal });
+  return output
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => name.parse(line));
+}
+
+async function removeSecrets(
+  connection: HostConnection,
+  names: readonly SecretName[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (names.length === 0) return;
+  await connection.run(`cd ${quote(hostPaths(connection.host).secrets)} && rm -f ${names.join(' ')}`, {
+    signal,
+  });
+}
+
+async function closeSecrets(
+  connection: HostConnection,
+  names: readonly SecretName[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (names.length === 0) return;
+  await connection.run(`cd ${quote(hostPaths(connection.host).secrets)} && chmod 600 ${names.join(' ')}`, {
+    signal,
+  });
+}

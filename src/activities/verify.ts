@@ -1,0 +1,135 @@
+import { Context } from '@temporalio/activity';
+import ssh2 from 'ssh2';
+import { PerijoveError, messageOf } from '../errors/error.js';
+import { readSecrets } from '../hosts/secrets.js';
+import { runCell } from '../jupyter/client.js';
+import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import type { Secrets } from '../spec/secrets.js';
+import type { Endpoint } from '../ssh/connection.js';
+import { sshReach } from '../ssh/reach.js';
+import { frameworkState, keeperState, workflowIds } from '../temporal/contract.js';
+import type { ActivityDeps } from './deps.js';
+import { hostOf } from './host-of.js';
+import { until } from './poll.js';
+
+export interface VerifyInput {
+  readonly spec: ClusterSpec;
+}
+
+const cell = { code: '6*7', value: '42' };
+const commandTimeoutMs = 20_000;
+
+export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'client' | 'pool'>) {
+  return {
+    /**
+     * Runs a notebook cell over a websocket through the proxy of every host, as a browser does.
+     *
+     * @throws PerijoveError VERIFY_NOTEBOOK_FAILED with the host
+     */
+    verifyNotebooks: async ({ spec }: VerifyInput): Promise<void> => {
+      const { cancellationSignal: signal } = Context.current();
+      const reach = sshReach(pool, spec);
+      const { 'jupyter-token': token } = await readSecrets(pool, spec, ['jupyter-token']);
+      await Promise.all(
+        hostsWithRole(spec, 'proxy').map(async (host) => {
+          const { host: address, port } = await reach.via(host.name, host.address, host.ports.proxy);
+          const failed = (why: string, cause?: unknown) =>
+            new PerijoveError('VERIFY_NOTEBOOK_FAILED', `${host.name}: ${why}`, { host: host.name, cause });
+          let value: string;
+          try {
+            value = await runCell(`http://${address}:${port}`, token, cell.code, {
+              timeoutMs: 60_000,
+              signal,
+            });
+          } catch (error) {
+            throw failed(messageOf(error), error);
+          }
+          if (value.trim() !== cell.value) throw failed(`${cell.code} gave ${JSON.stringify(value)}`);
+        }),
+      );
+    },
+
+    /**
+     * Runs `ssh node-0 hostname` on every node, logged in to its sshd with the nodes' own key: no prompt, and the
+     * answer is the name of the node that leads.
+     *
+     * @throws PerijoveError VERIFY_SSH_FAILED with the node, after two minutes
+     */
+    verifySsh: async ({ spec }: VerifyInput): Promise<void> => {
+      const reach = sshReach(pool, spec);
+      const secrets = await readSecrets(pool, spec, ['node-ssh-key', 'node-host-key.pub']);
+      const framework = client.workflow.getHandle(workflowIds.framework(spec.name));
+      const keeper = client.workflow.getHandle(workflowIds.keeper(spec.name));
+      await until(async () => {
+        const { tasks } = await framework.query(frameworkState);
+        const leader = (await keeper.query(keeperState)).verdict?.leader;
+        const answers = await Promise.all(
+          nodeNames(spec).map(async (node, index) => {
+            const task = tasks[node];
+            if (task === undefined) return { node, said: 'it has no task' };
+            const { become, ssh } = hostOf(spec, task.host);
+            const endpoint = await reach.any(nodeAddress(spec, index), spec.nodes.sshPort);
+            const user = become === 'sudo' ? 'root' : ssh.user;
+            return { node, said: await askForLeader(endpoint, user, secrets) };
+          }),
+        );
+        const wrong = answers.find(({ said }) => said !== leader);
+        if (wrong === undefined) return { done: undefined };
+        const { node, said } = wrong;
+        return {
+          not: new PerijoveError(
+            'VERIFY_SSH_FAILED',
+            `${node}: \`ssh node-0 hostname\` gave ${JSON.stringify(said)} instead of ${leader ?? 'the leader'}`,
+            { subject: node },
+          ),
+        };
+      });
+    },
+  };
+}
+
+/** What `ssh node-0 hostname` on the node at `endpoint` prints; else why it printed nothing. */
+async function askForLeader(
+  endpoint: Endpoint,
+  username: string,
+  secrets: Pick<Secrets, 'node-ssh-key' | 'node-host-key.pub'>,
+): Promise<string> {
+  const wanted = ssh2.utils.parseKey(secrets['node-host-key.pub']);
+  const connection = new ssh2.Client();
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error(`no answer within ${commandTimeoutMs} ms`)),
+        commandTimeoutMs,
+      );
+      const settle = (give: () => void) => {
+        clearTimeout(timer);
+        give();
+      };
+      connection
+        .on('error', (error) => settle(() => reject(error)))
+        .on('ready', () =>
+          connection.exec('ssh node-0 hostname', (error, channel) => {
+            if (error) return settle(() => reject(error));
+            let output = '';
+            const take = (data: Buffer) => (output += data.toString('utf8'));
+            channel.on('data', take).on('close', () => settle(() => resolve(output.trim())));
+            channel.stderr.on('data', take);
+            channel.end();
+          }),
+        )
+        .connect({
+          host: endpoint.host,
+          port: endpoint.port,
+          username,
+          privateKey: secrets['node-ssh-key'],
+          readyTimeout: commandTimeoutMs,
+          hostVerifier: (key: Buffer) => !(wanted instanceof Error) && wanted.getPublicSSH().equals(key),
+        });
+    });
+  } catch (error) {
+    return messageOf(error);
+  } finally {
+    connection.end();
+  }
+}

@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { PerijoveError } from '../errors/error.js';
+
+/**
+ * Opens an address in the user's browser. The address may hold a token, and a command line can be read by every
+ * user of the machine, so the browser gets a file that leads there, which only this user can read. The file is
+ * always the same one: nobody can tell when a browser has read it.
+ *
+ * @throws PerijoveError LOCAL_PROGRAM_MISSING
+ */
+export async function openPage(url: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const directory = path.join(env['XDG_RUNTIME_DIR'] ?? path.join(os.homedir(), '.cache'), 'perijove');
+  await mkdir(directory, { recursive: true });
+  await chmod(directory, 0o700);
+  const file = path.join(directory, 'open.html');
+  const temporary = `${file}.${process.pid}`;
+  await writeFile(temporary, redirectPage(url), { mode: 0o600 });
+  await rename(temporary, file);
+  const opener = process.platform === 'darwin' ? 'open' : 'xdg-open';
+  const child = spawn(opener, [pathToFileURL(file).href], { stdio: 'ignore', env });
+  try {
+    await once(child, 'exit');
+  } catch (cause) {
+    throw new PerijoveError('LOCAL_PROGRAM_MISSING', `there is no \`${opener}\` on this machine`, {
+      remedy: 'Print the address with --url, and open it yourself.',
+      cause,
+    });
+  }
+}
+
+export function redirectPage(url: string): string {
+  const escaped = url.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
+  return `<!doctype html>\n<meta charset="utf-8">\n<meta http-equiv="refresh" content="0; url=${escaped}">\n<a href="${escaped}">Go on</a>\n`;
+}

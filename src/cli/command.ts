@@ -1,0 +1,109 @@
+/** What a command is: data that `main.ts` turns into a parser, a help text and a call. */
+import type { Colors } from 'picocolors/types.js';
+import { colorsOf, type Io } from './io.js';
+
+/** What a command may touch of the process that runs it, and how it was asked to speak. */
+export interface CommandContext extends Io {
+  readonly colors: Colors;
+  /** `--json`: stdout carries JSON and nothing else. */
+  readonly json: boolean;
+  /** `--debug`: errors come with their stack. */
+  readonly debug: boolean;
+}
+
+export function contextOf(
+  io: Io,
+  flags: { readonly json: boolean; readonly debug: boolean },
+): CommandContext {
+  return { ...io, ...flags, colors: colorsOf(io) };
+}
+
+export interface ArgumentDefinition {
+  readonly description: string;
+  readonly optional?: true;
+}
+
+export interface OptionDefinition {
+  /** As help shows them: `-f, --file <file>`. */
+  readonly flags: string;
+  readonly description: string;
+  /** The value is one of these. */
+  readonly choices?: readonly string[];
+}
+
+type ArgumentDefinitions = Readonly<Record<string, ArgumentDefinition>>;
+type OptionDefinitions = Readonly<Record<string, OptionDefinition>>;
+
+export type ArgumentValues<A extends ArgumentDefinitions> = {
+  readonly [Key in keyof A]: A[Key] extends { readonly optional: true } ? string | undefined : string;
+};
+
+/** An option whose flags name a value is text; any other is there or not. */
+export type OptionValues<O extends OptionDefinitions> = {
+  readonly [Key in keyof O]: O[Key]['flags'] extends `${string}<${string}` ? string | undefined : boolean;
+};
+
+export interface CommandInput<A extends ArgumentDefinitions, O extends OptionDefinitions> {
+  readonly args: ArgumentValues<A>;
+  readonly options: OptionValues<O>;
+}
+
+/** What a command line gives, before `defineCommand` gives it the types of one command. */
+export interface RawInput {
+  readonly args: Readonly<Record<string, string | undefined>>;
+  readonly options: Readonly<Record<string, string | boolean | undefined>>;
+}
+
+export interface CommandDefinition {
+  readonly kind: 'command';
+  readonly name: string;
+  /** One line, without a capital and a full stop. */
+  readonly summary: string;
+  /** What help says below the summary. */
+  readonly description?: string;
+  /** In the order of the command line. */
+  readonly args: ArgumentDefinitions;
+  /** The key of an option is its long flag in camelCase. Every command has `--json` and `--debug` as well. */
+  readonly options: OptionDefinitions;
+  /** Command lines with what they do, at the end of the help. */
+  readonly examples?: readonly (readonly [line: string, what: string])[];
+  /** Resolves to the exit code. What it throws is rendered in one place, with the exit code of its kind. */
+  run(context: CommandContext, input: RawInput): Promise<number>;
+}
+
+/** A command of commands, such as `lab`. */
+export interface CommandGroup {
+  readonly kind: 'group';
+  readonly name: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly commands: readonly CommandDefinition[];
+}
+
+type TypedCommand<A extends ArgumentDefinitions, O extends OptionDefinitions> = Omit<
+  CommandDefinition,
+  'kind' | 'args' | 'options' | 'run'
+> & {
+  readonly args?: A;
+  readonly options?: O;
+  run(context: CommandContext, input: CommandInput<A, O>): Promise<number>;
+};
+
+/** Gives `run` the types of its arguments and options. */
+export function defineCommand<
+  const A extends ArgumentDefinitions = Record<never, ArgumentDefinition>,
+  const O extends OptionDefinitions = Record<never, OptionDefinition>,
+>(command: TypedCommand<A, O>): CommandDefinition {
+  return {
+    args: {},
+    options: {},
+    ...command,
+    kind: 'command',
+    // The parser gives each argument and option what its definition says.
+    run: (context, input) => command.run(context, input as CommandInput<A, O>),
+  };
+}
+
+export function defineGroup(group: Omit<CommandGroup, 'kind'>): CommandGroup {
+  return { ...group, kind: 'group' };
+}

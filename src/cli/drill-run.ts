@@ -1,0 +1,184 @@
+/** Starting a drill, following it to its end, and reading what it left. */
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  type Client,
+  type WorkflowExecutionDescription,
+  type WorkflowHandle,
+} from '@temporalio/client';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import type { DrillEvent } from '../drill/evidence.js';
+import type { Watched } from '../drill/model.js';
+import { PerijoveError } from '../errors/error.js';
+import { temporalError } from '../temporal/connect.js';
+import {
+  memoKeys,
+  searchAttributes,
+  taskQueue,
+  workflowIds,
+  workflowNames,
+  type DrillInput,
+  type DrillState,
+  type Evidence,
+} from '../temporal/contract.js';
+
+type DrillHandle = WorkflowHandle<(input: DrillInput) => Promise<Evidence>>;
+
+const pollMs = 300;
+const askMs = 3_000;
+const patienceMs = 5_000;
+
+function handleOf(client: Client, cluster: string, number: number): DrillHandle {
+  return client.workflow.getHandle(workflowIds.drill(cluster, number));
+}
+
+/** Undefined when there is no such drill. */
+async function describe(handle: DrillHandle): Promise<WorkflowExecutionDescription | undefined> {
+  try {
+    return await handle.describe();
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * The highest number of a drill of the cluster, 0 before the first. The list of the server may lag behind: what
+ * is newer is asked for by its ID.
+ */
+export async function newestDrill(client: Client, cluster: string): Promise<number> {
+  const prefix = workflowIds.drill(cluster, 0).slice(0, -1);
+  let newest = 0;
+  for await (const { workflowId } of client.workflow.list({
+    query: `WorkflowType = '${workflowNames.drill}' AND WorkflowId STARTS_WITH '${prefix}'`,
+  })) {
+    newest = Math.max(newest, Number(workflowId.slice(prefix.length)) || 0);
+  }
+  while (await describe(handleOf(client, cluster, newest + 1))) newest += 1;
+  return newest;
+}
+
+/**
+ * Starts the next drill of the cluster. Two that are started at the same time want the same number, and one of
+ * them is refused.
+ *
+ * @throws PerijoveError DRILL_RUNNING
+ */
+export async function startDrill(client: Client, input: Omit<DrillInput, 'number'>): Promise<DrillHandle> {
+  const cluster = input.spec.name;
+  const newest = await newestDrill(client, cluster);
+  const last = newest > 0 ? await describe(handleOf(client, cluster, newest)) : undefined;
+  const running = (number: number) =>
+    new PerijoveError('DRILL_RUNNING', `drill ${number} of ${cluster} runs`, { subject: `drill ${number}` });
+  if (last?.status.name === 'RUNNING') throw running(newest);
+  const number = newest + 1;
+  try {
+    return await client.workflow.start(workflowNames.drill, {
+      workflowId: workflowIds.drill(cluster, number),
+      taskQueue,
+      args: [{ ...input, number }],
+      workflowIdConflictPolicy: 'FAIL',
+      workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      staticSummary: `Drill ${input.drill} on ${cluster}`,
+      typedSearchAttributes: [
+        { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: cluster },
+      ],
+    });
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) throw running(number);
+    throw error;
+  }
+}
+
+export interface Follower {
+  onState(state: DrillState): void;
+  /** `event.at` is milliseconds after the fault. */
+  onEvent(event: DrillEvent): void;
+  /** No worker takes it up. */
+  onWait(): void;
+}
+
+/**
+ * Follows a drill to its end. When the signal aborts the drill is cancelled: it heals, and then it ends.
+ *
+ * @throws WorkflowFailedError with the code of what went wrong
+ */
+export async function followDrill(
+  client: Client,
+  handle: DrillHandle,
+  follower: Follower,
+  signal: AbortSignal,
+): Promise<Evidence> {
+  const startedAt = Date.now();
+  const told = new Set<string>();
+  let phase: string | undefined;
+  let cancelled = false;
+  let waits = false;
+  for (;;) {
+    try {
+      const description = await client.connection.withDeadline(Date.now() + askMs, () => handle.describe());
+      const state = stateOf(description);
+      if (state && state.phase !== phase) {
+        phase = state.phase;
+        follower.onState(state);
+      }
+      for (const event of eventsOf(client, description)) {
+        const key = `${event.kind} ${event.what} ${event.at}`;
+        if (!told.has(key)) follower.onEvent(event);
+        told.add(key);
+      }
+      if (description.status.name !== 'RUNNING') return await handle.result();
+      const untaken = description.historyLength <= 2 && Date.now() - startedAt > patienceMs;
+      if (untaken && !waits) follower.onWait();
+      waits ||= untaken;
+      if (signal.aborted && !cancelled) {
+        await handle.cancel();
+        cancelled = true;
+      }
+    } catch (error) {
+      // The server, or the way to it, is away for a while: the drill goes on.
+      if (!temporalError(error, '')) throw error;
+    }
+    await delay(pollMs, undefined, cancelled ? {} : { signal }).catch(() => undefined);
+  }
+}
+
+/** What a drill says of itself, and its evidence once there is one. Needs no worker. */
+export async function readDrill(
+  client: Client,
+  cluster: string,
+  number: number,
+): Promise<{
+  readonly state: DrillState | undefined;
+  readonly evidence?: Evidence;
+  readonly ended: boolean;
+}> {
+  const handle = handleOf(client, cluster, number);
+  const description = await describe(handle);
+  if (!description) {
+    throw new PerijoveError('DRILL_UNKNOWN', `${cluster} has no drill ${number}`, {
+      subject: `drill ${number}`,
+    });
+  }
+  const state = stateOf(description);
+  const ended = description.status.name !== 'RUNNING';
+  if (description.status.name !== 'COMPLETED') return { state, ended };
+  return { state, ended, evidence: await handle.result() };
+}
+
+function stateOf({ memo }: WorkflowExecutionDescription): DrillState | undefined {
+  return memo?.[memoKeys.state] as DrillState | undefined;
+}
+
+/** What the probe told with its last heartbeat, from the fault on. */
+function eventsOf(client: Client, { raw }: WorkflowExecutionDescription): DrillEvent[] {
+  const payload = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0];
+  if (!payload) return [];
+  const seen = client.options.loadedDataConverter.payloadConverter.fromPayload<Watched | null>(payload);
+  const faultAt = seen?.faultAt;
+  if (!seen?.events || faultAt === undefined) return [];
+  return seen.events
+    .map((event) => ({ ...event, at: event.at - faultAt }))
+    .filter(({ kind, at }) => at >= 0 || kind === 'fault');
+}

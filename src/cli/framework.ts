@@ -1,0 +1,33 @@
+/** Speaking with the framework of a cluster: one connection, one error when there is none. */
+import { WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
+import { PerijoveError } from '../errors/error.js';
+import type { ClusterSpec } from '../spec/cluster.js';
+import { workflowIds } from '../temporal/contract.js';
+import type { CommandContext } from './command.js';
+import { openSpec } from './spec-file.js';
+import { temporalSettings, withTemporal, type TemporalChoice } from './temporal.js';
+
+export interface Framework {
+  readonly spec: ClusterSpec;
+  readonly handle: WorkflowHandle;
+}
+
+/** @throws PerijoveError FRAMEWORK_ABSENT when none runs for the cluster, TEMPORAL_*, SPEC_* */
+export async function withFramework<T>(
+  context: CommandContext,
+  options: TemporalChoice & { readonly file: string | undefined },
+  work: (framework: Framework) => Promise<T>,
+): Promise<T> {
+  const { spec, absolute } = await openSpec(context, options.file);
+  return withTemporal(temporalSettings(context, options, absolute), async ({ client }) => {
+    const handle = client.workflow.getHandle(workflowIds.framework(spec.name));
+    try {
+      return await work({ spec, handle });
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+      throw new PerijoveError('FRAMEWORK_ABSENT', `no framework of ${spec.name} runs`, {
+        subject: spec.name,
+      });
+    }
+  });
+}

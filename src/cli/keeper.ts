@@ -1,0 +1,63 @@
+/** Speaking with the keeper of a cluster: one connection, one error when there is none, a word while it is late. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
+import { PerijoveError } from '../errors/error.js';
+import type { ClusterSpec } from '../spec/cluster.js';
+import { workflowIds } from '../temporal/contract.js';
+import { aborted } from './aborted.js';
+import type { CommandContext } from './command.js';
+import { openSpec } from './spec-file.js';
+import { temporalSettings, withTemporal, type TemporalChoice } from './temporal.js';
+
+export interface Keeper {
+  readonly spec: ClusterSpec;
+  readonly client: Client;
+  readonly handle: WorkflowHandle;
+}
+
+const patienceMs = 5_000;
+
+/** @throws PerijoveError KEEPER_ABSENT when no keeper runs for the cluster, TEMPORAL_*, SPEC_* */
+export async function withKeeper<T>(
+  context: CommandContext,
+  options: TemporalChoice & { readonly file: string | undefined },
+  work: (keeper: Keeper) => Promise<T>,
+): Promise<T> {
+  const { spec, absolute } = await openSpec(context, options.file);
+  return withTemporal(temporalSettings(context, options, absolute), async ({ client }) => {
+    const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
+    try {
+      return await work({ spec, client, handle });
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+      throw new PerijoveError('KEEPER_ABSENT', `no keeper of ${spec.name} runs`, { subject: spec.name });
+    }
+  });
+}
+
+/**
+ * Gives the keeper (or `whom`) an order and waits for its end; says so when no worker takes it up. Resolves to undefined
+ * when the context's signal aborts: an order that was taken up is carried out all the same.
+ */
+export async function order<T>(
+  context: CommandContext,
+  ask: () => Promise<T>,
+  whom = 'the keeper',
+): Promise<T | undefined> {
+  const ended = new AbortController();
+  void delay(patienceMs, undefined, { signal: ended.signal }).then(
+    () =>
+      context.stderr.write(
+        `${whom} has not answered yet: it is at work, or no worker runs (\`perijove worker\` starts one)\n`,
+      ),
+    () => undefined,
+  );
+  const stopped = aborted(context.signal).then(() => undefined);
+  const asked = ask();
+  asked.catch(() => undefined);
+  try {
+    return await Promise.race([asked, stopped]);
+  } finally {
+    ended.abort();
+  }
+}

@@ -1,0 +1,180 @@
+import { setMaxListeners } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { exitCodes } from '../errors/error.js';
+import { contextOf, type CommandContext } from './command.js';
+import { colorsOf, printJson, processIo, type Io } from './io.js';
+import { parse, type Verb } from './parser.js';
+import { reportJson, reportOf, reportText } from './report.js';
+
+const groups = { deploy: 'Deploy:', look: 'Look:', keep: 'Keep:', run: 'Run:' } as const;
+
+/** Every verb, in the order of the help. */
+export const verbs: readonly Verb[] = [
+  {
+    name: 'init',
+    summary: 'write a commented cluster.yaml',
+    group: groups.deploy,
+    load: async () => (await import('./init.js')).initCommand,
+  },
+  {
+    name: 'check',
+    summary: 'look for everything that would keep the cluster from coming up',
+    group: groups.deploy,
+    load: async () => (await import('./check.js')).checkCommand,
+  },
+  {
+    name: 'plan',
+    summary: 'print what `up` would change, and change nothing',
+    group: groups.deploy,
+    load: async () => (await import('./plan.js')).planCommand,
+  },
+  {
+    name: 'up',
+    summary: 'bring the cluster to what the spec says',
+    group: groups.deploy,
+    load: async () => (await import('./up.js')).upCommand,
+  },
+  {
+    name: 'down',
+    summary: 'stop the cluster',
+    group: groups.deploy,
+    load: async () => (await import('./down.js')).downCommand,
+  },
+  {
+    name: 'status',
+    summary: 'print who leads, what runs where, and what is down',
+    group: groups.look,
+    load: async () => (await import('./status.js')).statusCommand,
+  },
+  {
+    name: 'logs',
+    summary: 'print the log of a service or a node',
+    group: groups.look,
+    load: async () => (await import('./logs.js')).logsCommand,
+  },
+  {
+    name: 'ssh',
+    summary: 'open a shell on a host or a node',
+    group: groups.look,
+    load: async () => (await import('./ssh.js')).sshCommand,
+  },
+  {
+    name: 'open',
+    summary: 'open Jupyter, Temporal or Mesos in the browser',
+    group: groups.look,
+    load: async () => (await import('./open.js')).openCommand,
+  },
+  {
+    name: 'events',
+    summary: 'follow what the keeper does',
+    group: groups.look,
+    load: async () => (await import('./events.js')).eventsCommand,
+  },
+  {
+    name: 'move',
+    summary: 'move Jupyter and leadership to a node, without a failed request',
+    group: groups.keep,
+    load: async () => (await import('./move.js')).moveCommand,
+  },
+  {
+    name: 'pause',
+    summary: 'let the keeper move and repair nothing, for maintenance',
+    group: groups.keep,
+    load: async () => (await import('./pause.js')).pauseCommand,
+  },
+  {
+    name: 'resume',
+    summary: 'let the keeper go on after a pause',
+    group: groups.keep,
+    load: async () => (await import('./pause.js')).resumeCommand,
+  },
+  {
+    name: 'fence',
+    summary: 'say that a host is lost, so that its nodes are launched elsewhere',
+    group: groups.keep,
+    load: async () => (await import('./fence.js')).fenceCommand,
+  },
+  {
+    name: 'worker',
+    summary: 'run a worker: it does what workflows ask for, over SSH',
+    group: groups.run,
+    load: async () => (await import('./worker.js')).workerCommand,
+  },
+  {
+    name: 'lab',
+    summary: 'run a whole cluster on this machine',
+    group: groups.run,
+    load: async () => (await import('./lab.js')).labCommand,
+  },
+  {
+    name: 'drill',
+    summary: 'inject faults on purpose, and see the cluster recover',
+    group: groups.run,
+    load: async () => (await import('./drill.js')).drillCommand,
+  },
+];
+
+/**
+ * Runs one command line (without `node` and the program's name) and resolves to its exit code; `docs/errors.md`
+ * lists them. Never rejects. Without `io` it is this process that it reads, writes and listens to for signals.
+ */
+export async function main(argv: readonly string[], io?: Partial<Io>): Promise<number> {
+  const interrupt = io?.signal ? undefined : listenForSignals();
+  const whole: Io = { ...processIo(interrupt?.signal ?? new AbortController().signal), ...io };
+  let context: CommandContext = contextOf(whole, {
+    json: argv.includes('--json'),
+    debug: argv.includes('--debug'),
+  });
+  try {
+    const words = argv.length === 0 ? ['--help'] : argv;
+    const call = await parse(words, verbs, packageVersion(), {
+      colors: colorsOf(whole),
+      columns: whole.columns,
+      isTTY: whole.isTTY,
+      write: (text) => whole.stdout.write(text),
+    });
+    if (!call) return argv.length === 0 ? exitCodes.usage : exitCodes.done;
+    context = contextOf(whole, call);
+    return await call.definition.run(context, { args: call.args, options: call.options });
+  } catch (thrown) {
+    const report = reportOf(thrown);
+    if (context.json) printJson(context, { error: reportJson(report, context.debug) });
+    else context.stderr.write(reportText(report, context.colors, context.debug));
+    return report.exitCode;
+  } finally {
+    interrupt?.end();
+  }
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/** 128 + the number of SIGINT, as shells have it. */
+const interruptedExitCode = 130;
+
+/** The first Ctrl-C (or SIGTERM) asks the command to stop; a second one ends the process. */
+function listenForSignals(): { readonly signal: AbortSignal; end(): void } {
+  const controller = new AbortController();
+  // Each command on a host listens to it, and there may be many hosts.
+  setMaxListeners(0, controller.signal);
+  const stop = () => {
+    if (controller.signal.aborted) process.exit(interruptedExitCode);
+    controller.abort();
+  };
+  // `perijove status | head` ends stdout early, which is no error.
+  const endEarly = (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(exitCodes.done);
+    throw error;
+  };
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  process.stdout.on('error', endEarly);
+  return {
+    signal: controller.signal,
+    end: () => {
+      process.off('SIGINT', stop).off('SIGTERM', stop);
+      process.stdout.off('error', endEarly);
+    },
+  };
+}

@@ -1,0 +1,147 @@
+/** From command definitions to a parser, its help, and the call that a command line asks for. */
+import { Argument, Command, CommanderError, Option } from 'commander';
+import type { Colors } from 'picocolors/types.js';
+import { PerijoveError } from '../errors/error.js';
+import type { CommandDefinition, CommandGroup } from './command.js';
+
+/** A verb in the list of `perijove --help`; its module is loaded when it is used. */
+export interface Verb {
+  readonly name: string;
+  readonly summary: string;
+  /** Heading in the help. */
+  readonly group: string;
+  readonly load: () => Promise<CommandDefinition | CommandGroup>;
+}
+
+export interface Call {
+  readonly definition: CommandDefinition;
+  readonly args: Readonly<Record<string, string | undefined>>;
+  readonly options: Readonly<Record<string, string | boolean | undefined>>;
+  readonly json: boolean;
+  readonly debug: boolean;
+}
+
+export interface ParserIo {
+  readonly colors: Colors;
+  readonly columns: number;
+  readonly isTTY: boolean;
+  readonly write: (text: string) => void;
+}
+
+/**
+ * The call that `argv` asks for; undefined when it asked for help or the version, which is then written.
+ *
+ * @throws PerijoveError USAGE
+ */
+export async function parse(
+  argv: readonly string[],
+  verbs: readonly Verb[],
+  version: string,
+  io: ParserIo,
+): Promise<Call | undefined> {
+  const used = new Set(argv.filter((word) => !word.startsWith('-')).slice(0, 2));
+  const calls: Call[] = [];
+  const program = new Command('perijove')
+    .description('Brings up and keeps a Jupyter that never stays down: from one cluster.yaml, over SSH.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .commandsGroup(verbs.at(-1)?.group ?? '')
+    .helpCommand('help [command]', 'print help for a command')
+    .addHelpText('after', '\nWhat a command does in detail: `perijove <command> --help`.\n');
+  prepare(program, io);
+  for (const verb of verbs) {
+    const definition = used.has(verb.name) ? await verb.load() : undefined;
+    const command = program.command(verb.name).summary(verb.summary).helpGroup(verb.group);
+    prepare(command, io);
+    if (definition?.kind === 'group') defineSubcommands(command, definition, io, calls);
+    else if (definition) define(command, definition, calls);
+  }
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return undefined;
+    throw usageError(error, argv, verbs);
+  }
+  return calls[0];
+}
+
+/** Wider paragraphs are hard to read. */
+const widestHelp = 100;
+
+function prepare(command: Command, { colors, columns, isTTY, write }: ParserIo): void {
+  command
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: write,
+      // What commander would print of an error is thrown, and rendered where all errors are.
+      writeErr: () => undefined,
+      getOutHelpWidth: () => Math.min(columns, widestHelp),
+      getOutHasColors: () => isTTY,
+    })
+    .configureHelp({ styleTitle: (title) => colors.bold(title), showGlobalOptions: false });
+}
+
+function defineSubcommands(command: Command, group: CommandGroup, io: ParserIo, calls: Call[]): void {
+  command.description(group.description ?? sentence(group.summary)).helpCommand(false);
+  for (const definition of group.commands) {
+    const subcommand = command.command(definition.name).summary(definition.summary);
+    prepare(subcommand, io);
+    define(subcommand, definition, calls);
+  }
+}
+
+function define(command: Command, definition: CommandDefinition, calls: Call[]): void {
+  const { summary, description, args, options, examples = [] } = definition;
+  command.description(
+    description === undefined ? sentence(summary) : `${sentence(summary)}\n\n${description}`,
+  );
+  for (const [name, argument] of Object.entries(args)) {
+    const flags = argument.optional ? `[${name}]` : `<${name}>`;
+    command.addArgument(new Argument(flags, argument.description));
+  }
+  for (const { flags, description: what, choices } of Object.values(options)) {
+    const option = new Option(flags, what);
+    command.addOption(choices ? option.choices(choices) : option);
+  }
+  command.option('--json', 'print JSON').option('--debug', 'print stacks of errors');
+  if (examples.length > 0) {
+    const width = Math.max(...examples.map(([example]) => example.length));
+    const lines = examples.map(([example, what]) => `  ${example.padEnd(width)}  ${what}`);
+    command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+  }
+  command.action((...given: unknown[]) => {
+    const { json, debug, ...values } = command.opts<Record<string, string | boolean | undefined>>();
+    const names = Object.keys(args);
+    calls.push({
+      definition,
+      args: Object.fromEntries(names.map((name, index) => [name, given[index] as string | undefined])),
+      options: Object.fromEntries(
+        Object.entries(options).map(([name, option]) => [
+          name,
+          values[name] ?? (takesValue(option.flags) ? undefined : false),
+        ]),
+      ),
+      json: json === true,
+      debug: debug === true,
+    });
+  });
+}
+
+function takesValue(flags: string): boolean {
+  return flags.includes('<');
+}
+
+function sentence(summary: string): string {
+  return `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`;
+}
+
+function usageError(error: CommanderError, argv: readonly string[], verbs: readonly Verb[]): PerijoveError {
+  const [name] = argv.filter((word) => !word.startsWith('-'));
+  const verb = verbs.find((each) => each.name === name);
+  const help = `perijove ${verb ? `${verb.name} ` : ''}--help`;
+  const text = error.message.replace(/^error: /, '').replace(/\n/g, ' ');
+  const message = error.code === 'commander.help' ? 'a command is needed' : text;
+  return new PerijoveError('USAGE', message, { remedy: `See \`${help}\`.` });
+}

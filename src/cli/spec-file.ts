@@ -1,0 +1,50 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { PerijoveError } from '../errors/error.js';
+import { labPaths, labStateDir } from '../lab/state.js';
+import type { ClusterSpec } from '../spec/cluster.js';
+import { loadSpec } from '../spec/load.js';
+import type { CommandContext } from './command.js';
+
+/** The option of every command that reads a spec. */
+export const fileOption = {
+  flags: '-f, --file <file>',
+  description: 'the spec (default: $PERIJOVE_FILE, ./cluster.yaml, or that of the lab)',
+} as const;
+
+export interface SpecFile {
+  /** As messages name it: relative to the working directory where it lies below it. */
+  readonly file: string;
+  readonly absolute: string;
+  readonly spec: ClusterSpec;
+}
+
+/**
+ * Which file describes the cluster: the one given, else PERIJOVE_FILE, else `cluster.yaml` in the working
+ * directory, else that of the default lab.
+ *
+ * @throws PerijoveError SPEC_NOT_FOUND when there is none
+ */
+export function findSpecFile(context: Pick<CommandContext, 'env' | 'cwd'>, given?: string): string {
+  const { env, cwd } = context;
+  const named = given ?? env['PERIJOVE_FILE'];
+  if (named !== undefined && named !== '') return path.resolve(cwd, named);
+  const here = path.join(cwd, 'cluster.yaml');
+  if (existsSync(here)) return here;
+  const lab = labPaths(labStateDir(undefined, env)).spec;
+  if (existsSync(lab)) return lab;
+  throw new PerijoveError('SPEC_NOT_FOUND', 'there is no cluster.yaml here, and no lab', {
+    remedy: 'Write one with `perijove init`, name one with --file, or start a lab with `perijove lab up`.',
+  });
+}
+
+/** @throws PerijoveError SPEC_NOT_FOUND; SpecError */
+export async function openSpec(
+  context: Pick<CommandContext, 'env' | 'cwd'>,
+  given?: string,
+): Promise<SpecFile> {
+  const absolute = findSpecFile(context, given);
+  const relative = path.relative(context.cwd, absolute);
+  const file = relative.startsWith('..') ? absolute : relative;
+  return { file, absolute, spec: await loadSpec(absolute, file) };
+}

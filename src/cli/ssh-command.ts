@@ -1,0 +1,105 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { PerijoveError } from '../errors/error.js';
+import type { HostSpec, SshTarget } from '../spec/cluster.js';
+import { pinFile } from '../ssh/host-keys.js';
+import { quote } from '../ssh/shell.js';
+
+/**
+ * The arguments of OpenSSH's `ssh` that lead to a host as Perijove itself goes there: with its key, its known
+ * host keys and through its jump host.
+ *
+ * @param command run on the host in place of a shell
+ */
+export function sshArguments(
+  host: HostSpec,
+  knownHostsDir: string,
+  { tty, command }: { readonly tty: boolean; readonly command?: string },
+): string[] {
+  const jump = host.jump;
+  const proxy = jump
+    ? [
+        '-o',
+        `ProxyCommand=${['ssh', ...targetArguments(jump, knownHostsDir), '-W', '%h:%p', jump.address].map(quoteForProxy).join(' ')}`,
+      ]
+    : [];
+  return [
+    ...targetArguments(host.ssh, knownHostsDir),
+    ...proxy,
+    tty ? '-t' : '-T',
+    host.ssh.address,
+    ...(command === undefined ? [] : [command]),
+  ];
+}
+
+function targetArguments(target: SshTarget, knownHostsDir: string): string[] {
+  const { user, port, keyFile, agent, knownHostsFile } = target;
+  const options: Readonly<Record<string, string>> = {
+    User: user,
+    Port: String(port),
+    UserKnownHostsFile: fileOption(knownHostsFile ?? pinFile(target, knownHostsDir)),
+    GlobalKnownHostsFile: 'none',
+    // As for the workers: with a file of one's own only what is in it, else the first key is pinned.
+    StrictHostKeyChecking: knownHostsFile === undefined ? 'accept-new' : 'yes',
+    HashKnownHosts: 'no',
+    ...(keyFile !== undefined && { IdentityFile: fileOption(keyFile) }),
+    ...(keyFile !== undefined && !agent && { IdentitiesOnly: 'yes' }),
+  };
+  return Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+}
+
+/** Values of options are split at spaces, and `%` begins a token (ssh_config(5)). */
+function fileOption(file: string): string {
+  return `"${file.replaceAll('%', '%%')}"`;
+}
+
+/** ProxyCommand is expanded once (`%%` becomes `%`), and then read by a shell; `%h:%p` is meant to be expanded. */
+function quoteForProxy(word: string): string {
+  return word === '%h:%p' ? word : quote(word).replaceAll('%', '%%');
+}
+
+export interface SshRun {
+  readonly args: readonly string[];
+  /** Gets the output; without it ssh has the terminal of this process. */
+  readonly onOutput?: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs `ssh` until it ends, or the signal aborts.
+ *
+ * @throws PerijoveError LOCAL_PROGRAM_MISSING; SSH_LOST when it could not connect or lost the connection
+ */
+export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun): Promise<void> {
+  const child = spawn('ssh', args, { stdio: onOutput ? ['ignore', 'pipe', 'pipe'] : 'inherit' });
+  let complaint = '';
+  child.stdout?.setEncoding('utf8').on('data', onOutput ?? (() => undefined));
+  child.stderr
+    ?.setEncoding('utf8')
+    .on('data', (text: string) => (complaint = `${complaint}${text}`.slice(-2_000)));
+  const stop = () => child.kill();
+  // With a terminal of its own ssh gets Ctrl-C itself, and may pass it on.
+  if (onOutput) signal.addEventListener('abort', stop, { once: true });
+  try {
+    const [code] = (await once(child, 'close')) as [number | null];
+    if (code === sshFailed && !signal.aborted) {
+      const why = complaint.trim().split('\n').at(-1) ?? '';
+      throw new PerijoveError(
+        'SSH_LOST',
+        why === '' ? 'ssh could not connect, or lost the connection' : why,
+        { host: host.name },
+      );
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new PerijoveError('LOCAL_PROGRAM_MISSING', 'there is no `ssh` on this machine', {
+      remedy: 'Install an OpenSSH client (Debian: openssh-client).',
+      cause: error,
+    });
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** ssh(1): its exit code for an error of its own. */
+const sshFailed = 255;

@@ -1,0 +1,94 @@
+/** What `logs` and `ssh` are told to look at: a host or a node, and a service of it. */
+import { PerijoveError } from '../errors/error.js';
+import { hostPaths } from '../hosts/paths.js';
+import { agentService, masterService } from '../mesos/items.js';
+import { nodeLayout, serviceNames } from '../node/layout.js';
+import { nodeNames, type ClusterSpec, type HostSpec, type Role } from '../spec/cluster.js';
+import type { SshPool } from '../ssh/connection.js';
+import { quote } from '../ssh/shell.js';
+import { zookeeperService } from '../zookeeper/items.js';
+
+export type Target =
+  | { readonly kind: 'host'; readonly host: HostSpec; readonly service?: string }
+  | { readonly kind: 'node'; readonly node: string; readonly service?: string };
+
+const servicesOfRoles: Readonly<Record<Role, string>> = {
+  zookeeper: zookeeperService,
+  master: masterService,
+  agent: agentService,
+  proxy: 'proxy',
+};
+
+export function hostServiceNames(host: HostSpec): string[] {
+  return host.roles.map((role) => servicesOfRoles[role]);
+}
+
+/**
+ * Reads `h1`, `h1/zookeeper`, `node3` or `node3/jupyter`. A host's services are those of its roles.
+ *
+ * @throws PerijoveError UNKNOWN_TARGET with the names that there are
+ */
+export function parseTarget(spec: ClusterSpec, text: string): Target {
+  const [name = '', service, ...rest] = text.split('/');
+  const host = spec.hosts.find((each) => each.name === name);
+  const isNode = nodeNames(spec).includes(name);
+  if (!host && !isNode) {
+    const names = [...spec.hosts.map((each) => each.name), ...nodeNames(spec)];
+    throw unknownTarget(`${spec.name} has no host or node \`${name}\``, names);
+  }
+  const services: readonly string[] = host ? hostServiceNames(host) : serviceNames;
+  if (rest.length > 0 || (service !== undefined && !services.includes(service))) {
+    throw unknownTarget(`${name} has no service \`${[service, ...rest].join('/')}\``, services);
+  }
+  const part = service === undefined ? {} : { service };
+  return host ? { kind: 'host', host, ...part } : { kind: 'node', node: name, ...part };
+}
+
+export function unknownTarget(message: string, names: readonly string[]): PerijoveError {
+  return new PerijoveError('UNKNOWN_TARGET', message, { remedy: `There are ${names.join(', ')}.` });
+}
+
+/** Where a node's tree lies on a host. */
+export interface NodePlace {
+  readonly host: HostSpec;
+  readonly layout: ReturnType<typeof nodeLayout>;
+  /** Its processes run there now. */
+  readonly live: boolean;
+}
+
+/**
+ * Finds the host on which a node runs, or ran last, by asking the hosts themselves: this needs no workflow.
+ *
+ * @throws PerijoveError NODE_NOWHERE; SSH_* when no host can be reached
+ */
+export async function locateNode(pool: SshPool, spec: ClusterSpec, node: string): Promise<NodePlace> {
+  const answers = await Promise.allSettled(
+    spec.hosts.map(async (host) => {
+      const connection = await pool.get(host);
+      const layout = nodeLayout(hostPaths(host).clusterNode(node));
+      const output = await connection.run(locateScript(layout), { timeoutMs: 10_000 });
+      const [state, newest] = output.trim().split(' ');
+      return state === '' || state === undefined
+        ? undefined
+        : { host, layout, live: state === 'live', newest: Number(newest) };
+    }),
+  );
+  const places = answers.flatMap((answer) =>
+    answer.status === 'fulfilled' && answer.value ? [answer.value] : [],
+  );
+  const [found] = places.toSorted((a, b) => Number(b.live) - Number(a.live) || b.newest - a.newest);
+  if (found) return found;
+  const failure = answers.find((answer) => answer.status === 'rejected');
+  if (failure && answers.every(({ status }) => status === 'rejected')) throw failure.reason;
+  throw new PerijoveError('NODE_NOWHERE', `${node} is on none of the hosts that answer`, { subject: node });
+}
+
+/** Prints `live` or `dead`, and when the node last wrote a log (seconds since the epoch); nothing without a tree. */
+function locateScript(layout: ReturnType<typeof nodeLayout>): string {
+  return [
+    `cd ${quote(layout.base)} 2>/dev/null || exit 0`,
+    `pid=$(cat ${quote(layout.owner)} 2>/dev/null)`,
+    'state=dead; if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then state=live; fi',
+    `echo "$state $(stat -c %Y ${quote(layout.log)}/*/current 2>/dev/null | sort -n | tail -n 1)"`,
+  ].join('\n');
+}

@@ -1,0 +1,68 @@
+import path from 'node:path';
+import type { TemporalClient, TemporalSettings } from '../temporal/connect.js';
+import { readLab, type LabState } from '../lab/state.js';
+import type { CommandContext } from './command.js';
+
+/** The options of every command that speaks with Temporal. */
+export const temporalOptions = {
+  temporal: {
+    flags: '--temporal <address>',
+    description: 'host:port of the Temporal server (default: the profile, or that of the lab)',
+  },
+  profile: {
+    flags: '--profile <name>',
+    description: 'profile of the Temporal client (default: $TEMPORAL_PROFILE)',
+  },
+} as const;
+
+export interface TemporalChoice {
+  readonly temporal: string | undefined;
+  readonly profile: string | undefined;
+}
+
+/** The lab whose spec this is; undefined for any other spec. */
+export function labOf(specFile: string): LabState | undefined {
+  return readLab(path.dirname(specFile));
+}
+
+/**
+ * Which server: the one that an option or the environment names; for the spec of a lab, else, the lab's own.
+ *
+ * @param specFile absolute
+ */
+export function temporalSettings(
+  { env }: Pick<CommandContext, 'env'>,
+  { temporal, profile }: TemporalChoice,
+  specFile?: string,
+): TemporalSettings {
+  const chosen = {
+    ...(temporal !== undefined && { address: temporal }),
+    ...(profile !== undefined && { profile }),
+  };
+  const named = ['TEMPORAL_ADDRESS', 'TEMPORAL_PROFILE', 'TEMPORAL_CONFIG_FILE'].some(
+    (variable) => (env[variable] ?? '') !== '',
+  );
+  if (Object.keys(chosen).length > 0 || named || specFile === undefined) return chosen;
+  const address = labOf(specFile)?.temporal?.address;
+  return address === undefined ? {} : { address };
+}
+
+/**
+ * Connects, works, and closes, whatever happens. Errors of the connection itself say what to do.
+ *
+ * @throws PerijoveError TEMPORAL_*
+ */
+export async function withTemporal<T>(
+  settings: TemporalSettings,
+  work: (temporal: TemporalClient) => Promise<T>,
+): Promise<T> {
+  const { connectClient, temporalError } = await import('../temporal/connect.js');
+  const temporal = await connectClient(settings);
+  try {
+    return await work(temporal);
+  } catch (error) {
+    throw temporalError(error, temporal.address) ?? error;
+  } finally {
+    await temporal.close();
+  }
+}

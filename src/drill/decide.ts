@@ -1,0 +1,428 @@
+/**
+ * Every decision about drills, as pure functions over plain data: what probes add up to, when a drill has
+ * recovered, whether it kept to its budget, and what must be true of a cluster after it. Imported by the
+ * workflow, so nothing here may touch the world.
+ */
+import { formatDuration } from '../spec/units.js';
+import type { DrillEvent, Evidence, HostMeasure, Invariant, Lane, Span } from './evidence.js';
+import type { Before, DrillPlan, Healing, NotebookFile, Recovery, Watched } from './model.js';
+
+/** One answer, or what came instead of it. */
+export interface Sample {
+  /** When it was asked. */
+  readonly at: number;
+  readonly ok: boolean;
+  /** Of a failure. */
+  readonly why?: string;
+}
+
+/** Probes come at least this often; a longer silence is that of a worker that was gone. */
+const gapMs = 1_500;
+/** A drill's result stays below 200 kB. */
+const mostSpans = 300;
+
+/** Runs of equal samples, in the order of their times. `everyMs` is how long the last one stands for. */
+export function spansOf(samples: readonly Sample[], everyMs: number): Span[] {
+  const spans: Span[] = [];
+  for (const { at, ok, why } of samples.toSorted((a, b) => a.at - b.at)) {
+    const state = ok ? 'ok' : 'failed';
+    const last = spans.pop();
+    if (last === undefined) {
+      spans.push({ from: at, to: at + everyMs, state, probes: 1, ...reason(why) });
+    } else if (at - last.to > gapMs) {
+      const gap: Span = { from: last.to, to: at, state: 'gap', probes: 0 };
+      spans.push(last, gap, { from: at, to: at + everyMs, state, probes: 1, ...reason(why) });
+    } else if (last.state === state && last.why === why) {
+      spans.push({ ...last, to: at + everyMs, probes: last.probes + 1 });
+    } else {
+      spans.push({ ...last, to: at }, { from: at, to: at + everyMs, state, probes: 1, ...reason(why) });
+    }
+  }
+  return limited(spans);
+}
+
+function reason(why: string | undefined) {
+  return why === undefined ? {} : { why };
+}
+
+/** The spans of two times, one after the other. A longer time between them is a gap. */
+export function joinSpans(earlier: readonly Span[], later: readonly Span[]): Span[] {
+  const last = earlier.at(-1);
+  const [first] = later;
+  if (!last || !first) return [...earlier, ...later];
+  const before = earlier.slice(0, -1);
+  if (first.from - last.to > gapMs) {
+    return limited([...earlier, { from: last.to, to: first.from, state: 'gap', probes: 0 }, ...later]);
+  }
+  if (last.state === first.state && last.why === first.why) {
+    const joined = { ...last, to: first.to, probes: last.probes + first.probes };
+    return limited([...before, joined, ...later.slice(1)]);
+  }
+  return limited([...before, { ...last, to: first.from }, ...later]);
+}
+
+/** Short runs are taken together, the shortest first, until few enough are left; a failure in them stays one. */
+function limited(spans: readonly Span[]): Span[] {
+  let rest = [...spans];
+  for (let shortest = 100; rest.length > mostSpans; shortest *= 2) {
+    const merged: Span[] = [];
+    for (const span of rest) {
+      const last = merged.at(-1);
+      if (last && last.state !== 'gap' && span.state !== 'gap' && last.to - last.from < shortest) {
+        const failed = [last, span].find(({ state }) => state === 'failed');
+        merged.splice(-1, 1, {
+          from: last.from,
+          to: span.to,
+          state: failed ? 'failed' : 'ok',
+          probes: last.probes + span.probes,
+          ...reason(failed?.why),
+        });
+      } else merged.push(span);
+    }
+    rest = merged;
+  }
+  return rest;
+}
+
+/** What was watched in two times, the earlier first. */
+export function joinWatched<T extends Watched>(earlier: Watched | undefined, later: T): T {
+  if (!earlier) return later;
+  const faultAt = earlier.faultAt ?? later.faultAt;
+  const healedAt = earlier.healedAt ?? later.healedAt;
+  return {
+    ...later,
+    startedAt: earlier.startedAt,
+    ...(faultAt !== undefined && { faultAt }),
+    ...(healedAt !== undefined && { healedAt }),
+    lanes: later.lanes.map((lane) => {
+      const before = earlier.lanes.find(({ host }) => host === lane.host);
+      if (!before) return lane;
+      return {
+        host: lane.host,
+        http: joinSpans(before.http, lane.http),
+        websocket: joinSpans(before.websocket, lane.websocket),
+      };
+    }),
+    events: [...earlier.events, ...later.events].toSorted((a, b) => a.at - b.at),
+  };
+}
+
+// --- recovered --------------------------------------------------------------------------------------------
+
+/** What a drill looks at while it waits. */
+export interface View {
+  readonly now: number;
+  readonly faultAt: number;
+  /** By host: since when it answers without a failure; absent for one that does not. */
+  readonly answering: Readonly<Record<string, number>>;
+  readonly leader?: { readonly node: string; readonly term: number };
+  /** Nodes whose port 8888 answers. */
+  readonly serving: readonly string[];
+  readonly zookeeperLeader?: string;
+  readonly scheduler?: string;
+  readonly keeper?: string;
+}
+
+/** A fault may need this long to be felt: before it, nothing counts as recovered. */
+const settleMs = 2_000;
+/** Ten probes. */
+const calmMs = 500;
+
+/** What is still missing until a drill has recovered, as a sentence; undefined when it has. */
+export function lackOf(plan: DrillPlan, view: View, follow: 'leader' | 'sticky'): string | undefined {
+  const { before } = plan;
+  if (view.now - view.faultAt < settleMs) return 'it has only just begun';
+  const { leader, serving, zookeeperLeader, scheduler, keeper } = view;
+  if (!leader) return 'etcd has no leader that a majority agrees on';
+  if (plan.expects === 'leader-moves' && !isAnother(before, leader.node, leader.term)) {
+    return `${leader.node} still leads etcd at term ${leader.term}`;
+  }
+  const [node, ...more] = serving;
+  if (node === undefined) return 'no Jupyter serves';
+  if (more.length > 0) return `more than one Jupyter serves: ${serving.join(', ')}`;
+  if (follow === 'leader' && node !== leader.node) return `Jupyter serves on ${node}, ${leader.node} leads`;
+  if (plan.expects === 'zookeeper-moves') {
+    if (zookeeperLeader === undefined) return 'ZooKeeper has no leader';
+    if (zookeeperLeader === before.zookeeperLeader) return `${zookeeperLeader} still leads ZooKeeper`;
+  }
+  if (plan.expects === 'worker-moves' && plan.fault.kind === 'worker-kill') {
+    const { worker } = plan.fault;
+    if (scheduler === undefined || scheduler === worker) return 'no living worker holds the scheduler';
+    if (keeper === undefined || keeper === worker) return 'no living worker holds the watch';
+  }
+  const silent = expectedHosts(plan).filter((host) => {
+    const since = view.answering[host];
+    return since === undefined || view.now - since < calmMs;
+  });
+  return silent.length > 0 ? `no steady answer through ${silent.join(', ')}` : undefined;
+}
+
+function isAnother(before: Before, leader: string, term: number): boolean {
+  return leader !== before.leader || term > before.term;
+}
+
+/** The hosts that must answer before anything is healed: all, but for one that lies dead. */
+export function expectedHosts({ hosts, fault }: Pick<DrillPlan, 'hosts' | 'fault'>): readonly string[] {
+  return fault.kind === 'host-crash' ? hosts.filter((host) => host !== fault.host) : hosts;
+}
+
+/** How long a drill waits for its recovery before it heals all the same: a multiple of its budget. */
+export function patienceMs(budgetMs: number): number {
+  return Math.max(30_000, 5 * budgetMs);
+}
+
+// --- measured and judged ----------------------------------------------------------------------------------
+
+/** A request may have been under way when the fault came: it counts from when it was asked. */
+const underWayMs = 1_000;
+
+function hostMeasure(host: string, during: Lane | undefined, whole: Lane | undefined): HostMeasure {
+  const concerned = (spans: readonly Span[] = []) =>
+    spans.filter((span) => span.state === 'failed' && span.to > -underWayMs);
+  const failed = concerned(during?.http);
+  const last = during?.http.at(-1);
+  const dark = failed.at(-1);
+  const backMs = last?.state === 'failed' ? null : Math.max(0, dark?.to ?? 0);
+  let longestMs = 0;
+  let since: number | undefined;
+  for (const span of during?.http ?? []) {
+    if (span.state === 'failed' && span.to > -underWayMs) {
+      since ??= span.from;
+      longestMs = Math.max(longestMs, span.to - since);
+    } else if (span.state === 'ok') since = undefined;
+  }
+  return {
+    host,
+    failedRequests: concerned(whole?.http).reduce((sum, { probes }) => sum + probes, 0),
+    backMs,
+    longestMs,
+    cut: concerned(whole?.websocket).length > 0,
+  };
+}
+
+/** Everything in milliseconds after the fault. */
+function relative<T extends Watched>(watched: T, zero: number): T {
+  const shift = (spans: readonly Span[]) =>
+    spans.map((span) => ({ ...span, from: span.from - zero, to: span.to - zero }));
+  return {
+    ...watched,
+    lanes: watched.lanes.map(({ host, http, websocket }) => ({
+      host,
+      http: shift(http),
+      websocket: shift(websocket),
+    })),
+    events: watched.events.map((event) => ({ ...event, at: event.at - zero })),
+  };
+}
+
+export interface Conclusion {
+  readonly cluster: string;
+  readonly number: number;
+  readonly standby: string;
+  readonly seed?: string;
+  readonly plan: DrillPlan;
+  readonly recovery: Recovery;
+  readonly healing: Healing;
+}
+
+/** The evidence of a drill that ran to its end. */
+export function conclude(input: Conclusion): Evidence {
+  const { plan, cluster, number, standby, seed } = input;
+  const zero = input.recovery.faultAt ?? input.recovery.startedAt;
+  const during = relative(input.recovery, zero);
+  const after = relative(input.healing, zero);
+  const all = joinWatched(during, after);
+  const { recovered } = input.recovery;
+
+  const laneOf = (lanes: readonly Lane[], host: string) => lanes.find((lane) => lane.host === host);
+  const hosts = plan.hosts.map((host) => {
+    const whole = laneOf(all.lanes, host);
+    // One that lies dead comes back with the healing.
+    const healed = !expectedHosts(plan).includes(host);
+    return hostMeasure(host, healed ? whole : laneOf(during.lanes, host), whole);
+  });
+  const first = (kind: DrillEvent['kind'], where: readonly DrillEvent[] = during.events) =>
+    where.find((event) => event.kind === kind && event.at >= 0)?.at ?? null;
+  const last = (kind: DrillEvent['kind']) =>
+    during.events.findLast((event) => event.kind === kind && event.at >= 0)?.at ?? null;
+  const elected = during.events.find(
+    ({ kind, at, subject = '', term = 0 }) =>
+      kind === 'leader' && at >= 0 && isAnother(plan.before, subject, term),
+  );
+  const electedMs = elected?.at ?? null;
+  const readyMs = last('serving');
+  const expected = hosts.filter(({ host }) => expectedHosts(plan).includes(host));
+  const own: Readonly<Record<DrillPlan['expects'], number | null>> = {
+    'leader-moves': electedMs,
+    'jupyter-back': null,
+    'zookeeper-moves': last('zookeeper'),
+    'worker-moves': last('worker'),
+  };
+  const recoveredMs = recovered
+    ? Math.max(0, readyMs ?? 0, own[plan.expects] ?? 0, ...expected.map(({ backMs }) => backMs ?? 0))
+    : null;
+  const mayFail =
+    plan.mayFail === 'all'
+      ? plan.hosts
+      : plan.mayFail === 'target' && plan.struckHost !== undefined
+        ? [plan.struckHost]
+        : [];
+  const measures = {
+    electedMs,
+    readyMs,
+    hosts,
+    recoveredMs,
+    healedMs: first('healed', after.events),
+    wholeMs: first('whole', after.events),
+  };
+  const reasons = judge(plan, { recoveredMs, hosts, mayFail }, after, input.healing.invariants);
+  return {
+    version: 1,
+    cluster,
+    number,
+    drill: plan.drill,
+    target: plan.target,
+    standby,
+    ...(seed !== undefined && { seed }),
+    startedAt: new Date(input.recovery.startedAt).toISOString(),
+    faultAt: new Date(zero).toISOString(),
+    budgetMs: plan.budgetMs,
+    mayFail: [...mayFail],
+    lanes: [...all.lanes],
+    events: [...all.events],
+    measures,
+    invariants: [...input.healing.invariants],
+    verdict: { passed: reasons.length === 0, reasons },
+  };
+}
+
+interface Measured {
+  readonly recoveredMs: number | null;
+  readonly hosts: readonly HostMeasure[];
+  readonly mayFail: readonly string[];
+}
+
+/** Why a drill has not passed, each reason a sentence without its full stop; empty for one that has. */
+function judge(
+  plan: DrillPlan,
+  { recoveredMs, hosts, mayFail }: Measured,
+  after: Pick<Healing, 'lanes'>,
+  invariants: readonly Invariant[],
+): string[] {
+  const reasons: string[] = [];
+  const over = formatDuration(plan.budgetMs);
+  if (recoveredMs === null) {
+    reasons.push(`it had not recovered after ${formatDuration(patienceMs(plan.budgetMs))}`);
+  } else if (recoveredMs > plan.budgetMs) {
+    reasons.push(`it took ${formatDuration(recoveredMs)}, and ${over} is its budget`);
+  }
+  for (const { host, failedRequests } of hosts) {
+    if (failedRequests > 0 && !mayFail.includes(host)) {
+      reasons.push(`${failedRequests} requests failed through ${host}, where none may`);
+    }
+  }
+  for (const lane of after.lanes) {
+    const late = lane.http.filter(({ state }) => state === 'failed');
+    const known = !mayFail.includes(lane.host) || !expectedHosts(plan).includes(lane.host);
+    if (recoveredMs === null || known || late.length === 0) continue;
+    const count = late.reduce((sum, { probes }) => sum + probes, 0);
+    reasons.push(`${count} requests failed through ${lane.host} after it had recovered`);
+  }
+  reasons.push(...invariants.filter(({ holds }) => !holds).map(({ what }) => what));
+  return reasons;
+}
+
+// --- what must be true of every cluster -------------------------------------------------------------------
+
+/** One look at a whole cluster. */
+export interface ClusterSight {
+  /** Nodes whose port 8888 answers. */
+  readonly serving: readonly string[];
+  /** By host with a proxy; null where there is none or nothing was told. */
+  readonly routes: Readonly<Record<string, { readonly generation: number; readonly node: string } | null>>;
+  readonly etcd: {
+    readonly leader?: string;
+    readonly members: readonly { readonly node: string; readonly healthy: boolean }[];
+  };
+  /** By node: how many tasks Mesos has of it that live; undefined when no master answers. */
+  readonly tasks?: Readonly<Record<string, number>>;
+  /** By node: the hosts on which processes of it live; undefined when a host cannot be asked. */
+  readonly processes?: Readonly<Record<string, readonly string[]>>;
+  /** Undefined when they cannot be read. */
+  readonly notebooks?: readonly NotebookFile[];
+}
+
+/** What must hold after every drill. */
+export function invariantsOf(
+  sight: ClusterSight,
+  { notebooks, marker }: Pick<DrillPlan, 'notebooks' | 'marker'>,
+): Invariant[] {
+  return [servingOf(sight), routesOf(sight), etcdOf(sight), nodesOf(sight), kept(sight, notebooks, marker)];
+}
+
+const held = (name: Invariant['name'], what: string): Invariant => ({ name, holds: true, what });
+const broken = (name: Invariant['name'], what: string): Invariant => ({ name, holds: false, what });
+
+function servingOf({ serving }: ClusterSight): Invariant {
+  const [only] = serving;
+  if (only === undefined) return broken('serving', 'no Jupyter serves');
+  return serving.length === 1
+    ? held('serving', `one Jupyter serves, on ${only}`)
+    : broken('serving', `${serving.length} Jupyters serve: ${serving.join(', ')}`);
+}
+
+function routesOf({ routes, serving }: ClusterSight): Invariant {
+  const all = Object.entries(routes);
+  const missing = all.filter(([, route]) => route === null).map(([host]) => host);
+  if (missing.length > 0) return broken('routes', `no route is known of ${missing.join(', ')}`);
+  const generations = new Set(all.map(([, route]) => route?.generation));
+  if (generations.size !== 1) {
+    const each = all.map(([host, route]) => `${host}: ${route?.generation}`).join(', ');
+    return broken('routes', `the routes are of different generations (${each})`);
+  }
+  const astray = all.filter(([, route]) => route?.node !== serving[0]);
+  if (astray.length > 0) {
+    const each = astray.map(([host, route]) => `${host} to ${route?.node}`).join(', ');
+    return broken('routes', `not all routes lead to where Jupyter serves: ${each}`);
+  }
+  return held('routes', `all routes lead to ${serving[0]}, at generation ${[...generations].join()}`);
+}
+
+function etcdOf({ etcd: { leader, members } }: ClusterSight): Invariant {
+  const ill = members.filter(({ healthy }) => !healthy).map(({ node }) => node);
+  if (leader === undefined) return broken('etcd', 'etcd has no leader that a majority agrees on');
+  if (ill.length > 0) return broken('etcd', `etcd is not whole: ${ill.join(', ')}`);
+  return held('etcd', `etcd is whole: ${members.length} members, ${leader} leads`);
+}
+
+function nodesOf({ tasks, processes }: ClusterSight): Invariant {
+  if (!tasks) return broken('nodes', 'no Mesos master tells of the tasks');
+  if (!processes) return broken('nodes', 'the processes of a host cannot be looked at');
+  const odd = Object.entries(tasks).filter(([, count]) => count !== 1);
+  if (odd.length > 0) {
+    return broken('nodes', `tasks in Mesos: ${odd.map(([node, count]) => `${node} ${count}`).join(', ')}`);
+  }
+  const twice = Object.entries(processes).filter(([, hosts]) => hosts.length !== 1);
+  if (twice.length > 0) {
+    const each = twice.map(([node, hosts]) => `${node} on ${hosts.join(' and ') || 'no host'}`);
+    return broken('nodes', `nodes that do not run exactly once: ${each.join(', ')}`);
+  }
+  return held('nodes', `each of ${Object.keys(processes).length} nodes runs once`);
+}
+
+/**
+ * A notebook is lost when it is gone, is empty and was not, or has another content and no newer time. One that
+ * a user saved meanwhile is not; nobody but the drill itself writes the marker.
+ */
+function kept({ notebooks: now }: ClusterSight, before: readonly NotebookFile[], marker: string): Invariant {
+  if (!now) return broken('notebooks', 'the notebooks cannot be read');
+  const lost = before.filter((old) => {
+    const file = now.find(({ path }) => path === old.path);
+    if (!file) return true;
+    if (file.sha256 === old.sha256) return false;
+    return old.path === marker || file.bytes === 0 || file.modified <= old.modified;
+  });
+  return lost.length > 0
+    ? broken('notebooks', `notebooks that are lost: ${lost.map(({ path }) => path).join(', ')}`)
+    : held('notebooks', `all ${before.length} files are there, with their content`);
+}

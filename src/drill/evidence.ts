@@ -1,0 +1,109 @@
+/** What a drill leaves behind. The JSON of `perijove drill report` is this, and a contract. */
+import { z } from 'zod';
+
+/** Milliseconds after the fault; negative before it. */
+const ms = z.number();
+
+export const spanStates = ['ok', 'failed', 'gap'] as const;
+
+/** A time in which every probe said the same; `gap`: nobody probed, because the worker that did so was gone. */
+export const spanSchema = z.object({
+  from: ms,
+  to: ms,
+  state: z.enum(spanStates),
+  /** How many probes it stands for; 0 for a gap. */
+  probes: z.int().min(0),
+  /** Of a failure. */
+  why: z.string().optional(),
+});
+export type Span = Readonly<z.infer<typeof spanSchema>>;
+
+export const eventKinds = [
+  'fault',
+  /** etcd has a leader, or has another one. */
+  'leader',
+  'no-leader',
+  /** Port 8888 of a node answers: its Jupyter is ready, and its gate open. */
+  'serving',
+  'silent',
+  'zookeeper',
+  'task',
+  /** Another worker holds the scheduler or the watch. */
+  'worker',
+  'healed',
+  'whole',
+] as const;
+
+export const eventSchema = z.object({
+  at: ms,
+  kind: z.enum(eventKinds),
+  /** Name of the node, host or worker. */
+  subject: z.string().optional(),
+  /** Raft term, of a leader. */
+  term: z.int().optional(),
+  /** For people: a sentence without its full stop. */
+  what: z.string(),
+});
+export type DrillEvent = Readonly<z.infer<typeof eventSchema>>;
+
+export const laneSchema = z.object({
+  /** Name of the host whose port 8888 was asked. */
+  host: z.string(),
+  http: z.array(spanSchema),
+  websocket: z.array(spanSchema),
+});
+export type Lane = Readonly<z.infer<typeof laneSchema>>;
+
+export const hostMeasureSchema = z.object({
+  host: z.string(),
+  failedRequests: z.int(),
+  /** From the fault until it answered for good; 0 when it never failed, null when it did not come back. */
+  backMs: ms.nullable(),
+  /** The longest time without an answer. */
+  longestMs: ms,
+  /** The websocket was cut. */
+  cut: z.boolean(),
+});
+export type HostMeasure = Readonly<z.infer<typeof hostMeasureSchema>>;
+
+export const invariantSchema = z.object({
+  name: z.enum(['serving', 'routes', 'etcd', 'nodes', 'notebooks']),
+  holds: z.boolean(),
+  /** What was seen. */
+  what: z.string(),
+});
+export type Invariant = Readonly<z.infer<typeof invariantSchema>>;
+
+export const evidenceSchema = z.object({
+  version: z.literal(1),
+  cluster: z.string(),
+  number: z.int(),
+  drill: z.string(),
+  /** What it was done to: a node, a host, a worker. */
+  target: z.string(),
+  standby: z.string(),
+  /** Of the random series that it belongs to. */
+  seed: z.string().optional(),
+  /** ISO 8601. */
+  startedAt: z.string(),
+  /** ISO 8601: zero of all times here. */
+  faultAt: z.string(),
+  budgetMs: z.number(),
+  /** Through which hosts requests may fail meanwhile. */
+  mayFail: z.array(z.string()),
+  lanes: z.array(laneSchema),
+  events: z.array(eventSchema),
+  measures: z.object({
+    electedMs: ms.nullable(),
+    readyMs: ms.nullable(),
+    hosts: z.array(hostMeasureSchema),
+    /** When the last of what the drill waits for was back. */
+    recoveredMs: ms.nullable(),
+    healedMs: ms.nullable(),
+    /** When the cluster was whole again. */
+    wholeMs: ms.nullable(),
+  }),
+  invariants: z.array(invariantSchema),
+  verdict: z.object({ passed: z.boolean(), reasons: z.array(z.string()) }),
+});
+export type Evidence = Readonly<z.infer<typeof evidenceSchema>>;

@@ -1,0 +1,223 @@
+import { createEtcdClient } from '../etcd/client.js';
+import { PerijoveError } from '../errors/error.js';
+import { hostPaths } from '../hosts/paths.js';
+import { hostServices } from '../hosts/services.js';
+import { nodeLayout, type ServiceName } from '../node/layout.js';
+import { nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import type { SshPool } from '../ssh/connection.js';
+import type { Reach } from '../ssh/reach.js';
+import { quote } from '../ssh/shell.js';
+import { zookeeperService } from '../zookeeper/items.js';
+import type { DrillDefinition } from './catalogue.js';
+import type { LabFaults } from './lab.js';
+import type { Fault, ProcessMark } from './model.js';
+import type { Roles } from './target.js';
+
+/*
+ * Each fault names the very process that it is about. So an injection whose answer was lost may be repeated: it
+ * finds that process gone, or stopped, and leaves alone what has taken its place. The same holds for healing.
+ */
+
+export interface FaultDeps {
+  readonly spec: ClusterSpec;
+  readonly pool: SshPool;
+  readonly reach: Reach;
+  /** Where the worker runs in a lab. */
+  readonly lab?: LabFaults;
+}
+
+const proxyService = 'proxy';
+
+/** `same PID START`: whether this very process lives; the name in `stat` may hold blanks and brackets. */
+const same = `
+same() { [ "$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20)" = "$2" ]; }`;
+
+// --- planned ----------------------------------------------------------------------------------------------
+
+/**
+ * The fault that the drill does to the target, with everything in it that injecting and healing need.
+ *
+ * @throws PerijoveError DRILL_NOT_POSSIBLE, DRILL_UNSAFE; SSH_*; COMMAND_FAILED when the process does not run
+ */
+export async function planFault(
+  deps: FaultDeps,
+  definition: DrillDefinition,
+  roles: Roles,
+  target: string,
+): Promise<Fault> {
+  const { name } = definition;
+  switch (name) {
+    case 'node-kill':
+    case 'node-kill-follower': {
+      const { host, base } = treeOf(deps.spec, roles, target);
+      const owner = await readMark(deps, host, nodeLayout(base).owner);
+      return { kind: 'node-kill', node: target, host: host.name, base, owner };
+    }
+    case 'etcd-pause':
+      return { kind: 'process-signal', signal: 'STOP', ...(await nodeService(deps, roles, target, 'etcd')) };
+    case 'jupyter-kill':
+      return {
+        kind: 'process-signal',
+        signal: 'KILL',
+        ...(await nodeService(deps, roles, target, 'jupyter')),
+      };
+    case 'etcd-move':
+      return { kind: 'etcd-move', from: roles.leader, to: target, term: roles.term };
+    case 'proxy-kill':
+      return { kind: 'process-signal', signal: 'KILL', ...(await hostService(deps, target, proxyService)) };
+    case 'zookeeper-kill-leader':
+      return {
+        kind: 'process-signal',
+        signal: 'KILL',
+        ...(await hostService(deps, target, zookeeperService)),
+      };
+    case 'worker-kill': {
+      const worker = target === 'keeper' ? roles.keeper : roles.scheduler;
+      if (worker === undefined) throw absent(`no worker holds the ${target}`);
+      if (labOf(deps, name).workers() < 2) {
+        throw new PerijoveError('DRILL_UNSAFE', 'only one worker runs, and nobody would go on');
+      }
+      return { kind: 'worker-kill', worker };
+    }
+    case 'host-crash':
+      labOf(deps, name);
+      return { kind: 'host-crash', host: target };
+    case 'partition':
+      throw new PerijoveError('DRILL_NOT_POSSIBLE', `${name}: ${definition.reason ?? 'not possible here'}`);
+  }
+}
+
+function labOf({ lab }: FaultDeps, drill: string): LabFaults {
+  if (lab) return lab;
+  throw new PerijoveError('DRILL_NOT_POSSIBLE', `${drill} can be done in a lab alone`);
+}
+
+function absent(message: string): PerijoveError {
+  return new PerijoveError('DRILL_UNHEALTHY', message);
+}
+
+function treeOf(spec: ClusterSpec, roles: Roles, node: string): { host: HostSpec; base: string } {
+  if (spec.nodes.containerizer === 'docker') {
+    throw new PerijoveError('DRILL_NOT_POSSIBLE', 'nodes in containers cannot be drilled in this release');
+  }
+  const host = hostNamed(spec, roles.hostOf[node] ?? '');
+  return { host, base: hostPaths(host).clusterNode(node) };
+}
+
+function hostNamed(spec: ClusterSpec, name: string): HostSpec {
+  const host = spec.hosts.find((each) => each.name === name);
+  if (!host) throw absent(`no host \`${name}\` is known`);
+  return host;
+}
+
+async function nodeService(deps: FaultDeps, roles: Roles, node: string, service: ServiceName) {
+  const { host, base } = treeOf(deps.spec, roles, node);
+  const file = `${nodeLayout(base).service}/${service}/supervise/pid`;
+  return { host: host.name, process: await readMark(deps, host, file) };
+}
+
+async function hostService({ pool, spec }: FaultDeps, hostName: string, service: string) {
+  const host = hostNamed(spec, hostName);
+  const connection = await pool.get(host);
+  const [status] = await (await hostServices(connection, spec.name)).status([service]);
+  if (status?.pid === undefined) throw absent(`${service} does not run on ${hostName}`);
+  const start = await connection.run(`sed 's/.*) //' /proc/${status.pid}/stat | cut -d' ' -f20`);
+  return { host: hostName, process: { pid: status.pid, start: Number(start) }, service };
+}
+
+async function readMark({ pool }: FaultDeps, host: HostSpec, file: string): Promise<ProcessMark> {
+  const connection = await pool.get(host);
+  const output = await connection.run(`
+pid=$(cat ${quote(file)}) && [ -n "$pid" ] || { echo 'it does not run' >&2; exit 1; }
+echo "$pid $(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)"`);
+  const [pid, start] = output.trim().split(' ').map(Number);
+  if (!pid || !start) throw absent(`${file} on ${host.name} names no process`);
+  return { pid, start };
+}
+
+// --- injected ---------------------------------------------------------------------------------------------
+
+/** Does it, unless it was done before. */
+export async function inject(deps: FaultDeps, fault: Fault): Promise<void> {
+  switch (fault.kind) {
+    case 'node-kill': {
+      const { pid, start } = fault.owner;
+      // Stopped first, the owner cannot tidy up after the others, and a repetition still finds it.
+      await onHost(deps, fault.host, [
+        `same ${pid} ${start} || exit 0`,
+        `kill -s STOP ${pid}`,
+        `${quote(`${nodeLayout(fault.base).bin}/sweep`)} node KILL 0`,
+        `kill -s KILL ${pid} 2>/dev/null || :`,
+      ]);
+      return;
+    }
+    case 'process-signal': {
+      const { pid, start } = fault.process;
+      await onHost(deps, fault.host, [`same ${pid} ${start} || exit 0`, `kill -s ${fault.signal} ${pid}`]);
+      return;
+    }
+    case 'etcd-move':
+      return moveLeadership(deps, fault);
+    case 'worker-kill':
+      return labOf(deps, fault.kind).killWorker(fault.worker);
+    case 'host-crash':
+      return labOf(deps, fault.kind).crashHost(fault.host);
+  }
+}
+
+async function onHost({ pool, spec }: FaultDeps, name: string, lines: readonly string[]): Promise<void> {
+  const connection = await pool.get(hostNamed(spec, name));
+  await connection.run([same, ...lines].join('\n'));
+}
+
+async function moveLeadership(
+  { spec, reach }: FaultDeps,
+  { from, to, term }: Extract<Fault, { kind: 'etcd-move' }>,
+): Promise<void> {
+  const address = nodeAddress(spec, nodeNames(spec).indexOf(from));
+  const client = createEtcdClient(await reach.any(address, spec.etcd.clientPort), { deadlineMs: 3_000 });
+  try {
+    const status = await client.status();
+    if (status.leader !== status.memberId || status.term !== term) return;
+    const { members } = await client.memberList();
+    const target = members.find(({ name }) => name === to);
+    if (!target) throw absent(`etcd has no member ${to}`);
+    await client.moveLeader(target.id);
+  } finally {
+    client.close();
+  }
+}
+
+// --- healed -----------------------------------------------------------------------------------------------
+
+/** Undoes what the fault left, as far as nothing else does; may be repeated, and also without an injection. */
+export async function heal(deps: FaultDeps, fault: Fault): Promise<void> {
+  switch (fault.kind) {
+    case 'node-kill': {
+      // One that an interrupted injection left stopped; the framework relaunches the node.
+      const { pid, start } = fault.owner;
+      await onHost(deps, fault.host, [
+        `same ${pid} ${start} || exit 0`,
+        `case $(sed 's/.*) //' /proc/${pid}/stat) in T*) kill -s KILL ${pid} ;; esac`,
+      ]);
+      return;
+    }
+    case 'process-signal': {
+      const { pid, start } = fault.process;
+      if (fault.signal === 'STOP') {
+        await onHost(deps, fault.host, [`same ${pid} ${start} || exit 0`, `kill -s CONT ${pid}`]);
+      }
+      if (fault.service !== undefined) {
+        const connection = await deps.pool.get(hostNamed(deps.spec, fault.host));
+        await (await hostServices(connection, deps.spec.name)).start(fault.service);
+      }
+      return;
+    }
+    case 'etcd-move':
+      return;
+    case 'worker-kill':
+      return labOf(deps, fault.kind).provideWorkers();
+    case 'host-crash':
+      return labOf(deps, fault.kind).bootHost(fault.host);
+  }
+}

@@ -1,0 +1,130 @@
+import { request } from 'undici';
+import { z } from 'zod';
+import { verdict } from '../etcd/verdict.js';
+import { hostPaths } from '../hosts/paths.js';
+import type { KeeperAccess } from '../keeper/access.js';
+import { leadingMaster } from '../mesos/detector.js';
+import { masterReach } from '../mesos/master-http.js';
+import { masterState } from '../mesos/operator-client.js';
+import { kindOf, parseTaskId } from '../mesos/tasks.js';
+import { marks } from '../node/layout.js';
+import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import type { SshPool } from '../ssh/connection.js';
+import type { Reach } from '../ssh/reach.js';
+import { quote } from '../ssh/shell.js';
+import type { ClusterSight } from './decide.js';
+import { readNotebooks } from './notebooks.js';
+
+export interface LookDeps {
+  readonly spec: ClusterSpec;
+  readonly pool: SshPool;
+  readonly reach: Reach;
+  readonly access: KeeperAccess;
+}
+
+const askMs = 2_000;
+
+/** One look at everything that must hold. Never rejects: what cannot be seen is missing from it. */
+export async function lookAtCluster(deps: LookDeps): Promise<ClusterSight> {
+  const { spec } = deps;
+  const orNothing = <T>(look: Promise<T>) => look.catch(() => undefined);
+  const [serving, routes, etcd, tasks, processes, notebooks] = await Promise.all([
+    whoServes(deps),
+    readRoutes(deps),
+    lookAtEtcd(deps),
+    orNothing(countTasks(deps)),
+    orNothing(findProcesses(deps)),
+    orNothing(readNotebooks(deps.pool, spec)),
+  ]);
+  return {
+    serving,
+    routes,
+    etcd,
+    ...(tasks && { tasks }),
+    ...(processes && { processes }),
+    ...(notebooks && { notebooks }),
+  };
+}
+
+const versionSchema = z.object({ version: z.string() });
+
+/** Whether a Jupyter answers at the port of a node itself, through its gate. Never rejects. */
+export async function serves(
+  { spec, reach }: Pick<LookDeps, 'spec' | 'reach'>,
+  node: string,
+  timeoutMs: number,
+): Promise<boolean> {
+  try {
+    const address = nodeAddress(spec, nodeNames(spec).indexOf(node));
+    const { host, port } = await reach.any(address, spec.jupyter.port);
+    const answer = await request(`http://${host}:${port}/api`, {
+      reset: true,
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    const body = await answer.body.json();
+    return answer.statusCode === 200 && versionSchema.safeParse(body).success;
+  } catch {
+    return false;
+  }
+}
+
+/** Nodes whose own port answers. Never rejects. */
+export async function whoServes(deps: LookDeps): Promise<string[]> {
+  const nodes = nodeNames(deps.spec);
+  const answers = await Promise.all(nodes.map((node) => serves(deps, node, askMs)));
+  return nodes.filter((_, index) => answers[index]);
+}
+
+async function readRoutes({ spec, access }: LookDeps): Promise<ClusterSight['routes']> {
+  const routes = await Promise.all(
+    hostsWithRole(spec, 'proxy').map(async ({ name }) => {
+      const route = await access
+        .proxy(name, (client) => client.route({ timeoutMs: askMs }))
+        .catch(() => null);
+      return [name, route && { generation: route.generation, node: route.serving.node }] as const;
+    }),
+  );
+  return Object.fromEntries(routes);
+}
+
+async function lookAtEtcd({ spec, access }: LookDeps): Promise<ClusterSight['etcd']> {
+  const probes = await Promise.all(nodeNames(spec).map((node) => access.member(node)));
+  const found = verdict(probes);
+  return {
+    ...(found.kind === 'verdict' && { leader: found.verdict.leader }),
+    members: probes.map((probe) => ({ node: probe.node, healthy: probe.ok && probe.leader !== undefined })),
+  };
+}
+
+async function countTasks({ spec, reach }: LookDeps): Promise<Record<string, number>> {
+  const leader = await leadingMaster(reach, spec);
+  if (!leader) throw new Error('no master leads');
+  const { ip: host, port } = leader.address;
+  const state = await masterState(await masterReach(spec, reach)({ host, port }), { timeoutMs: askMs });
+  const live = state.frameworks
+    .filter(({ name }) => name === spec.mesos.framework)
+    .flatMap(({ tasks, unreachableTasks }) => [...tasks, ...unreachableTasks])
+    .filter(({ state }) => kindOf(state) !== 'terminal');
+  return Object.fromEntries(
+    nodeNames(spec).map((node) => [node, live.filter(({ id }) => parseTaskId(id)?.node === node).length]),
+  );
+}
+
+/** On which hosts the processes of each node live, by the mark that all of them bear. */
+async function findProcesses({ spec, pool }: LookDeps): Promise<Record<string, string[]>> {
+  const nodes = nodeNames(spec);
+  const found = await Promise.all(
+    hostsWithRole(spec, 'agent').map(async (host) => {
+      const connection = await pool.get(host);
+      const looks = nodes.map((node) => {
+        const mark = `${marks.tree}=${hostPaths(host).clusterNode(node)}`;
+        return `if grep -qsazxF -e ${quote(mark)} /proc/[0-9]*/environ; then echo ${node}; fi`;
+      });
+      const output = await connection.run(looks.join('\n'), { timeoutMs: 10_000 });
+      return { host: host.name, nodes: output.split('\n') };
+    }),
+  );
+  return Object.fromEntries(
+    nodes.map((node) => [node, found.filter((each) => each.nodes.includes(node)).map(({ host }) => host)]),
+  );
+}

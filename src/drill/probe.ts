@@ -1,0 +1,438 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Agent, request } from 'undici';
+import { WebSocket } from 'ws';
+import { z } from 'zod';
+import { verdict, type Probe as MemberProbe, type Verdict } from '../etcd/verdict.js';
+import { messageOf } from '../errors/error.js';
+import { hostsWithRole, nodeNames, type HostSpec } from '../spec/cluster.js';
+import { serverStatus } from '../zookeeper/four-letter.js';
+import { joinWatched, spansOf, type Sample, type View } from './decide.js';
+import type { DrillEvent, Lane, Span } from './evidence.js';
+import { serves, type LookDeps } from './look.js';
+import type { DrillPlan, Watched } from './model.js';
+
+/** What the workflows know; each part is missing while it cannot be had. */
+export interface WorkflowFacts {
+  readonly tasks?: Readonly<Record<string, { readonly host: string; readonly state: string }>>;
+  /** Which workers hold them: `pid@host`. */
+  readonly scheduler?: string;
+  readonly keeper?: string;
+}
+
+export interface ProbeOptions extends LookDeps {
+  readonly plan: DrillPlan;
+  /** Of Jupyter. */
+  readonly token: string;
+  /** Never rejects. */
+  readonly workflows: () => Promise<WorkflowFacts>;
+  /** What a worker that died had seen before. */
+  readonly earlier?: Watched;
+}
+
+const requestEveryMs = 50;
+const requestDeadlineMs = 1_000;
+const socketEveryMs = 100;
+const memberEveryMs = 200;
+const servingEveryMs = 100;
+const othersEveryMs = 1_000;
+const zookeeperEveryMs = 300;
+const workflowsEveryMs = 1_000;
+/** Requests that hang are answered by nothing; so many of them fit into their deadline. */
+const mostUnderWay = 20;
+
+/**
+ * Asks a cluster continuously, as its users would: `GET /api/status` through every host's proxy each 50 ms,
+ * each time over a new connection, and one websocket to a kernel through each host. Beside it who leads etcd,
+ * whose port 8888 answers, and what the workflows say. Nothing that it meets ends it.
+ */
+export class Probe {
+  readonly #startedAt = Date.now();
+  readonly #stop = new AbortController();
+  readonly #lanes: readonly HostLane[];
+  readonly #events: DrillEvent[] = [];
+  readonly #loops: Promise<void>[] = [];
+  readonly #members = new Map<string, MemberProbe>();
+  readonly #serving = new Map<string, boolean>();
+  readonly #tasks = new Map<string, string>();
+  readonly #kernel: Kernel;
+  #leader: Verdict | undefined;
+  #lost = false;
+  #zookeeperLeader: string | undefined;
+  #workflows: WorkflowFacts = {};
+  #faultAt: number | undefined;
+  #healedAt: number | undefined;
+
+  constructor(private readonly options: ProbeOptions) {
+    const { spec, reach, token, plan, earlier } = options;
+    this.#faultAt = earlier?.faultAt;
+    this.#healedAt = earlier?.healedAt;
+    this.#kernel = new Kernel(token, earlier?.kernel, plan.marker.replace(/\.ipynb$/, ''));
+    this.#lanes = hostsWithRole(spec, 'proxy').map(
+      (host) =>
+        new HostLane(
+          host,
+          async () => base(await reach.via(host.name, host.address, host.ports.proxy)),
+          token,
+          this.#kernel,
+        ),
+    );
+    const last = earlier?.events.findLast(({ kind }) => kind === 'leader');
+    if (last?.subject !== undefined) {
+      this.#leader = { leader: last.subject, term: last.term ?? 0, live: [] };
+    } else if (earlier) {
+      this.#leader = { leader: plan.before.leader, term: plan.before.term, live: [] };
+    }
+  }
+
+  start(): void {
+    const { spec, plan } = this.options;
+    for (const lane of this.#lanes) this.#loops.push(...lane.run(this.#stop.signal));
+    for (const node of nodeNames(spec)) {
+      this.#every(memberEveryMs, () => this.#askMember(node));
+      this.#every(
+        () => (this.#isOfInterest(node) ? servingEveryMs : othersEveryMs),
+        () => this.#askNode(node),
+      );
+    }
+    if (plan.expects === 'zookeeper-moves') this.#every(zookeeperEveryMs, () => this.#askZooKeeper());
+    this.#every(workflowsEveryMs, () => this.#askWorkflows());
+  }
+
+  /** Resolves when every lane has been answered, or after `timeoutMs`: from then on a fault is seen as one. */
+  async ready(timeoutMs: number): Promise<void> {
+    const end = Date.now() + timeoutMs;
+    const isReady = () => this.#leader && this.#lanes.every((lane) => lane.hasSample && lane.isConnected);
+    while (!isReady() && Date.now() < end) await delay(requestEveryMs);
+  }
+
+  fault(what: string): void {
+    this.#faultAt ??= Date.now();
+    this.#say('fault', what);
+  }
+
+  healed(what: string): void {
+    this.#healedAt ??= Date.now();
+    this.#say('healed', what);
+  }
+
+  whole(): void {
+    this.#say('whole', 'the cluster is whole');
+  }
+
+  view(): Omit<View, 'faultAt'> & { readonly faultAt?: number } {
+    const now = Date.now();
+    const { scheduler, keeper } = this.#workflows;
+    const answering = this.#lanes.flatMap((lane) => {
+      const since = lane.answeringSince();
+      return since === undefined ? [] : [[lane.host.name, since] as const];
+    });
+    return {
+      now,
+      ...(this.#faultAt !== undefined && { faultAt: this.#faultAt }),
+      answering: Object.fromEntries(answering),
+      ...(this.#leader && !this.#lost && { leader: { node: this.#leader.leader, term: this.#leader.term } }),
+      serving: [...this.#serving].filter(([, open]) => open).map(([node]) => node),
+      ...(this.#zookeeperLeader !== undefined && { zookeeperLeader: this.#zookeeperLeader }),
+      ...(scheduler !== undefined && { scheduler }),
+      ...(keeper !== undefined && { keeper }),
+    };
+  }
+
+  /** Everything that was seen up to now. */
+  watched(): Watched {
+    const kernel = this.#kernel.id;
+    return joinWatched(this.options.earlier, {
+      startedAt: this.#startedAt,
+      endedAt: Date.now(),
+      ...(this.#faultAt !== undefined && { faultAt: this.#faultAt }),
+      ...(this.#healedAt !== undefined && { healedAt: this.#healedAt }),
+      lanes: this.#lanes.map((lane) => lane.seen()),
+      events: this.#events,
+      ...(kernel !== undefined && { kernel }),
+    });
+  }
+
+  /** @param keepKernel a later probe goes on with it */
+  async end({ keepKernel }: { readonly keepKernel: boolean }): Promise<void> {
+    this.#stop.abort();
+    for (const lane of this.#lanes) lane.end();
+    await Promise.allSettled(this.#loops);
+    const [lane] = this.#lanes;
+    // What it leaves ends with its Jupyter.
+    if (!keepKernel && lane) await this.#kernel.end(await lane.base()).catch(() => undefined);
+  }
+
+  #say(kind: DrillEvent['kind'], what: string, more: { subject?: string; term?: number } = {}): void {
+    this.#events.push({ at: Date.now(), kind, ...more, what });
+  }
+
+  #every(pause: number | (() => number), look: () => Promise<void>): void {
+    this.#loops.push(every(this.#stop.signal, pause, look));
+  }
+
+  #isOfInterest(node: string): boolean {
+    const { before } = this.options.plan;
+    const isCandidate = node === this.#leader?.leader || node === before.serving;
+    return isCandidate || this.#serving.get(node) === true;
+  }
+
+  async #askMember(node: string): Promise<void> {
+    this.#members.set(node, await this.options.access.member(node));
+    const probes = nodeNames(this.options.spec).flatMap((each) => this.#members.get(each) ?? []);
+    if (probes.length < nodeNames(this.options.spec).length) return;
+    const found = verdict(probes, this.#leader);
+    if (found.kind === 'none') {
+      if (this.#leader && !this.#lost) {
+        this.#lost = true;
+        this.#say('no-leader', `etcd: ${found.reason}`);
+      }
+      return;
+    }
+    const { leader, term } = found.verdict;
+    const known = this.#leader?.leader === leader && this.#leader.term === term;
+    if (!known || this.#lost) {
+      const again = known ? 'leads again' : 'leads etcd';
+      this.#say('leader', `${leader} ${again}, term ${term}`, { subject: leader, term });
+    }
+    this.#lost = false;
+    this.#leader = found.verdict;
+  }
+
+  async #askNode(node: string): Promise<void> {
+    const open = await serves(this.options, node, requestDeadlineMs);
+    const before = this.#serving.get(node);
+    this.#serving.set(node, open);
+    if (open === before || (before === undefined && !open)) return;
+    if (open) this.#say('serving', `Jupyter answers on ${node}`, { subject: node });
+    else this.#say('silent', `Jupyter on ${node} answers no more`, { subject: node });
+  }
+
+  async #askZooKeeper(): Promise<void> {
+    const { spec, reach } = this.options;
+    const modes = await Promise.all(
+      hostsWithRole(spec, 'zookeeper').map(async ({ name, address, ports }) => {
+        const status = await reach
+          .via(name, address, ports.zookeeper)
+          .then((endpoint) => serverStatus(endpoint, requestDeadlineMs))
+          .catch(() => undefined);
+        return { name, mode: status?.mode };
+      }),
+    );
+    const leader = modes.find(({ mode }) => mode === 'leader')?.name;
+    if (leader !== undefined && leader !== this.#zookeeperLeader) {
+      this.#say('zookeeper', `${leader} leads ZooKeeper`, { subject: leader });
+    }
+    this.#zookeeperLeader = leader;
+  }
+
+  async #askWorkflows(): Promise<void> {
+    const facts = await this.options.workflows();
+    for (const [node, { host, state }] of Object.entries(facts.tasks ?? {})) {
+      const known = this.#tasks.get(node);
+      this.#tasks.set(node, `${state} ${host}`);
+      if (known !== undefined && known !== `${state} ${host}`) {
+        this.#say('task', `${node}: ${state} on ${host}`, { subject: node });
+      }
+    }
+    for (const role of ['scheduler', 'keeper'] as const) {
+      const worker = facts[role];
+      if (worker !== undefined && worker !== (this.#workflows[role] ?? this.options.plan.before[role])) {
+        const what = role === 'scheduler' ? 'the scheduler' : 'the watch of the keeper';
+        this.#say('worker', `${worker} holds ${what}`, { subject: worker });
+      }
+    }
+    this.#workflows = { ...this.#workflows, ...facts };
+  }
+}
+
+const base = ({ host, port }: { readonly host: string; readonly port: number }) => `http://${host}:${port}`;
+
+async function every(
+  signal: AbortSignal,
+  pause: number | (() => number),
+  look: () => Promise<void>,
+): Promise<void> {
+  while (!signal.aborted) {
+    const startedAt = Date.now();
+    await look().catch(() => undefined);
+    const rest = startedAt + (typeof pause === 'number' ? pause : pause()) - Date.now();
+    await delay(Math.max(0, rest), undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** A sample that has been asked and is not yet answered has no result. */
+type Asked = { readonly at: number; result?: Omit<Sample, 'at'> };
+
+/** One host's port 8888. */
+class HostLane {
+  readonly #http: Asked[] = [];
+  readonly #websocket: Sample[] = [];
+  /** A connection for each request: a kept one would not notice that nobody listens any more. */
+  readonly #agent = new Agent({ pipelining: 0, connections: mostUnderWay });
+  #underWay = 0;
+  #socket: WebSocket | undefined;
+  #cutBy: string | undefined = 'not connected yet';
+
+  constructor(
+    readonly host: HostSpec,
+    readonly base: () => Promise<string>,
+    private readonly token: string,
+    private readonly kernel: Kernel,
+  ) {}
+
+  get hasSample(): boolean {
+    return this.#http.some(({ result }) => result?.ok);
+  }
+
+  get isConnected(): boolean {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  run(signal: AbortSignal): Promise<void>[] {
+    return [
+      every(signal, requestEveryMs, async () => {
+        if (this.#underWay < mostUnderWay) void this.#ask();
+      }),
+      every(signal, socketEveryMs, () => this.#connect()),
+      every(signal, socketEveryMs, async () => {
+        const ok = this.isConnected;
+        const why = ok ? undefined : this.#cutBy;
+        this.#websocket.push({ at: Date.now(), ok, ...(why !== undefined && { why }) });
+      }),
+    ];
+  }
+
+  async #ask(): Promise<void> {
+    const asked: Asked = { at: Date.now() };
+    this.#http.push(asked);
+    this.#underWay += 1;
+    const deadline = AbortSignal.timeout(requestDeadlineMs);
+    try {
+      const answer = await request(`${await this.base()}/api/status`, {
+        dispatcher: this.#agent,
+        headers: { authorization: `token ${this.token}` },
+        signal: deadline,
+      });
+      await answer.body.dump();
+      const ok = answer.statusCode === 200;
+      asked.result = ok ? { ok } : { ok, why: `answered ${answer.statusCode}` };
+    } catch {
+      asked.result = {
+        ok: false,
+        why: deadline.aborted ? `nothing within ${requestDeadlineMs} ms` : 'refused',
+      };
+    } finally {
+      this.#underWay -= 1;
+    }
+  }
+
+  async #connect(): Promise<void> {
+    if (this.#socket) return;
+    const address = await this.base();
+    const kernel = await this.kernel.provide(address);
+    const url = `${address.replace(/^http/, 'ws')}/api/kernels/${kernel}/channels`;
+    const socket = new WebSocket(url, {
+      headers: { authorization: `token ${this.token}` },
+      handshakeTimeout: requestDeadlineMs,
+    });
+    this.#socket = socket;
+    socket.on('unexpected-response', (_request, response) => {
+      // A kernel died with its node.
+      if (response.statusCode === 404) this.kernel.forget(kernel);
+      response.resume();
+      socket.terminate();
+    });
+    socket.on('error', (error) => (this.#cutBy = messageOf(error)));
+    socket.on('close', (code) => {
+      this.#cutBy = `closed (${code})`;
+      this.#socket = undefined;
+    });
+    socket.on('message', () => undefined);
+  }
+
+  answeringSince(): number | undefined {
+    let since: number | undefined;
+    for (const { at, result } of this.#http) {
+      if (result?.ok === false) since = undefined;
+      else if (result?.ok === true) since ??= at;
+    }
+    return since;
+  }
+
+  seen(): Lane {
+    // What is under way is of the next look.
+    const answered = this.#http.flatMap(({ at, result }): Sample[] => (result ? [{ at, ...result }] : []));
+    const connected = this.#websocket.findIndex(({ ok }) => ok);
+    const websocket: Span[] =
+      connected === -1 ? [] : spansOf(this.#websocket.slice(connected), socketEveryMs);
+    return { host: this.host.name, http: spansOf(answered, requestEveryMs), websocket };
+  }
+
+  end(): void {
+    this.#socket?.terminate();
+    void this.#agent.destroy();
+  }
+}
+
+const sessionSchema = z.object({ id: z.string(), kernel: z.object({ id: z.string() }) });
+/** Starting a kernel takes a second, and many seconds on a machine that is busy. */
+const kernelDeadlineMs = 20_000;
+const kernelPauseMs = 2_000;
+
+/**
+ * The one kernel that all websockets are connected to; another one when it died. It belongs to a session of a
+ * fixed name: a request for it that is repeated, because its answer came too late, finds the same kernel.
+ */
+class Kernel {
+  #starting: Promise<string> | undefined;
+  #triedAt = 0;
+
+  constructor(
+    private readonly token: string,
+    public id: string | undefined,
+    private readonly name: string,
+  ) {}
+
+  async provide(address: string): Promise<string> {
+    if (this.id !== undefined) return this.id;
+    if (!this.#starting) {
+      if (Date.now() - this.#triedAt < kernelPauseMs) throw new Error('a kernel was asked for just now');
+      this.#triedAt = Date.now();
+      this.#starting = this.#open(address)
+        .then(({ kernel }) => kernel.id)
+        .finally(() => {
+          this.#starting = undefined;
+          this.#triedAt = Date.now();
+        });
+    }
+    return (this.id = await this.#starting);
+  }
+
+  forget(id: string): void {
+    if (this.id === id) this.id = undefined;
+  }
+
+  /** Ends the kernel with its session. */
+  async end(address: string): Promise<void> {
+    if (this.id === undefined) return;
+    const { id } = await this.#open(address);
+    await this.#ask('DELETE', `${address}/api/sessions/${id}`);
+  }
+
+  async #open(address: string): Promise<z.infer<typeof sessionSchema>> {
+    const wish = { path: this.name, name: this.name, type: 'console', kernel: {} };
+    return sessionSchema.parse(await this.#ask('POST', `${address}/api/sessions`, wish));
+  }
+
+  async #ask(method: 'POST' | 'DELETE', url: string, body?: unknown): Promise<unknown> {
+    const answer = await request(url, {
+      method,
+      headers: { authorization: `token ${this.token}`, 'content-type': 'application/json' },
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: AbortSignal.timeout(kernelDeadlineMs),
+    });
+    const text = await answer.body.text();
+    if (answer.statusCode > 299) throw new Error(`it answered ${answer.statusCode}`);
+    return text === '' ? undefined : (JSON.parse(text) as unknown);
+  }
+}

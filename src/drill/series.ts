@@ -1,0 +1,27 @@
+/** Random series of drills that can be had again: all chance comes from the seed. */
+import { createHash } from 'node:crypto';
+import type { DrillDefinition, DrillName } from './catalogue.js';
+
+export interface Step {
+  readonly drill: DrillName;
+  /** Which of the targets that there are at that time: this number modulo how many. */
+  readonly pick: number;
+}
+
+/**
+ * The first `count` steps of a seed. The same seed, definitions and count give the same steps, and a longer
+ * series begins as a shorter one does.
+ */
+export function randomSeries(
+  definitions: readonly DrillDefinition[],
+  count: number,
+  seed: string,
+): readonly Step[] {
+  if (definitions.length === 0) return [];
+  return Array.from({ length: count }, (_, index) => {
+    const digest = createHash('sha256').update(`${seed}/${index}`).digest();
+    const definition = definitions[digest.readUInt32BE(0) % definitions.length];
+    if (!definition) throw new RangeError('an index modulo the length is in range');
+    return { drill: definition.name, pick: digest.readUInt32BE(4) };
+  });
+}

@@ -1,0 +1,116 @@
+/** What a drill is done to: chosen from who holds which role now. Pure. */
+import { PerijoveError } from '../errors/error.js';
+import { hostsWithRole, majority, nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import type { DrillDefinition } from './catalogue.js';
+import type { Before } from './model.js';
+
+export interface Roles extends Before {
+  /** Host of each node that runs. */
+  readonly hostOf: Readonly<Record<string, string>>;
+}
+
+export interface Wish {
+  /** A name. */
+  readonly target?: string;
+  /** Any number: which of the candidates. */
+  readonly pick?: number;
+}
+
+/** Workers have no names of their own; they are known by what they hold. */
+const workerTargets = ['scheduler', 'keeper'] as const;
+
+/** All that the drill may be done to now, the usual one first. */
+export function candidates(definition: DrillDefinition, roles: Roles, spec: ClusterSpec): readonly string[] {
+  switch (definition.target) {
+    case 'leader':
+      return [roles.leader];
+    case 'follower':
+      return nodeNames(spec).filter((node) => node !== roles.leader);
+    case 'serving':
+      return [roles.serving];
+    case 'proxy':
+      return hostsWithRole(spec, 'proxy').map(({ name }) => name);
+    case 'host': {
+      const leaders = roles.hostOf[roles.leader];
+      return spec.hosts
+        .map(({ name }) => name)
+        .toSorted((a, b) => Number(b === leaders) - Number(a === leaders));
+    }
+    case 'worker':
+      return workerTargets;
+    case 'zookeeper-leader':
+      return roles.zookeeperLeader === undefined ? [] : [roles.zookeeperLeader];
+    case 'none':
+      return [];
+  }
+}
+
+/**
+ * Whether a name can be a target at all, whoever leads now.
+ *
+ * @throws PerijoveError UNKNOWN_TARGET
+ */
+export function checkTarget(definition: DrillDefinition, spec: ClusterSpec, target: string): void {
+  const hosts = spec.hosts.map(({ name }) => name);
+  const names: Readonly<Record<DrillDefinition['target'], readonly string[]>> = {
+    leader: nodeNames(spec),
+    follower: nodeNames(spec),
+    serving: nodeNames(spec),
+    proxy: hostsWithRole(spec, 'proxy').map(({ name }) => name),
+    host: hosts,
+    worker: workerTargets,
+    'zookeeper-leader': hostsWithRole(spec, 'zookeeper').map(({ name }) => name),
+    none: [],
+  };
+  if (!names[definition.target].includes(target)) throw unknown(definition, target, names[definition.target]);
+}
+
+/** @throws PerijoveError UNKNOWN_TARGET */
+export function chooseTarget(
+  definition: DrillDefinition,
+  roles: Roles,
+  spec: ClusterSpec,
+  { target, pick = 0 }: Wish,
+): string {
+  const found = candidates(definition, roles, spec);
+  const chosen = target === undefined ? found[pick % Math.max(1, found.length)] : target;
+  if (chosen === undefined || !found.includes(chosen)) throw unknown(definition, chosen ?? '', found);
+  return chosen;
+}
+
+function unknown(definition: DrillDefinition, target: string, names: readonly string[]): PerijoveError {
+  return new PerijoveError('UNKNOWN_TARGET', `${definition.name} cannot be done to \`${target}\` now`, {
+    subject: target,
+    remedy: names.length === 0 ? 'There is no target now.' : `It can be done to ${names.join(', ')}.`,
+  });
+}
+
+/**
+ * Refuses what the cluster could not survive: etcd and ZooKeeper must keep a quorum without the target.
+ *
+ * @throws PerijoveError DRILL_UNSAFE
+ */
+export function checkSafe(
+  definition: DrillDefinition,
+  roles: Roles,
+  spec: ClusterSpec,
+  target: string,
+): void {
+  const unsafe = (message: string) => new PerijoveError('DRILL_UNSAFE', message, { subject: target });
+  const isHost = definition.target === 'host';
+  const lostNodes = isHost
+    ? Object.values(roles.hostOf).filter((host) => host === target).length
+    : ['leader', 'follower'].includes(definition.target) && definition.name !== 'etcd-move'
+      ? 1
+      : 0;
+  const { count } = spec.nodes;
+  if (count - lostNodes < majority(count)) {
+    throw unsafe(`etcd would lose its quorum: ${lostNodes} of ${count} nodes go with ${target}`);
+  }
+  const ensemble = hostsWithRole(spec, 'zookeeper');
+  const losesZooKeeper =
+    definition.target === 'zookeeper-leader' || (isHost && ensemble.some(({ name }) => name === target));
+  if (losesZooKeeper && ensemble.length - 1 < majority(ensemble.length)) {
+    throw unsafe(`ZooKeeper would lose its quorum with ${target}`);
+  }
+}

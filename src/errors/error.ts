@@ -1,0 +1,55 @@
+import { errorCodes, type ErrorCode } from './codes.js';
+
+/** Exit codes of the command line, as `docs/errors.md` lists them. */
+export const exitCodes = { done: 0, failed: 1, usage: 2, unreachable: 3, refused: 4 } as const;
+
+export interface ErrorPlace {
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly host?: string;
+  /** What the error is about, when it is neither a file nor a host: a path, a task, an address. */
+  readonly subject?: string;
+}
+
+export interface PerijoveErrorOptions extends ErrorPlace {
+  /** Replaces the remedy that the code has by default. */
+  readonly remedy?: string;
+  readonly cause?: unknown;
+}
+
+/**
+ * An error that a user can act on: what failed (`message`), where (`place`), what to do (`remedy`) and a
+ * stable `code`. Everything else that is thrown is a bug.
+ */
+export class PerijoveError extends Error {
+  override readonly name = 'PerijoveError';
+  readonly place: ErrorPlace;
+  readonly remedy: string;
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options: PerijoveErrorOptions = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    const { remedy = errorCodes[code].remedy, ...place } = options;
+    delete place.cause;
+    this.place = place;
+    this.remedy = remedy;
+  }
+
+  /** Whether trying again, with nothing changed by a person, may succeed. */
+  get retryable(): boolean {
+    return errorCodes[this.code].retryable;
+  }
+
+  get exitCode(): number {
+    return exitCodes[errorCodes[this.code].exit];
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

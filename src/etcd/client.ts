@@ -1,0 +1,138 @@
+import { noop } from 'cockatiel';
+import { Etcd3, type IMember } from 'etcd3';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import type { Member, Membership, MemberStatus } from './members.js';
+
+export interface CallOptions {
+  /** Of this call; the client's own by default. */
+  readonly deadlineMs?: number;
+}
+
+/**
+ * One etcd member. Every call ends within its deadline: with the answer, or with ETCD_UNREACHABLE (nothing
+ * answers), ETCD_NO_LEADER (the member answers, but there is no quorum for this) or ETCD_REFUSED.
+ */
+export interface EtcdClient {
+  /** Answered by the member alone, also without a quorum. */
+  status(options?: CallOptions): Promise<MemberStatus>;
+  /** Resolves when the member has confirmed with a quorum that it is up to date. */
+  linearizableRead(options?: CallOptions): Promise<void>;
+  /** As the member knows it; preceded by a linearizable read it is as new as that read. */
+  memberList(options?: CallOptions): Promise<Membership>;
+  /** Adds a voting member; its ID. */
+  memberAdd(peerUrl: string, options?: CallOptions): Promise<string>;
+  /** Resolves too when there is no such member. */
+  memberRemove(id: string, options?: CallOptions): Promise<void>;
+  /** Must be asked of the leader. Resolves when the other one leads. */
+  moveLeader(targetId: string, options?: CallOptions): Promise<void>;
+  close(): void;
+}
+
+/**
+ * A client of the member at `endpoint`. It holds one connection (HTTP/2) for all calls, connects on the first
+ * call, and connects again by itself when asked after a loss. A member that is gone is noticed within some
+ * milliseconds where its machine refuses, otherwise at the deadline; a connection that went dead without a
+ * word is given up after 8 s.
+ */
+export function createEtcdClient(
+  endpoint: { readonly host: string; readonly port: number },
+  { deadlineMs = 500 }: { readonly deadlineMs?: number } = {},
+): EtcdClient {
+  const address = `${endpoint.host}:${endpoint.port}`;
+  const client = new Etcd3({
+    hosts: `http://${address}`,
+    // A caller that probes each 200 ms wants each answer as it is: no retries, and no breaker that goes on
+    // refusing for seconds after the member is back.
+    faultHandling: { host: () => noop, global: noop },
+    grpcOptions: {
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 500,
+      // etcd itself drops a client that pings more often than each 5 s.
+      'grpc.keepalive_time_ms': 6_000,
+      'grpc.keepalive_timeout_ms': 2_000,
+    },
+  });
+
+  const call = async <Answer>(
+    what: string,
+    options: CallOptions | undefined,
+    ask: (callOptions: { deadline: number }) => Promise<Answer>,
+  ): Promise<Answer> => {
+    try {
+      return await ask({ deadline: Date.now() + (options?.deadlineMs ?? deadlineMs) });
+    } catch (error) {
+      throw classify(what, address, error);
+    }
+  };
+
+  return {
+    status: (options) =>
+      call('status', options, async (deadline) => {
+        const answer = await client.maintenance.status(deadline);
+        return {
+          clusterId: answer.header.cluster_id,
+          memberId: answer.header.member_id,
+          // Zero stands for none.
+          ...(answer.leader === '0' ? {} : { leader: answer.leader }),
+          term: Number(answer.raftTerm),
+          version: answer.version,
+          dbSizeBytes: Number(answer.dbSize),
+          learner: answer.isLearner,
+        };
+      }),
+    linearizableRead: (options) =>
+      call('linearizable read', options, async (deadline) => {
+        await client.kv.range({ key: Buffer.from([0]), count_only: true, serializable: false }, deadline);
+      }),
+    memberList: (options) =>
+      call('member list', options, async (deadline) => {
+        const answer = await client.cluster.memberList({}, deadline);
+        return { clusterId: answer.header.cluster_id, members: answer.members.map(memberOf) };
+      }),
+    memberAdd: (peerUrl, options) =>
+      call('member add', options, async (deadline) => {
+        const answer = await client.cluster.memberAdd({ peerURLs: [peerUrl], isLearner: false }, deadline);
+        return answer.member.ID;
+      }),
+    memberRemove: (id, options) =>
+      call('member remove', options, async (deadline) => {
+        try {
+          await client.cluster.memberRemove({ ID: id }, deadline);
+        } catch (error) {
+          if (!messageOf(error).includes('member not found')) throw error;
+        }
+      }),
+    moveLeader: (targetId, options) =>
+      call('move leader', options, async (deadline) => {
+        await client.maintenance.moveLeader({ targetID: targetId }, deadline);
+      }),
+    close: () => client.close(),
+  };
+}
+
+function memberOf(member: IMember): Member {
+  return {
+    id: member.ID,
+    name: member.name,
+    peerUrls: member.peerURLs,
+    clientUrls: member.clientURLs,
+    learner: member.isLearner,
+  };
+}
+
+/** What etcd says (as UNAVAILABLE, like a refused connection) when a quorum is what it lacks. */
+const lacksQuorum = /etcdserver: (no leader|request timed out|leader changed|server stopped)/;
+const lacksAnswer = /UNAVAILABLE|DEADLINE_EXCEEDED|CANCELLED|client was already closed/;
+
+function classify(what: string, address: string, error: unknown): PerijoveError {
+  const message = messageOf(error);
+  const code = lacksQuorum.test(message)
+    ? 'ETCD_NO_LEADER'
+    : lacksAnswer.test(message)
+      ? 'ETCD_UNREACHABLE'
+      : 'ETCD_REFUSED';
+  return new PerijoveError(code, `etcd at ${address}: ${what}: ${message}`, {
+    subject: address,
+    cause: error,
+  });
+}

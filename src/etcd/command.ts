@@ -1,0 +1,74 @@
+import type { Member } from './members.js';
+
+export interface MemberSettings {
+  readonly name: string;
+  readonly address: string;
+  /** All nodes of the cluster, this one among them. */
+  readonly nodes: readonly { readonly name: string; readonly address: string }[];
+  readonly clientPort: number;
+  readonly peerPort: number;
+  readonly token: string;
+  readonly heartbeatMs: number;
+  readonly electionMs: number;
+  readonly dataDir: string;
+  /** Serve clients on 127.0.0.1 too; only where the node has that address for itself. */
+  readonly onLoopback: boolean;
+}
+
+export function peerUrl(settings: Pick<MemberSettings, 'address' | 'peerPort'>): string {
+  return `http://${settings.address}:${settings.peerPort}`;
+}
+
+/** The flags of etcd (3.4 and 3.5) for a first start, or for one with data: etcd itself sees which it is. */
+export function newMemberFlags(settings: MemberSettings): string[] {
+  const members = settings.nodes.map(({ name, address }) => `${name}=${peerUrl({ ...settings, address })}`);
+  return flags(settings, members, 'new');
+}
+
+/** The flags for the start, without data, of a member that was just added: `members` as etcd lists them. */
+export function addedMemberFlags(settings: MemberSettings, members: readonly Member[]): string[] {
+  const own = peerUrl(settings);
+  return flags(
+    settings,
+    members.flatMap((member) =>
+      member.peerUrls.map((url) => {
+        const node = settings.nodes.find(({ address }) => peerUrl({ ...settings, address }) === url);
+        const name = url === own ? settings.name : member.name || node?.name || `member-${member.id}`;
+        return `${name}=${url}`;
+      }),
+    ),
+    'existing',
+  );
+}
+
+function flags(settings: MemberSettings, members: readonly string[], state: 'new' | 'existing'): string[] {
+  const { name, address, clientPort, token, heartbeatMs, electionMs, dataDir, onLoopback } = settings;
+  const peer = peerUrl(settings);
+  const client = `http://${address}:${clientPort}`;
+  return [
+    `--name=${name}`,
+    `--data-dir=${dataDir}`,
+    `--initial-advertise-peer-urls=${peer}`,
+    `--listen-peer-urls=${peer}`,
+    `--listen-client-urls=${client}${onLoopback ? `,http://127.0.0.1:${clientPort}` : ''}`,
+    `--advertise-client-urls=${client}`,
+    `--initial-cluster-token=${token}`,
+    `--initial-cluster=${members.join(',')}`,
+    `--initial-cluster-state=${state}`,
+    `--heartbeat-interval=${heartbeatMs}`,
+    `--election-timeout=${electionMs}`,
+    // A member that comes back does not depose a healthy leader.
+    '--pre-vote=true',
+    // etcd's own check refuses to add a member while any other one is down or has been up for less than 5 s,
+    // so two lost nodes would keep each other out. Nodes check what matters themselves, before each change:
+    // that a majority stays healthy.
+    '--strict-reconfig-check=false',
+    '--auto-compaction-mode=periodic',
+    '--auto-compaction-retention=1h',
+    `--quota-backend-bytes=${512 * 1024 * 1024}`,
+    '--logger=zap',
+    // Elections are told of at this level; the node's gate looks when one is, and so do people.
+    '--log-level=info',
+    '--log-outputs=stderr',
+  ];
+}

@@ -1,0 +1,49 @@
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { messageOf } from '../errors/error.js';
+import type { DataView } from './decide.js';
+import { walIdentity } from './identity.js';
+
+/** What the data directory of a member holds. */
+export async function readData(dataDir: string): Promise<DataView> {
+  const wal = path.join(dataDir, 'member', 'wal');
+  let segments: string[];
+  try {
+    segments = (await readdir(wal)).filter((name) => name.endsWith('.wal')).sort();
+  } catch (error) {
+    // etcd makes the log under another name and then renames it: without it, there was no start.
+    if (isMissing(error)) return { kind: 'none' };
+    return { kind: 'unreadable', why: messageOf(error) };
+  }
+  const [oldest] = segments;
+  if (oldest === undefined) return { kind: 'none' };
+  try {
+    await using segment = await open(path.join(wal, oldest));
+    const { buffer, bytesRead } = await segment.read(Buffer.alloc(4096), 0, 4096, 0);
+    const identity = walIdentity(buffer.subarray(0, bytesRead));
+    return identity === undefined
+      ? { kind: 'unreadable', why: `${oldest} holds no member ID` }
+      : { kind: 'member', ...identity };
+  } catch (error) {
+    return { kind: 'unreadable', why: messageOf(error) };
+  }
+}
+
+/** Puts the data aside as `<dataDir>.dropped`, in place of what was put there before. */
+export async function dropData(dataDir: string): Promise<void> {
+  const aside = `${dataDir}.dropped`;
+  await rm(aside, { recursive: true, force: true });
+  await rename(dataDir, aside).catch((error: unknown) => {
+    if (!isMissing(error)) throw error;
+  });
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+}
+
+/** Takes away what an etcd left that was killed before it had a log. */
+export async function clearData(dataDir: string): Promise<void> {
+  await rm(path.join(dataDir, 'member'), { recursive: true, force: true });
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}

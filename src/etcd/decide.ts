@@ -1,0 +1,177 @@
+/** How a node starts its etcd member: decided from what its data say and what the other members say. */
+import { majority } from '../spec/cluster.js';
+import type { Identity } from './identity.js';
+import { hasStarted, type Member, type Membership } from './members.js';
+
+/** One other member, as this node was answered by it. */
+export type PeerView =
+  | { readonly node: string; readonly ok: false; readonly reason: string }
+  | {
+      readonly node: string;
+      readonly ok: true;
+      readonly memberId: string;
+      readonly term: number;
+      /** Member ID; absent while it knows none. */
+      readonly leader?: string;
+      /** A linearizable read through it succeeded before `membership` was asked for. */
+      readonly linearizable: boolean;
+      readonly membership: Membership;
+    };
+
+export type DataView =
+  | { readonly kind: 'none' }
+  /** There is a data directory, and it does not say whose it is. */
+  | { readonly kind: 'unreadable'; readonly why: string }
+  | ({ readonly kind: 'member' } & Identity);
+
+export interface Observation {
+  readonly name: string;
+  readonly peerUrl: string;
+  /** etcd was whole once, or this node has had a member before. */
+  readonly formed: boolean;
+  /** The IDs that the static initial cluster gives. */
+  readonly static: Identity;
+  readonly data: DataView;
+  /** The member that this very process has just added for the node. */
+  readonly added?: string;
+  readonly peers: readonly PeerView[];
+}
+
+export type Decision =
+  /** Bootstrap with the static initial cluster. */
+  | { readonly kind: 'start-new'; readonly reason: string }
+  | { readonly kind: 'start-with-data'; readonly reason: string }
+  /** Start empty as the member that was added, with these members as the initial cluster. */
+  | { readonly kind: 'start-added'; readonly members: readonly Member[]; readonly reason: string }
+  /** Put the data aside, then decide again. */
+  | { readonly kind: 'drop-data'; readonly reason: string }
+  /** Remove the member through `through` (names of nodes), then decide again. */
+  | {
+      readonly kind: 'remove';
+      readonly memberId: string;
+      readonly through: readonly string[];
+      readonly reason: string;
+    }
+  /** Add this node through one of `through`, then decide again with `added`. */
+  | { readonly kind: 'add'; readonly through: readonly string[]; readonly reason: string }
+  | { readonly kind: 'wait'; readonly reason: string };
+
+/**
+ * Decides one step; the caller carries it out, observes again and asks again until a start is decided. Each
+ * step may be lost or repeated at any point: nothing is remembered but the data directory and etcd's own
+ * membership.
+ *
+ * - Data whose member is listed are started with. So are data while no quorum answers: this member may be
+ *   what the quorum lacks.
+ * - Data whose member is no longer listed by a quorum are put aside; they can never be of use again.
+ * - An empty node never takes up a member that may have started before: raft relies on what a member has
+ *   promised, and an empty one has forgotten it. It is removed and added as a new member. The one exception
+ *   is the first bootstrap: a member of the static cluster that never started.
+ * - An empty node bootstraps only while etcd has never been whole and nothing speaks against it.
+ * - No member is removed, and none added, where that would leave fewer healthy members than a majority.
+ */
+export function decideEtcdStart(observation: Observation): Decision {
+  const quorum = quorumOf(observation);
+  return quorum === undefined
+    ? decideWithoutQuorum(observation)
+    : decideWithQuorum(observation, quorum.membership, quorum.healthy);
+}
+
+function decideWithQuorum(
+  observation: Observation,
+  { clusterId, members }: Membership,
+  healthy: readonly string[],
+): Decision {
+  const { name, peerUrl, data } = observation;
+  if (data.kind === 'member') {
+    return data.clusterId === clusterId && members.some((member) => member.id === data.memberId)
+      ? { kind: 'start-with-data', reason: 'the data are of a member that the cluster lists' }
+      : { kind: 'drop-data', reason: `member ${data.memberId} of the data is no longer in the cluster` };
+  }
+  if (data.kind === 'unreadable') {
+    return { kind: 'drop-data', reason: `the data do not say whose they are: ${data.why}` };
+  }
+
+  const mine = members.filter((member) => member.name === name || member.peerUrls.includes(peerUrl));
+  const added = mine.find((member) => member.id === observation.added);
+  if (added !== undefined && !hasStarted(added) && mine.length === 1) {
+    return { kind: 'start-added', members, reason: `added as member ${added.id}` };
+  }
+  const [former] = mine;
+  if (former !== undefined) {
+    if (
+      !observation.formed &&
+      !hasStarted(former) &&
+      former.id === observation.static.memberId &&
+      clusterId === observation.static.clusterId
+    ) {
+      return { kind: 'start-new', reason: 'a member of the first bootstrap that has never started' };
+    }
+    const rest = members.length - 1;
+    return healthy.length >= majority(rest)
+      ? {
+          kind: 'remove',
+          memberId: former.id,
+          through: healthy,
+          reason: `the node is empty, and member ${former.id} may have started before`,
+        }
+      : {
+          kind: 'wait',
+          reason: `removing member ${former.id} would leave ${healthy.length} healthy of ${rest} members`,
+        };
+  }
+  const all = members.length + 1;
+  return healthy.length >= majority(all)
+    ? { kind: 'add', through: healthy, reason: 'the node is empty and no member of the cluster' }
+    : { kind: 'wait', reason: `adding a member would leave ${healthy.length} healthy of ${all} members` };
+}
+
+function decideWithoutQuorum({ name, peerUrl, formed, static: own, data, peers }: Observation): Decision {
+  if (data.kind === 'member') {
+    return { kind: 'start-with-data', reason: 'no quorum answers; this member may be what it lacks' };
+  }
+  if (data.kind === 'unreadable') {
+    return { kind: 'wait', reason: `no quorum answers, and the data do not say whose they are: ${data.why}` };
+  }
+  if (formed) {
+    return {
+      kind: 'wait',
+      reason: 'the node is empty and no quorum answers; bootstrapping again would lose what etcd holds',
+    };
+  }
+  for (const peer of peers) {
+    if (!peer.ok) continue;
+    const { clusterId, members } = peer.membership;
+    if (clusterId !== own.clusterId) {
+      return { kind: 'wait', reason: `${peer.node} is in another cluster (${clusterId}), without a quorum` };
+    }
+    const mine = members.find((member) => member.name === name || member.peerUrls.includes(peerUrl));
+    if (mine === undefined || mine.id !== own.memberId || hasStarted(mine)) {
+      return { kind: 'wait', reason: `${peer.node} has seen this node before; no quorum answers` };
+    }
+  }
+  return { kind: 'start-new', reason: 'etcd has never been whole' };
+}
+
+/**
+ * The membership as a quorum knows it, and the nodes of the members that were found healthy: they answered,
+ * are listed, and follow the leader at the term of the member that the linearizable read went through.
+ */
+function quorumOf({ peers }: Observation): { membership: Membership; healthy: string[] } | undefined {
+  const answered = peers.filter((peer) => peer.ok);
+  const confirmed = answered
+    .filter((peer) => peer.linearizable && peer.leader !== undefined)
+    .reduce<(typeof answered)[number] | undefined>(
+      (best, peer) => (best === undefined || peer.term > best.term ? peer : best),
+      undefined,
+    );
+  if (confirmed === undefined) return undefined;
+  const { membership, term, leader } = confirmed;
+  const healthy = answered.filter(
+    (peer) =>
+      peer.term === term &&
+      peer.leader === leader &&
+      membership.members.some((member) => member.id === peer.memberId),
+  );
+  return { membership, healthy: healthy.map((peer) => peer.node) };
+}

@@ -1,0 +1,33 @@
+/** What etcd says of itself, as plain data. Every ID is an unsigned 64-bit number in decimal. */
+
+export interface Member {
+  readonly id: string;
+  /** Empty until an added member has started. */
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+  /** Empty until the member has started and told the others. */
+  readonly clientUrls: readonly string[];
+  readonly learner: boolean;
+}
+
+export interface Membership {
+  readonly clusterId: string;
+  readonly members: readonly Member[];
+}
+
+export interface MemberStatus {
+  readonly clusterId: string;
+  readonly memberId: string;
+  /** Member ID; absent while there is no leader. */
+  readonly leader?: string;
+  /** Raft term. */
+  readonly term: number;
+  readonly version: string;
+  readonly dbSizeBytes: number;
+  readonly learner: boolean;
+}
+
+/** Whether the member has ever taken part: it told the others where clients find it. */
+export function hasStarted(member: Member): boolean {
+  return member.clientUrls.length > 0;
+}

@@ -1,0 +1,78 @@
+import { majority } from '../spec/cluster.js';
+
+/** What one configured member said when it was asked. */
+export type Probe =
+  | {
+      readonly node: string;
+      readonly ok: true;
+      /** Unsigned 64-bit, in decimal. */
+      readonly memberId: string;
+      /** Member ID of the leader that it follows (or is); absent while it knows none. */
+      readonly leader?: string;
+      /** Raft term. */
+      readonly term: number;
+      /** A linearizable read through it succeeded after it gave this answer. */
+      readonly linearizable: boolean;
+    }
+  | { readonly node: string; readonly ok: false; readonly reason: string };
+
+export interface Verdict {
+  /** Name of the node that leads etcd. */
+  readonly leader: string;
+  /** Raft term. */
+  readonly term: number;
+  /** Nodes whose member answered, the leader first, then by index. */
+  readonly live: readonly string[];
+}
+
+export type Finding =
+  | { readonly kind: 'verdict'; readonly verdict: Verdict }
+  /** Nothing is known for certain, so nothing may be moved. */
+  | { readonly kind: 'none'; readonly reason: string };
+
+/**
+ * Who leads etcd. `probes` holds one entry for each configured member, in the order of their index.
+ *
+ * A leader that was stopped and goes on still says that it leads, at its old term, until it hears of the new
+ * one. So a verdict needs three things at once: a majority of all configured members that names the same
+ * leader at the same term, the leader's own word for that term, and a linearizable read through it. The term
+ * never falls below that of the previous verdict, and one term never has two leaders.
+ */
+export function verdict(probes: readonly Probe[], previous?: Verdict): Finding {
+  const needed = majority(probes.length);
+  const answered = probes.filter((probe) => probe.ok);
+  if (answered.length < needed) {
+    return none(`${answered.length} of ${probes.length} members answer; ${needed} are needed`);
+  }
+  const agreed = answered.find(
+    (candidate) => candidate.leader !== undefined && supporters(answered, candidate).length >= needed,
+  );
+  if (agreed === undefined) {
+    const views = answered.map(({ node, leader, term }) => `${node}: ${leader ?? 'none'} at ${term}`);
+    return none(`no majority names one leader at one term (${views.join(', ')})`);
+  }
+  const { term, leader: leaderId } = agreed;
+  const leader = supporters(answered, agreed).find((probe) => probe.memberId === leaderId);
+  if (leader === undefined) return none(`member ${leaderId}, said to lead at term ${term}, does not say so`);
+  if (!leader.linearizable) return none(`no linearizable read through ${leader.node}, at term ${term}`);
+  if (previous !== undefined) {
+    if (term < previous.term) {
+      return none(`term ${term} of ${leader.node} is lower than ${previous.term}, seen before`);
+    }
+    if (term === previous.term && leader.node !== previous.leader) {
+      return none(`${leader.node} and ${previous.leader} both lead at term ${term}`);
+    }
+  }
+  const others = answered.filter((probe) => probe.node !== leader.node).map((probe) => probe.node);
+  return { kind: 'verdict', verdict: { leader: leader.node, term, live: [leader.node, ...others] } };
+}
+
+type Answered = Extract<Probe, { ok: true }>;
+
+function supporters(answered: readonly Answered[], candidate: Answered): Answered[] {
+  return answered.filter((probe) => probe.term === candidate.term && probe.leader === candidate.leader);
+}
+
+function none(reason: string): Finding {
+  return { kind: 'none', reason };
+}

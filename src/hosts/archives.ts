@@ -1,0 +1,100 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Readable, Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
+import { fetch } from 'undici';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import type { HostConnection } from '../ssh/connection.js';
+import { quote } from '../ssh/shell.js';
+import type { ArchiveItem } from './items.js';
+import { hostPaths } from './paths.js';
+
+const unpackTimeoutMs = 300_000;
+
+/** Lies in what was unpacked, and holds the checksum of the archive that it came from. */
+export function archiveMarker(archive: ArchiveItem): { readonly path: string; readonly text: string } {
+  return { path: `${archive.path}/.perijove-archive`, text: `${archive.sha256}\n` };
+}
+
+/**
+ * Fetches an archive on this machine, checks it, and unpacks it on the host, without its top directory, in
+ * place of what was there.
+ *
+ * @throws PerijoveError ARCHIVE_UNREACHABLE, ARCHIVE_CHECKSUM, and what `HostConnection.upload` and `run` do
+ */
+export async function unpackArchive(
+  connection: HostConnection,
+  archive: ArchiveItem,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'perijove-archive-'));
+  const options = signal === undefined ? {} : { signal };
+  try {
+    const local = path.join(directory, 'archive');
+    await download(archive, local, signal);
+    const { run } = hostPaths(connection.host);
+    const remote = `${run}/archive-${archive.sha256.slice(0, 16)}`;
+    await connection.upload({ file: local }, remote, { mode: 0o600, ...options });
+    const marker = archiveMarker(archive);
+    const stage = quote(`${archive.path}.unpacking`);
+    await connection.run(
+      `
+set -e
+trap ${quote(`rm -rf ${quote(remote)} ${stage}`)} EXIT
+rm -rf ${stage}; mkdir -p ${stage}
+tar -xf ${quote(remote)} -C ${stage} --strip-components=1 --no-same-owner
+printf '%s' ${quote(marker.text)} > ${stage}/${quote(path.posix.basename(marker.path))}
+rm -rf ${quote(archive.path)}
+mv -T ${stage} ${quote(archive.path)}`,
+      { timeoutMs: unpackTimeoutMs, ...options },
+    );
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function download(
+  archive: ArchiveItem,
+  target: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const hash = createHash('sha256');
+  const summing = new Transform({
+    transform: (chunk: Buffer, _encoding, done) => {
+      hash.update(chunk);
+      done(null, chunk);
+    },
+  });
+  try {
+    await pipeline(await open(archive.url, signal), summing, createWriteStream(target), {
+      ...(signal === undefined ? {} : { signal }),
+    });
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw new PerijoveError('ARCHIVE_UNREACHABLE', `cannot fetch ${archive.url}: ${messageOf(error)}`, {
+      subject: archive.url,
+      cause: error,
+    });
+  }
+  const sha256 = hash.digest('hex');
+  if (sha256 !== archive.sha256) {
+    throw new PerijoveError(
+      'ARCHIVE_CHECKSUM',
+      `${archive.url} has the SHA-256 ${sha256}, not ${archive.sha256}`,
+      {
+        subject: archive.url,
+      },
+    );
+  }
+}
+
+async function open(url: string, signal: AbortSignal | undefined): Promise<Readable> {
+  if (url.startsWith('file:')) return createReadStream(fileURLToPath(url));
+  const response = await fetch(url, signal === undefined ? {} : { signal });
+  if (!response.ok || response.body === null) throw new Error(`HTTP ${response.status}`);
+  return Readable.fromWeb(response.body);
+}

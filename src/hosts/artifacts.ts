@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { HostConnection } from '../ssh/connection.js';
+import { quote } from '../ssh/shell.js';
+import { checksumFunctions } from './checksum.js';
+import type { WantedFile } from './diff.js';
+import type { FileSource } from './items.js';
+import { hostPaths } from './paths.js';
+
+/** Where a worker has the files that it brings to hosts. */
+export interface Artifacts {
+  /** `dist/programs` of this package. */
+  readonly programsDir: string;
+  /** The Node.js binary that the worker runs on: `process.execPath`. */
+  readonly nodeBinary: string;
+}
+
+const copyTimeoutMs = 120_000;
+const sums = new Map<string, string>();
+
+export function sha256OfText(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** SHA-256 of what a file is to hold. A local file is summed once for each of its versions. */
+export async function sourceSha256(source: FileSource, artifacts: Artifacts): Promise<string> {
+  if (source.kind === 'text') return sha256OfText(source.text);
+  const file = localFile(source, artifacts);
+  const { size, mtimeMs, ino } = await stat(file);
+  const version = JSON.stringify([file, size, mtimeMs, ino]);
+  let sum = sums.get(version);
+  if (sum === undefined) {
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(file), hash);
+    sum = hash.digest('hex');
+    sums.set(version, sum);
+  }
+  return sum;
+}
+
+/** Brings a file to a host; its directory exists. */
+export async function bringFile(
+  connection: HostConnection,
+  file: WantedFile,
+  artifacts: Artifacts,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { source, path: target, mode } = file;
+  const options = signal === undefined ? {} : { signal };
+  if (source.kind === 'node' && (await copiedOnHost(connection, file, artifacts, options))) return;
+  const content = source.kind === 'text' ? Buffer.from(source.text) : { file: localFile(source, artifacts) };
+  await connection.upload(content, target, { mode, ...options });
+}
+
+function localFile(source: Exclude<FileSource, { kind: 'text' }>, artifacts: Artifacts): string {
+  return source.kind === 'node' ? artifacts.nodeBinary : path.join(artifacts.programsDir, source.name);
+}
+
+/** Takes the host's own copy where it has the same Node.js at the same path: 100 MB need not travel. */
+async function copiedOnHost(
+  connection: HostConnection,
+  { path: target, mode, sha256 }: WantedFile,
+  { nodeBinary }: Artifacts,
+  options: { readonly signal?: AbortSignal },
+): Promise<boolean> {
+  const result = await connection.exec(
+    `${checksumFunctions(hostPaths(connection.host).run)}
+[ -f ${quote(nodeBinary)} ] || exit 64
+temporary=${quote(target)}.$$
+trap 'rm -f "$temporary"' EXIT
+cp ${quote(nodeBinary)} "$temporary" || exit 64
+[ "$(sha256sum < "$temporary")" = '${sha256}  -' ] || exit 64
+chmod ${mode.toString(8)} "$temporary" && sync "$temporary" && mv -fT "$temporary" ${quote(target)} || exit 64
+remember ${quote(target)} ${sha256} || :`,
+    { timeoutMs: copyTimeoutMs, ...options },
+  );
+  return result.code === 0;
+}

@@ -1,0 +1,25 @@
+import { quote } from '../ssh/shell.js';
+
+/**
+ * Shell functions: `checksum FILE` prints the SHA-256 of a file, or `absent`; `remember FILE SHA256` spares the
+ * next `checksum` the work. Files from 1 MiB (the Node.js binary has 100 MB, half a second) are summed once and
+ * again when their size, inode or time of change differ.
+ */
+export function checksumFunctions(runDir: string): string {
+  return `
+checksum_cache() { printf '%s/%s' ${quote(`${runDir}/checksums`)} "$(printf '%s' "$1" | tr / _)"; }
+remember() {
+  mkdir -p ${quote(`${runDir}/checksums`)} && cache=$(checksum_cache "$1") &&
+  printf '%s\\n%s\\n' "$(stat -Lc '%s %i %z' -- "$1")" "$2" > "$cache.$$" && mv -f "$cache.$$" "$cache"
+}
+checksum() {
+  [ -f "$1" ] || { echo absent; return; }
+  if [ "$(stat -Lc %s -- "$1")" -lt 1048576 ]; then sha256sum < "$1" | cut -c1-64; return; fi
+  cache=$(checksum_cache "$1")
+  if [ -f "$cache" ] && [ "$(head -n 1 "$cache")" = "$(stat -Lc '%s %i %z' -- "$1")" ]; then tail -n 1 "$cache"; return; fi
+  sum=$(sha256sum < "$1" | cut -c1-64)
+  remember "$1" "$sum" 2>/dev/null || rm -f "$cache.$$"
+  echo "$sum"
+}
+`.trim();
+}

@@ -1,0 +1,181 @@
+import path from 'node:path';
+import { PerijoveError } from '../errors/error.js';
+import type { HostConnection } from '../ssh/connection.js';
+import { quote } from '../ssh/shell.js';
+import { archiveMarker, unpackArchive } from './archives.js';
+import { bringFile, sha256OfText, sourceSha256, type Artifacts } from './artifacts.js';
+import { describeStep, diff, type Step, type WantedState } from './diff.js';
+import type { InitDriver } from './init.js';
+import type { Change, HostItems } from './items.js';
+import { observeScript, parseObserved, runitPackage, sightsOf } from './observe.js';
+import { installPackages } from './packages.js';
+import { hostPaths } from './paths.js';
+import { initDriver, observeInit } from './services.js';
+
+/** Time for a service to end and to come up again, with its kills. */
+const serviceTimeoutMs = 90_000;
+
+export type { Artifacts };
+
+export interface ConvergeDeps {
+  readonly artifacts: Artifacts;
+  /** Name of the cluster, which systemd units carry. */
+  readonly cluster: string;
+  readonly signal?: AbortSignal;
+  /** Told what is being waited for, such as another program's hold on apt. */
+  readonly onWait?: (what: string) => void;
+}
+
+/**
+ * Brings a host in line with what it should have: observes in one command, compares, does what differs, and
+ * returns that. Nothing to do returns `[]` and has changed nothing. May be repeated after any interruption.
+ *
+ * @throws PerijoveError SSH_*, COMMAND_FAILED, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*, SERVICE_FAILED
+ */
+export async function converge(
+  connection: HostConnection,
+  items: HostItems,
+  deps: ConvergeDeps,
+): Promise<Change[]> {
+  const { steps, driver } = await compare(connection, items, deps);
+  await perform(connection, steps, driver, deps);
+  return steps.map((step) => ({ host: connection.host.name, what: describeStep(step, 'done') }));
+}
+
+/** What `converge` would do. */
+export async function planChanges(
+  connection: HostConnection,
+  items: HostItems,
+  deps: ConvergeDeps,
+): Promise<Change[]> {
+  const { steps } = await compare(connection, items, deps);
+  return steps.map((step) => ({ host: connection.host.name, what: describeStep(step, 'plan') }));
+}
+
+async function compare(
+  connection: HostConnection,
+  items: HostItems,
+  { artifacts, cluster, signal }: ConvergeDeps,
+): Promise<{ steps: Step[]; driver: InitDriver }> {
+  const driver = initDriver(connection.host, cluster, await observeInit(connection));
+  if (isNothing(items) && items.packages.length === 0) return { steps: [], driver };
+  const wanted = await wantedState(connection.host.dir, items, artifacts, driver);
+  const sights = sightsOf(wanted);
+  const output = await connection.run(observeScript(connection.host.dir, sights, driver), {
+    ...(signal === undefined ? {} : { signal }),
+  });
+  return { steps: diff(wanted, parseObserved(output, sights, driver, new Date())), driver };
+}
+
+async function wantedState(
+  dir: string,
+  items: HostItems,
+  artifacts: Artifacts,
+  driver: InitDriver,
+): Promise<WantedState> {
+  // Several subjects name the same file (the Node.js binary); it is one file.
+  const byPath = new Map(items.files.map((file) => [file.path, file]));
+  const files = await Promise.all(
+    [...byPath.values()].map(async (file) => ({
+      ...file,
+      sha256: await sourceSha256(file.source, artifacts),
+    })),
+  );
+  const paths = hostPaths({ dir });
+  const base = [dir, paths.bin, paths.etc, paths.data, paths.log, paths.run, paths.service];
+  const archives = (items.archives ?? []).map((archive) => {
+    const marker = archiveMarker(archive);
+    return { archive, marker: marker.path, sha256: sha256OfText(marker.text) };
+  });
+  const placed = [...files, ...archives.map(({ archive }) => archive)].map((item) =>
+    path.posix.dirname(item.path),
+  );
+  return {
+    packages: [
+      ...items.packages,
+      ...(driver.init === 'runit' && items.services.length > 0 ? [runitPackage] : []),
+    ],
+    directories: items.directories,
+    parents: isNothing(items) ? [] : [...new Set([...base, ...placed])],
+    archives,
+    files,
+    services: items.services.map((item) => ({
+      item,
+      files: driver.render(item).map((file) => ({ ...file, sha256: sha256OfText(file.text) })),
+    })),
+  };
+}
+
+function isNothing({ directories, archives = [], files, services }: HostItems): boolean {
+  return directories.length + archives.length + files.length + services.length === 0;
+}
+
+async function perform(
+  connection: HostConnection,
+  steps: readonly Step[],
+  driver: InitDriver,
+  deps: ConvergeDeps,
+): Promise<void> {
+  const options = deps.signal === undefined ? {} : { signal: deps.signal };
+  for (const step of steps) {
+    if (step.kind === 'install-packages') await installPackages(connection, step.packages, deps);
+  }
+  const modes = steps.flatMap(modeScript);
+  if (modes.length > 0) await connection.run(['set -e', ...modes].join('\n'), options);
+  for (const step of steps) {
+    if (step.kind === 'unpack-archive') await unpackArchive(connection, step.archive, deps.signal);
+  }
+  await Promise.all(
+    steps.map(async (step) => {
+      if (step.kind === 'write-file') await bringFile(connection, step.file, deps.artifacts, deps.signal);
+    }),
+  );
+  for (const step of steps) {
+    const service = serviceScript(step, driver);
+    if (service !== undefined) await runServiceScript(connection, service, driver, options);
+  }
+}
+
+function modeScript(step: Step): string[] {
+  if (step.kind === 'set-mode') return [`chmod ${step.mode.toString(8)} ${quote(step.path)}`];
+  if (step.kind !== 'make-directory') return [];
+  const mode = step.mode === undefined ? '' : ` && chmod ${step.mode.toString(8)} ${quote(step.path)}`;
+  return [`mkdir -p ${quote(step.path)}${mode}`];
+}
+
+function serviceScript(step: Step, driver: InitDriver): { name: string; script: string } | undefined {
+  switch (step.kind) {
+    case 'define-service':
+      return { name: step.service.name, script: driver.installScript(step.service) };
+    case 'start-service':
+      return { name: step.name, script: driver.startScript(step.name) };
+    case 'restart-service':
+      return { name: step.name, script: driver.restartScript(step.name) };
+    default:
+      return undefined;
+  }
+}
+
+/** A script that fails on its own account is a service that does not come up; its log says why. */
+async function runServiceScript(
+  connection: HostConnection,
+  { name, script }: { readonly name: string; readonly script: string },
+  driver: InitDriver,
+  options: { readonly signal?: AbortSignal },
+): Promise<void> {
+  try {
+    await connection.run(script, { timeoutMs: serviceTimeoutMs, ...options });
+  } catch (error) {
+    if (!(error instanceof PerijoveError) || error.code !== 'COMMAND_FAILED') throw error;
+    const log = await connection.exec(driver.logsScript(name, 5), options);
+    throw new PerijoveError(
+      'SERVICE_FAILED',
+      [`${name}: ${error.message}`, log.stdout.trim()].join('\n').trim(),
+      {
+        host: connection.host.name,
+        subject: name,
+        cause: error,
+      },
+    );
+  }
+}

@@ -1,0 +1,150 @@
+import type { RenderedFile, ServiceStatus } from './init.js';
+import type { ArchiveItem, DirectoryItem, FileItem, ServiceItem } from './items.js';
+import { recordDifference, recordOf } from './record.js';
+
+/** What a host should have, with everything that is to be compared already computed. */
+export interface WantedState {
+  readonly packages: readonly string[];
+  readonly directories: readonly DirectoryItem[];
+  /** Directories that have to exist, whatever their mode. */
+  readonly parents: readonly string[];
+  readonly archives: readonly WantedArchive[];
+  readonly files: readonly WantedFile[];
+  readonly services: readonly WantedService[];
+}
+
+export interface WantedArchive {
+  readonly archive: ArchiveItem;
+  /** A file that is there when the archive is unpacked, and its checksum. */
+  readonly marker: string;
+  readonly sha256: string;
+}
+
+export interface WantedFile extends FileItem {
+  readonly sha256: string;
+}
+
+export interface WantedService {
+  readonly item: ServiceItem;
+  readonly files: readonly WantedDefinition[];
+}
+
+export interface WantedDefinition extends RenderedFile {
+  readonly sha256: string;
+}
+
+/** What a host has, as far as it was asked. Paths that are not there are in no map. */
+export interface ObservedState {
+  readonly packages: ReadonlySet<string>;
+  /** Permission bits by path. */
+  readonly directories: ReadonlyMap<string, number>;
+  readonly files: ReadonlyMap<string, { readonly mode: number; readonly sha256: string }>;
+  readonly services: readonly ServiceStatus[];
+}
+
+/** One thing to do on a host. The order in which `diff` returns them is the order to do them in. */
+export type Step =
+  | { readonly kind: 'install-packages'; readonly packages: readonly string[] }
+  | { readonly kind: 'make-directory'; readonly path: string; readonly mode?: number }
+  | { readonly kind: 'set-mode'; readonly path: string; readonly mode: number }
+  | { readonly kind: 'unpack-archive'; readonly archive: ArchiveItem }
+  | { readonly kind: 'write-file'; readonly file: WantedFile }
+  | { readonly kind: 'define-service'; readonly service: ServiceItem; readonly isNew: boolean }
+  | { readonly kind: 'start-service'; readonly name: string }
+  | { readonly kind: 'restart-service'; readonly name: string; readonly because: readonly string[] };
+
+/**
+ * What is to be done so that a host has what it should have; nothing when it has. A service is restarted when
+ * the record of what it was started with is not what it would be started with now, no matter who changed what.
+ */
+export function diff(wanted: WantedState, observed: ObservedState): Step[] {
+  return [
+    ...packageSteps(wanted, observed),
+    ...directorySteps(wanted, observed),
+    ...wanted.archives.flatMap((archive) => archiveSteps(archive, observed)),
+    ...wanted.files.flatMap((file) => fileSteps(file, observed)),
+    // All definitions first: runit takes up all new services in one look.
+    ...wanted.services.flatMap((service) => definitionSteps(service, observed)),
+    ...wanted.services.flatMap((service) => runSteps(service, wanted, observed)),
+  ];
+}
+
+function packageSteps(wanted: WantedState, observed: ObservedState): Step[] {
+  const packages = wanted.packages.filter((name) => !observed.packages.has(name));
+  return packages.length === 0 ? [] : [{ kind: 'install-packages', packages }];
+}
+
+function directorySteps(wanted: WantedState, observed: ObservedState): Step[] {
+  const modes = new Map<string, number | undefined>(wanted.parents.map((path) => [path, undefined]));
+  for (const { path, mode } of wanted.directories) modes.set(path, mode);
+  return [...modes]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([path, mode]): Step[] => {
+      const has = observed.directories.get(path);
+      if (has === undefined)
+        return [{ kind: 'make-directory', path, ...(mode === undefined ? {} : { mode }) }];
+      return mode === undefined || has === mode ? [] : [{ kind: 'set-mode', path, mode }];
+    });
+}
+
+function archiveSteps({ archive, marker, sha256 }: WantedArchive, observed: ObservedState): Step[] {
+  return observed.files.get(marker)?.sha256 === sha256 ? [] : [{ kind: 'unpack-archive', archive }];
+}
+
+function fileSteps(file: WantedFile, observed: ObservedState): Step[] {
+  const has = observed.files.get(file.path);
+  if (has?.sha256 !== file.sha256) return [{ kind: 'write-file', file }];
+  return has.mode === file.mode ? [] : [{ kind: 'set-mode', path: file.path, mode: file.mode }];
+}
+
+function definitionSteps({ item, files }: WantedService, observed: ObservedState): Step[] {
+  const isNew = stateOf(item, observed) === 'absent';
+  const defined = files.every(({ path, mode, sha256 }) => {
+    const has = observed.files.get(path);
+    return has?.sha256 === sha256 && has.mode === mode;
+  });
+  return defined && !isNew ? [] : [{ kind: 'define-service', service: item, isNew }];
+}
+
+function runSteps({ item }: WantedService, wanted: WantedState, observed: ObservedState): Step[] {
+  const { name } = item;
+  if (item.state === 'defined') return [];
+  const state = stateOf(item, observed);
+  if (state === 'absent' || state === 'stopped') return [{ kind: 'start-service', name }];
+
+  const record = recordOf(item, (path) => {
+    const file = wanted.files.find((each) => each.path === path);
+    return file?.sha256 ?? observed.files.get(path)?.sha256 ?? 'absent';
+  });
+  const running = observed.services.find((service) => service.name === name)?.record ?? '';
+  return running === record
+    ? []
+    : [{ kind: 'restart-service', name, because: recordDifference(running, record) }];
+}
+
+function stateOf(item: ServiceItem, observed: ObservedState): ServiceStatus['state'] {
+  return observed.services.find((service) => service.name === item.name)?.state ?? 'absent';
+}
+
+/** The step for people, as something to be done or something done. */
+export function describeStep(step: Step, tense: 'plan' | 'done'): string {
+  const verb = (plan: string, done: string) => (tense === 'plan' ? plan : done);
+  switch (step.kind) {
+    case 'install-packages':
+      return `${verb('install', 'installed')} ${step.packages.join(', ')}`;
+    case 'make-directory':
+      return `${verb('make', 'made')} ${step.path}`;
+    case 'set-mode':
+      return `${verb('set', 'set')} the mode of ${step.path} to ${step.mode.toString(8)}`;
+    case 'unpack-archive':
+      return `${verb('unpack', 'unpacked')} ${step.archive.url} to ${step.archive.path}`;
+    case 'write-file':
+      return `${verb('write', 'wrote')} ${step.file.path}`;
+    case 'define-service':
+      return `${step.isNew ? verb('define', 'defined') : verb('redefine', 'redefined')} ${step.service.name}`;
+    case 'start-service':
+      return `${verb('start', 'started')} ${step.name}`;
+    case 'restart-service':
+      return `${verb('restart', 'restarted')} ${step.name}${step.because.length === 0 ? '' : ` (${step.because.join(', ')})`}`;
+  }
+}

@@ -1,0 +1,40 @@
+import type { ServiceItem } from './items.js';
+
+export type InitSystem = 'systemd' | 'runit';
+
+export interface ServiceStatus {
+  readonly name: string;
+  /** `restarting`: its program ended, and it waits to be started again. */
+  readonly state: 'absent' | 'stopped' | 'running' | 'restarting';
+  /** Of the service's own process, while it runs. */
+  readonly pid?: number;
+  /** ISO 8601: since when it is in this state. */
+  readonly since?: string;
+  /** What it was started with (`record.ts`). Absent when it never started, or could not write it. */
+  readonly record?: string;
+}
+
+/** A file that an init system reads. */
+export interface RenderedFile {
+  readonly path: string;
+  readonly mode: number;
+  readonly text: string;
+}
+
+/** How one init system is told what to do: pure, as data and as POSIX shell that may be run again. */
+export interface InitDriver {
+  readonly init: InitSystem;
+  render(service: ServiceItem): readonly RenderedFile[];
+  installScript(service: ServiceItem): string;
+  /** Ends with an error when the service does not come up within 15 s. */
+  startScript(name: string): string;
+  stopScript(name: string): string;
+  restartScript(name: string): string;
+  removeScript(name: string): string;
+  /** Removes all services of the cluster, and the supervisor where it is ours. */
+  removeAllScript(): string;
+  statusScript(names: readonly string[]): string;
+  parseStatus(output: string, names: readonly string[], now: Date): ServiceStatus[];
+  logsScript(name: string, lines: number): string;
+  killScript(name: string, signal: string): string;
+}

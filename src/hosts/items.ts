@@ -1,0 +1,92 @@
+import type { Install } from '../spec/cluster.js';
+
+/**
+ * What a host should have, as data. Subjects (`zookeeper/`, `mesos/`, …) return these values from pure
+ * functions; `converge.ts` observes the host, diffs, and acts.
+ */
+export interface HostItems {
+  readonly packages: readonly string[];
+  readonly directories: readonly DirectoryItem[];
+  readonly archives?: readonly ArchiveItem[];
+  readonly files: readonly FileItem[];
+  readonly services: readonly ServiceItem[];
+}
+
+export interface DirectoryItem {
+  readonly path: string;
+  /** Octal, such as 0o755; absent: whatever it has. */
+  readonly mode?: number;
+}
+
+export interface FileItem {
+  readonly path: string;
+  readonly mode: number;
+  readonly source: FileSource;
+}
+
+export type FileSource =
+  | { readonly kind: 'text'; readonly text: string }
+  /** A file of this package's `dist/programs`, such as `proxy.mjs`. */
+  | { readonly kind: 'program'; readonly name: string }
+  /** The Node.js binary that the worker itself runs on. */
+  | { readonly kind: 'node' };
+
+export interface ServiceItem {
+  /** Unique on the host: `zookeeper`, `mesos-master`, `mesos-agent`, `proxy`. */
+  readonly name: string;
+  readonly description: string;
+  readonly exec: readonly [string, ...string[]];
+  readonly env: Readonly<Record<string, string>>;
+  readonly user?: string;
+  readonly workingDirectory?: string;
+  readonly openFiles?: number;
+  /** A change of one of these files restarts the service. */
+  readonly restartOn: readonly string[];
+  /** Kill only the service's own process when it stops, not its children (a Mesos agent leaves its tasks). */
+  readonly leaveChildren?: boolean;
+  /**
+   * `defined`: its definition is there and it is left running or stopped, as it is; for a stage that prepares
+   * what a later one starts. `running` by default.
+   */
+  readonly state?: 'defined' | 'running';
+}
+
+/** An archive that is unpacked on the host, without its top directory. */
+export interface ArchiveItem {
+  /** Of a tar archive: http, https or file, as the worker reaches it. */
+  readonly url: string;
+  readonly sha256: string;
+  /** The directory that it becomes. */
+  readonly path: string;
+}
+
+/** One thing that was changed on a host, for people: `wrote /opt/perijove/etc/zoo.cfg`, `restarted zookeeper`. */
+export interface Change {
+  readonly host: string;
+  readonly what: string;
+}
+
+export const noItems: HostItems = { packages: [], directories: [], files: [], services: [] };
+
+/** The archive that an installation unpacks to `path`; nothing for the other kinds. */
+export function archivesOf(install: Install, path: string): Pick<HostItems, 'archives'> {
+  return install.kind === 'tarball' ? { archives: [{ url: install.url, sha256: install.sha256, path }] } : {};
+}
+
+export function mergeItems(...parts: readonly HostItems[]): HostItems {
+  return {
+    packages: [...new Set(parts.flatMap((part) => part.packages))],
+    directories: parts.flatMap((part) => part.directories),
+    archives: uniqueBy(
+      parts.flatMap((part) => part.archives ?? []),
+      ({ path }) => path,
+    ),
+    files: parts.flatMap((part) => part.files),
+    services: parts.flatMap((part) => part.services),
+  };
+}
+
+/** Masters and agents come in one archive. */
+function uniqueBy<T>(values: readonly T[], key: (value: T) => string): T[] {
+  return [...new Map(values.map((value) => [key(value), value])).values()];
+}

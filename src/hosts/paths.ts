@@ -1,0 +1,43 @@
+import type { HostSpec } from '../spec/cluster.js';
+
+/** Where things lie below a host's base directory. */
+export function hostPaths(host: Pick<HostSpec, 'dir'>) {
+  const { dir } = host;
+  return {
+    bin: `${dir}/bin`,
+    etc: `${dir}/etc`,
+    data: `${dir}/data`,
+    log: `${dir}/log`,
+    run: `${dir}/run`,
+    service: `${dir}/service`,
+    secrets: `${dir}/etc/secrets`,
+    node: `${dir}/bin/node`,
+    /** Base directory of a cluster node that runs as a process tree: its etcd data, its sshd, its hosts file. */
+    clusterNode: (name: string) => `${dir}/data/nodes/${name}`,
+  };
+}
+
+const systemDirectories = new Set(
+  [
+    '/',
+    '/bin /boot /dev /etc /home /lib /lib32 /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp /usr /var',
+    '/usr/bin /usr/lib /usr/lib64 /usr/libexec /usr/local /usr/sbin /usr/share /usr/src',
+    '/usr/local/bin /usr/local/etc /usr/local/lib /usr/local/sbin /usr/local/share',
+    '/var/cache /var/lib /var/local /var/lock /var/log /var/mail /var/run /var/spool /var/tmp',
+  ].flatMap((line) => line.split(' ')),
+);
+
+/**
+ * Whether a base directory is the system's or everybody's, so that removing what lies in it would do harm:
+ * a well-known one, anything in the kernel's and the boot loader's trees, or somebody's home.
+ */
+export function isSystemDirectory(dir: string): boolean {
+  const parts = dir.split('/').filter((part) => part !== '' && part !== '.');
+  if (!dir.startsWith('/') || parts.includes('..')) return true;
+  const [first = ''] = parts;
+  return (
+    systemDirectories.has(`/${parts.join('/')}`) ||
+    ['bin', 'boot', 'dev', 'etc', 'lib', 'lib32', 'lib64', 'proc', 'sbin', 'sys'].includes(first) ||
+    (first === 'home' && parts.length === 2)
+  );
+}

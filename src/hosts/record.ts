@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto';
+import { quote } from '../ssh/shell.js';
+import type { HostSpec } from '../spec/cluster.js';
+import { checksumFunctions } from './checksum.js';
+import type { ServiceItem } from './items.js';
+import { hostPaths } from './paths.js';
+
+/**
+ * What a service runs with is written down on the host each time it starts: its definition, and its `restartOn`
+ * files with their checksums. So "wanted differs from running" can be seen after any crash, of whoever wrote a
+ * file and did not live to restart the service.
+ */
+export function recordFile(host: Pick<HostSpec, 'dir'>, name: string): string {
+  return `${hostPaths(host).run}/${name}.running`;
+}
+
+/** A digest of the part of a definition that makes a running process out of date when it changes. */
+export function definitionDigest(service: ServiceItem): string {
+  const { exec, env, user, workingDirectory, openFiles } = service;
+  const sorted = Object.entries(env).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256')
+    .update(JSON.stringify([exec, sorted, user ?? null, workingDirectory ?? null, openFiles ?? null]))
+    .digest('hex');
+}
+
+/** The record of a service that was started with these checksums (`absent` for a file that is not there). */
+export function recordOf(service: ServiceItem, checksum: (path: string) => string): string {
+  return [
+    `${definitionDigest(service)} definition\n`,
+    ...service.restartOn.map((path) => `${checksum(path)} ${path}\n`),
+  ].join('');
+}
+
+/**
+ * Shell that writes the record, to be run right before the service's program: a file that changes in between is
+ * recorded as it was, which means one restart too many, never one too few. A record that cannot be written is
+ * taken away, for the same reason.
+ */
+export function recordScript(host: Pick<HostSpec, 'dir'>, service: ServiceItem): string {
+  const record = recordFile(host, service.name);
+  return `${checksumFunctions(hostPaths(host).run)}
+{
+  echo '${definitionDigest(service)} definition'
+  for file in ${service.restartOn.map(quote).join(' ')}; do
+    printf '%s %s\\n' "$(checksum "$file")" "$file"
+  done
+} > ${quote(record)}.$$ && mv -f ${quote(record)}.$$ ${quote(record)} || rm -f ${quote(record)} ${quote(record)}.$$`;
+}
+
+/** What differs between two records, for people: `zoo.cfg changed`. Empty when nothing does. */
+export function recordDifference(running: string, wanted: string): string[] {
+  const before = parseRecord(running);
+  const after = parseRecord(wanted);
+  const paths = [...new Set([...after.keys(), ...before.keys()])];
+  return paths
+    .filter((path) => before.get(path) !== after.get(path))
+    .map((path) => `${path.slice(path.lastIndexOf('/') + 1)} changed`);
+}
+
+function parseRecord(record: string): Map<string, string> {
+  return new Map(
+    record
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => {
+        const at = line.indexOf(' ');
+        return [line.slice(at + 1), line.slice(0, at)];
+      }),
+  );
+}

@@ -1,0 +1,275 @@
+import { quote } from '../ssh/shell.js';
+import type { HostSpec } from '../spec/cluster.js';
+import type { InitDriver, RenderedFile, ServiceStatus } from './init.js';
+import type { ServiceItem } from './items.js';
+import { hostPaths } from './paths.js';
+import { recordFile, recordScript } from './record.js';
+import { writeFileScript } from './write-file.js';
+
+/** Seconds that a service gets to end after SIGTERM, or to come up. */
+const patienceSeconds = 15;
+/** A run shorter than this counts as a failure, and lengthens the pause before the next one. */
+const stableSeconds = 10;
+const longestPauseSeconds = 15;
+
+/** Services as runit directories below `<dir>/service`, under a `runsvdir` of the host's own. */
+export function runit(host: Pick<HostSpec, 'dir'>): InitDriver {
+  const paths = hostPaths(host);
+  const directory = (name: string) => `${paths.service}/${name}`;
+  const failures = (name: string) => `${paths.run}/${name}.failures`;
+
+  const functions = `
+service_dir() { printf '%s/%s' ${quote(paths.service)} "$1"; }
+# The pause after a failure ends when its counter is gone.
+stop_service() {
+  service=$(service_dir "$1")
+  [ -d "$service" ] || return 0
+  touch "$service/down"
+  rm -f ${quote(paths.run)}/"$1".failures
+  end_service "$service"
+}
+settled() {
+  tries=0
+  until sv status "$1" 2>&1 | grep -qE "$2"; do
+    tries=$((tries + 1)); [ "$tries" -lt 50 ] || return 1
+    sleep 0.1
+  done
+}
+end_service() {
+  sv -w ${patienceSeconds} force-stop "$1" >/dev/null 2>&1 || settled "$1" '^down:|not running|unable to' || { sv status "$1" >&2; return 1; }
+}
+# Out of the scanned directory first, so that runsvdir does not start it again.
+remove_service() {
+  removed=${quote(paths.run)}/removed.$1
+  if [ -d "$(service_dir "$1")" ]; then rm -rf "$removed"; mv -T "$(service_dir "$1")" "$removed"; fi
+  if [ -d "$removed" ]; then
+    touch "$removed/down"
+    rm -f ${quote(paths.run)}/"$1".failures
+    end_service "$removed"
+    sv exit "$removed" >/dev/null 2>&1 || :
+    # A child that was left alive holds the log open, and runsv would wait for it.
+    settled "$removed" 'not running|unable to' || {
+      logger=$(cat "$removed/log/supervise/pid"); [ -z "$logger" ] || kill -s KILL "$logger"
+      settled "$removed" 'not running|unable to'
+    }
+    rm -rf "$removed"
+  fi
+  rm -f ${quote(paths.run)}/"$1".running ${quote(paths.run)}/"$1".failures ${quote(paths.run)}/"$1".pid
+}`.trim();
+
+  return {
+    init: 'runit',
+    render: (service) => renderRunit(host, service),
+    installScript: (service) => {
+      const files = renderRunit(host, service);
+      const target = directory(service.name);
+      const staged = files.map((file) => ({ ...file, path: file.path.replace(target, '"$stage"') }));
+      return `
+set -e
+mkdir -p ${quote(paths.service)} ${quote(paths.run)} ${quote(paths.log)}
+if [ -d ${quote(target)} ]; then
+${files.map(writeFileScript).join('\n')}
+else
+  stage=$(mktemp -d ${quote(`${paths.run}/service.XXXXXX`)})
+  trap 'rm -rf "$stage"' EXIT
+  chmod 755 "$stage"; mkdir "$stage/log"
+${staged.map(({ path, mode, text }) => `  printf '%s' ${quote(text)} > ${path}; chmod ${mode.toString(8)} ${path}`).join('\n')}
+  touch "$stage/down"
+  mv -T "$stage" ${quote(target)}
+fi`.trim();
+    },
+    startScript: (name) =>
+      `
+set -e
+${runsvdirScript(host.dir)}
+service=${quote(directory(name))}
+rm -f "$service/down" ${quote(failures(name))}
+tries=0
+until sv status "$service" >/dev/null 2>&1; do
+  tries=$((tries + 1)); [ "$tries" -lt 150 ] || { echo "runsv does not take up $service" >&2; exit 1; }
+  wake_runsvdir
+  sleep 0.1
+done
+sv -w ${patienceSeconds} start "$service" >/dev/null || { sv status "$service" >&2; exit 1; }`.trim(),
+    stopScript: (name) => `set -e\n${functions}\nstop_service ${quote(name)}`,
+    // sv itself takes the old process for the new one when it is younger than a second.
+    restartScript: (name) =>
+      `
+set -e
+service=${quote(directory(name))}
+before=$(cat "$service/supervise/pid" 2>/dev/null || :)
+rm -f "$service/down" ${quote(failures(name))}
+sv -w ${patienceSeconds} force-restart "$service" >/dev/null 2>&1 || :
+tries=0
+until now=$(cat "$service/supervise/pid") && [ -n "$now" ] && [ "$now" != "$before" ] && sv status "$service" | grep -q '^run:'; do
+  tries=$((tries + 1)); [ "$tries" -lt ${patienceSeconds * 10} ] || { sv status "$service" >&2; exit 1; }
+  sleep 0.1
+done`.trim(),
+    removeScript: (name) => `set -e\n${functions}\nremove_service ${quote(name)}`,
+    removeAllScript: () =>
+      `
+set -e
+${functions}
+for service in ${quote(paths.service)}/* ${quote(paths.run)}/removed.*; do
+  [ -d "$service" ] || continue
+  name=\${service##*/}
+  remove_service "\${name#removed.}"
+done
+${stopRunsvdirScript(host.dir)}`.trim(),
+    statusScript: (names) =>
+      names.length === 0
+        ? ''
+        : [
+            `for name in ${names.map(quote).join(' ')}; do if [ -d ${quote(paths.service)}/"$name" ]; then echo "defined $name"; fi; done`,
+            `cd ${quote(paths.service)} 2>/dev/null && sv status ${names.map((name) => quote(`./${name}`)).join(' ')} 2>&1`,
+            ...names.map(
+              (name) =>
+                `if [ -f ${quote(recordFile(host, name))} ]; then sed 's/^/record ${name} /' ${quote(recordFile(host, name))}; fi`,
+            ),
+          ].join('\n'),
+    parseStatus: parseRunitStatus,
+    logsScript: (name, lines) => {
+      const log = `${paths.log}/${name}`;
+      return `cd ${quote(log)} 2>/dev/null || exit 0; ls @*.s 2>/dev/null | sort | tail -n 2 | { while read -r old; do cat "$old"; done; cat current; } | tail -n ${lines}`;
+    },
+    killScript: (name, signal) =>
+      `pid=$(cat ${quote(`${directory(name)}/supervise/pid`)}) && [ -n "$pid" ] && kill -s ${quote(signal)} "$pid"`,
+  };
+}
+
+/**
+ * The service directory: `run` records what it starts and becomes the program, in a process group of its own;
+ * `finish` ends what is left of that group (unless children are to be left) and pauses longer with each quick
+ * failure; `log/run` keeps ten files of 1 MB.
+ */
+export function renderRunit(host: Pick<HostSpec, 'dir'>, service: ServiceItem): RenderedFile[] {
+  const paths = hostPaths(host);
+  const directory = `${paths.service}/${service.name}`;
+  const pid = quote(`${paths.run}/${service.name}.pid`);
+  const failures = quote(`${paths.run}/${service.name}.failures`);
+  const log = quote(`${paths.log}/${service.name}`);
+
+  const run = [
+    '#!/bin/sh',
+    `# ${service.description.replaceAll('\n', ' ')}`,
+    'exec 2>&1',
+    'umask 022',
+    `echo $$ > ${pid}`,
+    recordScript(host, service),
+    ...(service.openFiles === undefined
+      ? []
+      : [`ulimit -n ${service.openFiles} 2>/dev/null || ulimit -n "$(ulimit -Hn)"`]),
+    ...Object.entries(service.env).map(([name, value]) => `export ${name}=${quote(value)}`),
+    `cd ${quote(service.workingDirectory ?? '/')} || exit 1`,
+    `set -- ${service.exec.map(quote).join(' ')}`,
+    ...(service.user === undefined
+      ? []
+      : [`[ "$(id -un)" = ${quote(service.user)} ] || set -- chpst -u ${quote(service.user)} "$@"`]),
+    'exec chpst -P "$@"',
+  ];
+  const finish = [
+    '#!/bin/sh',
+    `pid=$(cat ${pid} 2>/dev/null)`,
+    ...(service.leaveChildren === true ? [] : ['[ -z "$pid" ] || kill -s KILL -- "-$pid" 2>/dev/null']),
+    `started=$(stat -c %Y ${pid} 2>/dev/null || echo 0)`,
+    // A later process group may have this number.
+    `rm -f ${pid}`,
+    `failures=$(cat ${failures} 2>/dev/null || echo 0)`,
+    `if [ $(($(date +%s) - started)) -ge ${stableSeconds} ]; then failures=0; fi`,
+    'failures=$((failures + 1))',
+    `echo "$failures" > ${failures}`,
+    'pause=0',
+    'while [ "$failures" -gt 1 ] && ' +
+      `[ "$pause" -lt ${longestPauseSeconds} ]; do failures=$((failures - 1)); pause=$((pause * 2 + 1)); done`,
+    // Whoever stops or starts the service takes the counter away, and with it the rest of the pause.
+    `while [ "$pause" -gt 0 ] && [ -f ${failures} ]; do pause=$((pause - 1)); sleep 1; done`,
+  ];
+  const logRun = [
+    '#!/bin/sh',
+    `mkdir -p ${log} && printf 's1000000\\nn10\\n' > ${log}/config.$$ && mv -f ${log}/config.$$ ${log}/config`,
+    `exec svlogd -tt ${log}`,
+  ];
+  // Only the owner may read `run`: it holds the environment.
+  return [
+    { path: `${directory}/run`, mode: 0o700, text: `${run.join('\n')}\n` },
+    { path: `${directory}/finish`, mode: 0o755, text: `${finish.join('\n')}\n` },
+    { path: `${directory}/log/run`, mode: 0o755, text: `${logRun.join('\n')}\n` },
+  ];
+}
+
+/**
+ * Starts `runsvdir <dir>/service` unless it runs: in a session of its own, with an environment that does not
+ * depend on who starts it (PERIJOVE_LAB_HOST alone is passed on), its process ID in `<dir>/run/runsvdir.pid`.
+ * Defines `wake_runsvdir`, which makes it look for new services at once instead of within 5 s: it wakes when
+ * something is written to its log pipe.
+ */
+export function runsvdirScript(dir: string): string {
+  const { service, run } = hostPaths({ dir });
+  const pidFile = quote(`${run}/runsvdir.pid`);
+  return `
+runsvdir_pid() {
+  pid=$(cat ${pidFile} 2>/dev/null) && [ -n "$pid" ] &&
+  [ "$(tr '\\0' '\\n' < "/proc/$pid/cmdline" 2>/dev/null | head -n 3)" = ${quote(`runsvdir\n-P\n${service}`)} ] && echo "$pid"
+}
+wake_runsvdir() { pid=$(runsvdir_pid) && printf . > "/proc/$pid/fd/2" || :; }
+command -v runsvdir >/dev/null || { echo 'runsvdir is not installed' >&2; exit 69; }
+mkdir -p ${quote(service)} ${quote(run)}
+(
+  flock 9
+  if ! runsvdir_pid >/dev/null; then
+    cd /
+    env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \\
+      HOME="\${HOME:-/}" USER="$(id -un)" LOGNAME="$(id -un)" \\
+      \${PERIJOVE_LAB_HOST:+"PERIJOVE_LAB_HOST=$PERIJOVE_LAB_HOST"} \\
+      setsid sh -c 'umask 022; echo $$ > "$0.$$" && mv -f "$0.$$" "$0" && exec runsvdir -P "$1" "$2"' \\
+      ${pidFile} ${quote(service)} 'log: ${'.'.repeat(400)}' </dev/null >/dev/null 2>&1 9>&- &
+    tries=0
+    until runsvdir_pid >/dev/null; do
+      tries=$((tries + 1)); [ "$tries" -lt 100 ] || { echo 'runsvdir does not start' >&2; exit 1; }
+      sleep 0.05
+    done
+  fi
+) 9> ${quote(`${run}/runsvdir.lock`)}`.trim();
+}
+
+/** Ends the host's runsvdir, and with it whatever it still supervises. */
+function stopRunsvdirScript(dir: string): string {
+  const { service, run } = hostPaths({ dir });
+  return `
+pid=$(cat ${quote(`${run}/runsvdir.pid`)} 2>/dev/null)
+if [ -n "$pid" ] && tr '\\0' '\\n' < "/proc/$pid/cmdline" 2>/dev/null | grep -qxF ${quote(service)}; then
+  kill -HUP "$pid"
+  tries=0
+  while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 100 ]; do tries=$((tries + 1)); sleep 0.05; done
+fi
+rm -f ${quote(`${run}/runsvdir.pid`)} ${quote(`${run}/runsvdir.lock`)}`.trim();
+}
+
+/** Reads `sv status`: `run: ./d: (pid 12) 34s; run: log: …`, `down: ./d: 5s, normally up, want up`, `fail: …`. */
+export function parseRunitStatus(output: string, names: readonly string[], now: Date): ServiceStatus[] {
+  const lines = output.split('\n');
+  return names.map((name) => {
+    const record = lines
+      .filter((line) => line.startsWith(`record ${name} `))
+      .map((line) => `${line.slice(`record ${name} `.length)}\n`)
+      .join('');
+    const recorded = record === '' ? {} : { record };
+    if (!lines.includes(`defined ${name}`)) return { name, state: 'absent', ...recorded };
+    const status = lines.map(parseStatusLine).find((each) => each?.name === name);
+    // runsv does not run for it: the host is just up, or the service new.
+    if (status === undefined) return { name, state: 'stopped', ...recorded };
+    const since = new Date(now.getTime() - status.seconds * 1000).toISOString();
+    if (status.state === 'run') return { name, state: 'running', pid: status.pid, since, ...recorded };
+    const comesBack =
+      status.state === 'finish' ? !status.rest.includes('want down') : status.rest.includes('want up');
+    return { name, state: comesBack ? 'restarting' : 'stopped', since, ...recorded };
+  });
+}
+
+function parseStatusLine(line: string) {
+  const [own = ''] = line.split('; run: log:');
+  const match = /^(run|down|finish): \.\/(\S+): (?:\(pid (\d+)\) )?(\d+)s(.*)$/.exec(own);
+  if (match === null) return undefined;
+  const [, state, name, pid, seconds, rest = ''] = match;
+  return { state, name, pid: Number(pid), seconds: Number(seconds), rest };
+}

@@ -1,0 +1,190 @@
+/** Jupyter as a user reaches it: on a node, or through any host's proxy. */
+import { randomUUID } from 'node:crypto';
+import { request } from 'undici';
+import { WebSocket } from 'ws';
+import { z } from 'zod';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import { CellRun } from './cell.js';
+
+export interface JupyterClientOptions {
+  /** Of the whole call; 5,000 for `jupyterStatus`, 30,000 for `runCell` by default. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+const statusSchema = z.object({
+  /** ISO 8601. */
+  started: z.string(),
+  last_activity: z.string(),
+  connections: z.number(),
+  kernels: z.number(),
+});
+
+export interface JupyterServerStatus {
+  /** ISO 8601: when this server started. */
+  readonly started: string;
+  readonly lastActivity: string;
+  /** Open websockets. */
+  readonly connections: number;
+  readonly kernels: number;
+}
+
+/**
+ * Asks the server for its status. `baseUrl` is such as `http://127.0.1.1:8888`. Throws JUPYTER_UNREACHABLE
+ * when no Jupyter answers in time (a proxy's waiting page is none), JUPYTER_AUTH_FAILED when it refuses the
+ * token.
+ */
+export async function jupyterStatus(
+  baseUrl: string,
+  token: string,
+  { timeoutMs = 5_000, signal }: JupyterClientOptions = {},
+): Promise<JupyterServerStatus> {
+  const call = new Call(baseUrl, token, timeoutMs, signal);
+  const status = await call.ask('GET', '/api/status', statusSchema);
+  return {
+    started: status.started,
+    lastActivity: status.last_activity,
+    connections: status.connections,
+    kernels: status.kernels,
+  };
+}
+
+const kernelSchema = z.object({ id: z.string() });
+
+/**
+ * Runs one cell in a kernel of its own, over a websocket as the browser does, and ends the kernel in any
+ * case. Resolves with the `text/plain` of the cell's value, or with an empty text when it has none. Throws as
+ * `jupyterStatus` does, and JUPYTER_CELL_FAILED with the last line of the traceback.
+ */
+export async function runCell(
+  baseUrl: string,
+  token: string,
+  code: string,
+  { timeoutMs = 30_000, signal }: JupyterClientOptions = {},
+): Promise<string> {
+  const call = new Call(baseUrl, token, timeoutMs, signal);
+  const { id } = await call.ask('POST', '/api/kernels', kernelSchema, {});
+  try {
+    return await call.runIn(id, code);
+  } finally {
+    // What failed before is what counts; a kernel that stays is ended with its server.
+    const farewell = new Call(baseUrl, token, 5_000, undefined);
+    await farewell.ask('DELETE', `/api/kernels/${id}`, undefined).catch(() => undefined);
+  }
+}
+
+/** Requests that belong together, under one deadline. */
+class Call {
+  private readonly base: string;
+  private readonly deadline: AbortSignal;
+  private readonly signal: AbortSignal;
+
+  constructor(
+    baseUrl: string,
+    private readonly token: string,
+    private readonly timeoutMs: number,
+    private readonly given: AbortSignal | undefined,
+  ) {
+    this.base = baseUrl.replace(/\/+$/, '');
+    this.deadline = AbortSignal.timeout(timeoutMs);
+    this.signal = given === undefined ? this.deadline : AbortSignal.any([given, this.deadline]);
+  }
+
+  async ask<Answer>(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    schema: z.ZodType<Answer>,
+    body?: unknown,
+  ): Promise<Answer>;
+  async ask(method: 'DELETE', path: string, schema: undefined): Promise<undefined>;
+  async ask<Answer>(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    schema: z.ZodType<Answer> | undefined,
+    body?: unknown,
+  ): Promise<Answer | undefined> {
+    let status: number;
+    let text: string;
+    try {
+      const response = await request(`${this.base}${path}`, {
+        method,
+        headers: { authorization: `token ${this.token}`, 'content-type': 'application/json' },
+        body: body === undefined ? null : JSON.stringify(body),
+        signal: this.signal,
+      });
+      status = response.statusCode;
+      text = await response.body.text();
+    } catch (error) {
+      throw this.unreachable(error);
+    }
+    if (status < 200 || status > 299) throw this.refused(status);
+    if (schema === undefined) return undefined;
+    try {
+      return schema.parse(JSON.parse(text));
+    } catch (error) {
+      throw this.notJupyter(error);
+    }
+  }
+
+  async runIn(kernel: string, code: string): Promise<string> {
+    const session = randomUUID();
+    const url = `${this.base.replace(/^http/, 'ws')}/api/kernels/${kernel}/channels?session_id=${session}`;
+    const socket = new WebSocket(url, { headers: { authorization: `token ${this.token}` } });
+    const cell = new CellRun(code, session);
+    const give = () => socket.terminate();
+    this.signal.addEventListener('abort', give, { once: true });
+    try {
+      return await new Promise<string>((resolve, reject) => {
+        socket.on('unexpected-response', (_request, response) => {
+          response.resume();
+          reject(this.refused(response.statusCode ?? 0));
+          socket.terminate();
+        });
+        socket.on('error', (error) => reject(this.unreachable(error)));
+        socket.on('close', (status) =>
+          reject(this.unreachable(undefined, `the websocket to ${this.base} was closed (${status})`)),
+        );
+        socket.on('open', () => socket.send(JSON.stringify(cell.request)));
+        socket.on('message', (data, binary) => {
+          // Frames with buffers are binary; a cell's value and its errors never have any.
+          if (binary || !Buffer.isBuffer(data)) return;
+          try {
+            const end = cell.take(data.toString());
+            if (end?.ok === true) resolve(end.result);
+            if (end?.ok === false) {
+              throw new PerijoveError('JUPYTER_CELL_FAILED', `the cell failed: ${end.lastLine}`, {
+                subject: this.base,
+              });
+            }
+          } catch (error) {
+            reject(error instanceof PerijoveError ? error : this.notJupyter(error));
+          }
+        });
+      });
+    } finally {
+      this.signal.removeEventListener('abort', give);
+      socket.terminate();
+    }
+  }
+
+  private refused(status: number): PerijoveError {
+    return status === 401 || status === 403
+      ? new PerijoveError('JUPYTER_AUTH_FAILED', `Jupyter at ${this.base} refused the token (${status})`, {
+          subject: this.base,
+        })
+      : new PerijoveError('JUPYTER_UNREACHABLE', `Jupyter at ${this.base} answered ${status}`, {
+          subject: this.base,
+        });
+  }
+
+  private notJupyter(error: unknown): PerijoveError {
+    return this.unreachable(error, `what answers at ${this.base} is no Jupyter`);
+  }
+
+  private unreachable(error: unknown, what = `Jupyter at ${this.base} does not answer`): PerijoveError {
+    if (this.given?.aborted === true) this.given.throwIfAborted();
+    const why = this.deadline.aborted ? `nothing within ${this.timeoutMs} ms` : messageOf(error);
+    const message = error === undefined && !this.deadline.aborted ? what : `${what}: ${why}`;
+    return new PerijoveError('JUPYTER_UNREACHABLE', message, { subject: this.base, cause: error });
+  }
+}

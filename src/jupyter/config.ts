@@ -1,0 +1,64 @@
+export interface JupyterSettings {
+  /** Path of the Unix socket that it listens on. */
+  readonly socket: string;
+  readonly notebooks: string;
+  readonly tokenFile: string;
+  readonly cookieSecretFile: string;
+  /** Directory, first in PYTHONPATH at the start, that kernels are not to find there. */
+  readonly lazyImports: string;
+  /** What a terminal runs. */
+  readonly shell: string;
+  readonly asRoot: boolean;
+}
+
+/**
+ * JupyterLab's configuration, in Python. It names the files of the secrets and holds none itself, so nothing
+ * of them is on a command line, in the environment of kernels, or in a second file.
+ */
+export function jupyterConfig(settings: JupyterSettings): string {
+  const { socket, notebooks, tokenFile, cookieSecretFile, lazyImports, shell, asRoot } = settings;
+  return `import os
+
+c = get_config()
+c.ServerApp.sock = ${python(socket)}
+c.ServerApp.sock_mode = "0600"
+# With a socket it refuses any other port than this one, its default, which the environment could change.
+c.ServerApp.port = 8888
+c.ServerApp.open_browser = False
+c.ServerApp.allow_root = ${asRoot ? 'True' : 'False'}
+c.ServerApp.root_dir = ${python(notebooks)}
+c.ServerApp.preferred_dir = ${python(notebooks)}
+with open(${python(tokenFile)}) as token:
+    c.IdentityProvider.token = token.read().strip()
+# The same on every node: a login outlives a move.
+c.ServerApp.cookie_secret_file = ${python(cookieSecretFile)}
+# Users come through a proxy that keeps their Host header, which is not this server's address. The check of
+# the Origin header stays on: it must match that Host header.
+c.ServerApp.allow_remote_access = True
+c.ServerApp.terminado_settings = {"shell_command": [${python(shell)}]}
+# It was for the start of this server alone.
+path = [entry for entry in os.environ.get("PYTHONPATH", "").split(":") if entry not in ("", ${python(lazyImports)})]
+os.environ["PYTHONPATH"] = ":".join(path)
+if not path:
+    del os.environ["PYTHONPATH"]
+# Nodes have no way out of the cluster, and a package that is installed on one node is missing on the next.
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+c.LabApp.extension_manager = "readonly"
+`;
+}
+
+/** JupyterLab's `page_config.json`: its question whether to fetch news is for machines that can. */
+export const jupyterPageConfig = `${JSON.stringify(
+  { disabledExtensions: { '@jupyterlab/apputils-extension:announcements': true } },
+  null,
+  2,
+)}\n`;
+
+/** A string literal of Python: JSON's are, when they hold only ASCII. */
+function python(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\u007f-\u{10ffff}]/gu,
+    (character) => `\\U${(character.codePointAt(0) ?? 0).toString(16).padStart(8, '0')}`,
+  );
+}

@@ -1,0 +1,179 @@
+import { createEtcdClient, type EtcdClient } from '../etcd/client.js';
+import { probeMember } from '../etcd/probe.js';
+import type { Probe } from '../etcd/verdict.js';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import { nodeClient, type NodeClient } from '../node/client.js';
+import { proxyClient, type ProxyClient } from '../proxy/client.js';
+import { nodeAddress, nodeNames, proxyApiAddress, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import type { SecretName, Secrets } from '../spec/secrets.js';
+import type { Endpoint } from '../ssh/connection.js';
+import type { Reach } from '../ssh/reach.js';
+import type { Placement } from './wanted.js';
+
+/** What nodes and proxies are asked with. */
+export const keeperSecretNames = [
+  'node-api-token',
+  'proxy-api-token',
+] as const satisfies readonly SecretName[];
+export type KeeperSecrets = Pick<Secrets, (typeof keeperSecretNames)[number]>;
+
+export interface AccessOptions {
+  readonly spec: ClusterSpec;
+  readonly reach: Reach;
+  /** Reads them from a host; asked once, and again after a token was refused. */
+  readonly secrets: () => Promise<KeeperSecrets>;
+  /** Asked only where the topology needs it. */
+  readonly placement: () => Promise<Placement>;
+}
+
+/** How the keeper speaks with the nodes, the proxies and the members of etcd. */
+export interface KeeperAccess {
+  /** @throws PerijoveError NODE_*, STALE_GENERATION, SSH_* */
+  node<T>(name: string, ask: (client: NodeClient) => Promise<T>): Promise<T>;
+  /** @throws PerijoveError PROXY_*, SSH_* */
+  proxy<T>(host: string, ask: (client: ProxyClient) => Promise<T>): Promise<T>;
+  /** Never rejects; over one connection that is kept. */
+  member(name: string): Promise<Probe>;
+  /** Over the same connection. @throws PerijoveError ETCD_*, SSH_* */
+  etcd<T>(name: string, ask: (client: EtcdClient) => Promise<T>): Promise<T>;
+  /** Which host each node runs on, as the framework last stored it; empty when that is not to be had. */
+  placement(): Promise<Placement>;
+  close(): void;
+}
+
+/** Opening a tunnel to a host that is gone can take long; nothing waits for it longer than this. */
+const reachDeadlineMs = 1_000;
+const refusals = new Set(['NODE_AUTH_FAILED', 'PROXY_TOKEN_REFUSED']);
+/** A new way to a member is looked for at most this often. */
+const rerouteMs = 1_000;
+const secretsKeptMs = 5_000;
+
+export function createAccess({ spec, reach, secrets, placement }: AccessOptions): KeeperAccess {
+  const members = new Map<string, MemberConnection>();
+  let read: { readonly at: number; readonly value: Promise<KeeperSecrets> } | undefined;
+
+  const tokens = (): Promise<KeeperSecrets> => {
+    if (!read) {
+      const value = secrets();
+      read = { at: Date.now(), value };
+      value.catch(() => (read = undefined));
+    }
+    return read.value;
+  };
+
+  const withToken = async <T>(ask: (secrets: KeeperSecrets) => Promise<T>): Promise<T> => {
+    try {
+      return await ask(await tokens());
+    } catch (error) {
+      const refused = error instanceof PerijoveError && refusals.has(error.code);
+      if (!refused || !read || Date.now() - read.at < secretsKeptMs) throw error;
+      read = undefined;
+      return ask(await tokens());
+    }
+  };
+
+  const addressOf = (name: string): string => nodeAddress(spec, nodeNames(spec).indexOf(name));
+
+  const memberOf = (name: string): MemberConnection => {
+    let member = members.get(name);
+    if (!member) {
+      member = new MemberConnection(name, () => reach.any(addressOf(name), spec.etcd.clientPort));
+      members.set(name, member);
+    }
+    return member;
+  };
+
+  return {
+    node: (name, ask) =>
+      withToken(async (held) => {
+        const address = addressOf(name);
+        const endpoint = await within(reach.any(address, spec.nodes.controlPort), `the way to ${name}`);
+        return ask(nodeClient(endpoint, held['node-api-token']));
+      }),
+    proxy: (host, ask) =>
+      withToken(async (held) => {
+        const { name, address, port } = proxyApiOf(spec, host);
+        const endpoint = await within(reach.via(name, address, port), `the way to ${name}`);
+        return ask(proxyClient(endpoint, held['proxy-api-token']));
+      }),
+    member: (name) => memberOf(name).probe(),
+    etcd: (name, ask) => memberOf(name).ask(ask),
+    placement: async () => (spec.proxy.topology === 'owner' ? placement() : {}),
+    close: () => {
+      for (const member of members.values()) member.close();
+      members.clear();
+    },
+  };
+}
+
+function proxyApiOf(spec: ClusterSpec, name: string) {
+  const host = spec.hosts.find((each): each is HostSpec => each.name === name);
+  if (!host) throw new Error(`the spec has no host ${name}`);
+  return { name, address: proxyApiAddress(host), port: host.ports.proxyApi };
+}
+
+async function within<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new PerijoveError('SSH_TIMEOUT', `${what} was not open within ${reachDeadlineMs} ms`));
+    }, reachDeadlineMs);
+  });
+  try {
+    return await Promise.race([promise, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The connection to one member, over the way that works: when a probe fails, the way is asked for anew. */
+class MemberConnection {
+  #endpoint: Endpoint | undefined;
+  #client: EtcdClient | undefined;
+  #routedAt = 0;
+  #closed = false;
+
+  constructor(
+    private readonly name: string,
+    private readonly reach: () => Promise<Endpoint>,
+  ) {}
+
+  async probe(): Promise<Probe> {
+    try {
+      this.#client ??= await this.#connect();
+    } catch (error) {
+      return { node: this.name, ok: false, reason: messageOf(error) };
+    }
+    const probe = await probeMember(this.name, this.#client);
+    if (!probe.ok && Date.now() - this.#routedAt >= rerouteMs) {
+      void this.#connect().then(
+        (client) => (this.#client = client),
+        () => undefined,
+      );
+    }
+    return probe;
+  }
+
+  async ask<T>(ask: (client: EtcdClient) => Promise<T>): Promise<T> {
+    this.#client ??= await this.#connect();
+    return ask(this.#client);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#client?.close();
+    this.#client = undefined;
+  }
+
+  /** The client at the present way; the same one when the way is the same. */
+  async #connect(): Promise<EtcdClient> {
+    this.#routedAt = Date.now();
+    const endpoint = await within(this.reach(), `the way to ${this.name}`);
+    if (this.#closed) throw new Error('closed');
+    const same = this.#endpoint?.host === endpoint.host && this.#endpoint.port === endpoint.port;
+    if (same && this.#client) return this.#client;
+    this.#client?.close();
+    this.#endpoint = endpoint;
+    return createEtcdClient(endpoint);
+  }
+}

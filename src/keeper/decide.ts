@@ -1,0 +1,374 @@
+/**
+ * Every decision of the keeper, as pure functions over plain data: when the watch speaks, what follows from
+ * it, and what is remembered. Imported by the workflow, so nothing here may touch the world.
+ */
+import type { Finding } from '../etcd/verdict.js';
+import type { ClusterSpec } from '../spec/cluster.js';
+import type { Drift, DriftKind, Incident, KeeperEvent, KeeperState, Verdict } from './state.js';
+
+export const initialState: KeeperState = {
+  generation: 0,
+  routes: {},
+  drifts: [],
+  repairs: 0,
+  incidents: [],
+  events: [],
+};
+
+/** Elections take about a second; only a longer time without a leader is worth a word. */
+const lostAfterMs = 3_000;
+/** A repair this long after the one before counts as the first again. */
+const calmMs = 60_000;
+const longestPauseMs = 60_000;
+const incidentsKept = 20;
+const eventsKept = 50;
+/**
+ * Leadership that does not stay where it was moved back to this often in a row is followed. A return takes some
+ * tenths of a second and costs users nothing, while following ends their kernels; but not even a member that loses
+ * its leadership at once each time may keep the keeper busy for ever.
+ */
+export const mostReturns = 20;
+
+/** How long the watch lets a drift stand before it speaks: 0, 1 s, 2 s, 4 s, … 60 s. */
+export function pauseMs(repairs: number): number {
+  return repairs === 0 ? 0 : Math.min(longestPauseMs, 1_000 * 2 ** Math.min(repairs - 1, 16));
+}
+
+// --- what the watch says --------------------------------------------------------------------------------
+
+export type WatchEvent =
+  /** A leader is known that the keeper did not know, or is known again. */
+  | {
+      readonly kind: 'verdict';
+      readonly reason: string;
+      readonly verdict: Verdict;
+      /** ISO 8601: when the verdict before was last confirmed; absent for the first one. */
+      readonly since?: string;
+    }
+  | {
+      readonly kind: 'drift';
+      readonly reason: string;
+      readonly verdict: Verdict;
+      /** ISO 8601: when the drift was first seen. */
+      readonly since: string;
+      /** How long the watch has watched. */
+      readonly watchedMs: number;
+    }
+  | { readonly kind: 'lost'; readonly reason: string; readonly since: string };
+
+/** What the keeper knows when the watch begins. */
+export type Known = Pick<KeeperState, 'verdict' | 'lostSince' | 'specChanged' | 'drifts' | 'repairs'>;
+
+/** What the watch sees at one moment. */
+export interface Sight {
+  readonly finding: Finding;
+  /** The live nodes, once the same ones have been seen for a while; undefined before. */
+  readonly settledLive?: readonly string[];
+  /** All differences from what is wanted for the known verdict; undefined when nothing is wanted yet. */
+  readonly drifts?: readonly Drift[];
+  readonly watchedMs: number;
+  /** How long `finding` has been `none`. */
+  readonly noneForMs: number;
+  /** ISO 8601: when the known verdict was last confirmed by the watch. */
+  readonly confirmedAt?: string;
+  /** ISO 8601. */
+  readonly now: string;
+}
+
+/**
+ * Whether the watch should speak. It does when a leader or term is new, when the lack of a leader is news or
+ * has ended, when the spec is another one, and when a drift is news, or is an old one that may be tried again
+ * after its pause.
+ */
+export function notice(known: Known, sight: Sight): WatchEvent | undefined {
+  const { finding, now, watchedMs } = sight;
+  if (finding.kind === 'none') {
+    if (known.lostSince !== undefined || sight.noneForMs < lostAfterMs) return undefined;
+    const since = sight.confirmedAt ?? now;
+    return { kind: 'lost', reason: `no leader is known: ${finding.reason}`, since };
+  }
+  const { verdict } = finding;
+  const since = sight.confirmedAt ?? known.lostSince;
+  if (!known.verdict || !sameLeadership(known.verdict, verdict)) {
+    const before = known.verdict
+      ? `after ${known.verdict.leader} at term ${known.verdict.term}`
+      : 'the first';
+    const reason = `${verdict.leader} leads at term ${verdict.term}, ${before}`;
+    return { kind: 'verdict', reason, verdict, ...(since !== undefined && { since }) };
+  }
+  if (known.lostSince !== undefined) {
+    const reason = `${verdict.leader} leads again, at the same term ${verdict.term}`;
+    return { kind: 'verdict', reason, verdict, since: known.lostSince };
+  }
+  const drift = (what: string, live = known.verdict?.live ?? []): WatchEvent => ({
+    kind: 'drift',
+    reason: what,
+    verdict: { ...verdict, live },
+    since: now,
+    watchedMs,
+  });
+  if (known.specChanged) return drift('the spec has changed');
+  if (watchedMs < pauseMs(known.repairs)) return undefined;
+  if (sight.settledLive && sight.settledLive.join() !== known.verdict.live.join()) {
+    return drift(`members that answer: ${sight.settledLive.join(', ')}`, sight.settledLive);
+  }
+  if (!sight.drifts) return undefined;
+  const news = sight.drifts.filter((each) => !known.drifts.some((old) => sameDrift(old, each)));
+  const over = known.drifts.filter((old) => !sight.drifts?.some((each) => sameDrift(old, each)));
+  const left = sight.drifts.filter((each) => repairable[each.kind]);
+  if (news.length > 0) return drift(sentence(news));
+  if (left.length > 0) return drift(`still ${sentence(left)}`);
+  if (over.length > 0) return drift(`no longer: ${sentence(over)}`);
+  return undefined;
+}
+
+/** Whether a reconcile can do something about it now; what does not answer must answer first. */
+const repairable: Readonly<Record<DriftKind, boolean>> = {
+  'node-silent': false,
+  'proxy-silent': false,
+  'jupyter-down': true,
+  'jupyter-elsewhere': true,
+  route: true,
+  hosts: true,
+  failed: true,
+};
+
+function sameLeadership(a: Verdict, b: Verdict): boolean {
+  return a.leader === b.leader && a.term === b.term;
+}
+
+function sameDrift(a: Drift, b: Drift): boolean {
+  return a.kind === b.kind && a.subject === b.subject;
+}
+
+function sentence(said: readonly { readonly what: string }[]): string {
+  return said.map(({ what }) => what).join('; ');
+}
+
+// --- what follows ---------------------------------------------------------------------------------------
+
+export type Decision =
+  | {
+      readonly action: 'reconcile';
+      readonly reason: string;
+      readonly generation: number;
+      readonly verdict: Verdict;
+    }
+  /** Leadership is moved back to the node that Jupyter stays on. */
+  | { readonly action: 'return'; readonly reason: string; readonly to: string; readonly verdict: Verdict }
+  /** Nothing is moved. */
+  | { readonly action: 'hold'; readonly reason: string };
+
+/**
+ * What to do about an event, and the state to go on with. Without a verdict nothing moves. The generation
+ * rises when the leader or the term is another one, and stays for everything else. With `sticky`, leadership
+ * that drifted away from a node whose member lives is moved back first; the verdict before stays in force
+ * until the next event tells where leadership is.
+ */
+export function decide(
+  state: KeeperState,
+  event: WatchEvent,
+  follow: ClusterSpec['jupyter']['follow'] = 'leader',
+): { readonly state: KeeperState; readonly decision: Decision } {
+  const { reason } = event;
+  switch (event.kind) {
+    case 'lost':
+      return { state: { ...state, lostSince: event.since }, decision: { action: 'hold', reason } };
+    case 'verdict': {
+      const { verdict } = event;
+      const { home, returns = 0, ...rest } = found(state);
+      const sticks = follow === 'sticky' && home !== undefined && verdict.live.includes(home);
+      if (sticks && home !== verdict.leader && returns < mostReturns) {
+        const why = `${verdict.leader} leads at term ${verdict.term}; leadership goes back to ${home}, where Jupyter is`;
+        return {
+          state: { ...rest, home, returns: returns + 1 },
+          decision: { action: 'return', reason: why, to: home, verdict },
+        };
+      }
+      const another = !state.verdict || !sameLeadership(state.verdict, verdict);
+      const generation = another ? state.generation + 1 : Math.max(1, state.generation);
+      const next: KeeperState = {
+        ...rest,
+        generation,
+        verdict,
+        repairs: 0,
+        ...(follow === 'sticky' && { home: verdict.leader }),
+      };
+      return { state: next, decision: { action: 'reconcile', reason, generation, verdict } };
+    }
+    case 'drift': {
+      const { verdict, watchedMs } = event;
+      const { generation } = state;
+      const repairs = watchedMs >= pauseMs(state.repairs) + calmMs ? 1 : state.repairs + 1;
+      const next: KeeperState = {
+        ...found(state),
+        verdict,
+        repairs,
+        ...(follow === 'sticky' && { home: state.home ?? verdict.leader }),
+      };
+      return { state: next, decision: { action: 'reconcile', reason, generation, verdict } };
+    }
+  }
+}
+
+/** The state without the note that no leader is known. */
+function found({ lostSince, ...state }: KeeperState): KeeperState {
+  return state;
+}
+
+// --- what is remembered ---------------------------------------------------------------------------------
+
+export interface KeeperChange {
+  /** Name of the node or host. */
+  readonly subject: string;
+  /** For people. */
+  readonly what: string;
+}
+
+/** What one reconcile did and left. */
+export interface ReconcileResult {
+  readonly generation: number;
+  readonly changes: readonly KeeperChange[];
+  /** The leader, when its Jupyter answers. */
+  readonly jupyter?: string;
+  /** By host: what the proxies that answer hold. */
+  readonly routes: Readonly<Record<string, { readonly target: string; readonly generation: number }>>;
+  /** Hosts and nodes that did not answer. */
+  readonly unreachable: readonly string[];
+  readonly drifts: readonly Drift[];
+  /** The highest generation that a node or a proxy holds, when it is above ours: nothing was done to it. */
+  readonly stale?: number;
+  /** Another node led before this was done; the rest was left. */
+  readonly superseded: boolean;
+  /** ISO 8601: when every proxy that answers had the route. */
+  readonly routedAt?: string;
+  readonly tookMs: {
+    readonly jupyter: number;
+    readonly routes: number;
+    readonly hosts: number;
+    readonly others: number;
+    readonly total: number;
+  };
+}
+
+/** The state after a reconcile that `event` caused. `before` is the state from before the decision. */
+export function conclude(
+  before: KeeperState,
+  state: KeeperState,
+  event: WatchEvent,
+  result: ReconcileResult,
+  now: string,
+): KeeperState {
+  const incident = incidentOf(before, event, result, now);
+  const { jupyter, specChanged, ...rest } = state;
+  return {
+    ...rest,
+    ...(result.jupyter !== undefined && { jupyter: result.jupyter }),
+    routes: result.routes,
+    drifts: result.drifts,
+    incidents: incident ? [incident, ...state.incidents].slice(0, incidentsKept) : state.incidents,
+  };
+}
+
+/** The state after leadership could not be moved back: the next event is followed. */
+export function giveUpReturning(state: KeeperState): KeeperState {
+  return { ...state, returns: mostReturns };
+}
+
+/** The state in which the keeper moves and repairs nothing. Pausing twice keeps the first time and reason. */
+export function pause(state: KeeperState, now: string, reason?: string): KeeperState {
+  return state.paused ? state : { ...state, paused: { since: now, ...(reason !== undefined && { reason }) } };
+}
+
+/** The state that goes on; everything is looked at anew. */
+export function resume({ paused, ...state }: KeeperState): KeeperState {
+  return state;
+}
+
+/** The state with one more event, for people who follow the keeper. */
+export function note(state: KeeperState, kind: KeeperEvent['kind'], what: string, now: string): KeeperState {
+  const seq = (state.events[0]?.seq ?? 0) + 1;
+  return { ...state, events: [{ seq, at: now, kind, what }, ...state.events].slice(0, eventsKept) };
+}
+
+/** What one reconcile did, in a sentence. */
+export function outcomeOf({
+  changes,
+  drifts: left,
+  superseded,
+  tookMs,
+  generation,
+}: ReconcileResult): string {
+  const done = changes.length === 0 ? 'nothing had to be changed' : sentence(changes);
+  const open = left.length === 0 ? '' : `; left: ${sentence(left)}`;
+  const then = superseded ? '; leadership has moved on meanwhile' : '';
+  return `generation ${generation}: ${done}${open}${then} (${tookMs.total} ms)`;
+}
+
+/** The state after a reconcile that broke off with an error. */
+export function concludeFailed(state: KeeperState, message: string): KeeperState {
+  const failed: Drift = { kind: 'failed', subject: 'keeper', what: `the last reconcile failed: ${message}` };
+  return {
+    ...state,
+    repairs: state.repairs + 1,
+    drifts: [...state.drifts.filter(({ kind }) => kind !== 'failed'), failed],
+  };
+}
+
+/** How things stand, in a word for lists. */
+export type KeeperPhase = 'waiting' | 'serving' | 'degraded' | 'no-leader' | 'paused';
+
+export function phaseOf(state: KeeperState): KeeperPhase {
+  if (state.paused) return 'paused';
+  if (!state.verdict) return 'waiting';
+  if (state.lostSince !== undefined) return 'no-leader';
+  return state.jupyter === state.verdict.leader && state.drifts.length === 0 ? 'serving' : 'degraded';
+}
+
+/** The state that goes on with another spec: all of it is looked at anew, as soon as the leader is confirmed. */
+export function respecified(state: KeeperState): KeeperState {
+  return { ...state, specChanged: true, repairs: 0 };
+}
+
+/** What the watch has to know of the state. */
+export function knownOf({ verdict, lostSince, specChanged, drifts, repairs }: KeeperState): Known {
+  return {
+    ...(verdict && { verdict }),
+    ...(lostSince !== undefined && { lostSince }),
+    ...(specChanged && { specChanged }),
+    drifts,
+    repairs,
+  };
+}
+
+/** The state that takes over a generation which nodes or proxies hold already, after this one was lost. */
+export function adopt(state: KeeperState, stale: number): KeeperState {
+  return { ...state, generation: Math.max(state.generation, stale) + 1 };
+}
+
+function incidentOf(
+  before: KeeperState,
+  event: WatchEvent,
+  result: ReconcileResult,
+  now: string,
+): Incident | undefined {
+  if (event.kind === 'lost' || !before.verdict || event.since === undefined) return undefined;
+  const at = event.since;
+  const tookMs = Math.max(0, Date.parse(result.routedAt ?? now) - Date.parse(at));
+  if (event.kind === 'drift') {
+    if (result.changes.length === 0) return undefined;
+    const done = result.changes.map(({ what }) => what).join('; ');
+    return { at, what: `${event.reason} → ${done}`, tookMs };
+  }
+  const { leader, term } = event.verdict;
+  const moved =
+    before.verdict.leader === leader ? `${leader} leads again` : `${before.verdict.leader} → ${leader}`;
+  const routes = Object.values(result.routes).filter(
+    (route) => route.generation === result.generation,
+  ).length;
+  const outcome =
+    result.jupyter === undefined
+      ? `Jupyter on ${leader} does not answer yet`
+      : `Jupyter answers on ${leader}, through ${routes} ${routes === 1 ? 'host' : 'hosts'}`;
+  return { at, what: `${moved}, term ${term}: ${outcome}`, tookMs };
+}

@@ -1,0 +1,84 @@
+import type { JupyterStatus, NodeStatus } from '../node/api.js';
+import type { Route } from '../proxy/api.js';
+import { holdsOrder, type Wanted } from './wanted.js';
+import type { Drift } from './state.js';
+
+export type NodeView =
+  | { readonly ok: true; readonly status: Pick<NodeStatus, 'generation' | 'jupyter' | 'hosts'> }
+  | { readonly ok: false; readonly reason: string };
+
+export type ProxyView =
+  { readonly ok: true; readonly route: Route | null } | { readonly ok: false; readonly reason: string };
+
+/** What nodes and proxies last said, by name; one that was not heard of yet is missing. */
+export interface View {
+  readonly nodes: Readonly<Record<string, NodeView>>;
+  readonly proxies: Readonly<Record<string, ProxyView>>;
+}
+
+/**
+ * Every way in which what was seen differs from what is wanted, in a stable order. What was not seen counts
+ * as it was known.
+ */
+export function drifts(wanted: Wanted, view: View, known: readonly Drift[] = []): Drift[] {
+  const asKnown = (subject: string) => known.filter((drift) => drift.subject === subject);
+  return [
+    ...wanted.proxies.flatMap((host) => {
+      const seen = view.proxies[host];
+      return seen ? proxyDrifts(wanted, host, seen) : asKnown(host);
+    }),
+    ...wanted.nodes.flatMap((node) => {
+      const seen = view.nodes[node];
+      return seen ? nodeDrifts(wanted, node, seen) : asKnown(node);
+    }),
+  ];
+}
+
+function proxyDrifts(wanted: Wanted, host: string, seen: ProxyView): Drift[] {
+  if (!seen.ok)
+    return [{ kind: 'proxy-silent', subject: host, what: `the proxy on ${host} does not answer` }];
+  const { route } = seen;
+  if (route === null) return [{ kind: 'route', subject: host, what: `the proxy on ${host} has no route` }];
+  const { generation, node } = route;
+  const order = wanted.routes[host];
+  if (!order || holdsOrder(route, order)) return [];
+  const what =
+    generation === wanted.generation && node === wanted.leader
+      ? `the proxy on ${host} has another configuration of generation ${generation}`
+      : `the proxy on ${host} leads to ${node} (generation ${generation}), not to ${wanted.leader} (${wanted.generation})`;
+  return [{ kind: 'route', subject: host, what }];
+}
+
+function nodeDrifts(wanted: Wanted, node: string, seen: NodeView): Drift[] {
+  if (!seen.ok) return [{ kind: 'node-silent', subject: node, what: `${node} does not answer` }];
+  const { jupyter, hosts } = seen.status;
+  const found: Drift[] = [];
+  if (node === wanted.leader) {
+    if (!serves(jupyter) || jupyter.generation !== wanted.generation) {
+      const gate = jupyter.gate.open ? 'open' : 'shut';
+      const what = `${node} is to serve, and its Jupyter is ${jupyter.state}, its gate ${gate} (generation ${jupyter.generation})`;
+      found.push({ kind: 'jupyter-down', subject: node, what });
+    }
+  } else if (isElsewhere(wanted, jupyter)) {
+    const what = `${node} serves, and should not`;
+    found.push({ kind: 'jupyter-elsewhere', subject: node, what });
+  }
+  if (hosts.generation !== wanted.generation || hosts.digest !== wanted.hostsDigest) {
+    found.push({ kind: 'hosts', subject: node, what: `the hosts file of ${node} is not of this generation` });
+  }
+  return found;
+}
+
+/** Whether users who connect to the node are served. */
+export function serves(jupyter: JupyterStatus): boolean {
+  return jupyter.serve && jupyter.state === 'ready' && jupyter.gate.open;
+}
+
+/**
+ * Whether a node that is not to serve must be told so. A gate that follows leadership by itself shuts by itself;
+ * a cold Jupyter that runs for nobody is stopped.
+ */
+export function isElsewhere(wanted: Pick<Wanted, 'standby'>, jupyter: JupyterStatus): boolean {
+  const runs = jupyter.state === 'ready' || jupyter.state === 'starting';
+  return jupyter.serve || (wanted.standby === 'cold' && runs);
+}

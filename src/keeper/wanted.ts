@@ -1,0 +1,107 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { HostsEntry } from '../node/api.js';
+import { hostsDigest, hostsEntries } from '../node/hosts.js';
+import type { Route, RouteOrder } from '../proxy/api.js';
+import {
+  gateRule,
+  hostsWithRole,
+  nodeAddress,
+  nodeNames,
+  type ClusterSpec,
+  type GateRule,
+  type HostSpec,
+} from '../spec/cluster.js';
+import type { Verdict } from './state.js';
+
+/** Which host each node runs on, by name; a node that is not known to run anywhere is missing. */
+export type Placement = Readonly<Record<string, string>>;
+
+/** How the cluster should be, for one verdict. */
+export interface Wanted {
+  readonly generation: number;
+  readonly term: number;
+  /** The one node that serves. */
+  readonly leader: string;
+  /** Where its gate is. */
+  readonly target: string;
+  readonly standby: 'warm' | 'cold';
+  readonly gate: GateRule;
+  /** Of every node's hosts file. */
+  readonly hosts: readonly HostsEntry[];
+  readonly hostsDigest: string;
+  /** Names of all nodes, by index. */
+  readonly nodes: readonly string[];
+  /** Names of the hosts that have a proxy. */
+  readonly proxies: readonly string[];
+  /** By proxy host. */
+  readonly routes: Readonly<Record<string, RouteOrder>>;
+}
+
+/** `placement` matters to the topology `owner` alone. */
+export function wantedFor(
+  spec: ClusterSpec,
+  generation: number,
+  verdict: Verdict,
+  placement: Placement = {},
+): Wanted {
+  const nodes = nodeNames(spec);
+  const addresses = nodes.map((name, index) => ({ name, address: nodeAddress(spec, index) }));
+  const hosts = hostsEntries(addresses, verdict.live);
+  const gate = gateRule(spec);
+  const proxies = hostsWithRole(spec, 'proxy');
+  const { leader, term } = verdict;
+  const routes = proxies.map((host): [string, RouteOrder] => [
+    host.name,
+    {
+      generation,
+      term,
+      node: leader,
+      nodes: nodes.map((name) => ({ name, ways: waysTo(spec, host, name, placement[name]) })),
+      reflexes: gate === 'reflex',
+      drainMs: spec.proxy.drainMs,
+    },
+  ]);
+  return {
+    generation,
+    term,
+    leader,
+    target: gateUrl(spec, leader),
+    standby: spec.jupyter.standby,
+    gate,
+    hosts,
+    hostsDigest: hostsDigest(hosts),
+    nodes,
+    proxies: proxies.map((host) => host.name),
+    routes: Object.fromEntries(routes),
+  };
+}
+
+/** Where users would reach the node's Jupyter, were they on its network. */
+export function gateUrl(spec: ClusterSpec, node: string): string {
+  return `http://${nodeAddress(spec, nodeNames(spec).indexOf(node))}:${spec.jupyter.port}`;
+}
+
+/**
+ * The ways from a host to a node, the best first; the last one is the node itself. `owner`: through the host that
+ * the node runs on. `chain`: through the hosts that follow in the spec, so that the last one stands nearest to
+ * the nodes; the order is the same everywhere, so a chain never closes into a circle.
+ */
+export function waysTo(spec: ClusterSpec, from: HostSpec, node: string, owner: string | undefined): string[] {
+  const proxies = hostsWithRole(spec, 'proxy');
+  const hops = (): readonly HostSpec[] => {
+    switch (spec.proxy.topology) {
+      case 'direct':
+        return [];
+      case 'owner':
+        return from.name === owner ? [] : proxies.filter(({ name }) => name === owner);
+      case 'chain':
+        return proxies.slice(proxies.findIndex(({ name }) => name === from.name) + 1);
+    }
+  };
+  return [...hops().map((host) => `http://${host.address}:${host.ports.proxy}`), gateUrl(spec, node)];
+}
+
+/** Whether a proxy holds this very order. */
+export function holdsOrder({ since, serving, ...held }: Route, order: RouteOrder): boolean {
+  return isDeepStrictEqual(held, order);
+}

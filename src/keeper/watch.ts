@@ -1,0 +1,184 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { verdict as findVerdict, type Finding, type Probe } from '../etcd/verdict.js';
+import { nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import type { KeeperAccess } from './access.js';
+import { notice, type Known, type WatchEvent } from './decide.js';
+import { drifts, type NodeView, type ProxyView } from './drift.js';
+import { lookAtNode, lookAtProxy, type LookOptions } from './observe.js';
+import { wantedFor, type Placement, type Wanted } from './wanted.js';
+
+export interface WatchInput {
+  readonly spec: ClusterSpec;
+  readonly generation: number;
+  readonly known: Known;
+}
+
+const probeEveryMs = 200;
+/** While an election may be under way, for at most `hurryMs`. */
+const probeSoonMs = 50;
+const hurryMs = 5_000;
+const lookEveryMs = 1_000;
+const lookDeadlineMs = 1_000;
+const placementEveryMs = 5_000;
+/** One answer that did not come in time is no news on a busy machine; this many in a row are. */
+const silentAfter = 3;
+const liveSettledMs = 2_000;
+
+/**
+ * Watches until there is something to do (`notice` says when), and resolves to it. Asks every member of etcd
+ * each 200 ms over a connection that it holds, and every node and every proxy each second. Rejects only with
+ * the signal's reason.
+ */
+export async function watch(
+  access: KeeperAccess,
+  { spec, generation, known }: WatchInput,
+  signal: AbortSignal,
+): Promise<WatchEvent> {
+  signal.throwIfAborted();
+  const ended = new AbortController();
+  const until = AbortSignal.any([signal, ended.signal]);
+  const placement = await access.placement();
+  try {
+    return await new Promise<WatchEvent>((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(abortReason(signal)), {
+        once: true,
+        signal: ended.signal,
+      });
+      new Watch(access, spec, generation, known, placement, until, resolve).start(reject);
+    });
+  } finally {
+    ended.abort();
+  }
+}
+
+function abortReason(signal: AbortSignal): Error {
+  return signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason));
+}
+
+class Watch {
+  readonly #startedAt = Date.now();
+  readonly #members: readonly string[];
+  #wanted: Wanted | undefined;
+  readonly #probes = new Map<string, Probe>();
+  readonly #nodes: Record<string, NodeView> = {};
+  readonly #proxies: Record<string, ProxyView> = {};
+  readonly #silences = new Map<string, number>();
+  #noneSince: number | undefined;
+  #confirmedAt: string | undefined;
+  #live: { readonly key: string; readonly since: number } | undefined;
+
+  constructor(
+    private readonly access: KeeperAccess,
+    private readonly spec: ClusterSpec,
+    private readonly generation: number,
+    private readonly known: Known,
+    placement: Placement,
+    private readonly signal: AbortSignal,
+    private readonly speak: (event: WatchEvent) => void,
+  ) {
+    this.#wanted = known.verdict && wantedFor(spec, generation, known.verdict, placement);
+    this.#members = nodeNames(spec);
+  }
+
+  get #look(): LookOptions {
+    return { timeoutMs: lookDeadlineMs, signal: this.signal };
+  }
+
+  start(fail: (error: unknown) => void): void {
+    const loops = [
+      ...this.#members.map((name) =>
+        this.#every(
+          () => this.#pace(),
+          () => this.#probe(name),
+        ),
+      ),
+      ...(this.#wanted?.nodes ?? []).map((name) =>
+        this.#every(
+          () => lookEveryMs,
+          async () => this.#saw(this.#nodes, name, await lookAtNode(this.access, name, this.#look)),
+        ),
+      ),
+      ...(this.#wanted?.proxies ?? []).map((host) =>
+        this.#every(
+          () => lookEveryMs,
+          async () => this.#saw(this.#proxies, host, await lookAtProxy(this.access, host, this.#look)),
+        ),
+      ),
+    ];
+    if (this.#wanted && this.spec.proxy.topology === 'owner') {
+      loops.push(
+        this.#every(
+          () => placementEveryMs,
+          () => this.#place(),
+        ),
+      );
+    }
+    for (const loop of loops) loop.catch(fail);
+  }
+
+  async #every(pace: () => number, ask: () => Promise<void>): Promise<void> {
+    while (!this.signal.aborted) {
+      const startedAt = Date.now();
+      await ask();
+      if (this.signal.aborted) return;
+      this.#consider();
+      const rest = Math.max(0, startedAt + pace() - Date.now());
+      await sleep(rest, undefined, { signal: this.signal }).catch(() => undefined);
+    }
+  }
+
+  #pace(): number {
+    const electing = this.#noneSince !== undefined && Date.now() - this.#noneSince < hurryMs;
+    return electing && this.known.verdict ? probeSoonMs : probeEveryMs;
+  }
+
+  async #probe(name: string): Promise<void> {
+    this.#probes.set(name, await this.access.member(name));
+  }
+
+  /** Nodes that were launched on other hosts have other ways. */
+  async #place(): Promise<void> {
+    const { verdict } = this.known;
+    const placement = await this.access.placement();
+    this.#wanted = verdict && wantedFor(this.spec, this.generation, verdict, placement);
+  }
+
+  #saw<V extends { readonly ok: boolean }>(views: Record<string, V>, name: string, view: V): void {
+    const silences = view.ok ? 0 : (this.#silences.get(name) ?? 0) + 1;
+    this.#silences.set(name, silences);
+    if (view.ok || silences >= silentAfter) views[name] = view;
+  }
+
+  #consider(): void {
+    const probes = this.#members.flatMap((name) => this.#probes.get(name) ?? []);
+    if (probes.length < this.#members.length) return;
+    const now = Date.now();
+    const finding = findVerdict(probes, this.known.verdict);
+    this.#noneSince = finding.kind === 'none' ? (this.#noneSince ?? now) : undefined;
+    this.#follow(finding, now);
+    const event = notice(this.known, {
+      finding,
+      ...(this.#live &&
+        now - this.#live.since >= liveSettledMs && { settledLive: this.#live.key.split(',') }),
+      ...(this.#wanted && {
+        drifts: drifts(this.#wanted, { nodes: this.#nodes, proxies: this.#proxies }, this.known.drifts),
+      }),
+      watchedMs: now - this.#startedAt,
+      noneForMs: this.#noneSince === undefined ? 0 : now - this.#noneSince,
+      ...(this.#confirmedAt !== undefined && { confirmedAt: this.#confirmedAt }),
+      now: new Date(now).toISOString(),
+    });
+    if (event) this.speak(event);
+  }
+
+  /** Notes when the known verdict was last seen to hold, and since when the same members answer. */
+  #follow(finding: Finding, now: number): void {
+    if (finding.kind === 'none') return;
+    const { leader, term, live } = finding.verdict;
+    if (leader === this.known.verdict?.leader && term === this.known.verdict.term) {
+      this.#confirmedAt = new Date(now).toISOString();
+    }
+    const key = live.join(',');
+    if (this.#live?.key !== key) this.#live = { key, since: now };
+  }
+}

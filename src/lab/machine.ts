@@ -1,0 +1,270 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdirSync, openSync, closeSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { PerijoveError } from '../errors/error.js';
+import { hostPaths } from '../hosts/paths.js';
+import { runsvdirScript } from '../hosts/runit.js';
+import {
+  allProcesses,
+  ended,
+  identify,
+  isAlive,
+  killAll,
+  processIdentitySchema,
+  commandArguments,
+  signal,
+  startVariable,
+  withDescendants,
+  type ProcessIdentity,
+} from './processes.js';
+import { findProgram, hostPath } from './programs.js';
+import { allSockets, processesHolding } from '../hosts/sockets.js';
+import { requireFreePort } from './sockets.js';
+import { hostMarker, labPaths, writeAtomically, type LabHost } from './state.js';
+
+/*
+ * A host of the lab stands for a machine: one sshd, and the services that runit starts at its boot. Every
+ * process of it has PERIJOVE_LAB_HOST in its environment, and descends from sshd or from runsvdir.
+ */
+
+/** How long the services of a host may take to stop: what runit and the nodes give their own, and some. */
+const stopTimeoutMs = 25_000;
+
+/** The SSH key of the lab and the host's own; makes what is not there. */
+export async function provideKeys(stateDir: string, hosts: readonly LabHost[]): Promise<void> {
+  const paths = labPaths(stateDir);
+  await provideKey(paths.key, 'perijove-lab');
+  writeAtomically(paths.authorizedKeys, readFileSync(`${paths.key}.pub`, 'utf8'));
+  const known: string[] = [];
+  for (const host of hosts) {
+    await provideKey(paths.hostKey(host.name), host.name);
+    const [type, key] = readFileSync(`${paths.hostKey(host.name)}.pub`, 'utf8').split(' ');
+    known.push(`[${host.address}]:${host.port} ${type} ${key}\n`);
+  }
+  writeAtomically(paths.knownHosts, known.join(''));
+}
+
+async function provideKey(file: string, comment: string): Promise<void> {
+  // ssh-keygen writes the public half last.
+  if (existsSync(`${file}.pub`)) return;
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  // With a half-made one there it would ask whether to overwrite it.
+  await promisify(execFile)('sh', [
+    '-c',
+    'rm -f "$1" && ssh-keygen -q -t ed25519 -N "" -C "$2" -f "$1"',
+    'sh',
+    file,
+    comment,
+  ]);
+}
+
+/** What every process of the host is known by; and a machine's own PATH and home, whoever runs the lab. */
+function hostEnvironment(stateDir: string, host: LabHost): Readonly<Record<string, string>> {
+  const paths = labPaths(stateDir);
+  return { [hostMarker]: paths.host(host.name), PATH: hostPath, HOME: paths.hostHome(host.name) };
+}
+
+/** The configuration of a host's sshd. It works as root and as an ordinary user. */
+export function sshdConfig(stateDir: string, host: LabHost): string {
+  const paths = labPaths(stateDir);
+  return `${[
+    `ListenAddress ${host.address}:${host.port}`,
+    `HostKey "${paths.hostKey(host.name)}"`,
+    `AuthorizedKeysFile "${paths.authorizedKeys}"`,
+    'PidFile none',
+    `SetEnv ${Object.entries(hostEnvironment(stateDir, host))
+      .map(([name, value]) => `"${name}=${value}"`)
+      .join(' ')}`,
+    'PubkeyAuthentication yes',
+    'PasswordAuthentication no',
+    'KbdInteractiveAuthentication no',
+    'UsePAM no',
+    // The state directory may lie below one that others can write, such as /tmp.
+    'StrictModes no',
+    'PermitRootLogin prohibit-password',
+    'AllowTcpForwarding yes',
+    'X11Forwarding no',
+    'UseDNS no',
+    'PrintMotd no',
+    'PrintLastLog no',
+    // Workers, the command line and tests connect at the same time.
+    'MaxStartups 100',
+    'Subsystem sftp internal-sftp',
+  ].join('\n')}\n`;
+}
+
+/** The process of the host's sshd, while it lives. */
+export function sshdProcess(stateDir: string, host: LabHost): ProcessIdentity | undefined {
+  try {
+    const text = readFileSync(labPaths(stateDir).sshdProcess(host.name), 'utf8');
+    const identity = processIdentitySchema.parse(JSON.parse(text));
+    return isAlive(identity) ? identity : undefined;
+  } catch {
+    return undefined; // It was never started.
+  }
+}
+
+/** Every live process of the host. */
+export function hostProcesses(stateDir: string, host: LabHost): Set<number> {
+  const marker = labPaths(stateDir).host(host.name);
+  const processes = allProcesses();
+  const roots = processes
+    .filter(({ pid }) => startVariable(pid, hostMarker) === marker)
+    .map(({ pid }) => pid);
+  const sshd = sshdProcess(stateDir, host);
+  if (sshd) roots.push(sshd.pid);
+  // sshd writes its title over its environment: a session whose parent has died is known by its socket.
+  const sockets = allSockets().filter(({ address, port }) => address === host.address && port === host.port);
+  const holders = new Set(processesHolding(new Set(sockets.map((socket) => socket.inode))));
+  roots.push(
+    ...processes.filter(({ pid, name }) => name === 'sshd' && holders.has(pid)).map(({ pid }) => pid),
+  );
+  return withDescendants(roots, processes);
+}
+
+/**
+ * Starts the host as a boot does: sshd, then the services that were set up on it. Does nothing to what runs.
+ *
+ * @throws PerijoveError PORT_IN_USE, LAB_HOST_NOT_STARTED with the end of sshd's log
+ */
+export async function bootHost(stateDir: string, host: LabHost): Promise<void> {
+  await startSshd(stateDir, host);
+  await startServices(stateDir, host);
+}
+
+async function startSshd(stateDir: string, host: LabHost): Promise<void> {
+  if (sshdProcess(stateDir, host)) return;
+  requireFreePort(host.address, host.port, `sshd of lab host ${host.name}`);
+  const paths = labPaths(stateDir);
+  const sshd = findProgram('sshd', hostPath);
+  if (sshd === undefined)
+    throw new PerijoveError('PREREQUISITES_MISSING', 'There is no sshd on this machine.');
+  // Root's sshd separates privileges, and wants this directory; a package's service makes it at its start.
+  if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
+  chmodSync(paths.hostKey(host.name), 0o600);
+  writeAtomically(paths.sshdConfig(host.name), sshdConfig(stateDir, host));
+
+  const log = paths.sshdLog(host.name);
+  const child = spawnOnHost(stateDir, host, [sshd, '-D', '-e', '-f', paths.sshdConfig(host.name)], log);
+  let failure: string | undefined;
+  child.once('error', (error) => (failure = error.message));
+  child.once('exit', (code, killedBy) => (failure = `it ended with ${killedBy ?? code}`));
+  const identity = child.pid === undefined ? undefined : identify(child.pid);
+  if (identity) writeAtomically(paths.sshdProcess(host.name), JSON.stringify(identity));
+
+  while (failure === undefined && !(await greets(host))) await delay(20);
+  if (failure === undefined) return;
+  throw new PerijoveError(
+    'LAB_HOST_NOT_STARTED',
+    `sshd of lab host ${host.name} did not come up: ${failure}\n${tail(log)}`,
+    { host: host.name, file: log },
+  );
+}
+
+/** The services that a runit directory of the host holds, as its init system would start them. */
+async function startServices(stateDir: string, host: LabHost): Promise<void> {
+  if (!existsSync(hostPaths(host).service)) return;
+  const log = labPaths(stateDir).bootLog(host.name);
+  const boot = spawnOnHost(stateDir, host, ['sh', '-c', runsvdirScript(host.dir)], log);
+  // What is waited for must keep this process alive.
+  boot.ref();
+  const [code] = (await once(boot, 'exit')) as [number | null];
+  if (code === 0) return;
+  throw new PerijoveError(
+    'LAB_HOST_NOT_STARTED',
+    `The services of lab host ${host.name} could not be started:\n${tail(log)}`,
+    { host: host.name, file: log },
+  );
+}
+
+function runsvdirProcess(stateDir: string, host: LabHost): ProcessIdentity | undefined {
+  const directory = hostPaths(host).service;
+  const pid = [...hostProcesses(stateDir, host)].find((candidate) => {
+    const [program = '', ...args] = commandArguments(candidate);
+    return path.basename(program) === 'runsvdir' && args.includes(directory);
+  });
+  return pid === undefined ? undefined : identify(pid);
+}
+
+/** A process of the host in a session of its own, which outlives this one. */
+function spawnOnHost(stateDir: string, host: LabHost, command: readonly string[], logFile: string) {
+  const [program = '', ...args] = command;
+  mkdirSync(path.dirname(logFile), { recursive: true });
+  mkdirSync(labPaths(stateDir).hostHome(host.name), { recursive: true });
+  const log = openSync(logFile, 'a', 0o600);
+  const child = spawn(program, args, {
+    cwd: '/',
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: { LANG: 'C.UTF-8', ...hostEnvironment(stateDir, host) },
+  });
+  closeSync(log);
+  child.unref();
+  return child;
+}
+
+/** Whether an SSH server says its version at the host's address. */
+function greets(host: LabHost): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: host.address, port: host.port });
+    const done = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(2_000, () => done(false));
+    socket.once('data', (data) => done(data.toString('latin1').startsWith('SSH-')));
+    socket.once('error', () => done(false));
+    socket.once('close', () => done(false));
+  });
+}
+
+/** SIGKILL for every process of the host, as a power cut. Answers how many there were. */
+export async function crashHost(stateDir: string, host: LabHost): Promise<number> {
+  const killed = await killAll(() => hostProcesses(stateDir, host));
+  return killed.length;
+}
+
+/**
+ * Ends the host as an orderly shutdown does: its services, then whatever else runs on it (the nodes, which
+ * outlive the Mesos agent), then sshd. What does not end in time is killed.
+ */
+export async function shutDownHost(stateDir: string, host: LabHost): Promise<void> {
+  const runsvdir = runsvdirProcess(stateDir, host);
+  if (runsvdir) {
+    const services = supervised(runsvdir.pid).map(identify);
+    // runsvdir(8): after a HUP it sends TERM to each runsv, which stops its service and ends.
+    signal(runsvdir, 'SIGHUP');
+    await ended([runsvdir, ...services.filter((identity) => identity !== undefined)], stopTimeoutMs);
+  }
+  const rest = [...hostProcesses(stateDir, host)].map(identify).filter((identity) => identity !== undefined);
+  for (const identity of rest) signal(identity, 'SIGTERM');
+  await ended(rest, stopTimeoutMs);
+  await crashHost(stateDir, host);
+}
+
+/**
+ * What the runsv processes below run. Not their loggers: one ends when nobody writes to it any more, and a node
+ * that the Mesos agent started does, until it is ended itself.
+ */
+function supervised(runsvdir: number): number[] {
+  const processes = allProcesses();
+  const tree = withDescendants([runsvdir], processes);
+  const supervisors = new Set(
+    processes.filter(({ pid, name }) => tree.has(pid) && name === 'runsv').map(({ pid }) => pid),
+  );
+  return processes
+    .filter(({ parent, name }) => supervisors.has(parent) && name !== 'svlogd')
+    .map(({ pid }) => pid);
+}
+
+export function tail(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-20).join('\n');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,14 @@
+import type { MasterInfo } from './election.js';
+import type { Flags } from './flags.js';
+import type { Master } from './master.js';
+
+/** A master process, whether it leads or not. */
+export interface MasterProcess {
+  readonly info: MasterInfo;
+  readonly flags: Flags;
+  readonly startedAt: number;
+  electedAt: number | undefined;
+  leader: MasterInfo | undefined;
+  /** Set when this process leads, and its registry is read. */
+  master: Master | undefined;
+}

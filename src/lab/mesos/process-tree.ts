@@ -1,0 +1,130 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** A process as `/proc` shows it. A number may be given again: only together with its start is it one process. */
+export interface ProcessFacts {
+  readonly pid: number;
+  readonly parent: number;
+  readonly session: number;
+  /** Clock ticks since boot at its start. */
+  readonly start: number;
+  /** It has ended, and its parent has not asked for it yet. */
+  readonly zombie: boolean;
+}
+
+export type ProcessId = Pick<ProcessFacts, 'pid' | 'start'>;
+
+/** Undefined when there is no such process. */
+export function readProcess(pid: number): ProcessFacts | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name, in parentheses, may hold anything; what follows its last parenthesis is regular.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return {
+      pid,
+      parent: Number(fields[1]),
+      session: Number(fields[3]),
+      start: Number(fields[19]),
+      zombie: fields[0] === 'Z' || fields[0] === 'X',
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+export function isAlive({ pid, start }: ProcessId): boolean {
+  const process = readProcess(pid);
+  return process?.start === start && !process.zombie;
+}
+
+export function allProcesses(): ProcessFacts[] {
+  return readdirSync('/proc')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .flatMap((name) => readProcess(Number(name)) ?? []);
+}
+
+/** The process whose command line has this argument. */
+export function findByArgument(argument: string): ProcessFacts | undefined {
+  return allProcesses().find(
+    ({ pid, zombie }) => !zombie && readNulls(`/proc/${pid}/cmdline`).includes(argument),
+  );
+}
+
+function readNulls(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\0');
+  } catch {
+    // It ended, or belongs to somebody else.
+    return [];
+  }
+}
+
+/** By what the processes of a task are known. */
+export interface Belonging {
+  /** Value of MESOS_CONTAINER_ID in their environment. */
+  readonly containerId: string;
+  /** The task's own process, which leads a session. */
+  readonly leader?: ProcessId;
+}
+
+/**
+ * All processes of a task among `processes`, those of `known` included: whoever carries its container ID, is
+ * in its session, or descends from one of these.
+ */
+export function membersOf(
+  belonging: Belonging,
+  processes: readonly ProcessFacts[],
+  known: ReadonlyMap<number, number>,
+  carries: (pid: number) => boolean = (pid) =>
+    readNulls(`/proc/${pid}/environ`).includes(`MESOS_CONTAINER_ID=${belonging.containerId}`),
+): ProcessFacts[] {
+  const { leader } = belonging;
+  const members = new Set<number>();
+  for (const { pid, start, session } of processes) {
+    // A session keeps its number for as long as it has members, so a later process cannot come by it wrongly.
+    const inSession = leader !== undefined && session === leader.pid && start >= leader.start;
+    if (known.get(pid) === start || inSession || carries(pid)) members.add(pid);
+  }
+  for (let grown = true; grown;) {
+    const before = members.size;
+    for (const { pid, parent } of processes) if (members.has(parent)) members.add(pid);
+    grown = members.size > before;
+  }
+  return processes.filter(({ pid }) => members.has(pid));
+}
+
+const pauseMs = 25;
+
+/**
+ * Ends all processes of a task: SIGTERM, then, after `graceMs`, SIGKILL, again and again until none is left,
+ * those that were started meanwhile included. With no grace at all SIGKILL is the first signal.
+ */
+export async function killTree(belonging: Belonging, graceMs: number): Promise<void> {
+  const known = new Map<number, number>();
+  const told = new Set<number>();
+  const killAt = performance.now() + graceMs;
+  for (;;) {
+    const alive = membersOf(belonging, allProcesses(), known).filter(
+      ({ pid, zombie }) => !zombie && pid !== process.pid,
+    );
+    if (alive.length === 0) return;
+    for (const { pid, start } of alive) {
+      known.set(pid, start);
+      if (performance.now() >= killAt) signal(pid, 'SIGKILL');
+      else if (!told.has(pid)) {
+        told.add(pid);
+        signal(pid, 'SIGTERM');
+        // A stopped process would not hear of it otherwise.
+        signal(pid, 'SIGCONT');
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It has ended already.
+  }
+}

@@ -1,0 +1,154 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { PerijoveError } from '../errors/error.js';
+import { aptScript, runAptScript } from './apt.js';
+import { findProgram, hostPath } from './programs.js';
+import { writeAtomically } from './state.js';
+import { cacheDir, installTools, installedTools, planTools, type Tools, type ToolsPlan } from './tools.js';
+
+/** Something that the lab's hosts need, and the Debian package that has it. */
+interface Requirement {
+  readonly package: string;
+  /** Programs, looked up on the PATH of a host. */
+  readonly programs: readonly string[];
+  readonly files: readonly string[];
+}
+
+const requirements: readonly Requirement[] = [
+  { package: 'zookeeper', programs: [], files: ['/usr/share/java/zookeeper.jar'] },
+  { package: 'default-jre-headless', programs: ['java'], files: [] },
+  { package: 'etcd-server', programs: ['etcd'], files: [] },
+  { package: 'openssh-server', programs: ['sshd', 'ssh', 'ssh-keygen'], files: [] },
+  { package: 'runit', programs: ['runsvdir', 'runsv', 'sv', 'svlogd', 'chpst'], files: [] },
+  { package: 'socat', programs: ['socat'], files: [] },
+];
+
+/** What is not there. */
+export interface Missing {
+  /** Debian packages. */
+  readonly packages: readonly string[];
+  /** The virtual environment with Temporal and JupyterLab. */
+  readonly tools: boolean;
+}
+
+/** How the user is told and asked. */
+export interface Consent {
+  readonly report: (line: string) => void;
+  /** Absent where there is no terminal. */
+  readonly ask?: (question: string) => Promise<boolean>;
+  /** Agreed to beforehand. */
+  readonly yes: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Looks at this machine; changes nothing. */
+async function findMissing(plan: ToolsPlan): Promise<Missing> {
+  const packages = requirements
+    .filter(
+      ({ programs, files }) =>
+        programs.some((name) => findProgram(name, hostPath) === undefined) ||
+        !files.every((file) => existsSync(file)),
+    )
+    .map((requirement) => requirement.package);
+  const tools = installedTools(plan) === undefined;
+  return { packages: tools ? [...packages, ...(await missingForPython())] : packages, tools };
+}
+
+/** Debian keeps apart what `python3 -m venv` needs. */
+async function missingForPython(): Promise<string[]> {
+  if (findProgram('python3') === undefined) return ['python3', 'python3-venv'];
+  return promisify(execFile)('python3', ['-c', 'import ensurepip, venv']).then(
+    () => [],
+    () => ['python3-venv'],
+  );
+}
+
+export type Decision =
+  | { readonly do: 'nothing' }
+  | { readonly do: 'install'; readonly apt: 'none' | 'as-root' | 'with-sudo'; readonly ask: boolean }
+  /** It takes a person with more rights than this process has. */
+  | { readonly do: 'refuse' };
+
+/**
+ * Who installs, and whether the user is asked. Only a person at a terminal is asked for a sudo password;
+ * without one, a process that is not root installs nothing that needs root.
+ */
+export function decideInstallation(
+  missing: Missing,
+  circumstances: {
+    readonly root: boolean;
+    readonly sudo: boolean;
+    readonly terminal: boolean;
+    readonly yes: boolean;
+  },
+): Decision {
+  const { root, sudo, terminal, yes } = circumstances;
+  const ask = terminal && !yes;
+  if (missing.packages.length === 0)
+    return missing.tools ? { do: 'install', apt: 'none', ask } : { do: 'nothing' };
+  if (root) return { do: 'install', apt: 'as-root', ask };
+  return terminal && sudo ? { do: 'install', apt: 'with-sudo', ask } : { do: 'refuse' };
+}
+
+/**
+ * Makes sure that everything is there which the lab needs: says what it will install, asks once, installs it.
+ *
+ * @throws PerijoveError PREREQUISITES_MISSING when it may not, PREREQUISITES_FAILED when it could not; the signal's
+ *   reason when it aborts
+ */
+export async function ensurePrerequisites(consent: Consent): Promise<Tools> {
+  const plan = await planTools();
+  const missing = await findMissing(plan);
+  const decision = decideInstallation(missing, {
+    root: process.getuid?.() === 0,
+    sudo: findProgram('sudo') !== undefined,
+    terminal: consent.ask !== undefined,
+    yes: consent.yes,
+  });
+  const tools = installedTools(plan);
+  if (decision.do === 'nothing' && tools) return tools;
+
+  for (const line of describeMissing(missing, plan)) consent.report(line);
+  if (missing.packages.length > 0 && findProgram('apt-get') === undefined) {
+    throw new PerijoveError(
+      'PREREQUISITES_MISSING',
+      'This machine has no apt, so Perijove cannot install them.',
+      {
+        remedy: `Install what the Debian packages ${missing.packages.join(', ')} hold, then run this again.`,
+      },
+    );
+  }
+  const script = path.join(cacheDir(), 'install-prerequisites.sh');
+  if (missing.packages.length > 0) writeAtomically(script, aptScript(missing.packages), 0o755);
+  const refusal = () =>
+    new PerijoveError('PREREQUISITES_MISSING', 'They are not installed.', {
+      remedy:
+        missing.packages.length > 0
+          ? `Run \`sudo sh ${script}\`, then this again.`
+          : 'Run this again with --yes to have them installed.',
+    });
+  if (decision.do === 'refuse') throw refusal();
+  if (decision.do === 'install') {
+    if (decision.ask && consent.ask && !(await consent.ask('Install them now?'))) throw refusal();
+    if (decision.apt !== 'none') {
+      await runAptScript(
+        script,
+        consent.report,
+        consent.signal,
+        decision.apt === 'with-sudo' ? ['sudo', 'sh'] : ['sh'],
+      );
+    }
+  }
+  return tools ?? (await installTools(plan, consent.report, consent.signal));
+}
+
+function describeMissing(missing: Missing, plan: ToolsPlan): string[] {
+  const lines = ['The lab needs programs that are not here:'];
+  if (missing.packages.length > 0) lines.push(`  Debian packages: ${missing.packages.join(', ')}`);
+  if (missing.tools && plan.kind === 'own') {
+    lines.push(`  Python packages: ${plan.pins.join(', ')}, in ${plan.directory}`);
+  }
+  return lines;
+}

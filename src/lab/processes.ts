@@ -1,0 +1,161 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+
+/** A process as it can be written down and found again: a reused process ID has another start time or boot. */
+export const processIdentitySchema = z.object({
+  pid: z.int().positive(),
+  /** Clock ticks after the boot of the machine, field 22 of `/proc/<pid>/stat` (proc(5)). */
+  startTime: z.int().nonnegative(),
+  /** `/proc/sys/kernel/random/boot_id` */
+  boot: z.string(),
+});
+export type ProcessIdentity = Readonly<z.infer<typeof processIdentitySchema>>;
+
+/** What `/proc/<pid>/stat` says. */
+export interface ProcessStat {
+  readonly pid: number;
+  readonly name: string;
+  /** `Z` is a zombie: dead, and not yet waited for by its parent. */
+  readonly state: string;
+  readonly parent: number;
+  readonly startTime: number;
+  /** A process whose first thread ended is shown as a zombie while its other threads still hold its files. */
+  readonly threads: number;
+}
+
+/**
+ * Reads one line of `/proc/<pid>/stat`. The name stands in brackets and may itself hold brackets and blanks,
+ * so what follows is counted from the last closing one.
+ */
+export function parseStat(line: string): ProcessStat {
+  const open = line.indexOf('(');
+  const close = line.lastIndexOf(')');
+  const rest = line.slice(close + 2).split(' ');
+  return {
+    pid: Number(line.slice(0, open)),
+    name: line.slice(open + 1, close),
+    state: rest[0] ?? '',
+    parent: Number(rest[1]),
+    startTime: Number(rest[19]),
+    threads: Number(rest[17]),
+  };
+}
+
+function readProc(pid: number, file: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return undefined; // It ended in between, or belongs to another user.
+  }
+}
+
+/** The process, unless it ended; a zombie has ended, and its files are closed, as soon as it is its only thread. */
+export function processStat(pid: number): ProcessStat | undefined {
+  const line = readProc(pid, 'stat');
+  if (line === undefined) return undefined;
+  const stat = parseStat(line);
+  const ended = stat.state === 'X' || (stat.state === 'Z' && stat.threads <= 1);
+  return ended ? undefined : stat;
+}
+
+/** All live processes of the machine. */
+export function allProcesses(): ProcessStat[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .map((entry) => processStat(Number(entry)))
+    .filter((stat) => stat !== undefined);
+}
+
+/** One variable of the environment that the process was started with. Other users' processes have none. */
+export function startVariable(pid: number, name: string): string | undefined {
+  return readProc(pid, 'environ')
+    ?.split('\0')
+    .find((entry) => entry.startsWith(`${name}=`))
+    ?.slice(name.length + 1);
+}
+
+/** The command line; empty for a process that ended. */
+export function commandArguments(pid: number): string[] {
+  return readProc(pid, 'cmdline')?.replace(/\0+$/, '').split('\0') ?? [];
+}
+
+/** The command line, for people. */
+export function commandLine(pid: number): string {
+  const line = commandArguments(pid).join(' ').trim();
+  return line === '' ? (processStat(pid)?.name ?? '?') : line;
+}
+
+let boot: string | undefined;
+function bootId(): string {
+  return (boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
+}
+
+/** What to write down about a live process; undefined when it ended already. */
+export function identify(pid: number): ProcessIdentity | undefined {
+  const stat = processStat(pid);
+  return stat && { pid, startTime: stat.startTime, boot: bootId() };
+}
+
+/** Whether the very process that was written down still lives. */
+export function isAlive(process: ProcessIdentity): boolean {
+  return process.boot === bootId() && processStat(process.pid)?.startTime === process.startTime;
+}
+
+/** Sends a signal to the process, if it is still that process and may be signalled. Answers whether it was. */
+export function signal(target: ProcessIdentity, name: NodeJS.Signals): boolean {
+  if (!isAlive(target)) return false;
+  try {
+    process.kill(target.pid, name);
+    return true;
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code === 'ESRCH' || code === 'EPERM') return false;
+    throw thrown;
+  }
+}
+
+/** Resolves to true as soon as none of the processes lives, or to false after `timeoutMs`. */
+export async function ended(processes: readonly ProcessIdentity[], timeoutMs: number): Promise<boolean> {
+  const deadline = Date.now() + timeoutMs;
+  while (processes.some(isAlive)) {
+    if (Date.now() >= deadline) return false;
+    await delay(50);
+  }
+  return true;
+}
+
+/** The given processes with all their descendants, children after their parents. */
+export function withDescendants(
+  roots: Iterable<number>,
+  processes: readonly Pick<ProcessStat, 'pid' | 'parent'>[],
+): Set<number> {
+  const children = new Map<number, number[]>();
+  for (const { pid, parent } of processes) children.set(parent, [...(children.get(parent) ?? []), pid]);
+  const found = new Set(roots);
+  for (const pid of found) for (const child of children.get(pid) ?? []) found.add(child);
+  return found;
+}
+
+/**
+ * Kills a set of processes that may be forking: stops what `collect` finds until it finds nothing new, so
+ * that nothing escapes between two looks, then kills all of it. Answers whom it killed.
+ */
+export async function killAll(collect: () => Iterable<number>): Promise<ProcessIdentity[]> {
+  const stopped = new Map<number, ProcessIdentity>();
+  for (let fresh = true; fresh;) {
+    fresh = false;
+    for (const pid of collect()) {
+      const known = stopped.get(pid);
+      if (pid === process.pid || (known && isAlive(known))) continue;
+      const identity = identify(pid);
+      if (!identity || !signal(identity, 'SIGSTOP')) continue;
+      stopped.set(pid, identity);
+      fresh = true;
+    }
+  }
+  const killed = [...stopped.values()];
+  for (const identity of killed) signal(identity, 'SIGKILL');
+  await ended(killed, 10_000);
+  return killed;
+}

@@ -1,0 +1,59 @@
+import { isMap, isSeq, parseDocument, visit } from 'yaml';
+import { labPaths } from './state.js';
+
+/** Addresses of the lab in a spec that was written for the default one. */
+const defaultSubnet = '127.0';
+
+/** How hosts of the spec are reached is the lab's own affair; a host has none of these. */
+const hostKeys = ['user', 'key', 'agent', 'knownHosts', 'jump', 'sshAddress', 'become'] as const;
+
+export interface LabPlace {
+  readonly stateDir: string;
+  /** Such as `127.0` or `127.28`. */
+  readonly subnet: string;
+  /** The user of this machine that hosts are reached as. */
+  readonly user: string;
+  /** Absolute. */
+  readonly jupyterLab: string;
+}
+
+/**
+ * The spec of a lab, from an example or from a user's file: its hosts become those of the lab, with their
+ * directories below the state directory, its addresses those of the subnet. The rest, with all comments,
+ * stays. A text that is no spec comes back as it is, for the reader of specs to say why.
+ */
+export function renderLabSpec(text: string, place: LabPlace): string {
+  const document = parseDocument(text);
+  if (document.errors.length > 0 || !isMap(document.contents)) return text;
+  const paths = labPaths(place.stateDir);
+
+  visit(document, {
+    Scalar(key, node) {
+      if (key === 'key' || typeof node.value !== 'string') return;
+      if (node.value.startsWith(`${defaultSubnet}.`)) {
+        node.value = `${place.subnet}${node.value.slice(defaultSubnet.length)}`;
+      }
+    },
+  });
+
+  document.setIn(['ssh', 'user'], place.user);
+  document.setIn(['ssh', 'key'], paths.key);
+  document.setIn(['ssh', 'knownHosts'], paths.knownHosts);
+  document.setIn(['ssh', 'become'], 'none');
+  const hosts = document.get('hosts');
+  for (const host of isSeq(hosts) ? hosts.items : []) {
+    if (!isMap(host)) continue;
+    for (const key of hostKeys) host.delete(key);
+    const name = host.get('name');
+    if (typeof name === 'string') host.set('dir', paths.hostDir(name));
+  }
+  if (!document.hasIn(['storage', 'gluster'])) document.setIn(['storage', 'path'], paths.notebooks);
+  document.setIn(['jupyter', 'executable'], place.jupyterLab);
+  return document.toString({ lineWidth: 0 });
+}
+
+/** The first two numbers of the lab's addresses: `127.0` … `127.255`. */
+export function isLabSubnet(subnet: string): boolean {
+  const [, second] = /^127\.(\d{1,3})$/.exec(subnet) ?? [];
+  return second !== undefined && Number(second) <= 255 && String(Number(second)) === second;
+}

@@ -1,0 +1,120 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { z } from 'zod';
+import { PerijoveError, messageOf } from '../errors/error.js';
+import { processIdentitySchema } from './processes.js';
+
+const labSchema = z.object({
+  version: z.literal(1),
+  /** Name of the cluster. */
+  name: z.string(),
+  /** First two numbers of all its addresses, such as `127.0`. */
+  subnet: z.string(),
+  hosts: z.array(
+    z.object({
+      name: z.string(),
+      /** Where its sshd listens. */
+      address: z.string(),
+      port: z.int(),
+      /** The `dir` of the spec. */
+      dir: z.string(),
+    }),
+  ),
+  temporal: processIdentitySchema
+    .extend({
+      /** `host:port` of the frontend. */
+      address: z.string(),
+      /** URL of the Web UI. */
+      ui: z.string(),
+    })
+    .optional(),
+  workers: z.array(processIdentitySchema),
+});
+
+/** What `<state dir>/lab.json` holds. Processes in it may have ended: ask `isAlive`. */
+export type LabState = Readonly<z.infer<typeof labSchema>>;
+export type LabHost = LabState['hosts'][number];
+
+/**
+ * The state directory: the one given, else `$XDG_STATE_HOME/perijove/lab`, else `~/.local/state/perijove/lab`
+ * (XDG Base Directory Specification 0.8). Absolute.
+ */
+export function labStateDir(given?: string, env: NodeJS.ProcessEnv = process.env): string {
+  if (given !== undefined) return path.resolve(given);
+  const base = env['XDG_STATE_HOME'];
+  // The specification has relative paths ignored.
+  return path.join(
+    base !== undefined && path.isAbsolute(base) ? base : path.join(homedir(), '.local', 'state'),
+    'perijove',
+    'lab',
+  );
+}
+
+/** Where things lie below a lab's state directory. */
+export function labPaths(stateDir: string) {
+  const at = (...parts: string[]) => path.join(stateDir, ...parts);
+  return {
+    state: at('lab.json'),
+    lock: at('lock'),
+    spec: at('cluster.yaml'),
+    key: at('ssh', 'id_ed25519'),
+    knownHosts: at('ssh', 'known_hosts'),
+    authorizedKeys: at('ssh', 'authorized_keys'),
+    temporalDb: at('temporal', 'temporal.db'),
+    temporalLog: at('temporal', 'server.log'),
+    workerLogs: at('workers'),
+    notebooks: at('notebooks'),
+    /** What belongs to the machine that a host stands for. Also the value of PERIJOVE_LAB_HOST. */
+    host: (name: string) => at('hosts', name),
+    hostKey: (name: string) => at('hosts', name, 'sshd', 'host_key'),
+    sshdConfig: (name: string) => at('hosts', name, 'sshd', 'sshd_config'),
+    sshdLog: (name: string) => at('hosts', name, 'sshd', 'sshd.log'),
+    sshdProcess: (name: string) => at('hosts', name, 'sshd', 'process.json'),
+    /** The home directory on that machine: what the user keeps in the real one is of no concern to a host. */
+    hostHome: (name: string) => at('hosts', name, 'home'),
+    bootLog: (name: string) => at('hosts', name, 'boot.log'),
+    /** The `dir` of the spec. */
+    hostDir: (name: string) => at('hosts', name, 'perijove'),
+  };
+}
+
+/** Every process of a lab host has this in its environment; its value is `labPaths(stateDir).host(name)`. */
+export const hostMarker = 'PERIJOVE_LAB_HOST';
+/** Temporal and the workers have this one; its value is the state directory. */
+export const labMarker = 'PERIJOVE_LAB';
+
+/** @throws PerijoveError LAB_STATE_UNREADABLE */
+export function readLab(stateDir: string): LabState | undefined {
+  const file = labPaths(stateDir).state;
+  if (!existsSync(file)) return undefined;
+  try {
+    return labSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (thrown) {
+    const why = thrown instanceof z.ZodError ? z.prettifyError(thrown) : messageOf(thrown);
+    throw new PerijoveError('LAB_STATE_UNREADABLE', `The lab's state cannot be read: ${why}`, { file });
+  }
+}
+
+/** Like `readLab`, where there must be a lab. @throws PerijoveError LAB_ABSENT, LAB_STATE_UNREADABLE */
+export function existingLab(stateDir: string): LabState {
+  const lab = readLab(stateDir);
+  if (!lab) throw new PerijoveError('LAB_ABSENT', `There is no lab in ${stateDir}.`);
+  return lab;
+}
+
+export function writeLab(stateDir: string, lab: LabState): void {
+  writeAtomically(labPaths(stateDir).state, `${JSON.stringify(lab, null, 2)}\n`);
+}
+
+/** The whole file or what was there before. Makes the directory. */
+export function writeAtomically(file: string, text: string, mode = 0o600): void {
+  mkdirSync(path.dirname(file), { recursive: true });
+  const temporary = `${file}.${process.pid}`;
+  try {
+    writeFileSync(temporary, text, { mode });
+    renameSync(temporary, file);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}

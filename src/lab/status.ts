@@ -1,0 +1,53 @@
+import { PerijoveError } from '../errors/error.js';
+import { sshdProcess } from './machine.js';
+import { isAlive } from './processes.js';
+import { existingLab, labPaths, type LabHost } from './state.js';
+
+/** What `lab status --json` prints. */
+export interface LabStatus {
+  readonly stateDir: string;
+  readonly name: string;
+  readonly subnet: string;
+  readonly spec: string;
+  readonly temporal: {
+    readonly address: string;
+    readonly ui: string;
+    readonly pid: number;
+    readonly up: boolean;
+  } | null;
+  /** Those that live. */
+  readonly workers: readonly { readonly pid: number }[];
+  readonly hosts: readonly { readonly name: string; readonly address: string; readonly up: boolean }[];
+}
+
+/** @throws PerijoveError LAB_ABSENT, LAB_STATE_UNREADABLE */
+export function labStatus(stateDir: string): LabStatus {
+  const { name, subnet, temporal, workers, hosts } = existingLab(stateDir);
+  return {
+    stateDir,
+    name,
+    subnet,
+    spec: labPaths(stateDir).spec,
+    temporal: temporal
+      ? { address: temporal.address, ui: temporal.ui, pid: temporal.pid, up: isAlive(temporal) }
+      : null,
+    workers: workers.filter(isAlive).map(({ pid }) => ({ pid })),
+    hosts: hosts.map((host) => ({
+      name: host.name,
+      address: host.address,
+      up: sshdProcess(stateDir, host) !== undefined,
+    })),
+  };
+}
+
+/** @throws PerijoveError LAB_ABSENT, LAB_HOST_UNKNOWN, LAB_STATE_UNREADABLE */
+export function labHost(stateDir: string, name: string): LabHost {
+  const { hosts } = existingLab(stateDir);
+  const host = hosts.find((candidate) => candidate.name === name);
+  if (host) return host;
+  throw new PerijoveError(
+    'LAB_HOST_UNKNOWN',
+    `The lab has no host ${name}; it has ${hosts.map((candidate) => candidate.name).join(', ')}.`,
+    { host: name },
+  );
+}

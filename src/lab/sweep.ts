@@ -1,0 +1,27 @@
+import path from 'node:path';
+import { allProcesses, startVariable, withDescendants } from './processes.js';
+import { hostMarker, labMarker, labPaths } from './state.js';
+
+/** The Temporal server and the workers of a lab, recorded or not. */
+export function centralProcesses(stateDir: string): Set<number> {
+  return new Set(
+    allProcesses()
+      .map(({ pid }) => pid)
+      .filter((pid) => startVariable(pid, labMarker) === stateDir),
+  );
+}
+
+/** Every process that bears a mark of the lab, with all descendants; whatever its records say. */
+export function labProcesses(stateDir: string): Set<number> {
+  const hosts = `${labPaths(stateDir).host('')}${path.sep}`;
+  const processes = allProcesses();
+  const marked = processes.filter(
+    ({ pid }) =>
+      startVariable(pid, labMarker) === stateDir ||
+      startVariable(pid, hostMarker)?.startsWith(hosts) === true,
+  );
+  return withDescendants(
+    marked.map(({ pid }) => pid),
+    processes,
+  );
+}

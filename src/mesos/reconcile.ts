@@ -1,0 +1,81 @@
+import { kindOf, type NodeTask, type TaskState } from './tasks.js';
+
+/** After this many milliseconds everything is asked again, explicitly and implicitly. */
+export const reconcileEveryMs = 15 * 60_000;
+const firstDelayMs = 1_000;
+const longestDelayMs = 30_000;
+
+interface Question {
+  readonly times: number;
+  readonly nextAt: number;
+}
+
+export interface ReconcileCall {
+  /** Tasks to ask for by name; empty for none. */
+  readonly explicit: readonly NodeTask[];
+  /** Ask for all tasks that Mesos has, too: it finds those that no table has. */
+  readonly implicit: boolean;
+}
+
+/**
+ * What a scheduler asks Mesos about its tasks, and when: the algorithm of Mesos' "Task Reconciliation"
+ * document. All tasks that are not terminal are asked for after each subscription and every 15 minutes; those
+ * that got no answer again, with truncated exponential back-off (1 s to 30 s). A task that is unreachable or
+ * unknown is asked for each 30 s: no master is bound to tell when its agent is back.
+ *
+ * One value per subscription. It does no I/O; all times are milliseconds since the epoch.
+ */
+export class Reconciliation {
+  readonly #questions = new Map<string, Question>();
+  #roundAt: number;
+
+  constructor(now: number) {
+    this.#roundAt = now;
+  }
+
+  /** A task was launched on this subscription: it is asked for only when nothing is heard of it for 30 s. */
+  launched(taskId: string, now: number): void {
+    this.#questions.set(taskId, { times: 0, nextAt: now + longestDelayMs });
+  }
+
+  /** A state of the task was heard, by whatever way. */
+  heard(taskId: string, state: TaskState, now: number): void {
+    const kind = kindOf(state);
+    if (kind === 'unreachable' || kind === 'unknown') {
+      this.#questions.set(taskId, { times: 0, nextAt: now + longestDelayMs });
+    } else {
+      this.#questions.delete(taskId);
+    }
+  }
+
+  /** What to ask now. The caller asks it: the answers that do not come are asked for again later. */
+  due(tasks: Readonly<Record<string, NodeTask>>, now: number): ReconcileCall {
+    const open = new Map(
+      Object.values(tasks).flatMap((task) =>
+        kindOf(task.state) === 'terminal' ? [] : [[task.taskId, task]],
+      ),
+    );
+    for (const taskId of this.#questions.keys()) {
+      if (!open.has(taskId)) this.#questions.delete(taskId);
+    }
+    const implicit = now >= this.#roundAt;
+    if (implicit) {
+      this.#roundAt = now + reconcileEveryMs;
+      for (const taskId of open.keys()) this.#questions.set(taskId, { times: 0, nextAt: now });
+    }
+    const explicit: NodeTask[] = [];
+    for (const [taskId, task] of open) {
+      const question = this.#questions.get(taskId);
+      if (question === undefined || question.nextAt > now) continue;
+      explicit.push(task);
+      const delayMs = Math.min(longestDelayMs, firstDelayMs * 2 ** question.times);
+      this.#questions.set(taskId, { times: question.times + 1, nextAt: now + delayMs });
+    }
+    return { explicit, implicit };
+  }
+
+  /** When `due` has something to say again. */
+  get wakeAt(): number {
+    return Math.min(this.#roundAt, ...[...this.#questions.values()].map(({ nextAt }) => nextAt));
+  }
+}

@@ -1,0 +1,56 @@
+import type { Logger } from 'pino';
+import type { ClusterSpec } from '../spec/cluster.js';
+import type { Endpoint } from '../ssh/connection.js';
+import type { FenceAnswer } from '../node/fence.js';
+import type { FenceFacts, FenceOutcome, PresumedTask } from './fences.js';
+import type { NodeCommand } from './launch.js';
+import type { LeaderNews } from './leader-watch.js';
+import type { Credential, MasterAddress } from './master-http.js';
+import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from './tasks.js';
+
+/** What is stored of the framework, as far as a scheduler needs it. */
+export interface StoredFramework extends TaskTable, FenceFacts {
+  readonly frameworkId?: string;
+  /** A node without data joins etcd; it never bootstraps it. */
+  readonly etcdFormed: boolean;
+  readonly missing?: string;
+}
+
+/**
+ * Where a framework's state outlives its schedulers. Every method resolves after the state is stored, waits as
+ * long as the store cannot be reached, and throws SCHEDULER_REPLACED when another scheduler has taken over.
+ */
+export interface FrameworkStore {
+  /** Become the scheduler, or make sure that this still is it. Writes only when it was not. */
+  claim(): Promise<StoredFramework>;
+  /** The newest state. Writes nothing. */
+  load(): Promise<StoredFramework>;
+  storeFrameworkId(frameworkId: string, found: readonly NodeTask[]): Promise<void>;
+  /** @throws PerijoveError INTENT_REJECTED when a node has another task that may live */
+  storeIntents(intents: readonly LaunchIntent[]): Promise<StoredFramework>;
+  storeTaskUpdates(updates: readonly TaskUpdate[]): Promise<void>;
+  /** Gives tasks up that may be lost, or notes that one given up before has ended. */
+  storeFencing(outcomes: readonly FenceOutcome[]): Promise<StoredFramework>;
+  storeMissing(missing: string | null): Promise<void>;
+}
+
+export interface SchedulerDeps {
+  readonly spec: ClusterSpec;
+  readonly store: FrameworkStore;
+  readonly leaders: (signal: AbortSignal) => AsyncIterable<LeaderNews>;
+  readonly dial: (master: MasterAddress) => Promise<Endpoint>;
+  readonly credential?: Credential;
+  /** The command of a node on a host of the spec, by name. */
+  readonly command: (
+    node: string,
+    host: string,
+    facts: { readonly etcdFormed: boolean; readonly taskId: string },
+  ) => NodeCommand;
+  /** Digest of the configuration that the spec gives a node on a host. */
+  readonly configOf: (node: string, host: string) => string;
+  /** Whether a node that runs takes part in etcd. */
+  readonly healthy: (node: string) => Promise<boolean>;
+  /** Has the host end everything of a task, whatever Mesos knows of it. */
+  readonly fence: (task: PresumedTask) => Promise<FenceAnswer>;
+  readonly logger: Logger;
+}

@@ -1,0 +1,349 @@
+/**
+ * The table of our Mesos tasks, one per node, and every decision about it. Pure: the framework workflow and
+ * the scheduler apply the same functions to the same messages.
+ */
+
+/** Mesos's own names of task states, plus `INTENDED`: stored, and perhaps not yet asked for. */
+export type TaskState = 'INTENDED' | `TASK_${string}`;
+
+export interface NodeTask {
+  readonly node: string;
+  readonly taskId: string;
+  readonly agentId: string;
+  /** Name of the host in the spec. */
+  readonly host: string;
+  /** Digest of the node's configuration that the task was launched with. */
+  readonly config: string;
+  readonly state: TaskState;
+  readonly message?: string;
+  /** ISO 8601: since when it is in this state. */
+  readonly since: string;
+  /** ISO 8601: when it was first seen running. */
+  readonly startedAt?: string;
+  /** How many tasks of this node in a row ended soon after their start, this one included. */
+  readonly failures: number;
+}
+
+export interface TaskTable {
+  /** One entry for each node that has, or had, a task: the newest. */
+  readonly tasks: Readonly<Record<string, NodeTask>>;
+  /** How many tasks were launched so far; the next task ID carries the next number. */
+  readonly launches: number;
+}
+
+export interface LaunchIntent {
+  readonly node: string;
+  readonly taskId: string;
+  readonly agentId: string;
+  readonly host: string;
+  readonly config: string;
+}
+
+export interface TaskUpdate {
+  readonly taskId: string;
+  readonly state: TaskState;
+  readonly message?: string;
+}
+
+/**
+ * `live`: it runs, or may be about to. `unreachable`: its agent is cut off, it may run. `unknown`: Mesos
+ * cannot tell. `terminal`: it does not run and never will.
+ */
+export type TaskKind = 'live' | 'unreachable' | 'unknown' | 'terminal';
+
+const kinds: Readonly<Record<string, TaskKind>> = {
+  INTENDED: 'live',
+  TASK_STAGING: 'live',
+  TASK_STARTING: 'live',
+  TASK_RUNNING: 'live',
+  TASK_KILLING: 'live',
+  TASK_UNREACHABLE: 'unreachable',
+  TASK_UNKNOWN: 'unknown',
+  TASK_FINISHED: 'terminal',
+  TASK_FAILED: 'terminal',
+  TASK_KILLED: 'terminal',
+  TASK_ERROR: 'terminal',
+  TASK_LOST: 'terminal',
+  TASK_DROPPED: 'terminal',
+  TASK_GONE: 'terminal',
+  TASK_GONE_BY_OPERATOR: 'terminal',
+};
+
+/** What a state means for us. A state that a later Mesos may bring is `unknown`: it is not relaunched. */
+export function kindOf(state: TaskState): TaskKind {
+  return kinds[state] ?? 'unknown';
+}
+
+/** Terminal states that the master concludes, and takes back when the agent tells otherwise. */
+const presumed = new Set<TaskState>(['TASK_LOST', 'TASK_DROPPED', 'TASK_GONE']);
+
+/** A task that ran this long was well: the next failure of its node is the first one again. */
+const stableMs = 60_000;
+
+export function taskIdOf(node: string, launch: number): string {
+  return `${node}.${launch}`;
+}
+
+/** The parts of one of our task IDs (`node3.17`); undefined for any other. */
+export function parseTaskId(taskId: string): { node: string; launch: number } | undefined {
+  const match = /^(node(?:0|[1-9]\d*))\.([1-9]\d*)$/.exec(taskId);
+  if (match?.[1] === undefined || match[2] === undefined) return undefined;
+  return { node: match[1], launch: Number(match[2]) };
+}
+
+/**
+ * Why these intents must not be stored: a node has another task that may be alive, or a task ID was used
+ * before. Undefined when they may. Intents that are stored already are none of the reasons.
+ */
+export function intentsRejection(table: TaskTable, intents: readonly LaunchIntent[]): string | undefined {
+  const nodes = new Set<string>();
+  for (const { node, taskId } of intents) {
+    const parts = parseTaskId(taskId);
+    if (parts?.node !== node) return `${taskId} is no task ID of ${node}`;
+    if (nodes.has(node)) return `two intents for ${node}`;
+    nodes.add(node);
+    const present = table.tasks[node];
+    if (present?.taskId === taskId) continue;
+    if (present !== undefined && kindOf(present.state) !== 'terminal') {
+      return `${node} has the task ${present.taskId} in state ${present.state}`;
+    }
+    if (parts.launch <= table.launches) return `${taskId}: the launch number ${parts.launch} was used before`;
+  }
+  return undefined;
+}
+
+/** The table with these intents in it. Storing them again changes nothing. */
+export function applyIntents<T extends TaskTable>(table: T, intents: readonly LaunchIntent[], at: string): T {
+  const fresh = intents.filter(({ node, taskId }) => table.tasks[node]?.taskId !== taskId);
+  if (fresh.length === 0) return table;
+  const tasks = { ...table.tasks };
+  let { launches } = table;
+  for (const intent of fresh) {
+    tasks[intent.node] = {
+      ...intent,
+      state: 'INTENDED',
+      since: at,
+      failures: table.tasks[intent.node]?.failures ?? 0,
+    };
+    launches = Math.max(launches, parseTaskId(intent.taskId)?.launch ?? 0);
+  }
+  return { ...table, tasks, launches };
+}
+
+/** The table with tasks in it that Mesos knows and the table did not, for nodes without a task of their own. */
+export function adoptTasks<T extends TaskTable>(table: T, found: readonly NodeTask[]): T {
+  const adopted = found.filter(({ node }) => table.tasks[node] === undefined);
+  const highest = found.map(({ taskId }) => parseTaskId(taskId)?.launch ?? 0);
+  const launches = Math.max(table.launches, ...highest);
+  if (adopted.length === 0 && launches === table.launches) return table;
+  const tasks = { ...table.tasks, ...Object.fromEntries(adopted.map((task) => [task.node, task])) };
+  return { ...table, tasks, launches };
+}
+
+/** The table after these updates; the same value when they say nothing new. Unknown tasks are passed over. */
+export function applyUpdates<T extends TaskTable>(table: T, updates: readonly TaskUpdate[], at: string): T {
+  let tasks = table.tasks;
+  for (const update of updates) {
+    const node = parseTaskId(update.taskId)?.node;
+    const present = node === undefined ? undefined : tasks[node];
+    if (present?.taskId !== update.taskId) continue;
+    const next = updated(present, update, at);
+    if (next !== present) tasks = { ...tasks, [present.node]: next };
+  }
+  return tasks === table.tasks ? table : { ...table, tasks };
+}
+
+function updated(present: NodeTask, update: TaskUpdate, at: string): NodeTask {
+  const state = stateAfter(present.state, update.state);
+  if (state === present.state) return present;
+  const message = update.message?.slice(0, longestMessage);
+  const startedAt = present.startedAt ?? (state === 'TASK_RUNNING' ? at : undefined);
+  return {
+    node: present.node,
+    taskId: present.taskId,
+    agentId: present.agentId,
+    host: present.host,
+    config: present.config,
+    state,
+    ...(message === undefined ? {} : { message }),
+    since: at,
+    ...(startedAt === undefined ? {} : { startedAt }),
+    failures: failuresAfter(present, state, at),
+  };
+}
+
+const longestMessage = 300;
+
+function stateAfter(present: TaskState, reported: TaskState): TaskState {
+  if (kindOf(present) === 'terminal') {
+    return presumed.has(present) && kindOf(reported) === 'live' ? reported : present;
+  }
+  // Mesos never heard of it: the ACCEPT was not sent, or did not arrive.
+  if (present === 'INTENDED' && reported === 'TASK_UNKNOWN') return 'TASK_DROPPED';
+  return reported;
+}
+
+/** Tasks that we (or an operator) had killed and tasks that went with their agent say nothing about the node. */
+const blameless = new Set<TaskState>(['TASK_KILLED', 'TASK_GONE', 'TASK_GONE_BY_OPERATOR']);
+
+function failuresAfter(present: NodeTask, state: TaskState, at: string): number {
+  if (kindOf(state) !== 'terminal' || kindOf(present.state) === 'terminal') return present.failures;
+  if (blameless.has(state)) return 0;
+  const ranMs = present.startedAt === undefined ? 0 : Date.parse(at) - Date.parse(present.startedAt);
+  return ranMs >= stableMs ? 1 : present.failures + 1;
+}
+
+/** How long a node rests after so many failures in a row: 0, 1 s, 2 s, 4 s, … up to 30 s. */
+export function backOffMs(failures: number): number {
+  return failures < 2 ? 0 : Math.min(30_000, 1_000 * 2 ** (failures - 2));
+}
+
+/** A live task of ours that the table does not have: a second one for its node, or one of a node too many. */
+export interface Stranger {
+  readonly taskId: string;
+  readonly agentId?: string;
+}
+
+export interface TaskPlanInput {
+  /** Nodes that are to have a task, by index. */
+  readonly nodes: readonly string[];
+  readonly tasks: Readonly<Record<string, NodeTask>>;
+  readonly strangers: readonly Stranger[];
+  /** Digest of the configuration that the spec gives the node on that host. */
+  readonly configOf: (node: string, host: string) => string;
+  /** What more is known of a task that its node waits for. */
+  readonly noteOf?: (task: NodeTask) => string | undefined;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+export interface NodeNeed {
+  readonly node: string;
+  /** Host of its last task: its data lie there. */
+  readonly previousHost?: string;
+  /** How long it has been without a task, as far as is known. */
+  readonly waitedMs: number;
+}
+
+export interface Kill {
+  readonly taskId: string;
+  readonly agentId?: string;
+  readonly why: string;
+}
+
+export interface TaskPlan {
+  /** Nodes to launch as soon as an offer suits. */
+  readonly launch: readonly NodeNeed[];
+  /** Tasks to kill now, and again until they are dead. */
+  readonly kill: readonly Kill[];
+  /** The one task to kill for its node's new configuration (or because its node is surplus), once all other nodes are healthy. */
+  readonly roll?: Kill & { readonly node: string };
+  /** A sentence for each node that is being waited for. */
+  readonly notes: readonly string[];
+  /** When to look again though nothing happened: a back-off is over. Milliseconds since the epoch. */
+  readonly wakeAt?: number;
+}
+
+/**
+ * What is to be done about the tasks:
+ * - a node whose task is terminal, or that never had one, is launched, after its back-off;
+ * - a node whose task is unreachable or unknown waits until that is given up (`fencing.ts`), or found again:
+ *   two nodes with one address would be worse;
+ * - a stranger is killed, and its node is not launched while it lives;
+ * - a task with an outdated configuration, or of a surplus node, is killed one at a time, and only while all
+ *   others run.
+ */
+export function planTasks({ nodes, tasks, strangers, configOf, noteOf, now }: TaskPlanInput): TaskPlan {
+  const launch: NodeNeed[] = [];
+  const notes: string[] = [];
+  let wakeAt: number | undefined;
+  const strangerOf = new Map(strangers.map((stranger) => [parseTaskId(stranger.taskId)?.node, stranger]));
+
+  for (const node of nodes) {
+    const task = tasks[node];
+    const stranger = strangerOf.get(node);
+    const kind = task === undefined ? 'terminal' : kindOf(task.state);
+    if (task !== undefined && (kind === 'unreachable' || kind === 'unknown')) {
+      const more = noteOf?.(task);
+      notes.push(`${waitingNote(task, kind)}${more === undefined ? '' : `; ${more}`}`);
+      continue;
+    }
+    if (kind === 'live') continue;
+    if (stranger !== undefined) {
+      notes.push(`${node} waits for the end of ${stranger.taskId}, which no table has`);
+      continue;
+    }
+    const dueAt = task === undefined ? now : Date.parse(task.since) + backOffMs(task.failures);
+    if (task !== undefined && task.failures > 1) notes.push(failureNote(task));
+    if (dueAt > now) {
+      wakeAt = Math.min(wakeAt ?? dueAt, dueAt);
+      continue;
+    }
+    launch.push({
+      node,
+      ...(task === undefined ? {} : { previousHost: task.host }),
+      waitedMs: task === undefined ? 0 : now - Date.parse(task.since),
+    });
+  }
+
+  const kill = strangers.map((stranger) => ({ ...stranger, why: 'it is in no table' }));
+  const roll = rollOf({ nodes, tasks, configOf });
+  return {
+    launch,
+    kill,
+    ...(roll === undefined ? {} : { roll }),
+    notes,
+    ...(wakeAt === undefined ? {} : { wakeAt }),
+  };
+}
+
+function waitingNote(task: NodeTask, kind: 'unreachable' | 'unknown'): string {
+  return kind === 'unreachable'
+    ? `${task.node} waits: the agent on ${task.host} is unreachable since ${task.since}, and the node may still run there`
+    : `${task.node} waits: Mesos cannot tell whether ${task.taskId} on ${task.host} still runs (${task.state})`;
+}
+
+function failureNote(task: NodeTask): string {
+  const last = `${task.state}${task.message === undefined ? '' : `: ${task.message}`}`;
+  return `${task.node} ended ${task.failures} times soon after its start (${last}); it is launched again after ${backOffMs(task.failures) / 1_000} s`;
+}
+
+function rollOf({
+  nodes,
+  tasks,
+  configOf,
+}: Pick<TaskPlanInput, 'nodes' | 'tasks' | 'configOf'>): TaskPlan['roll'] {
+  const all = Object.values(tasks);
+  const others = (task: NodeTask) => all.filter((other) => other.node !== task.node);
+  const wholeWithout = (task: NodeTask) =>
+    nodes.every((node) => node === task.node || tasks[node]?.state === 'TASK_RUNNING') &&
+    others(task).every((other) => nodes.includes(other.node) || mayStay(other));
+  const candidate = all
+    .filter((task) => kindOf(task.state) === 'live' && task.state !== 'INTENDED')
+    .toSorted((a, b) => indexOf(a.node) - indexOf(b.node))
+    .find(
+      (task) =>
+        wholeWithout(task) && (!nodes.includes(task.node) || configOf(task.node, task.host) !== task.config),
+    );
+  if (candidate === undefined) return undefined;
+  return {
+    node: candidate.node,
+    taskId: candidate.taskId,
+    agentId: candidate.agentId,
+    why: nodes.includes(candidate.node) ? 'its configuration has changed' : 'the spec has fewer nodes now',
+  };
+}
+
+/** A surplus node is no obstacle to rolling another, unless it is on its way out just now. */
+function mayStay(surplus: NodeTask): boolean {
+  return surplus.state !== 'TASK_KILLING';
+}
+
+function indexOf(node: string): number {
+  return Number(node.replace(/^node/, ''));
+}
+
+/** Whether offers are wanted at all: otherwise they are suppressed. */
+export function offersWanted(plan: TaskPlan): boolean {
+  return plan.launch.length > 0 || plan.wakeAt !== undefined;
+}

@@ -1,0 +1,90 @@
+/** What `perijove-node` answers and takes on its control port. */
+import { z } from 'zod';
+
+const generation = z.int().min(0);
+
+export const jupyterStates = ['stopped', 'starting', 'ready', 'stopping'] as const;
+export type JupyterState = (typeof jupyterStates)[number];
+
+/**
+ * What a gate answers to `GET gatePath`, without a token, while it is open; a closed one refuses to connect.
+ * It must be the first request of its connection, which further ones may follow: what passes to Jupyter is not
+ * read into. The connection ends when the gate shuts.
+ */
+export const gatePath = '/.perijove/gate';
+
+export const gateStatusSchema = z.object({
+  node: z.string(),
+  open: z.boolean(),
+  /** It is open, and shuts soon unless leadership comes back: look for another one now. */
+  closing: z.boolean(),
+  /** Raft term of the leadership that it is open by; of a gate that is open by the keeper's word, its order's. */
+  term: z.int().min(0),
+  /** The highest generation that the node was given an order of. */
+  generation,
+});
+export type GateStatus = Readonly<z.infer<typeof gateStatusSchema>>;
+
+export const jupyterStatusSchema = z.object({
+  state: z.enum(jupyterStates),
+  /** Generation of the order that is being carried out. */
+  generation,
+  /** Whether it is this node that the keeper wants users on. */
+  serve: z.boolean(),
+  gate: gateStatusSchema.pick({ open: true, closing: true, term: true }),
+  /** From the start of the present Jupyter process to its first answer, once it is ready. */
+  startMs: z.number().optional(),
+});
+export type JupyterStatus = Readonly<z.infer<typeof jupyterStatusSchema>>;
+
+/** `digest` is `hostsDigest` of what stands in the hosts file now. */
+export const hostsStatusSchema = z.object({ generation, digest: z.string() });
+export type HostsStatus = Readonly<z.infer<typeof hostsStatusSchema>>;
+
+export const nodeStatusSchema = z.object({
+  node: z.string(),
+  /** The highest generation that the node was given an order of. */
+  generation,
+  etcd: z.object({
+    /** `waiting`: not started, for `reason`. `starting`: the process runs and has no leader yet. */
+    state: z.enum(['waiting', 'starting', 'running', 'down']),
+    /** Unsigned 64-bit, in decimal. */
+    memberId: z.string().optional(),
+    reason: z.string().optional(),
+  }),
+  jupyter: jupyterStatusSchema,
+  hosts: hostsStatusSchema,
+});
+export type NodeStatus = Readonly<z.infer<typeof nodeStatusSchema>>;
+
+/**
+ * Whether users are to be served here. With `standby: cold` Jupyter runs for as long as it is so; with `warm` it
+ * runs always. The gate opens by it, except where nodes have reflexes.
+ */
+export const jupyterOrderSchema = z.strictObject({
+  generation,
+  /** Raft term of the verdict. */
+  term: z.int().min(0),
+  serve: z.boolean(),
+});
+export type JupyterOrder = Readonly<z.infer<typeof jupyterOrderSchema>>;
+
+export const hostsEntrySchema = z.strictObject({
+  name: z.string().regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i),
+  address: z.ipv4(),
+});
+export type HostsEntry = Readonly<z.infer<typeof hostsEntrySchema>>;
+
+export const hostsOrderSchema = z.strictObject({ generation, entries: z.array(hostsEntrySchema).max(1024) });
+export type HostsOrder = Readonly<z.infer<typeof hostsOrderSchema>>;
+
+export const nodeFailureSchema = z.object({
+  code: z.enum(['BAD_REQUEST', 'UNAUTHORIZED', 'NOT_FOUND', 'STALE_GENERATION', 'TOO_LARGE', 'FAILED']),
+  message: z.string(),
+  /** With STALE_GENERATION: the generation that the node has. */
+  generation: generation.optional(),
+});
+export type NodeFailure = Readonly<z.infer<typeof nodeFailureSchema>>;
+
+/** The longest `?wait=`, in ms: longer waits are cut to it. */
+export const longestWaitMs = 60_000;

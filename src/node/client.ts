@@ -1,0 +1,99 @@
+import { request } from 'undici';
+import type { z } from 'zod';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import {
+  hostsStatusSchema,
+  jupyterStatusSchema,
+  nodeFailureSchema,
+  nodeStatusSchema,
+  type HostsOrder,
+  type HostsStatus,
+  type JupyterOrder,
+  type JupyterStatus,
+  type NodeStatus,
+} from './api.js';
+
+export interface CallOptions {
+  /** Of the whole call, on top of what the call waits for; 2,000 by default. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * The control API of one node. Every call throws NODE_UNREACHABLE when no answer came in time,
+ * NODE_AUTH_FAILED when the token was refused, and NODE_REFUSED for any other refusal.
+ */
+export interface NodeClient {
+  status(options?: CallOptions): Promise<NodeStatus>;
+  /**
+   * Makes this node the one that serves, or not. With `waitMs` the answer comes when it is so (Jupyter ready
+   * and the gate open; or the gate shut, and a cold Jupyter stopped), or when the time is over: read `state`
+   * and `gate`. Throws STALE_GENERATION when the node knows a higher one.
+   */
+  orderJupyter(
+    order: JupyterOrder,
+    options?: CallOptions & { readonly waitMs?: number },
+  ): Promise<JupyterStatus>;
+  /** Replaces our lines of the node's hosts file. Throws STALE_GENERATION when the node knows a higher one. */
+  orderHosts(order: HostsOrder, options?: CallOptions): Promise<HostsStatus>;
+}
+
+export function nodeClient(
+  endpoint: { readonly host: string; readonly port: number },
+  token: string,
+): NodeClient {
+  const base = `http://${endpoint.host}:${endpoint.port}`;
+  const call = async <Answer>(
+    answer: z.ZodType<Answer>,
+    path: string,
+    order: unknown,
+    { timeoutMs = 2_000, signal }: CallOptions,
+  ): Promise<Answer> => {
+    const deadline = AbortSignal.timeout(timeoutMs);
+    const at = { subject: base };
+    let status: number;
+    let body: unknown;
+    try {
+      const response = await request(`${base}${path}`, {
+        method: order === undefined ? 'GET' : 'PUT',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: order === undefined ? null : JSON.stringify(order),
+        signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+      });
+      status = response.statusCode;
+      body = await response.body.json();
+    } catch (error) {
+      signal?.throwIfAborted();
+      const why = deadline.aborted ? `no answer within ${timeoutMs} ms` : messageOf(error);
+      throw new PerijoveError('NODE_UNREACHABLE', `the node at ${base} does not answer: ${why}`, {
+        ...at,
+        cause: error,
+      });
+    }
+    const good = status === 200 ? answer.safeParse(body) : undefined;
+    if (good?.success === true) return good.data;
+    const failure = nodeFailureSchema.safeParse(body);
+    if (!failure.success) {
+      throw new PerijoveError('NODE_REFUSED', `the node at ${base} answered ${status} in another form`, at);
+    }
+    const { code, message } = failure.data;
+    switch (code) {
+      case 'UNAUTHORIZED':
+        throw new PerijoveError('NODE_AUTH_FAILED', `the node at ${base} refused the token`, at);
+      case 'STALE_GENERATION':
+        throw new PerijoveError('STALE_GENERATION', `the node at ${base}: ${message}`, at);
+      default:
+        throw new PerijoveError('NODE_REFUSED', `the node at ${base} answered ${status}: ${message}`, at);
+    }
+  };
+
+  return {
+    status: (options = {}) => call(nodeStatusSchema, '/status', undefined, options),
+    orderJupyter: (order, { waitMs = 0, timeoutMs = 2_000, ...options } = {}) =>
+      call(jupyterStatusSchema, `/jupyter?wait=${waitMs}`, order, {
+        ...options,
+        timeoutMs: waitMs + timeoutMs,
+      }),
+    orderHosts: (order, options = {}) => call(hostsStatusSchema, '/hosts', order, options),
+  };
+}

@@ -1,0 +1,102 @@
+/** Making sure, from outside, that nothing of a node runs on a host, and that nothing of it will. */
+import { messageOf, PerijoveError } from '../errors/error.js';
+import type { HostConnection } from '../ssh/connection.js';
+import { quote } from '../ssh/shell.js';
+import { nodeEnvironment } from './config.js';
+import { nodeLayout } from './layout.js';
+import { leftFunction } from './scripts.js';
+
+/** What a host says of a node that Mesos cannot tell about. */
+export type FenceAnswer =
+  /** Nothing of it runs there, and no start of it that is still under way will come to anything. */
+  | { readonly kind: 'gone' }
+  /** Neither the host nor the node can be reached. */
+  | { readonly kind: 'silent'; readonly why: string }
+  /** The host does not answer, and the node does: at its own address. */
+  | { readonly kind: 'alive'; readonly why: string }
+  /** The host answers, and it is not known whether anything runs. */
+  | { readonly kind: 'unclear'; readonly why: string };
+
+export interface FencedNode {
+  readonly node: string;
+  /** Of the node's tree on the host. */
+  readonly base: string;
+  /** `perijove-node` on the host. */
+  readonly program: string;
+  /** Number of the launch: this one and all before it are ended, a later one is left alone. */
+  readonly launch: number;
+}
+
+/** Ending processes takes a moment; a host that swaps may take long. */
+const scriptMs = 20_000;
+/** SIGKILL has helped within so many tenths of a second, or a process hangs in the kernel. */
+const patienceTenths = 50;
+
+/** What says that a host cannot be reached, rather than that it refuses something. */
+const network: readonly string[] = ['SSH_REFUSED', 'SSH_TIMEOUT', 'SSH_LOST'];
+
+/**
+ * Ends the node on its host, over SSH. May be repeated, and may come late: a later launch of the node on the
+ * same host is not touched. Never throws for what a host or a network may do.
+ *
+ * @param answersItself whether anything answers at the node's own address; asked when the host does not
+ */
+export async function fenceNode(
+  connect: () => Promise<HostConnection>,
+  node: FencedNode,
+  answersItself: () => Promise<boolean>,
+): Promise<FenceAnswer> {
+  try {
+    const connection = await connect();
+    const { code, stderr } = await connection.exec(fenceScript(node), { timeoutMs: scriptMs });
+    if (code === 0) return { kind: 'gone' };
+    return {
+      kind: 'unclear',
+      why: stderr.trim().slice(-200) || `the script ended with ${code ?? 'a signal'}`,
+    };
+  } catch (error) {
+    if (!(error instanceof PerijoveError)) throw error;
+    const why = `${error.code}: ${messageOf(error)}`;
+    if (!network.includes(error.code)) return { kind: 'unclear', why };
+    return { kind: (await answersItself()) ? 'alive' : 'silent', why };
+  }
+}
+
+/**
+ * First the fence is set, then everything is ended. A `perijove-node start` of a fenced launch that this does
+ * not see yet reads the fence before it does anything; one that it sees is ended, whatever it has read.
+ */
+export function fenceScript({ node, base, program, launch }: FencedNode): string {
+  const layout = nodeLayout(base);
+  return `
+fence=${quote(layout.fence)}
+if [ -e ${quote(program)} ]; then
+  mkdir -p ${quote(layout.run)} || exit 1
+  last=$(cat "$fence" 2>/dev/null)
+  if [ "\${last:-0}" -lt ${launch} ]; then
+    echo ${launch} >"$fence.$$" && mv "$fence.$$" "$fence" || exit 1
+  fi
+fi
+${leftFunction(layout.base, layout.sshdConfig)}
+# What Mesos runs of the node: its shell, and \`perijove-node start\`.
+starts() { grep -lsazF -e ${quote(`"base":${JSON.stringify(layout.base)}`)} /proc/[0-9]*/environ | cut -d/ -f3; }
+launch_of() { tr '\\0' '\\n' <"/proc/$1/environ" 2>/dev/null | sed -n 's/^${nodeEnvironment.task}=.*\\.//p'; }
+waited=0
+while :; do
+  pids="$(starts) $(left node)"
+  # What was found before a later launch is seen is not of that launch; what is found afterwards may be.
+  for pid in $(starts); do
+    launch=$(launch_of "$pid")
+    [ "\${launch:-0}" -le ${launch} ] || exit 0
+  done
+  [ -n "\${pids# }" ] || exit 0
+  if [ "$waited" -gt ${patienceTenths} ]; then
+    echo ${quote(`processes of ${node} do not end:`)} $pids >&2
+    exit 1
+  fi
+  kill -s KILL $pids 2>/dev/null
+  sleep 0.1
+  waited=$((waited + 1))
+done
+`;
+}

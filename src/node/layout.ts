@@ -1,0 +1,54 @@
+/** Where things lie in the tree of the node whose base directory it is. */
+export function nodeLayout(base: string) {
+  return {
+    base,
+    bin: `${base}/bin`,
+    etc: `${base}/etc`,
+    data: `${base}/data`,
+    log: `${base}/log`,
+    run: `${base}/run`,
+    service: `${base}/service`,
+    /** Of users: a node is a machine of its own, and reads no start-up file of the host's users. */
+    home: `${base}/home`,
+    /** The configuration that the node was started with. */
+    config: `${base}/etc/node.json`,
+    sshdConfig: `${base}/etc/sshd_config`,
+    sshConfig: `${base}/etc/ssh_config`,
+    knownHosts: `${base}/etc/known_hosts`,
+    authorizedKeys: `${base}/etc/authorized_keys`,
+    jupyterConfig: `${base}/etc/jupyter/jupyter_server_config.py`,
+    /** What of JupyterLab's page is switched off. */
+    jupyterPage: `${base}/etc/jupyter/labconfig/page_config.json`,
+    /** Python modules that stand in for slow ones while Jupyter starts. */
+    lazyImports: `${base}/etc/jupyter/lazy-imports`,
+    /** Jupyter listens on this Unix socket. The spec bounds the length of its path (`checkDirectories`). */
+    jupyterSocket: `${base}/run/jupyter.sock`,
+    etcdData: `${base}/data/etcd`,
+    /** Exists when a node without data must not bootstrap. */
+    etcdFormed: `${base}/data/etcd-formed`,
+    orders: `${base}/data/orders.json`,
+    /** Process ID of the `perijove-node start` that owns the tree. */
+    owner: `${base}/run/start.pid`,
+    /** Number of the last launch that must not start (any more): its node may run elsewhere. */
+    fence: `${base}/run/fenced`,
+    /** The command that etcd was last decided to be started with. */
+    etcdCommand: `${base}/run/etcd-command`,
+    /** What was decided, for `/status`. */
+    etcdDecision: `${base}/run/etcd-decision.json`,
+  } as const;
+}
+
+export type NodeLayout = ReturnType<typeof nodeLayout>;
+
+export const serviceNames = ['etcd', 'sshd', 'jupyter', 'control'] as const;
+export type ServiceName = (typeof serviceNames)[number];
+
+/**
+ * Names in the environment of everything that runs in a node. By them a process is found that nobody else
+ * knows any more: one whose parent was killed, a kernel, a shell of an SSH session.
+ */
+export const marks = { tree: 'PERIJOVE_NODE_TREE', service: 'PERIJOVE_NODE_SERVICE' } as const;
+
+export function serviceMark(base: string, service: ServiceName): string {
+  return `${marks.service}=${base}:${service}`;
+}

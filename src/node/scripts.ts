@@ -1,0 +1,194 @@
+/** The shell scripts of a node's tree. */
+import { quote } from '../ssh/shell.js';
+import type { NodeConfig } from './config.js';
+import { marks, nodeLayout, serviceMark, type ServiceName } from './layout.js';
+
+/** Absolute paths of the programs of the machine that a node uses. */
+export interface Programs {
+  readonly etcd: string;
+  readonly jupyter: string;
+  readonly sshd: string;
+  readonly ssh: string;
+  readonly scp: string;
+  readonly sftp: string;
+  readonly svlogd: string;
+}
+
+export interface Script {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** `bin/sweep`; it must be there before anything else of the node runs. */
+export function sweepScript(config: NodeConfig): Script {
+  const layout = nodeLayout(config.paths.base);
+  return { path: `${layout.bin}/sweep`, text: sweep(layout.base, layout.sshdConfig) };
+}
+
+/** `run`, `finish` and `log/run` of every service, and the programs of the node's `bin`. */
+export function nodeScripts(config: NodeConfig, programs: Programs): Script[] {
+  const layout = nodeLayout(config.paths.base);
+  const service = (name: ServiceName, run: string): Script[] => [
+    { path: `${layout.service}/${name}/run`, text: run },
+    {
+      path: `${layout.service}/${name}/log/run`,
+      text: `#!/bin/sh\nexec ${quote(programs.svlogd)} -tt ${quote(`${layout.log}/${name}`)}\n`,
+    },
+  ];
+  const control = `${quote(`${config.paths.bin}/perijove-node`)} serve ${quote(layout.base)}`;
+  const sshd = `${quote(programs.sshd)} -D -e -f ${quote(layout.sshdConfig)}`;
+  return [
+    sweepScript(config),
+    {
+      path: `${layout.bin}/session`,
+      text: session(layout.bin, config.ownsMachine ? undefined : layout.home),
+    },
+    { path: `${layout.bin}/hostname`, text: hostname(config.name, layout.bin) },
+    { path: `${layout.bin}/ssh`, text: sshWrapper(programs.ssh, layout.sshConfig) },
+    {
+      path: `${layout.bin}/scp`,
+      text: sshWrapper(programs.scp, layout.sshConfig, `-S ${quote(programs.ssh)}`),
+    },
+    {
+      path: `${layout.bin}/sftp`,
+      text: sshWrapper(programs.sftp, layout.sshConfig, `-S ${quote(programs.ssh)}`),
+    },
+    ...service('etcd', etcdRun(config)),
+    ...service('sshd', run(config, 'sshd', sshd)),
+    ...service('control', run(config, 'control', control)),
+    ...service(
+      'jupyter',
+      run(config, 'jupyter', jupyterCommand(config, programs.jupyter), config.jupyter.notebooks),
+    ),
+    {
+      path: `${layout.service}/jupyter/finish`,
+      text: `#!/bin/sh\n# Kernels and terminals end with the server that they belong to.\n${sweepCall(config, 'jupyter', 'TERM 10')}\n`,
+    },
+  ];
+}
+
+/** Runs one service, after what an earlier supervisor of it may have left behind is gone. */
+function run(config: NodeConfig, service: ServiceName, command: string, directory?: string): string {
+  const mark = quote(serviceMark(config.paths.base, service));
+  const enter = directory === undefined ? '' : `cd ${quote(directory)} || exit 1\n`;
+  return `#!/bin/sh\nexec 2>&1\n${sweepCall(config, service, 'KILL 0')} || exit 1\n${enter}exec env ${mark} ${command}\n`;
+}
+
+function sweepCall(config: NodeConfig, service: ServiceName, how: string): string {
+  return `${quote(`${nodeLayout(config.paths.base).bin}/sweep`)} ${service} ${how}`;
+}
+
+function etcdRun(config: NodeConfig): string {
+  const layout = nodeLayout(config.paths.base);
+  return `#!/bin/sh
+exec 2>&1
+${sweepCall(config, 'etcd', 'KILL 0')} || exit 1
+export ${quote(serviceMark(layout.base, 'etcd'))}
+# A shell that waits for a command in the foreground does not pass a signal on.
+trap 'kill -TERM "$deciding" 2>/dev/null' TERM
+${quote(`${config.paths.bin}/perijove-node`)} etcd ${quote(layout.base)} &
+deciding=$!
+wait "$deciding" || exit 1
+trap - TERM
+exec sh ${quote(layout.etcdCommand)}
+`;
+}
+
+function jupyterCommand(config: NodeConfig, executable: string): string {
+  const layout = nodeLayout(config.paths.base);
+  const lab = `${config.jupyter.notebooks}/.jupyter/lab`;
+  const environment = {
+    PYTHONPATH: layout.lazyImports,
+    JUPYTER_CONFIG_DIR: `${layout.etc}/jupyter`,
+    JUPYTER_DATA_DIR: `${layout.data}/jupyter`,
+    JUPYTER_RUNTIME_DIR: `${layout.run}/jupyter`,
+    IPYTHONDIR: `${layout.data}/ipython`,
+    // Like the notebooks, the settings and the layout of the workspace move with Jupyter.
+    JUPYTERLAB_SETTINGS_DIR: `${lab}/user-settings`,
+    JUPYTERLAB_WORKSPACES_DIR: `${lab}/workspaces`,
+  };
+  const words = Object.entries(environment).map(([name, value]) =>
+    name === 'PYTHONPATH' ? `${name}=${quote(value)}"\${${name}:+:$${name}}"` : quote(`${name}=${value}`),
+  );
+  return `${words.join(' ')} ${quote(executable)} ${quote(`--config=${layout.jupyterConfig}`)}`;
+}
+
+/** The shell function `left SERVICE|node`: prints the process IDs of what is marked as the service's or the node's. */
+export function leftFunction(base: string, sshdConfig: string): string {
+  return `left() {
+  case $1 in
+  node) mark=${quote(`${marks.tree}=${base}`)} ;;
+  *) mark=${quote(`${marks.service}=${base}:`)}$1 ;;
+  esac
+  {
+    grep -lsazxF -e "$mark" /proc/[0-9]*/environ
+    # sshd overwrites its environment with its title, which shows its command line.
+    case $1 in
+    node | sshd)
+      for title in $(grep -lsa '^sshd: ' /proc/[0-9]*/cmdline); do
+        grep -lsaF -e ${quote(`-f ${sshdConfig} `)} "$title"
+      done
+      ;;
+    esac
+  } | cut -d/ -f3
+}`;
+}
+
+/**
+ * `sweep SERVICE|node SIGNAL TENTHS`: sends SIGNAL (0 for none) to every process that is marked as the
+ * service's or the node's, and SIGKILL to what is left after TENTHS of a second; ends when all are gone, or
+ * with an error when SIGKILL does not help within 5 s.
+ */
+function sweep(base: string, sshdConfig: string): string {
+  return `#!/bin/sh
+${leftFunction(base, sshdConfig)}
+pids=$(left "$1")
+[ -n "$pids" ] || exit 0
+kill -s "$2" $pids 2>/dev/null
+waited=0
+while pids=$(left "$1"); [ -n "$pids" ]; do
+  [ "$waited" -lt "$3" ] || kill -s KILL $pids 2>/dev/null
+  if [ "$waited" -gt $(($3 + 50)) ]; then
+    echo "sweep: these processes do not end:" $pids >&2
+    exit 1
+  fi
+  sleep 0.1
+  waited=$((waited + 1))
+done
+`;
+}
+
+/**
+ * What a session runs: the command that was asked for, else a shell. Login shells are not used, because
+ * /etc/profile sets PATH anew on Debian, and the node's own programs would be lost. The host's user has start-up
+ * files that know nothing of a node, may take long, and are read by bash for each command that comes over SSH.
+ */
+function session(bin: string, home: string | undefined): string {
+  const atHome =
+    home === undefined
+      ? []
+      : [`HOME=${quote(home)}`, 'export HOME', '[ -z "${SSH_CONNECTION-}" ] || cd "$HOME"', ''];
+  return `#!/bin/sh
+PATH=${quote(bin)}:$PATH
+export PATH
+${atHome.join('\n')}[ -z "\${SSH_ORIGINAL_COMMAND-}" ] || exec "\${SHELL:-/bin/sh}" -c "$SSH_ORIGINAL_COMMAND"
+exec "\${SHELL:-/bin/sh}" -i
+`;
+}
+
+/** Nodes that are plain processes share the kernel's host name; this says the node's own. */
+function hostname(name: string, bin: string): string {
+  return `#!/bin/sh
+case $* in
+'' | -s | -f | --short | --fqdn | --long) echo ${quote(name)} ;;
+*)
+  PATH=$(echo ":$PATH:" | sed ${quote(`s|:${bin}:|:|g; s|^:||; s|:$||`)})
+  exec hostname "$@"
+  ;;
+esac
+`;
+}
+
+function sshWrapper(program: string, config: string, options = ''): string {
+  return `#!/bin/sh\nexec ${quote(program)} -F ${quote(config)} ${options}${options && ' '}"$@"\n`;
+}

@@ -1,0 +1,63 @@
+import { noItems, type HostItems } from '../hosts/items.js';
+import { hostPaths } from '../hosts/paths.js';
+import { proxyApiAddress, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import type { SecretName } from '../spec/secrets.js';
+import type { ProxyConfig } from './config.js';
+
+const tokenSecret: SecretName = 'proxy-api-token';
+
+const nodeFlags = [
+  // V8 gives memory back early and keeps small young generations: a proxy streams, it stores nothing.
+  '--max-old-space-size=96',
+  '--max-semi-space-size=2',
+  // As much as Jupyter's own server takes. A browser sends the cookies of all Jupyters of a host name.
+  '--max-http-header-size=65536',
+];
+
+export function proxyConfig(spec: ClusterSpec, host: HostSpec): ProxyConfig {
+  const paths = hostPaths(host);
+  return {
+    cluster: spec.name,
+    host: host.name,
+    listen: { address: host.address, port: host.ports.proxy },
+    api: { address: proxyApiAddress(host), port: host.ports.proxyApi },
+    tokenFile: `${paths.secrets}/${tokenSecret}`,
+    routeFile: `${paths.data}/proxy/route.json`,
+  };
+}
+
+/** Where the configuration lies on the host. */
+export function proxyConfigFile(host: HostSpec): string {
+  return `${hostPaths(host).etc}/proxy.json`;
+}
+
+/** The proxy's program, its configuration and its service, or nothing on a host without that role. */
+export function proxyItems(spec: ClusterSpec, host: HostSpec): HostItems {
+  if (!host.roles.includes('proxy')) return noItems;
+  const paths = hostPaths(host);
+  const program = `${paths.bin}/perijove-proxy.mjs`;
+  const configFile = proxyConfigFile(host);
+  return {
+    packages: [],
+    directories: [{ path: `${paths.data}/proxy`, mode: 0o700 }],
+    files: [
+      { path: paths.node, mode: 0o755, source: { kind: 'node' } },
+      { path: program, mode: 0o644, source: { kind: 'program', name: 'perijove-proxy.mjs' } },
+      {
+        path: configFile,
+        mode: 0o644,
+        source: { kind: 'text', text: `${JSON.stringify(proxyConfig(spec, host), null, 2)}\n` },
+      },
+    ],
+    services: [
+      {
+        name: 'proxy',
+        description: `Perijove proxy of ${spec.name}: the way to Jupyter through ${host.name}`,
+        exec: [paths.node, ...nodeFlags, program, configFile],
+        env: {},
+        openFiles: 65_536,
+        restartOn: [paths.node, program, configFile, `${paths.secrets}/${tokenSecret}`],
+      },
+    ],
+  };
+}

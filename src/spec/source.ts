@@ -1,0 +1,94 @@
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
+import type { SpecPath } from './checks.js';
+
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface SyntaxProblem extends Place {
+  readonly message: string;
+}
+
+/** A YAML text as plain data, and where in the text each value stands. */
+export interface Source {
+  /** Keys without a value count as absent. */
+  readonly data: unknown;
+  readonly syntax: readonly SyntaxProblem[];
+  /** The value at `path`; where it is not in the text, the nearest value around it that is. */
+  placeOf(path: SpecPath): Place;
+  /** The key that ends `path`, or the same as `placeOf`. */
+  placeOfKey(path: SpecPath): Place;
+  has(path: SpecPath): boolean;
+}
+
+/** Entries of mappings that have no value (`etcd:` with everything below it commented out) are dropped. */
+function withoutEmptyEntries(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutEmptyEntries);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, entry]) => entry !== null)
+      .map(([key, entry]) => [key, withoutEmptyEntries(entry)]),
+  );
+}
+
+/** Reads YAML 1.2. Never throws: what is wrong with the text stands in `syntax`. */
+export function readSource(text: string): Source {
+  const lineCounter = new LineCounter();
+  const place = (offset: number): Place => {
+    const { line, col } = lineCounter.linePos(offset);
+    return { line: Math.max(line, 1), column: Math.max(col, 1) };
+  };
+  const document: Document = parseDocument(text, { lineCounter, prettyErrors: false, stringKeys: true });
+  const syntax: SyntaxProblem[] = [...document.errors, ...document.warnings].map(({ pos, message }) => ({
+    ...place(pos[0]),
+    message,
+  }));
+
+  const resolved = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
+  const start = (node: unknown) => (node as Node | null)?.range?.[0];
+
+  /** Offsets of the key and the value at the end of the longest part of `path` that is in the text. */
+  function find(path: SpecPath): { readonly whole: boolean; readonly key?: number; readonly value: number } {
+    let node: unknown = document.contents;
+    let found: { key?: number; value: number } = { value: start(node) ?? 0 };
+    for (const step of path) {
+      const container = resolved(node);
+      if (isMap(container)) {
+        const pair = container.items.find(({ key }) => (isScalar(key) ? key.value : key) === step);
+        if (!pair) return { ...found, whole: false };
+        const key = start(pair.key);
+        const empty = pair.value === null || (isScalar(pair.value) && pair.value.value === null);
+        const value = empty ? key : start(pair.value);
+        found = { value: value ?? found.value, ...(key !== undefined && { key }) };
+        node = pair.value;
+      } else if (isSeq(container) && typeof step === 'number' && step in container.items) {
+        node = container.items[step];
+        found = { value: start(node) ?? found.value };
+      } else {
+        return { ...found, whole: false };
+      }
+    }
+    return { ...found, whole: true };
+  }
+
+  let data: unknown;
+  try {
+    data = withoutEmptyEntries(document.toJS({ maxAliasCount: 100 }));
+  } catch (error) {
+    // Aliases of nothing, and aliases that would grow without bound.
+    syntax.push({ line: 1, column: 1, message: error instanceof Error ? error.message : String(error) });
+  }
+
+  return {
+    data,
+    syntax,
+    placeOf: (path) => place(find(path).value),
+    placeOfKey: (path) => {
+      const { key, value } = find(path);
+      return place(key ?? value);
+    },
+    has: (path) => find(path).whole,
+  };
+}

@@ -1,0 +1,47 @@
+import { messageOf, PerijoveError } from '../errors/error.js';
+import type { ErrorCode } from '../errors/codes.js';
+
+/** What ssh2 adds to its errors (`level`) and Node.js to its own (`code`). */
+interface TransportError extends Error {
+  readonly code?: string;
+  readonly level?: string;
+}
+
+const codesBySystemCode: Readonly<Record<string, ErrorCode>> = {
+  ENOTFOUND: 'SSH_UNKNOWN_HOST',
+  ECONNREFUSED: 'SSH_REFUSED',
+  ETIMEDOUT: 'SSH_TIMEOUT',
+  EHOSTUNREACH: 'SSH_TIMEOUT',
+  ENETUNREACH: 'SSH_TIMEOUT',
+  EAI_AGAIN: 'SSH_TIMEOUT',
+};
+
+const codesByLevel: Readonly<Record<string, ErrorCode>> = {
+  'client-timeout': 'SSH_TIMEOUT',
+  'client-authentication': 'SSH_AUTH_FAILED',
+};
+
+/** Where ssh2 and Node.js name the system call, and a person wants to know what it means. */
+const plainWords: Partial<Record<ErrorCode, string>> = {
+  SSH_UNKNOWN_HOST: 'no address is known for this name',
+  SSH_REFUSED: 'the connection was refused; no SSH server listens there',
+  SSH_AUTH_FAILED: 'the server refused the user, or every key that it was offered',
+};
+
+/**
+ * Turns whatever a connection failed with into one of the SSH_* codes. Everything that is none of the known
+ * kinds is a broken connection, which is worth another try.
+ */
+export function classifySshError(thrown: unknown, host: string, peer: string): PerijoveError {
+  if (thrown instanceof PerijoveError) return thrown;
+  const code = codeOf(thrown);
+  const what = plainWords[code] ?? messageOf(thrown);
+  return new PerijoveError(code, `${peer}: ${what}`, { host, subject: peer, cause: thrown });
+}
+
+function codeOf(thrown: unknown): ErrorCode {
+  if (!(thrown instanceof Error)) return 'SSH_LOST';
+  const { code, level, message } = thrown as TransportError;
+  if (level === 'handshake' && message.includes('no matching')) return 'SSH_INCOMPATIBLE';
+  return codesBySystemCode[code ?? ''] ?? codesByLevel[level ?? ''] ?? 'SSH_LOST';
+}

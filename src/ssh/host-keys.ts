@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { ServerHostKeyAlgorithm } from 'ssh2';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import type { SshTarget } from '../spec/cluster.js';
+import { fingerprint, keyType, knownHostsLine, knownKeys, type KnownKey } from './known-hosts.js';
+
+/** What is known of a host's key before the connection, and the check of the key that it then shows. */
+export interface HostKeyCheck {
+  /** Known types first, so that a server with several keys shows the one that is known. */
+  readonly algorithms: ServerHostKeyAlgorithm[];
+  /** Pins a key on first contact. Resolves to the error for which the key is refused. */
+  verify(key: Buffer): Promise<PerijoveError | undefined>;
+}
+
+const algorithmsByType: readonly (readonly [type: string, algorithms: readonly ServerHostKeyAlgorithm[]])[] =
+  [
+    ['ssh-ed25519', ['ssh-ed25519']],
+    ['ecdsa-sha2-nistp256', ['ecdsa-sha2-nistp256']],
+    ['ecdsa-sha2-nistp384', ['ecdsa-sha2-nistp384']],
+    ['ecdsa-sha2-nistp521', ['ecdsa-sha2-nistp521']],
+    ['ssh-rsa', ['rsa-sha2-512', 'rsa-sha2-256']],
+  ];
+
+/**
+ * Host keys are checked against the target's known_hosts file if it names one, else against the file
+ * `<address>_<port>` in `knownHostsDir`, which is written on first contact.
+ *
+ * @throws PerijoveError SSH_HOST_KEY_UNKNOWN when the known_hosts file cannot be read
+ */
+export async function hostKeyCheck(
+  host: string,
+  target: SshTarget,
+  knownHostsDir: string,
+): Promise<HostKeyCheck> {
+  const { address, port, knownHostsFile } = target;
+  const pinned = pinFile(target, knownHostsDir);
+  const file = knownHostsFile ?? pinned;
+  const known = await readKnownKeys(host, target, file);
+
+  return {
+    algorithms: preferredAlgorithms(known),
+    verify: async (key) => {
+      const verdict = judge(known, key);
+      if (verdict === 'accepted') return undefined;
+      if (verdict === 'refused') return changedKey(host, target, file, known, key);
+      if (knownHostsFile !== undefined) {
+        return new PerijoveError(
+          'SSH_HOST_KEY_UNKNOWN',
+          `${knownHostsFile} has no key of ${address}:${port}; it shows ${keyType(key) ?? 'a key'} ${fingerprint(key)}`,
+          { host, subject: `${address}:${port}` },
+        );
+      }
+      const text = await pin(pinned, knownHostsLine(address, port, key));
+      const now = knownKeys(text, address, port);
+      return judge(now, key) === 'accepted' ? undefined : changedKey(host, target, file, now, key);
+    },
+  };
+}
+
+/** Where the key of a target without a known_hosts file of its own is pinned, in the format of such a file. */
+export function pinFile({ address, port }: SshTarget, knownHostsDir: string): string {
+  return path.join(knownHostsDir, `${address.replace(/[^\w.-]/g, '_')}_${port}`);
+}
+
+function judge(known: readonly KnownKey[], key: Buffer): 'accepted' | 'refused' | 'new' {
+  if (known.some((each) => each.revoked && each.key.equals(key))) return 'refused';
+  const valid = known.filter((each) => !each.revoked);
+  if (valid.some((each) => each.key.equals(key))) return 'accepted';
+  return valid.length === 0 ? 'new' : 'refused';
+}
+
+function preferredAlgorithms(known: readonly KnownKey[]): ServerHostKeyAlgorithm[] {
+  const types = new Set(known.filter((each) => !each.revoked).map((each) => each.type));
+  const rank = (type: string) => (types.has(type) ? 0 : 1);
+  return algorithmsByType.toSorted(([a], [b]) => rank(a) - rank(b)).flatMap(([, algorithms]) => algorithms);
+}
+
+async function readKnownKeys(host: string, target: SshTarget, file: string): Promise<KnownKey[]> {
+  try {
+    return knownKeys(await readFile(file, 'utf8'), target.address, target.port);
+  } catch (error) {
+    if (target.knownHostsFile === undefined && hasCode(error, 'ENOENT')) return [];
+    throw new PerijoveError('SSH_HOST_KEY_UNKNOWN', `cannot read ${file}: ${messageOf(error)}`, {
+      host,
+      cause: error,
+    });
+  }
+}
+
+/** Writes the file unless it is there, whole or not at all. Resolves to what it then holds. */
+async function pin(file: string, line: string): Promise<string> {
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  const temporary = `${file}.${randomBytes(6).toString('hex')}`;
+  await writeFile(temporary, line, { mode: 0o600, flag: 'wx' });
+  try {
+    await link(temporary, file);
+  } catch (error) {
+    // Another worker met the host first; its word stands.
+    if (!hasCode(error, 'EEXIST')) throw error;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  return readFile(file, 'utf8');
+}
+
+function changedKey(
+  host: string,
+  { address, port }: SshTarget,
+  file: string,
+  known: readonly KnownKey[],
+  key: Buffer,
+): PerijoveError {
+  const type = keyType(key);
+  const before = known.find((each) => each.type === type) ?? known[0];
+  const was =
+    before === undefined
+      ? 'nothing'
+      : `${before.revoked ? 'revoked ' : ''}${before.type} ${fingerprint(before.key)}`;
+  return new PerijoveError(
+    'SSH_HOST_KEY_CHANGED',
+    `${address}:${port} shows the key ${type ?? ''} ${fingerprint(key)}, but is known by ${was}`,
+    {
+      host,
+      subject: `${address}:${port}`,
+      remedy: `If the host was reinstalled, remove its line from ${file}; otherwise do not connect.`,
+    },
+  );
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}

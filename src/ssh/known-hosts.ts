@@ -1,0 +1,79 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+
+/** A key that a known_hosts file holds for a host. */
+export interface KnownKey {
+  /** Such as `ssh-ed25519`. */
+  readonly type: string;
+  readonly key: Buffer;
+  /** Marked `@revoked`: never to be accepted. */
+  readonly revoked: boolean;
+}
+
+/** The name that known_hosts has for a host: the plain address on port 22, else `[address]:port`. */
+export function knownHostName(address: string, port: number): string {
+  return port === 22 ? address.toLowerCase() : `[${address.toLowerCase()}]:${port}`;
+}
+
+/**
+ * All keys that the text of a known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT") holds for a host:
+ * plain names, wildcards, negated and hashed names. Certificate authorities are left out: ssh2 checks no
+ * certificates. Lines that are none are skipped, as OpenSSH does.
+ */
+export function knownKeys(text: string, address: string, port: number): KnownKey[] {
+  const name = knownHostName(address, port);
+  return text.split('\n').flatMap((line) => {
+    const fields = line.trim().split(/\s+/);
+    if (fields[0] === undefined || fields[0] === '' || fields[0].startsWith('#')) return [];
+    const marker = fields[0].startsWith('@') ? fields.shift() : undefined;
+    if (marker === '@cert-authority') return [];
+    const [names, type, base64] = fields;
+    if (names === undefined || type === undefined || base64 === undefined) return [];
+    if (!matchesNames(names, name)) return [];
+    const key = Buffer.from(base64, 'base64');
+    return keyType(key) === type ? [{ type, key, revoked: marker === '@revoked' }] : [];
+  });
+}
+
+/** A known_hosts line for a key. */
+export function knownHostsLine(address: string, port: number, key: Buffer): string {
+  return `${knownHostName(address, port)} ${keyType(key) ?? ''} ${key.toString('base64')}\n`;
+}
+
+/** The fingerprint as OpenSSH prints it: `SHA256:…`. */
+export function fingerprint(key: Buffer): string {
+  return `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`;
+}
+
+/** The type that a key in SSH wire format names (RFC 4253, 6.6), or undefined when it is no key. */
+export function keyType(key: Buffer): string | undefined {
+  if (key.length < 4) return undefined;
+  const length = key.readUInt32BE(0);
+  return length > 0 && length <= 64 && key.length > 4 + length
+    ? key.subarray(4, 4 + length).toString('latin1')
+    : undefined;
+}
+
+function matchesNames(names: string, name: string): boolean {
+  if (names.startsWith('|1|')) return matchesHash(names, name);
+  const patterns = names.toLowerCase().split(',');
+  if (patterns.some((pattern) => pattern.startsWith('!') && matchesPattern(pattern.slice(1), name)))
+    return false;
+  return patterns.some((pattern) => matchesPattern(pattern, name));
+}
+
+/** `|1|salt|hash`, both base64: HMAC-SHA1 of the name, keyed with the salt. */
+function matchesHash(hashed: string, name: string): boolean {
+  const [, , salt, hash] = hashed.split('|');
+  if (salt === undefined || hash === undefined) return false;
+  const expected = Buffer.from(hash, 'base64');
+  const actual = createHmac('sha1', Buffer.from(salt, 'base64')).update(name).digest();
+  return expected.length === actual.length && timingSafeEqual(expected, actual);
+}
+
+function matchesPattern(pattern: string, name: string): boolean {
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+  return new RegExp(`^${source}$`).test(name);
+}

@@ -1,0 +1,112 @@
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import type { Logger } from 'pino';
+import type { SFTPWrapper } from 'ssh2';
+import { PerijoveError } from '../errors/error.js';
+import type { HostSpec, SshTarget } from '../spec/cluster.js';
+import { abortable } from './abortable.js';
+import type { ExecOptions, HostConnection, SshPool } from './connection.js';
+import { runScript, shellCommand, successOf } from './exec.js';
+import { SshTransport } from './transport.js';
+import { openTunnel, type Tunnel } from './tunnel.js';
+import { uploadFile } from './upload.js';
+
+const defaultTimeoutMs = 60_000;
+
+export interface SshPoolOptions {
+  readonly logger: Logger;
+  /** Where keys of hosts without a known_hosts file are pinned, one file for each host. */
+  readonly knownHostsDir: string;
+}
+
+/**
+ * The SSH connections of one worker: one for each host (and one for each jump host, shared by the hosts behind
+ * it), kept alive every 5 s and given up after 3 unanswered ones.
+ */
+export function createSshPool({ logger, knownHostsDir }: SshPoolOptions): SshPool {
+  const transports = new Map<string, SshTransport>();
+  const tunnels = new Map<string, Promise<Tunnel>>();
+  let closed = false;
+
+  const transportTo = (host: string, target: SshTarget, jump?: SshTarget): SshTransport => {
+    const key = JSON.stringify([target, jump]);
+    const known = transports.get(key);
+    if (known !== undefined) return known;
+    const through = jump === undefined ? {} : { through: transportTo(`${host} (jump host)`, jump) };
+    const transport = new SshTransport({ host, target, ...through, knownHostsDir, logger });
+    transports.set(key, transport);
+    return transport;
+  };
+
+  const listen = async (key: string, dial: () => Promise<Duplex>) => {
+    if (closed) throw closedError();
+    let tunnel = tunnels.get(key);
+    if (tunnel === undefined) {
+      tunnel = openTunnel(dial, (error) =>
+        logger.debug({ err: error, tunnel: key }, 'a tunnel found no way'),
+      );
+      tunnels.set(key, tunnel);
+      tunnel.catch(() => tunnels.delete(key));
+    }
+    return (await tunnel).endpoint;
+  };
+
+  return {
+    listen,
+    async get(host) {
+      if (closed) throw closedError();
+      const transport = transportTo(host.name, host.ssh, host.jump);
+      await transport.client();
+      return connectionTo(host, transport, listen);
+    },
+    async close() {
+      closed = true;
+      await Promise.all([
+        ...[...tunnels.values()].map(async (tunnel) => (await tunnel).close()),
+        ...[...transports.values()].map((transport) => transport.end()),
+      ]);
+    },
+  };
+}
+
+function connectionTo(host: HostSpec, transport: SshTransport, listen: SshPool['listen']): HostConnection {
+  const exec = async (script: string, options: ExecOptions = {}) => {
+    const { become = host.become === 'sudo', timeoutMs = defaultTimeoutMs, signal } = options;
+    const run = { host: host.name, script, become, timeoutMs, ...(signal === undefined ? {} : { signal }) };
+    return abortable(
+      transport.sessions(async () => {
+        signal?.throwIfAborted();
+        return runScript(await transport.exec(shellCommand(become)), run);
+      }),
+      signal,
+    );
+  };
+  const withSftp = (work: (sftp: SFTPWrapper) => Promise<void>) =>
+    transport.sessions(async () => {
+      const sftp = await transport.sftp();
+      const ended = once(sftp, 'close').catch(() => undefined);
+      try {
+        await work(sftp);
+      } finally {
+        sftp.end();
+        await ended;
+      }
+    });
+
+  return {
+    host,
+    exec,
+    run: async (script, options) => successOf(await exec(script, options)),
+    upload: async (source, path, options) => {
+      const become = host.become === 'sudo';
+      await uploadFile({ host: host.name, become, withSftp, exec }, source, path, options);
+    },
+    dial: (address, port) => transport.dial(address, port),
+    forward: (address, port) =>
+      listen(`${transport.identity} ${address}:${port}`, () => transport.dial(address, port)),
+  };
+}
+
+function closedError(): PerijoveError {
+  return new PerijoveError('SSH_LOST', 'the SSH connections of this worker are closed');
+}

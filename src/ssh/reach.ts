@@ -1,0 +1,88 @@
+import type { Duplex } from 'node:stream';
+import { PerijoveError } from '../errors/error.js';
+import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import type { Endpoint, SshPool } from './connection.js';
+import { firstToAnswer } from './first-answer.js';
+
+/** How a client gets to an address of the cluster. */
+export interface Reach {
+  /** Through the host of that name. */
+  via(hostName: string, address: string, port: number): Promise<Endpoint>;
+  /**
+   * A host's own address: through that host. A node's address: through the host that last worked for it, else
+   * through the next one that answers.
+   */
+  any(address: string, port: number): Promise<Endpoint>;
+}
+
+/** No tunnel: address and port as they are, for programs on the cluster's own network. */
+export const directReach: Reach = {
+  via: async (_hostName, address, port) => ({ host: address, port }),
+  any: async (address, port) => ({ host: address, port }),
+};
+
+/** One host's time to open a TCP connection. */
+const dialDeadlineMs = 2_000;
+
+/**
+ * Through SSH tunnels. An endpoint is there at once, whether or not the cluster answers, and stays the same for
+ * the life of the pool; the way is chosen for each TCP connection to it. One that finds no way is reset.
+ */
+export function sshReach(pool: SshPool, spec: Pick<ClusterSpec, 'hosts'>): Reach {
+  const through = (host: HostSpec, address: string, port: number) =>
+    withDeadline(
+      pool.get(host).then((connection) => connection.dial(address, port)),
+      host,
+      `${address}:${port}`,
+    );
+  const single = (host: HostSpec, address: string, port: number) =>
+    pool.listen(`${identity([host])} ${address}:${port}`, () => through(host, address, port));
+
+  return {
+    via: async (hostName, address, port) => {
+      const host = spec.hosts.find(({ name }) => name === hostName);
+      if (host === undefined) throw new Error(`the spec has no host ${hostName}`);
+      return single(host, address, port);
+    },
+    any: async (address, port) => {
+      const owner = spec.hosts.find((host) => host.address === address);
+      if (owner !== undefined) return single(owner, address, port);
+      let last: HostSpec | undefined;
+      return pool.listen(`${identity(spec.hosts)} ${address}:${port}`, async () => {
+        const order = [...(last === undefined ? [] : [last]), ...spec.hosts.filter((host) => host !== last)];
+        const { host, stream } = await firstToAnswer(order, (each) => through(each, address, port));
+        last = host;
+        return stream;
+      });
+    },
+  };
+}
+
+function identity(hosts: readonly HostSpec[]): string {
+  return JSON.stringify(hosts.map(({ name, ssh, jump }) => [name, ssh, jump]));
+}
+
+function withDeadline(dialling: Promise<Duplex>, host: HostSpec, target: string): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      reject(
+        new PerijoveError('SSH_TIMEOUT', `no way to ${target} within ${dialDeadlineMs} ms`, {
+          host: host.name,
+        }),
+      );
+    }, dialDeadlineMs);
+    dialling.then(
+      (stream) => {
+        clearTimeout(timer);
+        if (late) stream.destroy();
+        else resolve(stream);
+      },
+      (error: Error) => {
+        clearTimeout(timer);
+        reject(error);
+      },
+    );
+  });
+}

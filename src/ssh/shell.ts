@@ -1,0 +1,39 @@
+/** A word that a POSIX shell reads as exactly this value. */
+export function quote(value: string): string {
+  return /^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Stands before a script's own output, so that what a login shell prints is no part of it. */
+const beginning = '\u001eperijove\u001e';
+
+/**
+ * Wraps a script for `sh -s`:
+ * - in one compound command, so that nothing of a script that arrived in part is run;
+ * - with an empty stdin, and a watcher on the real one: when the session ends before the script does, the
+ *   script's process group gets SIGTERM, and SIGKILL five seconds later. OpenSSH itself leaves the processes
+ *   of a lost session running;
+ * - with the directories of administration programs on PATH, and messages in English.
+ */
+export function frame(script: string): string {
+  return `{
+printf '\\036perijove\\036'; printf '\\036perijove\\036' >&2
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"; LC_ALL=C; export PATH LC_ALL; umask 022
+(trap '' TERM HUP; cat <&3; kill -TERM 0; sleep 5; kill -KILL 0) >/dev/null 2>&1 &
+perijove_watcher=$!
+(
+exec 3<&-
+${script}
+)
+perijove_code=$?
+exec 2>/dev/null
+kill -KILL "$perijove_watcher"
+exit "$perijove_code"
+} 3<&0 </dev/null
+`;
+}
+
+/** The script's own output; undefined when the script did not begin. */
+export function afterBeginning(output: string): string | undefined {
+  const at = output.indexOf(beginning);
+  return at === -1 ? undefined : output.slice(at + beginning.length);
+}

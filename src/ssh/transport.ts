@@ -1,0 +1,276 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import type { Logger } from 'pino';
+import ssh2, { type Client, type ClientChannel } from 'ssh2';
+import { PerijoveError } from '../errors/error.js';
+import type { SshTarget } from '../spec/cluster.js';
+import { classifySshError } from './classify.js';
+import { readCredentials, type Credentials } from './credentials.js';
+import { hostKeyCheck } from './host-keys.js';
+
+/** OpenSSH allows 10 sessions in one connection (`MaxSessions`); two are left for ones that are ending. */
+const sessionsPerConnection = 8;
+const readyTimeoutMs = 10_000;
+const closedByWorker = 'the connection was closed by this worker';
+const keepAlive = { keepaliveInterval: 5_000, keepaliveCountMax: 3 } as const;
+const backOff = { firstMs: 100, mostMs: 2_000 } as const;
+
+/** With their pauses, about ten seconds. */
+const sessionAttempts = 25;
+
+type Answer<T> = (error: Error | undefined, channel: T) => void;
+
+class SessionRefused extends Error {}
+
+export interface TransportOptions {
+  /** Name of the host, for errors and logs. */
+  readonly host: string;
+  readonly target: SshTarget;
+  /** Connect through this one (a jump host). */
+  readonly through?: SshTransport;
+  readonly knownHostsDir: string;
+  readonly logger: Logger;
+}
+
+/**
+ * One SSH connection to one target. `client` connects when there is none, so a broken connection is made anew
+ * by its next use; after a failed attempt the next one starts no sooner than 100 ms later, doubled each time
+ * up to 2 s. Callers that come meanwhile share the attempt.
+ */
+export class SshTransport {
+  /** `user@address:port`, for messages. */
+  readonly peer: string;
+  /** The same for the same target reached in the same way. */
+  readonly identity: string;
+  /** Whatever opens a session (a command, SFTP) does it in here. */
+  readonly sessions = pLimit(sessionsPerConnection);
+  readonly #options: TransportOptions;
+  readonly #logger: Logger;
+  #client: Client | undefined;
+  #socket: Duplex | undefined;
+  #attempt: Promise<Client> | undefined;
+  #failures = 0;
+  #closed = false;
+  readonly #closing = new AbortController();
+
+  constructor(options: TransportOptions) {
+    const { user, address, port } = options.target;
+    this.#options = options;
+    this.peer = `${user}@${address}:${port}`;
+    this.identity = JSON.stringify([options.target, options.through?.identity]);
+    this.#logger = options.logger.child({ host: options.host, peer: this.peer });
+  }
+
+  /** @throws PerijoveError SSH_* */
+  async client(): Promise<Client> {
+    if (this.#closed) throw this.#lost(closedByWorker);
+    if (this.#client !== undefined) return this.#client;
+    this.#attempt ??= this.#connect().finally(() => (this.#attempt = undefined));
+    return this.#attempt;
+  }
+
+  /** Opens a TCP channel to an address as seen from the target. @throws PerijoveError SSH_*, TUNNEL_REFUSED */
+  async dial(address: string, port: number): Promise<ClientChannel> {
+    const client = await this.client();
+    const channel = await this.#open<ClientChannel>(
+      (done) => client.forwardOut('127.0.0.1', 0, address, port, done),
+      {
+        failure: (error) =>
+          new PerijoveError(
+            'TUNNEL_REFUSED',
+            `${this.#options.host} cannot connect to ${address}:${port}: ${error.message}`,
+            {
+              host: this.#options.host,
+              subject: `${address}:${port}`,
+              cause: error,
+            },
+          ),
+      },
+    );
+    channel.stderr.resume();
+    return channel;
+  }
+
+  /** Opens a channel that runs a command. @throws PerijoveError SSH_* */
+  async exec(command: string): Promise<ClientChannel> {
+    return this.#openSession((client, done) => client.exec(command, done));
+  }
+
+  /** Opens an SFTP session. @throws PerijoveError SSH_* */
+  async sftp(): Promise<ssh2.SFTPWrapper> {
+    return this.#openSession((client, done) => client.sftp(done));
+  }
+
+  /** Ends it for good, also while it connects, and whether or not the other side still answers. */
+  async end(): Promise<void> {
+    this.#closed = true;
+    this.#closing.abort();
+    await this.#attempt?.catch(() => undefined);
+    const client = this.#client;
+    if (client === undefined) return;
+    const closed = once(client, 'close').catch(() => undefined);
+    // ssh2's own `destroy` does nothing once the other side has ended its half.
+    this.#socket?.destroy();
+    await closed;
+  }
+
+  #lost(why: string): PerijoveError {
+    return new PerijoveError('SSH_LOST', `${this.peer}: ${why}`, {
+      host: this.#options.host,
+      subject: this.peer,
+    });
+  }
+
+  /**
+   * Opens a session, and waits while the server has none to give: OpenSSH counts sessions that ended until it
+   * gets round to it, so one may be refused although fewer are open than it allows. A refused one has done
+   * nothing.
+   */
+  async #openSession<T>(request: (client: Client, done: Answer<T>) => void): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      const client = await this.client();
+      try {
+        return await this.#open<T>((done) => request(client, done), {
+          failure: (error) => new SessionRefused(error.message),
+        });
+      } catch (error) {
+        if (!(error instanceof SessionRefused)) throw error;
+        if (attempt === sessionAttempts) throw this.#lost(error.message);
+        await delay(Math.min(10 * 2 ** attempt, 500));
+      }
+    }
+  }
+
+  /**
+   * Waits for the answer to a channel request. A request that the server answered with "no" fails by itself;
+   * one that the end of the connection answered is a lost connection.
+   */
+  #open<T>(
+    request: (done: Answer<T>) => void,
+    { failure }: { failure?: (error: Error) => Error } = {},
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      try {
+        request((error, channel) => {
+          if (error === undefined) resolve(channel);
+          else if (failure !== undefined && 'reason' in error) reject(failure(error));
+          else reject(this.#lost(error.message));
+        });
+      } catch (error) {
+        // ssh2 throws "Not connected" while the end of a connection is on its way.
+        reject(classifySshError(error, this.#options.host, this.peer));
+      }
+    });
+  }
+
+  async #connect(): Promise<Client> {
+    if (this.#failures > 0) {
+      const pauseMs = Math.min(backOff.firstMs * 2 ** (this.#failures - 1), backOff.mostMs);
+      await delay(pauseMs, undefined, { signal: this.#closing.signal }).catch(() => {
+        throw this.#lost(closedByWorker);
+      });
+    }
+    try {
+      const client = await this.#handshake();
+      this.#failures = 0;
+      this.#client = client;
+      client.once('close', () => {
+        if (this.#client === client) this.#client = undefined;
+        this.#logger.debug('the SSH connection ended');
+      });
+      if (this.#closed) {
+        this.#socket?.destroy();
+        throw this.#lost(closedByWorker);
+      }
+      this.#logger.debug('connected by SSH');
+      return client;
+    } catch (error) {
+      this.#failures += 1;
+      throw error;
+    }
+  }
+
+  async #handshake(): Promise<Client> {
+    const { host, target, through, knownHostsDir } = this.#options;
+    const [credentials, hostKeys] = await Promise.all([
+      readCredentials(host, target),
+      hostKeyCheck(host, target, knownHostsDir),
+    ]);
+    const channel = await through?.dial(target.address, target.port).catch((error: unknown) => {
+      throw error instanceof PerijoveError && error.code === 'TUNNEL_REFUSED'
+        ? new PerijoveError('SSH_REFUSED', `the jump host ${through.peer}: ${error.message}`, {
+            host,
+            cause: error,
+          })
+        : error;
+    });
+
+    return new Promise((resolve, reject) => {
+      const client = new ssh2.Client();
+      const socket = channel ?? connect({ host: target.address, port: target.port, noDelay: true });
+      this.#socket = socket;
+      let refused: unknown;
+      let agentTrouble: Error | undefined;
+      const fail = (error: unknown) => {
+        const met = classifySshError(refused ?? error, host, this.peer);
+        const own = met.code === 'SSH_AUTH_FAILED' && credentials.privateKey === undefined;
+        reject((own ? agentInsufficient(host, target, credentials, agentTrouble) : undefined) ?? met);
+        socket.destroy();
+      };
+      const close = () => fail(this.#lost(closedByWorker));
+      this.#closing.signal.addEventListener('abort', close, { once: true });
+      client.once('close', () => this.#closing.signal.removeEventListener('abort', close));
+
+      client.on('error', (error) => {
+        this.#logger.debug({ err: error }, 'SSH error');
+        // ssh2 reports an agent's trouble as an error and then goes on with the next key.
+        if (error.level === 'agent') agentTrouble = error;
+        else fail(error);
+      });
+      client.once('ready', () => {
+        resolve(client);
+      });
+      client.once('close', () => fail(new Error('the connection was closed')));
+      client.connect({
+        ...keepAlive,
+        ...credentials,
+        host: target.address,
+        port: target.port,
+        readyTimeout: readyTimeoutMs,
+        algorithms: { serverHostKey: hostKeys.algorithms },
+        sock: socket,
+        hostVerifier: (key: Buffer, answer: (accepted: boolean) => void) => {
+          const settle = (error: unknown) => {
+            refused = error;
+            answer(error === undefined);
+          };
+          hostKeys.verify(key).then(settle, settle);
+        },
+      });
+    });
+  }
+}
+
+/** What a refused login with the agent alone says about the agent; undefined when the server is to be asked. */
+function agentInsufficient(
+  host: string,
+  { keyFile }: SshTarget,
+  { agent = '' }: Credentials,
+  trouble: Error | undefined,
+): PerijoveError | undefined {
+  const silent = `the agent at ${agent} does not answer${trouble === undefined ? '' : ` (${trouble.message})`}`;
+  if (keyFile !== undefined) {
+    const why =
+      trouble === undefined ? 'the host refused every key of the agent, which may not hold it' : silent;
+    return new PerijoveError('SSH_KEY_ENCRYPTED', `${keyFile} has a passphrase, and ${why}`, {
+      host,
+      file: keyFile,
+      cause: trouble,
+    });
+  }
+  if (trouble === undefined) return undefined;
+  return new PerijoveError('SSH_NO_AGENT', silent, { host, subject: agent, cause: trouble });
+}

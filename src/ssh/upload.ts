@@ -1,0 +1,165 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { SFTPWrapper } from 'ssh2';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import { abortable } from './abortable.js';
+import { classifySshError } from './classify.js';
+import type { ExecOptions, ExecResult, UploadOptions, UploadSource } from './connection.js';
+import { successOf } from './exec.js';
+import { quote } from './shell.js';
+
+const settleTimeoutMs = 120_000;
+
+/** What an upload needs of a connection. */
+export interface UploadVia {
+  readonly host: string;
+  /** The file is to be written as root, whom SFTP does not become. */
+  readonly become: boolean;
+  /** Runs `work` in an SFTP session, and resolves when that has ended. */
+  withSftp(work: (sftp: SFTPWrapper) => Promise<void>): Promise<void>;
+  exec(script: string, options: ExecOptions): Promise<ExecResult>;
+}
+
+/** `HostConnection.upload` says what it promises. */
+export async function uploadFile(
+  via: UploadVia,
+  source: UploadSource,
+  target: string,
+  { mode, signal }: UploadOptions,
+): Promise<void> {
+  const sha256 = await sha256Of(source);
+  const unique = randomBytes(6).toString('hex');
+  const directory = path.posix.dirname(target);
+  const beside = `${directory}/.${path.posix.basename(target)}.${unique}.upload`;
+  const arrival = via.become ? `/tmp/.perijove.${unique}.upload` : beside;
+
+  await transfer(via, source, arrival, signal);
+  const script = settleScript({ arrival, beside, target, mode, sha256 });
+  const result = await via.exec(script, {
+    become: via.become,
+    timeoutMs: settleTimeoutMs,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  if (result.code === corruptExit) {
+    throw new PerijoveError('UPLOAD_CORRUPT', `${target} arrived with another checksum`, {
+      host: via.host,
+      subject: target,
+    });
+  }
+  throwUnwritable(via.host, target, result);
+  successOf(result);
+}
+
+const corruptExit = 65;
+
+/** Checks what arrived, puts it beside the target, and renames it. Removes what it does not rename. */
+function settleScript(upload: {
+  readonly arrival: string;
+  readonly beside: string;
+  readonly target: string;
+  readonly mode: number;
+  readonly sha256: string;
+}): string {
+  const { arrival, beside, target, mode, sha256 } = upload;
+  const directory = path.posix.dirname(target);
+  const stale = `.${path.posix.basename(target).replace(/[*?[\]\\]/g, '\\$&')}.*.upload`;
+  return [
+    `trap ${quote(`rm -f ${quote(arrival)} ${quote(beside)}`)} EXIT`,
+    'set -e',
+    ...(arrival === beside ? [] : [`cp ${quote(arrival)} ${quote(beside)}`]),
+    `[ "$(sha256sum < ${quote(beside)})" = '${sha256}  -' ] || exit ${corruptExit}`,
+    `chmod ${mode.toString(8)} ${quote(beside)}`,
+    // Without it a power cut can leave an empty file under the final name.
+    `sync ${quote(beside)} 2>/dev/null || sync`,
+    `mv -f ${quote(beside)} ${quote(target)}`,
+    `find ${quote(directory)} -maxdepth 1 -name ${quote(stale)} -mmin +10 -exec rm -f {} + 2>/dev/null || :`,
+  ].join('\n');
+}
+
+async function transfer(
+  via: UploadVia,
+  source: UploadSource,
+  arrival: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  signal?.throwIfAborted();
+  try {
+    await via.withSftp((sftp) => abortable(write(sftp, source, arrival), signal));
+  } catch (error) {
+    if (hasStatus(error)) throw await explain(via, arrival, error);
+    if (signal?.aborted === true) {
+      void via.exec(`rm -f ${quote(arrival)}`, { become: false }).catch(() => undefined);
+      throw error;
+    }
+    // What is left is a connection that broke, or a local file that cannot be read.
+    throw error instanceof Error && 'syscall' in error ? error : classifySshError(error, via.host, via.host);
+  }
+}
+
+function write(sftp: SFTPWrapper, source: UploadSource, arrival: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const lost = () => reject(new Error('the connection broke during an upload'));
+    sftp.once('end', lost);
+    sftp.once('close', lost);
+    sftp.on('error', reject);
+    const done = (error?: Error | null) => (error ? reject(error) : resolve());
+    if (Buffer.isBuffer(source)) sftp.writeFile(arrival, source, { mode: 0o600, flag: 'wx' }, done);
+    else sftp.fastPut(source.file, arrival, { mode: 0o600 }, done);
+  });
+}
+
+/** The server itself refused: ssh2 gives such errors the number of the SFTP status as their code. */
+function hasStatus(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'number';
+}
+
+/**
+ * SFTP has one word, "Failure", for a full disk and most else (its draft 02, section 7), so the host is asked
+ * why. What was written so far is removed after the question: it may be all that filled the disk.
+ */
+async function explain(via: UploadVia, arrival: string, error: unknown): Promise<PerijoveError> {
+  const probe = `${arrival}.probe`;
+  const result = await via.exec(
+    [
+      `trap ${quote(`rm -f ${quote(arrival)} ${quote(probe)}`)} EXIT`,
+      `head -c 65536 /dev/zero > ${quote(probe)}`,
+    ].join('\n'),
+    { become: false },
+  );
+  throwUnwritable(via.host, arrival, result);
+  return new PerijoveError('SSH_LOST', `an upload failed: ${messageOf(error)}`, {
+    host: via.host,
+    cause: error,
+  });
+}
+
+function throwUnwritable(host: string, target: string, { code, stderr }: ExecResult): void {
+  if (code === 0) return;
+  const directory = path.posix.dirname(target);
+  const why = stderr.trim().split('\n').at(-1) ?? '';
+  if (/no space left on device|disk quota exceeded/i.test(stderr)) {
+    throw new PerijoveError('DISK_FULL', `no space is left for ${target}: ${why}`, {
+      host,
+      subject: directory,
+    });
+  }
+  if (
+    /permission denied|read-only file system|no such file or directory|directory nonexistent|not a directory/i.test(
+      stderr,
+    )
+  ) {
+    throw new PerijoveError('DIR_NOT_WRITABLE', `cannot write to ${directory}: ${why}`, {
+      host,
+      subject: directory,
+    });
+  }
+}
+
+async function sha256Of(source: UploadSource): Promise<string> {
+  const hash = createHash('sha256');
+  if (Buffer.isBuffer(source)) hash.update(source);
+  else await pipeline(createReadStream(source.file), hash);
+  return hash.digest('hex');
+}

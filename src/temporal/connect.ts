@@ -1,0 +1,154 @@
+import { Client, Connection, isGrpcServiceError, type ConnectionOptions } from '@temporalio/client';
+import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
+import proto from '@temporalio/proto';
+import { PerijoveError, messageOf } from '../errors/error.js';
+import { searchAttributes } from './contract.js';
+
+export interface TemporalSettings {
+  /** `host:port`; wins over the profile and TEMPORAL_ADDRESS. */
+  readonly address?: string;
+  readonly namespace?: string;
+  /** A profile of the file at TEMPORAL_CONFIG_FILE; TEMPORAL_PROFILE or `default` otherwise. */
+  readonly profile?: string;
+  /** How long to wait for the server, 5 000 by default. */
+  readonly deadlineMs?: number;
+}
+
+export interface TemporalTarget {
+  readonly address: string;
+  readonly namespace: string;
+  readonly connection: ClientConnectConfig['connectionOptions'];
+}
+
+export interface TemporalClient {
+  readonly client: Client;
+  readonly connection: Connection;
+  readonly address: string;
+  readonly namespace: string;
+  readonly close: () => Promise<void>;
+}
+
+// The codes of gRPC that say where the fault lies (grpc.github.io/grpc/core/md_doc_statuscodes.html).
+const grpc = {
+  invalidArgument: 3,
+  deadlineExceeded: 4,
+  notFound: 5,
+  permissionDenied: 7,
+  unavailable: 14,
+  unauthenticated: 16,
+};
+
+/**
+ * Connects to the server that the environment and its profiles name (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
+ * TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE; see docs.temporal.io/develop/environment-configuration).
+ *
+ * @throws PerijoveError TEMPORAL_UNREACHABLE, TEMPORAL_REFUSED, TEMPORAL_NAMESPACE_UNKNOWN,
+ *   TEMPORAL_PROFILE_INVALID
+ */
+export async function connectClient(settings: TemporalSettings = {}): Promise<TemporalClient> {
+  const target = resolveTarget(settings);
+  const { address, namespace } = target;
+  const deadlineMs = settings.deadlineMs ?? 5_000;
+  const connection = Connection.lazy({
+    ...(target.connection as ConnectionOptions),
+    connectTimeout: deadlineMs,
+  });
+  try {
+    await connection.ensureConnected();
+  } catch (error) {
+    await connection.close();
+    throw temporalError(error, address) ?? unreachable(address, error);
+  }
+  try {
+    await connection.withDeadline(Date.now() + deadlineMs, () =>
+      connection.workflowService.describeNamespace({ namespace }),
+    );
+  } catch (error) {
+    await connection.close();
+    if (isGrpcServiceError(error) && Number(error.code) === grpc.notFound) {
+      throw new PerijoveError('TEMPORAL_NAMESPACE_UNKNOWN', `${address} has no namespace ${namespace}`, {
+        subject: namespace,
+        cause: error,
+      });
+    }
+    throw temporalError(error, address) ?? error;
+  }
+  const client = new Client({ connection, namespace });
+  return { client, connection, address, namespace, close: () => connection.close() };
+}
+
+/**
+ * Registers the search attributes where they are missing. Returns false where the server does not permit it:
+ * Temporal Cloud has them created by an administrator.
+ */
+export async function ensureSearchAttributes(connection: Connection, namespace: string): Promise<boolean> {
+  const { INDEXED_VALUE_TYPE_KEYWORD } = proto.temporal.api.enums.v1.IndexedValueType;
+  try {
+    const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
+    const missing = Object.values(searchAttributes).filter((name) => customAttributes[name] === undefined);
+    if (missing.length > 0) {
+      await connection.operatorService.addSearchAttributes({
+        namespace,
+        searchAttributes: Object.fromEntries(missing.map((name) => [name, INDEXED_VALUE_TYPE_KEYWORD])),
+      });
+    }
+    return true;
+  } catch (error) {
+    if (isGrpcServiceError(error) && Number(error.code) !== grpc.unavailable) return false;
+    throw error;
+  }
+}
+
+/** What an error of a Temporal call means for a person; undefined when it is about the call itself. */
+export function temporalError(thrown: unknown, address: string): PerijoveError | undefined {
+  for (let error = thrown; error instanceof Error; error = error.cause) {
+    if (!isGrpcServiceError(error)) continue;
+    switch (Number(error.code)) {
+      case grpc.unavailable:
+      case grpc.deadlineExceeded:
+        return unreachable(address, thrown);
+      case grpc.permissionDenied:
+      case grpc.unauthenticated:
+        return refused(address, error.details, thrown);
+      case grpc.invalidArgument:
+        return /search attribute/i.test(error.details)
+          ? new PerijoveError('TEMPORAL_ATTRIBUTES_MISSING', `${address}: ${error.details}`, {
+              cause: thrown,
+            })
+          : undefined;
+      default:
+        return undefined;
+    }
+  }
+  return undefined;
+}
+
+export function unreachable(address: string, cause: unknown): PerijoveError {
+  return new PerijoveError('TEMPORAL_UNREACHABLE', `no Temporal server answers at ${address}`, {
+    subject: address,
+    cause,
+  });
+}
+
+export function refused(address: string, why: string, cause: unknown): PerijoveError {
+  return new PerijoveError('TEMPORAL_REFUSED', `${address} refused the credentials: ${why}`, {
+    subject: address,
+    cause,
+  });
+}
+
+/** @throws PerijoveError TEMPORAL_PROFILE_INVALID */
+export function resolveTarget(settings: TemporalSettings): TemporalTarget {
+  let config: ClientConnectConfig;
+  try {
+    config = loadClientConnectConfig(settings.profile === undefined ? {} : { profile: settings.profile });
+  } catch (error) {
+    throw new PerijoveError('TEMPORAL_PROFILE_INVALID', messageOf(error), { cause: error });
+  }
+  const address = settings.address ?? config.connectionOptions.address ?? '127.0.0.1:7233';
+  return {
+    address,
+    namespace: settings.namespace ?? config.namespace ?? 'default',
+    connection: { ...config.connectionOptions, address },
+  };
+}

@@ -1,0 +1,301 @@
+/**
+ * Everything that a client, a worker and a workflow of Perijove agree on: workflow names and IDs, messages
+ * and the plain-JSON data in them. The one module that all sides import; it imports only types.
+ */
+import { defineQuery, defineUpdate } from '@temporalio/workflow';
+import type { ErrorCode } from '../errors/codes.js';
+import type { DrillName } from '../drill/catalogue.js';
+import type { Evidence } from '../drill/evidence.js';
+import type { Change } from '../hosts/items.js';
+import type { FenceFacts, FenceOutcome } from '../mesos/fences.js';
+import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/tasks.js';
+import type { KeeperState } from '../keeper/state.js';
+import type { ClusterSpec } from '../spec/cluster.js';
+
+export const taskQueue = 'perijove';
+
+export const workflowNames = {
+  deploy: 'deploy',
+  host: 'host',
+  framework: 'framework',
+  keeper: 'keeper',
+  teardown: 'teardown',
+  drill: 'drill',
+} as const;
+
+export const workflowIds = {
+  deploy: (cluster: string) => `deploy:${cluster}`,
+  host: (cluster: string, host: string) => `host:${cluster}/${host}`,
+  framework: (cluster: string) => `framework:${cluster}`,
+  keeper: (cluster: string) => `keeper:${cluster}`,
+  teardown: (cluster: string) => `teardown:${cluster}`,
+  drill: (cluster: string, number: number) => `drill:${cluster}/${number}`,
+} as const;
+
+/** Search attributes, of type Keyword. */
+export const searchAttributes = { cluster: 'PerijoveCluster', stage: 'PerijoveStage' } as const;
+
+/** Memo keys: the last state, readable while no worker runs. */
+export const memoKeys = { state: 'perijoveState' } as const;
+
+export const stageNames = [
+  'preflight',
+  'secrets',
+  'install',
+  'network',
+  'storage',
+  'zookeeper',
+  'masters',
+  'agents',
+  'image',
+  'framework',
+  'etcd',
+  'keeper',
+  'verify',
+] as const;
+export type StageName = (typeof stageNames)[number];
+
+// --- deploy ---------------------------------------------------------------------------------------------
+
+export interface DeployInput {
+  readonly spec: ClusterSpec;
+  /** SHA-256 of the canonical JSON of `spec`. */
+  readonly digest: string;
+}
+
+export type StageState = 'waiting' | 'running' | 'done' | 'failed';
+
+export interface StageProgress {
+  readonly name: StageName;
+  readonly state: StageState;
+  /** Number of changes made. */
+  readonly changed: number;
+  /** The changes, in the answer of the query; the memo has their number alone. */
+  readonly changes: readonly Change[];
+  readonly ms: number;
+  /** Why nothing was to be done, or what is being waited for. */
+  readonly note?: string;
+  /** What was found to hold, of a stage that is there to prove it. */
+  readonly proof?: string;
+}
+
+export interface DeployProgress {
+  readonly cluster: string;
+  readonly digest: string;
+  readonly stages: readonly StageProgress[];
+  readonly failure?: {
+    readonly code: string;
+    readonly message: string;
+    readonly remedy: string;
+    readonly host?: string;
+  };
+}
+
+export interface DeployResult {
+  readonly cluster: string;
+  readonly changed: number;
+  readonly stages: readonly { readonly name: StageName; readonly changed: number; readonly ms: number }[];
+}
+
+/** Attach to a running deploy; refused with `SPEC_DIFFERS` when it deploys another spec. */
+export const attachDeploy = defineUpdate<{ readonly digest: string }, [digest: string]>('attach');
+export const deployProgress = defineQuery<DeployProgress>('progress');
+
+// --- host -----------------------------------------------------------------------------------------------
+
+export interface HostInput {
+  /** The cluster as this host needs to know it. */
+  readonly spec: ClusterSpec;
+  /** Name of the host. */
+  readonly host: string;
+}
+
+// --- framework ------------------------------------------------------------------------------------------
+
+export interface FrameworkInput {
+  readonly spec: ClusterSpec;
+  /** Of the run before this one. */
+  readonly state?: FrameworkState;
+}
+
+export type { LaunchIntent, NodeTask, TaskState, TaskUpdate } from '../mesos/tasks.js';
+
+/** Which attempt of the scheduler activity may write: a higher (run, attempt) takes over from a lower one. */
+export interface SchedulerLease {
+  /** Rises each time that the workflow starts the activity. */
+  readonly run: number;
+  /** Temporal's number of the attempt. */
+  readonly attempt: number;
+}
+
+export interface FrameworkFailure {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+export interface FrameworkState extends TaskTable, FenceFacts {
+  readonly frameworkId?: string;
+  /** etcd has been whole once: a node without data joins, it never bootstraps. */
+  readonly etcdFormed: boolean;
+  /** Which worker holds the scheduler: `pid@host`. */
+  readonly scheduler?: string;
+  readonly lease?: SchedulerLease;
+  /** What is being waited for: why nodes could not be placed, who leads no master, … */
+  readonly missing?: string;
+  /** The scheduler has given up until the next `configure`. */
+  readonly failure?: FrameworkFailure;
+}
+
+/** `started`: the first time; `changed`: another spec, or after a failure; `unchanged`: nothing was to be done. */
+export type ConfigureResult = 'started' | 'changed' | 'unchanged';
+/** Take over a (new) spec; idempotent. Starts the scheduler anew when it differs, or when it had given up. */
+export const configureFramework = defineUpdate<ConfigureResult, [spec: ClusterSpec]>('configure');
+
+/** Become the scheduler. Rejected (SCHEDULER_REPLACED) when a later attempt is it already. */
+export const claimScheduler = defineUpdate<FrameworkState, [lease: SchedulerLease, worker: string]>(
+  'claimScheduler',
+);
+/**
+ * Store the framework ID; must be stored before the first launch. With it go the tasks that Mesos has of the
+ * framework when its ID was found there instead of here.
+ */
+export const storeFrameworkId = defineUpdate<
+  void,
+  [lease: SchedulerLease, frameworkId: string, found: readonly NodeTask[]]
+>('storeFrameworkId');
+/**
+ * Store intents; must be stored before the ACCEPT that carries them. Rejected (INTENT_REJECTED) when a node
+ * has another task that may live. Resolves to the state with them in it.
+ */
+export const storeIntents = defineUpdate<
+  FrameworkState,
+  [lease: SchedulerLease, intents: readonly LaunchIntent[]]
+>('storeIntents');
+/** Store task states; must be stored before the updates are acknowledged. */
+export const storeTaskUpdates = defineUpdate<void, [lease: SchedulerLease, updates: readonly TaskUpdate[]]>(
+  'storeTaskUpdates',
+);
+/** Give tasks up that may be lost. Resolves to the state without them. */
+export const storeFencing = defineUpdate<
+  FrameworkState,
+  [lease: SchedulerLease, outcomes: readonly FenceOutcome[]]
+>('storeFencing');
+/** What is being waited for, for people; null when nothing is. */
+export const storeMissing = defineUpdate<void, [lease: SchedulerLease, missing: string | null]>(
+  'storeMissing',
+);
+export const markEtcdFormed = defineUpdate<void, []>('markEtcdFormed');
+
+export interface FenceResult {
+  /** False when it had been said before. */
+  readonly changed: boolean;
+  /** Nodes whose tasks on the host are given up. */
+  readonly nodes: readonly string[];
+}
+/**
+ * An operator's word that a host is lost: its nodes need not be waited for. Rejected with HOST_NOT_LOST while
+ * they are live, and when none waits; idempotent.
+ */
+export const fenceHost = defineUpdate<FenceResult, [host: string]>('fence');
+
+export interface StopFrameworkResult {
+  /** Whether Mesos confirmed that the framework is gone. */
+  readonly tornDown: boolean;
+  /** Why not. */
+  readonly reason?: string;
+}
+/** TEARDOWN to Mesos, then the workflow ends. */
+export const stopFramework = defineUpdate<StopFrameworkResult, []>('stop');
+export const frameworkState = defineQuery<FrameworkState>('state');
+
+// --- keeper ---------------------------------------------------------------------------------------------
+
+export interface KeeperInput {
+  readonly spec: ClusterSpec;
+  readonly state?: KeeperState;
+}
+
+export type { Drift, Incident, KeeperEvent, KeeperState, Verdict } from '../keeper/state.js';
+
+/** Take over a (new) spec; idempotent. */
+export const configureKeeper = defineUpdate<{ readonly changed: boolean }, [spec: ClusterSpec]>('configure');
+export const stopKeeper = defineUpdate<void, []>('stop');
+
+export interface MoveResult {
+  /** False when Jupyter was served there already. */
+  readonly moved: boolean;
+  /** The node that served before; absent when none did. */
+  readonly from?: string;
+  readonly to: string;
+  readonly generation: number;
+  /** From the order to the routes. */
+  readonly tookMs: number;
+}
+/**
+ * Moves Jupyter and leadership to a node, Jupyter first, and resolves when every proxy that answers leads there.
+ * Rejected with KEEPER_PAUSED, NODE_UNKNOWN or MOVE_UNDER_WAY before anything is done, with MOVE_FAILED after.
+ */
+export const moveJupyter = defineUpdate<MoveResult, [node: string]>('move');
+export interface PauseInput {
+  /** For people. */
+  readonly reason?: string;
+}
+/** Move and repair nothing until `resume`; idempotent. */
+export const pauseKeeper = defineUpdate<{ readonly changed: boolean }, [input: PauseInput]>('pause');
+export const resumeKeeper = defineUpdate<{ readonly changed: boolean }, []>('resume');
+export const keeperState = defineQuery<KeeperState>('state');
+
+// --- teardown -------------------------------------------------------------------------------------------
+
+export interface TeardownInput {
+  readonly spec: ClusterSpec;
+  /** Remove data, secrets and logs too. */
+  readonly purge: boolean;
+}
+
+export interface TeardownResult {
+  readonly changes: readonly Change[];
+}
+
+// --- drill ----------------------------------------------------------------------------------------------
+
+export interface DrillInput {
+  readonly spec: ClusterSpec;
+  /** Rises with each drill of the cluster; no two of them run at a time. */
+  readonly number: number;
+  readonly drill: DrillName;
+  /** Name of a node, a host, or of what a worker holds; the usual one when absent. */
+  readonly target?: string;
+  /** Which of the possible targets: this number modulo how many there are. */
+  readonly pick?: number;
+  /** Instead of the drill's own. */
+  readonly budgetMs?: number;
+  /** Of the random series that it belongs to. */
+  readonly seed?: string;
+  /** How long to wait for the cluster to be whole; by default an unhealthy one is refused at once. */
+  readonly waitMs?: number;
+}
+
+export const drillPhases = ['preparing', 'observing', 'healing', 'passed', 'failed', 'cancelled'] as const;
+export type DrillPhase = (typeof drillPhases)[number];
+
+/** What is stored as the memo; the evidence is the workflow's result. */
+export interface DrillState {
+  readonly cluster: string;
+  readonly number: number;
+  readonly drill: DrillName;
+  readonly phase: DrillPhase;
+  readonly target?: string;
+  readonly budgetMs?: number;
+  /** Something was, or may have been, injected, and is not yet known to be healed. */
+  readonly unhealed: boolean;
+  readonly verdict?: Evidence['verdict'];
+  readonly recoveredMs?: number;
+  readonly failure?: { readonly code: string; readonly message: string; readonly remedy: string };
+}
+
+export type { Evidence };
+export const drillState = defineQuery<DrillState>('state');
+
+export type { ErrorCode };

@@ -1,0 +1,61 @@
+/** Errors as they cross from activities into workflows. */
+import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
+import { errorCodes, type ErrorCode } from '../errors/codes.js';
+import { PerijoveError, messageOf, type ErrorPlace } from '../errors/error.js';
+
+/** The one element of an ApplicationFailure's `details`. */
+export interface FailureDetails {
+  readonly place: ErrorPlace;
+  readonly remedy: string;
+  /** Where there are several, all of them; the failure's own code, place and remedy are those of the first. */
+  readonly problems?: readonly FailureProblem[];
+}
+
+export interface FailureProblem {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly remedy: string;
+  readonly host?: string;
+}
+
+export interface Attempt {
+  /** 1 for the first. */
+  readonly number: number;
+  /** Since the activity was first scheduled. */
+  readonly elapsedMs: number;
+  /** Whether the activity is of the endless tier. */
+  readonly endless: boolean;
+}
+
+/** A host that reboots comes back within this time; and no worker may have run for most of it. */
+const unreachable = { ms: 5 * 60_000, attempts: 30 };
+const failed = { attempts: 5 };
+
+/**
+ * What an activity that threw ends with: an ApplicationFailure whose type is the error's code. It is tried
+ * again where that may help: unless the code says that it never does, an unreachable host is waited for at least
+ * five minutes and thirty attempts, and anything else is tried five times. Endless activities never give up on
+ * what may heal.
+ */
+export function failureOf(thrown: unknown, attempt: Attempt): TemporalFailure {
+  if (thrown instanceof TemporalFailure) return thrown;
+  const error =
+    thrown instanceof PerijoveError
+      ? thrown
+      : new PerijoveError('INTERNAL', messageOf(thrown), thrown === undefined ? {} : { cause: thrown });
+  const details: FailureDetails = { place: error.place, remedy: error.remedy };
+  return ApplicationFailure.create({
+    message: error.message,
+    type: error.code,
+    nonRetryable: !error.retryable || isOver(error.code, attempt),
+    details: [details],
+    ...(thrown instanceof Error ? { cause: thrown } : {}),
+  });
+}
+
+function isOver(code: ErrorCode, { number, elapsedMs, endless }: Attempt): boolean {
+  if (endless) return false;
+  return errorCodes[code].exit === 'unreachable'
+    ? number >= unreachable.attempts && elapsedMs >= unreachable.ms
+    : number >= failed.attempts;
+}

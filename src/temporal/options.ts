@@ -1,0 +1,53 @@
+/** Named tiers of activity options. Pure data: workflows proxy their activities with one of these. */
+import type { ActivityOptions, RetryPolicy } from '@temporalio/common';
+
+/** The interceptor of the worker heartbeats each second; after this silence another worker takes over. */
+const heartbeatTimeoutMs = 5_000;
+const dayMs = 24 * 3_600_000;
+
+/**
+ * How often is not limited here but in `temporal/failure.ts`: a policy of the server cannot know that a host
+ * which reboots is worth more attempts than a command that fails.
+ */
+const retry: RetryPolicy = { initialInterval: 500, backoffCoefficient: 2, maximumInterval: 5_000 };
+
+/** One look or one small change: keeper, framework, updates of routes. */
+export const quick: ActivityOptions = {
+  startToCloseTimeout: 60_000,
+  heartbeatTimeout: heartbeatTimeoutMs,
+  retry,
+};
+
+/**
+ * Installs and waits: stages of deploy, teardown. The day bounds what no attempt can bound: that no worker runs.
+ */
+export const patient: ActivityOptions = {
+  startToCloseTimeout: 30 * 60_000,
+  scheduleToCloseTimeout: dayMs,
+  heartbeatTimeout: heartbeatTimeoutMs,
+  retry,
+  // A cancelled deployment has ended only when nothing of it is under way on any host.
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+};
+
+/** Waits for what heals or comes up by itself; they end with what they wait for, or are given up. */
+export const waiting: ActivityOptions = {
+  startToCloseTimeout: 10 * 60_000,
+  scheduleToCloseTimeout: dayMs,
+  heartbeatTimeout: heartbeatTimeoutMs,
+  // Each worker that dies meanwhile costs one.
+  retry: { ...retry, maximumAttempts: 60 },
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+};
+
+/** What never ends by itself: the scheduler of the framework, the watch of the keeper. */
+export const endless: ActivityOptions = {
+  startToCloseTimeout: 3_650 * dayMs,
+  heartbeatTimeout: heartbeatTimeoutMs,
+  retry: { initialInterval: 200, backoffCoefficient: 2, maximumInterval: 2_000 },
+};
+
+/** Whether an activity with this limit of one attempt is of the endless tier. */
+export function isEndless(startToCloseTimeoutMs: number): boolean {
+  return startToCloseTimeoutMs > 365 * dayMs;
+}

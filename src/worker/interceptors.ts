@@ -1,0 +1,71 @@
+import type { Context } from '@temporalio/activity';
+import { ApplicationFailure, ApplicationFailureCategory, CancelledFailure } from '@temporalio/common';
+import type { ActivityInterceptors } from '@temporalio/worker';
+import { failureOf } from '../temporal/failure.js';
+import { isEndless } from '../temporal/options.js';
+
+const heartbeatEveryMs = 1_000;
+
+/**
+ * What every activity gets: a heartbeat each second, which is also how it hears of a cancellation; its errors as
+ * failures with a code; and a quick end when the worker shuts down, so that another one takes over at once. Each
+ * heartbeat repeats the details that the activity gave last: what it waits for, for people. An activity that
+ * needs to resume asks the world, not its last heartbeat.
+ */
+export function activityInterceptors(context: Context): ActivityInterceptors {
+  const heartbeat = context.heartbeat.bind(context);
+  let details: unknown;
+  Object.defineProperty(context, 'heartbeat', {
+    value: (said?: unknown) => {
+      details = said;
+      heartbeat(said);
+    },
+  });
+  return {
+    inbound: {
+      async execute(input, next) {
+        const heartbeats = setInterval(() => heartbeat(details), heartbeatEveryMs);
+        try {
+          return await Promise.race([next(input), shutdownOf(context)]);
+        } catch (error) {
+          throw outcome(error, context);
+        } finally {
+          clearInterval(heartbeats);
+        }
+      },
+    },
+  };
+}
+
+/** The worker's process ends next, so an activity that does not heed its signal ends with it. */
+function shutdownOf(context: Context): Promise<never> {
+  return context.cancelled.catch((reason: unknown) => {
+    if (context.cancellationDetails?.workerShutdown === true) throw reason;
+    return new Promise<never>(() => undefined);
+  });
+}
+
+function outcome(error: unknown, { info, cancellationSignal, cancellationDetails }: Context): unknown {
+  if (cancellationSignal.aborted) {
+    if (cancellationDetails?.workerShutdown !== true) {
+      return error instanceof CancelledFailure
+        ? error
+        : new CancelledFailure('cancelled', undefined, asError(error));
+    }
+    return ApplicationFailure.create({
+      message: 'the worker shuts down; another one goes on',
+      type: 'WORKER_SHUTDOWN',
+      category: ApplicationFailureCategory.BENIGN,
+      nextRetryDelay: '1ms',
+    });
+  }
+  return failureOf(error, {
+    number: info.attempt,
+    elapsedMs: Date.now() - info.scheduledTimestampMs,
+    endless: isEndless(info.startToCloseTimeoutMs),
+  });
+}
+
+function asError(thrown: unknown): Error | undefined {
+  return thrown instanceof Error ? thrown : undefined;
+}

@@ -1,0 +1,150 @@
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { Client } from '@temporalio/client';
+import { Runtime, TransportError, Worker, type NativeConnection } from '@temporalio/worker';
+import { pino, type Logger } from 'pino';
+import { createActivities } from '../activities/index.js';
+import type { LabFaults } from '../drill/lab.js';
+import { PerijoveError } from '../errors/error.js';
+import type { Artifacts } from '../hosts/artifacts.js';
+import { createSshPool } from '../ssh/pool.js';
+import type { TemporalSettings } from '../temporal/connect.js';
+import { taskQueue } from '../temporal/contract.js';
+import { connectPatiently } from './connection.js';
+import { activityInterceptors } from './interceptors.js';
+import { temporalLogger } from './log.js';
+
+export interface RunWorkerOptions extends TemporalSettings {
+  /** Where keys of hosts without a known_hosts file are pinned; the same for all who reach those hosts. */
+  readonly knownHostsDir: string;
+  /** `address:port` to serve Prometheus metrics at, as `/metrics`. */
+  readonly metrics?: string;
+  /** `info` by default. */
+  readonly logLevel?: string;
+  /** The built package: workflow bundle and programs. This module's own `dist` by default. */
+  readonly dist?: string;
+  /** What the lab that this worker runs in can do to itself. */
+  readonly lab?: LabFaults;
+  /** Ends it. Whoever runs the process listens to its signals: one may come before there is a worker. */
+  readonly signal: AbortSignal;
+}
+
+/** A look at all hosts at once is what this many are for. */
+const activitiesAtOnce = 120;
+/** Deploy, framework and keeper of some clusters, and the children of a deploy. */
+const cachedWorkflows = 40;
+
+/**
+ * Runs a worker until the signal aborts; then it hands its activities over and resolves. While the Temporal server
+ * cannot be reached it waits for it. Logs JSON lines to stdout.
+ *
+ * @throws PerijoveError TEMPORAL_REFUSED, TEMPORAL_PROFILE_INVALID, NOT_BUILT
+ */
+export async function runWorker(options: RunWorkerOptions): Promise<void> {
+  const logger = pino({ name: 'perijove-worker', level: options.logLevel ?? 'info' });
+  const dist = options.dist ?? path.dirname(import.meta.dirname);
+  const artifacts: Artifacts = { programsDir: path.join(dist, 'programs'), nodeBinary: process.execPath };
+  const bundle = path.join(dist, 'workflow-bundle.js');
+  if (!existsSync(bundle)) {
+    throw new PerijoveError('NOT_BUILT', `${bundle} does not exist`, { file: bundle });
+  }
+  installRuntime(logger, options.metrics);
+
+  const ending = options.signal;
+  ending.addEventListener('abort', () => logger.info('the worker ends'), { once: true });
+  const pool = createSshPool({ logger, knownHostsDir: options.knownHostsDir });
+  try {
+    while (!ending.aborted) {
+      const { connection, address, namespace } = await connectPatiently(options, logger, ending);
+      try {
+        const client = new Client({ connection, namespace });
+        const activities = createActivities({
+          client,
+          pool,
+          logger,
+          artifacts,
+          ...(options.lab && { lab: options.lab }),
+        });
+        await work({ connection, namespace, bundle, activities, logger, ending, address });
+      } catch (error) {
+        if (ending.aborted || !(error instanceof TransportError)) throw error;
+        logger.warn({ err: error, address }, 'lost the Temporal server; connecting again');
+      } finally {
+        await connection.close();
+      }
+    }
+  } catch (error) {
+    if (!ending.aborted || error !== ending.reason) throw error;
+  } finally {
+    await pool.close();
+    logger.info('the worker has ended');
+  }
+}
+
+interface Work {
+  readonly connection: NativeConnection;
+  readonly address: string;
+  readonly namespace: string;
+  readonly bundle: string;
+  readonly activities: object;
+  readonly logger: Logger;
+  readonly ending: AbortSignal;
+}
+
+async function work({
+  connection,
+  address,
+  namespace,
+  bundle,
+  activities,
+  logger,
+  ending,
+}: Work): Promise<void> {
+  const identity = `${process.pid}@${hostname()}`;
+  const worker = await Worker.create({
+    connection,
+    namespace,
+    taskQueue,
+    identity,
+    workflowBundle: { codePath: bundle },
+    activities,
+    interceptors: { activity: [activityInterceptors] },
+    // When a worker was killed, its workflows go on elsewhere after this.
+    stickyQueueScheduleToStartTimeout: '2s',
+    // A cancellation is heard of with a heartbeat, so none is held back.
+    maxHeartbeatThrottleInterval: '1s',
+    maxCachedWorkflows: cachedWorkflows,
+    workflowThreadPoolSize: 1,
+    maxConcurrentWorkflowTaskExecutions: 10,
+    maxConcurrentWorkflowTaskPolls: 4,
+    maxConcurrentActivityTaskExecutions: activitiesAtOnce,
+    maxConcurrentActivityTaskPolls: 5,
+    // Activities are told at once: another worker goes on with them.
+    shutdownGraceTime: 0,
+    shutdownForceTime: '10s',
+  });
+  const shutdown = () => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  ending.addEventListener('abort', shutdown, { once: true });
+  try {
+    logger.info({ address, namespace, taskQueue, identity }, 'the worker is ready');
+    const run = worker.run();
+    if (ending.aborted) shutdown();
+    await run;
+  } finally {
+    ending.removeEventListener('abort', shutdown);
+  }
+}
+
+function installRuntime(logger: Logger, metrics: string | undefined): void {
+  Runtime.install({
+    logger: temporalLogger(logger),
+    shutdownSignals: [],
+    telemetryOptions: {
+      logging: { forward: {}, filter: { core: 'WARN', other: 'ERROR' } },
+      ...(metrics === undefined ? {} : { metrics: { prometheus: { bindAddress: metrics } } }),
+    },
+  });
+}

@@ -1,0 +1,86 @@
+import { setCurrentDetails, setHandler, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import {
+  attachDeploy,
+  deployProgress,
+  memoKeys,
+  searchAttributes,
+  type DeployInput,
+  type DeployProgress,
+  type DeployResult,
+  type StageName,
+} from '../temporal/contract.js';
+import { failure, lastWord } from './failure.js';
+import {
+  markdownOf,
+  memoOf,
+  newProgress,
+  resultOf,
+  stageDone,
+  stageFailed,
+  stageNoted,
+  stageSkipped,
+  stageStarted,
+} from './progress.js';
+import { stages } from './stages/index.js';
+import type { Deployment } from './stages/stage.js';
+import { hostsToConverge } from './survey-plan.js';
+
+/**
+ * Brings a cluster to what its spec says, stage by stage. Each stage looks first and changes only what differs,
+ * so a deployment that failed or was cancelled is continued by running it again.
+ */
+export async function deploy({ spec, digest }: DeployInput): Promise<DeployResult> {
+  let progress = newProgress(spec.name, digest);
+
+  setHandler(deployProgress, () => progress);
+  setHandler(attachDeploy, () => ({ digest }), {
+    validator(asked) {
+      if (asked !== digest) {
+        throw failure('SPEC_DIFFERS', `a deploy of ${spec.name} runs already, of another spec`, {
+          subject: spec.name,
+        });
+      }
+    },
+  });
+
+  const show = (next: DeployProgress) => {
+    progress = next;
+    setCurrentDetails(markdownOf(progress));
+  };
+  /** For those who ask while no worker runs. */
+  const store = (stage: StageName) => {
+    upsertSearchAttributes({ [searchAttributes.stage]: [stage] });
+    upsertMemo({ [memoKeys.state]: memoOf(progress) });
+  };
+
+  const deployment: Deployment = {
+    spec,
+    surveys: [],
+    gotSecrets: new Set(),
+    pending: (stage) => hostsToConverge(spec, stage, deployment.surveys, deployment.gotSecrets),
+    note: () => undefined,
+  };
+
+  for (const stage of stages) {
+    const why = stage.skip?.(spec);
+    if (why !== undefined) {
+      show(stageSkipped(progress, stage.name, why));
+      continue;
+    }
+    const startedAt = Date.now();
+    show(stageStarted(progress, stage.name));
+    store(stage.name);
+    deployment.note = (text) => show(stageNoted(progress, stage.name, text));
+    try {
+      const changes = await stage.run(deployment);
+      show(stageDone(progress, stage.name, changes, Date.now() - startedAt, stage.proof?.(spec)));
+    } catch (error) {
+      const last = lastWord(error);
+      show(stageFailed(progress, stage.name, last.facts, Date.now() - startedAt));
+      store(stage.name);
+      throw last.failure;
+    }
+  }
+  upsertMemo({ [memoKeys.state]: memoOf(progress) });
+  return resultOf(progress);
+}

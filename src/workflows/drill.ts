@@ -1,0 +1,105 @@
+import {
+  CancellationScope,
+  isCancellation,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+  upsertMemo,
+  upsertSearchAttributes,
+} from '@temporalio/workflow';
+import type { Activities } from '../activities/index.js';
+import { conclude } from '../drill/decide.js';
+import type { Recovery } from '../drill/model.js';
+import {
+  drillState,
+  memoKeys,
+  type DrillInput,
+  type DrillState,
+  type Evidence,
+} from '../temporal/contract.js';
+import { endless, waiting } from '../temporal/options.js';
+import { lastWord } from './failure.js';
+import { clusterAttribute } from './search-attributes.js';
+
+const { prepareDrill, injectFault } = proxyActivities<Activities>({
+  ...waiting,
+  scheduleToCloseTimeout: '30 minutes',
+});
+// What was broken is mended, however long a host or a worker is away.
+const { healFault } = proxyActivities<Activities>(endless);
+
+/**
+ * One fault, on purpose: looks whether the cluster can bear it, does it while watching, heals, and looks whether
+ * everything is as it must be. What will be done is in this workflow's history before it is done, so the healing
+ * comes always: after a recovery or without one, after a cancellation, and when the worker that did it is dead.
+ */
+export async function drill(input: DrillInput): Promise<Evidence> {
+  const { spec, number, seed } = input;
+  let state: DrillState = {
+    cluster: spec.name,
+    number,
+    drill: input.drill,
+    phase: 'preparing',
+    unhealed: false,
+  };
+  const enter = (change: Partial<DrillState>) => {
+    state = { ...state, ...change };
+    upsertMemo({ [memoKeys.state]: state });
+    setCurrentDetails(details(state));
+  };
+  setHandler(drillState, () => state);
+  upsertSearchAttributes(clusterAttribute(spec));
+
+  try {
+    const plan = await prepareDrill.executeWithOptions({ summary: 'is the cluster whole?' }, [input]);
+    const { target, budgetMs } = plan;
+    enter({ phase: 'observing', target, budgetMs, unhealed: true });
+    const watched = await settled(
+      injectFault.executeWithOptions({ summary: `${input.drill} of ${target}` }, [{ spec, plan }]),
+    );
+    enter({ phase: 'healing' });
+    const healing = await CancellationScope.nonCancellable(() =>
+      healFault.executeWithOptions({ summary: 'heal, until the cluster is whole' }, [{ spec, plan }]),
+    );
+    enter({ unhealed: false });
+    if ('thrown' in watched) throw watched.thrown;
+    const evidence = conclude({
+      cluster: spec.name,
+      number,
+      standby: spec.jupyter.standby,
+      ...(seed !== undefined && { seed }),
+      plan,
+      recovery: watched.recovery,
+      healing,
+    });
+    const { verdict, measures } = evidence;
+    const recovered = measures.recoveredMs === null ? {} : { recoveredMs: measures.recoveredMs };
+    enter({ phase: verdict.passed ? 'passed' : 'failed', verdict, ...recovered });
+    return evidence;
+  } catch (error) {
+    const { failure, facts } = lastWord(error);
+    const { code, message, remedy } = facts;
+    enter({ phase: isCancellation(error) ? 'cancelled' : 'failed', failure: { code, message, remedy } });
+    throw failure;
+  }
+}
+
+type Settled = { readonly recovery: Recovery } | { readonly thrown: unknown };
+
+/** How it ended, so that what must follow follows in any case. */
+async function settled(work: Promise<Recovery>): Promise<Settled> {
+  try {
+    return { recovery: await work };
+  } catch (thrown) {
+    return { thrown };
+  }
+}
+
+/** The state as Markdown, for Temporal's Web UI. */
+function details({ drill: name, target, phase, verdict, recoveredMs, failure }: DrillState): string {
+  const lines = [`**${name}**${target === undefined ? '' : ` of ${target}`}: ${phase}.`];
+  if (recoveredMs !== undefined) lines.push(`- recovered after ${recoveredMs} ms`);
+  for (const reason of verdict?.reasons ?? []) lines.push(`- ${reason}`);
+  if (failure) lines.push(`- ${failure.message}`);
+  return lines.join('\n');
+}

@@ -1,0 +1,241 @@
+/** What the framework workflow holds, as plain JSON, and how messages change it. Pure. */
+import {
+  applyHostFence,
+  applyOutcomes,
+  fenceRejection,
+  forgetHosts,
+  settleFences,
+  type FenceOutcome,
+} from '../mesos/fences.js';
+import {
+  adoptTasks,
+  applyIntents,
+  applyUpdates,
+  intentsRejection,
+  kindOf,
+  type LaunchIntent,
+  type NodeTask,
+  type TaskUpdate,
+} from '../mesos/tasks.js';
+import { nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import type {
+  ConfigureResult,
+  FenceResult,
+  FrameworkFailure,
+  FrameworkInput,
+  FrameworkState,
+  SchedulerLease,
+} from '../temporal/contract.js';
+
+export interface FrameworkMemory {
+  readonly spec: ClusterSpec;
+  readonly state: FrameworkState;
+  /** `configure` came at least once since the workflow was first started. */
+  readonly configured: boolean;
+  /** How many times the scheduler activity was started. */
+  readonly run: number;
+}
+
+export const emptyState: FrameworkState = { tasks: {}, launches: 0, etcdFormed: false };
+
+export function firstMemory({ spec, state }: FrameworkInput): FrameworkMemory {
+  return {
+    spec,
+    state: state ?? emptyState,
+    configured: state !== undefined,
+    run: state?.lease?.run ?? 0,
+  };
+}
+
+/** What the next run of the workflow starts from. */
+export function carriedOver({ spec, state, run }: FrameworkMemory): FrameworkInput {
+  return { spec, state: { ...state, lease: { run, attempt: state.lease?.attempt ?? 0 } } };
+}
+
+/** Whether the scheduler has to be started anew, and the memory with that spec in it. */
+export function configure(
+  memory: FrameworkMemory,
+  spec: ClusterSpec,
+): { readonly memory: FrameworkMemory; readonly result: ConfigureResult } {
+  const { failure } = memory.state;
+  const isSame = sameJson(memory.spec, spec);
+  if (memory.configured && isSame && failure === undefined) return { memory, result: 'unchanged' };
+  const hosts = spec.hosts.map(({ name }) => name);
+  const state = forgetHosts(without(memory.state, 'failure'), hosts);
+  return {
+    memory: {
+      ...memory,
+      spec: isSame ? memory.spec : spec,
+      configured: true,
+      state: failure?.code === 'MESOS_FRAMEWORK_REMOVED' ? withoutFramework(state) : state,
+    },
+    result: memory.configured ? 'changed' : 'started',
+  };
+}
+
+/** Mesos killed the tasks with the framework; where they ran is kept, because the nodes' data are there. */
+function withoutFramework(state: FrameworkState): FrameworkState {
+  const tasks = Object.values(state.tasks).map((task): NodeTask => {
+    if (kindOf(task.state) === 'terminal') return task;
+    return { ...task, state: 'TASK_GONE', message: 'Mesos removed the framework', failures: 0 };
+  });
+  return {
+    ...without(state, 'frameworkId'),
+    tasks: Object.fromEntries(tasks.map((task) => [task.node, task])),
+  };
+}
+
+function without(state: FrameworkState, key: 'failure' | 'frameworkId' | 'missing'): FrameworkState {
+  const copy: { -readonly [K in keyof FrameworkState]: FrameworkState[K] } = { ...state };
+  delete copy[key];
+  return copy;
+}
+
+/** Negative when `a` is an earlier attempt than `b`. */
+export function compareLeases(a: SchedulerLease, b: SchedulerLease): number {
+  return a.run - b.run || a.attempt - b.attempt;
+}
+
+/** Why an attempt must not become the scheduler; undefined when it may. */
+export function claimRejection(
+  state: FrameworkState,
+  run: number,
+  lease: SchedulerLease,
+): string | undefined {
+  if (lease.run !== run) return `run ${lease.run} of the scheduler is over`;
+  if (state.lease !== undefined && compareLeases(lease, state.lease) < 0) {
+    return `attempt ${state.lease.attempt} is the scheduler now, on ${state.scheduler ?? 'another worker'}`;
+  }
+  return undefined;
+}
+
+/** Why an attempt must not write; undefined when it may. */
+export function leaseRejection(state: FrameworkState, lease: SchedulerLease): string | undefined {
+  if (state.lease !== undefined && compareLeases(lease, state.lease) === 0) return undefined;
+  return `run ${lease.run}, attempt ${lease.attempt} is not the scheduler (any more)`;
+}
+
+export function claim(state: FrameworkState, lease: SchedulerLease, scheduler: string): FrameworkState {
+  return { ...state, lease, scheduler };
+}
+
+/** Why another ID must not replace the stored one; undefined when there is none, or it is the same. */
+export function frameworkIdRejection(state: FrameworkState, frameworkId: string): string | undefined {
+  if (state.frameworkId === undefined || state.frameworkId === frameworkId) return undefined;
+  return `the framework is ${state.frameworkId} already`;
+}
+
+export function withFrameworkId(
+  state: FrameworkState,
+  frameworkId: string,
+  found: readonly NodeTask[],
+): FrameworkState {
+  return adoptTasks({ ...state, frameworkId }, found);
+}
+
+export { fenceRejection, intentsRejection };
+
+export function withIntents(
+  state: FrameworkState,
+  intents: readonly LaunchIntent[],
+  at: string,
+): FrameworkState {
+  return settleFences(applyIntents(state, intents, at));
+}
+
+/** With these updates in it; a surplus node is forgotten when its task is over. */
+export function withTaskUpdates(
+  state: FrameworkState,
+  updates: readonly TaskUpdate[],
+  at: string,
+  spec: ClusterSpec,
+): FrameworkState {
+  const next = applyUpdates(state, updates, at);
+  return next === state ? state : settleFences(withoutSurplus(next, spec));
+}
+
+/** After tasks were given up. */
+export function withFencing(
+  state: FrameworkState,
+  outcomes: readonly FenceOutcome[],
+  at: string,
+  spec: ClusterSpec,
+): FrameworkState {
+  const next = applyOutcomes(state, outcomes, at);
+  return next === state ? state : withoutSurplus(next, spec);
+}
+
+/** With an operator's word that a host is lost, and the answer to it. */
+export function fence(
+  state: FrameworkState,
+  host: string,
+  at: string,
+): { readonly state: FrameworkState; readonly result: FenceResult } {
+  const next = applyHostFence(state, host, at);
+  return { state: next, result: { changed: next !== state, nodes: next.fences?.[host]?.nodes ?? [] } };
+}
+
+function withoutSurplus(state: FrameworkState, spec: ClusterSpec): FrameworkState {
+  const wanted = new Set(nodeNames(spec));
+  const kept = Object.values(state.tasks).filter(
+    (task) => wanted.has(task.node) || kindOf(task.state) !== 'terminal',
+  );
+  return { ...state, tasks: Object.fromEntries(kept.map((task) => [task.node, task])) };
+}
+
+export function withMissing(state: FrameworkState, missing: string | null): FrameworkState {
+  return missing === null ? without(state, 'missing') : { ...state, missing };
+}
+
+export function withFailure(state: FrameworkState, failure: FrameworkFailure): FrameworkState {
+  return { ...state, failure };
+}
+
+/** Equal as data: the order of keys does not count. */
+export function sameJson(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a, sorted) === JSON.stringify(b, sorted);
+}
+
+function sorted(_key: string, value: unknown): unknown {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** The state as Markdown, for Temporal's Web UI. */
+export function details(memory: FrameworkMemory): string {
+  const { spec, state } = memory;
+  const nodes = nodeNames(spec);
+  const running = nodes.filter((node) => state.tasks[node]?.state === 'TASK_RUNNING').length;
+  const rows = Object.values(state.tasks)
+    .toSorted((a, b) => nodeNumber(a) - nodeNumber(b))
+    .map(
+      ({ node, host, state: taskState, taskId, since, message }) =>
+        `| ${[node, host, taskState, taskId, since, message ?? ''].map(cell).join(' | ')} |`,
+    );
+  return [
+    `**Framework of ${spec.name}**: ${running} of ${nodes.length} nodes run.`,
+    '',
+    `- framework ID: ${state.frameworkId ?? 'none yet'}`,
+    `- scheduler: ${state.scheduler ?? 'none yet'}`,
+    ...(state.missing === undefined ? [] : [`- waiting: ${state.missing}`]),
+    ...Object.entries(state.fences ?? {}).map(
+      ([host, { at, nodes: given }]) =>
+        `- ${host} is lost, says an operator since ${at}: ${given.join(', ')}`,
+    ),
+    ...(state.failure === undefined
+      ? []
+      : [`- **${state.failure.code}**: ${state.failure.message} ${state.failure.remedy}`]),
+    ...(rows.length === 0
+      ? []
+      : ['', '| node | host | state | task | since | message |', '| --- | --- | --- | --- | --- | --- |']),
+    ...rows,
+  ].join('\n');
+}
+
+function nodeNumber({ node }: NodeTask): number {
+  return Number(node.slice('node'.length));
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+}

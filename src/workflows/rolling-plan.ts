@@ -1,0 +1,28 @@
+/** In which order the members of one service are changed. Pure. */
+import type { ServiceMember } from '../activities/members.js';
+
+export interface RollingStep {
+  /** Hosts to change, in parallel. */
+  readonly hosts: readonly string[];
+  /** Change them only while all members serve: one of them is taken down by it. */
+  readonly needsWhole: boolean;
+}
+
+/**
+ * Steps to change the members on the hosts of `pending`. Members that do not serve cannot be missed, so they
+ * go first and all at once: on a first deployment that is everybody. Those that serve follow one at a time,
+ * the leader last, so that leadership moves once; the service is to be whole before and after each.
+ */
+export function rollingSteps(
+  pending: readonly string[],
+  members: readonly ServiceMember[],
+): readonly RollingStep[] {
+  const changing = members.filter((member) => pending.includes(member.host));
+  const inState = (state: ServiceMember['state']) =>
+    changing.filter((member) => member.state === state).map((member) => member.host);
+  const down = inState('down');
+  return [
+    ...(down.length === 0 ? [] : [{ hosts: down, needsWhole: false }]),
+    ...[...inState('up'), ...inState('leading')].map((host) => ({ hosts: [host], needsWhole: true })),
+  ];
+}

@@ -1,0 +1,23 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { Activities } from '../../activities/index.js';
+import { patient, quick } from '../../temporal/options.js';
+import { convergeRolling } from './converge.js';
+import type { Stage } from './stage.js';
+
+const { agentMembers } = proxyActivities<Activities>(quick);
+const { awaitAgents, awaitFormedEtcd } = proxyActivities<Activities>(patient);
+
+/** Nodes live on agents: while agents change one by one, etcd is to be whole before the next one does. */
+export const agents: Stage = {
+  name: 'agents',
+  title: 'Every Mesos agent registered',
+  run: (deployment) => {
+    const { spec } = deployment;
+    return convergeRolling(deployment, {
+      stage: 'agents',
+      members: () => agentMembers.executeWithOptions({ summary: 'who serves' }, [{ spec }]),
+      whole: () => awaitAgents.executeWithOptions({ summary: 'agents registered' }, [{ spec }]),
+      before: () => awaitFormedEtcd.executeWithOptions({ summary: 'etcd whole' }, [{ spec }]),
+    });
+  },
+};

@@ -1,0 +1,80 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { ConvergingStage } from '../../activities/desired.js';
+import type { Activities } from '../../activities/index.js';
+import type { ServiceMember } from '../../activities/members.js';
+import type { Change } from '../../hosts/items.js';
+import type { ClusterSpec, HostSpec } from '../../spec/cluster.js';
+import { patient } from '../../temporal/options.js';
+import { inParallel } from '../parallel.js';
+import { rollingSteps } from '../rolling-plan.js';
+import { specForHost } from '../survey-plan.js';
+import type { Deployment } from './stage.js';
+
+const { convergeHost } = proxyActivities<Activities>(patient);
+
+/** Gives one host what the stage wants it to have. */
+export async function converge(
+  spec: ClusterSpec,
+  host: HostSpec,
+  stage: ConvergingStage,
+): Promise<readonly Change[]> {
+  return convergeHost.executeWithOptions({ summary: `${stage} on ${host.name}` }, [
+    { spec: specForHost(spec, host), host: host.name, stage },
+  ]);
+}
+
+/** All hosts that have a difference, at once. */
+export async function convergeAll(
+  deployment: Deployment,
+  stage: ConvergingStage,
+): Promise<readonly Change[]> {
+  const hosts = deployment.pending(stage);
+  return (await inParallel(hosts, (host) => converge(deployment.spec, host, stage))).flat();
+}
+
+export interface Rolling {
+  readonly stage: ConvergingStage;
+  /** How the members serve now; asked only when there is a difference. */
+  readonly members: () => Promise<readonly ServiceMember[]>;
+  /** Resolves when all members serve. */
+  readonly whole: () => Promise<unknown>;
+  /** What else must hold before a member that serves is changed. */
+  readonly before?: () => Promise<unknown>;
+}
+
+/**
+ * Changes the members of a service in the order of `rollingSteps`, and resolves when the service is whole:
+ * also when nothing was to be changed.
+ */
+export async function convergeRolling(
+  deployment: Deployment,
+  { stage, members, whole, before }: Rolling,
+): Promise<readonly Change[]> {
+  const { spec } = deployment;
+  const pending = deployment.pending(stage);
+  const steps =
+    pending.length === 0
+      ? []
+      : rollingSteps(
+          pending.map((host) => host.name),
+          await members(),
+        );
+  const changes: Change[] = [];
+  let isWhole = false;
+  for (const [index, step] of steps.entries()) {
+    if (step.needsWhole) {
+      if (!isWhole) await whole();
+      await before?.();
+    }
+    deployment.note(`${step.hosts.join(', ')} (${index + 1} of ${steps.length})`);
+    const hosts = pending.filter((host) => step.hosts.includes(host.name));
+    changes.push(...(await inParallel(hosts, (host) => converge(spec, host, stage))).flat());
+    isWhole = false;
+    if (steps.length > 1) {
+      await whole();
+      isWhole = true;
+    }
+  }
+  if (!isWhole) await whole();
+  return changes;
+}

@@ -1,0 +1,18 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { Activities } from '../../activities/index.js';
+import { patient, quick } from '../../temporal/options.js';
+import type { Stage } from './stage.js';
+
+const { awaitEtcd } = proxyActivities<Activities>(patient);
+const { markEtcdFormed } = proxyActivities<Activities>(quick);
+
+export const etcd: Stage = {
+  name: 'etcd',
+  title: 'Every node a healthy member of etcd',
+  async run({ spec }) {
+    await awaitEtcd.executeWithOptions({ summary: 'etcd whole' }, [{ spec }]);
+    await markEtcdFormed.executeWithOptions({ summary: 'from now on nodes join' }, [{ spec }]);
+    return [];
+  },
+  proof: ({ nodes }) => `${nodes.count} healthy members`,
+};

@@ -1,0 +1,30 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { Activities } from '../../activities/index.js';
+import { quick, waiting } from '../../temporal/options.js';
+import { convergeRolling } from './converge.js';
+import type { Stage } from './stage.js';
+
+const { proxyMembers, ensureKeeper } = proxyActivities<Activities>(quick);
+const { awaitKeeper } = proxyActivities<Activities>(waiting);
+
+/** Proxies change one by one, each with its route back before the next: some host always leads to Jupyter. */
+export const keeper: Stage = {
+  name: 'keeper',
+  title: 'Jupyter on the leader, and a route to it on every host',
+  async run(deployment) {
+    const { spec } = deployment;
+    let changed = false;
+    const proxies = await convergeRolling(deployment, {
+      stage: 'keeper',
+      members: () => proxyMembers.executeWithOptions({ summary: 'which proxies run' }, [{ spec }]),
+      whole: async () => {
+        const outcome = await ensureKeeper.executeWithOptions({ summary: 'keeper' }, [{ spec }]);
+        changed ||= outcome.changed;
+        await awaitKeeper.executeWithOptions({ summary: 'Jupyter answers, all routes lead to it' }, [
+          { spec },
+        ]);
+      },
+    });
+    return changed ? [...proxies, { host: spec.name, what: 'handed the spec to the keeper' }] : proxies;
+  },
+};

@@ -1,0 +1,40 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { Activities } from '../../activities/index.js';
+import { preflightProblems } from '../../hosts/preflight.js';
+import { patient, quick } from '../../temporal/options.js';
+import { failureOfProblems } from '../failure.js';
+import { inParallel } from '../parallel.js';
+import { specForHost } from '../survey-plan.js';
+import type { Stage } from './stage.js';
+
+const { surveyHost } = proxyActivities<Activities>(patient);
+const { checkNoTeardown } = proxyActivities<Activities>(quick);
+
+/** One look at each host tells what it is, what is in the way, and what every later stage will change there. */
+export const preflight: Stage = {
+  name: 'preflight',
+  title: 'Look at the hosts',
+  async run(deployment) {
+    const { spec } = deployment;
+    await checkNoTeardown.executeWithOptions({ summary: 'no teardown runs' }, [{ cluster: spec.name }]);
+    deployment.surveys = await inParallel(spec.hosts, (host) =>
+      surveyHost.executeWithOptions({ summary: `look at ${host.name}` }, [
+        { spec: specForHost(spec, host), host: host.name },
+      ]),
+    );
+    const problems = preflightProblems(
+      spec,
+      deployment.surveys.map((survey) => survey.facts),
+      Object.fromEntries(
+        deployment.surveys.map(({ host, packages }) => [
+          host,
+          { packages, directories: [], files: [], services: [] },
+        ]),
+      ),
+    );
+    const [first] = problems;
+    if (first !== undefined) throw failureOfProblems(first, problems);
+    return [];
+  },
+  proof: ({ hosts }) => `nothing is in the way on ${hosts.map(({ name }) => name).join(', ')}`,
+};

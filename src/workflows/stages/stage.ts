@@ -1,0 +1,30 @@
+import type { HostSurvey } from '../../activities/hosts.js';
+import type { Change } from '../../hosts/items.js';
+import type { ClusterSpec, HostSpec } from '../../spec/cluster.js';
+import type { StageName } from '../../temporal/contract.js';
+
+/** One step of a deployment. */
+export interface Stage {
+  readonly name: StageName;
+  /** What it does, for people, as the Web UI shows it. */
+  readonly title: string;
+  /** Why this spec gives it nothing to do; undefined when it has something to do. */
+  skip?(spec: ClusterSpec): string | undefined;
+  /** Resolves to what it changed when what it promises holds. */
+  run(deployment: Deployment): Promise<readonly Change[]>;
+  /** What holds once it ran, for people; of a stage that changes nothing and is there to prove something. */
+  proof?(spec: ClusterSpec): string;
+}
+
+/** What the stages of one deployment share. */
+export interface Deployment {
+  readonly spec: ClusterSpec;
+  /** What preflight found on the hosts. */
+  surveys: readonly HostSurvey[];
+  /** Hosts that got secrets in this deployment. */
+  gotSecrets: ReadonlySet<string>;
+  /** The hosts that a stage has work on. */
+  pending(stage: StageName): readonly HostSpec[];
+  /** Says what the running stage is at. */
+  note(text: string): void;
+}

@@ -1,0 +1,24 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { Activities } from '../../activities/index.js';
+import { hostsWithRole } from '../../spec/cluster.js';
+import { patient } from '../../temporal/options.js';
+import type { Stage } from './stage.js';
+
+const { verifyNotebooks, verifySsh } = proxyActivities<Activities>(patient);
+
+/** The proof: what users do works, through every host and from every node. */
+export const verify: Stage = {
+  name: 'verify',
+  title: 'A notebook cell through every host, and ssh from every node',
+  async run({ spec }) {
+    await Promise.all([
+      verifyNotebooks.executeWithOptions({ summary: '6*7 through every host' }, [{ spec }]),
+      verifySsh.executeWithOptions({ summary: 'ssh node-0 hostname from every node' }, [{ spec }]),
+    ]);
+    return [];
+  },
+  proof: (spec) => {
+    const hosts = hostsWithRole(spec, 'proxy').map(({ name }) => name);
+    return `6*7 = 42 through ${hosts.join(', ')}; ssh among ${spec.nodes.count} nodes`;
+  },
+};

@@ -1,0 +1,21 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { Activities } from '../../activities/index.js';
+import { patient, quick } from '../../temporal/options.js';
+import { convergeRolling } from './converge.js';
+import type { Stage } from './stage.js';
+
+const { zookeeperMembers } = proxyActivities<Activities>(quick);
+const { awaitZookeeper } = proxyActivities<Activities>(patient);
+
+export const zookeeper: Stage = {
+  name: 'zookeeper',
+  title: 'One leader, and all other members following it',
+  run: (deployment) => {
+    const { spec } = deployment;
+    return convergeRolling(deployment, {
+      stage: 'zookeeper',
+      members: () => zookeeperMembers.executeWithOptions({ summary: 'who serves' }, [{ spec }]),
+      whole: () => awaitZookeeper.executeWithOptions({ summary: 'ensemble whole' }, [{ spec }]),
+    });
+  },
+};

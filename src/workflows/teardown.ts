@@ -1,0 +1,55 @@
+import { proxyActivities, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import type { Activities } from '../activities/index.js';
+import type { Change } from '../hosts/items.js';
+import type { TeardownInput, TeardownResult } from '../temporal/contract.js';
+import { patient, waiting } from '../temporal/options.js';
+import { lastWord } from './failure.js';
+import { clusterAttribute } from './search-attributes.js';
+import { specForHost } from './survey-plan.js';
+
+const { stopKeeper, stopFramework } = proxyActivities<Activities>(waiting);
+const { cancelDeploy, clearHost } = proxyActivities<Activities>(patient);
+
+/**
+ * Takes a cluster down: cancels a deploy that runs, ends the keeper (which would repair) and the framework
+ * (which would relaunch), then clears all hosts at once. Whatever is gone already is no obstacle. A host that
+ * cannot be cleared does not keep the others from it; the workflow fails with it in the end.
+ */
+export async function teardown({ spec, purge }: TeardownInput): Promise<TeardownResult> {
+  upsertSearchAttributes(clusterAttribute(spec));
+  const changes: Change[] = [];
+  const say = (...more: readonly Change[]) => {
+    changes.push(...more);
+    setCurrentDetails(changes.map(({ host, what }) => `- ${host}: ${what}`).join('\n'));
+  };
+  try {
+    const { cancelled } = await cancelDeploy.executeWithOptions({ summary: 'no deploy runs' }, [
+      { cluster: spec.name },
+    ]);
+    if (cancelled) say({ host: spec.name, what: 'cancelled the deploy' });
+    const keeper = await stopKeeper.executeWithOptions({ summary: 'keeper ended' }, [{ spec }]);
+    if (keeper.changed) say({ host: spec.name, what: 'ended the keeper' });
+    const framework = await stopFramework.executeWithOptions({ summary: 'framework torn down' }, [{ spec }]);
+    if (framework !== undefined) {
+      const what = framework.tornDown
+        ? 'tore the framework down'
+        : `ended the framework; Mesos was not told: ${framework.reason ?? 'no answer'}`;
+      say({ host: spec.name, what });
+    }
+
+    const cleared = await Promise.allSettled(
+      spec.hosts.map(async (host) =>
+        say(
+          ...(await clearHost.executeWithOptions({ summary: `clear ${host.name}` }, [
+            { spec: specForHost(spec, host), host: host.name, purge },
+          ])),
+        ),
+      ),
+    );
+    const failed = cleared.filter((result) => result.status === 'rejected');
+    if (failed[0] !== undefined) throw failed[0].reason;
+    return { changes };
+  } catch (error) {
+    throw lastWord(error).failure;
+  }
+}

@@ -1,0 +1,40 @@
+import { Client } from '@temporalio/client';
+import { pino } from 'pino';
+import { expect, it } from 'vitest';
+import type { ActivityDeps } from '../../src/activities/deps.js';
+import { createDrillActivities } from '../../src/activities/drill.js';
+import { createEtcdActivities } from '../../src/activities/etcd.js';
+import { createFrameworkActivities } from '../../src/activities/framework.js';
+import { createHostActivities } from '../../src/activities/hosts.js';
+import { createActivities } from '../../src/activities/index.js';
+import { createKeeperActivities } from '../../src/activities/keeper.js';
+import { createMesosActivities } from '../../src/activities/mesos.js';
+import { createSecretsActivities } from '../../src/activities/secrets.js';
+import { createTeardownActivities } from '../../src/activities/teardown.js';
+import { createVerifyActivities } from '../../src/activities/verify.js';
+import { createZooKeeperActivities } from '../../src/activities/zookeeper.js';
+import { createSshPool } from '../../src/ssh/pool.js';
+
+it('no two subjects have an activity of the same name', () => {
+  const logger = pino({ level: 'silent' });
+  const deps: ActivityDeps = {
+    client: new Client(),
+    pool: createSshPool({ logger, knownHostsDir: '/nowhere' }),
+    logger,
+    artifacts: { programsDir: '/nowhere', nodeBinary: process.execPath },
+  };
+  const names = [
+    createHostActivities(deps),
+    createSecretsActivities(deps),
+    createZooKeeperActivities(deps),
+    createMesosActivities(deps),
+    createFrameworkActivities(deps),
+    createEtcdActivities(deps),
+    createKeeperActivities(deps),
+    createDrillActivities(deps),
+    createVerifyActivities(deps),
+    createTeardownActivities(deps),
+  ].flatMap((activities) => Object.keys(activities));
+  expect(new Set(names).size).toBe(names.length);
+  expect(new Set(Object.keys(createActivities(deps)))).toEqual(new Set(names));
+});

@@ -1,0 +1,174 @@
+/** What deploy's stages wait for: ZooKeeper, masters and agents, real ones, reached through a real sshd. */
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { WorkflowFailedError, WorkflowHandle } from '@temporalio/client';
+import { CancelledFailure } from '@temporalio/common';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ServiceMember } from '../../src/activities/members.js';
+import { createMesosActivities } from '../../src/activities/mesos.js';
+import { createZooKeeperActivities } from '../../src/activities/zookeeper.js';
+import { hostsWithRole, type ClusterSpec, type HostPorts } from '../../src/spec/cluster.js';
+import type { SshPool } from '../../src/ssh/connection.js';
+import { createSshPool } from '../../src/ssh/pool.js';
+import { taskQueue } from '../../src/temporal/contract.js';
+import { startMesos, type MesosCluster } from '../mesos/mesos-cluster.js';
+import { eventually } from '../support/eventually.js';
+import { callerOf, callWorkflows, losing, type Losing } from '../support/lost-answers.js';
+import { startSshd, type TestSshd } from '../support/sshd.js';
+import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
+
+let server: TestServer;
+let sshd: TestSshd;
+let cluster: MesosCluster;
+let pool: SshPool;
+let directory: string;
+let worker: TestWorker;
+let losses: Losing;
+let call: ReturnType<typeof callerOf>;
+let spec: ClusterSpec;
+
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'perijove-waits-'));
+  [server, sshd, cluster] = await Promise.all([
+    startTestServer(),
+    startSshd({ address: '127.27.3.50' }),
+    startMesos({ subnet: '127.27.3' }),
+  ]);
+  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: directory });
+  const { ssh } = sshd.host();
+  spec = { ...cluster.spec, hosts: cluster.spec.hosts.map((host) => ({ ...host, ssh })) };
+  losses = losing({ ...createZooKeeperActivities({ pool }), ...createMesosActivities({ pool }) });
+  worker = await createTestWorker({
+    server,
+    workflowsPath: callWorkflows,
+    activities: losses.activities,
+  });
+  call = callerOf(server);
+});
+afterAll(async () => {
+  await worker?.stop();
+  await pool?.close();
+  await cluster?.close();
+  await sshd?.remove();
+  await server?.stop();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const members = (name: string, of = spec) => call<readonly ServiceMember[]>(name, { spec: of });
+const withPorts = (ports: Partial<HostPorts>): ClusterSpec => ({
+  ...spec,
+  hosts: spec.hosts.map((host) => ({ ...host, ports: { ...host.ports, ...ports } })),
+});
+const addressOf = (name: string) => spec.hosts.find((host) => host.name === name)?.address;
+
+function start(name: string, of = spec): Promise<WorkflowHandle> {
+  return server.client.workflow.start('callActivity', {
+    workflowId: `call-${name}-${randomUUID()}`,
+    taskQueue,
+    args: [name, { spec: of }],
+  });
+}
+
+/** Resolves when the activity says that it waits for that. */
+async function saysThatItWaits(handle: WorkflowHandle, what: RegExp): Promise<void> {
+  await eventually(`it waits for ${what.source}`, async () => {
+    const { raw } = await handle.describe();
+    const data = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0]?.data;
+    return what.test(Buffer.from(data ?? []).toString());
+  });
+}
+
+describe('ZooKeeper', () => {
+  it('is whole when each member serves, told again when the answer was lost', async () => {
+    losses.lose('awaitZookeeper');
+    expect(await call('awaitZookeeper', { spec })).toEqual({ leader: 'z1' });
+    expect(losses.attempts('awaitZookeeper')).toBe(2);
+    expect(await members('zookeeperMembers')).toEqual([{ host: 'z1', state: 'leading' }]);
+  });
+
+  it('is found where its present configuration has it listen, while the stage waits for the new port', async () => {
+    const moved = withPorts({ zookeeper: 2182 });
+    expect(await members('zookeeperMembers', moved)).toEqual([{ host: 'z1', state: 'leading' }]);
+    const waiting = await start('awaitZookeeper', moved);
+    await saysThatItWaits(waiting, /z1/);
+    await waiting.cancel();
+    const error: unknown = await waiting.result().catch((thrown: unknown) => thrown);
+    expect((error as WorkflowFailedError).cause).toBeInstanceOf(CancelledFailure);
+  });
+});
+
+describe('masters', () => {
+  it('are of one mind when all name one leader, told again when the answer was lost', async () => {
+    losses.lose('awaitMasters');
+    const { leader } = await call<{ readonly leader: string }>('awaitMasters', { spec });
+    expect(losses.attempts('awaitMasters')).toBe(2);
+    const leading = await cluster.leader();
+    expect(leader).toContain(addressOf(leading));
+    const found = await members('masterMembers');
+    expect(found).toEqual(
+      hostsWithRole(spec, 'master').map(({ name }) => ({
+        host: name,
+        state: name === leading ? 'leading' : 'up',
+      })),
+    );
+  });
+
+  it('are waited for, by name, while one is down', async () => {
+    const killed = await cluster.leader();
+    await cluster.masters[killed]?.kill();
+    await eventually('another one leads', async () => (await cluster.leader()) !== killed);
+    const found = await members('masterMembers');
+    expect(found.find(({ host }) => host === killed)?.state).toBe('down');
+    expect(found.filter(({ state }) => state === 'leading')).toHaveLength(1);
+    const waiting = await start('awaitMasters');
+    await saysThatItWaits(waiting, new RegExp(`^"${killed}: no answer, or no leader known"$`));
+    await cluster.masters[killed]?.start();
+    await expect(waiting.result()).resolves.toMatchObject({ leader: expect.any(String) as string });
+  });
+});
+
+describe('agents', () => {
+  const up = (...hosts: readonly string[]) => hosts.map((host) => ({ host, state: 'up' }));
+
+  it('are registered at their addresses, told again when the answer was lost', async () => {
+    losses.lose('awaitAgents');
+    await call('awaitAgents', { spec });
+    expect(losses.attempts('awaitAgents')).toBe(2);
+    expect(await members('agentMembers')).toEqual(up('h1', 'h2', 'h3'));
+  });
+
+  it('are waited for, by name, while one is down', async () => {
+    await cluster.agents['h2']?.kill();
+    await eventually('h2 is missed', async () => {
+      const found = await members('agentMembers');
+      return found.find(({ host }) => host === 'h2')?.state === 'down';
+    });
+    const waiting = await start('awaitAgents');
+    await saysThatItWaits(waiting, /^"not registered: the agent of h2"$/);
+    await cluster.agents['h2']?.start();
+    await waiting.result();
+    expect(await members('agentMembers')).toEqual(up('h1', 'h2', 'h3'));
+  });
+
+  it('serve on at their old port while the stage waits for the new one', async () => {
+    const moved = withPorts({ agent: 5061 });
+    expect(await members('agentMembers', moved)).toEqual(up('h1', 'h2', 'h3'));
+    const waiting = await start('awaitAgents', moved);
+    await saysThatItWaits(waiting, /^"not registered: the agent of h1, h2, h3"$/);
+    await waiting.cancel();
+    const error: unknown = await waiting.result().catch((thrown: unknown) => thrown);
+    expect((error as WorkflowFailedError).cause).toBeInstanceOf(CancelledFailure);
+  });
+});
+
+describe('without ZooKeeper', () => {
+  it('no master can have been elected, and nobody is asked in vain', async () => {
+    await Promise.all(cluster.ensemble.servers.map((each) => each.kill()));
+    expect(await members('zookeeperMembers')).toEqual([{ host: 'z1', state: 'down' }]);
+    const found = await members('masterMembers');
+    expect(found.map(({ state }) => state)).toEqual(['down', 'down', 'down']);
+  });
+});

@@ -1,0 +1,148 @@
+/** What the last stages ask of nodes and proxies: real ones, reached through a real sshd. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createEtcdActivities } from '../../src/activities/etcd.js';
+import { createKeeperActivities } from '../../src/activities/keeper.js';
+import { createVerifyActivities } from '../../src/activities/verify.js';
+import { jupyterStatus } from '../../src/jupyter/client.js';
+import { nodeNames, type ClusterSpec } from '../../src/spec/cluster.js';
+import type { SshPool } from '../../src/ssh/connection.js';
+import { createSshPool } from '../../src/ssh/pool.js';
+import {
+  taskQueue,
+  workflowIds,
+  workflowNames,
+  type FrameworkState,
+  type KeeperState,
+} from '../../src/temporal/contract.js';
+import { eventually } from '../support/eventually.js';
+import { startKeeperCluster, type KeeperCluster } from '../support/keeper-cluster.js';
+import { callerOf, losing, type Losing } from '../support/lost-answers.js';
+import { startSshd, type TestSshd } from '../support/sshd.js';
+import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
+
+const workflowsPath = fileURLToPath(new URL('verify.workflows.ts', import.meta.url));
+
+let server: TestServer;
+let sshd: TestSshd;
+let cluster: KeeperCluster;
+let pool: SshPool;
+let directory: string;
+let worker: TestWorker;
+let losses: Losing;
+let call: ReturnType<typeof callerOf>;
+let spec: ClusterSpec;
+let leader: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'perijove-verify-'));
+  [server, sshd, cluster] = await Promise.all([
+    startTestServer(),
+    startSshd({ address: '127.27.12.1' }),
+    startKeeperCluster({ name: 'verified', range: '127.27', nodes: 2, proxies: 2 }),
+  ]);
+  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: directory });
+  const { ssh } = sshd.host();
+  const dir = cluster.nodes.spec.hosts[0]?.dir ?? '';
+  spec = { ...cluster.spec, hosts: cluster.spec.hosts.map((host) => ({ ...host, ssh, dir })) };
+  const deps = { client: server.client, pool };
+  losses = losing({
+    ...createEtcdActivities(deps),
+    ...createVerifyActivities(deps),
+    ...createKeeperActivities(deps, cluster.ways),
+  });
+  worker = await createTestWorker({ server, workflowsPath, activities: losses.activities });
+  call = callerOf(server);
+
+  leader = await cluster.leader();
+  const { term } = await cluster.node(leader).etcd.status();
+  const live = [leader, ...nodeNames(spec).filter((name) => name !== leader)];
+  const verdict = { leader, term, live };
+  await call('reconcileCluster', { spec, generation: 1, verdict });
+  const since = new Date().toISOString();
+  const tasks = nodeNames(spec).map((node) => {
+    const task = { node, taskId: `${node}.1`, agentId: 'a', host: 'h1', config: 'c', since, failures: 0 };
+    return [node, { ...task, state: 'TASK_RUNNING' as const }] as const;
+  });
+  const framework: FrameworkState = { tasks: Object.fromEntries(tasks), launches: 2, etcdFormed: true };
+  const keeper: KeeperState = {
+    generation: 1,
+    verdict,
+    routes: {},
+    drifts: [],
+    repairs: 0,
+    incidents: [],
+    events: [],
+  };
+  for (const [name, state] of Object.entries({ framework, keeper })) {
+    await server.client.workflow.start(workflowNames[name as 'framework' | 'keeper'], {
+      workflowId: workflowIds[name as 'framework' | 'keeper'](spec.name),
+      taskQueue,
+      args: [state],
+    });
+  }
+}, 180_000);
+afterAll(async () => {
+  await worker?.stop();
+  await pool?.close();
+  await cluster?.remove();
+  await sshd?.remove();
+  await server?.stop();
+  await rm(directory, { recursive: true, force: true });
+}, 60_000);
+
+const twice = async <T>(name: string): Promise<T> => {
+  losses.lose(name);
+  const answer = await call<T>(name, { spec });
+  expect(losses.attempts(name)).toBe(2);
+  return answer;
+};
+
+it('awaitEtcd names the leader of a whole membership, and again when the answer was lost', async () => {
+  expect(await twice('awaitEtcd')).toEqual({ leader });
+});
+
+it('verifyNotebooks runs a cell through each host, and leaves no kernel, whatever becomes of the answer', async () => {
+  await twice('verifyNotebooks');
+  const [proxy] = cluster.proxies;
+  await eventually('no kernel is left', async () => {
+    const { kernels } = await jupyterStatus(proxy?.url ?? '', cluster.nodes.jupyterToken);
+    return kernels === 0;
+  });
+});
+
+it('verifyNotebooks fails with the host whose proxy does not answer', async () => {
+  const [, second] = cluster.proxies;
+  await second?.end('SIGKILL');
+  await expect(call('verifyNotebooks', { spec })).rejects.toMatchObject({
+    cause: { cause: { type: 'VERIFY_NOTEBOOK_FAILED', message: expect.stringContaining('h2') as string } },
+  });
+  await second?.start();
+});
+
+it('verifySsh gets the leader’s name from every node, and again when the answer was lost', async () => {
+  await twice('verifySsh');
+});
+
+it('awaitFormedEtcd waits for a member that is gone, and not where etcd was never formed', async () => {
+  const [follower] = cluster.nodes.nodes.filter(({ name }) => name !== leader);
+  await follower?.crash();
+  await call('awaitFormedEtcd', { spec: { ...spec, name: 'never-formed' } });
+  const waiting = call('awaitFormedEtcd', { spec });
+  await eventually('it says what it waits for', async () => {
+    for await (const { workflowId } of server.client.workflow.list({
+      query: 'ExecutionStatus="Running" AND WorkflowType="callActivity"',
+    })) {
+      const { raw } = await server.client.workflow.getHandle(workflowId).describe();
+      const data = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0]?.data;
+      if (Buffer.from(data ?? []).toString() === `"no answer from ${follower?.name}"`) return true;
+    }
+    return false;
+  });
+  follower?.start();
+  await waiting;
+});

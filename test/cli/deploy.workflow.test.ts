@@ -1,0 +1,237 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { PerijoveError } from '../../src/errors/error.js';
+import { workflowIds } from '../../src/temporal/contract.js';
+import { cli } from '../support/cli.js';
+import { eventually } from '../support/eventually.js';
+import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
+
+const workflowsPath = new URL('deploy.workflows.ts', import.meta.url).pathname;
+let server: TestServer;
+let worker: TestWorker | undefined;
+let directory: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(os.tmpdir(), 'perijove-cli-'));
+  server = await startTestServer();
+  worker = await startWorker();
+});
+afterAll(async () => {
+  await worker?.stop();
+  await server.stop();
+  await rm(directory, { recursive: true });
+});
+afterEach(async () => {
+  for (const name of ['endless', 'endless2']) {
+    await server.client.workflow
+      .getHandle(workflowIds.deploy(name))
+      .terminate()
+      .catch(() => undefined);
+  }
+});
+
+/** Whether the host of `reach` is up, and apt of `install` is free. */
+let fair = true;
+const activities = {
+  async reach() {
+    if (fair) return;
+    throw new PerijoveError('SSH_REFUSED', 'root@127.0.1.2:2200: the connection was refused', { host: 'h2' });
+  },
+  async install() {
+    const { cancellationSignal: signal } = Context.current();
+    Context.current().heartbeat('apt on h1 is held by apt-get (process 12)');
+    while (!fair) await delay(20, undefined, { signal });
+  },
+};
+const startWorker = () => createTestWorker({ server, activities, workflowsPath });
+
+/** The lab's example under another name, which decides what the deployment does. */
+async function specOf(name: string, edit: (text: string) => string = (text) => text): Promise<string> {
+  const file = path.join(directory, `${name}.yaml`);
+  const text = await readFile('examples/lab.yaml', 'utf8');
+  await writeFile(file, edit(text.replace('name: lab', `name: ${name}`)));
+  return file;
+}
+
+const run = (words: readonly string[], file: string, signal = new AbortController().signal) =>
+  cli([...words, '--file', file, '--temporal', server.address], { cwd: directory, signal });
+
+const isRunning = async (name: string) =>
+  (await server.client.workflow.getHandle(workflowIds.deploy(name)).describe()).status.name === 'RUNNING';
+
+describe('up', () => {
+  it('follows the deployment to its end, with a line for each event', async () => {
+    const { code, stdout, stderr } = await run(['up'], await specOf('done'));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('preflight: done, nothing to change (1.2s)\n');
+    expect(stdout).toContain('zookeeper: h1: restarted zookeeper\n');
+    expect(stdout).toMatch(/done: 1 change made, in 3.7s\n$/);
+  });
+
+  it('ends with one JSON document', async () => {
+    const { code, stdout } = await run(['up', '--json'], await specOf('done'));
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({
+      result: 'done',
+      changed: 1,
+      stages: [
+        { name: 'preflight', changed: 0, ms: 1200 },
+        { name: 'zookeeper', changed: 1, ms: 2500 },
+        { name: 'masters', changed: 0, ms: 0 },
+      ],
+    });
+  });
+
+  it("renders what the deployment failed with, and exits by the code's kind", async () => {
+    const { code, stderr } = await run(['up'], await specOf('fails'));
+    expect(code).toBe(1);
+    expect(stderr).toBe('error: h2: 3 MiB are free\n  do     Free some space on h2.\n  code   DISK_FULL\n');
+    const json = await run(['up', '--json'], await specOf('fails'));
+    expect(json.code).toBe(1);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      result: 'failed',
+      changed: 1,
+      error: { code: 'DISK_FULL', place: { host: 'h2' }, remedy: 'Free some space on h2.' },
+    });
+  });
+
+  it('leaves on Ctrl-C, and the deployment goes on; a second `up` joins it', async () => {
+    const file = await specOf('endless');
+    const interrupt = new AbortController();
+    const first = run(['up'], file, interrupt.signal);
+    await eventually(() => isRunning('endless').catch(() => false));
+    interrupt.abort();
+    expect(await first).toMatchObject({ code: 0, stderr: '' });
+    expect((await first).stdout).toMatch(
+      /The deployment goes on, as the workflow deploy:endless\..*perijove up/,
+    );
+
+    const { firstExecutionRunId } = await server.client.workflow
+      .getHandle(workflowIds.deploy('endless'))
+      .describe()
+      .then(({ runId }) => ({ firstExecutionRunId: runId }));
+    expect(await run(['up', '--detach'], file)).toMatchObject({ code: 0, stderr: '' });
+    const { runId } = await server.client.workflow.getHandle(workflowIds.deploy('endless')).describe();
+    expect(runId).toBe(firstExecutionRunId);
+    expect(await isRunning('endless')).toBe(true);
+  });
+
+  it('is refused while another spec is deployed', async () => {
+    const file = await specOf('endless');
+    await run(['up', '--detach'], file);
+    const other = await specOf('endless', (text) => text.replace('election: 500ms', 'election: 600ms'));
+    const { code, stderr } = await run(['up'], other);
+    expect(code).toBe(4);
+    expect(stderr).toContain('a deploy of endless runs already, of another spec');
+    expect(stderr).toContain('SPEC_DIFFERS');
+  });
+
+  it('lists every problem that is in the way, each with its remedy', async () => {
+    const { code, stderr } = await run(['up'], await specOf('blocked'));
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      [
+        'error: 2 problems are in the way',
+        '',
+        'h2: 3 MiB are free  DISK_FULL',
+        '  → Free some.',
+        '',
+        'the clock of h1 is 5.0 s ahead  CLOCK_SKEW',
+        '  → Set it.',
+        '',
+        'code DISK_FULL',
+        '',
+      ].join('\n'),
+    );
+    const json = await run(['up', '--json'], await specOf('blocked'));
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      error: { code: 'DISK_FULL', problems: [{ host: 'h2' }, { code: 'CLOCK_SKEW' }] },
+    });
+  });
+
+  it('says what it waits for, on the hosts too, and goes on when that is over', async () => {
+    fair = false;
+    let stdout = '';
+    const running = cli(['up', '--file', await specOf('waits'), '--temporal', server.address], {
+      stdout: { write: (text) => (stdout += text) },
+    });
+    try {
+      await eventually(() => stdout.includes('apt on h1') && stdout.includes('h2: root@'), 20_000);
+    } finally {
+      fair = true;
+    }
+    expect(await running).toMatchObject({ code: 0, stderr: '' });
+    expect(
+      stdout
+        .split('\n')
+        .filter((line) => line.includes('waiting: '))
+        .toSorted(),
+    ).toEqual([
+      'zookeeper: waiting: apt on h1 is held by apt-get (process 12)',
+      'zookeeper: waiting: h2: root@127.0.1.2:2200: the connection was refused (SSH_REFUSED); it is tried again',
+    ]);
+  });
+
+  it('makes the search attributes in a namespace that has none', async () => {
+    await server.connection.operatorService.removeSearchAttributes({
+      namespace: 'default',
+      searchAttributes: ['PerijoveCluster'],
+    });
+    expect(await run(['up'], await specOf('done'))).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('says that it waits for a worker, and goes on when one comes', async () => {
+    await worker?.stop();
+    let stderr = '';
+    const running = cli(['up', '--file', await specOf('done'), '--temporal', server.address], {
+      stderr: { write: (text) => (stderr += text) },
+    });
+    await eventually(() => stderr.includes('waiting for a worker'), 30_000);
+    worker = await startWorker();
+    expect(await running).toMatchObject({ code: 0 });
+  });
+});
+
+describe('down', () => {
+  it('says what it waits for', async () => {
+    fair = false;
+    let stderr = '';
+    const running = cli(['down', '--file', await specOf('waits'), '--temporal', server.address], {
+      stderr: { write: (text) => (stderr += text) },
+    });
+    try {
+      await eventually(() => stderr.includes('\n'), 20_000);
+    } finally {
+      fair = true;
+    }
+    expect(await running).toMatchObject({ code: 0 });
+    expect(stderr).toBe(
+      'waiting: h2: root@127.0.1.2:2200: the connection was refused (SSH_REFUSED); it is tried again\n',
+    );
+  });
+
+  it('shows what was changed', async () => {
+    const file = await specOf('done');
+    expect(await run(['down'], file)).toEqual({
+      code: 0,
+      stdout: 'h1: stopped zookeeper\ndone: 1 change made\n',
+      stderr: '',
+    });
+    const json = await run(['down', '--purge', '--json'], file);
+    expect(JSON.parse(json.stdout)).toEqual({
+      result: 'done',
+      changed: 1,
+      changes: [{ host: 'h1', what: 'removed /opt/perijove' }],
+    });
+  });
+});
+
+it('a server that does not answer is exit code 3', async () => {
+  const { code, stderr } = await cli(['up', '--file', await specOf('done'), '--temporal', '127.21.0.3:1']);
+  expect(code).toBe(3);
+  expect(stderr).toContain('no Temporal server answers at 127.21.0.3:1');
+});

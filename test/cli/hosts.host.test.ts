@@ -1,0 +1,206 @@
+import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cli } from '../support/cli.js';
+import { eventually } from '../support/eventually.js';
+import { fingerprintOf, startSshd, type TestSshd } from '../support/sshd.js';
+
+let sshds: TestSshd[];
+let directory: string;
+let env: NodeJS.ProcessEnv;
+
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(os.tmpdir(), 'perijove-cli-'));
+  env = { ...process.env, XDG_STATE_HOME: path.join(directory, 'state') };
+  sshds = await Promise.all([1, 2, 3].map((index) => startSshd({ address: `127.21.1.${index}` })));
+});
+afterAll(async () => {
+  await Promise.all(sshds.map((sshd) => sshd.remove()));
+  await rm(directory, { recursive: true });
+});
+
+/** A lab's spec whose hosts are the test's own sshds, with keys that are pinned. */
+async function writeSpec(edit: (text: string) => string = (text) => text): Promise<void> {
+  const { username } = os.userInfo();
+  const hosts = sshds.map(
+    ({ address, port, keyFile, dir }, index) =>
+      `  - { name: h${index + 1}, address: ${address}, port: ${port}, user: ${username}, key: ${keyFile}, become: none, dir: ${dir}/base, init: runit }`,
+  );
+  const text = [
+    'name: cli',
+    'hosts:',
+    ...hosts,
+    'zookeeper: { tickTime: 500ms }',
+    'mesos: { install: lab, sessionTimeout: 3s }',
+    'network: { subnet: 127.21.2.0/24 }',
+    `storage: { path: ${directory} }`,
+    'nodes: { containerizer: mesos, sshPort: 2222 }',
+    `jupyter: { executable: ${process.execPath} }`,
+  ].join('\n');
+  await writeFile(path.join(directory, 'cluster.yaml'), edit(text));
+}
+
+const run = (...argv: string[]) => cli(argv, { cwd: directory, env });
+
+describe('check', () => {
+  it('pins the keys of hosts that it meets for the first time, and shows their fingerprints once', async () => {
+    await writeSpec();
+    const first = await run('check');
+    expect(first).toMatchObject({ code: 0, stderr: '' });
+    for (const [index, { dir }] of sshds.entries()) {
+      const fingerprint = await fingerprintOf(path.join(dir, 'host_key.pub'));
+      expect(first.stdout).toContain(`h${index + 1} was met for the first time; its key is ${fingerprint}\n`);
+      expect(first.stdout).toMatch(new RegExp(`^h${index + 1} +127.21.1.${index + 1} +ok .* runit$`, 'm'));
+    }
+    expect(first.stdout).toContain('ok: nothing is in the way of cluster.yaml\n');
+    const second = await run('check', '--json');
+    expect(JSON.parse(second.stdout)).toMatchObject({ cluster: 'cli', pinned: [], problems: [] });
+  });
+
+  it('lists every problem of every host with its remedy, and exits by the first', async () => {
+    const blocked = path.join(directory, 'cluster.yaml', 'base');
+    await writeSpec((text) =>
+      text
+        .replace('127.21.1.3, port: 2200', '127.21.1.3, port: 2201')
+        .replace(`dir: ${sshds[1]?.dir ?? ''}/base`, `dir: ${blocked}`)
+        .replace(process.execPath, '/no/such/jupyter-lab'),
+    );
+    const { code, stdout } = await run('check', '--json');
+    const { problems } = JSON.parse(stdout) as {
+      problems: { code: string; host: string; remedy: string }[];
+    };
+    expect(code).toBe(3);
+    expect(problems.map((problem) => `${problem.host} ${problem.code}`).sort()).toEqual([
+      'h1 PROGRAM_MISSING',
+      'h2 DIR_NOT_WRITABLE',
+      'h2 PROGRAM_MISSING',
+      'h3 SSH_REFUSED',
+    ]);
+    const text = (await run('check')).stdout;
+    for (const problem of problems) expect(text).toContain(`→ ${problem.remedy}`);
+    expect(text).toMatch(/^h3 +127.21.1.3 +-$/m);
+  });
+
+  it('names what this release cannot do, before it compares hosts with it', async () => {
+    await writeSpec((text) =>
+      text
+        .replace('containerizer: mesos', 'containerizer: docker')
+        .replace('127.21.2.0/24', '127.21.2.0/24, vxlan: {}'),
+    );
+    const { code, stdout } = await run('check');
+    expect(code).not.toBe(0);
+    expect(stdout).toContain('TIER_UNSUPPORTED');
+    expect(stdout).toContain('Use nodes.containerizer: mesos.');
+  });
+});
+
+describe('plan', () => {
+  it('lists what each stage would change, in order, and changes nothing', async () => {
+    await writeSpec();
+    const { code, stdout } = await run('plan');
+    expect(code).toBe(0);
+    const stages = stdout.split('\n').filter((line) => /^[a-z]+$/.test(line));
+    expect(stages).toEqual(['install', 'storage', 'zookeeper', 'masters', 'agents', 'keeper']);
+    expect(stdout).toMatch(/^ {2}h1: define zookeeper$/m);
+    expect(stdout).toMatch(/^\d+ changes to make\.$/m);
+    expect((await run('plan')).stdout).toBe(stdout);
+  });
+});
+
+describe('status', () => {
+  it('of a cluster that is not there, without Temporal: what it is missing, within seconds', async () => {
+    await writeSpec();
+    const { code, stderr } = await run('status', '--temporal', '127.21.0.9:1');
+    expect(code).toBe(3);
+    expect(stderr).toContain('no Temporal server answers at 127.21.0.9:1');
+  });
+});
+
+describe('logs', () => {
+  it('prints the newest lines of a service, across the file that was turned over', async () => {
+    await writeSpec();
+    const log = path.join(sshds[0]?.dir ?? '', 'base', 'log', 'zookeeper');
+    await mkdir(log, { recursive: true });
+    await writeFile(path.join(log, '@40000000000000000000000a.s'), 'one\ntwo\n');
+    await writeFile(path.join(log, 'current'), 'three\nfour\n');
+    expect(await run('logs', 'h1/zookeeper', '-n', '3')).toEqual({
+      code: 0,
+      stdout: 'two\nthree\nfour\n',
+      stderr: '',
+    });
+    expect(JSON.parse((await run('logs', 'h1/zookeeper', '-n', '1', '--json')).stdout)).toEqual({
+      target: 'h1/zookeeper',
+      host: 'h1',
+      lines: ['four'],
+    });
+  });
+
+  it('follows what is written until it is interrupted', async () => {
+    await writeSpec();
+    const file = path.join(sshds[0]?.dir ?? '', 'base', 'log', 'zookeeper', 'current');
+    const interrupt = new AbortController();
+    let stdout = '';
+    const running = cli(['logs', 'h1/zookeeper', '-f'], {
+      cwd: directory,
+      env,
+      stdout: { write: (text) => (stdout += text) },
+      signal: interrupt.signal,
+    });
+    await eventually(() => stdout.includes('four\n'));
+    await writeFile(file, 'five\n', { flag: 'a' });
+    await eventually(() => stdout.includes('five\n'));
+    interrupt.abort();
+    expect(await running).toMatchObject({ code: 0 });
+  });
+
+  it('finds a node on the host that has it, the living one first', async () => {
+    await writeSpec();
+    const treeOf = (index: number) => path.join(sshds[index]?.dir ?? '', 'base', 'data', 'nodes', 'node0');
+    for (const index of [1, 2]) {
+      await mkdir(path.join(treeOf(index), 'log', 'etcd'), { recursive: true });
+      await mkdir(path.join(treeOf(index), 'run'), { recursive: true });
+      await writeFile(path.join(treeOf(index), 'log', 'etcd', 'current'), `on h${index + 1}\n`);
+    }
+    await utimes(path.join(treeOf(1), 'log', 'etcd', 'current'), 1_000, 1_000);
+    expect((await run('logs', 'node0/etcd')).stdout).toBe('on h3\n');
+    await writeFile(path.join(treeOf(1), 'run', 'start.pid'), `${process.pid}\n`);
+    expect((await run('logs', 'node0/etcd')).stdout).toBe('on h2\n');
+    const nowhere = await run('logs', 'node4/etcd');
+    expect(nowhere.code).toBe(1);
+    expect(nowhere.stderr).toContain('NODE_NOWHERE');
+  });
+
+  it('says which host cannot be reached', async () => {
+    await writeSpec((text) => text.replace('127.21.1.1, port: 2200', '127.21.1.1, port: 2201'));
+    const { code, stderr } = await run('logs', 'h1/zookeeper');
+    expect(code).toBe(3);
+    expect(stderr).toContain('SSH_REFUSED');
+  });
+});
+
+describe('open', () => {
+  it('prints the address through each host with the token that the hosts keep', async () => {
+    await writeSpec();
+    const secrets = path.join(sshds[2]?.dir ?? '', 'base', 'etc', 'secrets');
+    await mkdir(secrets, { recursive: true });
+    await writeFile(path.join(secrets, 'jupyter-token'), 'abc123\n');
+    expect((await run('open', 'jupyter', '--url')).stdout.split('\n')).toEqual([
+      'http://127.21.1.1:8888/lab?token=abc123',
+      'http://127.21.1.2:8888/lab?token=abc123',
+      'http://127.21.1.3:8888/lab?token=abc123',
+      '',
+    ]);
+    expect((await run('open', 'jupyter', '--url', '--host', 'h2')).stdout).toBe(
+      'http://127.21.1.2:8888/lab?token=abc123\n',
+    );
+    expect((await run('open', 'jupyter', '--url', '--host', 'h9')).code).toBe(2);
+  });
+
+  it('says that no master leads', async () => {
+    await writeSpec();
+    const { code, stderr } = await run('open', 'mesos', '--url');
+    expect(code).toBe(1);
+    expect(stderr).toContain('ADDRESS_UNKNOWN');
+  });
+});

@@ -1,0 +1,192 @@
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { verbs } from '../../src/cli/main.js';
+import { cli } from '../support/cli.js';
+
+let cwd: string;
+/** Nothing of the user's own is read: no lab, no profile. */
+let env: NodeJS.ProcessEnv;
+
+beforeEach(async () => {
+  cwd = await mkdtemp(path.join(os.tmpdir(), 'perijove-cli-'));
+  env = { PATH: process.env['PATH'], XDG_STATE_HOME: path.join(cwd, 'state') };
+});
+afterEach(async () => {
+  await rm(cwd, { recursive: true });
+});
+
+const run = (...argv: string[]) => cli(argv, { cwd, env });
+
+describe('help', () => {
+  it('lists every verb with its summary', async () => {
+    const { code, stdout, stderr } = await run('--help');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    for (const { name, summary } of verbs)
+      expect(stdout).toMatch(new RegExp(`^ +${name} .*${summary.slice(0, 20)}`, 'm'));
+  });
+
+  it('is what no words at all get, as bad usage', async () => {
+    expect(await run()).toMatchObject({ code: 2, stdout: (await run('--help')).stdout });
+  });
+
+  it.each(verbs.map(({ name }) => name))('of %s says more than its summary', async (name) => {
+    const { code, stdout } = await run(name, '--help');
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: perijove ${name}`);
+    expect((await run('help', name)).stdout).toBe(stdout);
+  });
+
+  it.each(verbs)('summary of $name is that of its module', async ({ summary, load }) => {
+    expect((await load()).summary).toBe(summary);
+  });
+
+  it('fits in 100 columns', async () => {
+    for (const { name } of verbs) {
+      const { stdout } = await run(name, '--help');
+      expect(stdout.split('\n').filter((line) => line.length > 110)).toEqual([]);
+    }
+  });
+});
+
+it('prints the version of the package', async () => {
+  const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+  expect(await run('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+});
+
+describe('bad usage', () => {
+  it.each([
+    [['statsu'], "unknown command 'statsu' (Did you mean status?)", '`perijove --help`'],
+    [['status', '--wach'], "unknown option '--wach' (Did you mean --watch?)", '`perijove status --help`'],
+    [['logs'], "missing required argument 'target'", '`perijove logs --help`'],
+    [['status', 'h1', 'h2'], 'too many arguments', '`perijove status --help`'],
+    [
+      ['worker', '--log-level', 'loud'],
+      'Allowed choices are trace, debug, info, warn, error',
+      '`perijove worker --help`',
+    ],
+  ])('%j is explained', async (argv, message, help) => {
+    const { code, stdout, stderr } = await run(...argv);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(help);
+    expect(stderr).toContain('USAGE');
+    expect(stderr).not.toContain('error: error');
+  });
+
+  it('is JSON with --json', async () => {
+    const { code, stdout, stderr } = await run('status', '--nothing', '--json');
+    expect({ code, stderr }).toEqual({ code: 2, stderr: '' });
+    expect(JSON.parse(stdout)).toEqual({
+      error: {
+        code: 'USAGE',
+        message: "unknown option '--nothing'",
+        remedy: 'See `perijove status --help`.',
+      },
+    });
+  });
+});
+
+describe('init', () => {
+  it('writes an example that is valid, and never over another file', async () => {
+    expect((await run('init')).code).toBe(0);
+    const text = await readFile(path.join(cwd, 'cluster.yaml'), 'utf8');
+    const schema = /\$schema=(.*)/.exec(text)?.[1] ?? '';
+    expect((await stat(schema)).isFile()).toBe(true);
+    expect(text.split('\n').slice(1)).toEqual(
+      (await readFile('examples/three-hosts.yaml', 'utf8')).split('\n').slice(1),
+    );
+
+    const again = await run('init');
+    expect(again.code).toBe(4);
+    expect(again.stderr).toContain('FILE_EXISTS');
+    expect((await run('init', '--force', '--example', 'lab')).code).toBe(0);
+    expect(await readFile(path.join(cwd, 'cluster.yaml'), 'utf8')).toContain('name: lab');
+  });
+
+  it('says where it cannot write', async () => {
+    const { code, stderr } = await run('init', 'no/such/directory.yaml');
+    expect(code).toBe(2);
+    expect(stderr).toContain('cannot write no/such/directory.yaml (ENOENT)');
+  });
+});
+
+describe('the spec', () => {
+  it('is missing: the remedy says all three ways', async () => {
+    const { code, stderr } = await run('status');
+    expect(code).toBe(2);
+    expect(stderr).toContain('SPEC_NOT_FOUND');
+    expect(stderr).toMatch(/perijove init.*--file.*perijove lab up/);
+  });
+
+  it('is that of --file, else PERIJOVE_FILE, else ./cluster.yaml, else that of the lab', async () => {
+    const lab = path.join(cwd, 'state', 'perijove', 'lab');
+    await run('init', 'given.yaml');
+    const named = async (argv: string[], more: NodeJS.ProcessEnv = {}) =>
+      (await cli(['status', ...argv], { cwd, env: { ...env, ...more } })).stderr.split('\n')[0];
+    await mkdir(lab, { recursive: true });
+    for (const file of ['option.yaml', 'variable.yaml', 'cluster.yaml', path.join(lab, 'cluster.yaml')]) {
+      await writeFile(path.resolve(cwd, file), 'name: X\n');
+    }
+    expect(await named(['--file', 'option.yaml'], { PERIJOVE_FILE: 'variable.yaml' })).toContain(
+      'option.yaml has',
+    );
+    expect(await named([], { PERIJOVE_FILE: 'variable.yaml' })).toContain('variable.yaml has');
+    expect(await named([])).toContain(' cluster.yaml has');
+    await rm(path.join(cwd, 'cluster.yaml'));
+    expect(await named([])).toContain('state/perijove/lab/cluster.yaml has');
+  });
+
+  it('has several errors: each is listed with its place, remedy and code', async () => {
+    await writeFile(path.join(cwd, 'cluster.yaml'), 'name: Lab\nhosts: []\nmesos: { instal: lab }\n');
+    const { code, stdout, stderr } = await run('up');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^error: cluster\.yaml has \d problems\n/);
+    expect(stderr).toMatch(/^cluster\.yaml:1:7 +SPEC_BAD_VALUE\n {2}name: expected .*\n {2}→ .+/m);
+    expect(stderr).toMatch(/^cluster\.yaml:3:10 +SPEC_UNKNOWN_KEY\n.*\n {2}→ Did you mean `install`\?/m);
+    expect(stderr).toContain('SPEC_MISSING_KEY');
+    expect(stderr).not.toContain('    at ');
+  });
+
+  it('has errors, as JSON', async () => {
+    await writeFile(path.join(cwd, 'cluster.yaml'), 'name: Lab\n');
+    const { code, stdout } = await run('plan', '--json');
+    expect(code).toBe(2);
+    const { error } = JSON.parse(stdout) as {
+      error: { code: string; problems: { code: string; line: number; file: string }[] };
+    };
+    expect(error.code).toBe('SPEC_INVALID');
+    expect(error.problems.map(({ code: each }) => each)).toContain('SPEC_BAD_VALUE');
+    expect(error.problems.every(({ line, file }) => line === 1 && file === 'cluster.yaml')).toBe(true);
+    expect(stdout).not.toContain('"stack"');
+  });
+
+  it('has errors: the stack is there with --debug alone', async () => {
+    const { stderr } = await run('up', '--file', 'none.yaml', '--debug');
+    expect(stderr).toContain('none.yaml does not exist');
+    expect(stderr).toContain('    at ');
+  });
+});
+
+describe('targets', () => {
+  it.each([
+    [['logs', 'h9'], 'three-hosts has no host or node `h9`', 'oo-lab1, oo-lab2, oo-lab3, node0'],
+    [['logs', 'oo-lab1'], 'oo-lab1 is a host; name one of its services', 'oo-lab1/zookeeper'],
+    [
+      ['logs', 'oo-lab1/etcd'],
+      'oo-lab1 has no service `etcd`',
+      'zookeeper, mesos-master, mesos-agent, proxy',
+    ],
+    [['logs', 'node1/zookeeper'], 'node1 has no service `zookeeper`', 'etcd, sshd, jupyter, control'],
+    [['ssh', 'node5'], 'three-hosts has no host or node `node5`', 'node4'],
+    [['logs', 'node1', '-n', 'many'], '--lines takes a number, not `many`', ''],
+    [['open', 'nothing'], 'there is no page `nothing`', 'jupyter, temporal, mesos'],
+  ])('%j is explained', async (argv, message, remedy) => {
+    await run('init');
+    const { code, stderr } = await run(...argv);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(remedy);
+  });
+});

@@ -1,0 +1,124 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  budgetOf,
+  catalogue,
+  drillNames,
+  findDrill,
+  type DrillDefinition,
+} from '../../src/drill/catalogue.js';
+import { randomSeries } from '../../src/drill/series.js';
+import { candidates, checkSafe, checkTarget, chooseTarget, type Roles } from '../../src/drill/target.js';
+import { makeSpec } from '../support/spec.js';
+
+const spec = makeSpec({ name: 'drilled' });
+const roles: Roles = {
+  leader: 'node1',
+  term: 2,
+  serving: 'node1',
+  zookeeperLeader: 'h3',
+  scheduler: '1@a',
+  keeper: '2@a',
+  hostOf: { node0: 'h1', node1: 'h2', node2: 'h3', node3: 'h1', node4: 'h2' },
+};
+
+function drill(name: string): DrillDefinition {
+  const found = findDrill(name);
+  if (!found) throw new Error(name);
+  return found;
+}
+
+it('has every drill once, with a budget, and a reason where nobody can do it', () => {
+  expect(catalogue.map(({ name }) => name)).toEqual(drillNames);
+  for (const definition of catalogue) {
+    expect(budgetOf(definition, spec)).toBeGreaterThan(0);
+    expect(definition.needs === 'nobody').toBe(definition.reason !== undefined);
+  }
+});
+
+describe('targets', () => {
+  it.each([
+    ['node-kill', 'node1'],
+    ['node-kill-follower', 'node0'],
+    ['jupyter-kill', 'node1'],
+    ['proxy-kill', 'h1'],
+    ['zookeeper-kill-leader', 'h3'],
+    ['worker-kill', 'scheduler'],
+    // The host of the leader.
+    ['host-crash', 'h2'],
+  ])('%s is done to %s by default', (name, target) => {
+    expect(chooseTarget(drill(name), roles, spec, {})).toBe(target);
+  });
+
+  it('are those that are wished for, or picked', () => {
+    expect(chooseTarget(drill('proxy-kill'), roles, spec, { target: 'h3' })).toBe('h3');
+    expect(chooseTarget(drill('proxy-kill'), roles, spec, { pick: 4 })).toBe('h2');
+    expect(candidates(drill('node-kill-follower'), roles, spec)).not.toContain('node1');
+  });
+
+  it.each([
+    ['node-kill-follower', 'node1'],
+    ['node-kill', 'node0'],
+    ['proxy-kill', 'h9'],
+  ])('%s of %s is refused now', (name, target) => {
+    expect(() => chooseTarget(drill(name), roles, spec, { target })).toThrow(
+      expect.objectContaining({ code: 'UNKNOWN_TARGET' }) as Error,
+    );
+  });
+
+  it('that do not exist are known without a look at the cluster', () => {
+    expect(() => checkTarget(drill('host-crash'), spec, 'h2')).not.toThrow();
+    expect(() => checkTarget(drill('node-kill'), spec, 'node0')).not.toThrow();
+    expect(() => checkTarget(drill('host-crash'), spec, 'h9')).toThrow(/host-crash cannot be done to `h9`/);
+    expect(() => checkTarget(drill('worker-kill'), spec, 'h1')).toThrow(/scheduler, keeper|worker-kill/);
+  });
+});
+
+describe('safety', () => {
+  const refused = expect.objectContaining({ code: 'DRILL_UNSAFE' }) as Error;
+
+  it('keeps the quorum of etcd', () => {
+    const crowded = { ...roles, hostOf: { ...roles.hostOf, node0: 'h2' } };
+    expect(() => checkSafe(drill('host-crash'), roles, spec, 'h2')).not.toThrow();
+    expect(() => checkSafe(drill('host-crash'), crowded, spec, 'h2')).toThrow(refused);
+    const two = { ...spec, nodes: { ...spec.nodes, count: 2 } };
+    expect(() => checkSafe(drill('node-kill'), roles, two, 'node1')).toThrow(refused);
+    // Handing leadership over takes nobody away.
+    expect(() => checkSafe(drill('etcd-move'), roles, two, 'node0')).not.toThrow();
+  });
+
+  it('keeps the quorum of ZooKeeper', () => {
+    const [first, ...rest] = spec.hosts;
+    if (!first) throw new Error('a host');
+    const lonely = {
+      ...spec,
+      hosts: [first, ...rest.map((host) => ({ ...host, roles: ['agent' as const] }))],
+    };
+    expect(() => checkSafe(drill('zookeeper-kill-leader'), roles, lonely, 'h1')).toThrow(refused);
+    expect(() => checkSafe(drill('zookeeper-kill-leader'), roles, spec, 'h1')).not.toThrow();
+    expect(() => checkSafe(drill('host-crash'), roles, lonely, 'h1')).toThrow(refused);
+    expect(() => checkSafe(drill('host-crash'), roles, lonely, 'h3')).not.toThrow();
+  });
+});
+
+describe('a random series', () => {
+  it('is the same for the same seed, and begins as a longer one does', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.nat(40), fc.nat(40), (seed, count, more) => {
+        const series = randomSeries(catalogue, count, seed);
+        expect(series).toHaveLength(count);
+        expect(randomSeries(catalogue, count + more, seed).slice(0, count)).toEqual(series);
+      }),
+    );
+  });
+
+  it('is another one for another seed, and has every drill in it sooner or later', () => {
+    const series = randomSeries(catalogue, 200, 'a');
+    expect(randomSeries(catalogue, 200, 'b')).not.toEqual(series);
+    expect(new Set(series.map((step) => step.drill)).size).toBe(catalogue.length);
+  });
+
+  it('is empty where nothing is possible', () => {
+    expect(randomSeries([], 5, 'a')).toEqual([]);
+  });
+});

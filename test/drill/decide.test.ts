@@ -1,0 +1,291 @@
+import { describe, expect, it } from 'vitest';
+import {
+  conclude,
+  expectedHosts,
+  invariantsOf,
+  joinSpans,
+  joinWatched,
+  lackOf,
+  spansOf,
+  type ClusterSight,
+  type Sample,
+  type View,
+} from '../../src/drill/decide.js';
+import { evidenceSchema } from '../../src/drill/evidence.js';
+import { conclusionOf, drillPlan, healed, recovery } from '../support/drill.js';
+
+const every = (from: number, to: number, ok: boolean, why?: string): Sample[] =>
+  Array.from({ length: (to - from) / 50 }, (_, index) => ({
+    at: from + index * 50,
+    ok,
+    ...(why !== undefined && { why }),
+  }));
+
+describe('spans', () => {
+  it('are runs of equal answers, in the order in which they were asked', () => {
+    const samples = [
+      ...every(1_000, 1_100, false, 'refused'),
+      ...every(0, 1_000, true),
+      ...every(1_100, 1_200, true),
+    ];
+    expect(spansOf(samples, 50)).toEqual([
+      { from: 0, to: 1_000, state: 'ok', probes: 20 },
+      { from: 1_000, to: 1_100, state: 'failed', probes: 2, why: 'refused' },
+      { from: 1_100, to: 1_200, state: 'ok', probes: 2 },
+    ]);
+  });
+
+  it('tell failures of different kinds apart', () => {
+    const samples = [...every(0, 100, false, 'refused'), ...every(100, 200, false, 'answered 503')];
+    expect(spansOf(samples, 50).map(({ why }) => why)).toEqual(['refused', 'answered 503']);
+  });
+
+  it('show a time in which nobody probed as that', () => {
+    const spans = spansOf([...every(0, 100, true), ...every(6_000, 6_100, true)], 50);
+    expect(spans.map(({ state, from, to }) => [state, from, to])).toEqual([
+      ['ok', 0, 100],
+      ['gap', 100, 6_000],
+      ['ok', 6_000, 6_100],
+    ]);
+  });
+
+  it('are joined where one probe goes on with the work of another', () => {
+    const [first, second, late] = [
+      every(0, 100, true),
+      every(100, 200, true),
+      every(9_000, 9_100, false),
+    ].map((samples) => spansOf(samples, 50));
+    expect(joinSpans(first ?? [], second ?? [])).toEqual([{ from: 0, to: 200, state: 'ok', probes: 4 }]);
+    expect(joinSpans(first ?? [], late ?? []).map(({ state }) => state)).toEqual(['ok', 'gap', 'failed']);
+    expect(joinSpans([], second ?? [])).toEqual(second);
+  });
+
+  it('stay few, and no failure gets lost, however wildly a port flaps', () => {
+    const samples = Array.from({ length: 20_000 }, (_, index) => ({ at: index * 50, ok: index % 2 === 0 }));
+    const spans = spansOf(samples, 50);
+    expect(spans.length).toBeLessThanOrEqual(300);
+    expect(spans.some(({ state }) => state === 'failed')).toBe(true);
+    expect(spans.reduce((sum, { probes }) => sum + probes, 0)).toBe(20_000);
+    expect([spans[0]?.from, spans.at(-1)?.to]).toEqual([0, 1_000_000]);
+  });
+});
+
+it('goes on with the time line of a worker that died', () => {
+  const earlier = { ...recovery(), faultAt: 101_000, kernel: 'k' };
+  const later = {
+    ...recovery(),
+    startedAt: 110_000,
+    lanes: [],
+    events: [{ at: 111_000, kind: 'leader' as const, what: 'late' }],
+  };
+  const joined = joinWatched(earlier, later);
+  expect(joined).toMatchObject({ startedAt: earlier.startedAt, faultAt: 101_000 });
+  expect(joined.events.at(-1)?.what).toBe('late');
+  expect(joinWatched(undefined, later)).toBe(later);
+});
+
+describe('what is missing until a drill has recovered', () => {
+  const plan = drillPlan();
+  const good: View = {
+    now: 110_000,
+    faultAt: 101_000,
+    answering: { h1: 105_000, h2: 105_000, h3: 105_000 },
+    leader: { node: 'node1', term: 3 },
+    serving: ['node1'],
+    zookeeperLeader: 'h1',
+    scheduler: '1@a',
+    keeper: '2@a',
+  };
+  it.each<[string, Partial<View>, string | undefined]>([
+    ['all is there', {}, undefined],
+    ['a fault may not be felt yet', { now: 102_000 }, 'it has only just begun'],
+    [
+      'the old leader still leads',
+      { leader: { node: 'node0', term: 2 } },
+      'node0 still leads etcd at term 2',
+    ],
+    ['the old leader leads again', { leader: { node: 'node0', term: 4 }, serving: ['node0'] }, undefined],
+    ['nothing serves', { serving: [] }, 'no Jupyter serves'],
+    ['two serve', { serving: ['node0', 'node1'] }, 'more than one Jupyter serves: node0, node1'],
+    ['it serves elsewhere', { serving: ['node2'] }, 'Jupyter serves on node2, node1 leads'],
+    ['a host is dark', { answering: { h1: 1, h2: 1 } }, 'no steady answer through h3'],
+    [
+      'a host has only just come back',
+      { answering: { h1: 1, h2: 1, h3: 109_800 } },
+      'no steady answer through h3',
+    ],
+  ])('%s', (_, change, lack) => {
+    expect(lackOf(plan, { ...good, ...change }, 'leader')).toBe(lack);
+  });
+
+  it('with no leader at all', () => {
+    const { now, faultAt, answering, serving } = good;
+    expect(lackOf(plan, { now, faultAt, answering, serving }, 'leader')).toMatch(/no leader/);
+  });
+
+  it('a sticky Jupyter may serve where leadership is not', () => {
+    expect(lackOf(plan, { ...good, serving: ['node2'] }, 'sticky')).toBeUndefined();
+  });
+
+  it('ZooKeeper must have another leader, workers must hold what the dead one held', () => {
+    const zookeeper = drillPlan({ expects: 'zookeeper-moves' });
+    expect(lackOf(zookeeper, { ...good, zookeeperLeader: 'h2' }, 'leader')).toBe('h2 still leads ZooKeeper');
+    expect(lackOf(zookeeper, good, 'leader')).toBeUndefined();
+    const worker = drillPlan({ expects: 'worker-moves', fault: { kind: 'worker-kill', worker: '1@a' } });
+    expect(lackOf(worker, good, 'leader')).toMatch(/scheduler/);
+    expect(lackOf(worker, { ...good, scheduler: '3@a', keeper: '1@a' }, 'leader')).toMatch(/watch/);
+    expect(lackOf(worker, { ...good, scheduler: '3@a' }, 'leader')).toBeUndefined();
+  });
+
+  it('a host that lies dead is not waited for', () => {
+    const crash = drillPlan({ fault: { kind: 'host-crash', host: 'h3' }, expects: 'jupyter-back' });
+    expect(expectedHosts(crash)).toEqual(['h1', 'h2']);
+    expect(lackOf(crash, { ...good, answering: { h1: 1, h2: 1 } }, 'leader')).toBeUndefined();
+  });
+});
+
+describe('evidence', () => {
+  it('measures from the fault, and passes what kept to its budget', () => {
+    const evidence = conclude(conclusionOf());
+    expect(evidenceSchema.parse(evidence)).toEqual(evidence);
+    expect(evidence.measures).toMatchObject({ electedMs: 500, readyMs: 800, recoveredMs: 1_000 });
+    expect(evidence.measures.hosts[0]).toEqual({
+      host: 'h1',
+      failedRequests: 20,
+      backMs: 1_000,
+      longestMs: 1_000,
+      cut: true,
+    });
+    expect(evidence.measures).toMatchObject({ healedMs: 4_000, wholeMs: 5_000 });
+    expect(evidence.verdict).toEqual({ passed: true, reasons: [] });
+  });
+
+  it.each<[string, Parameters<typeof conclusionOf>[0], RegExp]>([
+    ['over its budget', { plan: drillPlan({ budgetMs: 900 }) }, /took 1s, and 900ms is its budget/],
+    ['not recovered', { recovery: { ...recovery(), recovered: false } }, /had not recovered after 30s/],
+    [
+      'requests failed where none may',
+      { plan: drillPlan({ mayFail: 'none' }) },
+      /20 requests failed through h1/,
+    ],
+    [
+      'the others failed too',
+      { plan: drillPlan({ mayFail: 'target', struckHost: 'h1' }) },
+      /^20 requests failed through h2, where none may/,
+    ],
+    [
+      'the healing did harm',
+      { healing: healed([{ from: 105_000, to: 105_100, state: 'failed', probes: 2 }]) },
+      /2 requests failed through h1 after it had recovered/,
+    ],
+    [
+      'something does not hold',
+      {
+        healing: {
+          ...healed(),
+          invariants: [{ name: 'etcd', holds: false, what: 'etcd is not whole: node2' }],
+        },
+      },
+      /etcd is not whole: node2/,
+    ],
+  ])('fails: %s', (_, change, reason) => {
+    const { verdict } = conclude(conclusionOf(change));
+    expect(verdict.passed).toBe(false);
+    expect(verdict.reasons[0]).toMatch(reason);
+  });
+
+  it('counts a request that was under way when the fault came, and none of before', () => {
+    const lanes = recovery().lanes.map((lane) => ({
+      ...lane,
+      http: [
+        { from: 95_000, to: 96_000, state: 'failed' as const, probes: 20 },
+        { from: 96_000, to: 100_900, state: 'ok' as const, probes: 98 },
+        { from: 100_900, to: 101_200, state: 'failed' as const, probes: 6 },
+        { from: 101_200, to: 104_000, state: 'ok' as const, probes: 50 },
+      ],
+    }));
+    const { measures } = conclude(conclusionOf({ recovery: { ...recovery(), lanes } }));
+    expect(measures.hosts[0]).toMatchObject({ failedRequests: 6, backMs: 200, longestMs: 300 });
+  });
+
+  it('says when a host did not come back', () => {
+    const lanes = recovery().lanes.map((lane) => ({ ...lane, http: lane.http.slice(0, 2) }));
+    const { measures } = conclude(conclusionOf({ recovery: { ...recovery(), lanes, recovered: false } }));
+    expect(measures).toMatchObject({ recoveredMs: null, hosts: [{ backMs: null }, {}, {}] });
+  });
+});
+
+describe('what must be true of a cluster', () => {
+  const file = { path: 'a.ipynb', bytes: 10, modified: 100, sha256: 'a' };
+  const marker = { path: 'marker.ipynb', bytes: 5, modified: 100, sha256: 'm' };
+  const before = { notebooks: [file, marker], marker: 'marker.ipynb' };
+  const whole: ClusterSight = {
+    serving: ['node1'],
+    routes: { h1: { generation: 4, node: 'node1' }, h2: { generation: 4, node: 'node1' } },
+    etcd: {
+      leader: 'node1',
+      members: [
+        { node: 'node0', healthy: true },
+        { node: 'node1', healthy: true },
+      ],
+    },
+    tasks: { node0: 1, node1: 1 },
+    processes: { node0: ['h1'], node1: ['h2'] },
+    notebooks: [file, marker],
+  };
+  const brokenOf = (change: Partial<ClusterSight>) =>
+    invariantsOf({ ...whole, ...change }, before).filter(({ holds }) => !holds);
+
+  it('all of it', () => {
+    expect(brokenOf({})).toEqual([]);
+    expect(invariantsOf(whole, before)).toHaveLength(5);
+  });
+
+  it.each<[string, Partial<ClusterSight>, RegExp]>([
+    ['nothing serves', { serving: [] }, /no Jupyter serves/],
+    ['two serve', { serving: ['node0', 'node1'] }, /2 Jupyters serve: node0, node1/],
+    ['a proxy is silent', { routes: { h1: null } }, /no route is known of h1/],
+    [
+      'generations differ',
+      { routes: { h1: { generation: 4, node: 'node1' }, h2: { generation: 3, node: 'node1' } } },
+      /different generations \(h1: 4, h2: 3\)/,
+    ],
+    ['a route leads astray', { routes: { h1: { generation: 4, node: 'node0' } } }, /h1 to node0/],
+    ['no leader', { etcd: { members: whole.etcd.members } }, /no leader/],
+    ['a member is ill', { etcd: { leader: 'node1', members: [{ node: 'node0', healthy: false }] } }, /node0/],
+    ['a node has two tasks', { tasks: { node0: 2, node1: 1 } }, /node0 2/],
+    ['a node has none', { tasks: { node0: 0, node1: 1 } }, /node0 0/],
+    ['a node lives twice', { processes: { node0: ['h1', 'h2'], node1: ['h2'] } }, /node0 on h1 and h2/],
+    ['a node lives nowhere', { processes: { node0: [], node1: ['h2'] } }, /node0 on no host/],
+    ['a notebook is gone', { notebooks: [marker] }, /lost: a.ipynb/],
+    [
+      'a notebook is empty',
+      { notebooks: [{ ...file, bytes: 0, sha256: 'e', modified: 200 }, marker] },
+      /a.ipynb/,
+    ],
+    [
+      'a notebook is an older one',
+      { notebooks: [{ ...file, sha256: 'b', modified: 50 }, marker] },
+      /a.ipynb/,
+    ],
+    [
+      'the marker is another',
+      { notebooks: [file, { ...marker, sha256: 'x', modified: 900 }] },
+      /marker.ipynb/,
+    ],
+  ])('not: %s', (_, change, what) => {
+    const broken = brokenOf(change);
+    expect(broken.map((each) => each.what).join()).toMatch(what);
+  });
+
+  it('not: what cannot be seen', () => {
+    const { serving, routes, etcd, processes } = whole;
+    const blind = { serving, routes, etcd, ...(processes && { processes }) };
+    const names = invariantsOf(blind, before).filter(({ holds }) => !holds);
+    expect(names.map(({ name }) => name)).toEqual(['nodes', 'notebooks']);
+  });
+
+  it('a notebook that a user saved meanwhile is not lost', () => {
+    expect(brokenOf({ notebooks: [{ ...file, sha256: 'b', modified: 200 }, marker] })).toEqual([]);
+  });
+});

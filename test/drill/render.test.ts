@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { conclude } from '../../src/drill/decide.js';
+import { evidenceSvg } from '../../src/drill/svg.js';
+import { evidenceText, offset } from '../../src/drill/text.js';
+import { conclusionOf, drillPlan, recovery } from '../support/drill.js';
+
+const evidence = conclude(conclusionOf());
+
+it('writes times with their sign', () => {
+  expect([offset(520), offset(-1_000), offset(0)]).toEqual(['+0.52 s', '-1.00 s', '+0.00 s']);
+});
+
+describe('the text', () => {
+  it('has the verdict, each host, the time line and what holds', () => {
+    expect(evidenceText(evidence)).toBe(`drill 1: node-kill of node0: passed; recovered in 1s, budget 3s
+
+begun 1970-01-01T00:01:40.000Z, standby warm
+
+  through  back after  longest dark  failed requests  websocket
+  h1       1s          1s            20               cut
+  h2       1s          1s            20               cut
+  h3       1s          1s            20               cut
+
+after the fault
+     -0.95 s  node0 leads etcd, term 2
+     -0.90 s  Jupyter answers on node0
+     +0.00 s  SIGKILL for node0 on h1
+     +0.10 s  Jupyter on node0 answers no more
+     +0.50 s  node1 leads etcd, term 3
+     +0.80 s  Jupyter answers on node1
+     +1.00 s  h1 answers again
+     +1.00 s  h2 answers again
+     +1.00 s  h3 answers again
+     +4.00 s  nothing to heal
+     +5.00 s  the cluster is whole
+
+invariants
+  ok  etcd  etcd is whole: 5 members, node1 leads
+`);
+  });
+
+  it('says why a drill failed', () => {
+    const text = evidenceText(conclude(conclusionOf({ plan: drillPlan({ budgetMs: 900 }) })));
+    expect(text).toContain('FAILED');
+    expect(text).toContain('  ! it took 1s, and 900ms is its budget');
+  });
+});
+
+describe('the picture', () => {
+  it('has a lane for each host, and no text of a host or an error breaks out of it', () => {
+    const svg = evidenceSvg({ ...evidence, target: '<script>"&' });
+    for (const host of ['h1', 'h2', 'h3']) expect(svg).toContain(`>${host}</text>`);
+    expect(svg).not.toContain('<script>');
+    expect(svg.match(/class="span-failed" x="[\d.]+" y="\d+" width="[\d.]+" height="18"/g)).toHaveLength(3);
+    expect(svg).toContain('prefers-color-scheme: dark');
+  });
+
+  it('sets its labels so that none covers another', () => {
+    const busy = recovery();
+    const events = [
+      ...busy.events,
+      ...Array.from({ length: 14 }, (_, index) => ({
+        at: 101_000 + index * 370,
+        kind: 'leader' as const,
+        subject: `node${index % 5}`,
+        term: 3 + index,
+        what: `node${index % 5} leads etcd, term ${3 + index}`,
+      })),
+    ];
+    const svg = evidenceSvg(conclude(conclusionOf({ recovery: { ...busy, events } })));
+    const label = /<text class="label" x="([\d.]+)" y="(\d+)" text-anchor="(\w+)">([^<]*)</g;
+    const boxes = [...svg.matchAll(label)].map(([, x, y, anchor, text = '']) => {
+      const wide = text.length * 6.5;
+      const left = anchor === 'start' ? Number(x) : Number(x) - wide;
+      return { y: Number(y), left, right: left + wide };
+    });
+    expect(boxes.length).toBeGreaterThan(15);
+    for (const a of boxes) {
+      expect(a.left).toBeGreaterThanOrEqual(0);
+      expect(a.right).toBeLessThanOrEqual(960);
+      for (const b of boxes) {
+        if (a === b || a.y !== b.y) continue;
+        expect(a.right < b.left || a.left > b.right, JSON.stringify([a, b])).toBe(true);
+      }
+    }
+  });
+});

@@ -1,0 +1,199 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseDocument } from 'yaml';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { DeployResult } from '../../src/temporal/contract.js';
+import { isAlive, killAll, allProcesses, signal, withDescendants } from '../../src/lab/processes.js';
+import { allSockets } from '../../src/hosts/sockets.js';
+import { TestLab } from '../support/lab.js';
+
+type UpJson = DeployResult & { readonly result: string };
+
+const hosts = ['h1', 'h2', 'h3'];
+const everyHost = (value: string) => Object.fromEntries(hosts.map((host) => [host, value]));
+
+/** Where Jupyter listens on a node of this lab. */
+const targetOf = (node: string | null) => `http://127.28.2.1${node?.replace('node', '') ?? '-'}:8888`;
+
+/*
+ * One cluster, from its first deployment to its end; each test finds it as the one before left it: whole.
+ */
+describe('a cluster', () => {
+  const lab = new TestLab('127.28');
+
+  beforeAll(() => lab.up());
+  afterAll(() => lab.purge());
+
+  it('is ready after its first deployment, and says so by its contract', async () => {
+    const status = await lab.status();
+    expect(status).toMatchObject({
+      cluster: 'lab',
+      phase: 'ready',
+      stale: false,
+      workflows: { deploy: 'completed', framework: 'running', keeper: 'running' },
+      mesos: { standIn: true, agents: hosts.map((host) => ({ host, state: 'registered' })) },
+      jupyter: { standby: 'warm' },
+      incidents: expect.any(Array) as unknown[],
+    });
+    expect(status.zookeeper.members.map(({ mode }) => mode).sort()).toEqual([
+      'follower',
+      'follower',
+      'leader',
+    ]);
+    expect(status.mesos.masters.filter(({ state }) => state === 'leading').map(({ host }) => host)).toEqual([
+      status.mesos.leader,
+    ]);
+    expect(status.framework.tasks.map(({ node, state }) => [node, state])).toEqual(
+      [0, 1, 2, 3, 4].map((index) => [`node${index}`, 'TASK_RUNNING']),
+    );
+    expect(status.etcd.members).toEqual(
+      [0, 1, 2, 3, 4].map((index) => ({ node: `node${index}`, healthy: true })),
+    );
+    expect(status.jupyter.node).toBe(status.etcd.leader);
+    expect(status.proxies).toEqual(
+      hosts.map((host, index) => ({
+        host,
+        url: `http://127.28.1.${index + 1}:8888/`,
+        target: targetOf(status.jupyter.node),
+        generation: status.jupyter.generation,
+        healthy: true,
+      })),
+    );
+  });
+
+  it('answers a notebook cell through every host', async () => {
+    expect(await lab.cells('6*7')).toEqual(everyHost('42'));
+  });
+
+  it('is not touched by applying the same spec again', async () => {
+    const before = lab.allResidents();
+    const again = await lab.json<UpJson>('up');
+    expect(again).toMatchObject({ result: 'done', changed: 0 });
+    expect(again.stages.filter(({ changed }) => changed > 0)).toEqual([]);
+    expect([...before].filter(([, process]) => !isAlive(process)).map(([what]) => what)).toEqual([]);
+  });
+
+  it('changes only what a changed port names', async () => {
+    const before = lab.allResidents();
+    const document = parseDocument(readFileSync(lab.specFile, 'utf8'));
+    document.setIn(['hosts', 1, 'ports', 'proxy'], 8889);
+    writeFileSync(lab.specFile, document.toString());
+
+    const { changed } = await lab.json<UpJson>('up');
+    expect(changed).toBeGreaterThan(0);
+    const gone = [...before].filter(([, process]) => !isAlive(process)).map(([what]) => what);
+    expect(gone).toEqual([expect.stringContaining('perijove-proxy.mjs')]);
+    await lab.ready();
+    expect((await lab.jupyter()).map(({ url }) => url)).toEqual([
+      'http://127.28.1.1:8888',
+      'http://127.28.1.2:8889',
+      'http://127.28.1.3:8888',
+    ]);
+    expect(await lab.cells('6*7')).toEqual(everyHost('42'));
+  });
+
+  it('keeps its tasks when the leading master is killed', async () => {
+    const { mesos } = await lab.ready();
+    const leader = mesos.leader ?? '';
+    const nodes = () => [...lab.allResidents()].filter(([what]) => !what.includes('mesos-master'));
+    const before = nodes();
+    signal(
+      lab.resident(leader, (args) => args.some((arg) => arg.endsWith('/mesos-master.mjs'))),
+      'SIGKILL',
+    );
+    const after = await lab.eventually((status) => {
+      expect(status.mesos.leader).not.toBe(leader);
+      expect(status.phase).toBe('ready');
+    });
+    expect(after.mesos.masters).toContainEqual({ host: leader, state: 'standing-by' });
+    expect(before.filter(([, process]) => !isAlive(process)).map(([what]) => what)).toEqual([]);
+    expect(await lab.cells('6*7')).toEqual(everyHost('42'));
+  });
+
+  it('follows etcd when the node of its leader is killed, and makes the node whole again', async () => {
+    const before = await lab.ready();
+    const node = before.etcd.leader ?? '';
+    const host = before.framework.tasks.find((task) => task.node === node)?.host ?? '';
+    const start = lab.resident(
+      host,
+      (args) =>
+        args.some((arg) => arg.endsWith('/perijove-node.mjs')) && args.at(-1) === node.replace('node', ''),
+    );
+    await killAll(() => withDescendants([start.pid], allProcesses()));
+
+    const after = await lab.eventually((status) => {
+      expect(status.etcd.leader).not.toBe(node);
+      expect(status.jupyter.node).toBe(status.etcd.leader);
+      expect(status.phase).toBe('ready');
+    });
+    expect(after.framework.tasks).toContainEqual(expect.objectContaining({ node, state: 'TASK_RUNNING' }));
+    expect(after.etcd.members).toContainEqual({ node, healthy: true });
+    expect(after.jupyter.generation).toBeGreaterThan(before.jupyter.generation ?? 0);
+    expect(after.proxies.map(({ target }) => target)).toEqual(hosts.map(() => targetOf(after.jupyter.node)));
+    expect(await lab.cells('6*7')).toEqual(everyHost('42'));
+  });
+
+  it('heals by itself when a host crashed and was booted', async () => {
+    await lab.ready();
+    await lab.lab('crash', 'h2');
+    const degraded = await lab.eventually((status) => {
+      expect(status.phase).toBe('degraded');
+      expect(status.zookeeper.members).toContainEqual({ host: 'h2', mode: 'down' });
+    });
+    expect(degraded.proxies.find(({ host }) => host === 'h2')).toMatchObject({ healthy: false });
+    // The others go on, with whichever leader etcd has now.
+    await lab.eventually((status) => {
+      expect(status.proxies.filter(({ healthy }) => healthy).map(({ host }) => host)).toEqual(['h1', 'h3']);
+      expect(status.jupyter.node).toBe(status.etcd.leader);
+    });
+
+    await lab.lab('boot', 'h2');
+    await lab.ready(120_000);
+    expect(await lab.cells('6*7')).toEqual(everyHost('42'));
+  });
+
+  it('does not notice another lab beside it', async () => {
+    const before = lab.allResidents();
+    const other = new TestLab('127.29');
+    try {
+      const spec = path.join(path.dirname(lab.stateDir), 'three-nodes.yaml');
+      const example = readFileSync(path.resolve(import.meta.dirname, '../../examples/lab.yaml'), 'utf8');
+      writeFileSync(spec, example.replace('count: 5', 'count: 3'));
+      await other.up('--file', spec);
+      const status = await other.ready();
+      expect(status.etcd.members).toHaveLength(3);
+      expect(await other.cells('6*7')).toEqual(everyHost('42'));
+      expect(await lab.cells('6*7')).toEqual(everyHost('42'));
+    } finally {
+      await other.purge();
+    }
+    expect([...before].filter(([, process]) => !isAlive(process)).map(([what]) => what)).toEqual([]);
+    await lab.ready();
+  });
+
+  it('leaves nothing on its hosts when it is purged, and the hosts as they are', async () => {
+    const spec = await lab.spec();
+    await lab.run('down', '--purge', '--yes', '--file', lab.specFile);
+    for (const { name, dir } of spec.hosts) {
+      expect([...lab.residents(name).keys()]).toEqual([expect.stringContaining('sshd')]);
+      expect(filesBelow(dir)).toEqual([]);
+    }
+    const sshd = spec.hosts.map(({ ssh }) => `${ssh.address}:${ssh.port}`).sort();
+    expect(
+      allSockets()
+        .filter(({ listening, address }) => listening && address.startsWith('127.28.'))
+        .map(({ address, port }) => `${address}:${port}`)
+        .sort(),
+    ).toEqual(sshd);
+    expect(await lab.status()).toMatchObject({ phase: 'absent' });
+  });
+});
+
+function filesBelow(directory: string): string[] {
+  try {
+    return readdirSync(directory, { recursive: true }).map(String);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw thrown;
+  }
+}

@@ -1,0 +1,92 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { isAlive, signal } from '../../src/lab/processes.js';
+import { leadingMaster } from '../../src/mesos/detector.js';
+import { directReach } from '../../src/ssh/reach.js';
+import { frameworkState, workflowIds, type StageName } from '../../src/temporal/contract.js';
+import { TestLab } from '../support/lab.js';
+
+const example = path.resolve(import.meta.dirname, '../../examples/lab.yaml');
+
+/** What the leading master tells of every task that it ever heard of. */
+const masterStateSchema = z.object({
+  frameworks: z.array(z.object({ tasks: z.array(z.unknown()), completed_tasks: z.array(z.unknown()) })),
+  completed_frameworks: z.array(z.unknown()),
+});
+
+/*
+ * One first deployment, during which everything dies that deployments are made by: every worker, several
+ * times, and the Temporal server.
+ */
+describe('a deployment', () => {
+  const lab = new TestLab('127.28');
+  afterAll(() => lab.purge());
+
+  const running = (name: StageName) =>
+    lab.progress(({ stages }) => stages.find((stage) => stage.name === name)?.state === 'running');
+
+  async function replaceWorkersDuring(stage: StageName): Promise<void> {
+    await running(stage);
+    await lab.killWorkers();
+    lab.startWorker();
+  }
+
+  it('does not begin where no Temporal server answers', async () => {
+    const { code, stdout } = await lab.start('up', '--file', example, '--temporal', '127.28.0.1:1', '--json')
+      .ended;
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'TEMPORAL_UNREACHABLE' } });
+    expect(code).toBe(3);
+  });
+
+  it('ends well though all workers and the Temporal server die in the middle of it', async () => {
+    const first = lab.startUp();
+    await lab.workersStarted();
+    await replaceWorkersDuring('install');
+    await replaceWorkersDuring('zookeeper');
+
+    // One with another spec is refused, and changes nothing of this one.
+    const other = path.join(lab.stateDir, 'other.yaml');
+    writeFileSync(other, readFileSync(lab.specFile, 'utf8').replace('count: 5', 'count: 3'));
+    const refused = await lab.start('up', '--file', other, '--json').ended;
+    expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: 'SPEC_DIFFERS' } });
+    expect(refused.code).toBe(4);
+
+    await running('masters');
+    const { temporal } = lab.state;
+    if (!temporal) expect.unreachable('the server is written down');
+    signal(temporal, 'SIGKILL');
+    await expect.poll(() => isAlive(temporal)).toBe(false);
+    const second = lab.startUp();
+    await expect.poll(() => lab.state.temporal?.pid, { timeout: 60_000 }).not.toBe(temporal.pid);
+    await lab.workersStarted();
+
+    await replaceWorkersDuring('framework');
+    await replaceWorkersDuring('keeper');
+
+    const { code, stdout, stderr } = await second.ended;
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+    // Whoever began it has followed it to the same end, or was told how to.
+    expect((await first.ended).code, `${first.stdout}\n${first.stderr}`).toBe(0);
+    await lab.ready();
+    expect(await lab.cells('6*7')).toEqual({ h1: '42', h2: '42', h3: '42' });
+  });
+
+  it('has launched nothing twice', async () => {
+    const spec = await lab.spec();
+    const master = await leadingMaster(directReach, spec);
+    if (!master) expect.unreachable('a master leads');
+    const answer = await fetch(`http://${master.address.ip}:${master.address.port}/state`);
+    const state = masterStateSchema.parse(await answer.json());
+    expect(
+      state.frameworks.map(({ tasks, completed_tasks: completed }) => [tasks.length, completed.length]),
+    ).toEqual([[5, 0]]);
+    expect(state.completed_frameworks).toEqual([]);
+
+    const { launches } = await lab.withTemporal((client) =>
+      client.workflow.getHandle(workflowIds.framework(spec.name)).query(frameworkState),
+    );
+    expect(launches).toBe(5);
+  });
+});

@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import { addedMemberFlags, newMemberFlags, type MemberSettings } from '../../src/etcd/command.js';
+
+const settings: MemberSettings = {
+  name: 'node1',
+  address: '10.0.0.11',
+  nodes: [
+    { name: 'node0', address: '10.0.0.10' },
+    { name: 'node1', address: '10.0.0.11' },
+    { name: 'node2', address: '10.0.0.12' },
+  ],
+  clientPort: 2379,
+  peerPort: 2380,
+  token: 'etcd-cluster',
+  heartbeatMs: 50,
+  electionMs: 500,
+  dataDir: '/data',
+  onLoopback: false,
+};
+
+describe('newMemberFlags', () => {
+  it('names the static cluster as the origin did', () => {
+    expect(newMemberFlags(settings)).toEqual(
+      expect.arrayContaining([
+        '--name=node1',
+        '--initial-advertise-peer-urls=http://10.0.0.11:2380',
+        '--listen-peer-urls=http://10.0.0.11:2380',
+        '--listen-client-urls=http://10.0.0.11:2379',
+        '--advertise-client-urls=http://10.0.0.11:2379',
+        '--initial-cluster-token=etcd-cluster',
+        '--initial-cluster=node0=http://10.0.0.10:2380,node1=http://10.0.0.11:2380,node2=http://10.0.0.12:2380',
+        '--initial-cluster-state=new',
+        '--heartbeat-interval=50',
+        '--election-timeout=500',
+      ]),
+    );
+  });
+
+  it('serves clients on 127.0.0.1 too where that is the node’s own', () => {
+    expect(newMemberFlags({ ...settings, onLoopback: true })).toContain(
+      '--listen-client-urls=http://10.0.0.11:2379,http://127.0.0.1:2379',
+    );
+  });
+});
+
+describe('addedMemberFlags', () => {
+  it('takes the members as etcd lists them, and names the ones that have no name yet', () => {
+    const started = { clientUrls: ['http://x:2379'], learner: false };
+    const flags = addedMemberFlags(settings, [
+      { id: '1', name: 'node0', peerUrls: ['http://10.0.0.10:2380'], ...started },
+      { id: '2', name: '', peerUrls: ['http://10.0.0.11:2380'], clientUrls: [], learner: false },
+      { id: '3', name: '', peerUrls: ['http://10.0.0.12:2380'], clientUrls: [], learner: false },
+      { id: '4', name: '', peerUrls: ['http://10.0.9.9:2380'], clientUrls: [], learner: false },
+    ]);
+    expect(flags).toContain('--initial-cluster-state=existing');
+    expect(flags).toContain(
+      '--initial-cluster=node0=http://10.0.0.10:2380,node1=http://10.0.0.11:2380,' +
+        'node2=http://10.0.0.12:2380,member-4=http://10.0.9.9:2380',
+    );
+  });
+});

@@ -1,0 +1,309 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  decideEtcdStart,
+  type DataView,
+  type Decision,
+  type Observation,
+  type PeerView,
+} from '../../src/etcd/decide.js';
+import type { Member } from '../../src/etcd/members.js';
+import { majority } from '../../src/spec/cluster.js';
+
+/** Part of a reason. */
+const saying = (text: string): string => expect.stringContaining(text) as string;
+
+const clusterId = 'cluster';
+const url = (index: number) => `http://10.0.0.${index}:2380`;
+
+/** The member that node `index` has in the static cluster. */
+function founder(index: number, started = true): Member {
+  return {
+    id: `founder${index}`,
+    name: `node${index}`,
+    peerUrls: [url(index)],
+    clientUrls: started ? [`http://10.0.0.${index}:2379`] : [],
+    learner: false,
+  };
+}
+
+/** A member that was added for node `index` and has not started. */
+function addition(index: number, id: string): Member {
+  return { id, name: '', peerUrls: [url(index)], clientUrls: [], learner: false };
+}
+
+const silent = (index: number): PeerView => ({ node: `node${index}`, ok: false, reason: 'refused' });
+
+/** A peer in a quorum led by node 1, that lists these members. */
+function peer(index: number, members: readonly Member[], change: Partial<PeerView> = {}): PeerView {
+  return {
+    node: `node${index}`,
+    ok: true,
+    memberId: `founder${index}`,
+    term: 5,
+    leader: 'founder1',
+    linearizable: true,
+    membership: { clusterId, members },
+    ...change,
+  } as PeerView;
+}
+
+/** A peer that answers, and has no quorum. */
+const lonely = (index: number, members: readonly Member[]): PeerView => {
+  const { node, memberId, term, membership } = peer(index, members) as Extract<PeerView, { ok: true }>;
+  return { node, ok: true, memberId, term, membership, linearizable: false };
+};
+
+/** Node 0, empty, of a cluster of three that was whole once. */
+function node0(change: Partial<Observation>): Observation {
+  return {
+    name: 'node0',
+    peerUrl: url(0),
+    formed: true,
+    static: { memberId: 'founder0', clusterId },
+    data: { kind: 'none' },
+    peers: [silent(1), silent(2)],
+    ...change,
+  };
+}
+
+const own: DataView = { kind: 'member', memberId: 'founder0', clusterId };
+const three = [founder(0), founder(1), founder(2)];
+
+describe('decideEtcdStart', () => {
+  describe('the first bootstrap', () => {
+    it('starts with the static cluster when nobody is there yet', () => {
+      expect(decideEtcdStart(node0({ formed: false }))).toMatchObject({ kind: 'start-new' });
+    });
+
+    it('starts with the static cluster when others are there and wait for a quorum', () => {
+      const waiting = [founder(0, false), founder(1, false), founder(2, false)];
+      const decision = decideEtcdStart(node0({ formed: false, peers: [lonely(1, waiting), silent(2)] }));
+      expect(decision).toMatchObject({ kind: 'start-new' });
+    });
+
+    it('starts with the static cluster when the others have a quorum already', () => {
+      const members = [founder(0, false), founder(1), founder(2)];
+      const decision = decideEtcdStart(node0({ formed: false, peers: [peer(1, members), peer(2, members)] }));
+      expect(decision).toMatchObject({ kind: 'start-new' });
+    });
+
+    it('replaces a member of its own that has started, and whose data are gone', () => {
+      const decision = decideEtcdStart(node0({ formed: false, peers: [peer(1, three), peer(2, three)] }));
+      expect(decision).toMatchObject({ kind: 'remove', memberId: 'founder0' });
+    });
+
+    it('waits when one that answers has seen it before, and there is no quorum', () => {
+      const decision = decideEtcdStart(node0({ formed: false, peers: [lonely(1, three), silent(2)] }));
+      expect(decision).toMatchObject({ kind: 'wait', reason: saying('seen this node') });
+    });
+
+    it('waits when one that answers is in another cluster', () => {
+      const other = lonely(1, three) as Extract<PeerView, { ok: true }>;
+      const elsewhere = { ...other, membership: { clusterId: 'another', members: three } };
+      const decision = decideEtcdStart(node0({ formed: false, peers: [elsewhere, silent(2)] }));
+      expect(decision).toMatchObject({ kind: 'wait', reason: saying('another cluster') });
+    });
+
+    it('does not take a member that was added for one of the bootstrap', () => {
+      const members = [addition(0, 'added'), founder(1), founder(2)];
+      const decision = decideEtcdStart(node0({ formed: false, peers: [peer(1, members), peer(2, members)] }));
+      expect(decision).toMatchObject({ kind: 'remove', memberId: 'added' });
+    });
+  });
+
+  describe('a node with data', () => {
+    it('starts when its member is listed', () => {
+      const decision = decideEtcdStart(node0({ data: own, peers: [peer(1, three), peer(2, three)] }));
+      expect(decision).toMatchObject({ kind: 'start-with-data' });
+    });
+
+    it('starts when nobody answers: all nodes may have been down', () => {
+      expect(decideEtcdStart(node0({ data: own }))).toMatchObject({ kind: 'start-with-data' });
+    });
+
+    it('starts when the others lack a quorum, even if they do not list it', () => {
+      const members = [addition(0, 'newer'), founder(1), founder(2)];
+      const decision = decideEtcdStart(node0({ data: own, peers: [lonely(1, members), silent(2)] }));
+      expect(decision).toMatchObject({ kind: 'start-with-data' });
+    });
+
+    it('puts data aside whose member was removed: the node was elsewhere meanwhile', () => {
+      const members = [{ ...founder(0), id: 'newer' }, founder(1), founder(2)];
+      const decision = decideEtcdStart(node0({ data: own, peers: [peer(1, members), peer(2, members)] }));
+      expect(decision).toMatchObject({ kind: 'drop-data', reason: saying('founder0') });
+    });
+
+    it('puts data of another cluster aside', () => {
+      const data: DataView = { kind: 'member', memberId: 'founder0', clusterId: 'another' };
+      const decision = decideEtcdStart(node0({ data, peers: [peer(1, three), peer(2, three)] }));
+      expect(decision).toMatchObject({ kind: 'drop-data' });
+    });
+
+    it('does not believe the list of a member outside the quorum', () => {
+      const without = [founder(1), founder(2)];
+      const decision = decideEtcdStart(
+        node0({ data: own, peers: [peer(1, three), peer(2, without, { term: 4, linearizable: false })] }),
+      );
+      expect(decision).toMatchObject({ kind: 'start-with-data' });
+    });
+  });
+
+  describe('a node whose data cannot be read', () => {
+    const data: DataView = { kind: 'unreadable', why: 'torn' };
+
+    it('puts them aside when the others have a quorum', () => {
+      const decision = decideEtcdStart(node0({ data, peers: [peer(1, three), peer(2, three)] }));
+      expect(decision).toMatchObject({ kind: 'drop-data', reason: saying('torn') });
+    });
+
+    it('keeps them while there is no quorum', () => {
+      expect(decideEtcdStart(node0({ data }))).toMatchObject({
+        kind: 'wait',
+        reason: saying('torn'),
+      });
+    });
+  });
+
+  describe('a node that comes back empty', () => {
+    it('is removed first', () => {
+      const decision = decideEtcdStart(node0({ peers: [peer(1, three), peer(2, three)] }));
+      expect(decision).toMatchObject({ kind: 'remove', memberId: 'founder0', through: ['node1', 'node2'] });
+    });
+
+    it('is added when the remove is done (also when that answer was lost)', () => {
+      const members = [founder(1), founder(2)];
+      const decision = decideEtcdStart(node0({ peers: [peer(1, members), peer(2, members)] }));
+      expect(decision).toMatchObject({ kind: 'add', through: ['node1', 'node2'] });
+    });
+
+    it('starts as the member that it has just added', () => {
+      const members = [addition(0, 'added'), founder(1), founder(2)];
+      const decision = decideEtcdStart(
+        node0({ added: 'added', peers: [peer(1, members), peer(2, members)] }),
+      );
+      expect(decision).toMatchObject({ kind: 'start-added', members });
+    });
+
+    it('replaces a member that was added, and of which it does not know whether it started', () => {
+      const members = [addition(0, 'added'), founder(1), founder(2)];
+      const decision = decideEtcdStart(node0({ peers: [peer(1, members), peer(2, members)] }));
+      expect(decision).toMatchObject({ kind: 'remove', memberId: 'added' });
+    });
+
+    it('replaces a member of the bootstrap that never started, once etcd was whole', () => {
+      const members = [founder(0, false), founder(1), founder(2)];
+      const decision = decideEtcdStart(node0({ peers: [peer(1, members), peer(2, members)] }));
+      expect(decision).toMatchObject({ kind: 'remove', memberId: 'founder0' });
+    });
+
+    it('waits without a quorum, and never bootstraps', () => {
+      expect(decideEtcdStart(node0({ peers: [lonely(1, three), silent(2)] }))).toMatchObject({
+        kind: 'wait',
+        reason: saying('bootstrapping again'),
+      });
+    });
+
+    it('removes nothing where that would leave fewer healthy members than a majority', () => {
+      // A read went through, and then node2 was lost: one healthy member of the two that would be left.
+      const decision = decideEtcdStart(node0({ peers: [peer(1, three), silent(2)] }));
+      expect(decision).toMatchObject({ kind: 'wait', reason: saying('1 healthy of 2') });
+    });
+
+    it('adds nothing where a majority of the larger cluster would not be healthy', () => {
+      const five = [0, 1, 2, 3, 4].map((index) => founder(index));
+      const without = five.slice(1);
+      const decision = decideEtcdStart(
+        node0({ peers: [peer(1, without), peer(2, without), silent(3), silent(4)] }),
+      );
+      expect(decision).toMatchObject({ kind: 'wait', reason: saying('2 healthy of 5') });
+    });
+
+    it('counts only members that are listed and follow the leader as healthy', () => {
+      const stale = peer(2, three, { term: 4, leader: 'founder2' });
+      const unlisted = peer(3, three, { memberId: 'removed' });
+      const decision = decideEtcdStart(node0({ peers: [peer(1, three), stale, unlisted] }));
+      expect(decision).toMatchObject({ kind: 'wait' });
+    });
+  });
+
+  describe('carried out against a model of etcd', () => {
+    /** What the steps of one node do to a cluster of `count` nodes, of which `alive` answer in a quorum. */
+    interface Model {
+      members: Member[];
+      data: DataView;
+      added?: string;
+      ids: number;
+    }
+
+    const step = (model: Model, decision: Decision, lost: boolean) => {
+      switch (decision.kind) {
+        case 'drop-data':
+          model.data = { kind: 'none' };
+          break;
+        case 'remove':
+          model.members = model.members.filter((member) => member.id !== decision.memberId);
+          break;
+        case 'add':
+          model.ids += 1;
+          model.members = [...model.members, addition(0, `added${model.ids}`)];
+          if (!lost) model.added = `added${model.ids}`;
+          break;
+        default:
+      }
+      // The process was killed before it heard of the effect: it knows nothing any more.
+      if (lost) delete model.added;
+    };
+
+    const anyModel = fc.record({
+      count: fc.constantFrom(3, 5, 7),
+      down: fc.nat({ max: 3 }),
+      listed: fc.constantFrom('founder', 'unstarted', 'added', 'not'),
+      data: fc.constantFrom<DataView>({ kind: 'none' }, own, { kind: 'unreadable', why: 'torn' }),
+      formed: fc.boolean(),
+      losses: fc.array(fc.boolean(), { maxLength: 6 }),
+    });
+
+    it('ends in a start, loses no quorum on the way, and never bootstraps over a formed cluster', () => {
+      fc.assert(
+        fc.property(anyModel, ({ count, down, listed, data, formed, losses }) => {
+          const others = Array.from({ length: count - 1 }, (_, index) => index + 1);
+          const alive = others.slice(0, Math.max(majority(count), others.length - down));
+          const mine =
+            listed === 'not'
+              ? []
+              : [listed === 'added' ? addition(0, 'added0') : founder(0, listed === 'founder')];
+          const model: Model = {
+            members: [...mine, ...others.map((index) => founder(index))],
+            data,
+            ids: 0,
+          };
+          for (let round = 0; round < 20; round += 1) {
+            const decision = decideEtcdStart(
+              node0({
+                formed,
+                data: model.data,
+                ...(model.added === undefined ? {} : { added: model.added }),
+                peers: others.map((index) =>
+                  alive.includes(index) ? peer(index, model.members) : silent(index),
+                ),
+              }),
+            );
+            expect(decision.kind).not.toBe('wait');
+            if (decision.kind.startsWith('start-')) {
+              if (formed) expect(decision.kind).not.toBe('start-new');
+              if (decision.kind === 'start-with-data') expect(model.data).toEqual(own);
+              else expect(model.data).toEqual({ kind: 'none' });
+              expect(model.members.filter(({ peerUrls }) => peerUrls.includes(url(0)))).toHaveLength(1);
+              return;
+            }
+            step(model, decision, losses[round] ?? false);
+            expect(alive.length).toBeGreaterThanOrEqual(majority(model.members.length));
+          }
+          throw new Error('no start within 20 rounds');
+        }),
+        { numRuns: 1_000 },
+      );
+    });
+  });
+});

@@ -1,0 +1,271 @@
+import { access, readFile, rm } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { peerUrl } from '../../src/etcd/command.js';
+import { staticMemberId } from '../../src/etcd/identity.js';
+import type { Member } from '../../src/etcd/members.js';
+import { probeMember } from '../../src/etcd/probe.js';
+import { verdict, type Verdict } from '../../src/etcd/verdict.js';
+import { eventually } from '../support/eventually.js';
+import { killIfThere, prepareNodes, type TestNode, type TestNodes } from '../support/nodes.js';
+
+let cluster: TestNodes;
+let nodes: readonly TestNode[];
+
+beforeAll(async () => {
+  cluster = await prepareNodes({ count: 5, firstAddress: '127.25.4.10' });
+  nodes = cluster.nodes;
+});
+
+afterAll(() => cluster.remove());
+
+const node = (index: number): TestNode => nodes[index] as TestNode;
+const url = (each: TestNode) => peerUrl({ address: each.address, peerPort: cluster.spec.etcd.peerPort });
+
+/** The members as a quorum knows them, through the first of these nodes that answers so. */
+async function members(through: readonly TestNode[] = nodes): Promise<readonly Member[]> {
+  let failure: unknown;
+  for (const each of through) {
+    try {
+      await each.etcd.linearizableRead({ deadlineMs: 1_000 });
+      return (await each.etcd.memberList()).members;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** One started member for each node, and each node answers as that member. */
+async function whole(): Promise<boolean> {
+  const listed = await members();
+  if (listed.length !== nodes.length) return false;
+  for (const each of nodes) {
+    const own = listed.find(({ name }) => name === each.name);
+    if (own === undefined || own.clientUrls.length === 0) return false;
+    await each.etcd.linearizableRead();
+    if ((await each.etcd.status()).memberId !== own.id) return false;
+  }
+  return true;
+}
+
+async function memberId(each: TestNode): Promise<string> {
+  return (await each.etcd.status()).memberId;
+}
+
+async function findLeader(previous?: Verdict): Promise<Verdict | undefined> {
+  const probes = await Promise.all(nodes.map((each) => probeMember(each.name, each.etcd)));
+  const finding = verdict(probes, previous);
+  return finding.kind === 'verdict' ? finding.verdict : undefined;
+}
+
+async function leader(previous?: Verdict): Promise<Verdict> {
+  let found: Verdict | undefined;
+  await eventually(async () => (found = await findLeader(previous)) !== undefined, 20_000);
+  return found as Verdict;
+}
+
+const named = (name: string): TestNode => nodes.find((each) => each.name === name) as TestNode;
+
+/** Its tree is as on a host where the node never was. */
+async function forget(each: TestNode): Promise<void> {
+  await each.crash();
+  await rm(each.layout.base, { recursive: true, force: true });
+}
+
+/** A proposal that went to a leader which was lost with the node is answered by nobody: it is made again. */
+async function removed(id: string): Promise<void> {
+  await eventually(async () => {
+    await node(0).etcd.memberRemove(id, { deadlineMs: 2_000 });
+    return true;
+  });
+}
+
+const longMs = 40_000;
+
+describe('etcd among the nodes', () => {
+  it('forms when the nodes arrive one by one, with the members of the static cluster', async () => {
+    node(0).start();
+    await eventually(async () => (await node(0).control.status()).etcd.state === 'starting', longMs);
+    node(1).start();
+    node(2).start();
+    await eventually(async () => (await members([node(0)])).length === 5, longMs);
+    expect((await members()).filter(({ clientUrls }) => clientUrls.length === 0).length).toBeGreaterThan(0);
+    node(3).start();
+    node(4).start();
+    await eventually(whole, longMs);
+    for (const each of nodes) {
+      expect(await memberId(each)).toBe(staticMemberId(url(each), cluster.spec.etcd.token));
+    }
+  });
+
+  it('elects another leader when the leader is killed, which comes back as the same member', async () => {
+    const before = await leader();
+    const old = named(before.leader);
+    const id = await memberId(old);
+    for (const pid of await old.processes('etcd')) killIfThere(pid);
+    let after = await leader(before);
+    await eventually(async () => (after = await leader(before)).term > before.term, 20_000);
+    expect(after.leader).not.toBe(before.leader);
+    await eventually(whole, longMs);
+    expect(await memberId(old)).toBe(id);
+    expect((await leader(after)).term).toBe(after.term);
+  });
+
+  it('finds the new leader while the old one is stopped, and does not go back when it goes on', async () => {
+    const before = await leader();
+    const old = named(before.leader);
+    const pids = await old.processes('etcd');
+    for (const pid of pids) killIfThere(pid, 'SIGSTOP');
+    let after = before;
+    await eventually(async () => {
+      const found = await findLeader(before);
+      if (found !== undefined) after = found;
+      return after.term > before.term;
+    }, 20_000);
+    expect(after.live).not.toContain(before.leader);
+    for (const pid of pids) killIfThere(pid, 'SIGCONT');
+    await eventually(async () => {
+      const found = await findLeader(after);
+      if (found !== undefined) expect(found.term).toBeGreaterThanOrEqual(after.term);
+      return found?.live.length === 5;
+    }, 20_000);
+  });
+
+  it('moves leadership when it is asked to', async () => {
+    const before = await leader();
+    const target = nodes.find(({ name }) => name !== before.leader) as TestNode;
+    await named(before.leader).etcd.moveLeader(await memberId(target), { deadlineMs: 5_000 });
+    await eventually(async () => (await findLeader(before))?.leader === target.name);
+  });
+
+  it('takes a node back that comes back empty, as a new member', async () => {
+    const id = await memberId(node(1));
+    await forget(node(1));
+    node(1).start({ etcdFormed: true });
+    await eventually(whole, longMs);
+    expect(await memberId(node(1))).not.toBe(id);
+    expect((await members()).map((member) => member.id)).not.toContain(id);
+  });
+
+  it('takes a node back whose data vanish while it runs, though it was started for a bootstrap', async () => {
+    const id = await memberId(node(2));
+    await rm(`${node(2).layout.etcdData}/member`, { recursive: true });
+    for (const pid of await node(2).processes('etcd')) killIfThere(pid);
+    await eventually(async () => (await whole()) && (await memberId(node(2))) !== id, longMs);
+  });
+
+  it('takes two nodes back at once', async () => {
+    await Promise.all([forget(node(3)), forget(node(4))]);
+    node(3).start({ etcdFormed: true });
+    node(4).start({ etcdFormed: true });
+    await eventually(whole, longMs);
+  });
+
+  it('takes a node back that was on another host meanwhile, and puts its old data aside', async () => {
+    const first = await memberId(node(0));
+    await node(0).crash();
+    node(0).start({ etcdFormed: true, on: 'h2' });
+    await eventually(whole, longMs);
+    const second = await memberId(node(0));
+    expect(second).not.toBe(first);
+
+    await node(0).crash();
+    node(0).start({ etcdFormed: true });
+    await eventually(whole, longMs);
+    expect([first, second]).not.toContain(await memberId(node(0)));
+    await access(`${node(0).layout.etcdData}.dropped/member`);
+  });
+
+  it('goes on after a remove whose node was lost before it was added', async () => {
+    const id = await memberId(node(1));
+    await forget(node(1));
+    await removed(id);
+    await removed(id);
+    node(1).start({ etcdFormed: true });
+    await eventually(whole, longMs);
+  });
+
+  it('goes on after an add whose node was lost before it started', async () => {
+    const id = await memberId(node(1));
+    await forget(node(1));
+    await removed(id);
+    // A member's ID comes from its URL and the second: within one, it may be the ID that was just removed.
+    let added = '';
+    await eventually(async () => {
+      added = await node(0).etcd.memberAdd(url(node(1)), { deadlineMs: 5_000 });
+      return true;
+    });
+    node(1).start({ etcdFormed: true });
+    await eventually(whole, longMs);
+    expect(await memberId(node(1))).not.toBe(added);
+  });
+
+  it('comes through kills at any moment of a return', async () => {
+    await forget(node(2));
+    node(2).start({ etcdFormed: true });
+    for (let kills = 0; kills < 8; kills += 1) {
+      await eventually(async () => (await node(2).processes('etcd')).length > 0, longMs);
+      await new Promise((resolve) => setTimeout(resolve, 70 * kills));
+      for (const pid of await node(2).processes('etcd')) killIfThere(pid);
+    }
+    await eventually(whole, longMs);
+  });
+
+  it('never bootstraps again: an empty node waits for a quorum, and says so', async () => {
+    await Promise.all([2, 3, 4].map((index) => node(index).crash()));
+    await forget(node(2));
+    node(2).start({ etcdFormed: true });
+    await eventually(async () => (await node(2).control.status()).etcd.state === 'waiting', longMs);
+    await eventually(async () =>
+      /no quorum answers/.test((await node(2).control.status()).etcd.reason ?? ''),
+    );
+    expect(await node(2).processes('etcd')).toHaveLength(1);
+    await expect(readFile(`${node(2).layout.etcdData}/member`)).rejects.toMatchObject({ code: 'ENOENT' });
+    node(3).start({ etcdFormed: true });
+    node(4).start({ etcdFormed: true });
+    await eventually(whole, longMs);
+  });
+
+  it('comes back as it was after all nodes were down', async () => {
+    const before = (await members()).map(({ id }) => id).sort();
+    await Promise.all(nodes.map((each) => each.crash()));
+    for (const each of nodes) each.start({ etcdFormed: true });
+    await eventually(whole, longMs);
+    expect((await members()).map(({ id }) => id).sort()).toEqual(before);
+  });
+});
+
+describe('the client of a member', () => {
+  it('ends within its deadline when the member is stopped, and goes on when it goes on', async () => {
+    const { leader: name } = await leader();
+    const follower = nodes.find((each) => each.name !== name) as TestNode;
+    const pids = await follower.processes('etcd');
+    for (const pid of pids) killIfThere(pid, 'SIGSTOP');
+    const asked = performance.now();
+    await expect(follower.etcd.status({ deadlineMs: 300 })).rejects.toMatchObject({
+      code: 'ETCD_UNREACHABLE',
+    });
+    expect(performance.now() - asked).toBeLessThan(2_000);
+    for (const pid of pids) killIfThere(pid, 'SIGCONT');
+    await eventually(async () => (await follower.etcd.status()).memberId !== '');
+  });
+
+  it('tells a member that has no quorum from one that is not there', async () => {
+    await Promise.all([2, 3, 4].map((index) => node(index).crash()));
+    await expect(node(3).etcd.status()).rejects.toMatchObject({ code: 'ETCD_UNREACHABLE' });
+    await eventually(async () => (await node(0).etcd.status()).leader === undefined);
+    await expect(node(0).etcd.linearizableRead({ deadlineMs: 10_000 })).rejects.toMatchObject({
+      code: 'ETCD_NO_LEADER',
+    });
+    expect(await findLeader()).toBeUndefined();
+    for (const index of [2, 3, 4]) node(index).start({ etcdFormed: true });
+    await eventually(whole, longMs);
+  });
+
+  it('tells what etcd refused', async () => {
+    await expect(node(0).etcd.memberAdd(url(node(1)), { deadlineMs: 5_000 })).rejects.toMatchObject({
+      code: 'ETCD_REFUSED',
+      message: expect.stringContaining('Peer URLs already exists') as string,
+    });
+  });
+});

@@ -1,0 +1,165 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { verdict, type Probe, type Verdict } from '../../src/etcd/verdict.js';
+import { majority } from '../../src/spec/cluster.js';
+
+/** Part of a reason. */
+const saying = (text: string): string => expect.stringContaining(text) as string;
+
+/** A member that follows `leader` (its index) at `term`; the leader's read succeeds unless said otherwise. */
+function member(index: number, leader: number | undefined, term: number, linearizable?: boolean): Probe {
+  return {
+    node: `node${index}`,
+    ok: true,
+    memberId: `${index}`,
+    ...(leader === undefined ? {} : { leader: `${leader}` }),
+    term,
+    linearizable: linearizable ?? leader === index,
+  };
+}
+
+const dead = (index: number): Probe => ({ node: `node${index}`, ok: false, reason: 'refused' });
+
+describe('verdict', () => {
+  it('names the leader that a majority follows, and who is live, the leader first', () => {
+    const probes = [member(0, 2, 7), dead(1), member(2, 2, 7), member(3, 2, 7), dead(4)];
+    expect(verdict(probes)).toEqual({
+      kind: 'verdict',
+      verdict: { leader: 'node2', term: 7, live: ['node2', 'node0', 'node3'] },
+    });
+  });
+
+  it('does not believe a stalled leader that goes on at its old term', () => {
+    const probes = [member(0, 0, 7), member(1, 1, 8), member(2, 1, 8)];
+    expect(verdict(probes)).toMatchObject({ verdict: { leader: 'node1', term: 8 } });
+  });
+
+  it('counts a stalled leader among the live, but not for itself', () => {
+    const probes = [member(0, 0, 7), member(1, 1, 8), dead(2)];
+    expect(verdict(probes)).toMatchObject({ kind: 'none', reason: saying('no majority') });
+  });
+
+  it('is none below a majority of all configured members', () => {
+    expect(verdict([member(0, 0, 7), dead(1), dead(2)])).toEqual({
+      kind: 'none',
+      reason: '1 of 3 members answer; 2 are needed',
+    });
+  });
+
+  it('is none while the leader itself does not answer', () => {
+    const probes = [dead(0), member(1, 0, 7), member(2, 0, 7)];
+    expect(verdict(probes)).toMatchObject({
+      kind: 'none',
+      reason: saying('does not say so'),
+    });
+  });
+
+  it('is none without a linearizable read through the leader', () => {
+    const probes = [member(0, 0, 7, false), member(1, 0, 7), member(2, 0, 7)];
+    expect(verdict(probes)).toEqual({
+      kind: 'none',
+      reason: 'no linearizable read through node0, at term 7',
+    });
+  });
+
+  it('is none during an election', () => {
+    const probes = [member(0, undefined, 8), member(1, undefined, 8), member(2, 1, 8)];
+    expect(verdict(probes)).toMatchObject({ kind: 'none' });
+  });
+
+  it('is none without any member', () => {
+    expect(verdict([])).toMatchObject({ kind: 'none' });
+  });
+
+  it('never goes back to a lower term', () => {
+    const previous: Verdict = { leader: 'node1', term: 9, live: ['node1'] };
+    const probes = [member(0, 0, 7), member(1, 0, 7), member(2, 0, 7)];
+    expect(verdict(probes, previous)).toMatchObject({
+      kind: 'none',
+      reason: saying('lower'),
+    });
+  });
+
+  it('never gives one term two leaders', () => {
+    const previous: Verdict = { leader: 'node1', term: 7, live: ['node1'] };
+    const probes = [member(0, 0, 7), member(1, 0, 7), member(2, 0, 7)];
+    expect(verdict(probes, previous)).toMatchObject({
+      kind: 'none',
+      reason: saying('both'),
+    });
+  });
+
+  describe('whatever the members say', () => {
+    // Small ranges, so that agreement and conflict are both frequent.
+    const anyProbe = (index: number, count: number) =>
+      fc.oneof(
+        fc.constant(dead(index)),
+        fc
+          .record({
+            leader: fc.option(fc.integer({ min: 0, max: count - 1 }), { nil: undefined }),
+            term: fc.integer({ min: 1, max: 3 }),
+            linearizable: fc.boolean(),
+          })
+          .map(({ leader, term, linearizable }) => member(index, leader, term, linearizable)),
+      );
+    const anyProbes = fc
+      .integer({ min: 1, max: 7 })
+      .chain((count) => fc.tuple(...Array.from({ length: count }, (_, index) => anyProbe(index, count))));
+    const anyPrevious = fc.option(
+      fc.record({
+        leader: fc.integer({ min: 0, max: 6 }).map((index) => `node${index}`),
+        term: fc.integer({ min: 1, max: 4 }),
+        live: fc.constant([]),
+      }),
+      { nil: undefined },
+    );
+
+    it('needs a majority at that very term, the leader and its read', () => {
+      fc.assert(
+        fc.property(anyProbes, anyPrevious, (probes, previous) => {
+          const finding = verdict(probes, previous);
+          if (finding.kind === 'none') return finding.reason !== '';
+          const { leader, term, live } = finding.verdict;
+          const answered = probes.filter((probe) => probe.ok);
+          const own = answered.find(({ node }) => node === leader);
+          const following = answered.filter((probe) => probe.term === term && probe.leader === own?.memberId);
+          expect(following.length).toBeGreaterThanOrEqual(majority(probes.length));
+          expect(own).toMatchObject({ term, leader: own?.memberId, linearizable: true });
+          expect(live[0]).toBe(leader);
+          expect([...live].sort()).toEqual(answered.map(({ node }) => node).sort());
+          return true;
+        }),
+        { numRuns: 2_000 },
+      );
+    });
+
+    it('is never at a lower term than a majority has reached, nor than the verdict before', () => {
+      fc.assert(
+        fc.property(anyProbes, anyPrevious, (probes, previous) => {
+          const finding = verdict(probes, previous);
+          if (finding.kind === 'none') return;
+          const terms = probes.flatMap((probe) => (probe.ok ? [probe.term] : [])).sort((a, b) => b - a);
+          const reached = terms[majority(probes.length) - 1] ?? 0;
+          expect(finding.verdict.term).toBeGreaterThanOrEqual(reached);
+          expect(finding.verdict.term).toBeGreaterThanOrEqual(previous?.term ?? 0);
+        }),
+        { numRuns: 2_000 },
+      );
+    });
+
+    it('is found wherever a healthy majority follows a healthy leader', () => {
+      fc.assert(
+        fc.property(anyProbes, fc.nat(), (probes, pick) => {
+          const leader = pick % probes.length;
+          const others = majority(probes.length) - 1;
+          const healthy = probes.map((probe, index) => {
+            const rank = (index - leader + probes.length) % probes.length;
+            return rank <= others ? member(index, leader, 9) : probe;
+          });
+          expect(verdict(healthy)).toMatchObject({ verdict: { leader: `node${leader}`, term: 9 } });
+        }),
+        { numRuns: 500 },
+      );
+    });
+  });
+});

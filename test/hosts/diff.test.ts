@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest';
+import {
+  describeStep,
+  diff,
+  type ObservedState,
+  type WantedFile,
+  type WantedState,
+} from '../../src/hosts/diff.js';
+import type { ServiceStatus } from '../../src/hosts/init.js';
+import type { ServiceItem } from '../../src/hosts/items.js';
+import { recordOf } from '../../src/hosts/record.js';
+
+const file = (path: string, sha256: string, mode = 0o644): WantedFile => ({
+  path,
+  mode,
+  sha256,
+  source: { kind: 'text', text: '' },
+});
+const item: ServiceItem = {
+  name: 'zookeeper',
+  description: 'ZooKeeper',
+  exec: ['java'],
+  env: {},
+  restartOn: ['/p/etc/zoo.cfg', '/p/etc/secrets/digest'],
+};
+const definition = { path: '/p/service/zookeeper/run', mode: 0o700, text: '', sha256: 'run' };
+const wanted: WantedState = {
+  packages: ['zookeeper'],
+  parents: ['/p', '/p/etc'],
+  directories: [{ path: '/p/data', mode: 0o750 }, { path: '/shared' }],
+  archives: [],
+  files: [file('/p/etc/zoo.cfg', 'cfg')],
+  services: [{ item, files: [definition] }],
+};
+const record = recordOf(item, (path) => (path === '/p/etc/zoo.cfg' ? 'cfg' : 'absent'));
+const running: ServiceStatus = { name: 'zookeeper', state: 'running', pid: 1, record };
+const nothing: ObservedState = {
+  packages: new Set(),
+  directories: new Map(),
+  files: new Map(),
+  services: [],
+};
+const whole: ObservedState = {
+  packages: new Set(['zookeeper']),
+  directories: new Map([
+    ['/p', 0o700],
+    ['/p/etc', 0o755],
+    ['/p/data', 0o750],
+    ['/shared', 0o2775],
+  ]),
+  files: new Map([
+    ['/p/etc/zoo.cfg', { mode: 0o644, sha256: 'cfg' }],
+    ['/p/service/zookeeper/run', { mode: 0o700, sha256: 'run' }],
+  ]),
+  services: [running],
+};
+const steps = (observed: ObservedState, of = wanted) =>
+  diff(of, observed).map((step) => describeStep(step, 'plan'));
+
+describe('diff', () => {
+  it('does everything where nothing is, in an order that works', () => {
+    expect(steps(nothing)).toEqual([
+      'install zookeeper',
+      'make /p',
+      'make /p/data',
+      'make /p/etc',
+      'make /shared',
+      'write /p/etc/zoo.cfg',
+      'define zookeeper',
+      'start zookeeper',
+    ]);
+  });
+
+  it('does nothing where all is as wanted', () => {
+    expect(steps(whole)).toEqual([]);
+  });
+
+  it('corrects modes, where one is asked for', () => {
+    const directories = new Map([...whole.directories, ['/p/data', 0o777], ['/p', 0o500]] as const);
+    const files = new Map([...whole.files, ['/p/etc/zoo.cfg', { mode: 0o600, sha256: 'cfg' }]] as const);
+    expect(steps({ ...whole, directories, files })).toEqual([
+      'set the mode of /p/data to 750',
+      'set the mode of /p/etc/zoo.cfg to 644',
+    ]);
+  });
+
+  it('restarts a service for what it was started with, not for what is written', () => {
+    const changed = { ...wanted, files: [file('/p/etc/zoo.cfg', 'new')] };
+    expect(steps(whole, changed)).toEqual(['write /p/etc/zoo.cfg', 'restart zookeeper (zoo.cfg changed)']);
+    const written = new Map([...whole.files, ['/p/etc/zoo.cfg', { mode: 0o644, sha256: 'new' }]] as const);
+    expect(steps({ ...whole, files: written }, changed)).toEqual(['restart zookeeper (zoo.cfg changed)']);
+  });
+
+  it('restarts a service when a file changed that is none of the items, such as a secret', () => {
+    const files = new Map([...whole.files, ['/p/etc/secrets/digest', { mode: 0o600, sha256: 's' }]] as const);
+    expect(steps({ ...whole, files })).toEqual(['restart zookeeper (digest changed)']);
+  });
+
+  it('restarts a service that has no record', () => {
+    const unrecorded: ServiceStatus = { name: 'zookeeper', state: 'running', pid: 1 };
+    expect(steps({ ...whole, services: [unrecorded] })).toEqual([
+      'restart zookeeper (definition changed, zoo.cfg changed, digest changed)',
+    ]);
+  });
+
+  it('starts a service that is stopped, and leaves one alone that waits for its next start', () => {
+    expect(steps({ ...whole, services: [{ ...running, state: 'stopped' }] })).toEqual(['start zookeeper']);
+    expect(steps({ ...whole, services: [{ ...running, state: 'restarting' }] })).toEqual([]);
+  });
+
+  it('redefines without a restart when only words changed', () => {
+    const files = new Map([
+      ...whole.files,
+      ['/p/service/zookeeper/run', { mode: 0o700, sha256: 'old' }],
+    ] as const);
+    expect(steps({ ...whole, files })).toEqual(['redefine zookeeper']);
+  });
+
+  it('only defines what is only to be defined', () => {
+    const services = [{ item: { ...item, state: 'defined' as const }, files: [definition] }];
+    expect(steps({ ...whole, services: [] }, { ...wanted, services })).toEqual(['define zookeeper']);
+    expect(steps({ ...whole, services: [{ ...running, record: 'old' }] }, { ...wanted, services })).toEqual(
+      [],
+    );
+  });
+
+  it('unpacks an archive whose mark is missing or another', () => {
+    const archive = { url: 'https://x/y.tgz', sha256: 'a', path: '/p/opt/y' };
+    const archives = [{ archive, marker: '/p/opt/y/.mark', sha256: 'm' }];
+    expect(steps(whole, { ...wanted, archives })).toEqual(['unpack https://x/y.tgz to /p/opt/y']);
+    const files = new Map([...whole.files, ['/p/opt/y/.mark', { mode: 0o644, sha256: 'm' }]] as const);
+    expect(steps({ ...whole, files }, { ...wanted, archives })).toEqual([]);
+  });
+});

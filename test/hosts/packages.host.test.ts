@@ -1,0 +1,226 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { gatherFacts } from '../../src/hosts/facts.js';
+import { installPackages } from '../../src/hosts/packages.js';
+import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
+import { createSshPool } from '../../src/ssh/pool.js';
+import { eventually } from '../support/eventually.js';
+import { canCopyMachine, startMachine, type TestMachine } from '../support/machine.js';
+
+/*
+ * The real apt and dpkg on a throw-away copy of this machine, with an empty package database and a repository
+ * of its own: `meek` is a file, `eager` has a daemon that it starts, `slow` takes until /go exists.
+ */
+const setup = `
+rm -rf /var/lib/dpkg /etc/apt/sources.list /etc/apt/sources.list.d /var/lib/apt/lists /usr/sbin/policy-rc.d
+mkdir -p /var/lib/dpkg/info /var/lib/dpkg/updates /var/lib/dpkg/triggers /var/lib/apt/lists /repo
+touch /var/lib/dpkg/status
+printf '#!/bin/sh\\necho N 2\\n' > /sbin/runlevel; chmod 755 /sbin/runlevel
+make() {
+  mkdir -p "/package/$1/DEBIAN"
+  printf 'Package: %s\\nVersion: 1\\nArchitecture: all\\nMaintainer: nobody <nobody@example.org>\\nDescription: test\\n' "$1" > "/package/$1/DEBIAN/control"
+}
+build() {
+  dpkg-deb --build "/package/$1" "/repo/$1.deb"
+  { dpkg-deb --field "/repo/$1.deb"; echo "Filename: ./$1.deb"; echo "Size: $(stat -c %s "/repo/$1.deb")"
+    echo "SHA256: $(sha256sum "/repo/$1.deb" | cut -d' ' -f1)"; echo; } >> /repo/Packages
+}
+make meek; mkdir -p /package/meek/opt; echo meek > /package/meek/opt/meek; build meek
+make eager; mkdir -p /package/eager/etc/init.d
+cat > /package/eager/etc/init.d/eager <<'END'
+#!/bin/sh
+### BEGIN INIT INFO
+# Provides: eager
+# Required-Start:
+# Required-Stop:
+# Default-Start: 2 3 4 5
+# Default-Stop: 0 1 6
+### END INIT INFO
+[ "$1" != start ] || touch /started
+END
+printf '#!/bin/sh\\nset -e\\nupdate-rc.d eager defaults\\ninvoke-rc.d eager start\\n' > /package/eager/DEBIAN/postinst
+chmod 755 /package/eager/etc/init.d/eager /package/eager/DEBIAN/postinst
+build eager
+make slow
+printf '#!/bin/sh\\ntouch /slow\\nuntil [ -e /go ]; do sleep 0.1; done\\n' > /package/slow/DEBIAN/postinst
+chmod 755 /package/slow/DEBIAN/postinst; build slow
+echo 'deb [trusted=yes] file:/repo ./' > /etc/apt/sources.list
+mkdir -p /home/ada; echo 'ada:x:2000:2000::/home/ada:/bin/sh' >> /etc/passwd
+`;
+
+describe.runIf(canCopyMachine)('installPackages', () => {
+  let machine: TestMachine;
+  let directory: string;
+  let pool: SshPool;
+  let connection: HostConnection;
+
+  beforeEach(async () => {
+    machine = await startMachine({ address: '127.22.7.1', setup });
+    directory = await mkdtemp(path.join(tmpdir(), 'perijove-packages-'));
+    pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(directory, 'known') });
+    connection = await pool.get(machine.host());
+  });
+  afterEach(async () => {
+    await pool.close();
+    await machine.remove();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  const state = async () =>
+    (
+      await machine.run(`
+for name in meek eager slow; do dpkg-query -W -f '\${Package} \${db:Status-Status}\\n' "$name" 2>/dev/null; done
+[ ! -e /started ] || echo started
+! ls /etc/rc2.d/S*eager >/dev/null 2>&1 || echo 'starts at boot'
+! ls /usr/sbin/policy-rc.d* >/dev/null 2>&1 || tail -n 1 /usr/sbin/policy-rc.d*`)
+    )
+      .split('\n')
+      .filter(Boolean);
+
+  it('installs what is missing, starts and enables no daemon, and leaves no policy', async () => {
+    await installPackages(connection, ['meek', 'eager']);
+    expect(await state()).toEqual(['meek installed', 'eager installed']);
+    await installPackages(connection, ['meek', 'eager']);
+    expect(await state()).toEqual(['meek installed', 'eager installed']);
+  });
+
+  it('does not touch apt when nothing is missing', async () => {
+    await installPackages(connection, ['meek']);
+    await machine.run(
+      'rm -rf /repo /var/lib/apt/lists; mv /usr/bin/apt-get /usr/bin/apt-get.away; printf "#!/bin/sh\\ntouch /touched\\n" > /usr/bin/apt-get; chmod 755 /usr/bin/apt-get',
+    );
+    await installPackages(connection, ['meek']);
+    expect(await machine.run('ls /')).not.toContain('touched');
+  });
+
+  it('names a package that there is not, and puts the policy back that was there', async () => {
+    await machine.run(
+      `printf '#!/bin/sh\\nexit 104\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d`,
+    );
+    await expect(installPackages(connection, ['meek', 'nonesuch'])).rejects.toMatchObject({
+      code: 'PACKAGE_NOT_FOUND',
+      message: 'Unable to locate package nonesuch',
+      place: { host: 'machine' },
+      retryable: false,
+    });
+    expect(await state()).toEqual(['exit 104']);
+  });
+
+  it('says what it waits for while another program holds apt, then goes on', async () => {
+    await machine.run(`
+cat > /hold.py <<'END'
+import fcntl, os, time
+f = open('/var/lib/dpkg/lock-frontend', 'w')
+fcntl.lockf(f, fcntl.LOCK_EX)
+open('/held', 'w').close()
+while not os.path.exists('/release'): time.sleep(0.05)
+END
+setsid python3 /hold.py </dev/null >/dev/null 2>&1 &`);
+    await eventually(async () => (await machine.run('ls /')).includes('held'));
+    const facts = await gatherFacts(connection, {
+      packages: [],
+      ports: [],
+      programs: [],
+      addresses: [],
+      writable: [],
+      dirs: [],
+    });
+    expect(facts.aptHeldBy).toMatch(/^python3 \(process \d+\)$/);
+    const waits: string[] = [];
+    await installPackages(connection, ['meek'], {
+      onWait: (what) => {
+        waits.push(what);
+        void machine.run('touch /release');
+      },
+    });
+    expect(waits[0]).toMatch(/^waits for apt on machine, which is held by python3 \(process \d+\)$/);
+    expect(await state()).toEqual(['meek installed']);
+
+    await machine.run('rm /release /held; setsid python3 /hold.py </dev/null >/dev/null 2>&1 &');
+    await eventually(async () => (await machine.run('ls /')).includes('held'));
+    await expect(installPackages(connection, ['eager'], { lockTimeoutMs: 0 })).rejects.toMatchObject({
+      code: 'PACKAGES_LOCKED',
+    });
+  });
+
+  it('goes on when its worker dies, and the next worker waits for it', async () => {
+    const aborter = new AbortController();
+    const first = installPackages(connection, ['slow', 'eager'], { signal: aborter.signal });
+    const outcome = expect(first).rejects.toThrow('the worker died');
+    await eventually(async () => (await machine.run('ls /')).includes('slow'), 20_000);
+    aborter.abort(new Error('the worker died'));
+    await outcome;
+
+    const waits: string[] = [];
+    await installPackages(connection, ['slow', 'eager'], {
+      onWait: (what) => {
+        waits.push(what);
+        void machine.run('touch /go');
+      },
+    });
+    expect(waits[0]).toContain('an installation by Perijove that is under way');
+    expect(await state()).toEqual(['eager installed', 'slow installed']);
+  });
+
+  it('puts right what an installation left that was killed with the machine', async () => {
+    await machine.run(`
+printf '#!/bin/sh\\nexit 104\\n' > /usr/sbin/policy-rc.d.before-perijove
+printf '#!/bin/sh\\n# perijove\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d*`);
+    await installPackages(connection, ['meek']);
+    expect(await state()).toEqual(['meek installed', 'exit 104']);
+  });
+
+  it('says what is missing to a user who may not install it', async () => {
+    const { ssh } = machine.host();
+    const ada = await pool.get(machine.host({ ssh: { ...ssh, user: 'ada' } }));
+    await expect(installPackages(ada, ['meek', 'eager'])).rejects.toMatchObject({
+      code: 'PACKAGE_MISSING_NO_ROOT',
+      message: 'missing: meek eager',
+      remedy: expect.stringContaining('sudo apt-get install meek eager') as string,
+    });
+  });
+});
+
+describe.runIf(canCopyMachine)('a user who is not root', () => {
+  let machine: TestMachine;
+  let directory: string;
+  let pool: SshPool;
+
+  beforeAll(async () => {
+    machine = await startMachine({
+      address: '127.22.7.2',
+      user: 'ada',
+      setup: `mkdir -p /home/ada /opt/perijove /closed; echo 'ada:x:2000:2000::/home/ada:/bin/sh' >> /etc/passwd
+chown 2000:2000 /home/ada /opt/perijove; chmod 700 /closed`,
+    });
+    directory = await mkdtemp(path.join(tmpdir(), 'perijove-user-'));
+    pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(directory, 'known') });
+  });
+  afterAll(async () => {
+    await pool.close();
+    await machine.remove();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  it('writes where it may, and is told where it may not', async () => {
+    const ada = await pool.get(machine.host());
+    await ada.upload(Buffer.from('mine\n'), '/opt/perijove/file', { mode: 0o600 });
+    expect(await machine.run('stat -c "%u %a" /opt/perijove/file')).toBe('2000 600\n');
+    await expect(ada.upload(Buffer.from('x'), '/closed/file', { mode: 0o600 })).rejects.toMatchObject({
+      code: 'DIR_NOT_WRITABLE',
+      place: { host: 'machine', subject: '/closed' },
+    });
+    const facts = await gatherFacts(ada, {
+      packages: [],
+      ports: [],
+      programs: [],
+      addresses: [],
+      writable: ['/opt/perijove/x', '/closed/x', '/new'],
+      dirs: [],
+    });
+    expect(facts).toMatchObject({ uid: 2000, writable: ['/opt/perijove/x'] });
+  });
+});

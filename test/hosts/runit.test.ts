@@ -1,0 +1,91 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import type { ServiceItem } from '../../src/hosts/items.js';
+import { parseRunitStatus, renderRunit, runit, runsvdirScript } from '../../src/hosts/runit.js';
+
+const host = { dir: "/opt/it's here" };
+const service: ServiceItem = {
+  name: 'agent',
+  description: 'an agent\nof two lines',
+  exec: ['/bin/sh', '-c', `echo "it's $HOME"`],
+  env: { A: "it's" },
+  user: 'nobody',
+  openFiles: 1024,
+  restartOn: ["/opt/it's here/etc/x"],
+};
+
+/** The shell parses without running. */
+const parses = (script: string) =>
+  execFileSync('sh', ['-n'], { input: script, stdio: ['pipe', 'pipe', 'pipe'] });
+
+describe('renderRunit', () => {
+  it('renders scripts that a POSIX shell reads, whatever is in the names', () => {
+    const files = renderRunit(host, service);
+    expect(files.map(({ path, mode }) => [path, mode.toString(8)])).toEqual([
+      ["/opt/it's here/service/agent/run", '700'],
+      ["/opt/it's here/service/agent/finish", '755'],
+      ["/opt/it's here/service/agent/log/run", '755'],
+    ]);
+    for (const { text } of files) parses(text);
+    expect(files[0]?.text).toContain('chpst -u nobody');
+    expect(files[0]?.text).toContain('ulimit -n 1024');
+  });
+
+  it('ends what is left of the process group, unless children are to be left', () => {
+    const finish = (leaveChildren: boolean) => renderRunit(host, { ...service, leaveChildren })[1]?.text;
+    expect(finish(false)).toContain('kill -s KILL -- "-$pid"');
+    expect(finish(true)).not.toContain('kill -s KILL');
+  });
+
+  it('has no script that a shell does not read', () => {
+    const driver = runit(host);
+    for (const script of [
+      driver.installScript(service),
+      driver.startScript('agent'),
+      driver.stopScript('agent'),
+      driver.restartScript('agent'),
+      driver.removeScript('agent'),
+      driver.removeAllScript(),
+      driver.statusScript(['agent', 'proxy']),
+      driver.logsScript('agent', 10),
+      driver.killScript('agent', 'TERM'),
+      runsvdirScript(host.dir),
+    ]) {
+      parses(script);
+    }
+  });
+});
+
+describe('parseRunitStatus', () => {
+  const now = new Date('2024-01-01T00:01:00Z');
+  const state = (line: string) => parseRunitStatus(`defined a\n${line}\n`, ['a'], now)[0];
+
+  it.each([
+    [
+      'run: ./a: (pid 12) 45s; run: log: (pid 11) 50s',
+      { state: 'running', pid: 12, since: '2024-01-01T00:00:15.000Z' },
+    ],
+    [
+      'run: ./a: (pid 12) 45s, normally down, want down, got TERM; run: log: (pid 11) 50s',
+      { state: 'running' },
+    ],
+    ['down: ./a: 5s; run: log: (pid 11) 50s', { state: 'stopped', since: '2024-01-01T00:00:55.000Z' }],
+    ['down: ./a: 5s, normally up; run: log: (pid 11) 50s', { state: 'stopped' }],
+    ['down: ./a: 0s, normally up, want up; run: log: (pid 11) 50s', { state: 'restarting' }],
+    ['finish: ./a: (pid 12) 2s; run: log: (pid 11) 50s', { state: 'restarting' }],
+    ['finish: ./a: (pid 12) 2s, want down; run: log: (pid 11) 50s', { state: 'stopped' }],
+    ['fail: ./a: runsv not running', { state: 'stopped' }],
+    ['fail: ./a: unable to open supervise/ok: file does not exist', { state: 'stopped' }],
+  ])('%s', (line, expected) => {
+    expect(state(line)).toMatchObject(expected);
+  });
+
+  it('joins the record of each service with its state', () => {
+    const output =
+      'defined a\ndown: ./a: 5s\nrecord a 1 definition\nrecord a 2 /x y\nrecord b 3 definition\n';
+    expect(parseRunitStatus(output, ['a', 'b'], now)).toMatchObject([
+      { name: 'a', state: 'stopped', record: '1 definition\n2 /x y\n' },
+      { name: 'b', state: 'absent', record: '3 definition\n' },
+    ]);
+  });
+});

@@ -1,0 +1,70 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { readSecrets } from '../../src/hosts/secrets.js';
+import type { HostSpec } from '../../src/spec/cluster.js';
+import type { SshPool } from '../../src/ssh/connection.js';
+import { createSshPool } from '../../src/ssh/pool.js';
+import { startSshd, type TestSshd } from '../support/sshd.js';
+
+const names = ['jupyter-token', 'node-api-token'] as const;
+let sshd: TestSshd;
+let directory: string;
+let pool: SshPool;
+let hosts: readonly [HostSpec, HostSpec];
+
+beforeAll(async () => {
+  sshd = await startSshd({ address: '127.22.5.1' });
+  directory = await mkdtemp(path.join(tmpdir(), 'perijove-secrets-'));
+  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(directory, 'known') });
+  hosts = [
+    sshd.host({ dir: path.join(directory, 'h1') }),
+    sshd.host({ name: 'h2', dir: path.join(directory, 'h2') }),
+  ];
+});
+afterAll(async () => {
+  await pool.close();
+  await sshd.remove();
+  await rm(directory, { recursive: true, force: true });
+});
+beforeEach(async () => {
+  for (const { dir } of hosts) {
+    await rm(dir, { recursive: true, force: true });
+    await mkdir(path.join(dir, 'etc', 'secrets'), { recursive: true });
+  }
+});
+
+const put = (host: HostSpec, name: string, value: string) =>
+  writeFile(path.join(host.dir, 'etc', 'secrets', name), value, { mode: 0o600 });
+
+describe('readSecrets', () => {
+  it('takes all of them from a host that has them all, without what an editor added', async () => {
+    await put(hosts[0], 'jupyter-token', 'of-h1');
+    await put(hosts[0], 'node-api-token', '\n');
+    await put(hosts[1], 'jupyter-token', 'of-h2\n');
+    await put(hosts[1], 'node-api-token', 'other');
+    expect(await readSecrets(pool, { hosts }, names)).toEqual({
+      'jupyter-token': 'of-h2',
+      'node-api-token': 'other',
+    });
+  });
+
+  it('says that there are none once every host said so', async () => {
+    await put(hosts[0], 'jupyter-token', 'of-h1');
+    await expect(readSecrets(pool, { hosts }, names)).rejects.toMatchObject({
+      code: 'SECRETS_ABSENT',
+      message: 'h1 lacks node-api-token',
+      place: { host: 'h1' },
+    });
+  });
+
+  it('blames the host that could not be asked, which may have them', async () => {
+    const away = sshd.host({ name: 'h3', ssh: { ...sshd.host().ssh, port: 2299 } });
+    await expect(readSecrets(pool, { hosts: [...hosts, away] }, names)).rejects.toMatchObject({
+      code: 'SSH_REFUSED',
+      place: { host: 'h3' },
+    });
+  });
+});

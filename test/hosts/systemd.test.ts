@@ -1,0 +1,98 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import type { ServiceItem } from '../../src/hosts/items.js';
+import { parseSystemdStatus, renderSystemd, systemd } from '../../src/hosts/systemd.js';
+
+const host = { dir: '/opt/perijove' };
+const service: ServiceItem = {
+  name: 'mesos-agent',
+  description: 'Mesos agent of 100% demo',
+  exec: ['/opt/mesos/sbin/mesos-agent', '--attributes=a b', '--x=$HOME "%h" \\'],
+  env: { GLOG_v: '1', QUOTED: 'a "b" 50%' },
+  user: 'mesos',
+  workingDirectory: '/var/lib/my mesos',
+  openFiles: 65_536,
+  restartOn: ['/opt/perijove/etc/agent.json'],
+  leaveChildren: true,
+};
+
+describe('renderSystemd', () => {
+  it('renders a unit', () => {
+    const [record, unit] = renderSystemd(host, 'demo', service);
+    expect(record?.path).toBe('/opt/perijove/etc/services/mesos-agent.record');
+    expect(unit?.path).toBe('/etc/systemd/system/perijove-demo-mesos-agent.service');
+    expect(unit?.mode).toBe(0o600);
+    expect(unit?.text).toBe(`[Unit]
+Description=Mesos agent of 100%% demo
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+ExecStartPre=+/bin/sh "/opt/perijove/etc/services/mesos-agent.record"
+ExecStart="/opt/mesos/sbin/mesos-agent" "--attributes=a b" "--x=$$HOME \\"%%h\\" \\\\"
+Environment="GLOG_v=1"
+Environment="QUOTED=a \\"b\\" 50%%"
+User=mesos
+WorkingDirectory=/var/lib/my mesos
+LimitNOFILE=65536
+KillMode=process
+TimeoutStopSec=15
+Restart=always
+RestartSec=1
+RestartSteps=4
+RestartMaxDelaySec=15
+
+[Install]
+WantedBy=multi-user.target
+`);
+    execFileSync('sh', ['-n'], { input: record?.text ?? '' });
+  });
+
+  it('ends children with the service unless they are to be left', () => {
+    const ending = { ...service, leaveChildren: false };
+    expect(renderSystemd(host, 'demo', ending)[1]?.text).toContain('KillMode=control-group');
+  });
+
+  it('has no script that a shell does not read', () => {
+    const driver = systemd(host, 'demo');
+    for (const script of [
+      driver.installScript(service),
+      driver.startScript('a'),
+      driver.stopScript('a'),
+      driver.restartScript('a'),
+      driver.removeScript('a'),
+      driver.removeAllScript(),
+      driver.statusScript(['a']),
+      driver.logsScript('a', 1),
+      driver.killScript('a', 'KILL'),
+    ]) {
+      execFileSync('sh', ['-n'], { input: script });
+    }
+  });
+});
+
+describe('parseSystemdStatus', () => {
+  const line = (name: string, properties: string) => `unit ${name} ${properties} \n`;
+  it('reads what systemctl shows', () => {
+    const output =
+      line(
+        'a',
+        'MainPID=12 LoadState=loaded ActiveState=active SubState=running StateChangeTimestamp=@1700000000',
+      ) +
+      'record a 1 definition\n' +
+      line(
+        'b',
+        'MainPID=0 LoadState=loaded ActiveState=activating SubState=auto-restart StateChangeTimestamp=@1700000000',
+      ) +
+      line('c', 'MainPID=0 LoadState=loaded ActiveState=failed SubState=failed StateChangeTimestamp=') +
+      line('d', 'MainPID=0 LoadState=not-found ActiveState=inactive SubState=dead StateChangeTimestamp=');
+    expect(parseSystemdStatus(output, ['a', 'b', 'c', 'd'])).toEqual([
+      { name: 'a', state: 'running', pid: 12, since: '2023-11-14T22:13:20.000Z', record: '1 definition\n' },
+      { name: 'b', state: 'restarting', since: '2023-11-14T22:13:20.000Z' },
+      { name: 'c', state: 'stopped' },
+      { name: 'd', state: 'absent' },
+    ]);
+  });
+});

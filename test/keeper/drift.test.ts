@@ -1,0 +1,162 @@
+import { describe, expect, test } from 'vitest';
+import { drifts, type NodeView, type ProxyView, type View } from '../../src/keeper/drift.js';
+import { waysTo, wantedFor } from '../../src/keeper/wanted.js';
+import type { JupyterStatus } from '../../src/node/api.js';
+import { makeSpec } from '../support/spec.js';
+
+const spec = makeSpec({ nodes: { count: 3 } });
+const wanted = wantedFor(spec, 5, { leader: 'node1', term: 2, live: ['node1', 'node0', 'node2'] });
+
+const hostsFile = { generation: 5, digest: wanted.hostsDigest };
+const standing: JupyterStatus = {
+  state: 'ready',
+  generation: 5,
+  serve: false,
+  gate: { open: false, closing: false, term: 2 },
+};
+const serving: JupyterStatus = { ...standing, serve: true, gate: { ...standing.gate, open: true } };
+const node = (jupyter: JupyterStatus, hosts = hostsFile): NodeView => ({
+  ok: true,
+  status: { generation: 5, jupyter, hosts },
+});
+const proxy = (change: object = {}, host = 'h1'): ProxyView => {
+  const order = wanted.routes[host];
+  if (!order) throw new Error(host);
+  const since = '2026-01-01T00:00:00.000Z';
+  const now = { node: 'node1', target: wanted.target, term: 2, by: 'keeper', since } as const;
+  return { ok: true, route: { ...order, since, serving: now, ...change } };
+};
+const good: View = {
+  nodes: { node0: node(standing), node1: node(serving), node2: node(standing) },
+  proxies: { h1: proxy(), h2: proxy(), h3: proxy() },
+};
+const gone = { ok: false, reason: 'no answer' } as const;
+
+describe('what is wanted', () => {
+  test('Jupyter of the leader at its own address, and every host file with the leader first', () => {
+    expect(wanted).toMatchObject({
+      leader: 'node1',
+      target: 'http://127.0.2.11:8888',
+      nodes: ['node0', 'node1', 'node2'],
+      proxies: ['h1', 'h2', 'h3'],
+    });
+    expect(wanted.hosts.slice(0, 4)).toEqual([
+      { name: 'node-0', address: '127.0.2.11' },
+      { name: 'node-1', address: '127.0.2.10' },
+      { name: 'node-2', address: '127.0.2.12' },
+      { name: 'node0', address: '127.0.2.10' },
+    ]);
+  });
+
+  test('ways lead through other hosts where the topology says so, and to the node itself at last', () => {
+    const ways = (topology: 'direct' | 'owner' | 'chain', from: number, owner?: string) => {
+      const host = spec.hosts[from];
+      if (!host) throw new Error('no host');
+      return waysTo({ ...spec, proxy: { ...spec.proxy, topology } }, host, 'node1', owner);
+    };
+    const [h2, h3] = ['http://127.0.1.2:8888', 'http://127.0.1.3:8888'];
+    const itself = 'http://127.0.2.11:8888';
+    expect(ways('direct', 0, 'h2')).toEqual([itself]);
+    expect(ways('owner', 0, 'h2')).toEqual([h2, itself]);
+    expect(ways('owner', 1, 'h2')).toEqual([itself]);
+    expect(ways('owner', 0)).toEqual([itself]);
+    expect(ways('chain', 0)).toEqual([h2, h3, itself]);
+    expect(ways('chain', 1)).toEqual([h3, itself]);
+    expect(ways('chain', 2)).toEqual([itself]);
+  });
+
+  test('only hosts with the role have a proxy', () => {
+    const [first, ...rest] = spec.hosts;
+    if (!first) throw new Error('no host');
+    const fewer = makeSpec({ hosts: [{ ...first, roles: ['zookeeper'] }, ...rest] });
+    expect(wantedFor(fewer, 1, { leader: 'node0', term: 1, live: [] }).proxies).toEqual(['h2', 'h3']);
+  });
+});
+
+describe('drifts', () => {
+  test('there are none when all is as wanted', () => {
+    expect(drifts(wanted, good)).toEqual([]);
+  });
+
+  test.each([
+    ['no route', { proxies: { ...good.proxies, h2: { ok: true, route: null } } }, 'route', 'h2'],
+    [
+      'an earlier generation',
+      { proxies: { ...good.proxies, h2: proxy({ generation: 4 }, 'h2') } },
+      'route',
+      'h2',
+    ],
+    ['another node', { proxies: { ...good.proxies, h3: proxy({ node: 'node0' }) } }, 'route', 'h3'],
+    ['another time to drain', { proxies: { ...good.proxies, h3: proxy({ drainMs: 1 }) } }, 'route', 'h3'],
+    ['other ways', { proxies: { ...good.proxies, h3: proxy({ nodes: [] }) } }, 'route', 'h3'],
+    ['a proxy that is gone', { proxies: { ...good.proxies, h1: gone } }, 'proxy-silent', 'h1'],
+    ['a node that is gone', { nodes: { ...good.nodes, node2: gone } }, 'node-silent', 'node2'],
+    [
+      'Jupyter not up',
+      { nodes: { ...good.nodes, node1: node({ ...serving, state: 'starting' }) } },
+      'jupyter-down',
+      'node1',
+    ],
+    [
+      'a shut gate',
+      { nodes: { ...good.nodes, node1: node({ ...serving, gate: standing.gate }) } },
+      'jupyter-down',
+      'node1',
+    ],
+    [
+      'the word of an earlier generation',
+      { nodes: { ...good.nodes, node1: node({ ...serving, generation: 4 }) } },
+      'jupyter-down',
+      'node1',
+    ],
+    [
+      'another node that is to serve',
+      { nodes: { ...good.nodes, node0: node({ ...standing, serve: true }) } },
+      'jupyter-elsewhere',
+      'node0',
+    ],
+    [
+      'a hosts file that was edited',
+      { nodes: { ...good.nodes, node2: node(standing, { generation: 5, digest: 'other' }) } },
+      'hosts',
+      'node2',
+    ],
+    [
+      'a hosts file of an earlier generation',
+      { nodes: { ...good.nodes, node2: node(standing, { ...hostsFile, generation: 4 }) } },
+      'hosts',
+      'node2',
+    ],
+  ] as const)('%s', (_name, change, kind, subject) => {
+    expect(drifts(wanted, { ...good, ...change })).toMatchObject([{ kind, subject }]);
+  });
+
+  test('a gate that is about to shut by itself is left to it', () => {
+    const closing = node({ ...standing, gate: { open: true, closing: true, term: 1 } });
+    expect(drifts(wanted, { ...good, nodes: { ...good.nodes, node0: closing } })).toEqual([]);
+  });
+
+  test('a proxy that has turned by itself is told of it by the next verdict', () => {
+    const turned = { node: 'node2', target: 'http://127.0.2.12:8888', term: 3, by: 'reflex', since: '' };
+    const proxies = { ...good.proxies, h1: proxy({ serving: turned }) };
+    expect(drifts(wanted, { ...good, proxies })).toEqual([]);
+  });
+
+  test('a cold Jupyter that runs for nobody is one; one that is on its way down is left to it', () => {
+    const cold = { ...wanted, standby: 'cold' } as const;
+    const view = (state: JupyterStatus['state']): View => {
+      const stopped = node({ ...standing, state: 'stopped' });
+      return { ...good, nodes: { ...good.nodes, node0: node({ ...standing, state }), node2: stopped } };
+    };
+    expect(drifts(cold, view('starting'))).toMatchObject([{ kind: 'jupyter-elsewhere', subject: 'node0' }]);
+    expect(drifts(cold, view('ready'))).toMatchObject([{ kind: 'jupyter-elsewhere', subject: 'node0' }]);
+    expect(drifts(cold, view('stopping'))).toEqual([]);
+  });
+
+  test('what was not seen yet counts as it was known', () => {
+    const proxies = { h2: proxy(), h3: proxy() };
+    const known = [{ kind: 'proxy-silent', subject: 'h1', what: 'the proxy on h1 does not answer' }] as const;
+    expect(drifts(wanted, { ...good, proxies }, known)).toEqual(known);
+    expect(drifts(wanted, { ...good, proxies })).toEqual([]);
+  });
+});

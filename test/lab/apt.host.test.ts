@@ -1,0 +1,186 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { aptScript } from '../../src/lab/apt.js';
+
+/*
+ * The real apt and dpkg, on a copy of this machine that is thrown away: an overlay over `/`, in namespaces of
+ * its own, with an empty package database and a repository that has one package with a daemon.
+ */
+
+const entrance = `
+set -e
+mount -t tmpfs none "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" none "$1/root"
+mount -t proc none "$1/root/proc"
+mount --rbind /dev "$1/root/dev"
+mkdir -p "$1/root/tmp"; chmod 1777 "$1/root/tmp"
+exec chroot "$1/root" /bin/sh -s
+`;
+const namespaces = ['--mount', '--pid', '--fork', '--kill-child'];
+
+const machine = `
+set -e
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+rm -rf /var/lib/dpkg /etc/apt/sources.list /etc/apt/sources.list.d /var/lib/apt/lists /run/systemd /etc/rc?.d/*etcd
+rm -f /usr/sbin/policy-rc.d /etc/init.d/etcd /etc/init.d/ssh /lib/systemd/system/etcd.service /lib/systemd/system/ssh.*
+mkdir -p /var/lib/dpkg/info /var/lib/dpkg/updates /var/lib/dpkg/triggers /var/lib/apt/lists /repo /package/DEBIAN /package/etc/init.d
+touch /var/lib/dpkg/status
+printf '#!/bin/sh\necho N 2\n' >/sbin/runlevel; chmod 755 /sbin/runlevel
+cat >/package/DEBIAN/control <<'END'
+Package: etcd-server
+Version: 1
+Architecture: all
+Maintainer: nobody <nobody@example.org>
+Description: a daemon
+END
+cat >/package/etc/init.d/etcd <<'END'
+#!/bin/sh
+### BEGIN INIT INFO
+# Provides: etcd
+# Required-Start:
+# Required-Stop:
+# Default-Start: 2 3 4 5
+# Default-Stop: 0 1 6
+### END INIT INFO
+[ "$1" != start ] || touch /started
+END
+cat >/package/DEBIAN/postinst <<'END'
+#!/bin/sh
+set -e
+update-rc.d etcd defaults
+invoke-rc.d etcd start
+END
+chmod 755 /package/etc/init.d/etcd /package/DEBIAN/postinst
+dpkg-deb --build /package /repo/etcd-server.deb >/dev/null
+cd /repo
+{ dpkg-deb --field etcd-server.deb
+  echo "Filename: ./etcd-server.deb"
+  echo "Size: $(stat -c %s etcd-server.deb)"
+  echo "SHA256: $(sha256sum etcd-server.deb | cut -d' ' -f1)"; } >Packages
+echo 'deb [trusted=yes] file:/repo ./' >/etc/apt/sources.list
+cat >/install.sh <<'PERIJOVE_END'
+${aptScript(['etcd-server'])}PERIJOVE_END
+state() {
+  if [ -e /started ]; then echo 'the daemon was started'; fi
+  if ls /etc/rc2.d/S*etcd >/dev/null 2>&1; then echo 'the daemon starts at boot'; fi
+  if [ -e /usr/sbin/policy-rc.d ]; then echo "policy: $(tail -n 1 /usr/sbin/policy-rc.d)"; fi
+  if ! dpkg-query -W etcd-server >/dev/null 2>&1; then echo 'the package is missing'; fi
+}
+`;
+
+const isolates = (() => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'perijove-root-'));
+  try {
+    const args = [...namespaces, 'sh', '-c', entrance, 'sh', directory];
+    return spawnSync('unshare', args, { input: 'command -v apt-get' }).status === 0;
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+})();
+
+describe.skipIf(!isolates)('aptScript', () => {
+  let root: string;
+  beforeAll(() => {
+    root = mkdtempSync(path.join(tmpdir(), 'perijove-root-'));
+    return () => rmSync(root, { recursive: true });
+  });
+
+  /** Runs a shell script as root of a fresh copy of this machine; resolves to its lines. */
+  async function onMachine(script: string): Promise<string[]> {
+    const file = path.join(root, 'script');
+    writeFileSync(file, `${machine}\n${script}`);
+    onTestFinished(() => rmSync(file, { force: true }));
+    const { stdout } = await promisify(execFile)(
+      'sh',
+      ['-c', 'exec unshare "$@" <"$0"', file, ...namespaces, 'sh', '-c', entrance, 'sh', root],
+      { maxBuffer: 1 << 24 },
+    );
+    return stdout.trimEnd().split('\n');
+  }
+
+  it('is needed: the package starts its daemon by itself', async () => {
+    expect(
+      await onMachine('{ apt-get update; apt-get install -y etcd-server; } >/dev/null 2>&1; state'),
+    ).toEqual(['the daemon was started', 'the daemon starts at boot']);
+  });
+
+  it('installs, and leaves no daemon running and none that starts at boot', async () => {
+    expect(await onMachine('sh /install.sh; state')).toEqual([
+      'apt-get update',
+      'apt-get install etcd-server',
+    ]);
+  });
+
+  it('leaves a daemon that was there before as it was', async () => {
+    expect(
+      await onMachine(`
+        cp /package/etc/init.d/etcd /etc/init.d/etcd; update-rc.d etcd defaults
+        sh /install.sh >/dev/null; state`),
+    ).toEqual(['the daemon starts at boot']);
+  });
+
+  it('puts an existing policy back, also after a failure', async () => {
+    const policy = `printf '#!/bin/sh\\nexit 104\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d`;
+    expect(await onMachine(`${policy}; sh /install.sh >/dev/null; state`)).toEqual(['policy: exit 104']);
+    expect(
+      await onMachine(`${policy}; rm /repo/etcd-server.deb
+        if sh /install.sh >/dev/null 2>/tmp/error; then echo done; fi
+        grep -c etcd-server.deb /tmp/error >/dev/null && echo said so; state`),
+    ).toEqual(['said so', 'policy: exit 104', 'the package is missing']);
+  });
+
+  it('repairs what a run left that was killed', async () => {
+    expect(
+      await onMachine(`
+        printf '#!/bin/sh\\n# perijove lab: no daemon is started\\nexit 101\\n' >/usr/sbin/policy-rc.d
+        printf '#!/bin/sh\\nexit 104\\n' >/usr/sbin/policy-rc.d.before-perijove
+        sh /install.sh >/dev/null; state`),
+    ).toEqual(['policy: exit 104']);
+  });
+
+  it('tidies up when it is interrupted', async () => {
+    expect(
+      await onMachine(`
+        # A package whose installation ends when it is told to.
+        printf '#!/bin/sh\\necho >/reached; until [ -e /go ]; do sleep 0.1; done\\n' >/package/DEBIAN/preinst
+        chmod 755 /package/DEBIAN/preinst
+        dpkg-deb --build /package /repo/etcd-server.deb >/dev/null
+        sed -i "s/^Size:.*/Size: $(stat -c %s /repo/etcd-server.deb)/; s/^SHA256:.*/SHA256: $(sha256sum /repo/etcd-server.deb | cut -d' ' -f1)/" /repo/Packages
+        sh /install.sh >/dev/null & script=$!
+        until [ -e /reached ]; do sleep 0.1; done
+        kill -TERM $script; touch /go
+        wait $script || echo "ended with $?"
+        if [ -e /usr/sbin/policy-rc.d ]; then echo 'policy left'; fi`),
+    ).toEqual(['ended with 143']);
+  });
+
+  it("waits for apt's lock, and says who holds it", async () => {
+    const hold = (file: string) => `
+      cat >/hold.py <<'END'
+import fcntl, os, time
+held = open('${file}', 'w')
+fcntl.lockf(held, fcntl.LOCK_EX)
+open('/held', 'w')
+while not os.path.exists('/release'): time.sleep(0.05)
+END
+      mkdir -p "$(dirname '${file}')"
+      python3 /hold.py & holder=$!
+      until [ -e /held ]; do sleep 0.05; done
+      sh /install.sh >/said & script=$!
+      until grep -q waiting /said; do sleep 0.05; kill -0 $script; done
+      touch /release
+      wait $script
+      sed "s/$holder/PID/" /said; state`;
+    for (const file of ['/var/lib/dpkg/lock-frontend', '/var/lib/apt/lists/lock']) {
+      const said = await onMachine(hold(file));
+      expect(said.filter((line) => !line.startsWith('apt-get'))).toEqual([
+        "waiting for python3 (process PID), which holds apt's lock",
+      ]);
+    }
+  });
+});

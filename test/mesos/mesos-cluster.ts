@@ -1,0 +1,202 @@
+/** A real ZooKeeper with the stand-in's masters and agents as processes, for tests of what drives Mesos. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { allProcesses, identify, isAlive, signal, startVariable } from '../../src/lab/processes.js';
+import { agentItems, masterItems } from '../../src/mesos/items.js';
+import { leadingMaster } from '../../src/mesos/detector.js';
+import { masterState, type MasterState } from '../../src/mesos/operator-client.js';
+import type { HostItems } from '../../src/hosts/items.js';
+import type { ClusterSpec, HostSpec } from '../../src/spec/cluster.js';
+import { directReach } from '../../src/ssh/reach.js';
+import { eventually } from '../support/eventually.js';
+import { builtProgram } from '../support/programs.js';
+import { makeHost, makeSpec } from '../support/spec.js';
+import { startEnsemble, type TestEnsemble } from '../support/zookeeper.js';
+
+/** Every process of the cluster carries it, also those that outlive their parent. */
+const marker = 'PERIJOVE_TEST_MESOS';
+
+export interface MesosCluster {
+  readonly spec: ClusterSpec;
+  readonly ensemble: TestEnsemble;
+  readonly masters: Readonly<Record<string, MesosProcess>>;
+  readonly agents: Readonly<Record<string, MesosProcess>>;
+  /** Where tests may leave files. */
+  readonly dir: string;
+  /** Name of the host whose master leads. */
+  leader(): Promise<string>;
+  /** `/state` of the leading master. */
+  state(): Promise<MasterState>;
+  /** Kills every process, tasks among them, and removes the files. */
+  close(): Promise<void>;
+}
+
+export interface MesosClusterOptions {
+  /** Three bytes: `127.24.1`; hosts get .11 to .13, ZooKeeper .1. */
+  readonly subnet: string;
+  readonly masters?: number;
+  readonly agents?: number;
+  readonly nodes?: number;
+  readonly masterFlags?: Readonly<Record<string, string>>;
+}
+
+export async function startMesos(options: MesosClusterOptions): Promise<MesosCluster> {
+  const { subnet, masters = 3, agents = 3, nodes = 3 } = options;
+  const dir = mkdtempSync(path.join(tmpdir(), 'perijove-mesos-'));
+  const ensemble = await startEnsemble([`${subnet}.1`]);
+  const hosts = Array.from({ length: Math.max(masters, agents) }, (_, index) =>
+    makeHost(`h${index + 1}`, {
+      address: `${subnet}.${11 + index}`,
+      dir: path.join(dir, `h${index + 1}`),
+      roles: [
+        ...(index < masters ? (['master'] as const) : []),
+        ...(index < agents ? (['agent'] as const) : []),
+      ],
+    }),
+  );
+  const spec = makeSpec({
+    hosts: [...ensemble.spec.hosts, ...hosts],
+    mesos: {
+      quorum: Math.floor(masters / 2) + 1,
+      sessionTimeoutMs: 2_000,
+      masterFlags: {
+        allocation_interval: '100ms',
+        agent_ping_timeout: '1secs',
+        max_agent_ping_timeouts: '2',
+        ...options.masterFlags,
+      },
+    },
+    nodes: { count: nodes, memoryBytes: 32 * 2 ** 20, cpus: 0.1, firstAddress: `${subnet}.100` },
+  });
+  const processesOf = async (
+    items: (spec: ClusterSpec, host: HostSpec) => HostItems,
+    role: 'master' | 'agent',
+  ) =>
+    Object.fromEntries(
+      await Promise.all(
+        hosts
+          .filter((host) => host.roles.includes(role))
+          .map(async (host) => [host.name, await makeProcess(items(spec, host), host, dir)] as const),
+      ),
+    );
+  const cluster: Omit<MesosCluster, 'close'> = {
+    spec,
+    ensemble,
+    dir,
+    masters: await processesOf(masterItems, 'master'),
+    agents: await processesOf(agentItems, 'agent'),
+    leader: async () => {
+      const info = await leadingMaster(directReach, spec);
+      const host = hosts.find(({ address }) => address === info?.address.ip);
+      if (host === undefined) throw new Error('no master leads');
+      return host.name;
+    },
+    state: async () => {
+      const info = await leadingMaster(directReach, spec);
+      if (info === undefined) throw new Error('no master leads');
+      return await masterState({ host: info.address.ip, port: info.address.port });
+    },
+  };
+  const close = async () => {
+    await killMarked(dir);
+    await ensemble.close();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  try {
+    const all = [...Object.values(cluster.masters), ...Object.values(cluster.agents)];
+    await Promise.all(all.map((each) => each.start()));
+    await eventually(`${agents} agents are registered`, async () => {
+      const state = await cluster.state().catch(() => undefined);
+      return state?.agents.filter(({ active }) => active).length === agents;
+    });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { ...cluster, close };
+}
+
+/** A master or an agent of one host. */
+export class MesosProcess {
+  #child: ChildProcess | undefined;
+
+  constructor(
+    readonly command: readonly [string, ...string[]],
+    readonly environment: NodeJS.ProcessEnv,
+    readonly log: string,
+  ) {}
+
+  get pid(): number {
+    if (this.#child?.pid === undefined) throw new Error('it does not run');
+    return this.#child.pid;
+  }
+
+  async start(): Promise<void> {
+    const [program, ...args] = this.command;
+    const log = openSync(this.log, 'a');
+    this.#child = spawn(program, args, {
+      stdio: ['ignore', log, log],
+      env: this.environment,
+      detached: true,
+    });
+    await once(this.#child, 'spawn');
+  }
+
+  async kill(name: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill(name);
+    await gone;
+  }
+
+  pause(): void {
+    process.kill(this.pid, 'SIGSTOP');
+  }
+
+  resume(): void {
+    process.kill(this.pid, 'SIGCONT');
+  }
+}
+
+async function makeProcess(items: HostItems, host: HostSpec, dir: string): Promise<MesosProcess> {
+  for (const directory of items.directories) mkdirSync(directory.path, { recursive: true });
+  for (const { path: file, source } of items.files) {
+    mkdirSync(path.dirname(file), { recursive: true });
+    if (source.kind === 'text') writeFileSync(file, source.text);
+    else
+      link(
+        source.kind === 'node' ? process.execPath : await builtProgram(path.parse(source.name).name),
+        file,
+      );
+  }
+  const [service] = items.services;
+  if (service === undefined) throw new Error(`${host.name} has no service`);
+  return new MesosProcess(
+    service.exec,
+    { ...process.env, ...service.env, [marker]: dir },
+    path.join(dir, `${host.name}-${service.name}.log`),
+  );
+}
+
+function link(target: string, file: string): void {
+  rmSync(file, { force: true });
+  symlinkSync(target, file);
+}
+
+/** Processes of the cluster that outlived their parents are found by what they carry. */
+export async function killMarked(dir: string): Promise<void> {
+  await eventually('all processes of the cluster are gone', async () => {
+    const left = allProcesses().filter(
+      ({ pid }) => pid !== process.pid && startVariable(pid, marker) === dir,
+    );
+    for (const { pid } of left) {
+      const identity = identify(pid);
+      if (identity !== undefined && isAlive(identity)) signal(identity, 'SIGKILL');
+    }
+    return left.length === 0;
+  });
+}

@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest';
+import { configDigest, nodeCommand, nodeConfig, nodeConfigSchema } from '../../src/node/config.js';
+import { nodeItems } from '../../src/node/items.js';
+import type { ClusterSpec } from '../../src/spec/cluster.js';
+import { makeHost, makeSpec } from '../support/spec.js';
+
+const host = makeHost('h1');
+const spec = makeSpec({ hosts: [host], nodes: { firstAddress: '192.168.0.10' } });
+const docker: ClusterSpec = { ...spec, nodes: { ...spec.nodes, containerizer: 'docker' } };
+
+describe('nodeConfig', () => {
+  it('is what the node accepts, with the addresses of all nodes', () => {
+    const config = nodeConfig(spec, 3, host);
+    expect(nodeConfigSchema.parse(JSON.parse(JSON.stringify(config)))).toEqual(config);
+    expect(config).toMatchObject({ name: 'node3', address: '192.168.0.13', ownsMachine: false });
+    expect(config.nodes.map(({ address }) => address)).toEqual([
+      '192.168.0.10',
+      '192.168.0.11',
+      '192.168.0.12',
+      '192.168.0.13',
+      '192.168.0.14',
+    ]);
+  });
+
+  it('gives a node of plain processes a hosts file of its own, and a container the machine’s', () => {
+    expect(nodeConfig(spec, 0, host).paths.hosts).toBe(`${host.dir}/data/nodes/node0/etc/hosts`);
+    expect(nodeConfig(docker, 0, host).paths.hosts).toBe('/etc/hosts');
+  });
+
+  it('keeps notebooks on the shared storage', () => {
+    const storage = { kind: 'gluster', volume: 'v', brick: '/b', mount: '/mnt/shared' } as const;
+    expect(nodeConfig({ ...spec, storage }, 0, host).jupyter.notebooks).toBe('/mnt/shared/notebooks');
+  });
+});
+
+describe('configDigest', () => {
+  it('is the same on every host', () => {
+    const elsewhere = { ...host, name: 'h2', dir: '/srv/perijove', address: '10.0.0.2' };
+    expect(configDigest(nodeConfig(spec, 1, elsewhere))).toBe(configDigest(nodeConfig(spec, 1, host)));
+  });
+
+  it('changes with what the spec says of the node', () => {
+    const slower = { ...spec, etcd: { ...spec.etcd, electionMs: 1_000 } };
+    const fewer = { ...spec, nodes: { ...spec.nodes, count: 3 } };
+    const digests = [spec, slower, fewer, docker].map((each) => configDigest(nodeConfig(each, 1, host)));
+    expect(new Set([...digests, configDigest(nodeConfig(spec, 2, host))]).size).toBe(5);
+  });
+});
+
+describe('nodeCommand', () => {
+  it('hands the configuration over in the environment, and no secret', () => {
+    const { value, environment } = nodeCommand(spec, 2, host, { etcdFormed: true });
+    expect(value).toBe(`exec ${host.dir}/bin/perijove-node start 2`);
+    expect(environment['PERIJOVE_ETCD_FORMED']).toBe('true');
+    expect(JSON.parse(environment['PERIJOVE_NODE_CONFIG'] ?? '')).toEqual(nodeConfig(spec, 2, host));
+  });
+});
+
+describe('nodeItems', () => {
+  it('puts the program, its wrapper and Node.js on agents', () => {
+    const { files, packages } = nodeItems(spec, host);
+    expect(files.map(({ path }) => path)).toEqual([
+      `${host.dir}/bin/node`,
+      `${host.dir}/bin/perijove-node.mjs`,
+      `${host.dir}/bin/perijove-node`,
+    ]);
+    expect(packages).toEqual(['etcd-server', 'openssh-server', 'openssh-client', 'runit']);
+  });
+
+  it('needs no package for a program that is named by its path', () => {
+    const { packages } = nodeItems({ ...spec, etcd: { ...spec.etcd, executable: '/opt/etcd/etcd' } }, host);
+    expect(packages).not.toContain('etcd-server');
+  });
+
+  it('puts nothing on hosts without an agent, nor where nodes come from an image', () => {
+    expect(nodeItems(spec, { ...host, roles: ['proxy'] }).files).toEqual([]);
+    expect(nodeItems(docker, host).files).toEqual([]);
+  });
+});

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { noItems } from '../../src/hosts/items.js';
+import { proxyConfigSchema } from '../../src/proxy/config.js';
+import { proxyConfig, proxyItems } from '../../src/proxy/items.js';
+import { makeHost, makeSpec } from '../support/spec.js';
+
+const host = makeHost('h1', { address: '172.16.6.103', dir: '/opt/perijove' });
+const spec = makeSpec({ name: 'lab', hosts: [host] });
+
+test('users come in at the host’s address, orders on loopback alone', () => {
+  expect(proxyConfig(spec, host)).toEqual({
+    cluster: 'lab',
+    host: 'h1',
+    listen: { address: '172.16.6.103', port: 8888 },
+    api: { address: '127.0.0.1', port: 8001 },
+    tokenFile: '/opt/perijove/etc/secrets/proxy-api-token',
+    routeFile: '/opt/perijove/data/proxy/route.json',
+  });
+  const loopback = makeHost('h2', { address: '127.0.1.2' });
+  expect(proxyConfig(spec, loopback).api.address).toBe('127.0.1.2');
+});
+
+test('the service runs the program with its configuration, and starts anew when one of them changes', () => {
+  const { files, services, directories } = proxyItems(spec, host);
+  const [service] = services;
+  const config = files.find(({ path }) => path === service?.exec.at(-1));
+  expect(config?.source.kind).toBe('text');
+  const text = config?.source.kind === 'text' ? config.source.text : '';
+  expect(proxyConfigSchema.parse(JSON.parse(text))).toEqual(proxyConfig(spec, host));
+  expect(text).not.toContain('token":');
+  expect(service?.restartOn).toEqual([
+    '/opt/perijove/bin/node',
+    '/opt/perijove/bin/perijove-proxy.mjs',
+    '/opt/perijove/etc/proxy.json',
+    '/opt/perijove/etc/secrets/proxy-api-token',
+  ]);
+  expect(files.map(({ path }) => path)).toEqual(service?.restartOn.slice(0, 3));
+  expect(directories).toEqual([{ path: '/opt/perijove/data/proxy', mode: 0o700 }]);
+});
+
+test('a host without the role has nothing of it', () => {
+  expect(proxyItems(spec, { ...host, roles: ['zookeeper', 'master', 'agent'] })).toEqual(noItems);
+});

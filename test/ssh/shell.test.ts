@@ -1,0 +1,20 @@
+import { execFileSync } from 'node:child_process';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { afterBeginning, quote } from '../../src/ssh/shell.js';
+
+describe('quote', () => {
+  it('makes one word of anything', () => {
+    const values = fc.sample(fc.string({ unit: 'grapheme-ascii' }), 200);
+    const words = ['', "it's", '$HOME `x` \\ "y"', '*', 'a\nb', '-n', '~', '#', ...values];
+    const script = `printf '%s\\0' ${words.map(quote).join(' ')}`;
+    expect(execFileSync('sh', ['-c', script]).toString().split('\0').slice(0, -1)).toEqual(words);
+  });
+});
+
+describe('afterBeginning', () => {
+  it('passes over what a login shell printed', () => {
+    expect(afterBeginning('Welcome!\n\u001eperijove\u001eout\n')).toBe('out\n');
+    expect(afterBeginning('Welcome!\n')).toBeUndefined();
+  });
+});

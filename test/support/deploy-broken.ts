@@ -1,0 +1,28 @@
+/** Deploy, host and teardown with one step too many: no history of the right ones may be replayed by them. */
+import { sleep } from '@temporalio/workflow';
+import type { Change } from '../../src/hosts/items.js';
+import type {
+  DeployInput,
+  DeployResult,
+  HostInput,
+  TeardownInput,
+  TeardownResult,
+} from '../../src/temporal/contract.js';
+import { deploy as rightDeploy } from '../../src/workflows/deploy.js';
+import { host as rightHost } from '../../src/workflows/host.js';
+import { teardown as rightTeardown } from '../../src/workflows/teardown.js';
+
+export async function deploy(input: DeployInput): Promise<DeployResult> {
+  await sleep(1);
+  return rightDeploy(input);
+}
+
+export async function teardown(input: TeardownInput): Promise<TeardownResult> {
+  await sleep(1);
+  return rightTeardown(input);
+}
+
+export async function host(input: HostInput): Promise<readonly Change[]> {
+  await sleep(1);
+  return rightHost(input);
+}

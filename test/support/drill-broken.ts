@@ -1,0 +1,9 @@
+/** The drill with one step too many: no history of the right one may be replayed by it. */
+import { sleep } from '@temporalio/workflow';
+import { drill as right } from '../../src/workflows/drill.js';
+import type { DrillInput, Evidence } from '../../src/temporal/contract.js';
+
+export async function drill(input: DrillInput): Promise<Evidence> {
+  await sleep(1);
+  return right(input);
+}

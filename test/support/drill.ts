@@ -1,0 +1,88 @@
+/** A drill as it usually goes: node0 led and died at 101 s, node1 leads at 101.5 s and serves at 101.8 s. */
+import type { Conclusion } from '../../src/drill/decide.js';
+import type { Span } from '../../src/drill/evidence.js';
+import type { DrillPlan, Healing, Recovery } from '../../src/drill/model.js';
+
+const hosts = ['h1', 'h2', 'h3'];
+
+export function drillPlan(change: Partial<DrillPlan> = {}): DrillPlan {
+  return {
+    drill: 'node-kill',
+    target: 'node0',
+    fault: { kind: 'node-kill', node: 'node0', host: 'h1', base: '/n/node0', owner: { pid: 7, start: 8 } },
+    expects: 'leader-moves',
+    budgetMs: 3_000,
+    mayFail: 'all',
+    before: {
+      leader: 'node0',
+      term: 2,
+      serving: 'node0',
+      zookeeperLeader: 'h2',
+      scheduler: '1@a',
+      keeper: '2@a',
+    },
+    hosts,
+    struckHost: 'h1',
+    notebooks: [],
+    marker: 'perijove-drill-1.ipynb',
+    ...change,
+  };
+}
+
+export function recovery(): Recovery {
+  const http: Span[] = [
+    { from: 100_000, to: 101_000, state: 'ok', probes: 20 },
+    { from: 101_000, to: 102_000, state: 'failed', probes: 20, why: 'answered 503' },
+    { from: 102_000, to: 104_000, state: 'ok', probes: 40 },
+  ];
+  const websocket: Span[] = [
+    { from: 100_000, to: 101_000, state: 'ok', probes: 10 },
+    { from: 101_000, to: 102_500, state: 'failed', probes: 15, why: 'closed (1006)' },
+    { from: 102_500, to: 104_000, state: 'ok', probes: 15 },
+  ];
+  return {
+    startedAt: 100_000,
+    endedAt: 104_000,
+    faultAt: 101_000,
+    recovered: true,
+    lanes: hosts.map((host) => ({ host, http, websocket })),
+    events: [
+      { at: 100_050, kind: 'leader', subject: 'node0', term: 2, what: 'node0 leads etcd, term 2' },
+      { at: 100_100, kind: 'serving', subject: 'node0', what: 'Jupyter answers on node0' },
+      { at: 101_000, kind: 'fault', what: 'SIGKILL for node0 on h1' },
+      { at: 101_100, kind: 'silent', subject: 'node0', what: 'Jupyter on node0 answers no more' },
+      { at: 101_500, kind: 'leader', subject: 'node1', term: 3, what: 'node1 leads etcd, term 3' },
+      { at: 101_800, kind: 'serving', subject: 'node1', what: 'Jupyter answers on node1' },
+    ],
+  };
+}
+
+/** @param extra what happened through h1 after the healing */
+export function healed(extra: readonly Span[] = []): Healing {
+  return {
+    startedAt: 104_500,
+    endedAt: 107_000,
+    lanes: hosts.map((host, index) => ({
+      host,
+      http: [{ from: 104_500, to: 105_000, state: 'ok', probes: 10 }, ...(index === 0 ? extra : [])],
+      websocket: [],
+    })),
+    events: [
+      { at: 105_000, kind: 'healed', what: 'nothing to heal' },
+      { at: 106_000, kind: 'whole', what: 'the cluster is whole' },
+    ],
+    invariants: [{ name: 'etcd', holds: true, what: 'etcd is whole: 5 members, node1 leads' }],
+  };
+}
+
+export function conclusionOf(change: Partial<Conclusion> = {}): Conclusion {
+  return {
+    cluster: 'lab',
+    number: 1,
+    standby: 'warm',
+    plan: drillPlan(),
+    recovery: recovery(),
+    healing: healed(),
+    ...change,
+  };
+}

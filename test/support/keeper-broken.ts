@@ -1,0 +1,9 @@
+/** The keeper with one step too many: no history of the right one may be replayed by it. */
+import { sleep } from '@temporalio/workflow';
+import { keeper as right } from '../../src/workflows/keeper.js';
+import type { KeeperInput } from '../../src/temporal/contract.js';
+
+export async function keeper(input: KeeperInput): Promise<void> {
+  await sleep(1);
+  await right(input);
+}

@@ -1,0 +1,199 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { createEtcdClient, type EtcdClient } from '../../src/etcd/client.js';
+import { nodeClient, type NodeClient } from '../../src/node/client.js';
+import { nodeCommand, nodeConfig, nodeProgram } from '../../src/node/config.js';
+import { nodeWrapper } from '../../src/node/items.js';
+import { nodeLayout, type NodeLayout } from '../../src/node/layout.js';
+import { serviceState } from '../../src/node/runit.js';
+import type { ClusterSpec, HostSpec, JupyterSpec } from '../../src/spec/cluster.js';
+import { eventually } from './eventually.js';
+import { builtProgram } from './programs.js';
+import { makeHost, makeSpec } from './spec.js';
+
+const run = promisify(execFile);
+
+export interface TestNodesOptions {
+  readonly count: number;
+  /** Address of node0. */
+  readonly firstAddress: string;
+  /** A cold Jupyter that follows the leader by the keeper's word alone, where nothing else is given. */
+  readonly jupyter?: Pick<JupyterSpec, 'standby' | 'follow' | 'reflexes'>;
+}
+
+/** Real nodes, from the program that goes to hosts, in one directory. */
+export interface TestNodes {
+  readonly spec: ClusterSpec;
+  readonly dir: string;
+  readonly jupyterToken: string;
+  readonly nodes: readonly TestNode[];
+  /** Starts all, and resolves when every member is in a quorum. */
+  startAll(): Promise<void>;
+  /** Ends everything, and removes it. */
+  remove(): Promise<void>;
+}
+
+export interface TestNode {
+  readonly name: string;
+  readonly address: string;
+  /** Of its tree on the first host. */
+  readonly layout: NodeLayout;
+  readonly control: NodeClient;
+  readonly etcd: EtcdClient;
+  /** Starts it as Mesos does, by the shell command of the task; on the first host, or on the second. */
+  start(options?: { readonly etcdFormed?: boolean; readonly on?: 'h1' | 'h2' }): void;
+  /** Sends a signal to `perijove-node start` and resolves with how it ended. */
+  stop(signal?: NodeJS.Signals): Promise<{ readonly code: number | null; readonly signal: string | null }>;
+  /** What it wrote to stderr. */
+  output(): string;
+  readonly pid: number | undefined;
+  /** Kills every process of the node at once, as the crash of its machine would. */
+  crash(): Promise<void>;
+  /** Process IDs of all that runs in the node's tree, `perijove-node start` left out. */
+  processes(service?: string): Promise<number[]>;
+  /** The one that the supervisor started, which must be there. */
+  mainProcess(service: string): Promise<number>;
+}
+
+/** Builds the program and makes the secrets; starts nothing yet. */
+export async function prepareNodes({
+  count,
+  firstAddress,
+  jupyter = { standby: 'cold', follow: 'leader', reflexes: false },
+}: TestNodesOptions): Promise<TestNodes> {
+  const dir = await mkdtemp(path.join(tmpdir(), 'perijove-nodes-'));
+  const tools = process.env['PERIJOVE_TOOLS'];
+  const spec = makeSpec({
+    hosts: [makeHost('h1', { dir: `${dir}/h1` }), makeHost('h2', { dir: `${dir}/h2` })],
+    storage: { kind: 'path', path: `${dir}/shared` },
+    nodes: { count, firstAddress },
+    jupyter: { ...jupyter, executable: tools === undefined ? 'jupyter-lab' : `${tools}/bin/jupyter-lab` },
+  });
+  const apiToken = randomBytes(24).toString('hex');
+  const jupyterToken = randomBytes(24).toString('hex');
+  const secrets = `${dir}/secrets`;
+  await mkdir(secrets, { mode: 0o700 });
+  for (const key of ['node-ssh-key', 'node-host-key']) {
+    await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', key, '-f', `${secrets}/${key}`]);
+  }
+  for (const [name, value] of [
+    ['node-api-token', apiToken],
+    ['jupyter-token', jupyterToken],
+    ['jupyter-cookie-secret', randomBytes(24).toString('hex')],
+  ] as const) {
+    await writeFile(`${secrets}/${name}`, `${value}\n`, { mode: 0o600 });
+  }
+  for (const host of spec.hosts) {
+    await mkdir(`${host.dir}/bin`, { recursive: true });
+    await mkdir(`${host.dir}/etc`);
+    await symlink(secrets, `${host.dir}/etc/secrets`);
+    await copyFile(await builtProgram(path.parse(nodeProgram).name), `${host.dir}/bin/${nodeProgram}`);
+    await symlink(process.execPath, `${host.dir}/bin/node`);
+    await writeFile(`${host.dir}/bin/perijove-node`, nodeWrapper(`${host.dir}/bin`), { mode: 0o755 });
+  }
+
+  const nodes = Array.from({ length: count }, (_, index) => testNode(spec, index, apiToken));
+  return {
+    spec,
+    dir,
+    jupyterToken,
+    nodes,
+    startAll: async () => {
+      for (const node of nodes) node.start();
+      await eventually(async () => {
+        await Promise.all(nodes.map((node) => node.etcd.linearizableRead()));
+        return true;
+      }, 30_000);
+    },
+    remove: async () => {
+      for (const node of nodes) {
+        await node.crash();
+        node.etcd.close();
+      }
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function testNode(spec: ClusterSpec, index: number, apiToken: string): TestNode {
+  const [h1, h2] = spec.hosts as readonly [HostSpec, HostSpec];
+  const config = nodeConfig(spec, index, h1);
+  const layouts = [h1, h2].map((host) => nodeLayout(nodeConfig(spec, index, host).paths.base));
+  const [layout] = layouts as [NodeLayout];
+  let task: ChildProcess | undefined;
+  let ended: Promise<unknown[]> | undefined;
+  let output = '';
+
+  const processes = async (service?: string): Promise<number[]> => {
+    const marks = layouts.map(({ base }) =>
+      service === undefined ? `PERIJOVE_NODE_TREE=${base}` : `PERIJOVE_NODE_SERVICE=${base}:${service}`,
+    );
+    const found: number[] = [];
+    for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+      const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+      const title = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      const sshd =
+        (service ?? 'sshd') === 'sshd' && layouts.some((each) => title.includes(` -f ${each.sshdConfig} `));
+      if (sshd || environment.split('\0').some((each) => marks.includes(each))) found.push(Number(pid));
+    }
+    return found;
+  };
+
+  return {
+    name: config.name,
+    address: config.address,
+    layout,
+    control: nodeClient({ host: config.address, port: config.ports.control }, apiToken),
+    etcd: createEtcdClient({ host: config.address, port: config.ports.etcdClient }),
+    start: ({ etcdFormed = false, on = 'h1' } = {}) => {
+      const host = on === 'h1' ? h1 : h2;
+      const { value, environment } = nodeCommand(spec, index, host, { etcdFormed });
+      const child = spawn('sh', ['-c', value], {
+        env: { PATH: process.env['PATH'], ...environment },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+      task = child;
+      ended = once(child, 'exit');
+    },
+    stop: async (signal = 'SIGTERM') => {
+      task?.kill(signal);
+      const [code, by] = (await ended) as [number | null, string | null];
+      return { code, signal: by };
+    },
+    output: () => output,
+    get pid() {
+      return task?.pid;
+    },
+    crash: async () => {
+      task?.kill('SIGKILL');
+      await ended;
+      for (;;) {
+        const left = await processes();
+        if (left.length === 0) return;
+        for (const pid of left) killIfThere(pid);
+        await delay(20);
+      }
+    },
+    processes,
+    mainProcess: async (service) => {
+      const { pid } = await serviceState(`${layout.service}/${service}`);
+      if (pid === undefined) throw new Error(`${config.name} runs no ${service}`);
+      return pid;
+    },
+  };
+}
+
+export function killIfThere(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended by itself.
+  }
+}

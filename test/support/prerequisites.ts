@@ -1,0 +1,64 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, renameSync, statSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
+import { withLock } from '../../src/lab/lock.js';
+import { ensurePrerequisites } from '../../src/lab/prerequisites.js';
+import { cacheDir } from '../../src/lab/tools.js';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+/**
+ * Before the tests that drive real programs: installs what is missing (as `perijove lab up` does), puts
+ * Temporal and JupyterLab on PATH and into PERIJOVE_TOOLS, and builds `dist/` when it is older than its
+ * sources. PERIJOVE_TEST_DIST=as-is takes `dist/` as it is.
+ */
+export default async function setup(): Promise<void> {
+  const report = (line: string) => console.log(line);
+  const tools = await ensurePrerequisites({ report, yes: true, signal: new AbortController().signal });
+  if (!process.env['PERIJOVE_TOOLS']) {
+    // A Temporal of the user's own need not lie beside JupyterLab.
+    const bin = path.join(cacheDir(), 'test-tools', 'bin');
+    linkTo(tools.temporal, path.join(bin, 'temporal'));
+    linkTo(tools.jupyterLab, path.join(bin, 'jupyter-lab'));
+    process.env['PERIJOVE_TOOLS'] = path.dirname(bin);
+  }
+  const bin = path.join(path.resolve(process.env['PERIJOVE_TOOLS']), 'bin');
+  const searchPath = process.env['PATH'] ?? '';
+  if (!searchPath.split(path.delimiter).includes(bin)) {
+    process.env['PATH'] = `${bin}${path.delimiter}${searchPath}`;
+  }
+  if (process.env['PERIJOVE_TEST_DIST'] === 'as-is') return;
+  mkdirSync(cacheDir(), { recursive: true });
+  await withLock(path.join(cacheDir(), 'build.lock'), { waiting: report }, async () => {
+    if (newest(path.join(root, 'dist')) < newest(path.join(root, 'src'), path.join(root, 'scripts'))) {
+      report('dist/ is older than its sources: building (PERIJOVE_TEST_DIST=as-is takes it as it is)');
+      execFileSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
+    }
+  });
+}
+
+function linkTo(target: string, link: string): void {
+  mkdirSync(path.dirname(link), { recursive: true });
+  const temporary = `${link}.${process.pid}`;
+  symlinkSync(target, temporary);
+  renameSync(temporary, link);
+}
+
+/** When the newest file below was written, in milliseconds; 0 when there is none. */
+function newest(...directories: readonly string[]): number {
+  return Math.max(
+    0,
+    ...directories.map((directory) => {
+      try {
+        return readdirSync(directory, { recursive: true, withFileTypes: true })
+          .filter((entry) => entry.isFile())
+          .reduce(
+            (time, entry) => Math.max(time, statSync(path.join(entry.parentPath, entry.name)).mtimeMs),
+            0,
+          );
+      } catch {
+        return 0;
+      }
+    }),
+  );
+}

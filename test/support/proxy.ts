@@ -1,0 +1,120 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { HostSpec } from '../../src/spec/cluster.js';
+import { proxyClient, type ProxyClient } from '../../src/proxy/client.js';
+import { proxyConfig, proxyItems } from '../../src/proxy/items.js';
+import { builtProgram } from './programs.js';
+import { makeHost, makeSpec } from './spec.js';
+
+export interface TestProxyOptions {
+  /** A loopback address. */
+  readonly address: string;
+  readonly token?: string;
+  readonly host?: HostSpec;
+}
+
+/** The real proxy program, with the flags and the configuration that a host gives it. */
+export interface TestProxy {
+  /** Where users reach Jupyter, without a slash at the end. */
+  readonly url: string;
+  readonly host: HostSpec;
+  readonly client: ProxyClient;
+  readonly token: string;
+  readonly routeFile: string;
+  readonly pid: number;
+  /** Everything that it wrote so far. */
+  output(): string;
+  /** Resolves when it answers. */
+  start(): Promise<void>;
+  /** Sends the signal and resolves to the exit code when the process has ended. */
+  end(signal: NodeJS.Signals): Promise<number | null>;
+  /** Ends it, and removes everything. */
+  remove(): Promise<void>;
+}
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export async function startProxy(options: TestProxyOptions): Promise<TestProxy> {
+  const dir = await mkdtemp(path.join(tmpdir(), 'perijove-proxy-'));
+  const { address, token = 'the-proxy-token' } = options;
+  const host = { ...(options.host ?? makeHost('h1', { address })), dir };
+  const spec = makeSpec({ hosts: [host] });
+  const config = proxyConfig(spec, host);
+  const program = await builtProgram('perijove-proxy');
+  for (const item of proxyItems(spec, host).directories) await mkdir(item.path, { recursive: true });
+  await mkdir(path.dirname(config.tokenFile), { recursive: true });
+  await writeFile(config.tokenFile, `${token}\n`);
+  const configFile = path.join(dir, 'proxy.json');
+  await writeFile(configFile, JSON.stringify(config));
+
+  const [service] = proxyItems(spec, host).services;
+  const flags = (service?.exec ?? []).filter((word) => word.startsWith('--'));
+  const client = proxyClient({ host: config.api.address, port: config.api.port }, token);
+  let output = '';
+  let child: ChildProcess | undefined;
+
+  const start = async (): Promise<void> => {
+    const started = spawn(process.execPath, [...flags, program, configFile], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child = started;
+    running.add(started);
+    started.once('exit', () => running.delete(started));
+    for (const stream of [started.stdout, started.stderr]) {
+      stream.on('data', (data: Buffer) => (output += data.toString()));
+    }
+    await new Promise<void>((resolve, reject) => {
+      const look = () => output.includes('"msg":"serving"') && resolve();
+      started.stdout.on('data', look);
+      started.once('exit', (code) => reject(new Error(`the proxy ended with ${code}: ${output}`)));
+    });
+  };
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
+    return child.exitCode;
+  };
+
+  const remove = async (): Promise<void> => {
+    await end('SIGKILL');
+    await rm(dir, { recursive: true, force: true });
+  };
+
+  try {
+    await start();
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  return {
+    url: `http://${config.listen.address}:${config.listen.port}`,
+    host,
+    client,
+    token,
+    routeFile: config.routeFile,
+    get pid() {
+      return child?.pid ?? 0;
+    },
+    output: () => output,
+    start: async () => {
+      output = '';
+      await start();
+    },
+    end,
+    remove,
+  };
+}
+
+/** Resident memory of a process, in bytes. */
+export async function residentBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
+}

@@ -1,0 +1,272 @@
+/**
+ * Activities that act on a cluster in memory and write down what was asked of them, for the tests of what the
+ * workflows themselves decide: order, parallelism, what is skipped, what a failure becomes.
+ */
+import { Context } from '@temporalio/activity';
+import type { Activities } from '../../src/activities/index.js';
+import type { ConvergingStage } from '../../src/activities/desired.js';
+import type { HostSurvey } from '../../src/activities/hosts.js';
+import type { ServiceMember } from '../../src/activities/members.js';
+import type { HostFacts } from '../../src/hosts/facts.js';
+import type { Change } from '../../src/hosts/items.js';
+import {
+  hostsWithRole,
+  nodeAddress,
+  type ClusterSpec,
+  type HostSpec,
+  type Role,
+} from '../../src/spec/cluster.js';
+
+type State = ServiceMember['state'];
+
+const services = {
+  zookeeper: 'zookeeper',
+  masters: 'master',
+  agents: 'agent',
+  keeper: 'proxy',
+} as const satisfies Partial<Record<ConvergingStage, Role>>;
+type ServiceStage = keyof typeof services;
+
+export class SimulatedCluster {
+  /** `activity` or `activity:host` or `activity:host:stage`, in the order of their starts. */
+  readonly calls: string[] = [];
+  /** Hosts that differ, by stage. */
+  readonly differing = new Map<ConvergingStage, Set<string>>();
+  readonly serving = new Map<ServiceStage, Map<string, State>>();
+  /** The most hosts that a stage changed at a time, and the fewest members that served meanwhile. */
+  readonly mostAtOnce = new Map<string, number>();
+  readonly fewestServing = new Map<ServiceStage, number>();
+  /** Called before an activity does its work, with its name as in `calls`. */
+  before: (call: string) => Promise<void> | void = () => undefined;
+  secretsMissingOn: readonly string[] = [];
+  framework: 'absent' | 'running' = 'absent';
+  keeper: 'absent' | 'running' = 'absent';
+  facts: (host: HostSpec) => Partial<HostFacts> = () => ({});
+
+  readonly #active = new Map<string, number>();
+
+  constructor(readonly spec: ClusterSpec) {
+    for (const [stage, role] of Object.entries(services)) {
+      const members = hostsWithRole(spec, role).map(({ name }) => [name, 'down'] as const);
+      this.serving.set(stage as ServiceStage, new Map<string, State>(members));
+    }
+  }
+
+  /** Nothing is there yet. */
+  static empty(spec: ClusterSpec): SimulatedCluster {
+    const cluster = new SimulatedCluster(spec);
+    const names = spec.hosts.map(({ name }) => name);
+    for (const stage of ['install', 'storage', 'zookeeper', 'masters', 'agents', 'keeper'] as const) {
+      cluster.differing.set(stage, new Set(names));
+    }
+    cluster.secretsMissingOn = names;
+    return cluster;
+  }
+
+  /** All of it runs, the first host leading. */
+  static deployed(spec: ClusterSpec): SimulatedCluster {
+    const cluster = new SimulatedCluster(spec);
+    for (const [stage, members] of cluster.serving) {
+      const leads = stage === 'zookeeper' || stage === 'masters';
+      for (const [index, host] of [...members.keys()].entries()) {
+        members.set(host, leads && index === 0 ? 'leading' : 'up');
+      }
+    }
+    cluster.framework = 'running';
+    cluster.keeper = 'running';
+    return cluster;
+  }
+
+  /** A change of the spec that the stage has to bring to these hosts. */
+  differ(stage: ConvergingStage, ...hosts: readonly string[]): this {
+    this.differing.set(stage, new Set(hosts));
+    return this;
+  }
+
+  lead(stage: ServiceStage, host: string): this {
+    const members = this.serving.get(stage) ?? new Map<string, State>();
+    for (const name of members.keys()) members.set(name, name === host ? 'leading' : 'up');
+    return this;
+  }
+
+  activities(): Activities {
+    const { spec } = this;
+    const wait = (name: string) => async () => this.#did(name);
+    return {
+      surveyHost: async ({ host }) => {
+        await this.#did(`surveyHost:${host}`);
+        return this.#survey(host);
+      },
+      checkNoTeardown: wait('checkNoTeardown'),
+      ensureSecrets: async () => {
+        await this.#did('ensureSecrets');
+        const changes = this.secretsMissingOn.map((host) => ({ host, what: 'wrote the secrets' }));
+        this.secretsMissingOn = [];
+        return changes;
+      },
+      convergeHost: ({ host, stage }) => this.#converge(host, stage),
+      zookeeperMembers: () => this.#members('zookeeper'),
+      awaitZookeeper: async () => {
+        await this.#whole('awaitZookeeper', 'zookeeper');
+        return { leader: 'h1' };
+      },
+      masterMembers: () => this.#members('masters'),
+      awaitMasters: async () => {
+        await this.#whole('awaitMasters', 'masters');
+        return { leader: 'h1' };
+      },
+      agentMembers: () => this.#members('agents'),
+      awaitAgents: () => this.#whole('awaitAgents', 'agents'),
+      awaitFormedEtcd: wait('awaitFormedEtcd'),
+      awaitEtcd: async () => {
+        await this.#did('awaitEtcd');
+        return { leader: 'node0' };
+      },
+      ensureFramework: async () => {
+        await this.#did('ensureFramework');
+        const before = this.framework;
+        this.framework = 'running';
+        return before === 'absent' ? 'started' : 'unchanged';
+      },
+      awaitNodes: wait('awaitNodes'),
+      markEtcdFormed: async () => {
+        await this.#did('markEtcdFormed');
+        return { changed: false };
+      },
+      proxyMembers: () => this.#members('keeper'),
+      ensureKeeper: async () => {
+        await this.#did('ensureKeeper');
+        const changed = this.keeper === 'absent';
+        this.keeper = 'running';
+        return { changed };
+      },
+      awaitKeeper: async () => {
+        await this.#did('awaitKeeper');
+        return { generation: 1, routes: {}, drifts: [], repairs: 0, incidents: [], events: [] };
+      },
+      verifyNotebooks: wait('verifyNotebooks'),
+      verifySsh: wait('verifySsh'),
+      cancelDeploy: async () => {
+        await this.#did('cancelDeploy');
+        return { cancelled: false };
+      },
+      stopKeeper: async () => {
+        await this.#did('stopKeeper');
+        const changed = this.keeper === 'running';
+        this.keeper = 'absent';
+        return { changed };
+      },
+      stopFramework: async () => {
+        await this.#did('stopFramework');
+        const ran = this.framework === 'running';
+        this.framework = 'absent';
+        return ran ? { tornDown: true } : undefined;
+      },
+      clearHost: async ({ host, purge }) => {
+        await this.#did(`clearHost:${host}`);
+        return [{ host, what: purge ? 'removed everything' : 'removed services and programs' }];
+      },
+      ...neverCalled(),
+    };
+
+    function neverCalled() {
+      const refuse = (name: string) => async (): Promise<never> => {
+        throw new Error(`${name} of ${spec.name} is not simulated`);
+      };
+      return {
+        runScheduler: refuse('runScheduler'),
+        teardownFramework: refuse('teardownFramework'),
+        watchCluster: refuse('watchCluster'),
+        reconcileCluster: refuse('reconcileCluster'),
+        prepareDrill: refuse('prepareDrill'),
+        injectFault: refuse('injectFault'),
+        healFault: refuse('healFault'),
+        moveLeadership: refuse('moveLeadership'),
+      };
+    }
+  }
+
+  async #did(call: string): Promise<void> {
+    this.calls.push(call);
+    await this.before(call);
+    Context.current().cancellationSignal.throwIfAborted();
+  }
+
+  async #members(stage: ServiceStage): Promise<readonly ServiceMember[]> {
+    await this.#did(`members:${stage}`);
+    return [...(this.serving.get(stage) ?? [])].map(([host, state]) => ({ host, state }));
+  }
+
+  async #whole(call: string, stage: ServiceStage): Promise<void> {
+    await this.#did(call);
+    const down = [...(this.serving.get(stage) ?? [])].filter(([, state]) => state === 'down');
+    if (down.length > 0) throw new Error(`${stage} is not whole`);
+  }
+
+  async #converge(host: string, stage: ConvergingStage): Promise<readonly Change[]> {
+    this.#enter(stage);
+    const members = stage in services ? this.serving.get(stage as ServiceStage) : undefined;
+    try {
+      members?.set(host, 'down');
+      if (members !== undefined) this.#count(stage as ServiceStage, members);
+      await this.#did(`convergeHost:${host}:${stage}`);
+      members?.set(host, 'up');
+    } finally {
+      this.#active.set(stage, (this.#active.get(stage) ?? 1) - 1);
+    }
+    if (this.differing.get(stage)?.delete(host) !== true) return [];
+    return [{ host, what: `changed ${stage}` }];
+  }
+
+  #enter(stage: string): void {
+    const active = (this.#active.get(stage) ?? 0) + 1;
+    this.#active.set(stage, active);
+    this.mostAtOnce.set(stage, Math.max(this.mostAtOnce.get(stage) ?? 0, active));
+  }
+
+  #count(stage: ServiceStage, members: ReadonlyMap<string, State>): void {
+    const serving = [...members.values()].filter((state) => state !== 'down').length;
+    this.fewestServing.set(stage, Math.min(this.fewestServing.get(stage) ?? Infinity, serving));
+  }
+
+  #survey(name: string): HostSurvey {
+    const host = this.spec.hosts.find((each) => each.name === name);
+    if (host === undefined) throw new Error(`no host ${name}`);
+    const pending = Object.fromEntries(
+      [...this.differing].flatMap(([stage, hosts]) =>
+        hosts.has(name) ? [[stage, [{ host: name, what: `change ${stage}` }]] as const] : [],
+      ),
+    );
+    return {
+      host: name,
+      facts: { ...goodFacts(this.spec, host), ...this.facts(host) },
+      packages: [],
+      pending,
+    };
+  }
+}
+
+function goodFacts(spec: ClusterSpec, host: HostSpec): HostFacts {
+  return {
+    host: host.name,
+    os: { id: 'debian', version: '12', name: 'Debian GNU/Linux 12 (bookworm)' },
+    arch: 'x86_64',
+    kernel: '6.1.0',
+    hostname: host.name,
+    uid: 0,
+    init: { systemd: false, runit: true },
+    apt: true,
+    freeBytes: 1e12,
+    writable: [host.dir, ...(spec.storage.kind === 'path' ? [spec.storage.path] : [])],
+    memoryBytes: 8e9,
+    cpus: 2,
+    clock: { offsetMs: 0, errorMs: 1, reference: 'worker' },
+    packages: [],
+    programs: [spec.jupyter.executable],
+    addresses: [
+      host.address,
+      ...Array.from({ length: spec.nodes.count }, (_, index) => nodeAddress(spec, index)),
+    ],
+    listeners: [],
+  };
+}

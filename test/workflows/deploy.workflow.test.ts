@@ -1,0 +1,476 @@
+import { once } from 'node:events';
+import { Context } from '@temporalio/activity';
+import {
+  WithStartWorkflowOperation,
+  WorkflowFailedError,
+  WorkflowUpdateFailedError,
+  type WorkflowHandle,
+} from '@temporalio/client';
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { PerijoveError } from '../../src/errors/error.js';
+import type { ClusterSpec } from '../../src/spec/cluster.js';
+import {
+  attachDeploy,
+  deployProgress,
+  memoKeys,
+  stageNames,
+  taskQueue,
+  workflowIds,
+  workflowNames,
+  type DeployProgress,
+  type DeployResult,
+} from '../../src/temporal/contract.js';
+import { record } from '../support/histories.js';
+import { SimulatedCluster } from '../support/simulated-cluster.js';
+import { makeHost, makeSpec } from '../support/spec.js';
+import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
+
+let server: TestServer;
+const workers: TestWorker[] = [];
+
+beforeAll(async () => {
+  server = await startTestServer();
+});
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((worker) => worker.stop()));
+});
+afterAll(() => server.stop());
+
+async function work(cluster: SimulatedCluster): Promise<TestWorker> {
+  const worker = await createTestWorker({ server, activities: cluster.activities() });
+  workers.push(worker);
+  return worker;
+}
+
+function start(
+  spec: ClusterSpec,
+  digest = 'digest',
+): Promise<WorkflowHandle<(input: unknown) => Promise<DeployResult>>> {
+  return server.client.workflow.start(workflowNames.deploy, {
+    workflowId: workflowIds.deploy(spec.name),
+    taskQueue,
+    args: [{ spec, digest }],
+  });
+}
+
+async function deploy(cluster: SimulatedCluster) {
+  await work(cluster);
+  const handle = await start(cluster.spec);
+  return { handle, result: await handle.result() };
+}
+
+async function failureOf(handle: WorkflowHandle): Promise<unknown> {
+  const error: unknown = await handle.result().catch((thrown: unknown) => thrown);
+  if (error instanceof WorkflowFailedError) return error.cause;
+  throw new Error('the workflow did not fail', { cause: error });
+}
+
+async function eventsOf(handle: WorkflowHandle): Promise<number> {
+  return (await handle.fetchHistory()).events?.length ?? 0;
+}
+
+/** Index of each call, to compare orders. */
+function order(cluster: SimulatedCluster, ...calls: readonly string[]): number[] {
+  return calls.map((call) => cluster.calls.indexOf(call));
+}
+
+function isAscending(numbers: readonly number[]): boolean {
+  return numbers.every((number, index) => number >= 0 && number >= (numbers[index - 1] ?? 0));
+}
+
+describe('a first deployment', () => {
+  it('runs the stages in their order, and counts what it changed', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'first' }));
+    const { handle, result } = await deploy(cluster);
+    await record(handle, 'deploy-first');
+
+    expect(
+      isAscending(
+        order(
+          cluster,
+          'checkNoTeardown',
+          'surveyHost:h1',
+          'ensureSecrets',
+          'convergeHost:h1:install',
+          'convergeHost:h1:storage',
+          'convergeHost:h1:zookeeper',
+          'awaitZookeeper',
+          'convergeHost:h1:masters',
+          'awaitMasters',
+          'convergeHost:h1:agents',
+          'awaitAgents',
+          'ensureFramework',
+          'awaitNodes',
+          'awaitEtcd',
+          'markEtcdFormed',
+          'convergeHost:h1:keeper',
+          'ensureKeeper',
+          'awaitKeeper',
+          'verifyNotebooks',
+        ),
+      ),
+    ).toBe(true);
+    expect(result.stages.map(({ name }) => name)).toEqual(stageNames);
+    // Three hosts: secrets and six stages; and the framework and the keeper.
+    expect(result.changed).toBe(3 * 7 + 2);
+    expect(result.stages.find(({ name }) => name === 'masters')).toMatchObject({ changed: 3 });
+  });
+
+  it('installs and starts everywhere at once, hosts in children of their own', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'parallel' }));
+    // Each stage's first host waits until all three are at it.
+    const gates = new Map<string, { arrived: number; open: () => void; opened: Promise<void> }>();
+    cluster.before = async (call) => {
+      const [activity, , stage] = call.split(':');
+      if (activity !== 'convergeHost' || stage === undefined) return;
+      const gate = gates.get(stage) ?? makeGate();
+      gates.set(stage, gate);
+      gate.arrived += 1;
+      if (gate.arrived === 3) gate.open();
+      await gate.opened;
+    };
+    await deploy(cluster);
+    expect(Object.fromEntries(cluster.mostAtOnce)).toEqual({
+      install: 3,
+      storage: 3,
+      zookeeper: 3,
+      masters: 3,
+      agents: 3,
+      keeper: 3,
+    });
+    const child = server.client.workflow.getHandle(workflowIds.host('parallel', 'h2'));
+    await record(child, 'host');
+    expect(await child.describe()).toMatchObject({ type: 'host', status: { name: 'COMPLETED' } });
+  });
+
+  it('says what it does, for those who watch and those who come later', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'told' }));
+    const { handle } = await deploy(cluster);
+    const progress = await handle.query(deployProgress);
+    expect(progress.stages.every(({ state }) => state === 'done')).toBe(true);
+    expect(progress.stages.find(({ name }) => name === 'network')?.note).toContain('127.0.2.0/24');
+    expect(progress.stages.find(({ name }) => name === 'zookeeper')?.changes).toContainEqual({
+      host: 'h2',
+      what: 'changed zookeeper',
+    });
+
+    expect(progress.stages.find(({ name }) => name === 'verify')?.proof).toBe(
+      '6*7 = 42 through h1, h2, h3; ssh among 5 nodes',
+    );
+
+    const { memo, searchAttributes } = await handle.describe();
+    const stored = memo?.[memoKeys.state] as DeployProgress;
+    expect(stored.stages.find(({ name }) => name === 'zookeeper')).toMatchObject({
+      state: 'done',
+      changed: 3,
+      changes: [],
+    });
+    expect(searchAttributes).toMatchObject({ PerijoveStage: ['verify'] });
+
+    const summaries = (await handle.fetchHistory()).events?.flatMap(({ userMetadata }) => {
+      const data = userMetadata?.summary?.data;
+      return data ? [JSON.parse(Buffer.from(data).toString()) as string] : [];
+    });
+    expect(summaries).toEqual(
+      expect.arrayContaining(['look at h1', 'Install h2 of told', 'masters on h3', 'ensemble whole']),
+    );
+  });
+});
+
+describe('an unchanged spec', () => {
+  it('changes nothing: one activity for each host, and its history does not grow with what is there', async () => {
+    const three = SimulatedCluster.deployed(makeSpec({ name: 'same' }));
+    const { handle, result } = await deploy(three);
+    await record(handle, 'deploy-unchanged');
+    expect(result.changed).toBe(0);
+    expect(three.calls.filter((call) => call.includes(':h'))).toEqual(
+      expect.arrayContaining(['surveyHost:h1', 'surveyHost:h2', 'surveyHost:h3']),
+    );
+    expect(three.calls.filter((call) => call.includes(':h'))).toHaveLength(3);
+
+    const hosts = Array.from({ length: 13 }, (_, index) =>
+      makeHost(`h${index + 1}`, {
+        address: `127.0.1.${index + 1}`,
+        roles: index < 3 ? ['zookeeper', 'master', 'agent', 'proxy'] : ['agent', 'proxy'],
+      }),
+    );
+    const thirteen = SimulatedCluster.deployed(makeSpec({ name: 'same-13', hosts }));
+    await Promise.all(workers.splice(0).map((worker) => worker.stop()));
+    const larger = await deploy(thirteen);
+    expect(larger.result.changed).toBe(0);
+    // Scheduled, started, completed; and up to three of the workflow task that took the answer.
+    const perHost = ((await eventsOf(larger.handle)) - (await eventsOf(handle))) / 10;
+    expect(perHost).toBeLessThanOrEqual(6);
+  });
+});
+
+describe('a changed spec', () => {
+  it('rolls a quorum one host at a time, the leader last, whole in between', async () => {
+    const cluster = SimulatedCluster.deployed(makeSpec({ name: 'rolled' }))
+      .lead('zookeeper', 'h2')
+      .differ('zookeeper', 'h1', 'h2', 'h3');
+    const { handle, result } = await deploy(cluster);
+    await record(handle, 'deploy-rolling');
+    expect(result.changed).toBe(3);
+    expect(cluster.calls.filter((call) => call.endsWith(':zookeeper') || call === 'awaitZookeeper')).toEqual([
+      'members:zookeeper',
+      'awaitZookeeper',
+      'convergeHost:h1:zookeeper',
+      'awaitZookeeper',
+      'convergeHost:h3:zookeeper',
+      'awaitZookeeper',
+      'convergeHost:h2:zookeeper',
+      'awaitZookeeper',
+    ]);
+    expect(cluster.fewestServing.get('zookeeper')).toBe(2);
+  });
+
+  it('touches only the hosts that it names', async () => {
+    const cluster = SimulatedCluster.deployed(makeSpec({ name: 'named' })).differ('keeper', 'h2');
+    const { result } = await deploy(cluster);
+    expect(result.changed).toBe(1);
+    expect(cluster.calls.filter((call) => call.startsWith('convergeHost'))).toEqual([
+      'convergeHost:h2:keeper',
+    ]);
+  });
+
+  it('lets no agent go while etcd is not whole', async () => {
+    const cluster = SimulatedCluster.deployed(makeSpec({ name: 'agents' })).differ('agents', 'h1', 'h3');
+    await deploy(cluster);
+    const first = cluster.calls.indexOf('convergeHost:h1:agents');
+    const second = cluster.calls.indexOf('convergeHost:h3:agents');
+    const looks = cluster.calls.flatMap((call, index) => (call === 'awaitFormedEtcd' ? [index] : []));
+    expect(looks.some((at) => at < first)).toBe(true);
+    expect(looks.some((at) => at > first && at < second)).toBe(true);
+  });
+
+  it('starts a member that is down before it touches one that serves', async () => {
+    const cluster = SimulatedCluster.deployed(makeSpec({ name: 'down' })).differ('masters', 'h1', 'h2', 'h3');
+    cluster.serving.get('masters')?.set('h3', 'down');
+    await deploy(cluster);
+    expect(cluster.calls.filter((call) => call.startsWith('convergeHost'))).toEqual([
+      'convergeHost:h3:masters',
+      'convergeHost:h2:masters',
+      'convergeHost:h1:masters',
+    ]);
+    expect(cluster.fewestServing.get('masters')).toBe(2);
+  });
+
+  it('looks again at a host that got secrets, whatever the survey said', async () => {
+    const cluster = SimulatedCluster.deployed(makeSpec({ name: 'secrets' }));
+    cluster.secretsMissingOn = ['h3'];
+    await deploy(cluster);
+    expect(cluster.calls.filter((call) => call.startsWith('convergeHost'))).toEqual(
+      ['install', 'storage', 'zookeeper', 'masters', 'agents', 'keeper'].map(
+        (stage) => `convergeHost:h3:${stage}`,
+      ),
+    );
+  });
+});
+
+describe('what is in the way', () => {
+  it('ends the deployment before anything is changed, all of it named at once', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'blocked' }));
+    cluster.facts = ({ name }) => (name === 'h1' ? {} : { freeBytes: 1e6 });
+    await work(cluster);
+    const handle = await start(cluster.spec);
+    expect(await failureOf(handle)).toMatchObject({
+      type: 'DISK_FULL',
+      message: expect.stringMatching(/^2 problems are in the way, the first: h2: /) as string,
+      details: [
+        {
+          place: { host: 'h2' },
+          problems: [
+            { code: 'DISK_FULL', host: 'h2' },
+            { code: 'DISK_FULL', host: 'h3' },
+          ],
+        },
+      ],
+    });
+    expect(cluster.calls).not.toContain('ensureSecrets');
+  });
+});
+
+describe('a stage that fails', () => {
+  it('fails the deployment with code, host and remedy; what runs beside it ends first', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'fails' }));
+    let ended: string | undefined;
+    cluster.before = async (call) => {
+      if (call === 'convergeHost:h2:masters') {
+        throw new PerijoveError('DIR_NOT_WRITABLE', 'h2: cannot write', { host: 'h2', remedy: 'chmod' });
+      }
+      if (call === 'convergeHost:h3:masters') {
+        const { cancellationSignal } = Context.current();
+        await once(cancellationSignal, 'abort');
+        ended = call;
+      }
+    };
+    await work(cluster);
+    const handle = await start(cluster.spec);
+    expect(await failureOf(handle)).toMatchObject({
+      type: 'DIR_NOT_WRITABLE',
+      message: 'h2: cannot write',
+      nonRetryable: true,
+      details: [{ place: { host: 'h2' }, remedy: 'chmod' }],
+    });
+    expect(ended).toBe('convergeHost:h3:masters');
+    await record(handle, 'deploy-failed');
+    expect(cluster.calls).not.toContain('awaitMasters');
+
+    const progress = await handle.query(deployProgress);
+    expect(progress.failure).toEqual({
+      code: 'DIR_NOT_WRITABLE',
+      message: 'h2: cannot write',
+      remedy: 'chmod',
+      host: 'h2',
+    });
+    expect(progress.stages.find(({ name }) => name === 'masters')).toMatchObject({
+      state: 'failed',
+      note: 'h2: cannot write',
+    });
+    const { memo } = await handle.describe();
+    expect(memo?.[memoKeys.state]).toMatchObject({ failure: { code: 'DIR_NOT_WRITABLE' } });
+  });
+
+  it('fails with the same words when it was in a child', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'child-fails' }));
+    cluster.before = (call) => {
+      if (call === 'convergeHost:h3:install')
+        throw new PerijoveError('DISK_FULL', 'h3 is full', { host: 'h3' });
+    };
+    await work(cluster);
+    expect(await failureOf(await start(cluster.spec))).toMatchObject({
+      type: 'DISK_FULL',
+      message: 'h3 is full',
+      details: [{ place: { host: 'h3' } }],
+    });
+    await record(server.client.workflow.getHandle(workflowIds.host('child-fails', 'h3')), 'host-failed');
+  });
+
+  it('goes on where it ended when it is run again', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'again' }));
+    cluster.before = (call) => {
+      if (call === 'convergeHost:h1:agents') throw new PerijoveError('DISK_FULL', 'full', { host: 'h1' });
+    };
+    const worker = await work(cluster);
+    expect(await failureOf(await start(cluster.spec))).toBeInstanceOf(ApplicationFailure);
+    await worker.stop();
+    workers.splice(0);
+    cluster.before = () => undefined;
+    cluster.calls.length = 0;
+    await deploy(cluster);
+    expect(cluster.calls.filter((call) => call.startsWith('convergeHost:h1'))).toEqual([
+      'convergeHost:h1:agents',
+      'convergeHost:h1:keeper',
+    ]);
+  });
+});
+
+describe('a second `up`', () => {
+  const attach = (spec: ClusterSpec, digest: string) =>
+    server.client.workflow.executeUpdateWithStart(attachDeploy, {
+      args: [digest],
+      startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.deploy, {
+        workflowId: workflowIds.deploy(spec.name),
+        taskQueue,
+        args: [{ spec, digest }],
+        workflowIdConflictPolicy: 'USE_EXISTING',
+      }),
+    });
+
+  it('attaches to the deployment of the same spec; another spec is refused, and changes nothing', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'attached' }));
+    const gate = makeGate();
+    cluster.before = async (call) => {
+      if (call === 'ensureSecrets') await gate.opened;
+    };
+    await work(cluster);
+    await expect(attach(cluster.spec, 'one')).resolves.toEqual({ digest: 'one' });
+    await expect(attach(cluster.spec, 'one')).resolves.toEqual({ digest: 'one' });
+    const refused: unknown = await attach(cluster.spec, 'two').catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(WorkflowUpdateFailedError);
+    expect((refused as WorkflowUpdateFailedError).cause).toMatchObject({ type: 'SPEC_DIFFERS' });
+    gate.open();
+    const handle = server.client.workflow.getHandle(workflowIds.deploy('attached'));
+    await expect(handle.result()).resolves.toMatchObject({ cluster: 'attached' });
+    await record(handle, 'deploy-attached');
+    expect(cluster.calls.filter((call) => call === 'ensureSecrets')).toHaveLength(1);
+  });
+});
+
+describe('a cancelled deployment', () => {
+  it('ends when nothing of it is under way, and says so', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'cancelled' }));
+    const reached = makeGate();
+    let heard = 0;
+    cluster.before = async (call) => {
+      if (!call.endsWith(':zookeeper') || call.startsWith('members')) return;
+      reached.arrived += 1;
+      if (reached.arrived === 3) reached.open();
+      await once(Context.current().cancellationSignal, 'abort');
+      heard += 1;
+    };
+    await work(cluster);
+    const handle = await start(cluster.spec);
+    await reached.opened;
+    await handle.cancel();
+    expect(await failureOf(handle)).toBeInstanceOf(CancelledFailure);
+    expect(heard).toBe(3);
+    await record(handle, 'deploy-cancelled');
+    expect((await handle.query(deployProgress)).failure?.code).toBe('CANCELLED');
+    expect((await handle.describe()).status.name).toBe('CANCELLED');
+  });
+});
+
+describe('workers that come and go', () => {
+  it('lose nothing: another one goes on with the stage', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'handed-over' }));
+    const reached = makeGate();
+    cluster.before = async (call) => {
+      if (call !== 'convergeHost:h2:masters' || reached.arrived > 0) return;
+      reached.arrived = 1;
+      reached.open();
+      await new Promise(() => undefined);
+    };
+    const first = await work(cluster);
+    const handle = await start(cluster.spec);
+    await reached.opened;
+    await first.stop();
+    workers.splice(0);
+    await work(cluster);
+    await expect(handle.result()).resolves.toMatchObject({ cluster: 'handed-over' });
+    expect(cluster.calls.filter((call) => call === 'convergeHost:h2:masters')).toHaveLength(2);
+    expect(cluster.calls.filter((call) => call === 'convergeHost:h2:zookeeper')).toHaveLength(1);
+  });
+
+  it('may find the server gone and back in the middle', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'server-gone' }));
+    const reached = makeGate();
+    const goOn = makeGate();
+    cluster.before = async (call) => {
+      if (call !== 'convergeHost:h1:agents') return;
+      reached.open();
+      await goOn.opened;
+    };
+    await work(cluster);
+    const handle = await start(cluster.spec);
+    await reached.opened;
+    await server.kill();
+    goOn.open();
+    await server.restart();
+    await expect(handle.result()).resolves.toMatchObject({ cluster: 'server-gone' });
+  });
+});
+
+interface Gate {
+  arrived: number;
+  readonly open: () => void;
+  readonly opened: Promise<void>;
+}
+
+function makeGate(): Gate {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { arrived: 0, open: () => open(), opened };
+}

@@ -1,0 +1,310 @@
+/** Courses of the framework's workflow that a real cluster seldom takes: its activities follow a script here. */
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Context } from '@temporalio/activity';
+import type { WorkflowHandle } from '@temporalio/client';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { FrameworkActivities } from '../../src/activities/framework.js';
+import { PerijoveError } from '../../src/errors/error.js';
+import { connectClient, type TemporalClient } from '../../src/temporal/connect.js';
+import {
+  claimScheduler,
+  configureFramework,
+  fenceHost,
+  frameworkState,
+  markEtcdFormed,
+  memoKeys,
+  stopFramework,
+  storeFencing,
+  storeFrameworkId,
+  storeIntents,
+  storeMissing,
+  storeTaskUpdates,
+  taskQueue,
+  workflowIds,
+  workflowNames,
+  type FrameworkInput,
+  type FrameworkState,
+} from '../../src/temporal/contract.js';
+import { findTemporal, startDevServer, type DevServer } from '../../src/temporal/server.js';
+import { eventually } from '../support/eventually.js';
+import { record } from '../support/histories.js';
+import { makeSpec } from '../support/spec.js';
+import { createTestWorker, freePort, type TestWorker } from '../support/temporal.js';
+
+const workflowsPath = fileURLToPath(new URL('../../src/workflows/framework.ts', import.meta.url));
+const spec = makeSpec({ name: 'shapes', nodes: { count: 3 } });
+/** A history of so many events makes the server suggest a new run; by default it takes some thousands. */
+const eventsUntilNewRun = 60;
+
+type Script = Partial<Pick<FrameworkActivities, 'runScheduler' | 'teardownFramework'>>;
+
+let directory: string;
+let server: DevServer;
+let temporal: TemporalClient;
+let worker: TestWorker;
+let handle: WorkflowHandle;
+/** Runs of the scheduler, by their numbers, as they began and ended. */
+let log: string[];
+let cases = 0;
+
+beforeAll(async () => {
+  directory = mkdtempSync(path.join(tmpdir(), 'perijove-shapes-'));
+  const { executable: real } = await findTemporal();
+  const executable = path.join(directory, 'temporal');
+  const setting = `limit.historyCount.suggestContinueAsNew=${eventsUntilNewRun}`;
+  writeFileSync(executable, `#!/bin/sh\nexec '${real}' "$@" --dynamic-config-value ${setting}\n`);
+  chmodSync(executable, 0o755);
+  server = await startDevServer({
+    executable,
+    port: await freePort('127.0.0.1'),
+    logFile: path.join(directory, 'temporal.log'),
+  });
+  temporal = await connectClient({ address: server.address, namespace: 'default' });
+}, 120_000);
+afterAll(async () => {
+  await temporal?.close();
+  if (server !== undefined) process.kill(server.pid, 'SIGTERM');
+  await server?.exited;
+  rmSync(directory, { recursive: true, force: true });
+});
+
+beforeEach(() => {
+  cases += 1;
+  log = [];
+});
+afterEach(async () => {
+  await handle.terminate().catch(() => undefined);
+  await worker.stop();
+});
+
+/** A scheduler as long as it is let. */
+async function forEver({ run }: { readonly run: number }): Promise<void> {
+  log.push(`begin ${run}`);
+  try {
+    await Context.current().cancelled;
+  } finally {
+    log.push(`end ${run}`);
+  }
+}
+
+async function start(script: Script = {}): Promise<void> {
+  const workflowId = `${workflowIds.framework(spec.name)}/${cases}`;
+  worker = await createTestWorker({
+    server: { address: server.address },
+    workflowsPath,
+    taskQueue: `${taskQueue}-${cases}`,
+    activities: { runScheduler: forEver, teardownFramework: async () => undefined, ...script },
+  });
+  const input: FrameworkInput = { spec };
+  await temporal.client.workflow.start(workflowNames.framework, {
+    workflowId,
+    taskQueue: `${taskQueue}-${cases}`,
+    args: [input],
+  });
+  handle = temporal.client.workflow.getHandle(workflowId);
+}
+
+const state = (): Promise<FrameworkState> => handle.query(frameworkState);
+const status = async () => (await handle.describe()).status.name;
+const runId = async () => (await handle.describe()).runId;
+const first = { run: 1, attempt: 1 };
+const intent = { node: 'node0', taskId: 'node0.1', agentId: 'a', host: 'h1', config: 'c' };
+
+/** A scheduler with a task that runs. */
+async function schedule(): Promise<void> {
+  await eventually('the scheduler runs', () => log.includes('begin 1'));
+  await handle.executeUpdate(claimScheduler, { args: [first, '1@here'] });
+  await handle.executeUpdate(storeFrameworkId, { args: [first, 'F', []] });
+  await handle.executeUpdate(storeIntents, { args: [first, [intent]] });
+  await handle.executeUpdate(storeTaskUpdates, {
+    args: [first, [{ taskId: 'node0.1', state: 'TASK_RUNNING' }]],
+  });
+}
+
+describe('the history has grown:', () => {
+  test('a new run goes on with the same state, and with a scheduler of its own', async () => {
+    await start();
+    await schedule();
+    await handle.executeUpdate(markEtcdFormed);
+    const before = await state();
+    const firstRun = await runId();
+    for (let each = 0; (await runId()) === firstRun; each += 1) {
+      expect(each).toBeLessThan(eventsUntilNewRun);
+      await handle.executeUpdate(storeMissing, { args: [first, `reason ${each}`] }).catch(() => undefined);
+    }
+    await eventually('the next scheduler runs', () => log.includes('begin 2'));
+    expect(log).toEqual(['begin 1', 'end 1', 'begin 2']);
+    const { missing, ...after } = await state();
+    expect(missing).toMatch(/^reason/);
+    expect(after).toEqual(before);
+    expect((await handle.describe()).memo?.[memoKeys.state]).toEqual(await state());
+    await expect(handle.executeUpdate(claimScheduler, { args: [first, '1@here'] })).rejects.toMatchObject({
+      cause: { type: 'SCHEDULER_REPLACED' },
+    });
+    const next = { run: 2, attempt: 1 };
+    await handle.executeUpdate(claimScheduler, { args: [next, '2@there'] });
+    await expect(
+      handle.executeUpdate(storeIntents, { args: [next, [{ ...intent, taskId: 'node0.2' }]] }),
+    ).rejects.toMatchObject({ cause: { type: 'INTENT_REJECTED' } });
+    expect(await handle.executeUpdate(configureFramework, { args: [spec] })).toBe('unchanged');
+    await record(temporal.client.workflow.getHandle(handle.workflowId, firstRun), 'framework-grown');
+    await handle.executeUpdate(stopFramework);
+    await record(handle, 'framework-continued');
+  });
+
+  test('and it is stopped at that moment: it ends, and tells so', async () => {
+    await start();
+    await schedule();
+    const stops: Promise<unknown>[] = [];
+    for (let each = 0; stops.length === 0; each += 1) {
+      const { historyLength } = await handle.describe();
+      const noise = handle.executeUpdate(storeMissing, { args: [first, `reason ${each}`] });
+      if (historyLength > eventsUntilNewRun - 8) stops.push(handle.executeUpdate(stopFramework));
+      await noise.catch(() => undefined);
+    }
+    expect(await Promise.all(stops)).toEqual([{ tornDown: true }]);
+    await eventually('it has ended', async () => (await status()) === 'COMPLETED');
+  });
+});
+
+describe('the end', () => {
+  test('comes after the scheduler has let go', async () => {
+    let torn: unknown;
+    await start({
+      teardownFramework: async (input) => {
+        torn = input;
+        log.push('teardown');
+      },
+    });
+    await schedule();
+    expect(await handle.executeUpdate(stopFramework)).toEqual({ tornDown: true });
+    await handle.result();
+    expect(log).toEqual(['begin 1', 'end 1', 'teardown']);
+    expect(torn).toEqual({ spec, frameworkId: 'F' });
+  });
+
+  test('comes although Mesos refuses, and says so', async () => {
+    await start({
+      teardownFramework: async () => {
+        throw new PerijoveError('MESOS_REFUSED', 'not you');
+      },
+    });
+    await schedule();
+    expect(await handle.executeUpdate(stopFramework)).toEqual({ tornDown: false, reason: 'not you' });
+    await handle.result();
+    await record(handle, 'framework-not-torn-down');
+  });
+
+  test('comes although the scheduler had given up', async () => {
+    await start({
+      runScheduler: async () => {
+        throw new PerijoveError('MESOS_REFUSED', 'not you');
+      },
+    });
+    await eventually('it has given up', async () => (await state()).failure !== undefined);
+    expect(await handle.executeUpdate(stopFramework)).toEqual({ tornDown: true });
+    await handle.result();
+  });
+});
+
+describe('a host that may be lost', () => {
+  const fence = (host = 'h1') => handle.executeUpdate(fenceHost, { args: [host] });
+  const refused = { cause: { type: 'HOST_NOT_LOST' } };
+
+  test('is lost by an operator’s word, and its node is launched elsewhere; each step may be repeated', async () => {
+    await start();
+    await schedule();
+    await expect(fence()).rejects.toMatchObject(refused);
+    await expect(fence('h2')).rejects.toMatchObject(refused);
+
+    await handle.executeUpdate(storeTaskUpdates, {
+      args: [first, [{ taskId: 'node0.1', state: 'TASK_UNREACHABLE' }]],
+    });
+    expect(await fence()).toEqual({ changed: true, nodes: ['node0'] });
+    expect(await fence()).toEqual({ changed: false, nodes: ['node0'] });
+    await expect(
+      handle.executeUpdate(storeIntents, { args: [first, [{ ...intent, taskId: 'node0.2' }]] }),
+    ).rejects.toMatchObject({ cause: { type: 'INTENT_REJECTED' } });
+
+    const presumed = { taskId: 'node0.1', how: 'presumed', message: 'fenced: an operator said so' } as const;
+    const given = await handle.executeUpdate(storeFencing, { args: [first, [presumed]] });
+    expect(given.tasks['node0']).toMatchObject({ state: 'TASK_GONE', message: presumed.message });
+    expect(await handle.executeUpdate(storeFencing, { args: [first, [presumed]] })).toEqual(given);
+    await handle.executeUpdate(storeIntents, {
+      args: [first, [{ ...intent, taskId: 'node0.2', host: 'h2' }]],
+    });
+    expect(await fence()).toEqual({ changed: false, nodes: ['node0'] });
+    await expect(fence('h2')).rejects.toMatchObject(refused);
+
+    const ended = { ...presumed, how: 'ended' } as const;
+    const over = await handle.executeUpdate(storeFencing, { args: [first, [ended]] });
+    expect(over).toMatchObject({ presumed: [], tasks: { node0: { taskId: 'node0.2' } } });
+    await expect(
+      handle.executeUpdate(storeFencing, { args: [{ ...first, attempt: 2 }, [ended]] }),
+    ).rejects.toMatchObject({ cause: { type: 'SCHEDULER_REPLACED' } });
+    expect(log).toEqual(['begin 1']);
+    await handle.executeUpdate(stopFramework);
+    await record(handle, 'framework-fenced');
+  });
+});
+
+describe('the scheduler', () => {
+  test('that gave up begins anew when the framework is configured, with the same spec too', async () => {
+    let runs = 0;
+    await start({
+      runScheduler: async (input) => {
+        runs += 1;
+        if (runs === 1) throw new PerijoveError('MESOS_BAD_REQUEST', 'no such role');
+        await forEver(input);
+      },
+    });
+    expect(await handle.executeUpdate(configureFramework, { args: [spec] })).toBe('started');
+    await eventually('it has given up', async () => (await state()).failure !== undefined);
+    expect((await state()).failure).toMatchObject({ code: 'MESOS_BAD_REQUEST', message: 'no such role' });
+    expect(await handle.executeUpdate(configureFramework, { args: [spec] })).toBe('changed');
+    await eventually('it runs', () => log.includes('begin 2'));
+    expect((await state()).failure).toBeUndefined();
+    await handle.executeUpdate(stopFramework);
+    await record(handle, 'framework-gave-up');
+  });
+
+  test('is not disturbed by the same spec', async () => {
+    await start();
+    await eventually('it runs', () => log.includes('begin 1'));
+    expect(await handle.executeUpdate(configureFramework, { args: [spec] })).toBe('started');
+    const reordered = Object.fromEntries(Object.entries(spec).reverse()) as unknown as typeof spec;
+    expect(await handle.executeUpdate(configureFramework, { args: [reordered] })).toBe('unchanged');
+    expect(log).toEqual(['begin 1']);
+  });
+
+  test('is another one after a change of the spec; the one before has ended by then', async () => {
+    await start();
+    await schedule();
+    const changed = { ...spec, etcd: { ...spec.etcd, electionMs: 777 } };
+    expect(await handle.executeUpdate(configureFramework, { args: [changed] })).toBe('started');
+    await eventually('the next one runs', () => log.includes('begin 2'));
+    expect(log).toEqual(['begin 1', 'end 1', 'begin 2']);
+    await expect(
+      handle.executeUpdate(storeTaskUpdates, { args: [{ run: 2, attempt: 1 }, []] }),
+    ).rejects.toMatchObject({ cause: { type: 'SCHEDULER_REPLACED' } });
+  });
+
+  test('may store the same thing again: the answer may have been lost', async () => {
+    await start();
+    await schedule();
+    const before = await state();
+    await handle.executeUpdate(claimScheduler, { args: [first, '1@here'] });
+    await handle.executeUpdate(storeFrameworkId, { args: [first, 'F', []] });
+    expect(await handle.executeUpdate(storeIntents, { args: [first, [intent]] })).toEqual(before);
+    await handle.executeUpdate(storeTaskUpdates, {
+      args: [first, [{ taskId: 'node0.1', state: 'TASK_RUNNING' }]],
+    });
+    expect(await state()).toEqual(before);
+    await expect(handle.executeUpdate(storeFrameworkId, { args: [first, 'G', []] })).rejects.toMatchObject({
+      cause: { type: 'SCHEDULER_REPLACED' },
+    });
+  });
+});

@@ -1,0 +1,58 @@
+/** A worker in a process of its own, which a test can kill: the framework's activities on the real cluster. */
+import { existsSync } from 'node:fs';
+import { Client, Connection } from '@temporalio/client';
+import { NativeConnection, Runtime, DefaultLogger, Worker } from '@temporalio/worker';
+import { pino } from 'pino';
+import { createFrameworkActivities } from '../../src/activities/framework.js';
+import { createSshPool } from '../../src/ssh/pool.js';
+import { directReach } from '../../src/ssh/reach.js';
+import { taskQueue } from '../../src/temporal/contract.js';
+import { activityInterceptors } from '../../src/worker/interceptors.js';
+
+export interface WorkerSettings {
+  readonly address: string;
+  /** File with the bundle of the workflows. */
+  readonly codePath: string;
+  /** Where tasks leave their traces. */
+  readonly dir: string;
+}
+
+async function main(settings: WorkerSettings): Promise<void> {
+  const { address, codePath, dir } = settings;
+  const logger = pino({ level: process.env['PERIJOVE_TEST_LOG'] ?? 'silent' });
+  Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: ['SIGTERM'] });
+  const client = new Client({ connection: await Connection.connect({ address }) });
+  const pool = createSshPool({ logger, knownHostsDir: dir });
+  const worker = await Worker.create({
+    connection: await NativeConnection.connect({ address }),
+    taskQueue,
+    workflowBundle: { codePath },
+    activities: createFrameworkActivities(
+      { client, pool, logger },
+      {
+        reach: () => directReach,
+        secrets: async () => ({ nodeApiToken: 'none' }),
+        // Notes its start, and notes when it is not the only one of its node.
+        command: (spec, index) => {
+          const file = (name: string) => `${dir}/${spec.name}-${name}`;
+          return {
+            value: `echo $MESOS_TASK_ID >> ${file('launches')}; flock -n -E 99 ${file(`node${index}`)} sleep 1000; [ $? = 99 ] && echo $MESOS_TASK_ID >> ${file('conflicts')}; exit 1`,
+            environment: { CASE: spec.name },
+          };
+        },
+        digest: (spec) => spec.etcd.token,
+        healthy: async (spec, node) => !existsSync(`${dir}/${spec.name}-${node}-is-down`),
+        fence: async () => ({ kind: 'silent', why: 'there is no SSH here' }),
+      },
+    ),
+    maxHeartbeatThrottleInterval: '1s',
+    stickyQueueScheduleToStartTimeout: '1s',
+    shutdownGraceTime: 0,
+    interceptors: { activity: [activityInterceptors] },
+  });
+  await worker.run();
+  await pool.close();
+}
+
+await main(JSON.parse(process.env['PERIJOVE_TEST_WORKER'] ?? '') as WorkerSettings);
+process.exit(0);

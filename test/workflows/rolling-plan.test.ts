@@ -1,0 +1,45 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { ServiceMember } from '../../src/activities/members.js';
+import { rollingSteps } from '../../src/workflows/rolling-plan.js';
+
+const member = (host: string, state: ServiceMember['state']): ServiceMember => ({ host, state });
+
+describe('rollingSteps', () => {
+  it('has nothing to do when nothing differs', () => {
+    expect(rollingSteps([], [member('h1', 'leading'), member('h2', 'up')])).toEqual([]);
+  });
+
+  it('starts everybody at once when nobody serves', () => {
+    const members = [member('h1', 'down'), member('h2', 'down'), member('h3', 'down')];
+    expect(rollingSteps(['h1', 'h2', 'h3'], members)).toEqual([
+      { hosts: ['h1', 'h2', 'h3'], needsWhole: false },
+    ]);
+  });
+
+  it('takes those that serve one at a time, the leader last', () => {
+    const members = [member('h1', 'leading'), member('h2', 'up'), member('h3', 'up')];
+    expect(rollingSteps(['h1', 'h2', 'h3'], members)).toEqual([
+      { hosts: ['h2'], needsWhole: true },
+      { hosts: ['h3'], needsWhole: true },
+      { hosts: ['h1'], needsWhole: true },
+    ]);
+  });
+
+  it('leaves alone what does not differ, and never takes two that serve together', () => {
+    const state = fc.constantFrom<ServiceMember['state']>('down', 'up', 'leading');
+    fc.assert(
+      fc.property(fc.array(fc.tuple(state, fc.boolean()), { maxLength: 9 }), (drawn) => {
+        const members = drawn.map(([each], index) => member(`h${index}`, each));
+        const pending = drawn.flatMap(([, differs], index) => (differs ? [`h${index}`] : []));
+        const steps = rollingSteps(pending, members);
+        expect(steps.flatMap(({ hosts }) => hosts).sort()).toEqual([...pending].sort());
+        for (const { hosts, needsWhole } of steps) {
+          const serving = members.filter(({ host, state: each }) => hosts.includes(host) && each !== 'down');
+          expect(serving.length).toBe(needsWhole ? 1 : 0);
+          if (needsWhole) expect(hosts).toHaveLength(1);
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,148 @@
+import { once } from 'node:events';
+import { Context } from '@temporalio/activity';
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { CancelledFailure } from '@temporalio/common';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import type { Activities } from '../../src/activities/index.js';
+import { createTeardownActivities } from '../../src/activities/teardown.js';
+import { PerijoveError } from '../../src/errors/error.js';
+import type { ClusterSpec } from '../../src/spec/cluster.js';
+import type { SshPool } from '../../src/ssh/connection.js';
+import { taskQueue, workflowIds, workflowNames, type TeardownResult } from '../../src/temporal/contract.js';
+import { record } from '../support/histories.js';
+import { SimulatedCluster } from '../support/simulated-cluster.js';
+import { makeSpec } from '../support/spec.js';
+import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
+
+let server: TestServer;
+const workers: TestWorker[] = [];
+
+beforeAll(async () => {
+  server = await startTestServer();
+});
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((worker) => worker.stop()));
+});
+afterAll(() => server.stop());
+
+/** What concerns other workflows is the real thing. */
+async function work(cluster: SimulatedCluster, instead: Partial<Activities> = {}): Promise<void> {
+  const pool: SshPool = {
+    get: () => Promise.reject(new Error('no host is to be reached')),
+    listen: () => Promise.reject(new Error('no host is to be reached')),
+    close: () => Promise.resolve(),
+  };
+  const { checkNoTeardown, cancelDeploy } = createTeardownActivities({ client: server.client, pool });
+  const activities = { ...cluster.activities(), checkNoTeardown, cancelDeploy, ...instead };
+  workers.push(await createTestWorker({ server, activities }));
+}
+
+function teardown(
+  spec: ClusterSpec,
+  purge = false,
+): Promise<WorkflowHandle<(input: unknown) => Promise<TeardownResult>>> {
+  return server.client.workflow.start(workflowNames.teardown, {
+    workflowId: workflowIds.teardown(spec.name),
+    taskQueue,
+    args: [{ spec, purge }],
+  });
+}
+
+async function failureOf(handle: WorkflowHandle): Promise<unknown> {
+  const error: unknown = await handle.result().catch((thrown: unknown) => thrown);
+  if (error instanceof WorkflowFailedError) return error.cause;
+  throw new Error('the workflow did not fail', { cause: error });
+}
+
+it('ends what would repair before it clears the hosts, and says what it did', async () => {
+  const cluster = SimulatedCluster.deployed(makeSpec({ name: 'down' }));
+  await work(cluster);
+  const handle = await teardown(cluster.spec, true);
+  const { changes } = await handle.result();
+  await record(handle, 'teardown');
+  expect(cluster.calls.slice(0, 2)).toEqual(['stopKeeper', 'stopFramework']);
+  expect(cluster.calls.slice(2).sort()).toEqual(['clearHost:h1', 'clearHost:h2', 'clearHost:h3']);
+  expect(changes).toEqual(
+    expect.arrayContaining([
+      { host: 'down', what: 'ended the keeper' },
+      { host: 'down', what: 'tore the framework down' },
+      { host: 'h2', what: 'removed everything' },
+    ]),
+  );
+});
+
+it('finds nothing to end the second time', async () => {
+  const cluster = SimulatedCluster.deployed(makeSpec({ name: 'twice' }));
+  await work(cluster);
+  await (await teardown(cluster.spec)).result();
+  const { changes } = await (await teardown(cluster.spec)).result();
+  expect(changes.map(({ what }) => what)).not.toContain('ended the keeper');
+});
+
+it('clears the other hosts when one cannot be, and fails with that one', async () => {
+  const cluster = SimulatedCluster.deployed(makeSpec({ name: 'one-fails' }));
+  cluster.before = (call) => {
+    if (call === 'clearHost:h1') throw new PerijoveError('DIR_REFUSED', 'h1: no', { host: 'h1' });
+  };
+  await work(cluster);
+  const handle = await teardown(cluster.spec);
+  expect(await failureOf(handle)).toMatchObject({
+    type: 'DIR_REFUSED',
+    details: [{ place: { host: 'h1' } }],
+  });
+  await record(handle, 'teardown-failed');
+  expect(cluster.calls).toEqual(expect.arrayContaining(['clearHost:h2', 'clearHost:h3']));
+});
+
+it('goes on when Mesos was not told', async () => {
+  const cluster = SimulatedCluster.deployed(makeSpec({ name: 'no-mesos' }));
+  await work(cluster, { stopFramework: async () => ({ tornDown: false, reason: 'no master answers' }) });
+  const { changes } = await (await teardown(cluster.spec)).result();
+  expect(changes).toContainEqual({
+    host: 'no-mesos',
+    what: 'ended the framework; Mesos was not told: no master answers',
+  });
+  expect(cluster.calls).toContain('clearHost:h3');
+});
+
+it('cancels the deployment that runs, and waits until nothing of it is under way', async () => {
+  const cluster = SimulatedCluster.empty(makeSpec({ name: 'busy' }));
+  let deploying = () => {};
+  const underWay = new Promise<void>((resolve) => (deploying = resolve));
+  cluster.before = async (call) => {
+    if (call !== 'ensureSecrets') return;
+    deploying();
+    await once(Context.current().cancellationSignal, 'abort');
+    cluster.calls.push('ensureSecrets ended');
+  };
+  await work(cluster);
+  const deploy = await server.client.workflow.start(workflowNames.deploy, {
+    workflowId: workflowIds.deploy('busy'),
+    taskQueue,
+    args: [{ spec: cluster.spec, digest: 'digest' }],
+  });
+  await underWay;
+  const { changes } = await (await teardown(cluster.spec)).result();
+  expect(await failureOf(deploy)).toBeInstanceOf(CancelledFailure);
+  expect(changes).toContainEqual({ host: 'busy', what: 'cancelled the deploy' });
+  expect(cluster.calls.indexOf('ensureSecrets ended')).toBeLessThan(cluster.calls.indexOf('stopKeeper'));
+});
+
+it('keeps a deployment from starting while it runs', async () => {
+  const cluster = SimulatedCluster.deployed(makeSpec({ name: 'closing' }));
+  let goOn = () => {};
+  const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
+  cluster.before = async (call) => {
+    if (call === 'clearHost:h1') await mayGoOn;
+  };
+  await work(cluster);
+  const handle = await teardown(cluster.spec);
+  const deploy = await server.client.workflow.start(workflowNames.deploy, {
+    workflowId: workflowIds.deploy('closing'),
+    taskQueue,
+    args: [{ spec: cluster.spec, digest: 'digest' }],
+  });
+  expect(await failureOf(deploy)).toMatchObject({ type: 'TEARDOWN_RUNNING' });
+  goOn();
+  await handle.result();
+});

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import { ApplicationFailure, ApplicationFailureCategory, defaultPayloadConverter } from '@temporalio/common';
 import { budgetOf, findDrill } from '../drill/catalogue.js';
 import { invariantsOf, lackOf, patienceMs } from '../drill/decide.js';
 import { heal, inject, planFault, type FaultDeps } from '../drill/faults.js';
@@ -30,6 +30,7 @@ const readyMs = 10_000;
 /** Probed for this long before anything is done, so that the evidence shows how it was. */
 const calmMs = 1_000;
 const tickMs = 100;
+const storedEveryMs = 20;
 const heartbeatMs = 1_000;
 /** Watched for this long after the healing at least: it may do harm of its own. */
 const aftermathMs = 2_000;
@@ -91,6 +92,32 @@ export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 
     });
     probe.start();
     return probe;
+  };
+
+  /**
+   * Heartbeats what was seen, and resolves when Temporal has it: whoever goes on after this worker died, perhaps
+   * with its own fault, knows how it was before and when the fault was.
+   *
+   * @throws PerijoveError STEP_TIMED_OUT
+   */
+  const stored = async (watched: Watched, end: number): Promise<void> => {
+    const { info, heartbeat, cancellationSignal: signal } = Context.current();
+    const { workflowId, runId } = info.workflowExecution ?? {};
+    if (workflowId === undefined) throw new Error('a drill is a workflow');
+    const handle = client.workflow.getHandle(workflowId, runId);
+    heartbeat(watched);
+    for (;;) {
+      signal.throwIfAborted();
+      const described = await client.connection
+        .withDeadline(Date.now() + askMs, () => handle.describe())
+        .catch(() => undefined);
+      if (Date.now() > end) throw new PerijoveError('STEP_TIMED_OUT', 'this worker was too slow to begin');
+      const own = described?.raw.pendingActivities?.find(({ activityId }) => activityId === info.activityId);
+      const [payload] = own?.heartbeatDetails?.payloads ?? [];
+      const details = payload && defaultPayloadConverter.fromPayload<Watched | undefined>(payload);
+      if (details?.faultAt !== undefined) return;
+      await delay(storedEveryMs, undefined, { signal });
+    }
   };
 
   return {
@@ -155,13 +182,10 @@ export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 
             await probe.ready(readyMs);
             await delay(calmMs, undefined, { signal });
           }
-          signal.throwIfAborted();
-          if (Date.now() - startedAt > strikeMs) {
-            throw new PerijoveError('STEP_TIMED_OUT', 'this worker was too slow to begin');
-          }
-          probe.fault(faultText(plan.fault));
-          // Before it is done: whoever goes on after this worker died with its own fault knows when that was.
-          Context.current().heartbeat(probe.watched());
+          const what = faultText(plan.fault);
+          probe.fault(what);
+          await stored(probe.watched(), startedAt + strikeMs);
+          probe.fault(what);
           await inject(deps, plan.fault);
           const recovered = await watch(probe, plan, spec, signal);
           return { ...probe.watched(), recovered };

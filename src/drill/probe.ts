@@ -105,8 +105,11 @@ export class Probe {
     while (!isReady() && Date.now() < end) await delay(requestEveryMs);
   }
 
+  /** Of a fault that is told of twice, the later time counts; one that a worker before this told of keeps its own. */
   fault(what: string): void {
-    this.#faultAt ??= Date.now();
+    this.#faultAt = this.options.earlier?.faultAt ?? Date.now();
+    const told = this.#events.findIndex(({ kind }) => kind === 'fault');
+    if (told !== -1) this.#events.splice(told, 1);
     this.#say('fault', what);
   }
 

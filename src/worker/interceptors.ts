@@ -9,12 +9,13 @@ const heartbeatEveryMs = 1_000;
 /**
  * What every activity gets: a heartbeat each second, which is also how it hears of a cancellation; its errors as
  * failures with a code; and a quick end when the worker shuts down, so that another one takes over at once. Each
- * heartbeat repeats the details that the activity gave last: what it waits for, for people. An activity that
- * needs to resume asks the world, not its last heartbeat.
+ * heartbeat repeats the details that the activity gave last, in an earlier attempt if this one gave none yet: what
+ * it waits for, for people, and what was seen, for the next attempt. An activity that needs to resume asks the
+ * world, not its last heartbeat.
  */
 export function activityInterceptors(context: Context): ActivityInterceptors {
   const heartbeat = context.heartbeat.bind(context);
-  let details: unknown;
+  let details: unknown = context.info.heartbeatDetails;
   Object.defineProperty(context, 'heartbeat', {
     value: (said?: unknown) => {
       details = said;

@@ -113,7 +113,7 @@ async function work({
     // When a worker was killed, its workflows go on elsewhere after this.
     stickyQueueScheduleToStartTimeout: '2s',
     // A cancellation is heard of with a heartbeat, so none is held back.
-    maxHeartbeatThrottleInterval: '1s',
+    maxHeartbeatThrottleInterval: '100ms',
     maxCachedWorkflows: cachedWorkflows,
     workflowThreadPoolSize: 1,
     maxConcurrentWorkflowTaskExecutions: 10,

@@ -108,6 +108,29 @@ describe('heartbeats', () => {
     await expect(handle.result()).resolves.toBe('attempt 1');
   });
 
+  it('keep what an attempt told until a later one tells more', async () => {
+    const stored = withResolvers();
+    await startWorker(async () => {
+      const { info, heartbeat } = Context.current();
+      if (info.attempt === 3) return String(info.heartbeatDetails);
+      if (info.attempt === 1) {
+        heartbeat('seen');
+        await stored.promise;
+      } else {
+        // Longer than two heartbeats that the activity itself says nothing with.
+        await new Promise((resolve) => setTimeout(resolve, 2_500));
+      }
+      throw new PerijoveError('COMMAND_FAILED', `attempt ${info.attempt}`);
+    });
+    const handle = await start('patient');
+    await eventually('the first heartbeat is stored', async () => {
+      const { raw } = await handle.describe();
+      return (raw.pendingActivities ?? []).some(({ heartbeatDetails }) => heartbeatDetails);
+    });
+    stored.resolve();
+    await expect(handle.result()).resolves.toBe('seen');
+  });
+
   it('bring a cancellation to the activity within two seconds', async () => {
     let heard: number | undefined;
     const started = withResolvers();

@@ -61,7 +61,8 @@ describe("a lab's Temporal server", () => {
 
   it('is found by a purge that has no record of it', async () => {
     const server = await provideTemporal(stateDir, lab, executable);
-    rmSync(stateDir, { recursive: true });
+    // The server may write a file while its directory is emptied.
+    rmSync(stateDir, { recursive: true, maxRetries: 50, retryDelay: 20 });
     await stopLab({ stateDir, purge: true, report: () => undefined });
     expect(isAlive(server)).toBe(false);
   });

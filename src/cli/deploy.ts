@@ -60,8 +60,8 @@ export async function startDeploy(
   const digest = specDigest(spec);
   const input: DeployInput = { spec, digest };
   const workflowId = workflowIds.deploy(spec.name);
-  const attached = client.workflow
-    .executeUpdateWithStart(attachDeploy, {
+  const attach = () =>
+    client.workflow.executeUpdateWithStart(attachDeploy, {
       args: [digest],
       startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.deploy, {
         workflowId,
@@ -73,8 +73,8 @@ export async function startDeploy(
           { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: spec.name },
         ],
       }),
-    })
-    .then(() => 'accepted' as const);
+    });
+  const attached = client.connection.withAbortSignal(signal, attach).then(() => 'accepted' as const);
   // Whoever stops waiting for it below does not want to hear of it any more.
   attached.catch(() => undefined);
   const patience = new AbortController();
@@ -97,7 +97,7 @@ export async function followDeploy(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const handle = client.workflow.getHandle(workflowId);
-  const result = outcomeOf(handle, signal);
+  const result = outcomeOf(client, handle, signal);
   const stopped = aborted(signal);
   let outcome: Outcome | undefined;
   void result.then((value) => (outcome = value));
@@ -135,14 +135,15 @@ export async function followDeploy(
 }
 
 /** How the deployment ended. A server that restarts meanwhile is waited for. Never rejects. */
-async function outcomeOf(handle: WorkflowHandle, signal: AbortSignal): Promise<Outcome> {
+async function outcomeOf(client: Client, handle: WorkflowHandle, signal: AbortSignal): Promise<Outcome> {
   for (;;) {
     try {
-      return { kind: 'done', result: (await handle.result()) as DeployResult };
+      const ask = (): Promise<DeployResult> => handle.result();
+      return { kind: 'done', result: await client.connection.withAbortSignal(signal, ask) };
     } catch (error) {
+      if (signal.aborted) return { kind: 'detached' };
       const gone = !(error instanceof WorkflowFailedError) && temporalError(error, '') !== undefined;
       if (!gone) return { kind: 'failed', error };
-      if (signal.aborted) return { kind: 'detached' };
       await delay(pollMs);
     }
   }

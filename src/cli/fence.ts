@@ -22,10 +22,10 @@ export const fenceCommand = defineCommand({
   options: { file: fileOption, ...temporalOptions },
   examples: [['perijove fence h2', 'the machine of h2 is gone for good']],
   async run(context, { args: { host }, options }) {
-    return withFramework(context, options, async ({ spec, handle }) => {
+    return withFramework(context, options, async ({ spec, client, handle }) => {
       try {
         const ask = () => handle.executeUpdate(fenceHost, { args: [host] });
-        const result = await order(context, ask, 'the framework');
+        const result = await order(context, client, ask, 'the framework');
         return result ? said(context, host, result) : left(context);
       } catch (error) {
         // A host that is no more in the spec may have nodes yet, so the framework is asked first.

@@ -1,5 +1,5 @@
 /** Speaking with the framework of a cluster: one connection, one error when there is none. */
-import { WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
 import { PerijoveError } from '../errors/error.js';
 import type { ClusterSpec } from '../spec/cluster.js';
 import { workflowIds } from '../temporal/contract.js';
@@ -9,6 +9,7 @@ import { temporalSettings, withTemporal, type TemporalChoice } from './temporal.
 
 export interface Framework {
   readonly spec: ClusterSpec;
+  readonly client: Client;
   readonly handle: WorkflowHandle;
 }
 
@@ -22,7 +23,7 @@ export async function withFramework<T>(
   return withTemporal(temporalSettings(context, options, absolute), async ({ client }) => {
     const handle = client.workflow.getHandle(workflowIds.framework(spec.name));
     try {
-      return await work({ spec, handle });
+      return await work({ spec, client, handle });
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
       throw new PerijoveError('FRAMEWORK_ABSENT', `no framework of ${spec.name} runs`, {

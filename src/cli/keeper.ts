@@ -41,6 +41,7 @@ export async function withKeeper<T>(
  */
 export async function order<T>(
   context: CommandContext,
+  client: Client,
   ask: () => Promise<T>,
   whom = 'the keeper',
 ): Promise<T | undefined> {
@@ -53,7 +54,7 @@ export async function order<T>(
     () => undefined,
   );
   const stopped = aborted(context.signal).then(() => undefined);
-  const asked = ask();
+  const asked = client.connection.withAbortSignal(context.signal, ask);
   asked.catch(() => undefined);
   try {
     return await Promise.race([asked, stopped]);

@@ -17,8 +17,9 @@ export const moveCommand = defineCommand({
   options: { file: fileOption, ...temporalOptions },
   examples: [['perijove move node3', 'before maintenance of the host that Jupyter is on']],
   async run(context, { args, options }) {
-    return withKeeper(context, options, async ({ handle }) => {
-      const result = await order(context, () => handle.executeUpdate(moveJupyter, { args: [args.node] }));
+    return withKeeper(context, options, async ({ client, handle }) => {
+      const ask = () => handle.executeUpdate(moveJupyter, { args: [args.node] });
+      const result = await order(context, client, ask);
       return result ? ended(context, result) : left(context, args.node);
     });
   },

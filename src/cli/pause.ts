@@ -43,7 +43,7 @@ async function tell(
   [changed, unchanged]: readonly [string, string],
 ): Promise<number> {
   return withKeeper(context, options, async (keeper) => {
-    const result = await order(context, () => ask(keeper));
+    const result = await order(context, keeper.client, () => ask(keeper));
     if (context.json) printJson(context, { result: result ? 'done' : 'detached', ...result });
     else if (!result) context.stdout.write('The keeper is told as soon as a worker runs.\n');
     else context.stdout.write(`The keeper of ${keeper.spec.name} ${result.changed ? changed : unchanged}.\n`);

@@ -39,7 +39,7 @@ export async function startTeardown(
       { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: input.spec.name },
     ],
   });
-  const result = handle.result() as Promise<TeardownResult>;
+  const result = client.connection.withAbortSignal(signal, () => handle.result() as Promise<TeardownResult>);
   result.catch(() => undefined);
   const ended = new AbortController();
   const told = tellWaits(client, handle, ended.signal, onWait);

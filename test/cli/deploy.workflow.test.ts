@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -118,6 +120,26 @@ describe('up', () => {
     const { runId } = await server.client.workflow.getHandle(workflowIds.deploy('endless')).describe();
     expect(runId).toBe(firstExecutionRunId);
     expect(await isRunning('endless')).toBe(true);
+  });
+
+  it('ends as a process on Ctrl-C, however long the deployment goes on', async () => {
+    const words = ['up', '--file', await specOf('endless'), '--temporal', server.address];
+    const left = spawn(process.execPath, [path.resolve('bin/perijove.js'), ...words]);
+    const exited = once(left, 'exit');
+    let stdout = '';
+    left.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
+    try {
+      await eventually('it follows', () => stdout.includes('zookeeper'));
+      left.kill('SIGINT');
+      // A long poll of the server lasts 20 s.
+      await eventually('it has left', () => left.exitCode !== null, 10_000);
+      expect(await exited).toEqual([0, null]);
+      expect(stdout).toContain('The deployment goes on');
+      expect(await isRunning('endless')).toBe(true);
+    } finally {
+      left.kill('SIGKILL');
+      await exited;
+    }
   });
 
   it('is refused while another spec is deployed', async () => {

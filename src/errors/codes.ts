@@ -116,7 +116,7 @@ export const errorCodes = facts({
     exit: 'usage',
   },
   SPEC_TIMEOUT: {
-    meaning: 'A time-out is one that ZooKeeper or etcd does not accept.',
+    meaning: 'A time-out is one that ZooKeeper, Mesos or etcd does not accept.',
     remedy: 'Change it, or the tick or heartbeat that it is measured against.',
     retryable: false,
     exit: 'usage',

@@ -42,6 +42,8 @@ export function masterItems(spec: ClusterSpec, host: HostSpec): HostItems {
     work_dir: paths.masterWork,
     log_dir: paths.masterLog,
     zk_session_timeout: `${spec.mesos.sessionTimeoutMs}ms`,
+    agent_ping_timeout: `${spec.mesos.agentPingTimeoutMs}ms`,
+    max_agent_ping_timeouts: String(spec.mesos.maxAgentPingTimeouts),
     ...spec.mesos.masterFlags,
   };
   return items(spec, host, {

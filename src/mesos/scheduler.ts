@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, PerijoveError } from '../errors/error.js';
-import { agentPatienceMs } from './agent-patience.js';
+import { agentPatienceMs } from '../spec/cluster.js';
 import type { MasterInfo } from './detector.js';
 import { Fencing } from './fencing.js';
 import { findFramework, type FoundFramework } from './found.js';

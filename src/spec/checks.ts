@@ -4,6 +4,7 @@
 import type { ErrorCode } from '../errors/codes.js';
 import { addressNumber, addressText, isLoopback, parseSubnet } from './addresses.js';
 import {
+  agentPatienceMs,
   hostsWithRole,
   majority,
   nodeAddress,
@@ -387,6 +388,25 @@ function checkTimes(spec: ClusterSpec): Finding[] {
       message: `ZooKeeper grants sessions of 2 to 20 ticks, here ${2 * tickTimeMs} to ${20 * tickTimeMs} ms, not ${sessionTimeoutMs} ms`,
     });
   }
+  const { agentPingTimeoutMs } = spec.mesos;
+  if (agentPingTimeoutMs < 1_000 || agentPingTimeoutMs > 900_000) {
+    findings.push({
+      code: 'SPEC_TIMEOUT',
+      at: ['mesos', 'agentPingTimeout'],
+      message: `a Mesos master accepts a ping time-out of 1 s to 15 min, not ${agentPingTimeoutMs} ms`,
+    });
+  } else if (agentPatienceMs(spec.mesos) <= sessionTimeoutMs) {
+    findings.push({
+      code: 'SPEC_TIMEOUT',
+      at: ['mesos', 'agentPingTimeout'],
+      see: ['mesos', 'sessionTimeout'],
+      restsOn: [
+        ['mesos', 'sessionTimeout'],
+        ['mesos', 'maxAgentPingTimeouts'],
+      ],
+      message: `a master would give agents up after ${agentPatienceMs(spec.mesos)} ms, before they notice that another one leads, which takes ${sessionTimeoutMs} ms`,
+    });
+  }
   const { heartbeatMs, electionMs } = spec.etcd;
   if (heartbeatMs < 1) {
     findings.push({
@@ -490,7 +510,30 @@ function checkChoices(file: ClusterFile): Finding[] {
       remedy: 'Keep one of them, or neither for a flat network.',
     });
   }
-  return findings;
+  return [...findings, ...checkMasterFlags(file)];
+}
+
+/** Flags that Perijove must know the value of, by all their names: the key of `mesos` that sets each. */
+const keysOfFlags: Readonly<Record<string, string>> = {
+  agent_ping_timeout: 'agentPingTimeout',
+  slave_ping_timeout: 'agentPingTimeout',
+  max_agent_ping_timeouts: 'maxAgentPingTimeouts',
+  max_slave_ping_timeouts: 'maxAgentPingTimeouts',
+};
+
+function checkMasterFlags({ mesos }: ClusterFile): Finding[] {
+  return Object.keys(mesos.master.flags).flatMap((flag): Finding[] => {
+    const key = keysOfFlags[flag];
+    if (key === undefined) return [];
+    return [
+      {
+        code: 'SPEC_BAD_VALUE',
+        at: ['mesos', 'master', 'flags', flag],
+        message: `--${flag} is set by mesos.${key}, since the scheduler goes by it, too`,
+        remedy: `Use mesos.${key}.`,
+      },
+    ];
+  });
 }
 
 /** `sun_path` of Linux (unix(7)), without the NUL at its end. */

@@ -86,6 +86,9 @@ export interface MesosSpec {
   readonly zkPath: string;
   /** `--zk_session_timeout` of masters and agents. */
   readonly sessionTimeoutMs: number;
+  /** `--agent_ping_timeout` and `--max_agent_ping_timeouts` of masters; together `agentPatienceMs`. */
+  readonly agentPingTimeoutMs: number;
+  readonly maxAgentPingTimeouts: number;
   /** Name of the framework. */
   readonly framework: string;
   readonly principal?: string;
@@ -193,6 +196,14 @@ export function hostsWithRole(spec: ClusterSpec, role: Role): HostSpec[] {
 
 export function majority(count: number): number {
   return Math.floor(count / 2) + 1;
+}
+
+/** How long a master misses an agent before it calls its tasks unreachable. */
+export function agentPatienceMs({
+  agentPingTimeoutMs,
+  maxAgentPingTimeouts,
+}: Pick<MesosSpec, 'agentPingTimeoutMs' | 'maxAgentPingTimeouts'>): number {
+  return agentPingTimeoutMs * maxAgentPingTimeouts;
 }
 
 /** `10.0.0.1:2181,10.0.0.2:2181`, as ZooKeeper clients take it. */

@@ -277,6 +277,20 @@ const mesos = section(
         ),
       )
       .default('10s'),
+    agentPingTimeout: duration
+      .meta(
+        meta(
+          'How long a master waits for the answer of an agent to a ping (`--agent_ping_timeout`), from 1s to 15m.',
+        ),
+      )
+      .default('15s'),
+    maxAgentPingTimeouts: count(1, 1000)
+      .meta(
+        meta(
+          'After so many pings without an answer the tasks of an agent are unreachable (`--max_agent_ping_timeouts`).',
+        ),
+      )
+      .default(5),
     framework: line.meta(meta('Name of the framework.', 'Final', '`name`')).optional(),
     principal: word.meta(meta('Principal of the framework.', 'perijove', 'none')).optional(),
     role: text('role', 'a role of Mesos', /^(\*|[A-Za-z0-9_][A-Za-z0-9_./-]*)$/)

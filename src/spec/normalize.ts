@@ -127,6 +127,8 @@ export function normalize(file: ClusterFile, places: LocalPlaces): ClusterSpec {
       quorum: mesos.quorum ?? majority(masters),
       zkPath: mesos.zkPath,
       sessionTimeoutMs: durationMs(mesos.sessionTimeout),
+      agentPingTimeoutMs: durationMs(mesos.agentPingTimeout),
+      maxAgentPingTimeouts: mesos.maxAgentPingTimeouts,
       framework: mesos.framework ?? file.name,
       ...(mesos.principal !== undefined && { principal: mesos.principal }),
       role: mesos.role,

@@ -27,6 +27,8 @@ describe('masterItems', () => {
       '--work_dir=/opt/perijove/h1/data/mesos-master',
       '--log_dir=/opt/perijove/h1/log/glog/mesos-master',
       '--zk_session_timeout=4000ms',
+      '--agent_ping_timeout=15000ms',
+      '--max_agent_ping_timeouts=5',
     ]);
     expect(items.files.map((file) => [file.path, file.source])).toEqual([
       ['/opt/perijove/h1/bin/node', { kind: 'node' }],

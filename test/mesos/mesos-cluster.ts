@@ -62,10 +62,10 @@ export async function startMesos(options: MesosClusterOptions): Promise<MesosClu
     mesos: {
       quorum: Math.floor(masters / 2) + 1,
       sessionTimeoutMs: 2_000,
+      agentPingTimeoutMs: 1_000,
+      maxAgentPingTimeouts: 2,
       masterFlags: {
         allocation_interval: '100ms',
-        agent_ping_timeout: '1secs',
-        max_agent_ping_timeouts: '2',
         ...options.masterFlags,
       },
     },

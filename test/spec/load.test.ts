@@ -85,6 +85,8 @@ describe('a valid file', () => {
       quorum: 2,
       zkPath: '/mesos',
       sessionTimeoutMs: 10_000,
+      agentPingTimeoutMs: 15_000,
+      maxAgentPingTimeouts: 5,
       framework: 'demo',
       role: '*',
       failoverTimeoutMs: 604_800_000,
@@ -456,6 +458,25 @@ describe('a problem is found, with its code and at its place', () => {
       'a session that ZooKeeper does not grant',
       edited('mesos:\n', 'mesos:\n  sessionTimeout: 3s\n'),
       ['SPEC_TIMEOUT 12:19 ZooKeeper grants sessions of 2 to 20 ticks, here 4000 to 40000 ms, not 3000 ms'],
+    ],
+    [
+      'a ping of agents that a master does not accept',
+      edited('mesos:\n', 'mesos:\n  agentPingTimeout: 500ms\n'),
+      ['SPEC_TIMEOUT 12:21 a Mesos master accepts a ping time-out of 1 s to 15 min, not 500 ms'],
+    ],
+    [
+      'agents that are given up before they can notice another leader',
+      edited('mesos:\n', 'mesos:\n  agentPingTimeout: 1s\n  maxAgentPingTimeouts: 10\n'),
+      [
+        'SPEC_TIMEOUT 12:21 a master would give agents up after 10000 ms, before they notice that another one leads, which takes 10000 ms',
+      ],
+    ],
+    [
+      'a flag that has a key of its own',
+      edited('mesos:\n', 'mesos:\n  master: { flags: { slave_ping_timeout: 1secs } }\n'),
+      [
+        'SPEC_BAD_VALUE 12:42 --slave_ping_timeout is set by mesos.agentPingTimeout, since the scheduler goes by it, too',
+      ],
     ],
   ];
   it.each(cases)('%s', (_title, text, expected) => {

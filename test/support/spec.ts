@@ -50,6 +50,8 @@ export function makeSpec(overrides: Overrides<ClusterSpec> = {}): ClusterSpec {
       quorum: 2,
       zkPath: '/mesos',
       sessionTimeoutMs: 4_000,
+      agentPingTimeoutMs: 15_000,
+      maxAgentPingTimeouts: 5,
       framework: 'perijove',
       role: '*',
       failoverTimeoutMs: 604_800_000,

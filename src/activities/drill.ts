@@ -6,10 +6,11 @@ import { budgetOf, findDrill } from '../drill/catalogue.js';
 import { invariantsOf, lackOf, patienceMs } from '../drill/decide.js';
 import { heal, inject, planFault, type FaultDeps } from '../drill/faults.js';
 import { lookAtCluster, whoServes, type LookDeps } from '../drill/look.js';
+import { lookAtMesos } from '../drill/mesos-look.js';
 import type { DrillPlan, Fault, Healing, Recovery, Watched } from '../drill/model.js';
 import { readNotebooks, removeMarker, writeMarker } from '../drill/notebooks.js';
 import { Probe, type WorkflowFacts } from '../drill/probe.js';
-import { checkSafe, chooseTarget, type Roles } from '../drill/target.js';
+import { checkSafe, chooseTarget, struckHostOf, type Roles } from '../drill/target.js';
 import { PerijoveError } from '../errors/error.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { createAccess, keeperSecretNames } from '../keeper/access.js';
@@ -149,8 +150,8 @@ export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 
         if (!notebooks.some(({ path }) => path === marker)) {
           throw new PerijoveError('DRILL_UNHEALTHY', `${marker} was saved, and is not on the storage`);
         }
-        const { hostOf, ...before } = roles;
-        const struckHost = ['proxy', 'host'].includes(definition.target) ? target : hostOf[target];
+        const { hostOf: _, ...before } = roles;
+        const struckHost = struckHostOf(definition, roles, target);
         return {
           drill: definition.name,
           target,
@@ -235,7 +236,7 @@ export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 
       const isLate = now - healedAt > wholeMs;
       const isBroken = readySince !== undefined && now - readySince > brokenMs;
       if (isReady || isLate) {
-        const invariants = invariantsOf(await lookAtCluster(deps), plan);
+        const invariants = invariantsOf(await lookAtCluster(deps, plan), plan);
         const holds = invariants.every((each) => each.holds);
         if (isLate || isBroken) return invariants;
         if (holds) {
@@ -257,9 +258,10 @@ export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 
     const { status, reasons } = await observeCluster({ client, pool }, spec);
     if (status.phase !== 'ready') return unhealthy([status.phase, ...reasons].join('; '));
     const { leader, term } = status.etcd;
-    const [[serving, ...more], { scheduler, keeper }] = await Promise.all([
+    const [[serving, ...more], { scheduler, keeper }, mesos] = await Promise.all([
       whoServes(deps),
       facts(spec.name),
+      lookAtMesos(deps),
     ]);
     if (leader === null || term === null) return unhealthy('etcd has no leader');
     if (serving === undefined || more.length > 0) return unhealthy('not exactly one Jupyter serves');
@@ -269,6 +271,7 @@ export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 
       leader,
       term,
       serving,
+      mesos,
       hostOf: Object.fromEntries(hosts) as Record<string, string>,
       ...(zookeeperLeader !== undefined && { zookeeperLeader }),
       ...(scheduler !== undefined && { scheduler }),
@@ -319,6 +322,8 @@ function faultText(fault: Fault): string {
       return `SIGKILL for ${fault.node} on ${fault.host}`;
     case 'process-signal':
       return `SIG${fault.signal} for process ${fault.process.pid} on ${fault.host}`;
+    case 'service-stop':
+      return `${fault.service} on ${fault.host} is stopped, and kept so`;
     case 'etcd-move':
       return `leadership is handed from ${fault.from} to ${fault.to}`;
     case 'worker-kill':
@@ -334,6 +339,8 @@ function healingText(fault: Fault): string {
       return 'nothing to heal: the framework launches the node again';
     case 'process-signal':
       return fault.signal === 'STOP' ? 'SIGCONT' : 'nothing to heal: its supervisor starts it again';
+    case 'service-stop':
+      return `${fault.service} on ${fault.host} is started`;
     case 'etcd-move':
       return 'nothing to heal';
     case 'worker-kill':

@@ -1,5 +1,5 @@
 /** Every drill, as data. */
-import type { ClusterSpec } from '../spec/cluster.js';
+import { agentPatienceMs, type ClusterSpec } from '../spec/cluster.js';
 
 export const drillNames = [
   'node-kill',
@@ -10,6 +10,10 @@ export const drillNames = [
   'proxy-kill',
   'worker-kill',
   'zookeeper-kill-leader',
+  'master-suspend',
+  'master-kill',
+  'agent-kill',
+  'agent-stop',
   'host-crash',
   'partition',
 ] as const;
@@ -17,7 +21,16 @@ export type DrillName = (typeof drillNames)[number];
 
 /** What a drill is done to. */
 export type TargetKind =
-  'leader' | 'follower' | 'serving' | 'proxy' | 'host' | 'worker' | 'zookeeper-leader' | 'none';
+  | 'leader'
+  | 'follower'
+  | 'serving'
+  | 'proxy'
+  | 'host'
+  | 'worker'
+  | 'zookeeper-leader'
+  | 'master-leader'
+  | 'agent'
+  | 'none';
 
 /** What a fault changes, beside answers through the proxies; a drill waits for it. */
 export type Expectation =
@@ -25,6 +38,12 @@ export type Expectation =
   | 'leader-moves'
   | 'jupyter-back'
   | 'zookeeper-moves'
+  /** Another Mesos master leads, with all agents and the framework. */
+  | 'master-moves'
+  /** The agent is registered again. */
+  | 'agent-back'
+  /** The master calls the tasks of the agent unreachable, and nobody ends them. */
+  | 'agent-unreachable'
   /** Another worker holds what the dead one held. */
   | 'worker-moves';
 
@@ -40,6 +59,8 @@ export interface DrillDefinition {
   readonly mayFail: MayFail;
   /** From the fault until all is back that it took away. */
   readonly budgetMs: { readonly warm: number; readonly cold: number };
+  /** What a time of the spec adds to the budget, because nothing can happen before it is over. */
+  readonly beginsAfter?: 'session' | 'agent-patience';
   /** `lab`: only a worker that runs in a lab can do it; `nobody`: see `reason`. */
   readonly needs: 'ssh' | 'lab' | 'nobody';
   readonly reason?: string;
@@ -121,6 +142,49 @@ export const catalogue: readonly DrillDefinition[] = [
     needs: 'ssh',
   },
   {
+    name: 'master-suspend',
+    what:
+      'SIGSTOP for the leading Mesos master; another one leads; healed by SIGCONT: the old one notices, ' +
+      'ends, and follows when its supervisor has started it again',
+    target: 'master-leader',
+    expects: 'master-moves',
+    mayFail: 'none',
+    budgetMs: { warm: 10_000, cold: 10_000 },
+    beginsAfter: 'session',
+    needs: 'ssh',
+  },
+  {
+    name: 'master-kill',
+    what: 'SIGKILL for the leading Mesos master',
+    target: 'master-leader',
+    expects: 'master-moves',
+    mayFail: 'none',
+    budgetMs: { warm: 10_000, cold: 10_000 },
+    beginsAfter: 'session',
+    needs: 'ssh',
+  },
+  {
+    name: 'agent-kill',
+    what: 'SIGKILL for a Mesos agent; its tasks go on, and its successor finds them by its checkpoints',
+    target: 'agent',
+    expects: 'agent-back',
+    mayFail: 'none',
+    budgetMs: { warm: 15_000, cold: 15_000 },
+    needs: 'ssh',
+  },
+  {
+    name: 'agent-stop',
+    what:
+      'a Mesos agent is stopped until the master gives it up; its tasks go on, fencing leaves them alone, ' +
+      'and the agent finds them when it is started',
+    target: 'agent',
+    expects: 'agent-unreachable',
+    mayFail: 'none',
+    budgetMs: { warm: 10_000, cold: 10_000 },
+    beginsAfter: 'agent-patience',
+    needs: 'ssh',
+  },
+  {
     name: 'host-crash',
     what: 'a power cut: SIGKILL for everything on a host, then its boot',
     target: 'host',
@@ -147,6 +211,14 @@ export function findDrill(name: string): DrillDefinition | undefined {
   return catalogue.find((each) => each.name === name);
 }
 
-export function budgetOf({ budgetMs }: DrillDefinition, { jupyter }: Pick<ClusterSpec, 'jupyter'>): number {
-  return budgetMs[jupyter.standby];
+export function budgetOf(
+  { budgetMs, beginsAfter }: DrillDefinition,
+  { jupyter, mesos }: Pick<ClusterSpec, 'jupyter' | 'mesos'>,
+): number {
+  const waits = {
+    session: mesos.sessionTimeoutMs,
+    // Pings are counted between two of them.
+    'agent-patience': agentPatienceMs(mesos) + mesos.agentPingTimeoutMs,
+  };
+  return budgetMs[jupyter.standby] + (beginsAfter === undefined ? 0 : waits[beginsAfter]);
 }

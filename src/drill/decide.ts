@@ -5,6 +5,15 @@
  */
 import { formatDuration } from '../spec/units.js';
 import type { DrillEvent, Evidence, HostMeasure, Invariant, Lane, Span } from './evidence.js';
+import {
+  followsOf,
+  isOfMesos,
+  keptTasks,
+  mesosLack,
+  mesosOf,
+  type FormerLeader,
+  type MesosSight,
+} from './mesos.js';
 import type { Before, DrillPlan, Healing, NotebookFile, Recovery, Watched } from './model.js';
 
 /** One answer, or what came instead of it. */
@@ -119,6 +128,10 @@ export interface View {
   /** Nodes whose port 8888 answers. */
   readonly serving: readonly string[];
   readonly zookeeperLeader?: string;
+  /** Of drills that do something to Mesos. */
+  readonly mesos?: MesosSight;
+  /** When something last happened in it. */
+  readonly mesosSince?: number;
   readonly scheduler?: string;
   readonly keeper?: string;
 }
@@ -149,6 +162,12 @@ export function lackOf(plan: DrillPlan, view: View, follow: 'leader' | 'sticky')
     const { worker } = plan.fault;
     if (scheduler === undefined || scheduler === worker) return 'no living worker holds the scheduler';
     if (keeper === undefined || keeper === worker) return 'no living worker holds the watch';
+  }
+  if (isOfMesos(plan.expects)) {
+    if (!view.mesos || !before.mesos) return 'nobody has looked at Mesos yet';
+    const wish = { expects: plan.expects, host: plan.target, before: before.mesos };
+    const lack = mesosLack(wish, view.mesos, view.now - (view.mesosSince ?? view.faultAt));
+    if (lack !== undefined) return lack;
   }
   const silent = expectedHosts(plan).filter((host) => {
     const since = view.answering[host];
@@ -243,8 +262,8 @@ export function conclude(input: Conclusion): Evidence {
   });
   const first = (kind: DrillEvent['kind'], where: readonly DrillEvent[] = during.events) =>
     where.find((event) => event.kind === kind && event.at >= 0)?.at ?? null;
-  const last = (kind: DrillEvent['kind']) =>
-    during.events.findLast((event) => event.kind === kind && event.at >= 0)?.at ?? null;
+  const last = (...kinds: readonly DrillEvent['kind'][]) =>
+    during.events.findLast(({ kind, at }) => kinds.includes(kind) && at >= 0)?.at ?? null;
   const elected = during.events.find(
     ({ kind, at, subject = '', term = 0 }) =>
       kind === 'leader' && at >= 0 && isAnother(plan.before, subject, term),
@@ -256,6 +275,9 @@ export function conclude(input: Conclusion): Evidence {
     'leader-moves': electedMs,
     'jupyter-back': null,
     'zookeeper-moves': last('zookeeper'),
+    'master-moves': last('mesos-leader', 'agent'),
+    'agent-back': last('agent'),
+    'agent-unreachable': last('agent-lost'),
     'worker-moves': last('worker'),
   };
   const recoveredMs = recovered
@@ -346,6 +368,9 @@ export interface ClusterSight {
   };
   /** By node: how many tasks Mesos has of it that live; undefined when no master answers. */
   readonly tasks?: Readonly<Record<string, number>>;
+  readonly mesos?: MesosSight;
+  /** Undefined when no master was suspended, or its host cannot be asked. */
+  readonly formerLeader?: FormerLeader;
   /** By node: the hosts on which processes of it live; undefined when a host cannot be asked. */
   readonly processes?: Readonly<Record<string, readonly string[]>>;
   /** Undefined when they cannot be read. */
@@ -355,9 +380,26 @@ export interface ClusterSight {
 /** What must hold after every drill. */
 export function invariantsOf(
   sight: ClusterSight,
-  { notebooks, marker }: Pick<DrillPlan, 'notebooks' | 'marker'>,
+  {
+    drill,
+    target,
+    expects,
+    before,
+    notebooks,
+    marker,
+  }: Pick<DrillPlan, 'drill' | 'target' | 'expects' | 'before' | 'notebooks' | 'marker'>,
 ): Invariant[] {
-  return [servingOf(sight), routesOf(sight), etcdOf(sight), nodesOf(sight), kept(sight, notebooks, marker)];
+  const { mesos, formerLeader } = sight;
+  return [
+    servingOf(sight),
+    routesOf(sight),
+    etcdOf(sight),
+    mesosOf(mesos),
+    nodesOf(sight),
+    ...(isOfMesos(expects) ? [keptTasks(before.mesos, mesos)] : []),
+    ...(drill === 'master-suspend' ? [followsOf(formerLeader, mesos, target)] : []),
+    kept(sight, notebooks, marker),
+  ];
 }
 
 const held = (name: Invariant['name'], what: string): Invariant => ({ name, holds: true, what });

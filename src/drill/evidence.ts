@@ -27,6 +27,15 @@ export const eventKinds = [
   'serving',
   'silent',
   'zookeeper',
+  /** A Mesos master leads, or none does. */
+  'mesos-leader',
+  'mesos-no-leader',
+  /** A Mesos master follows another one, says something, or is silent. */
+  'master',
+  'master-silent',
+  /** A Mesos agent is registered, or its master misses it. */
+  'agent',
+  'agent-lost',
   'task',
   /** Another worker holds the scheduler or the watch. */
   'worker',
@@ -67,7 +76,7 @@ export const hostMeasureSchema = z.object({
 export type HostMeasure = Readonly<z.infer<typeof hostMeasureSchema>>;
 
 export const invariantSchema = z.object({
-  name: z.enum(['serving', 'routes', 'etcd', 'nodes', 'notebooks']),
+  name: z.enum(['serving', 'routes', 'etcd', 'mesos', 'nodes', 'tasks', 'master', 'notebooks']),
   holds: z.boolean(),
   /** What was seen. */
   what: z.string(),

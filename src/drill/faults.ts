@@ -2,6 +2,7 @@ import { createEtcdClient } from '../etcd/client.js';
 import { PerijoveError } from '../errors/error.js';
 import { hostPaths } from '../hosts/paths.js';
 import { hostServices } from '../hosts/services.js';
+import { agentService, masterService } from '../mesos/items.js';
 import { nodeLayout, type ServiceName } from '../node/layout.js';
 import { nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
 import type { SshPool } from '../ssh/connection.js';
@@ -10,6 +11,7 @@ import { quote } from '../ssh/shell.js';
 import { zookeeperService } from '../zookeeper/items.js';
 import type { DrillDefinition } from './catalogue.js';
 import type { LabFaults } from './lab.js';
+import { isSame, sameScript } from './marks.js';
 import type { Fault, ProcessMark } from './model.js';
 import type { Roles } from './target.js';
 
@@ -27,10 +29,6 @@ export interface FaultDeps {
 }
 
 const proxyService = 'proxy';
-
-/** `same PID START`: whether this very process lives; the name in `stat` may hold blanks and brackets. */
-const same = `
-same() { [ "$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20)" = "$2" ]; }`;
 
 // --- planned ----------------------------------------------------------------------------------------------
 
@@ -71,6 +69,16 @@ export async function planFault(
         signal: 'KILL',
         ...(await hostService(deps, target, zookeeperService)),
       };
+    case 'master-suspend':
+      return { kind: 'process-signal', signal: 'STOP', ...(await hostService(deps, target, masterService)) };
+    case 'master-kill':
+      return { kind: 'process-signal', signal: 'KILL', ...(await hostService(deps, target, masterService)) };
+    case 'agent-kill':
+      return { kind: 'process-signal', signal: 'KILL', ...(await hostService(deps, target, agentService)) };
+    case 'agent-stop': {
+      const { host, process, service } = await hostService(deps, target, agentService);
+      return { kind: 'service-stop', host, process, service };
+    }
     case 'worker-kill': {
       const worker = target === 'keeper' ? roles.keeper : roles.scheduler;
       if (worker === undefined) throw absent(`no worker holds the ${target}`);
@@ -116,13 +124,18 @@ async function nodeService(deps: FaultDeps, roles: Roles, node: string, service:
   return { host: host.name, process: await readMark(deps, host, file) };
 }
 
-async function hostService({ pool, spec }: FaultDeps, hostName: string, service: string) {
-  const host = hostNamed(spec, hostName);
-  const connection = await pool.get(host);
-  const [status] = await (await hostServices(connection, spec.name)).status([service]);
+async function servicesOf({ pool, spec }: FaultDeps, hostName: string) {
+  const connection = await pool.get(hostNamed(spec, hostName));
+  return { connection, services: await hostServices(connection, spec.name) };
+}
+
+async function hostService(deps: FaultDeps, hostName: string, service: string) {
+  const { connection, services } = await servicesOf(deps, hostName);
+  const [status] = await services.status([service]);
   if (status?.pid === undefined) throw absent(`${service} does not run on ${hostName}`);
-  const start = await connection.run(`sed 's/.*) //' /proc/${status.pid}/stat | cut -d' ' -f20`);
-  return { host: hostName, process: { pid: status.pid, start: Number(start) }, service };
+  const seen = await connection.run(`date +%s; sed 's/.*) //' /proc/${status.pid}/stat | cut -d' ' -f20`);
+  const [clock = 0, start = 0] = seen.trim().split('\n').map(Number);
+  return { host: hostName, process: { pid: status.pid, start }, service, clock };
 }
 
 async function readMark({ pool }: FaultDeps, host: HostSpec, file: string): Promise<ProcessMark> {
@@ -156,6 +169,11 @@ export async function inject(deps: FaultDeps, fault: Fault): Promise<void> {
       await onHost(deps, fault.host, [`same ${pid} ${start} || exit 0`, `kill -s ${fault.signal} ${pid}`]);
       return;
     }
+    case 'service-stop': {
+      const { connection, services } = await servicesOf(deps, fault.host);
+      if (await isSame(connection, fault.process)) await services.stop(fault.service);
+      return;
+    }
     case 'etcd-move':
       return moveLeadership(deps, fault);
     case 'worker-kill':
@@ -167,7 +185,7 @@ export async function inject(deps: FaultDeps, fault: Fault): Promise<void> {
 
 async function onHost({ pool, spec }: FaultDeps, name: string, lines: readonly string[]): Promise<void> {
   const connection = await pool.get(hostNamed(spec, name));
-  await connection.run([same, ...lines].join('\n'));
+  await connection.run([sameScript, ...lines].join('\n'));
 }
 
 async function moveLeadership(
@@ -208,11 +226,12 @@ export async function heal(deps: FaultDeps, fault: Fault): Promise<void> {
         await onHost(deps, fault.host, [`same ${pid} ${start} || exit 0`, `kill -s CONT ${pid}`]);
       }
       if (fault.service !== undefined) {
-        const connection = await deps.pool.get(hostNamed(deps.spec, fault.host));
-        await (await hostServices(connection, deps.spec.name)).start(fault.service);
+        await (await servicesOf(deps, fault.host)).services.start(fault.service);
       }
       return;
     }
+    case 'service-stop':
+      return (await servicesOf(deps, fault.host)).services.start(fault.service);
     case 'etcd-move':
       return;
     case 'worker-kill':

@@ -3,16 +3,14 @@ import { z } from 'zod';
 import { verdict } from '../etcd/verdict.js';
 import { hostPaths } from '../hosts/paths.js';
 import type { KeeperAccess } from '../keeper/access.js';
-import { leadingMaster } from '../mesos/detector.js';
-import { masterReach } from '../mesos/master-http.js';
-import { masterState } from '../mesos/operator-client.js';
-import { kindOf, parseTaskId } from '../mesos/tasks.js';
 import { marks } from '../node/layout.js';
 import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec } from '../spec/cluster.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
 import { quote } from '../ssh/shell.js';
 import type { ClusterSight } from './decide.js';
+import { lookAtFormerLeader, lookAtMesos } from './mesos-look.js';
+import type { DrillPlan } from './model.js';
 import { readNotebooks } from './notebooks.js';
 
 export interface LookDeps {
@@ -25,22 +23,31 @@ export interface LookDeps {
 const askMs = 2_000;
 
 /** One look at everything that must hold. Never rejects: what cannot be seen is missing from it. */
-export async function lookAtCluster(deps: LookDeps): Promise<ClusterSight> {
+export async function lookAtCluster(
+  deps: LookDeps,
+  { fault }: Pick<DrillPlan, 'fault'>,
+): Promise<ClusterSight> {
   const { spec } = deps;
   const orNothing = <T>(look: Promise<T>) => look.catch(() => undefined);
-  const [serving, routes, etcd, tasks, processes, notebooks] = await Promise.all([
+  const [serving, routes, etcd, mesos, formerLeader, processes, notebooks] = await Promise.all([
     whoServes(deps),
     readRoutes(deps),
     lookAtEtcd(deps),
-    orNothing(countTasks(deps)),
+    lookAtMesos(deps),
+    orNothing(lookAtFormerLeader(deps, fault)),
     orNothing(findProcesses(deps)),
     orNothing(readNotebooks(deps.pool, spec)),
   ]);
+  const tasks =
+    mesos.state &&
+    Object.fromEntries(Object.entries(mesos.state.tasks).map(([node, each]) => [node, each.length]));
   return {
     serving,
     routes,
     etcd,
+    mesos,
     ...(tasks && { tasks }),
+    ...(formerLeader && { formerLeader }),
     ...(processes && { processes }),
     ...(notebooks && { notebooks }),
   };
@@ -94,20 +101,6 @@ async function lookAtEtcd({ spec, access }: LookDeps): Promise<ClusterSight['etc
     ...(found.kind === 'verdict' && { leader: found.verdict.leader }),
     members: probes.map((probe) => ({ node: probe.node, healthy: probe.ok && probe.leader !== undefined })),
   };
-}
-
-async function countTasks({ spec, reach }: LookDeps): Promise<Record<string, number>> {
-  const leader = await leadingMaster(reach, spec);
-  if (!leader) throw new Error('no master leads');
-  const { ip: host, port } = leader.address;
-  const state = await masterState(await masterReach(spec, reach)({ host, port }), { timeoutMs: askMs });
-  const live = state.frameworks
-    .filter(({ name }) => name === spec.mesos.framework)
-    .flatMap(({ tasks, unreachableTasks }) => [...tasks, ...unreachableTasks])
-    .filter(({ state }) => kindOf(state) !== 'terminal');
-  return Object.fromEntries(
-    nodeNames(spec).map((node) => [node, live.filter(({ id }) => parseTaskId(id)?.node === node).length]),
-  );
 }
 
 /** On which hosts the processes of each node live, by the mark that all of them bear. */

@@ -1,6 +1,7 @@
 /** What the steps of a drill hand to each other, as plain JSON. Times are milliseconds since the epoch. */
 import type { DrillName, Expectation, MayFail } from './catalogue.js';
 import type { DrillEvent, Invariant, Lane } from './evidence.js';
+import type { MesosSight } from './mesos.js';
 
 /** A process as it can be found again: a process ID that was given anew has another start. */
 export interface ProcessMark {
@@ -27,6 +28,15 @@ export type Fault =
       readonly process: ProcessMark;
       /** Of the host: started again by the healing, if its supervisor did not. */
       readonly service?: string;
+      /** When it was planned, by the clock of the host: seconds since the epoch. */
+      readonly clock?: number;
+    }
+  | {
+      /** A service is stopped, and kept so until it is healed. */
+      readonly kind: 'service-stop';
+      readonly host: string;
+      readonly service: string;
+      readonly process: ProcessMark;
     }
   | {
       readonly kind: 'etcd-move';
@@ -45,6 +55,7 @@ export interface Before {
   readonly term: number;
   readonly serving: string;
   readonly zookeeperLeader?: string;
+  readonly mesos?: MesosSight;
   readonly scheduler?: string;
   readonly keeper?: string;
 }

@@ -8,7 +8,10 @@ import { hostsWithRole, nodeNames, type HostSpec } from '../spec/cluster.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
 import { joinWatched, spansOf, type Sample, type View } from './decide.js';
 import type { DrillEvent, Lane, Span } from './evidence.js';
+import { every } from './every.js';
 import { serves, type LookDeps } from './look.js';
+import { isOfMesos } from './mesos.js';
+import { MesosWatch } from './mesos-watch.js';
 import type { DrillPlan, Watched } from './model.js';
 
 /** What the workflows know; each part is missing while it cannot be had. */
@@ -55,6 +58,7 @@ export class Probe {
   readonly #serving = new Map<string, boolean>();
   readonly #tasks = new Map<string, string>();
   readonly #kernel: Kernel;
+  readonly #mesos: MesosWatch | undefined;
   #leader: Verdict | undefined;
   #lost = false;
   #zookeeperLeader: string | undefined;
@@ -76,6 +80,13 @@ export class Probe {
           this.#kernel,
         ),
     );
+    this.#mesos = isOfMesos(plan.expects)
+      ? new MesosWatch({
+          ...options,
+          healed: () => this.#healedAt !== undefined,
+          say: (event) => this.#events.push(event),
+        })
+      : undefined;
     const last = earlier?.events.findLast(({ kind }) => kind === 'leader');
     if (last?.subject !== undefined) {
       this.#leader = { leader: last.subject, term: last.term ?? 0, live: [] };
@@ -94,6 +105,7 @@ export class Probe {
         () => this.#askNode(node),
       );
     }
+    if (this.#mesos) this.#loops.push(...this.#mesos.run(this.#stop.signal));
     if (plan.expects === 'zookeeper-moves') this.#every(zookeeperEveryMs, () => this.#askZooKeeper());
     this.#every(workflowsEveryMs, () => this.#askWorkflows());
   }
@@ -136,6 +148,7 @@ export class Probe {
       ...(this.#leader && !this.#lost && { leader: { node: this.#leader.leader, term: this.#leader.term } }),
       serving: [...this.#serving].filter(([, open]) => open).map(([node]) => node),
       ...(this.#zookeeperLeader !== undefined && { zookeeperLeader: this.#zookeeperLeader }),
+      ...this.#mesos?.view(),
       ...(scheduler !== undefined && { scheduler }),
       ...(keeper !== undefined && { keeper }),
     };
@@ -249,19 +262,6 @@ export class Probe {
 }
 
 const base = ({ host, port }: { readonly host: string; readonly port: number }) => `http://${host}:${port}`;
-
-async function every(
-  signal: AbortSignal,
-  pause: number | (() => number),
-  look: () => Promise<void>,
-): Promise<void> {
-  while (!signal.aborted) {
-    const startedAt = Date.now();
-    await look().catch(() => undefined);
-    const rest = startedAt + (typeof pause === 'number' ? pause : pause()) - Date.now();
-    await delay(Math.max(0, rest), undefined, { signal }).catch(() => undefined);
-  }
-}
 
 /** A sample that has been asked and is not yet answered has no result. */
 type Asked = { readonly at: number; result?: Omit<Sample, 'at'> };

@@ -2,6 +2,7 @@
 import { PerijoveError } from '../errors/error.js';
 import { hostsWithRole, majority, nodeNames, type ClusterSpec } from '../spec/cluster.js';
 import type { DrillDefinition } from './catalogue.js';
+import { leaderOf } from '../mesos/agreement.js';
 import type { Before } from './model.js';
 
 export interface Roles extends Before {
@@ -30,19 +31,35 @@ export function candidates(definition: DrillDefinition, roles: Roles, spec: Clus
       return [roles.serving];
     case 'proxy':
       return hostsWithRole(spec, 'proxy').map(({ name }) => name);
-    case 'host': {
-      const leaders = roles.hostOf[roles.leader];
-      return spec.hosts
-        .map(({ name }) => name)
-        .toSorted((a, b) => Number(b === leaders) - Number(a === leaders));
-    }
+    case 'host':
+      return byLeader(
+        roles,
+        spec.hosts.map(({ name }) => name),
+      );
     case 'worker':
       return workerTargets;
     case 'zookeeper-leader':
       return roles.zookeeperLeader === undefined ? [] : [roles.zookeeperLeader];
+    case 'master-leader': {
+      const leader = roles.mesos && leaderOf(roles.mesos.masters);
+      return leader === undefined ? [] : [leader];
+    }
+    case 'agent': {
+      const hosts = new Set(Object.values(roles.hostOf));
+      return byLeader(
+        roles,
+        hostsWithRole(spec, 'agent').map(({ name }) => name),
+      ).filter((host) => hosts.has(host));
+    }
     case 'none':
       return [];
   }
+}
+
+/** The host of the node that leads etcd comes first. */
+function byLeader(roles: Roles, hosts: readonly string[]): string[] {
+  const leaders = roles.hostOf[roles.leader];
+  return hosts.toSorted((a, b) => Number(b === leaders) - Number(a === leaders));
 }
 
 /**
@@ -60,6 +77,8 @@ export function checkTarget(definition: DrillDefinition, spec: ClusterSpec, targ
     host: hosts,
     worker: workerTargets,
     'zookeeper-leader': hostsWithRole(spec, 'zookeeper').map(({ name }) => name),
+    'master-leader': hostsWithRole(spec, 'master').map(({ name }) => name),
+    agent: hostsWithRole(spec, 'agent').map(({ name }) => name),
     none: [],
   };
   if (!names[definition.target].includes(target)) throw unknown(definition, target, names[definition.target]);
@@ -85,8 +104,20 @@ function unknown(definition: DrillDefinition, target: string, names: readonly st
   });
 }
 
+/** The host that the target is, or runs on; workers run elsewhere. */
+export function struckHostOf(
+  { target: kind }: DrillDefinition,
+  { hostOf }: Roles,
+  target: string,
+): string | undefined {
+  const ofNode = ['leader', 'follower', 'serving'].includes(kind);
+  if (ofNode) return hostOf[target];
+  return ['worker', 'none'].includes(kind) ? undefined : target;
+}
+
 /**
- * Refuses what the cluster could not survive: etcd and ZooKeeper must keep a quorum without the target.
+ * Refuses what the cluster could not survive: etcd, ZooKeeper and the Mesos masters must keep a quorum without
+ * the target.
  *
  * @throws PerijoveError DRILL_UNSAFE
  */
@@ -112,5 +143,11 @@ export function checkSafe(
     definition.target === 'zookeeper-leader' || (isHost && ensemble.some(({ name }) => name === target));
   if (losesZooKeeper && ensemble.length - 1 < majority(ensemble.length)) {
     throw unsafe(`ZooKeeper would lose its quorum with ${target}`);
+  }
+  const masters = hostsWithRole(spec, 'master');
+  const losesMaster =
+    definition.target === 'master-leader' || (isHost && masters.some(({ name }) => name === target));
+  if (losesMaster && masters.length - 1 < spec.mesos.quorum) {
+    throw unsafe(`the Mesos masters would lose their quorum with ${target}`);
   }
 }

@@ -26,6 +26,8 @@ export interface AgentInfo {
   readonly address: string;
   readonly port: number;
   readonly active: boolean;
+  /** When it registered last with this master: seconds since the epoch. */
+  readonly registeredAt: number;
   /** Attributes with their values as text. */
   readonly attributes: Readonly<Record<string, string>>;
   readonly cpus: number;
@@ -83,6 +85,8 @@ const stateSchema = z.object({
       hostname: z.string(),
       pid: z.string(),
       active: z.boolean(),
+      registered_time: z.number().default(0),
+      reregistered_time: z.number().optional(),
       attributes: z.record(z.string(), z.unknown()).default({}),
       resources: z.object({ cpus: z.number().default(0), mem: z.number().default(0) }),
     }),
@@ -113,11 +117,12 @@ export async function masterState(endpoint: Endpoint, options: OperatorOptions =
     version: state.version,
     leader: state.leader,
     electedAt: state.elected_time,
-    agents: state.slaves.map(({ id, hostname, pid, active, attributes, resources }) => ({
+    agents: state.slaves.map(({ id, hostname, pid, active, attributes, resources, ...times }) => ({
       id,
       hostname,
       ...addressOf(pid),
       active,
+      registeredAt: times.reregistered_time ?? times.registered_time,
       attributes: Object.fromEntries(
         Object.entries(attributes).map(([name, value]) => [name, String(value)]),
       ),

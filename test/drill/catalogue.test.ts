@@ -9,6 +9,8 @@ import {
 } from '../../src/drill/catalogue.js';
 import { randomSeries } from '../../src/drill/series.js';
 import { candidates, checkSafe, checkTarget, chooseTarget, type Roles } from '../../src/drill/target.js';
+import { agentPatienceMs } from '../../src/spec/cluster.js';
+import { mesosSight } from '../support/drill.js';
 import { makeSpec } from '../support/spec.js';
 
 const spec = makeSpec({ name: 'drilled' });
@@ -19,6 +21,7 @@ const roles: Roles = {
   zookeeperLeader: 'h3',
   scheduler: '1@a',
   keeper: '2@a',
+  mesos: mesosSight('h3'),
   hostOf: { node0: 'h1', node1: 'h2', node2: 'h3', node3: 'h1', node4: 'h2' },
 };
 
@@ -46,6 +49,10 @@ describe('targets', () => {
     ['worker-kill', 'scheduler'],
     // The host of the leader.
     ['host-crash', 'h2'],
+    ['master-suspend', 'h3'],
+    ['master-kill', 'h3'],
+    ['agent-kill', 'h2'],
+    ['agent-stop', 'h2'],
   ])('%s is done to %s by default', (name, target) => {
     expect(chooseTarget(drill(name), roles, spec, {})).toBe(target);
   });
@@ -98,6 +105,28 @@ describe('safety', () => {
     expect(() => checkSafe(drill('zookeeper-kill-leader'), roles, spec, 'h1')).not.toThrow();
     expect(() => checkSafe(drill('host-crash'), roles, lonely, 'h1')).toThrow(refused);
     expect(() => checkSafe(drill('host-crash'), roles, lonely, 'h3')).not.toThrow();
+  });
+});
+
+describe('safety of Mesos', () => {
+  it('keeps the quorum of the masters', () => {
+    const pair = { ...spec, mesos: { ...spec.mesos, quorum: 3 } };
+    for (const name of ['master-suspend', 'master-kill']) {
+      expect(() => checkSafe(drill(name), roles, spec, 'h3')).not.toThrow();
+      expect(() => checkSafe(drill(name), roles, pair, 'h3')).toThrow(/quorum with h3/);
+    }
+    expect(() => checkSafe(drill('host-crash'), roles, pair, 'h1')).toThrow(/Mesos masters/);
+  });
+
+  it('waits for nothing before its time in the spec can be over', () => {
+    const budget = (name: string) => budgetOf(drill(name), spec);
+    expect(budget('master-kill')).toBeGreaterThan(spec.mesos.sessionTimeoutMs);
+    expect(budget('agent-stop')).toBeGreaterThan(agentPatienceMs(spec.mesos) + spec.mesos.agentPingTimeoutMs);
+  });
+
+  it('strikes no agent without a node', () => {
+    const idle = { ...roles, hostOf: { node1: 'h2' } };
+    expect(candidates(drill('agent-kill'), idle, spec)).toEqual(['h2']);
   });
 });
 

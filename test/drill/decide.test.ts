@@ -12,7 +12,7 @@ import {
   type View,
 } from '../../src/drill/decide.js';
 import { evidenceSchema } from '../../src/drill/evidence.js';
-import { conclusionOf, drillPlan, healed, recovery } from '../support/drill.js';
+import { conclusionOf, drillPlan, healed, mesosSight, recovery } from '../support/drill.js';
 
 const every = (from: number, to: number, ok: boolean, why?: string): Sample[] =>
   Array.from({ length: (to - from) / 50 }, (_, index) => ({
@@ -137,6 +137,14 @@ describe('what is missing until a drill has recovered', () => {
     expect(lackOf(worker, { ...good, scheduler: '3@a' }, 'leader')).toBeUndefined();
   });
 
+  it('Mesos must have another leader', () => {
+    const plan = drillPlan({ expects: 'master-moves', target: 'h1', mayFail: 'none' });
+    const drilled = { ...plan, before: { ...plan.before, mesos: mesosSight('h1') } };
+    expect(lackOf(drilled, good, 'leader')).toBe('nobody has looked at Mesos yet');
+    expect(lackOf(drilled, { ...good, mesos: mesosSight('h1') }, 'leader')).toBe('h1 still leads Mesos');
+    expect(lackOf(drilled, { ...good, mesos: mesosSight('h2') }, 'leader')).toBeUndefined();
+  });
+
   it('a host that lies dead is not waited for', () => {
     const crash = drillPlan({ fault: { kind: 'host-crash', host: 'h3' }, expects: 'jupyter-back' });
     expect(expectedHosts(crash)).toEqual(['h1', 'h2']);
@@ -218,7 +226,7 @@ describe('evidence', () => {
 describe('what must be true of a cluster', () => {
   const file = { path: 'a.ipynb', bytes: 10, modified: 100, sha256: 'a' };
   const marker = { path: 'marker.ipynb', bytes: 5, modified: 100, sha256: 'm' };
-  const before = { notebooks: [file, marker], marker: 'marker.ipynb' };
+  const before = drillPlan({ notebooks: [file, marker], marker: 'marker.ipynb' });
   const whole: ClusterSight = {
     serving: ['node1'],
     routes: { h1: { generation: 4, node: 'node1' }, h2: { generation: 4, node: 'node1' } },
@@ -230,6 +238,7 @@ describe('what must be true of a cluster', () => {
       ],
     },
     tasks: { node0: 1, node1: 1 },
+    mesos: mesosSight(),
     processes: { node0: ['h1'], node1: ['h2'] },
     notebooks: [file, marker],
   };
@@ -238,7 +247,7 @@ describe('what must be true of a cluster', () => {
 
   it('all of it', () => {
     expect(brokenOf({})).toEqual([]);
-    expect(invariantsOf(whole, before)).toHaveLength(5);
+    expect(invariantsOf(whole, before)).toHaveLength(6);
   });
 
   it.each<[string, Partial<ClusterSight>, RegExp]>([
@@ -282,7 +291,23 @@ describe('what must be true of a cluster', () => {
     const { serving, routes, etcd, processes } = whole;
     const blind = { serving, routes, etcd, ...(processes && { processes }) };
     const names = invariantsOf(blind, before).filter(({ holds }) => !holds);
-    expect(names.map(({ name }) => name)).toEqual(['nodes', 'notebooks']);
+    expect(names.map(({ name }) => name)).toEqual(['mesos', 'nodes', 'notebooks']);
+  });
+
+  it('with the tasks of before and the fate of the old master, where Mesos is drilled', () => {
+    const suspended = { ...before, drill: 'master-suspend', expects: 'master-moves', target: 'h1' } as const;
+    const plan = { ...suspended, before: { ...before.before, mesos: mesosSight('h1') } };
+    const after = {
+      ...whole,
+      mesos: mesosSight('h2'),
+      formerLeader: { ended: true, words: 'Lost leadership...' },
+    };
+    expect(invariantsOf(after, plan).map(({ name, holds }) => [name, holds])).toEqual(
+      ['serving', 'routes', 'etcd', 'mesos', 'nodes', 'tasks', 'master', 'notebooks'].map((name) => [
+        name,
+        true,
+      ]),
+    );
   });
 
   it('a notebook that a user saved meanwhile is not lost', () => {

@@ -35,7 +35,9 @@ describe('drills', () => {
 
   function expectWhole({ invariants }: Evidence): void {
     expect(invariants.filter(({ holds }) => !holds)).toEqual([]);
-    expect(invariants).toHaveLength(5);
+    expect(invariants.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['serving', 'routes', 'etcd', 'mesos', 'nodes', 'notebooks']),
+    );
   }
 
   it('lets etcd move, tells of it, and leaves all as it must be', async () => {
@@ -89,6 +91,37 @@ describe('drills', () => {
     expect(processStat(etcd.pid)?.state).not.toBe('T');
     // The time in which nobody probed is no time without failures.
     expect(evidence.lanes.some(({ http }) => http.some(({ state }) => state === 'gap'))).toBe(true);
+  });
+
+  it('suspends the leading Mesos master, which ends with its words and follows', async () => {
+    await lab.ready();
+    const { mesos } = await lab.status();
+    const evidence = await drill('master-suspend');
+    expectWhole(evidence);
+    expect(evidence.target).toBe(mesos.leader);
+    const held = Object.fromEntries(evidence.invariants.map(({ name, what }) => [name, what]));
+    expect(held['master']).toMatch(/said "Lost leadership\.\.\. .* it follows h/);
+    expect(held['tasks']).toMatch(/the same 5 tasks/);
+    const kinds = evidence.events.map(({ kind }) => kind);
+    expect(kinds.indexOf('mesos-no-leader')).toBeLessThan(kinds.indexOf('mesos-leader'));
+    expect((await lab.status()).mesos.leader).not.toBe(mesos.leader);
+  });
+
+  it('starts a stopped agent though every worker dies in the middle, and fences none of its nodes', async () => {
+    await lab.ready();
+    const running = start('agent-stop', ...budget);
+    const isStopped = async () =>
+      (await lab.status()).mesos.agents.some(({ state }) => state === 'disconnected');
+    await eventually('an agent is stopped', isStopped, 90_000);
+    for (const worker of lab.workers()) signal(worker, 'SIGKILL');
+    lab.startWorker();
+    lab.startWorker();
+    const { stdout, stderr } = await running.ended;
+    const evidence = evidenceSchema.parse(JSON.parse(stdout), { error: () => `${stdout}\n${stderr}` });
+    expectWhole(evidence);
+    expect(evidence.measures.recoveredMs).not.toBeNull();
+    expect(evidence.events.some(({ what }) => /gives up the agent .* unreachable/.test(what))).toBe(true);
+    expect(evidence.measures.hosts.map(({ failedRequests }) => failedRequests)).toEqual([0, 0, 0]);
   });
 
   it('kills the worker that holds the scheduler, and starts another one', async () => {

@@ -32,6 +32,7 @@ const state = (overrides: Partial<MasterState>): MasterState => ({
       address: '127.0.1.2',
       port: 5051,
       active: true,
+      registeredAt: 0,
       attributes: {},
       cpus: 1,
       memoryMebibytes: 1,

@@ -43,6 +43,7 @@ describe('/state, as recorded', () => {
         address: '127.0.0.1',
         port: 15051,
         active: true,
+        registeredAt: 1795337230.51637,
         attributes: { rack: 'r1', zone: 'z1' },
         cpus: 2,
         memoryMebibytes: 1024,

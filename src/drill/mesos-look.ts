@@ -1,0 +1,101 @@
+import { PerijoveError } from '../errors/error.js';
+import { hostServices } from '../hosts/services.js';
+import { masterService } from '../mesos/items.js';
+import { leaderOf } from '../mesos/agreement.js';
+import { hostOfAgent } from '../mesos/launch.js';
+import { recoveredState, type MasterState } from '../mesos/operator-client.js';
+import { kindOf, parseTaskId } from '../mesos/tasks.js';
+import { masterEndpoint, whomNames } from '../mesos/whom-names.js';
+import { hostsWithRole, nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import type { SshPool } from '../ssh/connection.js';
+import type { Reach } from '../ssh/reach.js';
+import { lastWordsIn, type FormerLeader, type MesosSight, type MesosState } from './mesos.js';
+import { isSame } from './marks.js';
+import type { Fault } from './model.js';
+
+export interface MesosLookDeps {
+  readonly spec: ClusterSpec;
+  readonly reach: Reach;
+}
+
+export const askMs = 1_000;
+
+/** One look at all masters, and at what the leading one tells. Never rejects. */
+export async function lookAtMesos(deps: MesosLookDeps): Promise<MesosSight> {
+  const hosts = hostsWithRole(deps.spec, 'master');
+  const named = await Promise.all(
+    hosts.map(async (host) => {
+      const leader = await whomNames(deps, host, askMs);
+      return leader === undefined ? [] : [[host.name, leader] as const];
+    }),
+  );
+  const masters = Object.fromEntries(named.flat());
+  const state = await stateOf(deps, leaderOf(masters));
+  return { masters, ...(state && { state }) };
+}
+
+/** What the master of a host tells; undefined when it does not lead, has not read its registry, or is silent. */
+export async function stateOf(
+  { spec, reach }: MesosLookDeps,
+  leader: string | undefined,
+): Promise<MesosState | undefined> {
+  const host = hostsWithRole(spec, 'master').find(({ name }) => name === leader);
+  if (!host) return undefined;
+  try {
+    const endpoint = await masterEndpoint(reach, host);
+    return factsOf(spec, await recoveredState(endpoint, { timeoutMs: askMs }));
+  } catch {
+    return undefined;
+  }
+}
+
+function factsOf(spec: ClusterSpec, { agents, frameworks }: MasterState): MesosState {
+  const ours = frameworks.filter(({ name }) => name === spec.mesos.framework);
+  const tasks = ours
+    .flatMap((framework) => [...framework.tasks, ...framework.unreachableTasks])
+    .filter(({ state }) => kindOf(state) !== 'terminal')
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  return {
+    agents: Object.fromEntries(
+      agents.flatMap(({ id, hostname, address, port, attributes, registeredAt, active }) => {
+        const host = hostOfAgent(spec, { hostname, address: { ip: address, port }, attributes });
+        return host ? [[host.name, { id, since: registeredAt, active }] as const] : [];
+      }),
+    ),
+    connected: ours.some(({ connected, active }) => connected && active),
+    tasks: Object.fromEntries(
+      nodeNames(spec).map((node) => [
+        node,
+        tasks
+          .filter(({ id }) => parseTaskId(id)?.node === node)
+          .map(({ id, agentId, state }) => ({ id, agentId, state })),
+      ]),
+    ),
+  };
+}
+
+/** Lines of a log that a master may write between its end and a look at it. */
+const logLines = 2_000;
+
+/**
+ * What became of a master that was suspended; undefined for any other fault.
+ *
+ * @throws PerijoveError SSH_*, COMMAND_FAILED
+ */
+export async function lookAtFormerLeader(
+  { pool, spec }: { readonly pool: SshPool; readonly spec: ClusterSpec },
+  fault: Fault,
+): Promise<FormerLeader | undefined> {
+  if (fault.kind !== 'process-signal' || fault.service !== masterService || fault.signal !== 'STOP') {
+    return undefined;
+  }
+  const host = spec.hosts.find(({ name }) => name === fault.host);
+  if (!host) throw new PerijoveError('DRILL_UNHEALTHY', `no host \`${fault.host}\` is known`);
+  const connection = await pool.get(host);
+  const [alive, log] = await Promise.all([
+    isSame(connection, fault.process),
+    hostServices(connection, spec.name).then((services) => services.logs(masterService, logLines)),
+  ]);
+  const words = lastWordsIn(log, (fault.clock ?? 0) * 1_000);
+  return { ended: !alive, ...(words !== undefined && { words }) };
+}

@@ -1,0 +1,251 @@
+/**
+ * Mesos as drills look at it: what a look found, what happened between two looks, what a drill still waits for,
+ * and what must hold afterwards. Pure: imported by the workflow.
+ */
+import { leaderOf } from '../mesos/agreement.js';
+import { timed } from '../hosts/kept-lines.js';
+import type { Expectation } from './catalogue.js';
+import type { DrillEvent, Invariant } from './evidence.js';
+
+export interface MesosTask {
+  readonly id: string;
+  readonly agentId: string;
+  readonly state: string;
+}
+
+export interface MesosAgent {
+  readonly id: string;
+  /** When it registered last, by the master's clock: seconds since the epoch. */
+  readonly since: number;
+  /** It is connected to the master. */
+  readonly active: boolean;
+}
+
+/** What the leading master tells. */
+export interface MesosState {
+  /** By host; absent for one that is not registered. */
+  readonly agents: Readonly<Record<string, MesosAgent>>;
+  /** The framework is subscribed. */
+  readonly connected: boolean;
+  /** By node, all nodes: tasks of the framework that are not over, those that are unreachable with them. */
+  readonly tasks: Readonly<Record<string, readonly MesosTask[]>>;
+}
+
+export interface MesosSight {
+  /** By host: whom this master holds for the leader; null when it knows none; absent when it does not answer. */
+  readonly masters: Readonly<Record<string, string | null>>;
+  /** Absent while no master leads that has read its registry. */
+  readonly state?: MesosState;
+}
+
+/** All tasks of an agent. */
+function tasksOn({ tasks }: MesosState, agentId: string | undefined): readonly MesosTask[] {
+  return Object.values(tasks)
+    .flat()
+    .filter((task) => task.agentId === agentId);
+}
+
+// --- what happened ----------------------------------------------------------------------------------------
+
+/** One that was elected serves when it has read its registry; one that was killed is named until its session ends. */
+export function servingLeader({ masters, state }: MesosSight): string | undefined {
+  return state && leaderOf(masters);
+}
+
+export type MesosEvent = Pick<DrillEvent, 'kind' | 'what'> & { readonly subject?: string };
+
+/**
+ * What happened between two looks, for people.
+ *
+ * @param told the host that was last said to lead; absent: that nobody leads
+ */
+export function mesosEvents(before: MesosSight, now: MesosSight, told: string | undefined): MesosEvent[] {
+  const leader = servingLeader(now);
+  const events: MesosEvent[] = [];
+  const say = (kind: MesosEvent['kind'], subject: string, what: string) =>
+    events.push({ kind, subject, what });
+
+  for (const host of new Set([...Object.keys(before.masters), ...Object.keys(now.masters)])) {
+    const [was, is] = [before.masters[host], now.masters[host]];
+    if (is === undefined && was !== undefined) {
+      say('master-silent', host, `the master on ${host} answers no more`);
+    } else if (is !== undefined && is !== null && is !== host && (was ?? host) === host) {
+      say('master', host, `the master on ${host} follows ${is}`);
+    }
+  }
+  if (leader !== undefined && leader !== told) say('mesos-leader', leader, `${leader} leads Mesos`);
+  if (leader === undefined && told !== undefined) {
+    events.push({ kind: 'mesos-no-leader', what: 'no Mesos master leads' });
+  }
+  return [...events, ...agentEvents(before, now)];
+}
+
+function agentEvents(before: MesosSight, { state }: MesosSight): MesosEvent[] {
+  if (!state) return [];
+  const old = before.state;
+  return [...new Set([...Object.keys(old?.agents ?? {}), ...Object.keys(state.agents)])].flatMap(
+    (host): MesosEvent[] => {
+      const [was, is] = [old?.agents[host], state.agents[host]];
+      const event = (kind: MesosEvent['kind'], what: string) => [{ kind, subject: host, what }];
+      if (is?.active === true) {
+        if (was?.active === true && was.since === is.since) return [];
+        return event('agent', `the agent on ${host} is registered (${is.id})`);
+      }
+      if (is !== undefined) {
+        return was?.active === true ? event('agent-lost', `the agent on ${host} is disconnected`) : [];
+      }
+      const lost = tasksOn(state, was?.id);
+      if (was === undefined || !lost.some((task) => task.state === 'TASK_UNREACHABLE')) return [];
+      const count = `${lost.length} ${lost.length === 1 ? 'task' : 'tasks'}`;
+      return event('agent-lost', `the master gives up the agent on ${host}: ${count} unreachable`);
+    },
+  );
+}
+
+// --- what a drill waits for -------------------------------------------------------------------------------
+
+/** Fencing begins within this time after tasks became unreachable, and would have ended a node by mistake. */
+const fencingMs = 15_000;
+
+/** Drills that do something to Mesos itself. */
+export function isOfMesos(expects: Expectation): boolean {
+  return ['master-moves', 'agent-back', 'agent-unreachable'].includes(expects);
+}
+
+export interface MesosWish {
+  readonly expects: Expectation;
+  /** Host of the struck master or agent. */
+  readonly host: string;
+  readonly before: MesosSight;
+}
+
+/**
+ * What is still missing until what was struck is back, as a sentence; undefined when nothing is.
+ *
+ * @param steadyMs since when nothing happened in Mesos
+ */
+export function mesosLack(wish: MesosWish, now: MesosSight, steadyMs: number): string | undefined {
+  const { expects, host, before } = wish;
+  if (!isOfMesos(expects)) return undefined;
+  const leader = leaderOf(now.masters);
+  if (leader === undefined) return 'no Mesos master leads';
+  if (expects === 'master-moves' && leader === leaderOf(before.masters)) return `${leader} still leads Mesos`;
+  const { state } = now;
+  if (!state) return `${leader} leads Mesos and has not read its registry yet`;
+  if (expects === 'agent-unreachable') return whileUnreachable(host, before, state, steadyMs);
+  const away = Object.keys(before.state?.agents ?? {}).filter((each) => state.agents[each]?.active !== true);
+  if (away.length > 0) return `not registered: the agent on ${away.join(', ')}`;
+  if (!state.connected) return 'the framework is not subscribed';
+  const old = before.state?.agents[host];
+  if (expects === 'agent-back' && old?.since === state.agents[host]?.since) {
+    return `the agent on ${host} was not started again yet`;
+  }
+  return undefined;
+}
+
+function whileUnreachable(
+  host: string,
+  before: MesosSight,
+  state: MesosState,
+  steadyMs: number,
+): string | undefined {
+  if (state.agents[host]) return `the agent on ${host} is not given up yet`;
+  const reachable = tasksOn(state, before.state?.agents[host]?.id).filter(
+    (task) => task.state !== 'TASK_UNREACHABLE',
+  );
+  if (reachable.length > 0) return `not unreachable: ${reachable.map(({ id }) => id).join(', ')}`;
+  return steadyMs < fencingMs ? 'whether fencing leaves the nodes alone is watched' : undefined;
+}
+
+// --- what must hold ---------------------------------------------------------------------------------------
+
+/** A master that was suspended and goes on. */
+export interface FormerLeader {
+  /** That very process is gone. */
+  readonly ended: boolean;
+  /** What it said of its leadership at the end. */
+  readonly words?: string;
+}
+
+const held = (name: Invariant['name'], what: string): Invariant => ({ name, holds: true, what });
+const broken = (name: Invariant['name'], what: string): Invariant => ({ name, holds: false, what });
+
+/** One master leads, the others follow it, and all agents and the framework are with it. */
+export function mesosOf(sight: MesosSight | undefined): Invariant {
+  if (!sight) return broken('mesos', 'no Mesos master tells of itself');
+  const { masters, state } = sight;
+  const leader = leaderOf(masters);
+  if (leader === undefined) return broken('mesos', 'no Mesos master leads');
+  const astray = Object.entries(masters).filter(([, named]) => named !== leader);
+  if (astray.length > 0) {
+    const each = astray.map(([host, named]) => `${host} follows ${named ?? 'nobody'}`);
+    return broken('mesos', `${leader} leads Mesos, and ${each.join(', ')}`);
+  }
+  if (!state) return broken('mesos', `${leader} leads Mesos and has not read its registry`);
+  const away = Object.keys(state.agents).filter((host) => state.agents[host]?.active !== true);
+  if (away.length > 0) return broken('mesos', `not registered: the agent on ${away.join(', ')}`);
+  if (!state.connected) return broken('mesos', 'the framework is not subscribed');
+  const counts = [Object.keys(masters).length, Object.keys(state.agents).length];
+  return held('mesos', `${leader} leads Mesos: ${counts[0]} masters, ${counts[1]} agents`);
+}
+
+/** Every agent is the one of before, and every node runs as the very task of before. */
+export function keptTasks(before: MesosSight | undefined, sight: MesosSight | undefined): Invariant {
+  const [old, now] = [before?.state, sight?.state];
+  if (!old || !now) return broken('tasks', 'no Mesos master tells of the tasks');
+  const strange = Object.keys(old.agents).filter((host) => now.agents[host]?.id !== old.agents[host]?.id);
+  if (strange.length > 0) {
+    const each = strange.map((host) => `${host} was ${old.agents[host]?.id}, is ${now.agents[host]?.id}`);
+    return broken('tasks', `agents with another ID: ${each.join('; ')}`);
+  }
+  const names = (tasks: readonly MesosTask[] = []) => tasks.map(({ id }) => id).join(', ') || 'nothing';
+  const other = Object.keys(old.tasks).filter((node) => names(old.tasks[node]) !== names(now.tasks[node]));
+  if (other.length > 0) {
+    const each = other.map((node) => `${node} was ${names(old.tasks[node])}, is ${names(now.tasks[node])}`);
+    return broken('tasks', `nodes that were launched anew: ${each.join('; ')}`);
+  }
+  const away = Object.values(now.tasks)
+    .flat()
+    .filter(({ state }) => state !== 'TASK_RUNNING');
+  return away.length > 0
+    ? broken('tasks', `not running: ${away.map(({ id, state }) => `${id} (${state})`).join(', ')}`)
+    : held('tasks', `the same ${Object.keys(old.tasks).length} tasks run on the same agents as before`);
+}
+
+/** A master that lost its leadership while it was suspended must notice, end, and follow when it is started again. */
+export function followsOf(
+  former: FormerLeader | undefined,
+  sight: MesosSight | undefined,
+  host: string,
+): Invariant {
+  if (!former) return broken('master', `${host} cannot be asked for its old master`);
+  const { ended, words } = former;
+  const leader = sight && leaderOf(sight.masters);
+  if (!ended) {
+    return leader === host
+      ? held('master', `${host} was not replaced, and leads Mesos still`)
+      : broken('master', `the master on ${host} goes on as before, and ${leader ?? 'nobody'} leads`);
+  }
+  if (words === undefined) return broken('master', `the old master on ${host} ended without a word of why`);
+  const named = sight?.masters[host];
+  return named !== undefined && named !== null && named !== host
+    ? held(
+        'master',
+        `the old master on ${host} said "${words}" and ended; started again, it follows ${named}`,
+      )
+    : broken('master', `the master on ${host} said "${words}" and ended; it follows nobody`);
+}
+
+/**
+ * What a master said when it lost its leadership, by the newest line of its log that is not older than
+ * `clockMs`; undefined when it said nothing. Reads what svlogd and journald keep, each line with its time.
+ */
+export function lastWordsIn(log: string, clockMs: number): string | undefined {
+  return log
+    .split('\n')
+    .flatMap((line) => {
+      const { at, text } = timed(line);
+      return text.startsWith('Lost leadership...') && at >= clockMs ? [text] : [];
+    })
+    .at(-1);
+}

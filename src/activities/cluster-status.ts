@@ -24,6 +24,13 @@ export type MasterStatus = 'leading' | 'standing-by' | 'down';
 /** `unknown` while no master leads, so that nobody can tell. */
 export type AgentStatus = 'registered' | 'disconnected' | 'absent' | 'unknown';
 
+/** What keeps Perijove from being served, and no time heals: a refused credential, znodes of somebody else. */
+export interface MesosProblem {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
 /** The contract of `perijove status --json`. What could not be found out is null. */
 export interface ClusterStatus {
   readonly cluster: string;
@@ -44,6 +51,7 @@ export interface ClusterStatus {
     readonly masters: readonly { readonly host: string; readonly state: MasterStatus }[];
     readonly agents: readonly { readonly host: string; readonly state: AgentStatus }[];
     readonly standIn: boolean;
+    readonly problem: MesosProblem | null;
   };
   readonly framework: {
     readonly id: string | null;
@@ -55,6 +63,8 @@ export interface ClusterStatus {
       readonly host: string | null;
       readonly state: string;
     }[];
+    /** Why the scheduler has given up. */
+    readonly failure: MesosProblem | null;
   };
   readonly etcd: {
     readonly leader: string | null;
@@ -108,6 +118,7 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
   const down = mesos.masters.filter(({ state }) => state === 'down').map(({ host }) => host);
   if (down.length > 0) found.push(`Mesos master down on ${down.join(', ')}`);
   if (mesos.leader === null) found.push('no Mesos master leads');
+  if (mesos.problem !== null) found.push(problemText(mesos.problem));
   const agents = mesos.agents.filter(({ state }) => state !== 'registered' && state !== 'unknown');
   if (agents.length > 0) {
     found.push(`Mesos agent ${agents.map(({ host, state }) => `${state} on ${host}`).join(', ')}`);
@@ -118,6 +129,7 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
     if (state !== 'running' && state !== 'paused')
       found.push(`the workflow ${name}:${spec.name} is ${state}`);
   }
+  if (framework.failure !== null) found.push(`the scheduler has given up: ${problemText(framework.failure)}`);
   const tasks = framework.tasks.filter(({ state }) => state !== 'TASK_RUNNING');
   if (tasks.length > 0) {
     found.push(`not running: ${tasks.map(({ node, state }) => `${node} (${state})`).join(', ')}`);
@@ -134,6 +146,11 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
   const closed = proxies.filter(({ healthy }) => !healthy).map(({ host }) => host);
   if (closed.length > 0) found.push(`no Jupyter through the proxy of ${closed.join(', ')}`);
   return found;
+}
+
+/** A sentence without its full stop. */
+export function problemText({ code, message, remedy }: MesosProblem): string {
+  return `${message.replace(/\.$/, '')} (${code}). ${remedy.replace(/\.$/, '')}`;
 }
 
 /** Whether anything of the cluster is there: a workflow that runs, or a program that answers. */
@@ -173,8 +190,9 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
       masters: hosts('master').map(({ name }) => ({ host: name, state: 'down' })),
       agents: hosts('agent').map(({ name }) => ({ host: name, state: 'unknown' })),
       standIn: spec.mesos.install.kind === 'lab',
+      problem: null,
     },
-    framework: { id: null, scheduler: null, tasks: [] },
+    framework: { id: null, scheduler: null, tasks: [], failure: null },
     etcd: { leader: null, term: null, members: [] },
     jupyter: { node: null, generation: null, standby: spec.jupyter.standby },
     proxies: hosts('proxy').map((host) => ({

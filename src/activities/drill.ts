@@ -14,6 +14,7 @@ import { checkSafe, chooseTarget, struckHostOf, type Roles } from '../drill/targ
 import { PerijoveError } from '../errors/error.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { createAccess, keeperSecretNames } from '../keeper/access.js';
+import { readMesosSecrets } from '../mesos/secrets.js';
 import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
 import { sshReach } from '../ssh/reach.js';
 import { frameworkState, workflowIds, type DrillInput } from '../temporal/contract.js';
@@ -63,6 +64,7 @@ export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 
     work: (deps: LookDeps & FaultDeps) => Promise<T>,
   ): Promise<T> => {
     const reach = sshReach(pool, spec);
+    const { credential } = await readMesosSecrets(pool, spec);
     const access = createAccess({
       spec,
       reach,
@@ -71,7 +73,14 @@ export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 
       placement: async () => ({}),
     });
     try {
-      return await work({ spec, pool, reach, access, ...(lab && { lab }) });
+      return await work({
+        spec,
+        pool,
+        reach,
+        access,
+        ...(credential && { credential }),
+        ...(lab && { lab }),
+      });
     } finally {
       access.close();
     }

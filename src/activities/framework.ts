@@ -8,7 +8,7 @@ import { nodeIndex, type NodeCommand } from '../mesos/launch.js';
 import { watchLeader } from '../mesos/leader-watch.js';
 import { masterReach } from '../mesos/master-http.js';
 import { runScheduler, teardownFramework } from '../mesos/scheduler.js';
-import { readSchedulerSecrets, type SchedulerSecrets } from '../mesos/secrets.js';
+import { readSchedulerSecrets, type MesosSecrets, type SchedulerSecrets } from '../mesos/secrets.js';
 import { parseTaskId } from '../mesos/tasks.js';
 import type { PresumedTask } from '../mesos/fences.js';
 import { nodeClient } from '../node/client.js';
@@ -65,12 +65,16 @@ export function createFrameworkActivities(
   const handleOf = (spec: ClusterSpec) => client.workflow.getHandle(workflowIds.framework(spec.name));
   const mesosDeps = async (spec: ClusterSpec) => {
     const reach = ways.reach(spec);
-    const { credential } = spec.mesos.principal === undefined ? {} : await ways.secrets(spec);
+    const wanted = spec.mesos.principal !== undefined || spec.zookeeper.digest;
+    const secrets: MesosSecrets = wanted ? await ways.secrets(spec) : {};
     return {
       spec,
-      leaders: (signal: AbortSignal) => watchLeader(reach, spec, signal),
+      leaders: (signal: AbortSignal) => watchLeader(reach, spec, signal, secrets),
       dial: masterReach(spec, reach),
-      ...(credential === undefined ? {} : { credential }),
+      ...(secrets.credential && {
+        credential: secrets.credential,
+        renewed: async () => (await ways.secrets(spec)).credential,
+      }),
       logger: logger.child({ cluster: spec.name }),
     };
   };

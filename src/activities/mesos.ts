@@ -1,10 +1,14 @@
 import { Context } from '@temporalio/activity';
 import { PerijoveError, messageOf } from '../errors/error.js';
-import { leadingMaster, registeredMasters, type MasterInfo } from '../mesos/detector.js';
+import type { Change } from '../hosts/items.js';
+import { leadingMaster, registeredMasters, withEnsemble, type MasterInfo } from '../mesos/detector.js';
 import { hostAttribute } from '../mesos/items.js';
-import { masterReach } from '../mesos/master-http.js';
+import { masterReach, type Credential } from '../mesos/master-http.js';
 import { masterLeader, masterState, type AgentInfo, type OperatorOptions } from '../mesos/operator-client.js';
-import { readMesosCredential } from '../mesos/secrets.js';
+import { runningCredential, runningDigests } from '../mesos/running-secrets.js';
+import { readMesosSecrets, type MesosSecrets } from '../mesos/secrets.js';
+import { alignZnodes, opening, protecting } from '../mesos/znodes.js';
+import { readSecrets } from '../hosts/secrets.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import type { ActivityDeps } from './deps.js';
@@ -16,15 +20,45 @@ export interface MesosInput {
 }
 
 export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
-  const optionsFor = async (spec: ClusterSpec): Promise<OperatorOptions> => {
-    const credential = await readMesosCredential(pool, spec);
-    return credential === undefined ? {} : { credential };
-  };
-
   return {
+    /**
+     * Lets every master join the election that is to run or that runs with an earlier digest, by the access to
+     * the znodes of Mesos: before masters are changed one by one. A later protectZnodes ends what it lets in.
+     *
+     * @throws PerijoveError ZOOKEEPER_UNREACHABLE, ZOOKEEPER_AUTH_FAILED
+     */
+    openZnodes: async ({ spec }: MesosInput): Promise<readonly Change[]> => {
+      const digest = (await readSecrets(pool, spec, ['zookeeper-digest']))['zookeeper-digest'];
+      const formerDigests = await runningDigests(pool, spec);
+      const wish = spec.zookeeper.digest
+        ? opening({ kind: 'owners', digests: [...new Set([digest, ...formerDigests])] })
+        : opening({ kind: 'everybody' });
+      const path = spec.mesos.zkPath;
+      const opened = await withEnsemble(sshReach(pool, spec), spec, { digest, formerDigests }, (zookeeper) =>
+        alignZnodes(zookeeper, path, wish),
+      );
+      const whom = spec.zookeeper.digest ? "the cluster's digest" : 'everybody';
+      return changesOf(spec, opened, `let ${whom} write to the znodes`);
+    },
+
+    /**
+     * Leaves the znodes of Mesos to the cluster's digest alone; everybody may read them.
+     *
+     * @throws PerijoveError ZOOKEEPER_UNREACHABLE, ZOOKEEPER_AUTH_FAILED
+     */
+    protectZnodes: async ({ spec }: MesosInput): Promise<readonly Change[]> => {
+      const { digest } = await readMesosSecrets(pool, spec);
+      if (digest === undefined) return [];
+      const closed = await withEnsemble(sshReach(pool, spec), spec, { digest }, (zookeeper) =>
+        alignZnodes(zookeeper, spec.mesos.zkPath, protecting(digest)),
+      );
+      return changesOf(spec, closed, 'protected the znodes');
+    },
+
     /** Which masters take part in the election now, wherever their present configuration has them listen. */
     masterMembers: async ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => {
-      const registered = await registeredOrNone(sshReach(pool, spec), spec);
+      const secrets = await readMesosSecrets(pool, spec);
+      const registered = await registeredOrNone(sshReach(pool, spec), spec, secrets);
       const [leader] = registered;
       return hostsWithRole(spec, 'master').map((host) => {
         const isOf = (info: MasterInfo | undefined) => info?.address.ip === host.address;
@@ -36,19 +70,25 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
     /**
      * Resolves when every master answers, all name the same leader, and the leader serves its state.
      *
-     * @throws PerijoveError MASTERS_DISAGREE after two minutes
+     * A leader that still runs with an earlier credential, because it is the last to be restarted with the new
+     * one, is asked with what it runs with.
+     *
+     * @throws PerijoveError MASTERS_DISAGREE after two minutes, MESOS_CREDENTIAL_REFUSED, ZOOKEEPER_AUTH_FAILED
      */
     awaitMasters: async ({ spec }: MesosInput): Promise<{ readonly leader: string }> => {
       const { cancellationSignal: signal } = Context.current();
       const reach = sshReach(pool, spec);
-      const options = { ...(await optionsFor(spec)), signal };
+      const secrets = await readMesosSecrets(pool, spec);
+      const options = optionsOf(secrets, signal);
       const masters = hostsWithRole(spec, 'master');
       return until(async () => {
         const views = await Promise.all(masters.map((host) => viewOf(reach, host, options)));
         const disagreement = disagreementOf(views);
         if (disagreement !== undefined) return { not: disagreement };
         try {
-          const { leader } = await stateOfLeader(reach, spec, options);
+          const { leader } = await stateOfLeader(reach, spec, secrets, signal, (host) =>
+            runningCredential(pool, host),
+          );
           return { done: { leader } };
         } catch (error) {
           return { not: notYet('MASTERS_DISAGREE', error) };
@@ -59,7 +99,7 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
     /** Which agents are registered and active at the leading master, whatever ports they have now. */
     agentMembers: async ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => {
       const reach = sshReach(pool, spec);
-      const { agents } = await stateOfLeader(reach, spec, await optionsFor(spec));
+      const { agents } = await stateOfLeader(reach, spec, await readMesosSecrets(pool, spec));
       return hostsWithRole(spec, 'agent').map((host) => ({
         host: host.name,
         state: agentOf(agents, host) === undefined ? 'down' : 'up',
@@ -74,10 +114,10 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
     awaitAgents: async ({ spec }: MesosInput): Promise<void> => {
       const { cancellationSignal: signal } = Context.current();
       const reach = sshReach(pool, spec);
-      const options = { ...(await optionsFor(spec)), signal };
+      const secrets = await readMesosSecrets(pool, spec);
       await until(async () => {
         try {
-          const { agents } = await stateOfLeader(reach, spec, options);
+          const { agents } = await stateOfLeader(reach, spec, secrets, signal);
           const missing = hostsWithRole(spec, 'agent').filter((host) => {
             const agent = agentOf(agents, host);
             return agent?.address !== host.address || agent.port !== host.ports.agent;
@@ -103,9 +143,13 @@ function agentOf(agents: readonly AgentInfo[], host: HostSpec): AgentInfo | unde
 }
 
 /** Without an ensemble, no master can have been elected. */
-async function registeredOrNone(reach: Reach, spec: ClusterSpec): Promise<MasterInfo[]> {
+async function registeredOrNone(
+  reach: Reach,
+  spec: ClusterSpec,
+  secrets: MesosSecrets,
+): Promise<MasterInfo[]> {
   try {
-    return await registeredMasters(reach, spec);
+    return await registeredMasters(reach, spec, secrets);
   } catch (error) {
     if (error instanceof PerijoveError && error.code === 'ZOOKEEPER_UNREACHABLE') return [];
     throw error;
@@ -147,11 +191,38 @@ export function disagreementOf(views: readonly MasterView[]): PerijoveError | un
   return new PerijoveError('MASTERS_DISAGREE', said.join(', '));
 }
 
-async function stateOfLeader(reach: Reach, spec: ClusterSpec, options: OperatorOptions) {
-  const leader = await leadingMaster(reach, spec);
+function optionsOf({ credential }: MesosSecrets, signal?: AbortSignal): OperatorOptions {
+  return { ...(credential && { credential }), ...(signal && { signal }) };
+}
+
+async function stateOfLeader(
+  reach: Reach,
+  spec: ClusterSpec,
+  secrets: MesosSecrets,
+  signal?: AbortSignal,
+  running?: (host: HostSpec) => Promise<Credential | undefined>,
+) {
+  const leader = await leadingMaster(reach, spec, secrets);
   if (leader === undefined) throw new PerijoveError('MASTERS_DISAGREE', 'no master leads');
   const { ip, port } = leader.address;
-  return masterState(await masterReach(spec, reach)({ host: ip, port }), options);
+  const endpoint = await masterReach(spec, reach)({ host: ip, port });
+  try {
+    return await masterState(endpoint, optionsOf(secrets, signal));
+  } catch (error) {
+    const host = spec.hosts.find((each) => each.address === ip);
+    if (!(error instanceof PerijoveError && error.code === 'MESOS_CREDENTIAL_REFUSED') || !host) throw error;
+    const credential = await running?.(host);
+    if (credential === undefined || credential.secret === secrets.credential?.secret) throw error;
+    return await masterState(endpoint, optionsOf({ credential }, signal));
+  }
+}
+
+/** The changes are the ensemble's; they are told of its first host. */
+function changesOf(spec: ClusterSpec, paths: readonly string[], what: string): readonly Change[] {
+  const [host] = hostsWithRole(spec, 'zookeeper');
+  return host === undefined || paths.length === 0
+    ? []
+    : [{ host: host.name, what: `${what} ${paths.join(', ')}` }];
 }
 
 function notYet(code: 'MASTERS_DISAGREE' | 'AGENT_NOT_REGISTERED', error: unknown): PerijoveError {

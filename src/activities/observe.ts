@@ -7,9 +7,6 @@ import { probeMember } from '../etcd/probe.js';
 import { verdict, type Probe } from '../etcd/verdict.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { keeperSecretNames } from '../keeper/access.js';
-import { hostOfAgent } from '../mesos/launch.js';
-import { masterReach } from '../mesos/master-http.js';
-import { masterLeader, masterState, masterVersion } from '../mesos/operator-client.js';
 import { nodeClient } from '../node/client.js';
 import { proxyClient } from '../proxy/client.js';
 import {
@@ -37,10 +34,11 @@ import {
   phaseOf,
   shortcomings,
   type ClusterStatus,
-  type MasterStatus,
   type Observation,
   type WorkflowStatus,
 } from './cluster-status.js';
+import { answerOf, askMs } from './answer-of.js';
+import { lookAtMesos } from './observe-mesos.js';
 
 export interface ObserveDeps {
   /** Absent when the Temporal server cannot be reached. */
@@ -50,7 +48,6 @@ export interface ObserveDeps {
 
 // A host of a machine that is busy answers late, one that is gone never; a look is to be over in a few seconds.
 const connectMs = 4_000;
-const askMs = 2_000;
 
 /**
  * Looks at the cluster: at its workflows, and through SSH at its hosts, all at once. What cannot be reached is
@@ -80,6 +77,7 @@ export async function observeCluster({ client, pool }: ObserveDeps, spec: Cluste
         const task = framework?.tasks[node];
         return { node, host: task?.host ?? null, state: task?.state ?? 'ABSENT' };
       }),
+      failure: framework?.failure ?? null,
     },
     jupyter: { ...live.status.jupyter, generation: keeper?.generation ?? null },
     proxies: live.status.proxies.map((proxy) => ({
@@ -100,7 +98,6 @@ export async function observeCluster({ client, pool }: ObserveDeps, spec: Cluste
     ...(keeper?.paused ? [pausedText(keeper.paused)] : []),
     ...(status.stale ? ['no worker answers; what workflows know is their last stored state'] : []),
     ...live.reasons,
-    ...(framework?.failure === undefined ? [] : [`the scheduler has given up: ${framework.failure.message}`]),
     ...(framework?.missing === undefined ? [] : [framework.missing]),
   ];
   const reasons =
@@ -211,7 +208,7 @@ async function lookAtHosts(
   const reach = sshReach(pool, { hosts });
   const [zookeeper, mesos, etcd, nodesAndProxies] = await Promise.all([
     lookAtZooKeeper(reach, spec, hosts),
-    lookAtMesos(reach, spec, hosts),
+    lookAtMesos(pool, reach, spec, hosts),
     lookAtEtcd(reach, spec, hosts),
     lookAtNodesAndProxies(pool, reach, spec, hosts),
   ]);
@@ -237,71 +234,6 @@ async function lookAtZooKeeper(reach: Reach, spec: ClusterSpec, hosts: readonly 
     return { host: host.name, mode: mode ?? 'down' } as const;
   });
   return { members: await Promise.all(members) };
-}
-
-async function lookAtMesos(
-  reach: Reach,
-  spec: ClusterSpec,
-  hosts: readonly HostSpec[],
-): Promise<ClusterStatus['mesos']> {
-  const options = { timeoutMs: askMs };
-  const masters = await Promise.all(
-    hostsWithRole(spec, 'master').map(async (host) => {
-      const view = await answerOf(hosts, host, async () => {
-        const endpoint = await reach.via(host.name, host.address, host.ports.master);
-        const [leader, version] = await Promise.all([
-          masterLeader(endpoint, options),
-          masterVersion(endpoint, options),
-        ]);
-        return { leader, version };
-      });
-      return { host, view };
-    }),
-  );
-  const leader = masters.map(({ view }) => view?.leader).find((named) => named !== undefined);
-  const leading = masters.find(
-    ({ host, view }) =>
-      view !== undefined &&
-      leader?.port === host.ports.master &&
-      (leader.host === host.address || leader.host === host.hostname),
-  );
-  const state =
-    leader && leading
-      ? await masterReach(
-          spec,
-          reach,
-        )(leader)
-          .then((endpoint) => masterState(endpoint, options))
-          .catch(() => undefined)
-      : undefined;
-  const agentOf = (host: HostSpec) =>
-    state?.agents.find(
-      (agent) =>
-        hostOfAgent(spec, {
-          hostname: agent.hostname,
-          address: { ip: agent.address, port: agent.port },
-          attributes: agent.attributes,
-        })?.name === host.name,
-    );
-  return {
-    leader: leading?.host.name ?? null,
-    masters: masters.map(({ host, view }) => {
-      const status: MasterStatus =
-        view === undefined ? 'down' : host === leading?.host ? 'leading' : 'standing-by';
-      return { host: host.name, state: status };
-    }),
-    agents: hostsWithRole(spec, 'agent').map((host) => {
-      const agent = agentOf(host);
-      if (state === undefined) return { host: host.name, state: 'unknown' };
-      return {
-        host: host.name,
-        state: agent === undefined ? 'absent' : agent.active ? 'registered' : 'disconnected',
-      };
-    }),
-    standIn:
-      masters.find(({ view }) => view !== undefined)?.view?.version.standIn ??
-      spec.mesos.install.kind === 'lab',
-  };
 }
 
 async function lookAtEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
@@ -374,20 +306,6 @@ async function lookAtNodesAndProxies(
   // For a moment of a move there are two: users are with the higher term.
   const [serving] = open.sort((a, b) => b.gate.term - a.gate.term || b.generation - a.generation);
   return { jupyter: { ...jupyter, node: serving?.node ?? null }, proxies, reasons: [] };
-}
-
-/** What a host's service answers; undefined when the host cannot be reached, or the service does not answer. */
-async function answerOf<T>(
-  hosts: readonly HostSpec[],
-  host: HostSpec,
-  ask: () => Promise<T>,
-): Promise<T | undefined> {
-  if (!hosts.includes(host)) return undefined;
-  try {
-    return await ask();
-  } catch {
-    return undefined;
-  }
 }
 
 async function within<T>(promise: Promise<T>, ms: number, message: string): Promise<T> {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import ssh2 from 'ssh2';
 import { PerijoveError } from '../errors/error.js';
 import type { HostSecrets } from '../hosts/secrets.js';
+import { parseCredential } from '../mesos/master-http.js';
 import type { ClusterSpec } from '../spec/cluster.js';
 import { secretNames, type SecretName, type Secrets } from '../spec/secrets.js';
 
@@ -20,11 +21,13 @@ export type SecretsDecision =
   | { readonly kind: 'complete'; readonly secrets: Secrets };
 
 /**
+ * The principal is the spec's: a credential that was made for another one keeps its secret.
+ *
  * @throws PerijoveError SECRETS_DIFFER when two hosts hold different values of one secret, SECRETS_DAMAGED when
- *   a private key is none
+ *   a private key or a credential is none
  */
-export function decideSecrets(held: readonly HostSecrets[]): SecretsDecision {
-  const agreed = primarySecrets().map((name) => [name, agreedValue(name, held)] as const);
+export function decideSecrets(held: readonly HostSecrets[], spec: ClusterSpec): SecretsDecision {
+  const agreed = primarySecrets().map((name) => [name, agreedValue(name, held, spec)] as const);
   const missing = agreed.flatMap(([name, value]) => (value === undefined ? [name] : []));
   if (missing.length > 0) return { kind: 'make', names: missing };
   const values = Object.fromEntries(agreed) as Record<PrimarySecret, string>;
@@ -38,10 +41,15 @@ function primarySecrets(): PrimarySecret[] {
   return secretNames.filter((name): name is PrimarySecret => !(name in publicKeys));
 }
 
-function agreedValue(name: PrimarySecret, held: readonly HostSecrets[]): string | undefined {
+function agreedValue(
+  name: PrimarySecret,
+  held: readonly HostSecrets[],
+  spec: ClusterSpec,
+): string | undefined {
   const holders = new Map<string, string[]>();
   for (const { host, values } of held) {
-    const value = values[name];
+    const text = values[name];
+    const value = text !== undefined && name === 'mesos-credential' ? credentialOf(text, spec) : text;
     if (value !== undefined) holders.set(value, [...(holders.get(value) ?? []), host]);
   }
   const [first, second] = holders.values();
@@ -53,6 +61,11 @@ function agreedValue(name: PrimarySecret, held: readonly HostSecrets[]): string 
     );
   }
   return holders.keys().next().value;
+}
+
+function credentialOf(text: string, spec: ClusterSpec): string {
+  const { principal, secret } = parseCredential(text);
+  return JSON.stringify({ principal: spec.mesos.principal ?? principal, secret });
 }
 
 function publicKeyOf(name: SecretName, privateKey: string): string {

@@ -39,7 +39,7 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
         const held = await Promise.all(
           connections.map((connection) => hostSecrets(connection, secretNames, signal)),
         );
-        const decision = decideSecrets(held);
+        const decision = decideSecrets(held, spec);
         if (decision.kind === 'make') {
           await write(
             first,

@@ -60,6 +60,11 @@ export const openCommand = defineCommand({
         remedy: `There are ${names.join(', ')}.`,
       });
     }
+    if (page === 'mesos' && spec.mesos.principal !== undefined) {
+      context.stderr.write(
+        `Mesos asks for the principal ${spec.mesos.principal} and its secret: etc/secrets/mesos-credential on any host.\n`,
+      );
+    }
     if (context.json) printJson(context, found);
     else if (options.url) for (const { url } of found) context.stdout.write(`${url}\n`);
     else await openInBrowser(context, first.url);

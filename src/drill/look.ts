@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { verdict } from '../etcd/verdict.js';
 import { hostPaths } from '../hosts/paths.js';
 import type { KeeperAccess } from '../keeper/access.js';
+import type { Credential } from '../mesos/master-http.js';
 import { marks } from '../node/layout.js';
 import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec } from '../spec/cluster.js';
 import type { SshPool } from '../ssh/connection.js';
@@ -18,6 +19,8 @@ export interface LookDeps {
   readonly pool: SshPool;
   readonly reach: Reach;
   readonly access: KeeperAccess;
+  /** Where the spec names a principal. */
+  readonly credential?: Credential;
 }
 
 const askMs = 2_000;

@@ -3,6 +3,7 @@ import { hostServices } from '../hosts/services.js';
 import { masterService } from '../mesos/items.js';
 import { leaderOf } from '../mesos/agreement.js';
 import { hostOfAgent } from '../mesos/launch.js';
+import type { Credential } from '../mesos/master-http.js';
 import { recoveredState, type MasterState } from '../mesos/operator-client.js';
 import { kindOf, parseTaskId } from '../mesos/tasks.js';
 import { masterEndpoint, whomNames } from '../mesos/whom-names.js';
@@ -16,6 +17,8 @@ import type { Fault } from './model.js';
 export interface MesosLookDeps {
   readonly spec: ClusterSpec;
   readonly reach: Reach;
+  /** Where the spec names a principal. */
+  readonly credential?: Credential;
 }
 
 export const askMs = 1_000;
@@ -36,14 +39,17 @@ export async function lookAtMesos(deps: MesosLookDeps): Promise<MesosSight> {
 
 /** What the master of a host tells; undefined when it does not lead, has not read its registry, or is silent. */
 export async function stateOf(
-  { spec, reach }: MesosLookDeps,
+  { spec, reach, credential }: MesosLookDeps,
   leader: string | undefined,
 ): Promise<MesosState | undefined> {
   const host = hostsWithRole(spec, 'master').find(({ name }) => name === leader);
   if (!host) return undefined;
   try {
     const endpoint = await masterEndpoint(reach, host);
-    return factsOf(spec, await recoveredState(endpoint, { timeoutMs: askMs }));
+    return factsOf(
+      spec,
+      await recoveredState(endpoint, { timeoutMs: askMs, ...(credential && { credential }) }),
+    );
   } catch {
     return undefined;
   }

@@ -318,6 +318,13 @@ export const errorCodes = facts({
     retryable: true,
     exit: 'unreachable',
   },
+  ZOOKEEPER_AUTH_FAILED: {
+    meaning: "The znodes of Mesos belong to another digest than this cluster's.",
+    remedy:
+      'Put the former `zookeeper-digest` back into `<dir>/etc/secrets` on every host, or let its owner (`addauth digest` in `zkCli.sh`) give the znodes below `mesos.zkPath` free; then run `perijove up`.',
+    retryable: false,
+    exit: 'failed',
+  },
   MESOS_UNREACHABLE: {
     meaning: 'No leading Mesos master answers.',
     remedy: 'It is tried again by itself; see `perijove status`, and `perijove logs HOST/mesos-master`.',
@@ -342,10 +349,17 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'failed',
   },
-  MESOS_REFUSED: {
-    meaning: 'The Mesos master refused the principal, its secret, or what it may do.',
+  MESOS_CREDENTIAL_REFUSED: {
+    meaning: 'A Mesos master does not take the principal and the secret that it was asked with.',
     remedy:
-      "Check `mesos.principal` and `mesos.role` in the spec against the masters' credentials and ACLs, then run `perijove up`.",
+      'Masters take what `mesos-credential` in `<dir>/etc/secrets` said when they started. Run `perijove up`: it restarts masters that started with another secret, and then the scheduler. With masters of your own, set `mesos.principal` and that secret to what they know.',
+    retryable: false,
+    exit: 'failed',
+  },
+  MESOS_REFUSED: {
+    meaning: 'The Mesos master does not permit what it was asked to do.',
+    remedy:
+      "Check `mesos.principal` and `mesos.role` in the spec against the masters' ACLs, then run `perijove up`.",
     retryable: false,
     exit: 'failed',
   },

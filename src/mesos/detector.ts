@@ -4,6 +4,7 @@ import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
 import type { Reach } from '../ssh/reach.js';
 import { candidates } from './candidates.js';
 import { connectZooKeeper, ZNodeError, type ZooKeeperClient } from '../zookeeper/client.js';
+import type { MesosSecrets } from './secrets.js';
 
 /** What a master writes about itself to its znode; unknown fields are dropped. */
 export const masterInfoSchema = z.object({
@@ -20,18 +21,17 @@ export type MasterInfo = z.infer<typeof masterInfoSchema>;
  * The master that ZooKeeper says leads: the lowest-numbered `json.info_*` below the spec's path. Resolves to
  * undefined when there is no candidate. What it names is dialled at `address.ip` and `address.port`.
  *
- * @throws PerijoveError ZOOKEEPER_UNREACHABLE
+ * @throws PerijoveError ZOOKEEPER_UNREACHABLE, ZOOKEEPER_AUTH_FAILED
  */
-export async function leadingMaster(reach: Reach, spec: ClusterSpec): Promise<MasterInfo | undefined> {
-  const zookeeper = await connect(reach, spec);
-  try {
-    return await readLeader(zookeeper, spec.mesos.zkPath);
-  } finally {
-    await zookeeper.close();
-  }
+export async function leadingMaster(
+  reach: Reach,
+  spec: ClusterSpec,
+  secrets: MesosSecrets = {},
+): Promise<MasterInfo | undefined> {
+  return await withEnsemble(reach, spec, secrets, (zookeeper) => readLeader(zookeeper, spec.mesos.zkPath));
 }
 
-/** The same with a session that is there already. */
+/** The same with a session that is there already. @throws PerijoveError ZOOKEEPER_AUTH_FAILED */
 export async function readLeader(zookeeper: ZooKeeperClient, path: string): Promise<MasterInfo | undefined> {
   for (;;) {
     const [name] = candidates(await childrenOf(zookeeper, path));
@@ -41,7 +41,7 @@ export async function readLeader(zookeeper: ZooKeeperClient, path: string): Prom
       return masterInfoSchema.parse(JSON.parse(data.toString('utf8')));
     } catch (error) {
       // It went between the two questions: another one leads now.
-      if (!(error instanceof ZNodeError && error.code === 'NO_NODE')) throw error;
+      if (!(error instanceof ZNodeError && error.code === 'NO_NODE')) throw refusedOr(error);
     }
   }
 }
@@ -49,11 +49,14 @@ export async function readLeader(zookeeper: ZooKeeperClient, path: string): Prom
 /**
  * All masters that take part in the election now, the leading one first: those that run and have a session.
  *
- * @throws PerijoveError ZOOKEEPER_UNREACHABLE
+ * @throws PerijoveError ZOOKEEPER_UNREACHABLE, ZOOKEEPER_AUTH_FAILED
  */
-export async function registeredMasters(reach: Reach, spec: ClusterSpec): Promise<MasterInfo[]> {
-  const zookeeper = await connect(reach, spec);
-  try {
+export async function registeredMasters(
+  reach: Reach,
+  spec: ClusterSpec,
+  secrets: MesosSecrets = {},
+): Promise<MasterInfo[]> {
+  return await withEnsemble(reach, spec, secrets, async (zookeeper) => {
     const path = spec.mesos.zkPath;
     const names = candidates(await childrenOf(zookeeper, path));
     const infos = await Promise.all(
@@ -63,14 +66,12 @@ export async function registeredMasters(reach: Reach, spec: ClusterSpec): Promis
           return [masterInfoSchema.parse(JSON.parse(data.toString('utf8')))];
         } catch (error) {
           if (error instanceof ZNodeError && error.code === 'NO_NODE') return [];
-          throw error;
+          throw refusedOr(error);
         }
       }),
     );
     return infos.flat();
-  } finally {
-    await zookeeper.close();
-  }
+  });
 }
 
 async function childrenOf(zookeeper: ZooKeeperClient, path: string): Promise<readonly string[]> {
@@ -78,11 +79,46 @@ async function childrenOf(zookeeper: ZooKeeperClient, path: string): Promise<rea
     return await zookeeper.getChildren(path);
   } catch (error) {
     if (error instanceof ZNodeError && error.code === 'NO_NODE') return [];
-    throw error;
+    throw refusedOr(error);
   }
 }
 
-async function connect(reach: Reach, spec: ClusterSpec): Promise<ZooKeeperClient> {
+/** What ZooKeeper refuses whoever comes with another digest is refused again the next time. */
+export function refusedOr(error: unknown): unknown {
+  if (!(error instanceof ZNodeError && error.code === 'NO_AUTH')) return error;
+  return new PerijoveError(
+    'ZOOKEEPER_AUTH_FAILED',
+    `ZooKeeper refuses this cluster's digest at the znode ${error.path}.`,
+    { subject: error.path, cause: error },
+  );
+}
+
+/** @throws PerijoveError ZOOKEEPER_UNREACHABLE; what the work throws */
+export async function withEnsemble<T>(
+  reach: Reach,
+  spec: ClusterSpec,
+  secrets: { readonly digest?: string; readonly formerDigests?: readonly string[] },
+  work: (zookeeper: ZooKeeperClient) => Promise<T>,
+): Promise<T> {
+  const zookeeper = await connectZooKeeper(await ensembleServers(reach, spec), {
+    sessionTimeoutMs: 10_000,
+    connectTimeoutMs: 5_000,
+    ...(secrets.digest !== undefined && { digest: secrets.digest }),
+    ...(secrets.formerDigests && { formerDigests: secrets.formerDigests }),
+  });
+  try {
+    return await work(zookeeper);
+  } finally {
+    await zookeeper.close();
+  }
+}
+
+/**
+ * `host:port,host:port`, with the local end of a way to each server that has one.
+ *
+ * @throws PerijoveError ZOOKEEPER_UNREACHABLE
+ */
+export async function ensembleServers(reach: Reach, spec: ClusterSpec): Promise<string> {
   const ways = await Promise.allSettled(
     hostsWithRole(spec, 'zookeeper').map((host) => reach.via(host.name, host.address, host.ports.zookeeper)),
   );
@@ -94,5 +130,5 @@ async function connect(reach: Reach, spec: ClusterSpec): Promise<ZooKeeperClient
       cause: ways.find((way) => way.status === 'rejected')?.reason,
     });
   }
-  return await connectZooKeeper(servers.join(','), { sessionTimeoutMs: 10_000, connectTimeoutMs: 5_000 });
+  return servers.join(',');
 }

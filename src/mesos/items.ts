@@ -23,6 +23,8 @@ export function mesosPaths(host: Pick<HostSpec, 'dir'>) {
     prefix: `${host.dir}/opt/mesos`,
     /** Holds the URL of ZooKeeper with the password in it, where the spec asks for one. */
     zkUrl: `${paths.run}/mesos-zk-url`,
+    /** Holds whom a master or an agent lets in, and with which secret, where the spec names a principal. */
+    credentials: `${paths.run}/mesos-credentials`,
   };
 }
 
@@ -44,6 +46,12 @@ export function masterItems(spec: ClusterSpec, host: HostSpec): HostItems {
     zk_session_timeout: `${spec.mesos.sessionTimeoutMs}ms`,
     agent_ping_timeout: `${spec.mesos.agentPingTimeoutMs}ms`,
     max_agent_ping_timeouts: String(spec.mesos.maxAgentPingTimeouts),
+    ...(spec.mesos.principal !== undefined && {
+      ...authenticationFlags,
+      authenticate_http_frameworks: 'true',
+      http_framework_authenticators: 'basic',
+      credentials: paths.credentials,
+    }),
     ...spec.mesos.masterFlags,
   };
   return items(spec, host, {
@@ -71,6 +79,10 @@ export function agentItems(spec: ClusterSpec, host: HostSpec): HostItems {
     runtime_dir: paths.agentRuntime,
     ...containerizerFlags(spec),
     ...standInFlags(spec, host),
+    ...(spec.mesos.principal !== undefined && {
+      ...authenticationFlags,
+      http_credentials: paths.credentials,
+    }),
     ...agentFlags,
     attributes: [`${hostAttribute}:${host.name}`, attributes].filter(Boolean).join(';'),
   };
@@ -83,6 +95,9 @@ export function agentItems(spec: ClusterSpec, host: HostSpec): HostItems {
     leaveChildren: true,
   });
 }
+
+/** HTTP basic is Mesos' default; these say that it is asked for, to read and to change. */
+const authenticationFlags = { authenticate_http_readonly: 'true', authenticate_http_readwrite: 'true' };
 
 /** The origin's flags for Docker; for plain processes, what works without cgroups and without systemd. */
 function containerizerFlags(spec: ClusterSpec): Readonly<Record<string, string>> {
@@ -134,11 +149,12 @@ function items(spec: ClusterSpec, host: HostSpec, parts: Parts): HostItems {
   const files = install.kind === 'lab' ? standInFiles(host, parts.program) : [];
   const flags = Object.entries(parts.flags).map(([name, value]) => `--${name}=${value}`);
   const command = [...program(spec, host, parts.program), ...flags] as const;
+  const secrets = secretFiles(spec, host);
   return {
     packages: install.kind === 'package' ? [install.package] : [],
     ...archivesOf(install, mesosPaths(host).prefix),
     directories: [
-      ...(spec.zookeeper.digest ? [{ path: hostPaths(host).run, mode: 0o755 }] : []),
+      ...(secrets.length > 0 ? [{ path: hostPaths(host).run, mode: 0o755 }] : []),
       ...parts.directories.map((path) => ({ path, mode: 0o755 })),
     ],
     files,
@@ -146,23 +162,47 @@ function items(spec: ClusterSpec, host: HostSpec, parts: Parts): HostItems {
       {
         name: parts.service,
         description: parts.description,
-        exec: spec.zookeeper.digest ? withPassword(spec, host, command) : [...command],
+        exec: secrets.length > 0 ? withSecrets(secrets, command) : [...command],
         env: {},
         openFiles: 65_536,
-        restartOn: files.map((file) => file.path),
+        restartOn: [...files.map((file) => file.path), ...secrets.map(({ secret }) => secret)],
         leaveChildren: parts.leaveChildren,
       },
     ],
   };
 }
 
-/** The password goes from the secret to a file of mode 0600 by the shell itself, past every command line. */
-function withPassword(spec: ClusterSpec, host: HostSpec, command: readonly string[]): [string, ...string[]] {
-  const secret = `${hostPaths(host).secrets}/zookeeper-digest`;
-  const file = mesosPaths(host).zkUrl;
+/** A file that a program of Mesos reads, made of a secret. */
+interface SecretFile {
+  readonly secret: string;
+  /** Shell that prints the file's text. What it prints with is a builtin, so nothing is in any command line. */
+  readonly print: string;
+  readonly path: string;
+}
+
+function secretFiles(spec: ClusterSpec, host: HostSpec): SecretFile[] {
+  const { secrets } = hostPaths(host);
+  const paths = mesosPaths(host);
+  const digest = `${secrets}/zookeeper-digest`;
+  const credential = `${secrets}/mesos-credential`;
   const place = `${zookeeperConnect(spec)}${spec.mesos.zkPath}`;
-  const script = `umask 077; read -r digest < '${secret}' || [ -n "$digest" ]; printf 'zk://%s@%s' "$digest" '${place}' > '${file}.$$' && mv '${file}.$$' '${file}' && exec "$@"`;
-  return ['/bin/sh', '-c', script, 'sh', ...command];
+  return [
+    ...(spec.zookeeper.digest
+      ? [{ secret: digest, print: `printf 'zk://%s@%s' "$secret" '${place}'`, path: paths.zkUrl }]
+      : []),
+    ...(spec.mesos.principal !== undefined
+      ? [{ secret: credential, print: `printf '{"credentials":[%s]}' "$secret"`, path: paths.credentials }]
+      : []),
+  ];
+}
+
+/** Secrets go into files of mode 0600 by the shell itself, before it becomes the program. */
+function withSecrets(files: readonly SecretFile[], command: readonly string[]): [string, ...string[]] {
+  const made = files.map(
+    ({ secret, print, path }) =>
+      `{ read -r secret < '${secret}' || [ -n "$secret" ]; } && ${print} > '${path}.new' && mv '${path}.new' '${path}'`,
+  );
+  return ['/bin/sh', '-c', ['umask 077', ...made, 'exec "$@"'].join(' && '), 'sh', ...command];
 }
 
 function standInFiles(host: HostSpec, program: Program): FileItem[] {

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
+import type { ClusterSpec } from '../spec/cluster.js';
 import type { Reach } from '../ssh/reach.js';
 import { connectZooKeeper, type ZooKeeperClient } from '../zookeeper/client.js';
-import { readLeader, type MasterInfo } from './detector.js';
+import { ensembleServers, readLeader, type MasterInfo } from './detector.js';
+import type { MesosSecrets } from './secrets.js';
 
 export type LeaderNews =
   /** Who leads, or that nobody does. */
@@ -21,11 +22,16 @@ export async function* watchLeader(
   reach: Reach,
   spec: ClusterSpec,
   signal: AbortSignal,
+  { digest }: MesosSecrets = {},
 ): AsyncGenerator<LeaderNews, void> {
   while (!signal.aborted) {
     let zookeeper: ZooKeeperClient | undefined;
     try {
-      zookeeper = await connectZooKeeper(await ensemble(reach, spec), { sessionTimeoutMs, connectTimeoutMs });
+      zookeeper = await connectZooKeeper(await ensembleServers(reach, spec), {
+        sessionTimeoutMs,
+        connectTimeoutMs,
+        ...(digest !== undefined && { digest }),
+      });
       yield* leadersOf(zookeeper, spec.mesos.zkPath, signal);
     } catch (error) {
       if (signal.aborted) return;
@@ -62,19 +68,6 @@ async function* leadersOf(
   } finally {
     signal.removeEventListener('abort', changed);
   }
-}
-
-/** `host:port,host:port`, with the local end of a way to each server that has one. */
-async function ensemble(reach: Reach, spec: ClusterSpec): Promise<string> {
-  const ways = await Promise.allSettled(
-    hostsWithRole(spec, 'zookeeper').map((host) => reach.via(host.name, host.address, host.ports.zookeeper)),
-  );
-  const servers = ways.flatMap((way) =>
-    way.status === 'fulfilled' ? [`${way.value.host}:${way.value.port}`] : [],
-  );
-  const [failed] = ways.filter((way) => way.status === 'rejected');
-  if (servers.length === 0) throw failed?.reason ?? new Error('the spec has no ZooKeeper server');
-  return servers.join(',');
 }
 
 /** Resolves after the time, or when the signal aborts. */

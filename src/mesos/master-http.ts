@@ -23,7 +23,7 @@ const credentialSchema = z.object({ principal: z.string(), secret: z.string() })
  * Reads the secret `mesos-credential`: a JSON object, or `principal secret` on one line, the two forms that
  * `--credential` of a Mesos agent takes.
  *
- * @throws PerijoveError MESOS_REFUSED when it is neither
+ * @throws PerijoveError SECRETS_DAMAGED when it is neither
  */
 export function parseCredential(text: string): Credential {
   try {
@@ -32,7 +32,7 @@ export function parseCredential(text: string): Credential {
     return credentialSchema.parse(isPlain ? { principal, secret } : JSON.parse(text));
   } catch {
     // Neither the text nor what the parser says of it may get into a message.
-    throw new PerijoveError('MESOS_REFUSED', 'The secret mesos-credential holds no principal and secret.', {
+    throw new PerijoveError('SECRETS_DAMAGED', 'The secret mesos-credential holds no principal and secret.', {
       subject: 'mesos-credential',
     });
   }
@@ -74,7 +74,10 @@ export function refusal(status: number, body: string, master: MasterAddress, wha
   ) {
     return new PerijoveError('MESOS_STREAM_LOST', message, { subject });
   }
-  if (status === 401 || status === 403) return new PerijoveError('MESOS_REFUSED', message, { subject });
+  if (status === 401 || /^Authenticated principal '.*' does not match/.test(body)) {
+    return new PerijoveError('MESOS_CREDENTIAL_REFUSED', message, { subject });
+  }
+  if (status === 403) return new PerijoveError('MESOS_REFUSED', message, { subject });
   if (status === 404) return new PerijoveError('MESOS_BAD_STREAM', message, { subject });
   return new PerijoveError('MESOS_BAD_REQUEST', message, { subject });
 }

@@ -109,7 +109,8 @@ const stateSchema = z.object({
 /**
  * `/state` of the leading master.
  *
- * @throws PerijoveError MESOS_UNREACHABLE (also when this master does not lead), MESOS_REFUSED, MESOS_BAD_STREAM
+ * @throws PerijoveError MESOS_UNREACHABLE (also when this master does not lead),
+ * MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_STREAM
  */
 export async function masterState(endpoint: Endpoint, options: OperatorOptions = {}): Promise<MasterState> {
   const state = await getJson(endpoint, '/state', stateSchema, options);
@@ -147,8 +148,8 @@ export async function masterState(endpoint: Endpoint, options: OperatorOptions =
  * The same, of a master that has read its registry. One that was elected and still waits for its quorum answers
  * `/state` too, without agents and frameworks, as if there were none; calls of the v1 API it refuses.
  *
- * @throws PerijoveError MESOS_UNREACHABLE (also for a master that has not finished recovery), MESOS_REFUSED,
- * MESOS_BAD_STREAM
+ * @throws PerijoveError MESOS_UNREACHABLE (also for a master that has not finished recovery),
+ * MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_STREAM
  */
 export async function recoveredState(
   endpoint: Endpoint,

@@ -38,7 +38,7 @@ export interface TaskReference {
  * A framework's subscription to the leading master: an event stream, and calls that belong to it. Calls
  * arrive in the order in which they were made. Each resolves when the master has taken it (202), and rejects
  * with MESOS_STREAM_LOST when the master knows another subscription, MESOS_UNREACHABLE when nothing (or no
- * leading master) answers in time, MESOS_REFUSED, or MESOS_BAD_REQUEST.
+ * leading master) answers in time, MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, or MESOS_BAD_REQUEST.
  */
 export interface Subscription {
   readonly frameworkId: string;
@@ -73,7 +73,7 @@ export interface Subscription {
  * Subscribes a framework (SUBSCRIBE), following redirects to the leading master.
  *
  * @throws PerijoveError MESOS_UNREACHABLE (also for a 503 of a master that does not lead yet),
- * MESOS_FRAMEWORK_REMOVED, MESOS_REFUSED, MESOS_BAD_REQUEST, MESOS_BAD_STREAM
+ * MESOS_FRAMEWORK_REMOVED, MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_REQUEST, MESOS_BAD_STREAM
  */
 export async function subscribe(options: SubscribeOptions): Promise<Subscription> {
   const over = new AbortController();

@@ -40,6 +40,8 @@ export interface SchedulerDeps {
   readonly leaders: (signal: AbortSignal) => AsyncIterable<LeaderNews>;
   readonly dial: (master: MasterAddress) => Promise<Endpoint>;
   readonly credential?: Credential;
+  /** The credential as the hosts have it by now; asked for when a master refuses the one above. */
+  readonly renewed?: () => Promise<Credential | undefined>;
   /** The command of a node on a host of the spec, by name. */
   readonly command: (
     node: string,

@@ -5,7 +5,7 @@ import type { MasterInfo } from './detector.js';
 import { Fencing } from './fencing.js';
 import { findFramework, type FoundFramework } from './found.js';
 import { frameworkInfo, isOurs } from './launch.js';
-import type { MasterAddress } from './master-http.js';
+import type { Credential, MasterAddress } from './master-http.js';
 import { recoveredState } from './operator-client.js';
 import { subscribe, type Subscription } from './scheduler-client.js';
 import type { SchedulerDeps, StoredFramework } from './scheduler-deps.js';
@@ -22,8 +22,11 @@ const quietMs = 10_000;
  * Keeps the nodes of a cluster running on Mesos, until the signal aborts. Rides out whatever heals: no leading
  * master, no ZooKeeper, a lost connection, another master that leads.
  *
- * @throws PerijoveError SCHEDULER_REPLACED, MESOS_FRAMEWORK_REMOVED, MESOS_REFUSED, MESOS_BAD_REQUEST; else
- * the reason of the signal
+ * A credential that a master refuses is looked up anew, once: masters that were restarted with another one are
+ * told that one. No master is asked twice with what it refused.
+ *
+ * @throws PerijoveError SCHEDULER_REPLACED, MESOS_FRAMEWORK_REMOVED, MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED,
+ * MESOS_BAD_REQUEST, ZOOKEEPER_AUTH_FAILED; else the reason of the signal
  */
 export async function runScheduler(deps: SchedulerDeps, signal: AbortSignal): Promise<never> {
   const ended = new AbortController();
@@ -36,10 +39,11 @@ export async function runScheduler(deps: SchedulerDeps, signal: AbortSignal): Pr
 }
 
 async function scheduleForEver(
-  deps: SchedulerDeps,
+  given: SchedulerDeps,
   leadership: Leadership,
   signal: AbortSignal,
 ): Promise<never> {
+  let deps = given;
   const { store, logger } = deps;
   const fencing = new Fencing({
     afterMs: deps.spec.mesos.fenceAfterMs,
@@ -58,6 +62,12 @@ async function scheduleForEver(
       await runSession(deps, leadership, leader, stored, fencing, signal);
     } catch (error) {
       signal.throwIfAborted();
+      const renewed = await renewedAfter(error, deps);
+      if (renewed !== undefined) {
+        logger.info({ master: messageOf(error) }, 'the credential of Mesos has changed');
+        deps = { ...deps, credential: renewed };
+        continue;
+      }
       if (!(error instanceof PerijoveError && error.retryable)) throw error;
       if (sessionSince !== undefined && Date.now() - sessionSince >= goodSessionMs) {
         failures = 0;
@@ -74,6 +84,14 @@ async function scheduleForEver(
       await delay(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }
+}
+
+/** Another credential than the one that was refused; undefined when there is none, or nothing was refused. */
+async function renewedAfter(error: unknown, deps: SchedulerDeps): Promise<Credential | undefined> {
+  if (!(error instanceof PerijoveError && error.code === 'MESOS_CREDENTIAL_REFUSED')) return undefined;
+  const now = await deps.renewed?.();
+  const isSame = now?.principal === deps.credential?.principal && now?.secret === deps.credential?.secret;
+  return isSame ? undefined : now;
 }
 
 async function runSession(
@@ -147,7 +165,7 @@ async function lookForFramework(
 /**
  * Ends the framework and all its tasks. Resolves too when Mesos does not have it (any more).
  *
- * @throws PerijoveError MESOS_UNREACHABLE, MESOS_REFUSED
+ * @throws PerijoveError MESOS_UNREACHABLE, MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED
  */
 export async function teardownFramework(
   deps: Pick<SchedulerDeps, 'spec' | 'leaders' | 'dial' | 'credential' | 'logger'>,
@@ -214,7 +232,8 @@ class Leadership {
   /**
    * Waits for a leader.
    *
-   * @throws PerijoveError MESOS_UNREACHABLE when there is none within `ms`, or ZooKeeper cannot be asked
+   * @throws PerijoveError MESOS_UNREACHABLE when there is none within `ms`, or ZooKeeper cannot be asked;
+   * ZOOKEEPER_AUTH_FAILED when it refuses to tell
    */
   async leader(ms: number): Promise<MasterInfo> {
     if (this.#leader !== undefined) return this.#leader;
@@ -228,6 +247,8 @@ class Leadership {
       const leader = await Promise.race([known, late.catch(() => undefined)]);
       this.#signal.throwIfAborted();
       if (leader !== undefined) return leader;
+      const blind = this.#blind;
+      if (blind instanceof PerijoveError && blind.code === 'ZOOKEEPER_AUTH_FAILED') throw blind;
       throw new PerijoveError(
         'MESOS_UNREACHABLE',
         this.#blind === undefined

@@ -3,29 +3,40 @@ import type { ClusterSpec } from '../spec/cluster.js';
 import type { SshPool } from '../ssh/connection.js';
 import { parseCredential, type Credential } from './master-http.js';
 
-export interface SchedulerSecrets {
-  readonly nodeApiToken: string;
+/** What masters and the ensemble are asked with, where the spec wants it. */
+export interface MesosSecrets {
   /** Where the spec names a principal. */
   readonly credential?: Credential;
+  /** `user:password`, where the spec protects Mesos' znodes. */
+  readonly digest?: string;
 }
 
-/** What a scheduler needs. @throws PerijoveError SSH_*, SECRETS_ABSENT, MESOS_REFUSED */
+export interface SchedulerSecrets extends MesosSecrets {
+  readonly nodeApiToken: string;
+}
+
+/** What a scheduler needs. @throws PerijoveError SSH_*, SECRETS_ABSENT, SECRETS_DAMAGED */
 export async function readSchedulerSecrets(pool: SshPool, spec: ClusterSpec): Promise<SchedulerSecrets> {
-  const [secrets, credential] = await Promise.all([
+  const [secrets, mesos] = await Promise.all([
     readSecrets(pool, spec, ['node-api-token']),
-    readMesosCredential(pool, spec),
+    readMesosSecrets(pool, spec),
   ]);
-  const nodeApiToken = secrets['node-api-token'];
-  return credential === undefined ? { nodeApiToken } : { nodeApiToken, credential };
+  return { nodeApiToken: secrets['node-api-token'], ...mesos };
 }
 
 /**
- * What masters are asked with; undefined where the spec sets no principal, and masters ask for none.
+ * Empty where the spec sets neither a principal nor a digest; no host is asked then.
  *
- * @throws PerijoveError SSH_*, SECRETS_ABSENT; MESOS_REFUSED when the credential cannot be read
+ * @throws PerijoveError SSH_*, SECRETS_ABSENT, SECRETS_DAMAGED
  */
-export async function readMesosCredential(pool: SshPool, spec: ClusterSpec): Promise<Credential | undefined> {
-  if (spec.mesos.principal === undefined) return undefined;
-  const secrets = await readSecrets(pool, spec, ['mesos-credential']);
-  return parseCredential(secrets['mesos-credential']);
+export async function readMesosSecrets(pool: SshPool, spec: ClusterSpec): Promise<MesosSecrets> {
+  const { principal } = spec.mesos;
+  const [credential, digest] = await Promise.all([
+    principal === undefined ? undefined : readSecrets(pool, spec, ['mesos-credential']),
+    spec.zookeeper.digest ? readSecrets(pool, spec, ['zookeeper-digest']) : undefined,
+  ]);
+  return {
+    ...(credential && { credential: parseCredential(credential['mesos-credential']) }),
+    ...(digest && { digest: digest['zookeeper-digest'] }),
+  };
 }

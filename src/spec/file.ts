@@ -253,7 +253,9 @@ const zookeeper = section(
     initLimit: count(1, 1000).meta(meta('`initLimit`, in ticks.')).default(10),
     syncLimit: count(1, 1000).meta(meta('`syncLimit`, in ticks.')).default(5),
     heap: size.meta(meta("Heap of each server's JVM.")).default('512MiB'),
-    digest: flag.meta(meta("Protect Mesos's znodes with a digest ACL.")).default(false),
+    digest: flag
+      .meta(meta("Protect Mesos's znodes with a digest ACL: everybody reads them, masters alone write."))
+      .default(false),
   },
   'The ensemble, on all hosts with the role `zookeeper`.',
 );
@@ -292,7 +294,15 @@ const mesos = section(
       )
       .default(5),
     framework: line.meta(meta('Name of the framework.', 'Final', '`name`')).optional(),
-    principal: word.meta(meta('Principal of the framework.', 'perijove', 'none')).optional(),
+    principal: word
+      .meta(
+        meta(
+          'Principal of the framework. Masters and agents then want it and its secret (HTTP basic) from everybody who asks.',
+          'perijove',
+          'none',
+        ),
+      )
+      .optional(),
     role: text('role', 'a role of Mesos', /^(\*|[A-Za-z0-9_][A-Za-z0-9_./-]*)$/)
       .meta(meta('Role of the framework.', 'jupyter'))
       .default('*'),

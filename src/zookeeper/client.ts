@@ -19,6 +19,14 @@ export class ZNodeError extends Error {
   }
 }
 
+/** Who may do what with a znode: `world` and `anyone`, or `digest` and `user:hash`. */
+export interface ZNodeAccess {
+  readonly scheme: string;
+  readonly id: string;
+  /** All, or to read it (and its children's names) alone. Anything else that ZooKeeper knows is `other`. */
+  readonly may: 'all' | 'read' | 'other';
+}
+
 export interface ZooKeeperOptions {
   /** What is asked of the ensemble, which may give more or less (2 to 20 ticks). */
   readonly sessionTimeoutMs: number;
@@ -26,6 +34,8 @@ export interface ZooKeeperOptions {
   readonly connectTimeoutMs: number;
   /** `user:password`; znodes made with it are writable for this user alone, and readable for everyone. */
   readonly digest?: string;
+  /** More of them, which the session may use as well. */
+  readonly formerDigests?: readonly string[];
 }
 
 interface ClientEvents {
@@ -86,6 +96,9 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
     if (options.digest !== undefined) {
       this.#client.addAuthInfo('digest', Buffer.from(options.digest));
       this.#acls = [...zookeeper.ACL.READ_ACL_UNSAFE, ...zookeeper.ACL.CREATOR_ALL_ACL];
+    }
+    for (const former of options.formerDigests ?? []) {
+      this.#client.addAuthInfo('digest', Buffer.from(former));
     }
     this.#client.on('connected', () => this.#connected());
     this.#client.on('disconnected', () => this.#disconnected());
@@ -155,6 +168,37 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
       if (watcher) this.#client.getData(path, watcher, done);
       else this.#client.getData(path, done);
     });
+  }
+
+  /** Whose the znode is. @throws ZNodeError */
+  async access(
+    path: string,
+  ): Promise<{ readonly access: readonly ZNodeAccess[]; readonly ephemeral: boolean }> {
+    return await this.#ask(path, (settle) =>
+      this.#client.getACL(path, (error, acls, stat) =>
+        error
+          ? settle(error)
+          : settle(null, {
+              access: acls.map(({ permission, id: { scheme, id } }) => ({
+                scheme,
+                id,
+                may: mayOf(permission),
+              })),
+              ephemeral: stat.ephemeralOwner.some((byte) => byte !== 0),
+            }),
+      ),
+    );
+  }
+
+  /** @throws ZNodeError */
+  async setAccess(path: string, access: readonly ZNodeAccess[]): Promise<void> {
+    const { READ, ALL } = zookeeper.Permission;
+    const acls = access.map(
+      ({ scheme, id, may }) => new zookeeper.ACL(may === 'all' ? ALL : READ, new zookeeper.Id(scheme, id)),
+    );
+    await this.#ask<null>(path, (settle) =>
+      this.#client.setACL(path, acls, -1, (error) => settle(error, null)),
+    );
   }
 
   /** @throws ZNodeError */
@@ -311,6 +355,12 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
 }
 
 const connectionClosing = -1;
+
+function mayOf(permission: number): ZNodeAccess['may'] {
+  const { READ, ALL } = zookeeper.Permission;
+  if (permission === ALL) return 'all';
+  return permission === READ ? 'read' : 'other';
+}
 
 function codeOf(error: zookeeper.Exception): ZNodeErrorCode {
   switch (error.code) {

@@ -25,9 +25,17 @@ declare module 'node-zookeeper-client' {
     class Id {
       static readonly ANYONE_ID_UNSAFE: Id;
       static readonly AUTH_IDS: Id;
+      constructor(scheme: string, id: string);
+      readonly scheme: string;
+      readonly id: string;
     }
 
+    const Permission: { readonly READ: number; readonly ALL: number };
+
     class ACL {
+      constructor(permission: number, id: Id);
+      readonly permission: number;
+      readonly id: Id;
       static readonly OPEN_ACL_UNSAFE: ACL[];
       static readonly CREATOR_ALL_ACL: ACL[];
       static readonly READ_ACL_UNSAFE: ACL[];
@@ -66,6 +74,8 @@ declare module 'node-zookeeper-client' {
         callback: Callback<[data: Buffer | undefined, stat: Stat]>,
       ): void;
       getData(path: string, callback: Callback<[data: Buffer | undefined, stat: Stat]>): void;
+      getACL(path: string, callback: Callback<[acls: ACL[], stat: Stat]>): void;
+      setACL(path: string, acls: ACL[], version: number, callback: Callback<[stat: Stat]>): void;
       exists(path: string, callback: Callback<[stat: Stat | null]>): void;
       getChildren(path: string, watcher: Watcher, callback: Callback<[children: string[]]>): void;
       getChildren(path: string, callback: Callback<[children: string[]]>): void;

@@ -32,11 +32,13 @@ const whole: Facts = {
     ],
     agents: ['h1', 'h2', 'h3'].map((host) => ({ host, state: 'registered' as const })),
     standIn: true,
+    problem: null,
   },
   framework: {
     id: 'f',
     scheduler: '1@w',
     tasks: [0, 1, 2, 3, 4].map((index) => ({ node: `node${index}`, host: 'h1', state: 'TASK_RUNNING' })),
+    failure: null,
   },
   etcd: {
     leader: 'node2',

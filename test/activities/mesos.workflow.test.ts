@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { WorkflowFailedError, WorkflowHandle } from '@temporalio/client';
-import { CancelledFailure } from '@temporalio/common';
+import { CancelledFailure, type ApplicationFailure } from '@temporalio/common';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ServiceMember } from '../../src/activities/members.js';
@@ -14,6 +14,9 @@ import { hostsWithRole, type ClusterSpec, type HostPorts } from '../../src/spec/
 import type { SshPool } from '../../src/ssh/connection.js';
 import { createSshPool } from '../../src/ssh/pool.js';
 import { taskQueue } from '../../src/temporal/contract.js';
+import { withEnsemble } from '../../src/mesos/detector.js';
+import { accessFor, sameAccess } from '../../src/mesos/znodes.js';
+import { directReach } from '../../src/ssh/reach.js';
 import { startMesos, type MesosCluster } from '../mesos/mesos-cluster.js';
 import { eventually } from '../support/eventually.js';
 import { callerOf, callWorkflows, losing, type Losing } from '../support/lost-answers.js';
@@ -35,7 +38,7 @@ beforeAll(async () => {
   [server, sshd, cluster] = await Promise.all([
     startTestServer(),
     startSshd({ address: '127.27.3.50' }),
-    startMesos({ subnet: '127.27.3' }),
+    startMesos({ subnet: '127.27.3', secured: true }),
   ]);
   pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: directory });
   const { ssh } = sshd.host();
@@ -127,6 +130,94 @@ describe('masters', () => {
     await saysThatItWaits(waiting, new RegExp(`^"${killed}: no answer, or no leader known"$`));
     await cluster.masters[killed]?.start();
     await expect(waiting.result()).resolves.toMatchObject({ leader: expect.any(String) as string });
+  });
+});
+
+describe('secrets', () => {
+  const znodes = ['/mesos', '/mesos/log_replicas', '/mesos/stand-in-registry'];
+  const first = { credential: { principal: 'perijove', secret: 's3cret' }, digest: 'perijove:d1gest' };
+  const second = { credential: { principal: 'perijove', secret: 'an0ther' }, digest: 'perijove:n3w' };
+
+  /** Whether the znodes belong to these and to nobody else, as the first of them sees it. */
+  const belongTo = (...digests: readonly [string, ...string[]]) =>
+    withEnsemble(directReach, spec, { digest: digests[0] }, async (zookeeper) => {
+      const seen = await Promise.all(znodes.map((znode) => zookeeper.access(znode)));
+      const wanted = accessFor({ kind: 'owners', digests });
+      return seen.every(({ access }) => sameAccess(access, wanted));
+    });
+  const failureOf = (work: Promise<unknown>) =>
+    work.then(
+      () => undefined,
+      (error: unknown) => (error as WorkflowFailedError).cause?.cause as ApplicationFailure,
+    );
+
+  it('leave the znodes to the digest alone, told again when the answer was lost', async () => {
+    expect(await belongTo(first.digest)).toBe(true);
+    await withEnsemble(directReach, spec, first, (zookeeper) =>
+      zookeeper.setAccess('/mesos', accessFor({ kind: 'everybody' })),
+    );
+    losses.lose('protectZnodes');
+    await call('protectZnodes', { spec });
+    expect(losses.attempts('protectZnodes')).toBe(2);
+    expect(await belongTo(first.digest)).toBe(true);
+    expect(await call('protectZnodes', { spec })).toEqual([]);
+    expect(await call('openZnodes', { spec })).toEqual([]);
+  });
+
+  it('may be replaced under masters that run: one after the other takes them', async () => {
+    cluster.replaceSecrets(second);
+    losses.lose('openZnodes');
+    await call('openZnodes', { spec });
+    expect(losses.attempts('openZnodes')).toBe(2);
+    expect(await belongTo(second.digest, first.digest)).toBe(true);
+
+    const leading = await cluster.leader();
+    const following = Object.keys(cluster.masters).filter((name) => name !== leading);
+    for (const name of [...following, leading]) {
+      await cluster.masters[name]?.kill();
+      await cluster.masters[name]?.start();
+      // The leader is the last one that runs with the former credential, and is asked with that.
+      await call('awaitMasters', { spec });
+    }
+    expect(await call('protectZnodes', { spec })).toEqual([
+      { host: 'z1', what: `protected the znodes ${znodes.join(', ')}` },
+    ]);
+    expect(await belongTo(second.digest)).toBe(true);
+    await call('awaitAgents', { spec });
+  });
+
+  it('that masters do not take are refused with a code of their own, at once', async () => {
+    cluster.replaceSecrets({ ...second, credential: { principal: 'perijove', secret: 'wrong' } });
+    try {
+      for (const name of ['awaitAgents', 'agentMembers']) {
+        const before = losses.attempts(name);
+        const failure = await failureOf(call(name, { spec }));
+        expect(failure).toMatchObject({ type: 'MESOS_CREDENTIAL_REFUSED', nonRetryable: true });
+        expect(failure?.message).not.toContain('wrong');
+        expect(losses.attempts(name) - before).toBe(1);
+      }
+    } finally {
+      cluster.replaceSecrets(second);
+    }
+  });
+
+  it('that do not own the znodes are refused with a code of their own, at once', async () => {
+    const foreign = { ...spec, mesos: { ...spec.mesos, zkPath: '/foreign' } };
+    await withEnsemble(directReach, spec, { digest: 'some:body' }, (zookeeper) =>
+      zookeeper.create('/foreign', '', 'persistent'),
+    );
+    for (const name of ['openZnodes', 'protectZnodes']) {
+      const failure = await failureOf(call(name, { spec: foreign }));
+      expect(failure).toMatchObject({ type: 'ZOOKEEPER_AUTH_FAILED', nonRetryable: true });
+    }
+  });
+
+  it('are needed no more where the spec stops asking for a digest', async () => {
+    const open = { ...spec, zookeeper: { ...spec.zookeeper, digest: false } };
+    expect(await call('openZnodes', { spec: open })).toHaveLength(1);
+    const access = await withEnsemble(directReach, spec, {}, (zookeeper) => zookeeper.access('/mesos'));
+    expect(access.access).toEqual(accessFor({ kind: 'everybody' }));
+    expect(await call('protectZnodes', { spec })).toHaveLength(1);
   });
 });
 

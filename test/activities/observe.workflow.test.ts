@@ -43,6 +43,8 @@ const spec = () =>
     ],
   });
 
+const problem = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string() }).nullable();
+
 /** `status --json`, as design and documents promise it. Nothing more, nothing less. */
 const contract = z.strictObject({
   cluster: z.string(),
@@ -55,11 +57,13 @@ const contract = z.strictObject({
     masters: z.array(z.strictObject({ host: z.string(), state: z.string() })),
     agents: z.array(z.strictObject({ host: z.string(), state: z.string() })),
     standIn: z.boolean(),
+    problem,
   }),
   framework: z.strictObject({
     id: z.string().nullable(),
     scheduler: z.string().nullable(),
     tasks: z.array(z.strictObject({ node: z.string(), host: z.string().nullable(), state: z.string() })),
+    failure: problem,
   }),
   etcd: z.strictObject({
     leader: z.string().nullable(),

@@ -82,6 +82,45 @@ describe('masterItems', () => {
     }
   });
 
+  it('has masters ask for the credential, from a file in which nobody else can read it', () => {
+    const dir = mkdtempSync(path.join(tmpdir(), 'perijove-items-'));
+    try {
+      mkdirSync(path.join(dir, 'etc/secrets'), { recursive: true });
+      mkdirSync(path.join(dir, 'run'));
+      const credential = { principal: 'perijove', secret: 'p%s$(x)"\\' };
+      writeFileSync(path.join(dir, 'etc/secrets/mesos-credential'), JSON.stringify(credential));
+      const there = makeHost('h1', { address: '127.0.1.1', dir });
+      const items = masterItems(makeSpec({ hosts: [there], mesos: { principal: 'perijove' } }), there);
+      const [shell, ...args] = execOf(items);
+      const file = path.join(dir, 'run/mesos-credentials');
+      expect(args).toEqual(
+        expect.arrayContaining([
+          '--authenticate_http_readonly=true',
+          '--authenticate_http_readwrite=true',
+          '--authenticate_http_frameworks=true',
+          '--http_framework_authenticators=basic',
+          `--credentials=${file}`,
+        ]),
+      );
+      expect(args.join('\n')).not.toContain('p%s');
+      const output = execFileSync(shell ?? '', [...args.slice(0, 3), 'stat', '-c', '%a', file], {
+        encoding: 'utf8',
+      });
+      expect(output).toBe('600\n');
+      expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ credentials: [credential] });
+      expect(items.services[0]?.restartOn).toContain(path.join(dir, 'etc/secrets/mesos-credential'));
+      expect(execOf(agentItems(makeSpec({ hosts: [there], mesos: { principal: 'p' } }), there))).toEqual(
+        expect.arrayContaining([
+          '--authenticate_http_readonly=true',
+          '--authenticate_http_readwrite=true',
+          `--http_credentials=${file}`,
+        ]),
+      );
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
+
   it('gives a host of another role nothing', () => {
     const other = makeHost('h1', { roles: ['proxy'] });
     expect(masterItems(makeSpec({ hosts: [other] }), other).services).toEqual([]);

@@ -30,7 +30,7 @@ describe('a credential', () => {
         parseCredential(text);
         expect.unreachable();
       } catch (error) {
-        expect(error).toMatchObject({ code: 'MESOS_REFUSED' });
+        expect(error).toMatchObject({ code: 'SECRETS_DAMAGED' });
         expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toMatch(/topsecret|b topsecret/);
         expect((error as Error).cause).toBeUndefined();
       }

@@ -6,10 +6,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { allProcesses, identify, isAlive, signal, startVariable } from '../../src/lab/processes.js';
 import { agentItems, masterItems } from '../../src/mesos/items.js';
+import { hostPaths } from '../../src/hosts/paths.js';
 import { leadingMaster } from '../../src/mesos/detector.js';
+import type { Credential } from '../../src/mesos/master-http.js';
+import type { MesosSecrets } from '../../src/mesos/secrets.js';
 import { masterState, type MasterState } from '../../src/mesos/operator-client.js';
 import type { HostItems } from '../../src/hosts/items.js';
 import type { ClusterSpec, HostSpec } from '../../src/spec/cluster.js';
+import type { SecretName } from '../../src/spec/secrets.js';
 import { directReach } from '../../src/ssh/reach.js';
 import { eventually } from '../support/eventually.js';
 import { builtProgram } from '../support/programs.js';
@@ -22,8 +26,12 @@ const marker = 'PERIJOVE_TEST_MESOS';
 export interface MesosCluster {
   readonly spec: ClusterSpec;
   readonly ensemble: TestEnsemble;
+  /** What masters ask for, and ZooKeeper; empty unless it is `secured`. */
+  readonly secrets: MesosSecrets;
   readonly masters: Readonly<Record<string, MesosProcess>>;
   readonly agents: Readonly<Record<string, MesosProcess>>;
+  /** Puts other secrets on the hosts, and asks with them from now on; what runs is left alone. */
+  replaceSecrets(secrets: Required<MesosSecrets>): void;
   /** Where tests may leave files. */
   readonly dir: string;
   /** Name of the host whose master leads. */
@@ -40,11 +48,16 @@ export interface MesosClusterOptions {
   readonly masters?: number;
   readonly agents?: number;
   readonly nodes?: number;
+  /** Masters want a principal and its secret, and their znodes a digest; both lie on the hosts. */
+  readonly secured?: boolean;
   readonly masterFlags?: Readonly<Record<string, string>>;
 }
 
 export async function startMesos(options: MesosClusterOptions): Promise<MesosCluster> {
-  const { subnet, masters = 3, agents = 3, nodes = 3 } = options;
+  const { subnet, masters = 3, agents = 3, nodes = 3, secured = false } = options;
+  const secrets: { credential?: Credential; digest?: string } = secured
+    ? { credential: { principal: 'perijove', secret: 's3cret' }, digest: 'perijove:d1gest' }
+    : {};
   const dir = mkdtempSync(path.join(tmpdir(), 'perijove-mesos-'));
   const ensemble = await startEnsemble([`${subnet}.1`]);
   const hosts = Array.from({ length: Math.max(masters, agents) }, (_, index) =>
@@ -59,7 +72,9 @@ export async function startMesos(options: MesosClusterOptions): Promise<MesosClu
   );
   const spec = makeSpec({
     hosts: [...ensemble.spec.hosts, ...hosts],
+    zookeeper: { digest: secured },
     mesos: {
+      ...(secured && { principal: 'perijove' }),
       quorum: Math.floor(masters / 2) + 1,
       sessionTimeoutMs: 2_000,
       agentPingTimeoutMs: 1_000,
@@ -71,6 +86,7 @@ export async function startMesos(options: MesosClusterOptions): Promise<MesosClu
     },
     nodes: { count: nodes, memoryBytes: 32 * 2 ** 20, cpus: 0.1, firstAddress: `${subnet}.100` },
   });
+  if (secured) for (const host of hosts) writeSecrets(host, secrets);
   const processesOf = async (
     items: (spec: ClusterSpec, host: HostSpec) => HostItems,
     role: 'master' | 'agent',
@@ -85,19 +101,28 @@ export async function startMesos(options: MesosClusterOptions): Promise<MesosClu
   const cluster: Omit<MesosCluster, 'close'> = {
     spec,
     ensemble,
+    secrets,
+    replaceSecrets: (others) => {
+      Object.assign(secrets, others);
+      for (const host of hosts) writeSecrets(host, secrets);
+    },
     dir,
     masters: await processesOf(masterItems, 'master'),
     agents: await processesOf(agentItems, 'agent'),
     leader: async () => {
-      const info = await leadingMaster(directReach, spec);
+      const info = await leadingMaster(directReach, spec, secrets);
       const host = hosts.find(({ address }) => address === info?.address.ip);
       if (host === undefined) throw new Error('no master leads');
       return host.name;
     },
     state: async () => {
-      const info = await leadingMaster(directReach, spec);
+      const info = await leadingMaster(directReach, spec, secrets);
       if (info === undefined) throw new Error('no master leads');
-      return await masterState({ host: info.address.ip, port: info.address.port });
+      const { credential } = secrets;
+      return await masterState(
+        { host: info.address.ip, port: info.address.port },
+        credential === undefined ? {} : { credential },
+      );
     },
   };
   const close = async () => {
@@ -117,6 +142,17 @@ export async function startMesos(options: MesosClusterOptions): Promise<MesosClu
     throw error;
   }
   return { ...cluster, close };
+}
+
+/** As a deployment leaves them on a host. */
+function writeSecrets(host: Pick<HostSpec, 'dir'>, { credential, digest }: MesosSecrets): void {
+  const { secrets } = hostPaths(host);
+  mkdirSync(secrets, { recursive: true, mode: 0o700 });
+  const write = (name: SecretName, text: string | undefined) => {
+    if (text !== undefined) writeFileSync(path.join(secrets, name), text, { mode: 0o600 });
+  };
+  write('mesos-credential', credential && JSON.stringify(credential));
+  write('zookeeper-digest', digest);
 }
 
 /** A master or an agent of one host. */

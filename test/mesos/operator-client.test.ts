@@ -73,7 +73,7 @@ describe('/state, as recorded', () => {
   it.each([
     ['a master that does not lead', { status: 307, location: '//127.0.0.1:1/state' }, 'MESOS_UNREACHABLE'],
     ['no leader', { status: 503, body: 'No leader elected' }, 'MESOS_UNREACHABLE'],
-    ['a wrong secret', { status: 401 }, 'MESOS_REFUSED'],
+    ['a wrong secret', { status: 401 }, 'MESOS_CREDENTIAL_REFUSED'],
     ['another program', { status: 200, body: '<html>' }, 'MESOS_BAD_STREAM'],
     ['another API', { status: 200, body: '{"frameworks":3}' }, 'MESOS_BAD_STREAM'],
   ] as const)('%s', async (_what, answer, code) => {

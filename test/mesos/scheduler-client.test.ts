@@ -195,7 +195,16 @@ describe('no subscription:', () => {
       'MESOS_UNREACHABLE',
       /not finished recovery/,
     ],
-    ['unauthenticated', answer('401 Unauthorized', ''), 'MESOS_REFUSED', /401/],
+    ['unauthenticated', answer('401 Unauthorized', ''), 'MESOS_CREDENTIAL_REFUSED', /401/],
+    [
+      'of another principal',
+      answer(
+        '400 Bad Request',
+        "Authenticated principal 'a' does not match principal 'b' set in `FrameworkInfo`",
+      ),
+      'MESOS_CREDENTIAL_REFUSED',
+      /'a' does not match/,
+    ],
     ['not allowed', answer('403 Forbidden', ''), 'MESOS_REFUSED', /403/],
     [
       'malformed',

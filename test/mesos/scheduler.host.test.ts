@@ -5,8 +5,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { PerijoveError } from '../../src/errors/error.js';
 import { allProcesses, startVariable } from '../../src/lab/processes.js';
 import type { NodeCommand } from '../../src/mesos/launch.js';
+import { leadingMaster } from '../../src/mesos/detector.js';
 import { watchLeader } from '../../src/mesos/leader-watch.js';
-import { masterReach } from '../../src/mesos/master-http.js';
+import { authorization, masterReach, type Credential } from '../../src/mesos/master-http.js';
 import type { SchedulerDeps } from '../../src/mesos/scheduler-deps.js';
 import { runScheduler, teardownFramework } from '../../src/mesos/scheduler.js';
 import { parseTaskId } from '../../src/mesos/tasks.js';
@@ -29,7 +30,7 @@ let healthy: (node: string) => boolean;
 let fence: (taskId: string) => FenceAnswer;
 
 beforeAll(async () => {
-  cluster = await startMesos({ subnet: '127.24.1' });
+  cluster = await startMesos({ subnet: '127.24.1', secured: true });
 });
 afterAll(async () => {
   await cluster.close();
@@ -77,11 +78,13 @@ function tasksAlive(): { pid: number; taskId: string }[] {
   });
 }
 
-function mesosDeps(): Pick<SchedulerDeps, 'spec' | 'leaders' | 'dial' | 'logger'> {
+function mesosDeps(): Pick<SchedulerDeps, 'spec' | 'leaders' | 'dial' | 'credential' | 'logger'> {
+  const { credential } = cluster.secrets;
   return {
     spec,
-    leaders: (signal) => watchLeader(directReach, spec, signal),
+    leaders: (signal) => watchLeader(directReach, spec, signal, cluster.secrets),
     dial: masterReach(spec, directReach),
+    ...(credential && { credential }),
     logger,
   };
 }
@@ -93,22 +96,29 @@ interface TestScheduler {
   stop(): Promise<void>;
 }
 
-interface Faults {
+/** What a scheduler comes with, other than what is right. */
+interface Credentials {
+  readonly credential?: Credential;
+  readonly renewed?: () => Promise<Credential | undefined>;
+}
+
+interface Faults extends Credentials {
   /** The scheduler dies when this write has been carried out, before it hears of it. */
   readonly diesAfter?: StoreCall;
 }
 
-function start(faults: Faults = {}): TestScheduler {
+function start({ diesAfter, ...credentials }: Faults = {}): TestScheduler {
   const over = new AbortController();
   const die = () => over.abort(new Error('killed'));
   const store = memory.next((call) => {
-    if (call !== faults.diesAfter) return;
+    if (call !== diesAfter) return;
     die();
     over.signal.throwIfAborted();
   });
   const ended = runScheduler(
     {
       ...mesosDeps(),
+      ...credentials,
       store,
       command: (node): NodeCommand => ({ value: command(node), environment: { CASE: spec.name } }),
       configOf: () => config,
@@ -315,6 +325,44 @@ describe('Mesos', () => {
     await eventually('node2 runs again', () => memory.running()['node2'] === 'node2.4');
     expect(memory.running()).toMatchObject({ node0: 'node0.1', node1: 'node1.2' });
     await eventually('the old one is dead', () => tasksAlive().every(({ taskId }) => taskId !== 'node2.3'));
+  });
+});
+
+describe('a master that wants a principal and its secret', () => {
+  const wrong: Credential = { principal: 'perijove', secret: 'wrong' };
+
+  it('has the framework under its principal', async () => {
+    start();
+    await allRun();
+    const info = await leadingMaster(directReach, spec, cluster.secrets);
+    const answer = await fetch(`http://${info?.address.ip}:${info?.address.port}/frameworks`, {
+      headers: authorization(cluster.secrets.credential),
+    });
+    expect(await answer.json()).toMatchObject({
+      frameworks: [{ id: memory.state.frameworkId, principal: 'perijove' }],
+    });
+  });
+
+  it.each([
+    ['a wrong secret', wrong],
+    ['another principal', { principal: 'other', secret: 's3cret' }],
+  ])('refuses %s, which ends the scheduler with a code of its own', async (_, credential) => {
+    let renewals = 0;
+    const renewed = async () => {
+      renewals += 1;
+      return credential;
+    };
+    const error = await start({ credential, renewed }).ended;
+    expect(error).toMatchObject({ code: 'MESOS_CREDENTIAL_REFUSED', retryable: false });
+    expect(String(error)).not.toMatch(/wrong|s3cret/);
+    expect(renewals).toBe(1);
+    expect(memory.state.launches).toBe(0);
+  });
+
+  it('is told the secret that the hosts have by now, when the former one is refused', async () => {
+    start({ credential: wrong, renewed: async () => cluster.secrets.credential });
+    await allRun();
+    expect(lines('launches')).toHaveLength(3);
   });
 });
 

@@ -110,6 +110,14 @@ export class SimulatedCluster {
         await this.#whole('awaitZookeeper', 'zookeeper');
         return { leader: 'h1' };
       },
+      openZnodes: async () => {
+        await this.#did('openZnodes');
+        return [];
+      },
+      protectZnodes: async () => {
+        await this.#did('protectZnodes');
+        return [];
+      },
       masterMembers: () => this.#members('masters'),
       awaitMasters: async () => {
         await this.#whole('awaitMasters', 'masters');

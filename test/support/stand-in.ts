@@ -4,6 +4,7 @@ import { request, type ClientRequest, type IncomingMessage, type Server } from '
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { vi } from 'vitest';
+import { masterAuthentication } from '../../src/lab/mesos/authentication.js';
 import type { AgentLink } from '../../src/lab/mesos/cluster.js';
 import { makeMasterInfo } from '../../src/lab/mesos/election.js';
 import { masterFlags, parseFlags } from '../../src/lab/mesos/flags.js';
@@ -68,17 +69,20 @@ export class StandIn {
     this.ip = ip;
   }
 
-  async start(): Promise<void> {
+  /** @param more flags of all masters */
+  async start(more: readonly string[] = []): Promise<void> {
     const flags = parseFlags(
       masterFlags,
       [
         ...['--zk=zk://127.0.0.1:21810/mesos', '--quorum=2', '--ip=127.0.0.1', '--port=15070'],
         ...['--hostname=127.0.0.1', '--work_dir=/w', '--log_dir=/l', '--cluster=probe', '--webui_dir=/u'],
+        ...more,
       ],
       {},
     );
     const other = makeMasterInfo('4162c27d-207d-4fd5-8ea3-a4870afe237f', '127.0.0.1', '127.0.0.1', 15_050);
-    const base = { flags, startedAt: Date.now(), electedAt: undefined, master: undefined };
+    const authentication = masterAuthentication(flags);
+    const base = { flags, authentication, startedAt: Date.now(), electedAt: undefined, master: undefined };
     const processes: Readonly<Record<Asked, MasterProcess>> = {
       leader: { ...base, info: this.info, electedAt: Date.now(), leader: this.info, master: this.master },
       follower: { ...base, info: other, leader: this.info },

@@ -6,6 +6,7 @@ import {
   containersView,
   type AgentProcess,
 } from './agent-views.js';
+import type { Realm } from './authentication.js';
 import { HttpReply, readCall, requireJsonAccepted, requirePost, sendJson, sendText } from './http.js';
 import { operatorCallKind } from './messages.js';
 import { systemStats } from './metrics.js';
@@ -19,7 +20,10 @@ export async function handleAgentRequest(
   response: ServerResponse,
 ): Promise<void> {
   const { pathname } = new URL(request.url ?? '/', 'http://agent');
-  switch (pathname.replace(/^\/slave\(1\)\//, '/').replace(/\.json$/, '')) {
+  const endpoint = pathname.replace(/^\/slave\(1\)\//, '/').replace(/\.json$/, '');
+  const realm = realmOf(endpoint);
+  if (realm !== undefined) self.authentication.principalOf(request, realm);
+  switch (endpoint) {
     case '/health':
       sendText(response, 200, '');
       return;
@@ -47,6 +51,12 @@ export async function handleAgentRequest(
     default:
       sendText(response, 404, '');
   }
+}
+
+function realmOf(endpoint: string): Realm | undefined {
+  if (endpoint === '/api/v1') return 'mesos-agent-readwrite';
+  const isOpen = ['/health', '/version', '/system/stats'].includes(endpoint);
+  return isOpen ? undefined : 'mesos-agent-readonly';
 }
 
 async function operatorCall(

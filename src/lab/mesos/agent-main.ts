@@ -1,5 +1,6 @@
 import { cpus, hostname, totalmem } from 'node:os';
 import path from 'node:path';
+import { agentAuthentication } from './authentication.js';
 import { Agent, type AgentSettings } from './agent.js';
 import { handleAgentRequest } from './agent-http.js';
 import { AgentMeta } from './agent-meta.js';
@@ -29,7 +30,7 @@ async function main(): Promise<void> {
   if (master === undefined) throw new FlagError('Missing required option `--master`');
   const settings = settingsOf(flags);
   const agent = new Agent(settings, new AgentMeta(flags.required('work_dir')), log);
-  const self = { agent, flags, startedAt: Date.now() };
+  const self = { agent, flags, authentication: agentAuthentication(flags), startedAt: Date.now() };
   // The port first: two agents must never work on one directory.
   await listen(settings.ip, settings.port, (request, response) =>
     handleAgentRequest(self, request, response),

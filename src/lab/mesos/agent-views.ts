@@ -1,3 +1,4 @@
+import type { Authentication } from './authentication.js';
 import type { Agent } from './agent.js';
 import { attributesToState } from './attributes.js';
 import type { Flags } from './flags.js';
@@ -11,6 +12,7 @@ import { versionInfo } from './version.js';
 export interface AgentProcess {
   readonly agent: Pick<Agent, 'id' | 'registered' | 'master' | 'settings' | 'tasks' | 'frameworks'>;
   readonly flags: Flags;
+  readonly authentication: Authentication;
   readonly startedAt: number;
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Realm } from './authentication.js';
 import type { SchedulerStream } from './cluster.js';
 import {
   HttpReply,
@@ -48,6 +49,16 @@ const leaderEndpoints: Readonly<Record<string, (self: MasterProcess, query: URLS
   'maintenance/schedule': () => ({}),
 };
 
+/** Endpoints that everybody may ask. The page is none of them: the real one's holds no state, ours does. */
+const openEndpoints = new Set(['health', 'redirect', 'version', 'system/stats']);
+
+function realmOf(endpoint: string): Realm | undefined {
+  if (/^api\/v1\/scheduler(?:\/|$)/.test(endpoint)) return 'mesos-master-scheduler';
+  if (/^api\/v1(?:\/|$)/.test(endpoint) || endpoint === 'logging/toggle') return 'mesos-master-readwrite';
+  if (['weights', 'quota', 'maintenance/schedule'].includes(endpoint)) return 'mesos-master-readwrite';
+  return openEndpoints.has(endpoint) ? undefined : 'mesos-master-readonly';
+}
+
 /** Bytes that a scheduler may leave unread before its connection is cut. */
 const largestBacklogBytes = 16 * 1024 * 1024;
 
@@ -62,9 +73,11 @@ export async function handleMasterRequest(
   const path = url.pathname.replace(/^\/master\//, '/').replace(/^\//, '');
   const endpoint = path.replace(/\.json$/, '');
   const callback = url.searchParams.get('jsonp') ?? undefined;
+  const realm = realmOf(endpoint);
+  const principal = realm === undefined ? undefined : self.authentication.principalOf(request, realm);
   if (path === 'api/v1/scheduler' || path.startsWith('api/v1/scheduler/')) {
     redirectUnlessLeading(self, `/master/api/v1/scheduler`);
-    await schedulerCall(leading(self), log, request, response);
+    await schedulerCall(leading(self), log, request, response, principal);
   } else if (path === 'api/v1' || path.startsWith('api/v1/')) {
     redirectUnlessLeading(self, '/master/api/v1');
     await operatorCall(self, request, response);
@@ -149,10 +162,12 @@ async function schedulerCall(
   log: Log,
   request: IncomingMessage,
   response: ServerResponse,
+  principal: string | undefined,
 ): Promise<void> {
   requirePost(request);
   const call = await readCall(request, schedulerCallKind);
-  const invalid = validateSchedulerCall(call);
+  const invalid =
+    validateSchedulerCall(call) ?? strangePrincipal(principal, call.subscribe?.framework_info.principal);
   if (invalid !== undefined) throw new HttpReply(400, `Failed to validate scheduler::Call: ${invalid}`);
   const streamId = request.headers['mesos-stream-id'];
   if (call.type === 'SUBSCRIBE') {
@@ -161,11 +176,16 @@ async function schedulerCall(
       throw new HttpReply(400, "Subscribe calls should not include the 'Mesos-Stream-Id' header");
     }
     const info = call.subscribe?.framework_info;
-    if (info) openStream(master, log, response, (stream) => master.subscribe(info, stream));
+    if (info) {
+      const own = principal === undefined ? info : { ...info, principal };
+      openStream(master, log, response, (stream) => master.subscribe(own, stream));
+    }
     return;
   }
   const framework = master.frameworks.get(call.framework_id?.value ?? '');
   if (!framework) throw new HttpReply(400, 'Framework cannot be found');
+  const stranger = strangePrincipal(principal, framework.info.principal);
+  if (stranger !== undefined) throw new HttpReply(400, stranger);
   if (!framework.stream) throw new HttpReply(403, 'Framework is not subscribed');
   if (streamId === undefined) {
     throw new HttpReply(400, "All non-subscribe calls should include the 'Mesos-Stream-Id' header");
@@ -178,6 +198,12 @@ async function schedulerCall(
   }
   master.handle(framework, call);
   sendText(response, 202, '');
+}
+
+/** Why somebody who was let in does not speak for a framework; undefined when he does. */
+function strangePrincipal(principal: string | undefined, own: string | undefined): string | undefined {
+  if (principal === undefined || own === undefined || principal === own) return undefined;
+  return `Authenticated principal '${principal}' does not match principal '${own}' set in \`FrameworkInfo\``;
 }
 
 function openStream(

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { ZooKeeperClient } from '../../zookeeper/client.js';
 import { serveAgents } from './agent-links.js';
+import { masterAuthentication } from './authentication.js';
 import { Election, makeMasterInfo } from './election.js';
 import { FlagError, masterFlags, parseFlags, usage, type Flags } from './flags.js';
 import { listen } from './http.js';
@@ -32,12 +33,14 @@ async function main(): Promise<void> {
   const zk = flags.optional('zk');
   const url = zk === undefined ? undefined : parseZooKeeperUrl(zk);
   if (url) flags.required('quorum');
+  const authentication = masterAuthentication(flags);
   const ip = flags.optional('ip') ?? '0.0.0.0';
   const port = flags.integer('port');
   const info = makeMasterInfo(randomUUID(), flags.optional('hostname') ?? hostname(), ip, port);
   const self: MasterProcess = {
     info,
     flags,
+    authentication,
     startedAt: Date.now(),
     electedAt: undefined,
     leader: undefined,

@@ -1,3 +1,4 @@
+import type { Authentication } from './authentication.js';
 import type { MasterInfo } from './election.js';
 import type { Flags } from './flags.js';
 import type { Master } from './master.js';
@@ -6,6 +7,7 @@ import type { Master } from './master.js';
 export interface MasterProcess {
   readonly info: MasterInfo;
   readonly flags: Flags;
+  readonly authentication: Authentication;
   readonly startedAt: number;
   electedAt: number | undefined;
   leader: MasterInfo | undefined;

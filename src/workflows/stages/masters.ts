@@ -1,21 +1,29 @@
 import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
+import type { Change } from '../../hosts/items.js';
 import { patient, quick } from '../../temporal/options.js';
 import { convergeRolling } from './converge.js';
 import type { Stage } from './stage.js';
 
-const { masterMembers } = proxyActivities<Activities>(quick);
+const { masterMembers, openZnodes, protectZnodes } = proxyActivities<Activities>(quick);
 const { awaitMasters } = proxyActivities<Activities>(patient);
 
 export const masters: Stage = {
   name: 'masters',
   title: 'All Mesos masters name the same leader',
-  run: (deployment) => {
+  run: async (deployment) => {
     const { spec } = deployment;
-    return convergeRolling(deployment, {
+    const opened: Change[] = [];
+    const changed = await convergeRolling(deployment, {
       stage: 'masters',
-      members: () => masterMembers.executeWithOptions({ summary: 'who serves' }, [{ spec }]),
+      members: async () => {
+        opened.push(...(await openZnodes.executeWithOptions({ summary: 'who may write' }, [{ spec }])));
+        return masterMembers.executeWithOptions({ summary: 'who serves' }, [{ spec }]);
+      },
       whole: () => awaitMasters.executeWithOptions({ summary: 'masters agree' }, [{ spec }]),
     });
+    if (!spec.zookeeper.digest) return [...opened, ...changed];
+    const closed = await protectZnodes.executeWithOptions({ summary: 'who may write' }, [{ spec }]);
+    return [...opened, ...changed, ...closed];
   },
 };

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AgentMeta } from '../../../src/lab/mesos/agent-meta.js';
 import { handleAgentRequest } from '../../../src/lab/mesos/agent-http.js';
+import { agentAuthentication } from '../../../src/lab/mesos/authentication.js';
 import { containerFiles, writeAtomically } from '../../../src/lab/mesos/container.js';
 import { makeMasterInfo } from '../../../src/lab/mesos/election.js';
 import { agentFlags, parseFlags } from '../../../src/lab/mesos/flags.js';
@@ -68,7 +69,11 @@ beforeAll(async () => {
   };
   const flags = parseFlags(agentFlags, [...recordedFlags()], {});
   server = await listen(ip, 0, (incoming, response) =>
-    handleAgentRequest({ agent, flags, startedAt: Date.now() }, incoming, response),
+    handleAgentRequest(
+      { agent, flags, authentication: agentAuthentication(flags), startedAt: Date.now() },
+      incoming,
+      response,
+    ),
   );
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');

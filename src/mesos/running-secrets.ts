@@ -1,0 +1,31 @@
+/** What masters run with now, from the files that they were started with: it may be older than the secrets. */
+import { hostsWithRole, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import type { SshPool } from '../ssh/connection.js';
+import { quote } from '../ssh/shell.js';
+import { mesosPaths } from './items.js';
+import { parseCredential, type Credential } from './master-http.js';
+
+/** Digests (`user:password`) that masters were started with, each once. Hosts that do not answer have none. */
+export async function runningDigests(pool: SshPool, spec: ClusterSpec): Promise<readonly string[]> {
+  const urls = await Promise.all(
+    hostsWithRole(spec, 'master').map((host) =>
+      fileOf(pool, host, mesosPaths(host).zkUrl).catch(() => undefined),
+    ),
+  );
+  const digests = urls.flatMap((url) => /^zk:\/\/([^@/]+)@/.exec(url ?? '')?.[1] ?? []);
+  return [...new Set(digests)];
+}
+
+/** The credential that a host's master was started with; undefined when it was started without one. */
+export async function runningCredential(pool: SshPool, host: HostSpec): Promise<Credential | undefined> {
+  const text = await fileOf(pool, host, mesosPaths(host).credentials);
+  const inner = /^\{"credentials":\[(.*)\]\}$/s.exec(text ?? '')?.[1];
+  return inner === undefined ? undefined : parseCredential(inner);
+}
+
+/** @throws PerijoveError SSH_*, COMMAND_FAILED */
+async function fileOf(pool: SshPool, host: HostSpec, path: string): Promise<string | undefined> {
+  const connection = await pool.get(host);
+  const text = await connection.run(`if [ -s ${quote(path)} ]; then cat ${quote(path)}; fi`);
+  return text.trim() === '' ? undefined : text.trim();
+}

@@ -1,3 +1,5 @@
+import { sharedTrust } from './trust.js';
+
 export interface JupyterSettings {
   /** Path of the Unix socket that it listens on. */
   readonly socket: string;
@@ -20,18 +22,21 @@ export function jupyterConfig(settings: JupyterSettings): string {
   return `import os
 
 c = get_config()
+notebooks = ${python(notebooks)}
 c.ServerApp.sock = ${python(socket)}
 c.ServerApp.sock_mode = "0600"
 # With a socket it refuses any other port than this one, its default, which the environment could change.
 c.ServerApp.port = 8888
 c.ServerApp.open_browser = False
 c.ServerApp.allow_root = ${asRoot ? 'True' : 'False'}
-c.ServerApp.root_dir = ${python(notebooks)}
-c.ServerApp.preferred_dir = ${python(notebooks)}
+c.ServerApp.root_dir = notebooks
+c.ServerApp.preferred_dir = notebooks
 with open(${python(tokenFile)}) as token:
     c.IdentityProvider.token = token.read().strip()
 # The same on every node: a login outlives a move.
 c.ServerApp.cookie_secret_file = ${python(cookieSecretFile)}
+with open(c.ServerApp.cookie_secret_file, "rb") as file:
+    cookie_secret = file.read()
 # Users come through a proxy that keeps their Host header, which is not this server's address. The check of
 # the Origin header stays on: it must match that Host header.
 c.ServerApp.allow_remote_access = True
@@ -45,7 +50,8 @@ if not path:
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
-`;
+
+${sharedTrust}`;
 }
 
 /** JupyterLab's `page_config.json`: its question whether to fetch news is for machines that can. */

@@ -20,10 +20,11 @@ export interface JupyterProxyOptions {
 
 /**
  * How long a request waits for a gate. A failover takes an election and some tens of milliseconds more. People
- * get the waiting page soon, which tells more than a browser that turns; JupyterLab asks again some 10 s to
- * 30 s after a websocket that was refused, so it is worth waiting longer with those.
+ * get the waiting page soon, which tells more than a browser that turns. JupyterLab asks again some 10 s to
+ * 30 s after a websocket that was refused, and shows a dialog that must be closed by hand as soon as one of its
+ * own requests is answered with 503, so it is worth waiting longer with those.
  */
-const patienceMs = { page: 1_000, program: 2_000, websocket: 10_000 } as const;
+const patienceMs = { page: 1_000, script: 10_000, program: 2_000, websocket: 10_000 } as const;
 
 /** A page that got no answer for this long is given up when the node answers nothing else either. */
 const pagePatienceMs = 5_000;
@@ -158,7 +159,7 @@ export class JupyterProxy extends ConfigurableProxy {
     const bodiless =
       headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
     const passage: Passage = {
-      kind: method === 'GET' && wantsPage(request.url ?? '/', headers) ? 'page' : 'program',
+      kind: kindOf(request),
       repeatable: bodiless && (method === 'GET' || method === 'HEAD'),
       headers: { ...headers },
       client: response,
@@ -319,6 +320,12 @@ export class JupyterProxy extends ConfigurableProxy {
     const status: WaitingStatus = ready ? { ready } : { ready: false, ...this.#answer() };
     answerJson(response, 200, status);
   }
+}
+
+/** The scripts of an open page send the cookies of its login, and programs the token. */
+function kindOf({ method, url = '/', headers }: IncomingMessage): 'page' | 'script' | 'program' {
+  if (method === 'GET' && wantsPage(url, headers)) return 'page';
+  return headers.cookie === undefined ? 'program' : 'script';
 }
 
 function answerJson(response: ServerResponse, status: number, body: object): void {

@@ -157,6 +157,16 @@ describe('with reflexes', () => {
     socket.terminate();
   });
 
+  test('what an open page asks waits longer than what a program asks: JupyterLab shows a dialog at a 503', async () => {
+    const [first, second, third] = await threeGates();
+    await proxy.client.setRoute(orderTo([first, second, third]));
+    await first.shut({ inOrder: false });
+    const asked = get('/api/kernels', { cookie: 'username-jupyter=somebody' });
+    expect((await get('/api/kernels')).status).toBe(503);
+    await second.open(term + 1);
+    expect(await asked).toMatchObject({ status: 200, text: 'node1 GET ' });
+  });
+
   test('moves under requests lose none of them', async () => {
     const [first, second, third] = await threeGates();
     const all = [first, second, third];

@@ -27,7 +27,7 @@ svg { width: 9rem; height: 9rem }
 @keyframes orbit { to { transform: rotate(360deg) } }
 @media (prefers-reduced-motion: reduce) { .moon { animation: none } }
 h1 { font-size: 1.6rem; font-weight: 600; margin: 1rem 0 .5rem }
-p { margin: .5rem 0 }
+p { margin: .5rem 0; text-wrap: balance }
 .soft { color: var(--soft); font-size: .9375rem }
 `;
 

@@ -1,0 +1,70 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { chromium, type BrowserContext } from 'playwright-core';
+import { PerijoveError } from '../../src/errors/error.js';
+import { aptScript, runAptScript } from '../../src/lab/apt.js';
+import { decideInstallation } from '../../src/lab/prerequisites.js';
+import { findProgram, hostPath } from '../../src/lab/programs.js';
+import { writeAtomically } from '../../src/lab/state.js';
+import { cacheDir } from '../../src/lab/tools.js';
+
+const args = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** A browser of the test's own, that nobody has used before: no cookie, no history. */
+export interface TestBrowser {
+  readonly context: BrowserContext;
+  close(): Promise<void>;
+}
+
+export async function startBrowser(): Promise<TestBrowser> {
+  const executablePath = await installedChromium();
+  const profile = mkdtempSync(path.join(tmpdir(), 'perijove-chromium-'));
+  const remove = () => rmSync(profile, { recursive: true, force: true });
+  try {
+    const context = await chromium.launchPersistentContext(profile, {
+      ...{ executablePath, args, viewport: { width: 1280, height: 800 } },
+      // A busy machine is slow; whoever waits for a condition waits as long as its test may take.
+      timeout: 120_000,
+    });
+    context.setDefaultTimeout(90_000);
+    return {
+      context,
+      async close() {
+        await context.close();
+        remove();
+      },
+    };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+/** Debian's; the lab needs none, so it is installed here, where a root runs the tests. */
+async function installedChromium(): Promise<string> {
+  const find = () => findProgram('chromium', hostPath);
+  const found = find();
+  if (found !== undefined) return found;
+  const packages = ['chromium'];
+  const circumstances = { root: process.getuid?.() === 0, sudo: false, terminal: false, yes: true };
+  if (decideInstallation({ packages, tools: false }, circumstances).do === 'install') {
+    const script = path.join(cacheDir(), 'install-chromium.sh');
+    writeAtomically(script, aptScript(packages), 0o755);
+    await runAptScript(script, (line) => console.log(line), new AbortController().signal);
+  }
+  const installed = find();
+  if (installed !== undefined) return installed;
+  throw new PerijoveError('PREREQUISITES_MISSING', 'The tests of the page need Chromium.', {
+    remedy: 'Run `sudo apt-get install chromium`, then this again.',
+  });
+}

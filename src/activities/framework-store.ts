@@ -16,6 +16,7 @@ import {
   storeFencing,
   storeFrameworkId,
   storeIntents,
+  storeMasters,
   storeMissing,
   storeTaskUpdates,
   type FrameworkState,
@@ -65,6 +66,7 @@ export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
     storeIntents: (intents) => update(storeIntents, { args: [lease, intents] }),
     storeTaskUpdates: (updates) => update(storeTaskUpdates, { args: [lease, updates] }),
     storeFencing: (outcomes) => update(storeFencing, { args: [lease, outcomes] }),
+    storeMasters: (masters) => update(storeMasters, { args: [lease, masters] }),
     storeMissing: (missing) => update(storeMissing, { args: [lease, missing] }),
   };
 }

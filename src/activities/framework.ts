@@ -6,6 +6,7 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import { PerijoveError } from '../errors/error.js';
 import { nodeIndex, type NodeCommand } from '../mesos/launch.js';
 import { watchLeader } from '../mesos/leader-watch.js';
+import { careForMasters } from '../mesos/master-care.js';
 import { masterReach } from '../mesos/master-http.js';
 import { runScheduler, teardownFramework } from '../mesos/scheduler.js';
 import { readSchedulerSecrets, type MesosSecrets, type SchedulerSecrets } from '../mesos/secrets.js';
@@ -19,7 +20,9 @@ import { sshReach, type Reach } from '../ssh/reach.js';
 import {
   configureFramework,
   frameworkState,
+  keeperState,
   markEtcdFormed,
+  noteIncident,
   searchAttributes,
   stopFramework,
   taskQueue,
@@ -28,6 +31,7 @@ import {
   type ConfigureResult,
   type FrameworkInput,
   type FrameworkState,
+  type Incident,
   type StopFrameworkResult,
 } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
@@ -80,7 +84,7 @@ export function createFrameworkActivities(
   };
 
   return {
-    /** Keeps the nodes running, until it is cancelled. `run` tells one start of this activity from the next. */
+    /** Keeps the nodes running and the masters in order, until it is cancelled. `run` tells one start of this activity from the next. */
     runScheduler: async ({ spec, run }: FrameworkSpecInput & { readonly run: number }): Promise<void> => {
       const { info, cancellationSignal: signal } = Context.current();
       const store = workflowStore({
@@ -90,17 +94,39 @@ export function createFrameworkActivities(
         worker: `${process.pid}@${hostname()}`,
         signal,
       });
-      await runScheduler(
+      const deps = await mesosDeps(spec);
+      const ended = new AbortController();
+      // What it has begun when this ends goes on by itself, or is gone on with by the next one.
+      void careForMasters(
         {
-          ...(await mesosDeps(spec)),
-          store,
-          command: (node, host, facts) => ways.command(spec, nodeIndex(node), hostOf(spec, host), facts),
-          configOf: (node, host) => ways.digest(spec, nodeIndex(node), hostOf(spec, host)),
-          healthy: (node) => ways.healthy(spec, node),
-          fence: (task) => ways.fence(spec, task),
+          spec,
+          logger: deps.logger,
+          reach: ways.reach(spec),
+          credential: async () =>
+            spec.mesos.principal === undefined ? undefined : (await ways.secrets(spec)).credential,
+          connect: (host) => pool.get(host),
+          paused: () => pauseOf(client, spec),
+          told: async () => (await stateOf(client, spec))?.masters ?? {},
+          tell: (masters) => store.storeMasters(masters),
+          note: (incident) => noteAtKeeper(client, spec, incident),
         },
-        signal,
+        AbortSignal.any([signal, ended.signal]),
       );
+      try {
+        await runScheduler(
+          {
+            ...deps,
+            store,
+            command: (node, host, facts) => ways.command(spec, nodeIndex(node), hostOf(spec, host), facts),
+            configOf: (node, host) => ways.digest(spec, nodeIndex(node), hostOf(spec, host)),
+            healthy: (node) => ways.healthy(spec, node),
+            fence: (task) => ways.fence(spec, task),
+          },
+          signal,
+        );
+      } finally {
+        ended.abort();
+      }
     },
 
     /** TEARDOWN; also for a framework that Mesos has and nobody stored. Mesos kills all its tasks. */
@@ -236,6 +262,22 @@ async function answers(ask: () => Promise<unknown>): Promise<boolean> {
     if (!(error instanceof PerijoveError)) throw error;
     return error.code === 'NODE_AUTH_FAILED' || error.code === 'NODE_REFUSED';
   }
+}
+
+/** Why an operator wants nothing repaired now; undefined when nobody does, and when no keeper runs. */
+async function pauseOf(client: Client, spec: ClusterSpec): Promise<string | undefined> {
+  const workflowId = workflowIds.keeper(spec.name);
+  if (!(await isRunning(client, workflowId))) return undefined;
+  const { paused } = await client.workflow.getHandle(workflowId).query(keeperState);
+  return paused && `the keeper is paused since ${paused.since}`;
+}
+
+/** @throws WorkflowNotFoundError while no keeper runs */
+async function noteAtKeeper(client: Client, spec: ClusterSpec, incident: Incident): Promise<void> {
+  const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
+  const { incidents } = await handle.query(keeperState);
+  const isKnown = incidents.some(({ at, what }) => at === incident.at && what === incident.what);
+  if (!isKnown) await handle.executeUpdate(noteIncident, { args: [incident] });
 }
 
 /** The state of the cluster's framework; undefined when its workflow does not run. */

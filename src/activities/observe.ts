@@ -98,6 +98,7 @@ export async function observeCluster({ client, pool }: ObserveDeps, spec: Cluste
     ...(keeper?.paused ? [pausedText(keeper.paused)] : []),
     ...(status.stale ? ['no worker answers; what workflows know is their last stored state'] : []),
     ...live.reasons,
+    ...Object.values(framework?.masters ?? {}),
     ...(framework?.missing === undefined ? [] : [framework.missing]),
   ];
   const reasons =

@@ -270,6 +270,12 @@ export function conclude(
   };
 }
 
+/** With something that was repaired elsewhere; the same state when it knows of it. */
+export function withIncident(state: KeeperState, incident: Incident): KeeperState {
+  const isKnown = state.incidents.some(({ at, what }) => at === incident.at && what === incident.what);
+  return isKnown ? state : { ...state, incidents: [incident, ...state.incidents].slice(0, incidentsKept) };
+}
+
 /** The state after leadership could not be moved back: the next event is followed. */
 export function giveUpReturning(state: KeeperState): KeeperState {
   return { ...state, returns: mostReturns };

@@ -187,6 +187,19 @@ export async function masterLeader(
   return leader;
 }
 
+const metricsSchema = z.object({ 'registrar/log/recovered': z.number().optional() });
+
+/**
+ * Whether the replica of the registry's log that this master has takes part (`registrar/log/recovered`); false also
+ * for one that is empty and still catches up.
+ *
+ * @throws PerijoveError MESOS_UNREACHABLE, MESOS_BAD_STREAM, MESOS_REFUSED
+ */
+export async function hasRecoveredLog(endpoint: Endpoint, options: OperatorOptions = {}): Promise<boolean> {
+  const metrics = await getJson(endpoint, '/metrics/snapshot', metricsSchema, options);
+  return metrics['registrar/log/recovered'] === 1;
+}
+
 export interface MasterVersion {
   readonly version: string;
   /** It is the lab's stand-in, not Apache Mesos. */

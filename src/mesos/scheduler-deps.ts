@@ -14,6 +14,7 @@ export interface StoredFramework extends TaskTable, FenceFacts {
   /** A node without data joins etcd; it never bootstraps it. */
   readonly etcdFormed: boolean;
   readonly missing?: string;
+  readonly masters?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -32,6 +33,8 @@ export interface FrameworkStore {
   /** Gives tasks up that may be lost, or notes that one given up before has ended. */
   storeFencing(outcomes: readonly FenceOutcome[]): Promise<StoredFramework>;
   storeMissing(missing: string | null): Promise<void>;
+  /** By host, what is wrong with a master. */
+  storeMasters(masters: Readonly<Record<string, string>>): Promise<void>;
 }
 
 export interface SchedulerDeps {

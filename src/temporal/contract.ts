@@ -9,7 +9,7 @@ import type { Evidence } from '../drill/evidence.js';
 import type { Change } from '../hosts/items.js';
 import type { FenceFacts, FenceOutcome } from '../mesos/fences.js';
 import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/tasks.js';
-import type { KeeperState } from '../keeper/state.js';
+import type { KeeperState, Incident } from '../keeper/state.js';
 import type { ClusterSpec } from '../spec/cluster.js';
 
 export const taskQueue = 'perijove';
@@ -143,6 +143,8 @@ export interface FrameworkState extends TaskTable, FenceFacts {
   readonly lease?: SchedulerLease;
   /** What is being waited for: why nodes could not be placed, who leads no master, … */
   readonly missing?: string;
+  /** By host: what is wrong with a Mesos master, and why nothing is done about it. */
+  readonly masters?: Readonly<Record<string, string>>;
   /** The scheduler has given up until the next `configure`. */
   readonly failure?: FrameworkFailure;
 }
@@ -185,6 +187,11 @@ export const storeFencing = defineUpdate<
 export const storeMissing = defineUpdate<void, [lease: SchedulerLease, missing: string | null]>(
   'storeMissing',
 );
+/** What is wrong with which masters, for people; empty when nothing is. */
+export const storeMasters = defineUpdate<
+  void,
+  [lease: SchedulerLease, masters: Readonly<Record<string, string>>]
+>('storeMasters');
 export const markEtcdFormed = defineUpdate<void, []>('markEtcdFormed');
 
 export interface FenceResult {
@@ -244,6 +251,8 @@ export interface PauseInput {
 /** Move and repair nothing until `resume`; idempotent. */
 export const pauseKeeper = defineUpdate<{ readonly changed: boolean }, [input: PauseInput]>('pause');
 export const resumeKeeper = defineUpdate<{ readonly changed: boolean }, []>('resume');
+/** Something that was repaired elsewhere, for the record; idempotent. */
+export const noteIncident = defineUpdate<void, [incident: Incident]>('noteIncident');
 export const keeperState = defineQuery<KeeperState>('state');
 
 // --- teardown -------------------------------------------------------------------------------------------

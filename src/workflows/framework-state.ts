@@ -85,7 +85,10 @@ function withoutFramework(state: FrameworkState): FrameworkState {
   };
 }
 
-function without(state: FrameworkState, key: 'failure' | 'frameworkId' | 'missing'): FrameworkState {
+function without(
+  state: FrameworkState,
+  key: 'failure' | 'frameworkId' | 'masters' | 'missing',
+): FrameworkState {
   const copy: { -readonly [K in keyof FrameworkState]: FrameworkState[K] } = { ...state };
   delete copy[key];
   return copy;
@@ -187,6 +190,14 @@ export function withMissing(state: FrameworkState, missing: string | null): Fram
   return missing === null ? without(state, 'missing') : { ...state, missing };
 }
 
+export function withMasters(
+  state: FrameworkState,
+  masters: Readonly<Record<string, string>>,
+): FrameworkState {
+  const rest = without(state, 'masters');
+  return Object.keys(masters).length === 0 ? rest : { ...rest, masters };
+}
+
 export function withFailure(state: FrameworkState, failure: FrameworkFailure): FrameworkState {
   return { ...state, failure };
 }
@@ -218,6 +229,7 @@ export function details(memory: FrameworkMemory): string {
     `- framework ID: ${state.frameworkId ?? 'none yet'}`,
     `- scheduler: ${state.scheduler ?? 'none yet'}`,
     ...(state.missing === undefined ? [] : [`- waiting: ${state.missing}`]),
+    ...Object.values(state.masters ?? {}).map((what) => `- ${what}`),
     ...Object.entries(state.fences ?? {}).map(
       ([host, { at, nodes: given }]) =>
         `- ${host} is lost, says an operator since ${at}: ${given.join(', ')}`,

@@ -27,6 +27,7 @@ import {
   storeFencing,
   storeFrameworkId,
   storeIntents,
+  storeMasters,
   storeMissing,
   storeTaskUpdates,
   type FrameworkInput,
@@ -53,6 +54,7 @@ import {
   withFencing,
   withFrameworkId,
   withIntents,
+  withMasters,
   withMissing,
   withTaskUpdates,
 } from './framework-state.js';
@@ -146,6 +148,7 @@ export async function framework(input: FrameworkInput): Promise<void> {
     (host) => reject('HOST_NOT_LOST', fenceRejection(memory.state, host)),
   );
   on(storeMissing).do((_lease, missing) => void become(withMissing(memory.state, missing)), guard);
+  on(storeMasters).do((_lease, masters) => void become(withMasters(memory.state, masters)), guard);
   on(markEtcdFormed).do(() => {
     if (!memory.state.etcdFormed) become({ ...memory.state, etcdFormed: true });
   });

@@ -34,6 +34,7 @@ import {
   phaseOf,
   respecified,
   resume,
+  withIncident,
   type ReconcileResult,
   type WatchEvent,
 } from '../keeper/decide.js';
@@ -42,6 +43,7 @@ import {
   keeperState,
   memoKeys,
   moveJupyter,
+  noteIncident,
   pauseKeeper,
   resumeKeeper,
   searchAttributes,
@@ -89,7 +91,7 @@ export async function keeper(input: KeeperInput): Promise<void> {
   let stopping = false;
   let underWay: CancellationScope | undefined;
   let move: Move | undefined;
-  let published: { readonly memo?: string; readonly phase?: string } = {};
+  let published: { readonly doing?: string; readonly memo?: string; readonly phase?: string } = {};
 
   const say = (kind: KeeperEvent['kind'], what: string): void => {
     state = note(state, kind, what, new Date().toISOString());
@@ -101,7 +103,7 @@ export async function keeper(input: KeeperInput): Promise<void> {
     const phase = phaseOf(state);
     if (memo !== published.memo) upsertMemo({ [memoKeys.state]: compact(state) });
     if (phase !== published.phase) upsertSearchAttributes([{ key: stageKey, value: phase }]);
-    published = { memo, phase };
+    published = { doing, memo, phase };
   };
 
   /** Resolves to undefined when `configure` or `stop` came in between. */
@@ -260,6 +262,13 @@ export async function keeper(input: KeeperInput): Promise<void> {
     state = resume(state);
     say('resumed', 'goes on');
     return { changed: true };
+  });
+  setHandler(noteIncident, (incident) => {
+    const next = withIncident(state, incident);
+    if (next === state) return;
+    state = next;
+    say('done', incident.what);
+    publish(published.doing ?? 'watching');
   });
   setHandler(
     configureKeeper,

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -6,6 +6,7 @@ import { isAlive, signal } from '../../src/lab/processes.js';
 import { leadingMaster } from '../../src/mesos/detector.js';
 import { directReach } from '../../src/ssh/reach.js';
 import { frameworkState, workflowIds, type StageName } from '../../src/temporal/contract.js';
+import { eventually } from '../support/eventually.js';
 import { TestLab } from '../support/lab.js';
 
 const example = path.resolve(import.meta.dirname, '../../examples/lab.yaml');
@@ -88,5 +89,69 @@ describe('a deployment', () => {
       client.workflow.getHandle(workflowIds.framework(spec.name)).query(frameworkState),
     );
     expect(launches).toBe(5);
+  });
+
+  /*
+   * The replicated log of masters is broken for real, as far as the stand-in has one. First of two of three: the
+   * others of each are no quorum.
+   */
+  it('gives a master with a broken log an empty one, only while the others are a quorum, and once an hour', async () => {
+    const spec = await lab.spec();
+    const { mesos } = await lab.ready();
+    const [first, second] = mesos.masters.filter(({ state }) => state === 'standing-by');
+    if (!first || !second) expect.unreachable('three masters');
+    const dirOf = (name: string) => spec.hosts.find((host) => host.name === name)?.dir ?? '';
+    const logOf = (name: string) => path.join(dirOf(name), 'data/mesos-master/replicated_log/000003.log');
+    const broken = (name: string) => path.join(dirOf(name), 'data/mesos-master.broken');
+    const breakLog = (name: string): void => {
+      writeFileSync(logOf(name), 'garbage');
+      signal(
+        lab.resident(name, (args) => args.some((each) => each.endsWith('/mesos-master.mjs'))),
+        'SIGKILL',
+      );
+    };
+    const status = async () => (await lab.start('status', '--file', lab.specFile).ended).stdout;
+    const follows = (name: string) =>
+      lab.eventually(({ mesos: { masters } }) => {
+        expect(masters.find(({ host }) => host === name)?.state).toBe('standing-by');
+      }, 120_000);
+    const leftAlone = (name: string, why: string) =>
+      eventually(
+        `the master of ${name} is left alone`,
+        async () => {
+          const text = await status();
+          return text.includes(`master on ${name} is broken`) && text.includes(why);
+        },
+        120_000,
+      );
+
+    breakLog(first.host);
+    breakLog(second.host);
+    await leftAlone(first.host, 'of the others 1 are healthy, and 2 make the quorum');
+    await leftAlone(second.host, 'of the others 1 are healthy, and 2 make the quorum');
+    expect([first.host, second.host].map((name) => readFileSync(logOf(name), 'utf8'))).toEqual([
+      'garbage',
+      'garbage',
+    ]);
+
+    // By hand, as the origin did it: then the others of the first one are a quorum.
+    rmSync(logOf(second.host));
+    await follows(second.host);
+    await follows(first.host);
+    expect(readFileSync(path.join(broken(first.host), 'work_dir/replicated_log/000003.log'), 'utf8')).toBe(
+      'garbage',
+    );
+    expect(existsSync(broken(second.host))).toBe(false);
+    const { incidents } = await lab.eventually((seen) => expect(seen.incidents.length).toBeGreaterThan(0));
+    expect(incidents.map(({ what }) => what).join()).toContain(
+      `the replicated log of the Mesos master on ${first.host} was broken ("Failed to recover the log: Corruption`,
+    );
+
+    breakLog(first.host);
+    await leftAlone(first.host, 'once an hour at most');
+    expect(readFileSync(logOf(first.host), 'utf8')).toBe('garbage');
+    rmSync(logOf(first.host));
+    await lab.ready();
+    expect(await status()).not.toContain('is broken');
   });
 });

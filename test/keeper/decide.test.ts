@@ -17,6 +17,7 @@ import {
   phaseOf,
   respecified,
   resume,
+  withIncident,
   type Known,
   type ReconcileResult,
   type Sight,
@@ -337,6 +338,16 @@ describe('what is remembered', () => {
       'drift',
     );
   });
+});
+
+test('what was repaired elsewhere is an incident, once, and the oldest ones go', () => {
+  const incident = { at: now, what: 'the log of a master was set aside', tookMs: 3_000 };
+  const first = withIncident(initialState, incident);
+  expect(first.incidents).toEqual([incident]);
+  expect(withIncident(first, { ...incident })).toBe(first);
+  const many = Array.from({ length: 40 }, (_, index) => ({ ...incident, what: `repair ${index}` }));
+  const { incidents } = many.reduce(withIncident, first);
+  expect([incidents.length, incidents[0]?.what]).toEqual([20, 'repair 39']);
 });
 
 describe('for every course of events', () => {

@@ -14,6 +14,7 @@ import {
   withFencing,
   withFrameworkId,
   withIntents,
+  withMasters,
   withMissing,
   withTaskUpdates,
 } from '../../src/workflows/framework-state.js';
@@ -69,6 +70,9 @@ export class MemoryStore {
         await write('storeFencing', () => withFencing(this.state, outcomes, now(), this.spec)),
       storeMissing: async (missing) => {
         await write('storeMissing', () => withMissing(this.state, missing));
+      },
+      storeMasters: async (masters) => {
+        await write('storeMasters', () => withMasters(this.state, masters));
       },
     };
   }

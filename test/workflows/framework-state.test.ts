@@ -17,6 +17,7 @@ import {
   withFencing,
   withFrameworkId,
   withIntents,
+  withMasters,
   withMissing,
   withTaskUpdates,
 } from '../../src/workflows/framework-state.js';
@@ -199,6 +200,12 @@ it('what is missing comes and goes', () => {
   const state = withMissing(emptyState, 'no room');
   expect(state.missing).toBe('no room');
   expect(withMissing(state, null)).toEqual(emptyState);
+});
+
+it('what is wrong with masters comes and goes, and people read it', () => {
+  const state = withMasters(emptyState, { h1: 'the log of h1 is broken' });
+  expect(details({ ...firstMemory({ spec }), state })).toContain('- the log of h1 is broken');
+  expect(withMasters(state, {})).toEqual(emptyState);
 });
 
 it('a new run of the workflow starts from the state, configured, with the next run of the scheduler', () => {

@@ -39,7 +39,7 @@ export function makeMasterInfo(id: string, hostname: string, ip: string, port: n
 
 interface ElectionEvents {
   /** The leading master as ZooKeeper says it, or none. */
-  leader: [info: MasterInfo | undefined];
+  leader: [info: MasterInfo | undefined, session?: ZooKeeperClient];
   /** Our own candidate leads, within this session. */
   elected: [session: ZooKeeperClient];
   /** Our own candidate led, and its znode or its session is gone. */
@@ -155,7 +155,7 @@ export class Election extends EventEmitter<ElectionEvents> {
     if (this.#leader === name) return;
     this.#leader = name;
     if (info) this.#options.log.info(`A new leading master (UPID=${info.pid}) is detected`);
-    this.emit('leader', info);
+    this.emit('leader', info, session);
     if (session && name !== undefined && name === own) {
       this.#elected = true;
       this.emit('elected', session);

@@ -12,7 +12,8 @@ import { Master, type MasterSettings } from './master.js';
 import { handleMasterRequest } from './master-http.js';
 import type { MasterProcess } from './master-process.js';
 import { patiently } from './patiently.js';
-import { memoryRegistry, zookeeperRegistry, type Registry } from './registry.js';
+import { copyTo, CorruptReplica, Replica, replicated } from './replica.js';
+import { memoryRegistry, readRegistry, zookeeperRegistry, type Registry } from './registry.js';
 import { parseZooKeeperUrl, type ZooKeeperUrl } from './zk-url.js';
 
 const log = new Log();
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
   mkdirSync(flags.required('work_dir'), { recursive: true });
   const logDir = flags.optional('log_dir');
   if (logDir !== undefined) log.open(logDir, 'mesos-master');
+  const replica = openReplica(flags.required('work_dir'));
   const zk = flags.optional('zk');
   const url = zk === undefined ? undefined : parseZooKeeperUrl(zk);
   if (url) flags.required('quorum');
@@ -53,19 +55,32 @@ async function main(): Promise<void> {
   log.warn('This is the stand-in of Perijove for mesos-master, not Apache Mesos');
   log.info(`Master ${info.id} (${info.hostname}) started on ${ip}:${port}`);
   log.info(`Flags at startup: ${flagsText(flags)}`);
-  if (url) await contend(self, url);
-  else await lead(self, memoryRegistry());
+  if (url) await contend(self, url, replica);
+  else await lead(self, replicated(memoryRegistry(), replica, log));
 }
 
-async function contend(self: MasterProcess, url: ZooKeeperUrl): Promise<void> {
+function openReplica(workDir: string): Replica {
+  try {
+    const replica = new Replica(workDir);
+    log.info(`Replica recovered with log positions 0 -> ${replica.position} with 0 holes and 0 unlearned`);
+    return replica;
+  } catch (error) {
+    if (!(error instanceof CorruptReplica)) throw error;
+    log.plain(`Failed to recover the log: ${error.message}`);
+    process.exit(1);
+  }
+}
+
+async function contend(self: MasterProcess, url: ZooKeeperUrl, replica: Replica): Promise<void> {
   const election = new Election({
     url,
     sessionTimeoutMs: self.flags.durationMs('zk_session_timeout'),
     candidate: self.info,
     log,
   });
-  election.on('leader', (leader) => {
+  election.on('leader', (leader, session) => {
     self.leader = leader;
+    if (leader && session && leader.id !== self.info.id) void follow(session, url, replica);
     log.info(`The newly elected leader is ${leader ? `${leader.pid} with id ${leader.id}` : 'None'}`);
   });
   election.on('lost', () => {
@@ -75,7 +90,7 @@ async function contend(self: MasterProcess, url: ZooKeeperUrl): Promise<void> {
   election.on('elected', (session) => {
     self.electedAt = Date.now();
     log.info('Elected as the leading master!');
-    recover(self, session, url).catch((error: unknown) => {
+    recover(self, session, url, replica).catch((error: unknown) => {
       log.error(`Recovery failed: Failed to recover registrar: ${String(error)}`);
       process.abort();
     });
@@ -83,8 +98,23 @@ async function contend(self: MasterProcess, url: ZooKeeperUrl): Promise<void> {
   await election.run();
 }
 
+/** A follower's replica catches up with each new leader. */
+async function follow(session: ZooKeeperClient, url: ZooKeeperUrl, replica: Replica): Promise<void> {
+  try {
+    const content = await readRegistry(session, url.path);
+    if (content) copyTo(replica, content, log);
+  } catch (error) {
+    log.warn(`Replica could not catch up: ${String(error)}`);
+  }
+}
+
 /** Waits for a quorum of masters, as the replicated log of the real one would, and reads the registry. */
-async function recover(self: MasterProcess, session: ZooKeeperClient, url: ZooKeeperUrl): Promise<void> {
+async function recover(
+  self: MasterProcess,
+  session: ZooKeeperClient,
+  url: ZooKeeperUrl,
+  replica: Replica,
+): Promise<void> {
   log.info('Recovering from registrar');
   const { flags } = self;
   const quorum = flags.integer('quorum');
@@ -102,7 +132,7 @@ async function recover(self: MasterProcess, session: ZooKeeperClient, url: ZooKe
     log.info(`${replicas.length} of ${quorum} masters that the quorum needs are here`);
     await changed;
   }
-  await lead(self, zookeeperRegistry(session, url.path));
+  await lead(self, replicated(zookeeperRegistry(session, url.path), replica, log));
   clearTimeout(deadline);
 }
 

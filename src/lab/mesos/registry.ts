@@ -73,6 +73,20 @@ export function zookeeperRegistry(session: ZooKeeperClient, mesosPath: string): 
   };
 }
 
+/** The registry as it is now; undefined while there is none. */
+export async function readRegistry(
+  session: ZooKeeperClient,
+  mesosPath: string,
+): Promise<RegistryContent | undefined> {
+  try {
+    const { data } = await session.getData(`${mesosPath}/stand-in-registry`);
+    return readMessage(registryKind, JSON.parse(data.toString('utf8')));
+  } catch (error) {
+    if (error instanceof ZNodeError && error.code === 'NO_NODE') return undefined;
+    throw error;
+  }
+}
+
 async function createIfMissing(session: ZooKeeperClient, path: string): Promise<void> {
   try {
     await session.create(path, JSON.stringify({ agents: [], unreachable: [] }), 'persistent');

@@ -1,0 +1,127 @@
+import { initDriver, observeInit, hostServices } from '../hosts/services.js';
+import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import type { HostConnection } from '../ssh/connection.js';
+import { quote } from '../ssh/shell.js';
+import { brokenLogSign, type SetAside, type SilentMaster } from './broken-log.js';
+import { masterService, mesosPaths } from './items.js';
+
+/*
+ * What is done to a master's host is recorded there: `<data>/mesos-master.broken/record` has a line each for when
+ * it was begun, why, that everything is moved, and how many seconds it took. So whoever goes on, with whatever it
+ * knows itself, finds what was done, and when. The newest replica that was set aside is kept beside it, to look at.
+ */
+
+/** Where a broken replica goes, with the logs of the master that had it. */
+export function brokenPath(host: Pick<HostSpec, 'dir'>): string {
+  return `${mesosPaths(host).masterWork}.broken`;
+}
+
+const recordOf = (host: Pick<HostSpec, 'dir'>) => `${brokenPath(host)}/record`;
+const logLines = 2_000;
+
+/** @throws PerijoveError SSH_*, COMMAND_FAILED */
+export async function lookAtSilentMaster(connection: HostConnection, cluster: string): Promise<SilentMaster> {
+  const { host } = connection;
+  const services = await hostServices(connection, cluster);
+  const [[status], log, record] = await Promise.all([
+    services.status([masterService]),
+    services.logs(masterService, logLines),
+    connection.run(`date +%s; cat ${quote(recordOf(host))} 2>/dev/null || :`),
+  ]);
+  const [clock = '', ...lines] = record.split('\n');
+  const sign = brokenLogSign(log, Number(clock) * 1_000);
+  const setAside = parseRecord(lines.join('\n'));
+  return {
+    host: host.name,
+    clock: Number(clock),
+    stopped: status?.state === 'stopped',
+    ...(sign !== undefined && { sign }),
+    ...(setAside && { setAside }),
+  };
+}
+
+/** What was last set aside on a host. @throws PerijoveError SSH_*, COMMAND_FAILED */
+export async function readSetAside(connection: HostConnection): Promise<SetAside | undefined> {
+  return parseRecord(await connection.run(`cat ${quote(recordOf(connection.host))} 2>/dev/null || :`));
+}
+
+/** Undefined for anything that is no record. */
+export function parseRecord(text: string): SetAside | undefined {
+  const [, at, why = '', rest = ''] = /^begun (\d+)\nwhy (.*)\n([^]*)$/.exec(text) ?? [];
+  if (at === undefined) return undefined;
+  const [, seconds] = /^took (\d+)$/m.exec(rest) ?? [];
+  return { at: Number(at), why, ...(seconds !== undefined && { tookSeconds: Number(seconds) }) };
+}
+
+/**
+ * Stops the master, sets its `work_dir` and `log_dir` aside, and starts it. Goes on where it was interrupted;
+ * what was done within the last hour is not done again, whoever asks.
+ *
+ * @param at the `clock` by which it was decided
+ * @throws PerijoveError SSH_*, COMMAND_FAILED
+ */
+export async function setAside(
+  connection: HostConnection,
+  spec: Pick<ClusterSpec, 'name'>,
+  { at, why }: Pick<SetAside, 'at' | 'why'>,
+): Promise<void> {
+  const driver = initDriver(connection.host, spec.name, await observeInit(connection));
+  const script = setAsideScript(connection.host, { at, why }, driver);
+  await connection.run(script, { timeoutMs: 90_000 });
+}
+
+/** Starts a master that was left stopped. @throws PerijoveError SERVICE_FAILED, SSH_*, COMMAND_FAILED */
+export async function startMaster(connection: HostConnection, cluster: string): Promise<void> {
+  await (await hostServices(connection, cluster)).start(masterService);
+}
+
+interface Supervisor {
+  stopScript(name: string): string;
+  startScript(name: string): string;
+}
+
+/** In POSIX sh. One at a time: a second one waits, finds what the first one did, and does nothing. */
+export function setAsideScript(
+  host: Pick<HostSpec, 'dir'>,
+  { at, why }: Pick<SetAside, 'at' | 'why'>,
+  supervisor: Supervisor,
+): string {
+  const { masterWork, masterLog } = mesosPaths(host);
+  const broken = brokenPath(host);
+  const record = recordOf(host);
+  const oneLine = why.replaceAll(/\s+/g, ' ');
+  const moves = [
+    [masterWork, `${broken}/work_dir`],
+    [masterLog, `${broken}/log_dir`],
+  ].map(
+    // Both are there when a move to another file system was interrupted.
+    ([from = '', to = '']) =>
+      `if [ -e ${quote(from)} ]; then rm -rf ${quote(to)}; mv -T ${quote(from)} ${quote(to)}; fi`,
+  );
+  return `
+set -e
+exec 8> ${quote(`${broken}.lock`)}
+flock -w 60 8
+begun=$(sed -n 's/^begun //p' ${quote(record)} 2>/dev/null || :)
+if [ -n "$begun" ] && [ $((${at} - begun)) -lt 3600 ] && [ $((${at} - begun)) -gt -3600 ]; then
+  if grep -q '^took ' ${quote(record)}; then exit 0; fi
+else
+  rm -rf ${quote(broken)}
+  mkdir ${quote(broken)}
+  printf 'begun %s\\nwhy %s\\n' ${at} ${quote(oneLine)} > ${quote(`${record}.new`)}
+  mv ${quote(`${record}.new`)} ${quote(record)}
+  begun=${at}
+fi
+if ! grep -q '^moved$' ${quote(record)}; then
+(
+${supervisor.stopScript(masterService)}
+) 8>&-
+${moves.join('\n')}
+mkdir -p -m 755 ${quote(masterWork)} ${quote(masterLog)}
+echo moved >> ${quote(record)}
+fi
+(
+${supervisor.startScript(masterService)}
+) 8>&-
+echo "took $(($(date +%s) - begun))" >> ${quote(record)}`.trim();
+}

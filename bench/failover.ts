@@ -24,6 +24,13 @@ interface Failover {
   readonly failedRequests: number;
 }
 
+interface Strike {
+  /** What is done just before, and not counted. */
+  readonly before?: () => Promise<void>;
+  /** Returns as soon as all are killed. */
+  readonly kill: (leader: string) => void;
+}
+
 /** Resolves when another member leads. */
 async function elected(members: readonly string[], since: number, term: number): Promise<number> {
   const clients = members.map((host) => createEtcdClient({ host, port: 2379 }, { deadlineMs: 200 }));
@@ -44,7 +51,7 @@ async function elected(members: readonly string[], since: number, term: number):
 async function failover(
   lab: BenchLab,
   entrances: readonly Entrance[],
-  kill: (node: string) => Promise<void>,
+  { before = () => Promise.resolve(), kill }: Strike,
 ): Promise<Failover> {
   const { etcd } = await lab.ready();
   const { leader, term } = etcd;
@@ -55,13 +62,14 @@ async function failover(
     for (const probe of probes) await untilServed(probe, 0);
     // At any moment of the loops' five seconds.
     await delay(Math.random() * 5_000);
+    await before();
+    kill(leader);
     const killedAt = performance.now();
     const election = elected(
       others.map(({ address }) => address),
       killedAt,
       term,
     );
-    await kill(leader);
     const served = await Promise.all(probes.map((probe) => untilServed(probe, killedAt)));
     const electionMs = await election;
     const samples = (await Promise.all(probes.map((probe) => probe.stop()))).flat();
@@ -103,30 +111,28 @@ async function series(name: string, one: () => Promise<Failover>): Promise<void>
 try {
   await lab.up();
   const entrances = await lab.entrances();
-  const kill = async (node: string) => lab.killNode(node);
+  const kill = (node: string) => lab.killNode(node);
 
-  await series('warm', () => failover(lab, entrances, kill));
+  await series('warm', () => failover(lab, entrances, { kill }));
   await series('warm, no worker', async () => {
-    await lab.ready();
-    const result = await failover(lab, entrances, async (node) => {
-      await lab.killWorkers();
-      lab.killNode(node);
-    });
+    const result = await failover(lab, entrances, { before: () => lab.killWorkers(), kill });
     await lab.up();
     return result;
   });
 
   await lab.configure({ standby: 'cold' });
-  await series('cold', () => failover(lab, entrances, kill));
+  await series('cold', () => failover(lab, entrances, { kill }));
 
   const { jupyter } = await lab.spec();
   const origin = new Origin(await lab.addresses(), entrances, jupyter.executable);
   try {
     await series("the origin's loops", async () => {
       for (const { node } of await lab.addresses()) origin.startNode(node);
-      return failover(lab, origin.entrances, async (node) => {
-        lab.killNode(node);
-        await origin.killNode(node);
+      return failover(lab, origin.entrances, {
+        kill: (node) => {
+          lab.killNode(node);
+          origin.killNode(node);
+        },
       });
     });
   } finally {

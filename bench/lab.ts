@@ -81,12 +81,12 @@ export class BenchLab {
 
   /** SIGKILL for every process of the node, at once. */
   killNode(node: string): void {
-    for (const { pid } of allProcesses()) {
+    const processes = allProcesses().flatMap(({ pid }) => {
       const tree = startVariable(pid, marks.tree);
-      if (tree?.startsWith(`${this.stateDir}/`) !== true || path.basename(tree) !== node) continue;
-      const process = identify(pid);
-      if (process) signal(process, 'SIGKILL');
-    }
+      if (tree?.startsWith(`${this.stateDir}/`) !== true || path.basename(tree) !== node) return [];
+      return identify(pid) ?? [];
+    });
+    for (const process of processes) signal(process, 'SIGKILL');
   }
 
   async killWorkers(): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * Ten planned moves under 100 requests a second through each host, over kept connections as browsers' are: how many requests fail, and the longest that
- * one takes, beside the longest of as many requests without a move.
+ * Ten planned moves under 100 requests a second through each host, over kept connections as browsers' are: how many
+ * requests fail, and the longest that one takes, beside the longest of as many requests without a move.
  *
  *     npm run bench:move -- [moves, 10 by default]
  */

@@ -117,8 +117,8 @@ export class Origin {
     }
   }
 
-  async killNode(node: string): Promise<void> {
-    await this.nodes.get(node)?.kill();
+  killNode(node: string): void {
+    void this.nodes.get(node)?.kill();
     this.nodes.delete(node);
   }
 

@@ -1,7 +1,17 @@
 // Builds dist/: the library and CLI (tsc), the programs that go to hosts (esbuild, one file each) and the
-// workflow bundle that workers load.
+// workflow bundle that workers load. With --unless-fresh, only what is older than its sources: npx runs `prepare`
+// once more when it meets the package in its own folder.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +19,9 @@ import { buildPrograms } from './programs.js';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(import.meta.url);
+
+if (process.argv.includes('--unless-fresh') && newest('dist/') >= newest(...sources())) process.exit();
+
 // Built beside dist/ and then moved there, so that dist/ is never half a build.
 const dist = path.join(root, `dist.${process.pid}`);
 process.on('exit', () => rmSync(dist, { recursive: true, force: true }));
@@ -34,3 +47,21 @@ renameSync(dist, path.join(root, 'dist'));
 
 const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 console.log(`perijove ${version}: dist/ is built`);
+
+function sources() {
+  const configuration = readdirSync(root).filter((name) => /^(package(-lock)?|tsconfig.*)\.json$/.test(name));
+  return ['src/', 'scripts/', ...configuration];
+}
+
+/** When the newest of these files, and of those below these directories, was written; 0 where there is none. */
+function newest(...names) {
+  const files = names.flatMap((name) => {
+    if (!name.endsWith('/')) return [path.join(root, name)];
+    const directory = path.join(root, name);
+    if (!existsSync(directory)) return [];
+    return readdirSync(directory, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.join(entry.parentPath, entry.name));
+  });
+  return Math.max(0, ...files.map((file) => statSync(file).mtimeMs));
+}

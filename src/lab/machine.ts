@@ -247,14 +247,13 @@ export async function shutDownHost(stateDir: string, host: LabHost): Promise<voi
 }
 
 /**
- * What the runsv processes below run. Not their loggers: one ends when nobody writes to it any more, and a node
- * that the Mesos agent started does, until it is ended itself.
+ * What the services of a runsvdir run. Not their loggers: one ends when nobody writes to it any more, and a node
+ * that the Mesos agent started does, until it is ended itself. Nor what the nodes have supervised.
  */
 function supervised(runsvdir: number): number[] {
   const processes = allProcesses();
-  const tree = withDescendants([runsvdir], processes);
   const supervisors = new Set(
-    processes.filter(({ pid, name }) => tree.has(pid) && name === 'runsv').map(({ pid }) => pid),
+    processes.filter(({ parent, name }) => parent === runsvdir && name === 'runsv').map(({ pid }) => pid),
   );
   return processes
     .filter(({ parent, name }) => supervisors.has(parent) && name !== 'svlogd')

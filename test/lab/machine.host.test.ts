@@ -140,12 +140,19 @@ describe('a lab host', () => {
     expect(hostProcesses(stateDir, h1)).toEqual(new Set());
   });
 
-  it('does not wait for the log of a service whose children go on, and ends these after it', async () => {
+  it('does not wait for the log or the children of a service that go on, and ends these after it', async () => {
     const file = path.join(stateDir, 'said');
     const logs = path.join(stateDir, 'logs');
     mkdirSync(logs);
+    // As a node does, it has a supervisor of its own.
+    const own = path.join(stateDir, 'own');
+    mkdirSync(own);
+    writeFileSync(path.join(own, 'run'), '#!/bin/sh\nexec sleep 1000\n', { mode: 0o755 });
     const child = path.join(stateDir, 'child');
-    writeFileSync(child, `trap 'echo child >>"${file}"; exit' TERM\nsleep 1000 & wait\n`);
+    writeFileSync(
+      child,
+      `trap 'echo child >>"${file}"; kill $own; wait $own; exit' TERM\nrunsv "${own}" & own=$!\nwait\n`,
+    );
     service(
       h1,
       'agent',
@@ -157,6 +164,8 @@ describe('a lab host', () => {
     await eventually(() => {
       expect(commands()).toContain(`sh ${child}`);
       expect(commands()).toContain(`svlogd ${logs}`);
+      expect(commands()).toContain('sleep 1000');
+      expect(commands()).toContain(`runsv ${own}`);
     });
 
     await shutDownHost(stateDir, h1);

@@ -17,10 +17,10 @@ import {
   processIdentitySchema,
   commandArguments,
   signal,
-  startVariable,
   withDescendants,
   type ProcessIdentity,
 } from './processes.js';
+import { isOfHost } from './marks.js';
 import { findProgram, hostPath } from './programs.js';
 import { allSockets, processesHolding } from '../hosts/sockets.js';
 import { requireFreePort } from './sockets.js';
@@ -28,7 +28,7 @@ import { hostMarker, labPaths, writeAtomically, type LabHost } from './state.js'
 
 /*
  * A host of the lab stands for a machine: one sshd, and the services that runit starts at its boot. Every
- * process of it has PERIJOVE_LAB_HOST in its environment, and descends from sshd or from runsvdir.
+ * process of it is known by its environment (see `marks.ts`), or descends from one that is.
  */
 
 /** How long the services of a host may take to stop: what runit and the nodes give their own, and some. */
@@ -110,11 +110,9 @@ export function sshdProcess(stateDir: string, host: LabHost): ProcessIdentity | 
 
 /** Every live process of the host. */
 export function hostProcesses(stateDir: string, host: LabHost): Set<number> {
-  const marker = labPaths(stateDir).host(host.name);
+  const directory = labPaths(stateDir).host(host.name);
   const processes = allProcesses();
-  const roots = processes
-    .filter(({ pid }) => startVariable(pid, hostMarker) === marker)
-    .map(({ pid }) => pid);
+  const roots = processes.filter(({ pid }) => isOfHost(pid, directory)).map(({ pid }) => pid);
   const sshd = sshdProcess(stateDir, host);
   if (sshd) roots.push(sshd.pid);
   // sshd writes its title over its environment: a session whose parent has died is known by its socket.

@@ -79,7 +79,7 @@ export function labPaths(stateDir: string) {
   };
 }
 
-/** Every process of a lab host has this in its environment; its value is `labPaths(stateDir).host(name)`. */
+/** What is started on a lab host has this in its environment; its value is `labPaths(stateDir).host(name)`. */
 export const hostMarker = 'PERIJOVE_LAB_HOST';
 /** Temporal and the workers have this one; its value is the state directory. */
 export const labMarker = 'PERIJOVE_LAB';

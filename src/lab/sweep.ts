@@ -1,6 +1,7 @@
 import path from 'node:path';
+import { isOfHost } from './marks.js';
 import { allProcesses, startVariable, withDescendants } from './processes.js';
-import { hostMarker, labMarker, labPaths } from './state.js';
+import { labMarker, labPaths } from './state.js';
 
 /** The Temporal server and the workers of a lab, recorded or not. */
 export function centralProcesses(stateDir: string): Set<number> {
@@ -13,12 +14,10 @@ export function centralProcesses(stateDir: string): Set<number> {
 
 /** Every process that bears a mark of the lab, with all descendants; whatever its records say. */
 export function labProcesses(stateDir: string): Set<number> {
-  const hosts = `${labPaths(stateDir).host('')}${path.sep}`;
+  const hosts = path.dirname(labPaths(stateDir).host('any'));
   const processes = allProcesses();
   const marked = processes.filter(
-    ({ pid }) =>
-      startVariable(pid, labMarker) === stateDir ||
-      startVariable(pid, hostMarker)?.startsWith(hosts) === true,
+    ({ pid }) => startVariable(pid, labMarker) === stateDir || isOfHost(pid, hosts),
   );
   return withDescendants(
     marked.map(({ pid }) => pid),

@@ -20,8 +20,9 @@ import { builtProgram } from '../support/programs.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 import { startEnsemble, type TestEnsemble } from '../support/zookeeper.js';
 
-/** Every process of the cluster carries it, also those that outlive their parent. */
+/** Every master and agent carries it. Tasks, which outlive their parents, are known by Mesos' own variable. */
 const marker = 'PERIJOVE_TEST_MESOS';
+const taskMarker = 'MESOS_DIRECTORY';
 
 export interface MesosCluster {
   readonly spec: ClusterSpec;
@@ -227,7 +228,10 @@ function link(target: string, file: string): void {
 export async function killMarked(dir: string): Promise<void> {
   await eventually('all processes of the cluster are gone', async () => {
     const left = allProcesses().filter(
-      ({ pid }) => pid !== process.pid && startVariable(pid, marker) === dir,
+      ({ pid }) =>
+        pid !== process.pid &&
+        (startVariable(pid, marker) === dir ||
+          startVariable(pid, taskMarker)?.startsWith(`${dir}/`) === true),
     );
     for (const { pid } of left) {
       const identity = identify(pid);

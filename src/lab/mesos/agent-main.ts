@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { cpus, hostname, totalmem } from 'node:os';
 import path from 'node:path';
+import { z } from 'zod';
 import { agentAuthentication } from './authentication.js';
 import { Agent, type AgentSettings } from './agent.js';
 import { handleAgentRequest } from './agent-http.js';
@@ -13,6 +15,7 @@ import { parseResources, type Resources } from './resources.js';
 import { parseZooKeeperUrl } from './zk-url.js';
 
 const log = new Log();
+const environmentSchema = z.record(z.string(), z.string());
 
 async function main(): Promise<void> {
   const flags = parseFlags(agentFlags, process.argv.slice(2), process.env);
@@ -54,17 +57,31 @@ function settingsOf(flags: Flags): AgentSettings {
   if (resources !== undefined && !parsed) throw new FlagError(`Failed to parse the flag 'resources'`);
   const attributes = parseAttributes(flags.optional('attributes') ?? '');
   if (!attributes) throw new FlagError(`Failed to parse the flag 'attributes'`);
-  const launcherDir = flags.optional('launcher_dir') ?? import.meta.dirname;
   return {
     hostname: flags.optional('hostname') ?? hostname(),
     ip: flags.optional('ip') ?? '0.0.0.0',
     port: flags.integer('port'),
     resources: withDefaults(parsed),
     attributes,
-    executor: path.join(launcherDir, 'mesos-executor.mjs'),
+    executor: executorIn(flags.optional('launcher_dir')),
+    executorEnvironment: executorEnvironment(flags),
     shutdownGraceMs: flags.durationMs('executor_shutdown_grace_period'),
     registrationBackoffMs: flags.durationMs('registration_backoff_factor'),
   };
+}
+
+/** The executor in `--launcher_dir`, else the one beside this program. */
+function executorIn(launcherDir: string | undefined): string {
+  const given = path.join(launcherDir ?? import.meta.dirname, 'mesos-executor.mjs');
+  return existsSync(given) ? given : path.join(import.meta.dirname, 'mesos-executor.mjs');
+}
+
+function executorEnvironment(flags: Flags): Readonly<Record<string, string>> {
+  try {
+    return environmentSchema.parse(JSON.parse(flags.optional('executor_environment_variables') ?? '{}'));
+  } catch {
+    throw new FlagError(`Failed to load flag 'executor_environment_variables': not an object of texts`);
+  }
 }
 
 /** What is not given is found out, with the real one's reserve of 1 GB of memory, or half of it. */

@@ -18,9 +18,14 @@ export interface AgentSettings {
   readonly attributes: readonly Attribute[];
   /** Path of `mesos-executor.mjs`. */
   readonly executor: string;
+  /** `--executor_environment_variables` */
+  readonly executorEnvironment: Readonly<Record<string, string>>;
   readonly shutdownGraceMs: number;
   readonly registrationBackoffMs: number;
 }
+
+/** What executors search for programs, unless the agent is told otherwise. */
+const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** A Mesos agent: what runs on this host, by whose order, and who knows of it. */
 export class Agent {
@@ -183,7 +188,7 @@ export class Agent {
     this.meta.pruneSandboxes(agentId, new Set([...this.tasks.values()].map((other) => other.launch.sandbox)));
   }
 
-  /** The agent's own environment, without what is meant for Mesos programs, and the task's above it. */
+  /** Nothing of the agent's own environment: what `--executor_environment_variables` says, and the task's. */
   #environment(
     task: TaskInfo,
     ids: {
@@ -194,14 +199,14 @@ export class Agent {
     },
   ): Record<string, string> {
     const { ip, port } = this.settings;
-    const inherited = Object.entries(process.env).flatMap(([name, value]) =>
-      value === undefined || /^(MESOS|LIBPROCESS)_/.test(name) ? [] : [[name, value] as const],
-    );
     const own = (task.command?.environment?.variables ?? []).map(
       ({ name, value }) => [name, value ?? ''] as const,
     );
     return {
-      ...Object.fromEntries(inherited),
+      LIBPROCESS_IP: ip,
+      PATH: defaultPath,
+      ...this.settings.executorEnvironment,
+      LIBPROCESS_PORT: '0',
       ...Object.fromEntries(own),
       MESOS_TASK_ID: task.task_id.value,
       MESOS_EXECUTOR_ID: task.task_id.value,

@@ -239,7 +239,8 @@ export function usage(program: string, table: FlagTable): string {
   const lines = Object.entries(table)
     .sort(([left], [right]) => (left < right ? -1 : 1))
     .map(([name, { value, boolean: isBoolean }]) => {
-      const flag = isBoolean ? `--[no-]${name}` : `--${name}=VALUE`;
+      const names = [name, ...Object.keys(flagAliases).filter((alias) => flagAliases[alias] === name)];
+      const flag = names.map((each) => (isBoolean ? `--[no-]${each}` : `--${each}=VALUE`)).join(', ');
       return `  ${flag.padEnd(50)}${value === null ? '' : `(default: ${value})`}`.trimEnd();
     });
   return [`Usage: ${program} [options]`, '', ...lines, ''].join('\n');

@@ -99,12 +99,14 @@ export class TaskRun {
 
   /** Starts the executor, in a session of its own, so that it stays when this agent goes. */
   start(program: string): void {
-    const { sandbox } = this.launch;
+    const { sandbox, environment } = this.launch;
+    // By the ID of the container the executor knows what is of its task, of which it is not itself.
+    const { MESOS_CONTAINER_ID: _, ...env } = environment as NodeJS.ProcessEnv;
     const files = ['stdout', 'stderr'].map((name) => openSync(path.join(sandbox, name), 'a'));
     const child = spawn(
       process.execPath,
       ['--max-old-space-size=16', '--max-semi-space-size=1', program, this.#options.run],
-      { cwd: sandbox, detached: true, stdio: ['ignore', ...files] },
+      { cwd: sandbox, detached: true, env, stdio: ['ignore', ...files] },
     );
     for (const descriptor of files) closeSync(descriptor);
     child.unref();

@@ -44,6 +44,7 @@ beforeAll(async () => {
       { name: 'zone', type: 'TEXT', text: { value: 'z1' } },
     ],
     executor: '/opt/perijove/bin/mesos-executor.mjs',
+    executorEnvironment: {},
     shutdownGraceMs: 5_000,
     registrationBackoffMs: 1_000,
   } as const;

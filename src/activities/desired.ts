@@ -1,5 +1,6 @@
 /** What each stage wants a host to have: the subjects' items, by stage. Pure. */
 import { mergeItems, noItems, type HostItems } from '../hosts/items.js';
+import type { MesosInstallation } from '../mesos/installation.js';
 import { agentItems, agentService, masterItems, masterService } from '../mesos/items.js';
 import { networkItems } from '../network/items.js';
 import { nodeItems } from '../node/items.js';
@@ -21,11 +22,20 @@ export const convergingStages = [
 ] as const satisfies readonly StageName[];
 export type ConvergingStage = (typeof convergingStages)[number];
 
-/** @throws PerijoveError TIER_UNSUPPORTED */
-export function desiredItems(spec: ClusterSpec, host: HostSpec, stage: ConvergingStage): HostItems {
+/**
+ * `mesos` is the installation as it was found on the host, where there is one.
+ *
+ * @throws PerijoveError TIER_UNSUPPORTED
+ */
+export function desiredItems(
+  spec: ClusterSpec,
+  host: HostSpec,
+  stage: ConvergingStage,
+  mesos?: MesosInstallation,
+): HostItems {
   switch (stage) {
     case 'install':
-      return installItems(serviceStages.map((each) => desiredItems(spec, host, each)));
+      return installItems(serviceStages.map((each) => desiredItems(spec, host, each, mesos)));
     case 'network':
       return networkItems(spec);
     case 'storage':
@@ -33,9 +43,9 @@ export function desiredItems(spec: ClusterSpec, host: HostSpec, stage: Convergin
     case 'zookeeper':
       return zookeeperItems(spec, host);
     case 'masters':
-      return masterItems(spec, host);
+      return masterItems(spec, host, mesos);
     case 'agents':
-      return mergeItems(agentItems(spec, host), nodeItems(spec, host));
+      return mergeItems(agentItems(spec, host, mesos), nodeItems(spec, host));
     case 'keeper':
       return proxyItems(spec, host);
   }
@@ -58,8 +68,8 @@ function installItems(parts: readonly HostItems[]): HostItems {
 }
 
 /** All that a deployment wants on a host. */
-export function allItems(spec: ClusterSpec, host: HostSpec): HostItems {
-  return mergeItems(...convergingStages.map((stage) => desiredItems(spec, host, stage)));
+export function allItems(spec: ClusterSpec, host: HostSpec, mesos?: MesosInstallation): HostItems {
+  return mergeItems(...convergingStages.map((stage) => desiredItems(spec, host, stage, mesos)));
 }
 
 const serviceOf = {

@@ -2,9 +2,10 @@ import { Context } from '@temporalio/activity';
 import { converge, planChanges, type ConvergeDeps } from '../hosts/converge.js';
 import { gatherFacts, type HostFacts } from '../hosts/facts.js';
 import type { Change } from '../hosts/items.js';
-import { factsWanted } from '../hosts/preflight.js';
+import { factsWanted, type Problem } from '../hosts/preflight.js';
 import { removeItems } from '../hosts/remove.js';
 import { hostServices } from '../hosts/services.js';
+import { installationProblems, observeMesos, requireInstallation } from '../mesos/installation.js';
 import type { ClusterSpec } from '../spec/cluster.js';
 import type { HostConnection } from '../ssh/connection.js';
 import type { StageName } from '../temporal/contract.js';
@@ -32,6 +33,8 @@ export interface HostSurvey {
   readonly facts: HostFacts;
   /** Packages that the spec wants there. */
   readonly packages: readonly string[];
+  /** What is wrong with what is already installed there; absent when nothing is. */
+  readonly problems?: readonly Problem[];
   /** What each stage will change there, as far as can be told before. Stages with nothing to do are not in it. */
   readonly pending: Readonly<Partial<Record<StageName, readonly Change[]>>>;
 }
@@ -59,7 +62,8 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
     /**
      * Brings a host in line with what a stage wants there. Repeated, it finds its work done and returns nothing.
      *
-     * @throws PerijoveError SSH_*, COMMAND_FAILED, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*, SERVICE_FAILED
+     * @throws PerijoveError SSH_*, COMMAND_FAILED, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*, SERVICE_FAILED,
+     *   MESOS_NOT_FOUND, MESOS_NOT_RUNNABLE, MESOS_FLAG_UNKNOWN
      */
     convergeHost: async ({
       spec,
@@ -68,15 +72,22 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
     }: HostInput & { readonly stage: ConvergingStage }): Promise<readonly Change[]> => {
       const host = hostOf(spec, name);
       const connection = await pool.get(host);
+      const deps = convergeDeps(spec);
+      const mesos = mesosStages.has(stage) ? await observeMesos(connection, spec, signalOf(deps)) : undefined;
+      requireInstallation(spec, host, mesos);
       const unwanted = unwantedItems(host, stage);
       const removed =
         unwanted.services.length === 0 ? [] : await removeItems(connection, unwanted, { cluster: spec.name });
-      return [
-        ...removed,
-        ...(await converge(connection, desiredItems(spec, host, stage), convergeDeps(spec))),
-      ];
+      return [...removed, ...(await converge(connection, desiredItems(spec, host, stage, mesos), deps))];
     },
   };
+}
+
+/** Those that start programs of Mesos, and so need to know where they lie. */
+const mesosStages: ReadonlySet<ConvergingStage> = new Set(['masters', 'agents']);
+
+function signalOf({ signal }: ConvergeDeps): { readonly signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
 }
 
 /**
@@ -90,13 +101,10 @@ export async function surveyOf(
   deps: ConvergeDeps,
 ): Promise<HostSurvey> {
   const { host } = connection;
-  const items = allItems(spec, host);
+  const mesos = await observeMesos(connection, spec, signalOf(deps));
+  const items = allItems(spec, host, mesos);
   const [facts, unwanted, changes] = await Promise.all([
-    gatherFacts(
-      connection,
-      factsWanted(spec, host, items),
-      deps.signal === undefined ? {} : { signal: deps.signal },
-    ),
+    gatherFacts(connection, factsWanted(spec, host, items), signalOf(deps)),
     unwantedChanges(connection, spec),
     planChanges(connection, items, deps),
   ]);
@@ -107,7 +115,7 @@ export async function surveyOf(
       : await Promise.all(
           convergingStages.map(async (stage) => ({
             stage,
-            changes: await planChanges(connection, desiredItems(spec, host, stage), deps),
+            changes: await planChanges(connection, desiredItems(spec, host, stage, mesos), deps),
           })),
         );
   const pending = new Map<StageName, readonly Change[]>();
@@ -115,7 +123,14 @@ export async function surveyOf(
     if (part.changes.length === 0) continue;
     pending.set(part.stage, [...(pending.get(part.stage) ?? []), ...part.changes]);
   }
-  return { host: host.name, facts, packages: items.packages, pending: Object.fromEntries(pending) };
+  const problems = installationProblems(spec, host, mesos);
+  return {
+    host: host.name,
+    facts,
+    packages: items.packages,
+    ...(problems.length === 0 ? {} : { problems }),
+    pending: Object.fromEntries(pending),
+  };
 }
 
 async function unwantedChanges(

@@ -76,6 +76,7 @@ export async function surveyCluster(
     pinned: (await Promise.all(unmet.map((host) => pinnedKey(host, knownHostsDir)))).flat(),
     problems: [
       ...failures,
+      ...hosts.flatMap((look) => look.problems ?? []),
       ...preflightProblems(
         spec,
         hosts.map(({ facts }) => facts),

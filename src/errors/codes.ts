@@ -418,6 +418,39 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'failed',
   },
+  MESOS_NOT_FOUND: {
+    meaning: 'The Mesos that `mesos.install` names has no master or no agent where they are looked for.',
+    remedy:
+      'Name the prefix that Mesos was installed to, or the directory that it was built in; `docs/operations.md` says what is looked for.',
+    retryable: false,
+    exit: 'failed',
+  },
+  MESOS_NOT_RUNNABLE: {
+    meaning: 'A program of Mesos is there, and does not answer to `--version` as it should.',
+    remedy: 'Run it with `--version` on the host; a library that it needs may be missing there.',
+    retryable: false,
+    exit: 'failed',
+  },
+  MESOS_FLAG_UNKNOWN: {
+    meaning: 'The spec gives Mesos a flag that its `--help` does not list.',
+    remedy:
+      'Correct it in `mesos.master.flags` or `mesos.agent.flags`, or remove it: Mesos would refuse to start.',
+    retryable: false,
+    exit: 'usage',
+  },
+  MESOS_IMAGE_PROCESS_NODES: {
+    meaning:
+      'Mesos is to run in containers and nodes are to be processes: they would lack the programs of the host, and end with the container of their agent.',
+    remedy: 'Use `mesos.install: { path | package | tarball }`, or nodes in containers.',
+    retryable: false,
+    exit: 'usage',
+  },
+  DOCKER_MISSING: {
+    meaning: 'The spec needs Docker on a host where no Docker server answers.',
+    remedy: 'Install and start Docker there, or choose what does not need it.',
+    retryable: false,
+    exit: 'failed',
+  },
   TEMPORAL_UNREACHABLE: {
     meaning: 'No Temporal server answers at the address of the profile.',
     remedy:

@@ -44,6 +44,10 @@ export interface ServiceItem {
   readonly restartOn: readonly string[];
   /** Kill only the service's own process when it stops, not its children (a Mesos agent leaves its tasks). */
   readonly leaveChildren?: boolean;
+  /** Another one when the program that `exec` names was replaced, which restarts the service. */
+  readonly stamp?: string;
+  /** A command that is run each time after the service's process has ended, whatever ended it. */
+  readonly afterEnd?: readonly string[];
   /**
    * `defined`: its definition is there and it is left running or stopped, as it is; for a stage that prepares
    * what a later one starts. `running` by default.

@@ -72,7 +72,14 @@ function tierProblems({ nodes, network, storage, mesos }: ClusterSpec): Problem[
       : []),
     ...(network.kind === 'flat' ? [] : [unsupported(`network.${network.kind}`, 'a flat network')]),
     ...(storage.kind === 'path' ? [] : [unsupported('storage.gluster', 'storage.path')]),
-    ...(mesos.install.kind === 'image' ? [unsupported('mesos.install: image', 'path, package or lab')] : []),
+    ...(mesos.install.kind === 'image' && nodes.containerizer === 'mesos'
+      ? [
+          problem(
+            'MESOS_IMAGE_PROCESS_NODES',
+            'mesos.install: image, and nodes.containerizer: mesos: an agent in a container cannot run nodes that are processes of the host',
+          ),
+        ]
+      : []),
   ];
 }
 
@@ -109,6 +116,9 @@ function hostProblems(
     ...programs(spec, host)
       .filter((name) => !facts.programs.includes(name))
       .map((name) => at('PROGRAM_MISSING', `has no ${name}`)),
+    ...(needsDocker(spec, host) && facts.docker === undefined
+      ? [at('DOCKER_MISSING', 'no Docker server answers there')]
+      : []),
     ...boundAddresses(spec, host)
       .filter((address) => !facts.addresses.includes(address))
       .map((address) => at('ADDRESS_NOT_LOCAL', `no interface has ${address}`)),
@@ -242,14 +252,15 @@ function hasProcessNodes({ nodes }: ClusterSpec, { roles }: HostSpec): boolean {
   return nodes.containerizer === 'mesos' && roles.includes('agent');
 }
 
+function needsDocker({ mesos }: ClusterSpec, { roles }: HostSpec): boolean {
+  return mesos.install.kind === 'image' && (roles.includes('master') || roles.includes('agent'));
+}
+
 /** What no package of ours brings. */
 function programs(spec: ClusterSpec, host: HostSpec): string[] {
-  const { mesos, zookeeper, etcd, jupyter } = spec;
+  const { zookeeper, etcd, jupyter } = spec;
   const { roles } = host;
-  const mesosPath = mesos.install.kind === 'path' ? mesos.install.path : undefined;
   return [
-    ...(mesosPath !== undefined && roles.includes('master') ? [`${mesosPath}/sbin/mesos-master`] : []),
-    ...(mesosPath !== undefined && roles.includes('agent') ? [`${mesosPath}/sbin/mesos-agent`] : []),
     ...(zookeeper.install.kind === 'path' && roles.includes('zookeeper')
       ? [`${zookeeper.install.path}/lib`]
       : []),

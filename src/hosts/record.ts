@@ -16,10 +16,19 @@ export function recordFile(host: Pick<HostSpec, 'dir'>, name: string): string {
 
 /** A digest of the part of a definition that makes a running process out of date when it changes. */
 export function definitionDigest(service: ServiceItem): string {
-  const { exec, env, user, workingDirectory, openFiles } = service;
+  const { exec, env, user, workingDirectory, openFiles, stamp } = service;
   const sorted = Object.entries(env).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return createHash('sha256')
-    .update(JSON.stringify([exec, sorted, user ?? null, workingDirectory ?? null, openFiles ?? null]))
+    .update(
+      JSON.stringify([
+        exec,
+        sorted,
+        user ?? null,
+        workingDirectory ?? null,
+        openFiles ?? null,
+        ...(stamp === undefined ? [] : [stamp]),
+      ]),
+    )
     .digest('hex');
 }
 

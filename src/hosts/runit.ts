@@ -171,6 +171,9 @@ export function renderRunit(host: Pick<HostSpec, 'dir'>, service: ServiceItem): 
     '#!/bin/sh',
     `pid=$(cat ${pid} 2>/dev/null)`,
     ...(service.leaveChildren === true ? [] : ['[ -z "$pid" ] || kill -s KILL -- "-$pid" 2>/dev/null']),
+    ...(service.afterEnd === undefined
+      ? []
+      : [`${service.afterEnd.map(quote).join(' ')} </dev/null >/dev/null 2>&1`]),
     `started=$(stat -c %Y ${pid} 2>/dev/null || echo 0)`,
     // A later process group may have this number.
     `rm -f ${pid}`,

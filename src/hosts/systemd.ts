@@ -79,6 +79,8 @@ export function renderSystemd(
     // As root whatever `User` says: the record lies where that user may not write.
     `ExecStartPre=+/bin/sh ${unitWord(record)}`,
     `ExecStart=${service.exec.map(execWord).join(' ')}`,
+    // `-`: what comes of it does not count.
+    ...(service.afterEnd === undefined ? [] : [`ExecStopPost=-${service.afterEnd.map(execWord).join(' ')}`]),
     ...Object.entries(service.env).map(([name, value]) => `Environment=${unitWord(`${name}=${value}`)}`),
     ...(service.user === undefined ? [] : [`User=${service.user}`]),
     ...(service.workingDirectory === undefined

@@ -1,7 +1,9 @@
-import { PerijoveError } from '../errors/error.js';
-import { archivesOf, noItems, type FileItem, type HostItems } from '../hosts/items.js';
+import { archivesOf, noItems, type FileItem, type HostItems, type ServiceItem } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import { zookeeperConnect, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import { containerOf, inContainer } from './container.js';
+import type { MesosInstallation, MesosProgram } from './installation.js';
+import { mesosPaths, mesosPrefix } from './paths.js';
 
 /** Names of the services on hosts. */
 export const masterService = 'mesos-master';
@@ -10,28 +12,11 @@ export const agentService = 'mesos-agent';
 /** Agents carry the name of their host in the spec as an attribute, because hostnames need not be unique. */
 export const hostAttribute = 'perijove_host';
 
-/** Where Mesos' files lie on a host. */
-export function mesosPaths(host: Pick<HostSpec, 'dir'>) {
-  const paths = hostPaths(host);
-  return {
-    masterWork: `${paths.data}/mesos-master`,
-    agentWork: `${paths.data}/mesos-agent`,
-    masterLog: `${paths.log}/glog/mesos-master`,
-    agentLog: `${paths.log}/glog/mesos-agent`,
-    agentRuntime: `${paths.run}/mesos-agent`,
-    /** Where an installation from a tarball is unpacked to. */
-    prefix: `${host.dir}/opt/mesos`,
-    /** Holds the URL of ZooKeeper with the password in it, where the spec asks for one. */
-    zkUrl: `${paths.run}/mesos-zk-url`,
-    /** Holds whom a master or an agent lets in, and with which secret, where the spec names a principal. */
-    credentials: `${paths.run}/mesos-credentials`,
-  };
-}
-
-type Program = 'mesos-master' | 'mesos-agent';
-
-/** A Mesos master with the origin's flags, or nothing on a host without that role. */
-export function masterItems(spec: ClusterSpec, host: HostSpec): HostItems {
+/**
+ * A Mesos master with the origin's flags, or nothing on a host without that role. `found` is what was seen of
+ * an installation on the host; before anything of it is there, it is taken to be as Mesos' own build lays it out.
+ */
+export function masterItems(spec: ClusterSpec, host: HostSpec, found?: MesosInstallation): HostItems {
   if (!host.roles.includes('master')) return noItems;
   const paths = mesosPaths(host);
   const flags = {
@@ -52,23 +37,24 @@ export function masterItems(spec: ClusterSpec, host: HostSpec): HostItems {
       http_framework_authenticators: 'basic',
       credentials: paths.credentials,
     }),
-    ...spec.mesos.masterFlags,
+    ...(found?.webuiDir === undefined ? {} : { webui_dir: found.webuiDir }),
   };
-  return items(spec, host, {
+  return items(spec, host, found, {
     program: 'mesos-master',
     service: masterService,
     description: `Mesos master of ${spec.name}`,
     flags,
+    specFlags: spec.mesos.masterFlags,
     directories: [paths.masterWork, paths.masterLog],
     leaveChildren: false,
   });
 }
 
 /** A Mesos agent with the origin's flags, or nothing on a host without that role. */
-export function agentItems(spec: ClusterSpec, host: HostSpec): HostItems {
+export function agentItems(spec: ClusterSpec, host: HostSpec, found?: MesosInstallation): HostItems {
   if (!host.roles.includes('agent')) return noItems;
   const paths = mesosPaths(host);
-  const { attributes, ...agentFlags } = spec.mesos.agentFlags;
+  const { attributes } = spec.mesos.agentFlags;
   const flags = {
     master: zkFlag(spec, host),
     ip: host.address,
@@ -77,21 +63,24 @@ export function agentItems(spec: ClusterSpec, host: HostSpec): HostItems {
     work_dir: paths.agentWork,
     log_dir: paths.agentLog,
     runtime_dir: paths.agentRuntime,
-    ...containerizerFlags(spec),
-    ...standInFlags(spec, host),
+    fetcher_cache_dir: paths.fetcherCache,
+    ...containerizerFlags(spec, host),
+    ...installFlags(spec, host, found),
     ...(spec.mesos.principal !== undefined && {
       ...authenticationFlags,
       http_credentials: paths.credentials,
     }),
-    ...agentFlags,
-    attributes: [`${hostAttribute}:${host.name}`, attributes].filter(Boolean).join(';'),
   };
-  return items(spec, host, {
+  return items(spec, host, found, {
     program: 'mesos-agent',
     service: agentService,
     description: `Mesos agent of ${spec.name}`,
     flags,
-    directories: [paths.agentWork, paths.agentLog, paths.agentRuntime],
+    specFlags: {
+      ...spec.mesos.agentFlags,
+      attributes: [`${hostAttribute}:${host.name}`, attributes].filter(Boolean).join(';'),
+    },
+    directories: [paths.agentWork, paths.agentLog, paths.agentRuntime, paths.fetcherCache],
     leaveChildren: true,
   });
 }
@@ -100,16 +89,48 @@ export function agentItems(spec: ClusterSpec, host: HostSpec): HostItems {
 const authenticationFlags = { authenticate_http_readonly: 'true', authenticate_http_readwrite: 'true' };
 
 /** The origin's flags for Docker; for plain processes, what works without cgroups and without systemd. */
-function containerizerFlags(spec: ClusterSpec): Readonly<Record<string, string>> {
+function containerizerFlags(spec: ClusterSpec, host: HostSpec): Readonly<Record<string, string>> {
   if (spec.nodes.containerizer === 'docker') {
-    return { containerizers: 'docker,mesos', image_providers: 'docker', isolation: 'docker/runtime' };
+    return {
+      containerizers: 'docker,mesos',
+      image_providers: 'docker',
+      isolation: 'docker/runtime',
+      docker_store_dir: mesosPaths(host).dockerStore,
+    };
   }
   return {
     containerizers: 'mesos',
     launcher: 'posix',
     isolation: 'posix/cpu,posix/mem',
+    // On a systemd host an agent would move its executors to a slice of its own, for which it has to be root.
     systemd_enable_support: 'false',
   };
+}
+
+/** What the place that an agent comes from asks for. */
+function installFlags(
+  spec: ClusterSpec,
+  host: HostSpec,
+  found: MesosInstallation | undefined,
+): Readonly<Record<string, string>> {
+  const { install } = spec.mesos;
+  switch (install.kind) {
+    case 'lab':
+      return standInFlags(spec, host);
+    case 'image':
+      // Executors in containers of their own outlive the agent's.
+      return { docker_mesos_image: install.image };
+    case 'path':
+    case 'tarball':
+    case 'package':
+      return {
+        ...(found?.launcherDir === undefined ? {} : { launcher_dir: found.launcherDir }),
+        // Executors get nothing of the agent's environment, and need the same libraries.
+        ...(found?.libraryDir === undefined
+          ? {}
+          : { executor_environment_variables: JSON.stringify({ LD_LIBRARY_PATH: found.libraryDir }) }),
+      };
+  }
 }
 
 /**
@@ -117,7 +138,6 @@ function containerizerFlags(spec: ClusterSpec): Readonly<Record<string, string>>
  * only account for: each says that it could hold all nodes, so that those of a dead host have room elsewhere.
  */
 function standInFlags(spec: ClusterSpec, host: HostSpec): Readonly<Record<string, string>> {
-  if (spec.mesos.install.kind !== 'lab') return {};
   const { count, cpus, memoryBytes } = spec.nodes;
   const memoryMebibytes = Math.ceil(memoryBytes / 1024 / 1024);
   return {
@@ -136,40 +156,69 @@ function zkFlag(spec: ClusterSpec, host: HostSpec): string {
 }
 
 interface Parts {
-  readonly program: Program;
+  readonly program: MesosProgram;
   readonly service: string;
   readonly description: string;
   readonly flags: Readonly<Record<string, string>>;
+  /** Those of the spec, which win. */
+  readonly specFlags: Readonly<Record<string, string>>;
   readonly directories: readonly string[];
   readonly leaveChildren: boolean;
 }
 
-function items(spec: ClusterSpec, host: HostSpec, parts: Parts): HostItems {
+function items(
+  spec: ClusterSpec,
+  host: HostSpec,
+  found: MesosInstallation | undefined,
+  parts: Parts,
+): HostItems {
   const { install } = spec.mesos;
   const files = install.kind === 'lab' ? standInFiles(host, parts.program) : [];
-  const flags = Object.entries(parts.flags).map(([name, value]) => `--${name}=${value}`);
-  const command = [...program(spec, host, parts.program), ...flags] as const;
   const secrets = secretFiles(spec, host);
+  const command = [...program(spec, host, found, parts.program), ...commandFlags(found, parts)] as const;
+  const service: ServiceItem = {
+    name: parts.service,
+    description: parts.description,
+    exec: secrets.length > 0 ? withSecrets(secrets, command) : [...command],
+    env: found?.libraryDir === undefined ? {} : { LD_LIBRARY_PATH: found.libraryDir },
+    openFiles: 65_536,
+    restartOn: [...files.map((file) => file.path), ...secrets.map(({ secret }) => secret)],
+    leaveChildren: parts.leaveChildren,
+    ...(found?.stamp === undefined ? {} : { stamp: found.stamp }),
+  };
   return {
     packages: install.kind === 'package' ? [install.package] : [],
-    ...archivesOf(install, mesosPaths(host).prefix),
+    ...archivesOf(install, mesosPrefix(install, host)),
     directories: [
       ...(secrets.length > 0 ? [{ path: hostPaths(host).run, mode: 0o755 }] : []),
       ...parts.directories.map((path) => ({ path, mode: 0o755 })),
     ],
     files,
     services: [
-      {
-        name: parts.service,
-        description: parts.description,
-        exec: secrets.length > 0 ? withSecrets(secrets, command) : [...command],
-        env: {},
-        openFiles: 65_536,
-        restartOn: [...files.map((file) => file.path), ...secrets.map(({ secret }) => secret)],
-        leaveChildren: parts.leaveChildren,
-      },
+      install.kind === 'image'
+        ? inContainer(
+            service,
+            containerOf(spec, host, install.image, {
+              name: parts.service,
+              isAgent: parts.program === 'mesos-agent',
+            }),
+          )
+        : service,
     ],
   };
+}
+
+/** Of these a Mesos that does not know them has no need. */
+const optionalFlags = new Set(['runtime_dir', 'fetcher_cache_dir', 'launcher', 'systemd_enable_support']);
+
+function commandFlags(found: MesosInstallation | undefined, { program, flags, specFlags }: Parts): string[] {
+  const known = found?.programs[program]?.flags ?? [];
+  const own = Object.entries(flags).filter(
+    ([name]) => known.length === 0 || known.includes(name) || !optionalFlags.has(name),
+  );
+  return Object.entries({ ...Object.fromEntries(own), ...specFlags }).map(
+    ([name, value]) => `--${name}=${value}`,
+  );
 }
 
 /** A file that a program of Mesos reads, made of a secret. */
@@ -205,7 +254,7 @@ function withSecrets(files: readonly SecretFile[], command: readonly string[]): 
   return ['/bin/sh', '-c', ['umask 077', ...made, 'exec "$@"'].join(' && '), 'sh', ...command];
 }
 
-function standInFiles(host: HostSpec, program: Program): FileItem[] {
+function standInFiles(host: HostSpec, program: MesosProgram): FileItem[] {
   const { bin, node } = hostPaths(host);
   const names = program === 'mesos-agent' ? [program, 'mesos-executor'] : [program];
   return [
@@ -218,21 +267,23 @@ function standInFiles(host: HostSpec, program: Program): FileItem[] {
   ];
 }
 
-function program(spec: ClusterSpec, host: HostSpec, name: Program): [string, ...string[]] {
+function program(
+  spec: ClusterSpec,
+  host: HostSpec,
+  found: MesosInstallation | undefined,
+  name: MesosProgram,
+): [string, ...string[]] {
   const { install } = spec.mesos;
   const { bin, node } = hostPaths(host);
   switch (install.kind) {
     case 'lab':
       return [node, '--max-old-space-size=64', '--max-semi-space-size=1', `${bin}/${name}.mjs`];
     case 'path':
-      return [`${install.path}/sbin/${name}`];
     case 'tarball':
-      return [`${mesosPaths(host).prefix}/sbin/${name}`];
+      return [found?.programs[name]?.path ?? `${mesosPrefix(install, host)}/sbin/${name}`];
     case 'package':
-      return [name];
+      return [found?.programs[name]?.path ?? name];
     case 'image':
-      throw new PerijoveError('SPEC_INVALID', 'mesos.install: an image cannot be installed on hosts.', {
-        remedy: 'Use `lab`, `path`, `package` or `tarball`.',
-      });
+      return [name];
   }
 }

@@ -2,7 +2,7 @@
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
 import type { SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
-import { mesosPaths } from './items.js';
+import { mesosPaths } from './paths.js';
 import { parseCredential, type Credential } from './master-http.js';
 
 /** Digests (`user:password`) that masters were started with, each once. Hosts that do not answer have none. */

@@ -3,7 +3,8 @@ import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { brokenLogSign, type SetAside, type SilentMaster } from './broken-log.js';
-import { masterService, mesosPaths } from './items.js';
+import { masterService } from './items.js';
+import { mesosPaths } from './paths.js';
 
 /*
  * What is done to a master's host is recorded there: `<data>/mesos-master.broken/record` has a line each for when

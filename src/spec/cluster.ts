@@ -84,7 +84,7 @@ export interface MesosSpec {
   readonly quorum: number;
   /** Path in ZooKeeper, with its leading slash. */
   readonly zkPath: string;
-  /** `--zk_session_timeout` of masters and agents. */
+  /** `--zk_session_timeout` of the masters; agents have no such flag. */
   readonly sessionTimeoutMs: number;
   /** `--agent_ping_timeout` and `--max_agent_ping_timeouts` of masters; together `agentPatienceMs`. */
   readonly agentPingTimeoutMs: number;

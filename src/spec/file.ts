@@ -275,7 +275,7 @@ const mesos = section(
     sessionTimeout: duration
       .meta(
         meta(
-          'ZooKeeper session of masters and agents (`--zk_session_timeout`): most of the time that a master failover takes.',
+          'ZooKeeper session of the masters (`--zk_session_timeout`): most of the time that a master failover takes.',
         ),
       )
       .default('10s'),

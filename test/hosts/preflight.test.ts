@@ -138,7 +138,6 @@ describe('preflightProblems', () => {
       network: { kind: 'existing', name: 'calico_net', subnet: '10.1.0.0/24' },
     });
     const gluster = makeSpec({ storage: { kind: 'gluster', volume: 'v', brick: '/b', mount: '/m' } });
-    const image = makeSpec({ mesos: { install: { kind: 'image', image: 'mesos:1' } } });
     const codes = (of: ClusterSpec) =>
       preflightProblems(of, []).map(({ code, message }) => `${code} ${message}`);
     expect(codes(docker)).toEqual([
@@ -146,6 +145,21 @@ describe('preflightProblems', () => {
       'TIER_UNSUPPORTED this release cannot do network.existing yet',
     ]);
     expect(codes(gluster)).toEqual(['TIER_UNSUPPORTED this release cannot do storage.gluster yet']);
-    expect(codes(image)).toEqual(['TIER_UNSUPPORTED this release cannot do mesos.install: image yet']);
+  });
+
+  it('refuses containers of Mesos for nodes that are processes, and hosts without Docker for containers', () => {
+    const install = { kind: 'image', image: 'mesos:1' } as const;
+    expect(preflightProblems(makeSpec({ mesos: { install } }), []).map(({ code }) => code)).toEqual([
+      'MESOS_IMAGE_PROCESS_NODES',
+    ]);
+    const docker = makeSpec({ mesos: { install }, nodes: { containerizer: 'docker' } });
+    const missing = (dockers: readonly (string | undefined)[]) =>
+      preflightProblems(
+        docker,
+        dockers.map((version, index) =>
+          goodFacts(docker, index, version === undefined ? {} : { docker: version }),
+        ),
+      ).flatMap(({ code, host: name }) => (code === 'DOCKER_MISSING' ? [name] : []));
+    expect(missing(['28.2.2', undefined, '28.2.2'])).toEqual(['h2']);
   });
 });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { mesosPaths } from '../../src/mesos/items.js';
+import { mesosPaths } from '../../src/mesos/paths.js';
 import { brokenPath, parseRecord, setAsideScript } from '../../src/mesos/set-aside.js';
 
 let dir: string;

@@ -22,16 +22,19 @@ export const preflight: Stage = {
         { spec: specForHost(spec, host), host: host.name },
       ]),
     );
-    const problems = preflightProblems(
-      spec,
-      deployment.surveys.map((survey) => survey.facts),
-      Object.fromEntries(
-        deployment.surveys.map(({ host, packages }) => [
-          host,
-          { packages, directories: [], files: [], services: [] },
-        ]),
+    const problems = [
+      ...deployment.surveys.flatMap((survey) => survey.problems ?? []),
+      ...preflightProblems(
+        spec,
+        deployment.surveys.map((survey) => survey.facts),
+        Object.fromEntries(
+          deployment.surveys.map(({ host, packages }) => [
+            host,
+            { packages, directories: [], files: [], services: [] },
+          ]),
+        ),
       ),
-    );
+    ];
     const [first] = problems;
     if (first !== undefined) throw failureOfProblems(first, problems);
     return [];

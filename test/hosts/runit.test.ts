@@ -37,6 +37,12 @@ describe('renderRunit', () => {
     expect(finish(true)).not.toContain('kill -s KILL');
   });
 
+  it('runs a command after each end of the service, whatever comes of it', () => {
+    const [, finish] = renderRunit(host, { ...service, afterEnd: ['docker', 'rm', "it's"] });
+    expect(finish?.text).toContain(`docker rm 'it'\\''s' </dev/null >/dev/null 2>&1\n`);
+    parses(finish?.text ?? '');
+  });
+
   it('has no script that a shell does not read', () => {
     const driver = runit(host);
     for (const script of [

@@ -55,6 +55,13 @@ WantedBy=multi-user.target
     expect(renderSystemd(host, 'demo', ending)[1]?.text).toContain('KillMode=control-group');
   });
 
+  it('runs a command after each end of the service, whatever comes of it', () => {
+    const ended = { ...service, afterEnd: ['docker', 'rm', '--force', 'a'] };
+    expect(renderSystemd(host, 'demo', ended)[1]?.text).toContain(
+      '\nExecStopPost=-"docker" "rm" "--force" "a"\n',
+    );
+  });
+
   it('has no script that a shell does not read', () => {
     const driver = systemd(host, 'demo');
     for (const script of [

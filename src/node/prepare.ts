@@ -22,6 +22,8 @@ export function nodeEnvironmentOf(config: NodeConfig, own: NodeJS.ProcessEnv): R
   );
   const search = [bin, ...(own['PATH'] ?? '').split(':').filter(Boolean), ...standardPath];
   return {
+    // A task of Mesos is given no locale; without one a terminal takes text for bytes.
+    LANG: 'C.UTF-8',
     ...Object.fromEntries(given),
     HOME: config.ownsMachine ? userInfo().homedir : home,
     PATH: [...new Set(search)].join(':'),

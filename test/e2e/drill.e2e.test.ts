@@ -121,7 +121,8 @@ describe('drills', () => {
     expectWhole(evidence);
     expect(evidence.measures.recoveredMs).not.toBeNull();
     expect(evidence.events.some(({ what }) => /gives up the agent .* unreachable/.test(what))).toBe(true);
-    expect(evidence.measures.hosts.map(({ failedRequests }) => failedRequests)).toEqual([0, 0, 0]);
+    expect(evidence.invariants.find(({ name }) => name === 'tasks')?.what).toMatch(/the same 5 tasks/);
+    expect((await lab.status()).mesos.agents.map(({ state }) => state)).toEqual(Array(3).fill('registered'));
   });
 
   it('kills the worker that holds the scheduler, and starts another one', async () => {

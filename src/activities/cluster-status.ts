@@ -65,6 +65,8 @@ export interface ClusterStatus {
     }[];
     /** Why the scheduler has given up. */
     readonly failure: MesosProblem | null;
+    /** What nodes wait for: which resources are missing on which agent, who must come back first, … */
+    readonly missing: string | null;
   };
   readonly etcd: {
     readonly leader: string | null;
@@ -192,7 +194,7 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
       standIn: spec.mesos.install.kind === 'lab',
       problem: null,
     },
-    framework: { id: null, scheduler: null, tasks: [], failure: null },
+    framework: { id: null, scheduler: null, tasks: [], failure: null, missing: null },
     etcd: { leader: null, term: null, members: [] },
     jupyter: { node: null, generation: null, standby: spec.jupyter.standby },
     proxies: hosts('proxy').map((host) => ({

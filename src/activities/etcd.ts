@@ -1,11 +1,15 @@
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { createEtcdClient, type EtcdClient } from '../etcd/client.js';
+import { peerUrl } from '../etcd/command.js';
 import { hasStarted, type Membership } from '../etcd/members.js';
 import { probeMember } from '../etcd/probe.js';
+import { strayMembers } from '../etcd/retire.js';
 import { verdict } from '../etcd/verdict.js';
+import { nodeIndex } from '../mesos/launch.js';
+import { kindOf } from '../mesos/tasks.js';
 import { nodeAddress, nodeNames, type ClusterSpec } from '../spec/cluster.js';
 import { sshReach } from '../ssh/reach.js';
-import { frameworkState, workflowIds } from '../temporal/contract.js';
+import { frameworkState, workflowIds, type FrameworkState } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
 import { until } from './poll.js';
 import { isRunning } from './running.js';
@@ -14,7 +18,13 @@ export interface EtcdInput {
   readonly spec: ClusterSpec;
 }
 
-export function createEtcdActivities({ client, pool }: Pick<ActivityDeps, 'client' | 'pool'>) {
+const removeMs = 5_000;
+
+export function createEtcdActivities({
+  client,
+  pool,
+  logger,
+}: Pick<ActivityDeps, 'client' | 'pool' | 'logger'>) {
   const awaitEtcd = async (spec: ClusterSpec): Promise<{ readonly leader: string }> => {
     const reach = sshReach(pool, spec);
     const names = nodeNames(spec);
@@ -32,26 +42,52 @@ export function createEtcdActivities({ client, pool }: Pick<ActivityDeps, 'clien
         const finding = verdict(probes);
         if (finding.kind === 'none') return { not: notWhole(finding.reason) };
         const { leader } = finding.verdict;
-        const lack = lackOf(
-          names,
-          await membershipOf(members.find((member) => member.name === leader)?.client),
-        );
-        return lack === undefined ? { done: { leader } } : { not: notWhole(lack) };
+        const through = members.find((member) => member.name === leader)?.client;
+        const membership = await membershipOf(through);
+        const lack = lackOf(names, membership);
+        if (lack === undefined) return { done: { leader } };
+        // Every node answers, so whoever is left over is not needed for a quorum.
+        if (typeof membership !== 'string' && through !== undefined)
+          await removeStrays(spec, membership, through);
+        return { not: notWhole(lack) };
       });
     } finally {
       for (const member of members) member.client.close();
     }
   };
 
-  const wasFormed = async (spec: ClusterSpec): Promise<boolean> => {
+  /** Of nodes that ended before their member had left. */
+  const removeStrays = async (spec: ClusterSpec, { members }: Membership, through: EtcdClient) => {
+    const tasks = Object.values((await frameworkOf(spec))?.tasks ?? {});
+    const kept = tasks.filter(({ state }) => kindOf(state) !== 'terminal').map(({ node }) => node);
+    const memberOf = (name: string) => ({
+      name,
+      peerUrl: peerUrl({ address: nodeAddress(spec, nodeIndex(name)), peerPort: spec.etcd.peerPort }),
+    });
+    const wanted = [...nodeNames(spec), ...kept].map(memberOf);
+    for (const { id, name } of strayMembers(members, wanted)) {
+      logger.warn({ memberId: id, name }, 'removing a member of no node');
+      await through.memberRemove(id, { deadlineMs: removeMs }).catch((error: unknown) => {
+        // It is asked again, and what is missing is told.
+        if (!(error instanceof PerijoveError)) throw error;
+      });
+    }
+  };
+
+  const frameworkOf = async (spec: ClusterSpec): Promise<FrameworkState | undefined> => {
     const workflowId = workflowIds.framework(spec.name);
-    if (!(await isRunning(client, workflowId))) return false;
-    return (await client.workflow.getHandle(workflowId).query(frameworkState)).etcdFormed;
+    if (!(await isRunning(client, workflowId))) return undefined;
+    return await client.workflow.getHandle(workflowId).query(frameworkState);
+  };
+
+  const wasFormed = async (spec: ClusterSpec): Promise<boolean> => {
+    return (await frameworkOf(spec))?.etcdFormed ?? false;
   };
 
   return {
     /**
-     * Resolves when every node has a started, healthy member, and nobody else is one.
+     * Resolves when every node has a started, healthy member, and nobody else is one: members of nodes that the
+     * spec does not have, and that have no task, are removed.
      *
      * @throws PerijoveError ETCD_NOT_WHOLE after two minutes
      */

@@ -18,6 +18,7 @@ import {
   storeIntents,
   storeMasters,
   storeMissing,
+  storeRetiring,
   storeTaskUpdates,
   type FrameworkState,
   type SchedulerLease,
@@ -67,6 +68,7 @@ export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
     storeTaskUpdates: (updates) => update(storeTaskUpdates, { args: [lease, updates] }),
     storeFencing: (outcomes) => update(storeFencing, { args: [lease, outcomes] }),
     storeMasters: (masters) => update(storeMasters, { args: [lease, masters] }),
+    storeRetiring: (taskId) => update(storeRetiring, { args: [lease, taskId] }),
     storeMissing: (missing) => update(storeMissing, { args: [lease, missing] }),
   };
 }

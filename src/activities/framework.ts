@@ -12,6 +12,8 @@ import { runScheduler, teardownFramework } from '../mesos/scheduler.js';
 import { readSchedulerSecrets, type MesosSecrets, type SchedulerSecrets } from '../mesos/secrets.js';
 import { parseTaskId } from '../mesos/tasks.js';
 import type { PresumedTask } from '../mesos/fences.js';
+import type { Leave } from '../mesos/scheduler-deps.js';
+import type { NodeTask } from '../mesos/tasks.js';
 import { nodeClient } from '../node/client.js';
 import { configDigest, nodeCommand, nodeConfig } from '../node/config.js';
 import { fenceNode, type FenceAnswer } from '../node/fence.js';
@@ -37,6 +39,7 @@ import {
 import type { ActivityDeps } from './deps.js';
 import { workflowStore } from './framework-store.js';
 import { hostOf } from './host-of.js';
+import { retire, vacate, type RetirementDeps } from './retirement.js';
 import { isRunning } from './running.js';
 
 export interface FrameworkSpecInput {
@@ -56,15 +59,20 @@ export interface FrameworkWays {
   digest(spec: ClusterSpec, index: number, host: HostSpec): string;
   /** Whether a node that runs takes part in etcd. */
   healthy(spec: ClusterSpec, node: string): Promise<boolean>;
+  /** As `SchedulerDeps` has them. */
+  vacate(spec: ClusterSpec, node: string, leaves: boolean): Promise<Leave>;
+  retire(spec: ClusterSpec, task: Pick<NodeTask, 'node' | 'taskId'>): Promise<Leave>;
   /** Has the host end everything of a task. */
   fence(spec: ClusterSpec, task: PresumedTask): Promise<FenceAnswer>;
 }
 
 const awaitEveryMs = 300;
+/** What is missing for less is no news. */
+const missingSettledMs = 3_000;
 
 export function createFrameworkActivities(
   { client, pool, logger }: Pick<ActivityDeps, 'client' | 'pool' | 'logger'>,
-  ways: FrameworkWays = waysOver(pool),
+  ways: FrameworkWays = waysOver(client, pool),
 ) {
   const handleOf = (spec: ClusterSpec) => client.workflow.getHandle(workflowIds.framework(spec.name));
   const mesosDeps = async (spec: ClusterSpec) => {
@@ -120,6 +128,8 @@ export function createFrameworkActivities(
             command: (node, host, facts) => ways.command(spec, nodeIndex(node), hostOf(spec, host), facts),
             configOf: (node, host) => ways.digest(spec, nodeIndex(node), hostOf(spec, host)),
             healthy: (node) => ways.healthy(spec, node),
+            vacate: (node, leaves) => ways.vacate(spec, node, leaves),
+            retire: (task) => ways.retire(spec, task),
             fence: (task) => ways.fence(spec, task),
           },
           signal,
@@ -160,13 +170,20 @@ export function createFrameworkActivities(
     },
 
     /**
-     * Resolves when every node runs with the configuration that the spec gives it. It waits as long as it
-     * takes; the heartbeat says what for.
+     * Resolves when every node runs with the configuration that the spec gives it, and no other does. It waits as
+     * long as it takes; the heartbeat says what for. With `told`, what was last found to be missing, it resolves,
+     * too, when something else has been missing for some seconds.
      *
      * @throws PerijoveError FRAMEWORK_FAILED when the scheduler has given up, FRAMEWORK_ABSENT
      */
-    awaitNodes: async ({ spec }: FrameworkSpecInput): Promise<void> => {
+    awaitNodes: async ({
+      spec,
+      told,
+    }: FrameworkSpecInput & { readonly told?: string | null }): Promise<{
+      readonly missing: string | null;
+    }> => {
       const context = Context.current();
+      let seen = { missing: undefined as string | undefined, at: Date.now() };
       for (;;) {
         const state = await stateOf(client, spec);
         if (state === undefined) {
@@ -181,7 +198,11 @@ export function createFrameworkActivities(
         const waiting = nodesWaiting(spec, state, (index, host) =>
           ways.digest(spec, index, hostOf(spec, host)),
         );
-        if (waiting.length === 0) return;
+        if (waiting.length === 0) return { missing: null };
+        const { missing } = state;
+        if (missing !== seen.missing) seen = { missing, at: Date.now() };
+        const isNews = told !== undefined && missing !== undefined && missing !== told;
+        if (isNews && Date.now() - seen.at >= missingSettledMs) return { missing };
         context.heartbeat([state.missing, ...waiting].filter((text) => text !== undefined).join('. '));
         await delay(awaitEveryMs, undefined, { signal: context.cancellationSignal });
       }
@@ -213,12 +234,20 @@ export function createFrameworkActivities(
 
 export type FrameworkActivities = ReturnType<typeof createFrameworkActivities>;
 
-function waysOver(pool: ActivityDeps['pool']): FrameworkWays {
-  const statusOf = async (spec: ClusterSpec, node: string, token: string) => {
+function waysOver(client: Client, pool: ActivityDeps['pool']): FrameworkWays {
+  const nodeOf = async (spec: ClusterSpec, node: string, token: string) => {
     const address = nodeAddress(spec, nodeIndex(node));
     const endpoint = await sshReach(pool, spec).any(address, spec.nodes.controlPort);
-    return await nodeClient(endpoint, token).status();
+    return nodeClient(endpoint, token);
   };
+  const statusOf = async (spec: ClusterSpec, node: string, token: string) =>
+    (await nodeOf(spec, node, token)).status();
+  const retirement = (spec: ClusterSpec): RetirementDeps => ({
+    client,
+    reach: sshReach(pool, spec),
+    spec,
+    node: async (name) => nodeOf(spec, name, (await readSchedulerSecrets(pool, spec)).nodeApiToken),
+  });
   return {
     reach: (spec) => sshReach(pool, spec),
     secrets: (spec) => readSchedulerSecrets(pool, spec),
@@ -234,6 +263,8 @@ function waysOver(pool: ActivityDeps['pool']): FrameworkWays {
         throw error;
       }
     },
+    vacate: (spec, node, leaves) => vacate(retirement(spec), node, leaves),
+    retire: (spec, task) => retire(retirement(spec), task),
     fence: async (spec, { node, taskId, host: name }) => {
       // The token is read from hosts, which may all be silent; a refusal is an answer, too.
       const answersItself = () => answers(() => statusOf(spec, node, 'none'));
@@ -299,6 +330,7 @@ export function nodesWaiting(
     ...nodes.flatMap((node, index) => {
       const task = state.tasks[node];
       if (task === undefined) return [`${node} has no task yet`];
+      if (task.retiring) return [`${node} on ${task.host} has left etcd, and is to be launched anew`];
       if (task.state !== 'TASK_RUNNING') return [`${node} on ${task.host} is in state ${task.state}`];
       return digest(index, task.host) === task.config ? [] : [`${node} runs with an older configuration`];
     }),

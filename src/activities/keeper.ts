@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
@@ -14,12 +15,14 @@ import { PerijoveError } from '../errors/error.js';
 import { proxyClient } from '../proxy/client.js';
 import { proxyConfigSchema, type ProxyConfig } from '../proxy/config.js';
 import { proxyConfig, proxyConfigFile } from '../proxy/items.js';
-import { hostsWithRole, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import { hostsWithRole, nodeNames, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
 import type { SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import {
+  announceNodes as announceNodesUpdate,
   configureKeeper,
+  frameworkState,
   keeperState,
   memoKeys,
   searchAttributes,
@@ -50,6 +53,9 @@ export interface KeeperWays {
 }
 
 const lookDeadlineMs = 2_000;
+/** A keeper that has something else to do may take so long to tell the proxies of more nodes. */
+const announceMs = 15_000;
+const announcedEveryMs = 100;
 
 export function createKeeperActivities(
   { client, pool }: Pick<ActivityDeps, 'client' | 'pool'>,
@@ -86,6 +92,28 @@ export function createKeeperActivities(
     /** Moves etcd's leadership to a node whose Jupyter is ready. */
     moveLeadership: (input: LeadershipInput): Promise<LeadershipOutcome> =>
       withAccess(input.spec, (access) => moveLeadership(access, input, Context.current().cancellationSignal)),
+
+    /**
+     * Tells the keeper, and through it the proxies, of nodes that are to be launched beside those that run: users
+     * are served by them as soon as one leads. Nothing where no keeper runs yet.
+     *
+     * @throws PerijoveError KEEPER_PAUSED at once
+     */
+    announceNodes: async ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => {
+      const workflowId = workflowIds.keeper(spec.name);
+      if (!(await isRunning(client, workflowId)) || !(await grows(client, spec))) return { changed: false };
+      const handle = client.workflow.getHandle(workflowId);
+      const { changed } = await handle.executeUpdate(announceNodesUpdate, { args: [spec.nodes.count] });
+      for (const end = Date.now() + announceMs; Date.now() < end;) {
+        const { paused, specChanged } = await handle.query(keeperState);
+        if (paused) {
+          throw new PerijoveError('KEEPER_PAUSED', `the keeper is paused since ${paused.since}`);
+        }
+        if (!specChanged) break;
+        await delay(announcedEveryMs, undefined, { signal: Context.current().cancellationSignal });
+      }
+      return { changed };
+    },
 
     /** Starts the keeper of the cluster, or hands the spec to the one that runs. */
     ensureKeeper: async ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => {
@@ -159,6 +187,14 @@ export function createKeeperActivities(
       return { changed: true };
     },
   };
+}
+
+/** Whether the spec has nodes that the framework has launched no task for. */
+async function grows(client: Client, spec: ClusterSpec): Promise<boolean> {
+  const workflowId = workflowIds.framework(spec.name);
+  if (!(await isRunning(client, workflowId))) return false;
+  const { tasks } = await client.workflow.getHandle(workflowId).query(frameworkState);
+  return nodeNames(spec).some((node) => tasks[node] === undefined);
 }
 
 export type KeeperActivities = ReturnType<typeof createKeeperActivities>;

@@ -73,11 +73,12 @@ export async function observeCluster({ client, pool }: ObserveDeps, spec: Cluste
     framework: {
       id: framework?.frameworkId ?? null,
       scheduler: framework?.scheduler ?? null,
-      tasks: nodeNames(spec).map((node) => {
+      tasks: withSurplus(nodeNames(spec), Object.keys(framework?.tasks ?? {})).map((node) => {
         const task = framework?.tasks[node];
         return { node, host: task?.host ?? null, state: task?.state ?? 'ABSENT' };
       }),
       failure: framework?.failure ?? null,
+      missing: framework?.missing ?? null,
     },
     jupyter: { ...live.status.jupyter, generation: keeper?.generation ?? null },
     proxies: live.status.proxies.map((proxy) => ({
@@ -105,6 +106,11 @@ export async function observeCluster({ client, pool }: ObserveDeps, spec: Cluste
     phase === 'ready' || phase === 'absent' ? causes : [...causes, ...shortcomings(spec, status)];
   const { cluster, ...rest } = status;
   return { status: { cluster, phase, ...rest }, reasons };
+}
+
+/** The nodes of the spec, then those that are still to go. */
+function withSurplus(wanted: readonly string[], present: readonly string[]): string[] {
+  return [...wanted, ...present.filter((node) => !wanted.includes(node)).toSorted()];
 }
 
 function keeperStatus(look: WorkflowLook<KeeperState> | undefined): WorkflowStatus {

@@ -19,8 +19,10 @@ export interface EtcdClient {
   linearizableRead(options?: CallOptions): Promise<void>;
   /** As the member knows it; preceded by a linearizable read it is as new as that read. */
   memberList(options?: CallOptions): Promise<Membership>;
-  /** Adds a voting member; its ID. */
+  /** Adds a learner, which has no vote until it is promoted; its ID. */
   memberAdd(peerUrl: string, options?: CallOptions): Promise<string>;
+  /** Gives a learner its vote. Resolves too when it has one, or when there is no such member. */
+  memberPromote(id: string, options?: CallOptions): Promise<void>;
   /** Resolves too when there is no such member. */
   memberRemove(id: string, options?: CallOptions): Promise<void>;
   /** Must be asked of the leader. Resolves when the other one leads. */
@@ -91,8 +93,16 @@ export function createEtcdClient(
       }),
     memberAdd: (peerUrl, options) =>
       call('member add', options, async (deadline) => {
-        const answer = await client.cluster.memberAdd({ peerURLs: [peerUrl], isLearner: false }, deadline);
+        const answer = await client.cluster.memberAdd({ peerURLs: [peerUrl], isLearner: true }, deadline);
         return answer.member.ID;
+      }),
+    memberPromote: (id, options) =>
+      call('member promote', options, async (deadline) => {
+        try {
+          await client.cluster.memberPromote({ ID: id }, deadline);
+        } catch (error) {
+          if (!/can only promote a learner member$|member not found/.test(messageOf(error))) throw error;
+        }
       }),
     memberRemove: (id, options) =>
       call('member remove', options, async (deadline) => {

@@ -1,11 +1,17 @@
 /** How a node starts its etcd member: decided from what its data say and what the other members say. */
 import { majority } from '../spec/cluster.js';
 import type { Identity } from './identity.js';
-import { hasStarted, type Member, type Membership } from './members.js';
+import { hasStarted, voterIds, type Member, type Membership } from './members.js';
 
 /** One other member, as this node was answered by it. */
 export type PeerView =
-  | { readonly node: string; readonly ok: false; readonly reason: string }
+  | {
+      readonly node: string;
+      readonly ok: false;
+      /** It answers as a member that learns, and so cannot say more. */
+      readonly learner?: string;
+      readonly reason: string;
+    }
   | {
       readonly node: string;
       readonly ok: true;
@@ -34,8 +40,13 @@ export interface Observation {
   readonly data: DataView;
   /** The member that this very process has just added for the node. */
   readonly added?: string;
+  /** How long this very process has seen the one learner of the cluster, and none of its answers. */
+  readonly learnerSilentMs?: number;
   readonly peers: readonly PeerView[];
 }
+
+/** An added member starts within seconds. One that is silent for so long holds up all others for nothing. */
+export const learnerPatienceMs = 10_000;
 
 export type Decision =
   /** Bootstrap with the static initial cluster. */
@@ -52,7 +63,7 @@ export type Decision =
       readonly through: readonly string[];
       readonly reason: string;
     }
-  /** Add this node through one of `through`, then decide again with `added`. */
+  /** Add this node, as a learner, through one of `through`, then decide again with `added`. */
   | { readonly kind: 'add'; readonly through: readonly string[]; readonly reason: string }
   | { readonly kind: 'wait'; readonly reason: string };
 
@@ -68,7 +79,9 @@ export type Decision =
  *   promised, and an empty one has forgotten it. It is removed and added as a new member. The one exception
  *   is the first bootstrap: a member of the static cluster that never started.
  * - An empty node bootstraps only while etcd has never been whole and nothing speaks against it.
- * - No member is removed, and none added, where that would leave fewer healthy members than a majority.
+ * - A node joins as a learner: it has no vote, and so costs no quorum, until it has caught up (`promote.ts`).
+ *   etcd has one learner at a time, so nodes join one after the other; a learner that does not answer is removed.
+ * - No member with a vote is removed where that would leave fewer healthy ones than a majority.
  */
 export function decideEtcdStart(observation: Observation): Decision {
   const quorum = quorumOf(observation);
@@ -107,7 +120,7 @@ function decideWithQuorum(
     ) {
       return { kind: 'start-new', reason: 'a member of the first bootstrap that has never started' };
     }
-    const rest = members.length - 1;
+    const rest = voterIds({ clusterId, members }).filter((id) => id !== former.id).length;
     return healthy.length >= majority(rest)
       ? {
           kind: 'remove',
@@ -120,10 +133,19 @@ function decideWithQuorum(
           reason: `removing member ${former.id} would leave ${healthy.length} healthy of ${rest} members`,
         };
   }
-  const all = members.length + 1;
-  return healthy.length >= majority(all)
-    ? { kind: 'add', through: healthy, reason: 'the node is empty and no member of the cluster' }
-    : { kind: 'wait', reason: `adding a member would leave ${healthy.length} healthy of ${all} members` };
+  const learner = members.find((member) => member.learner);
+  if (learner === undefined) {
+    return { kind: 'add', through: healthy, reason: 'the node is empty and no member of the cluster' };
+  }
+  const whose = learner.name === '' ? learner.peerUrls.join(', ') : learner.name;
+  return (observation.learnerSilentMs ?? 0) >= learnerPatienceMs
+    ? {
+        kind: 'remove',
+        memberId: learner.id,
+        through: healthy,
+        reason: `${whose} was added before, and does not answer`,
+      }
+    : { kind: 'wait', reason: `${whose} was added before, and has not caught up yet` };
 }
 
 function decideWithoutQuorum({ name, peerUrl, formed, static: own, data, peers }: Observation): Decision {
@@ -157,7 +179,9 @@ function decideWithoutQuorum({ name, peerUrl, formed, static: own, data, peers }
  * The membership as a quorum knows it, and the nodes of the members that were found healthy: they answered,
  * are listed, and follow the leader at the term of the member that the linearizable read went through.
  */
-function quorumOf({ peers }: Observation): { membership: Membership; healthy: string[] } | undefined {
+export function quorumOf({
+  peers,
+}: Pick<Observation, 'peers'>): { membership: Membership; healthy: string[]; leader: string } | undefined {
   const answered = peers.filter((peer) => peer.ok);
   const confirmed = answered
     .filter((peer) => peer.linearizable && peer.leader !== undefined)
@@ -165,7 +189,7 @@ function quorumOf({ peers }: Observation): { membership: Membership; healthy: st
       (best, peer) => (best === undefined || peer.term > best.term ? peer : best),
       undefined,
     );
-  if (confirmed === undefined) return undefined;
+  if (confirmed?.leader === undefined) return undefined;
   const { membership, term, leader } = confirmed;
   const healthy = answered.filter(
     (peer) =>
@@ -173,5 +197,5 @@ function quorumOf({ peers }: Observation): { membership: Membership; healthy: st
       peer.leader === leader &&
       membership.members.some((member) => member.id === peer.memberId),
   );
-  return { membership, healthy: healthy.map((peer) => peer.node) };
+  return { membership, healthy: healthy.map((peer) => peer.node), leader };
 }

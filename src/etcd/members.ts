@@ -31,3 +31,8 @@ export interface MemberStatus {
 export function hasStarted(member: Member): boolean {
   return member.clientUrls.length > 0;
 }
+
+/** IDs of the members that have a vote. */
+export function voterIds({ members }: Membership): string[] {
+  return members.filter(({ learner }) => !learner).map(({ id }) => id);
+}

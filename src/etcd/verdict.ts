@@ -13,6 +13,8 @@ export type Probe =
       readonly term: number;
       /** A linearizable read through it succeeded after it gave this answer. */
       readonly linearizable: boolean;
+      /** With such a read: the IDs of the members that have a vote, as it listed them afterwards. */
+      readonly voters?: readonly string[];
     }
   | { readonly node: string; readonly ok: false; readonly reason: string };
 
@@ -34,15 +36,20 @@ export type Finding =
  * Who leads etcd. `probes` holds one entry for each configured member, in the order of their index.
  *
  * A leader that was stopped and goes on still says that it leads, at its old term, until it hears of the new
- * one. So a verdict needs three things at once: a majority of all configured members that names the same
- * leader at the same term, the leader's own word for that term, and a linearizable read through it. The term
- * never falls below that of the previous verdict, and one term never has two leaders.
+ * one. So a verdict needs three things at once: a majority of all members with a vote that names the same leader
+ * at the same term, the leader's own word for that term, and a linearizable read through it. Who has a vote is
+ * the leader's word after that read: while nodes are added or removed, it need not be every configured one. The
+ * term never falls below that of the previous verdict, and one term never has two leaders.
  */
 export function verdict(probes: readonly Probe[], previous?: Verdict): Finding {
-  const needed = majority(probes.length);
-  const answered = probes.filter((probe) => probe.ok);
+  const voters = votersOf(probes);
+  const members = voters?.length ?? probes.length;
+  const needed = majority(members);
+  const answered = probes
+    .filter((probe) => probe.ok)
+    .filter(({ memberId }) => voters === undefined || voters.includes(memberId));
   if (answered.length < needed) {
-    return none(`${answered.length} of ${probes.length} members answer; ${needed} are needed`);
+    return none(`${answered.length} of ${members} members answer; ${needed} are needed`);
   }
   const agreed = answered.find(
     (candidate) => candidate.leader !== undefined && supporters(answered, candidate).length >= needed,
@@ -68,6 +75,16 @@ export function verdict(probes: readonly Probe[], previous?: Verdict): Finding {
 }
 
 type Answered = Extract<Probe, { ok: true }>;
+
+/** As the leader of the highest term lists them. */
+function votersOf(probes: readonly Probe[]): readonly string[] | undefined {
+  let newest: Answered | undefined;
+  for (const probe of probes) {
+    if (!probe.ok || probe.voters === undefined) continue;
+    if (newest === undefined || probe.term > newest.term) newest = probe;
+  }
+  return newest?.voters;
+}
 
 function supporters(answered: readonly Answered[], candidate: Answered): Answered[] {
   return answered.filter((probe) => probe.term === candidate.term && probe.leader === candidate.leader);

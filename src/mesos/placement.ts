@@ -120,8 +120,12 @@ function homesFirst(needs: readonly NodeNeed[]): NodeNeed[] {
   );
 }
 
-/** Less than a majority, where the hosts suffice for that. */
-function mostPerHost({ nodeCount, agentHosts, allowMajorityOnOneHost }: PlacementInput): number {
+/** How many nodes a host may hold: less than a majority, where the hosts suffice for that. */
+export function mostPerHost({
+  nodeCount,
+  agentHosts,
+  allowMajorityOnOneHost,
+}: Pick<PlacementInput, 'nodeCount' | 'agentHosts' | 'allowMajorityOnOneHost'>): number {
   if (allowMajorityOnOneHost) return nodeCount;
   const even = Math.ceil(nodeCount / Math.max(1, agentHosts.length));
   return Math.max(majority(nodeCount) - 1, even);
@@ -169,10 +173,21 @@ function noteFor(
       return `${host} holds ${load} node${load === 1 ? '' : 's'}, and one more would be a majority`;
     }
     const agent = agents.find((each) => each.host === host);
-    if (agent === undefined) return `${host} makes no offer`;
-    return `${host} has ${agent.pool.amount('cpus')} of ${input.cpus} cpus and ${agent.pool.amount('mem')} of ${input.memoryMebibytes} MiB left`;
+    if (agent === undefined) return `${host} offers nothing, so all of it is in use or its agent is away`;
+    return `${host} ${lack(agent.pool, input)}`;
   });
   return `${need.node} finds no place: ${reasons.length === 0 ? 'no host has an agent' : reasons.join('; ')}`;
+}
+
+/** `lacks 0.5 cpus (0.5 of 1) and 156 MiB of memory (100 of 256)`, or that it has room. */
+function lack(pool: ResourcePool, { cpus, memoryMebibytes }: PlacementInput): string {
+  const missing = (name: string, unit: string, wanted: number) => {
+    const has = pool.amount(name);
+    const lacking = Math.round((wanted - has) * decimals) / decimals;
+    return has >= wanted ? [] : [`${lacking} ${unit} (has ${has} of ${wanted})`];
+  };
+  const all = [...missing('cpus', 'cpus', cpus), ...missing('mem', 'MiB of memory', memoryMebibytes)];
+  return all.length === 0 ? 'has room for one, which another node gets' : `lacks ${all.join(' and ')}`;
 }
 
 /** Mesos counts scalars with three decimals. */

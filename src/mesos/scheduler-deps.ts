@@ -32,10 +32,15 @@ export interface FrameworkStore {
   storeTaskUpdates(updates: readonly TaskUpdate[]): Promise<void>;
   /** Gives tasks up that may be lost, or notes that one given up before has ended. */
   storeFencing(outcomes: readonly FenceOutcome[]): Promise<StoredFramework>;
+  /** Stores that a task is about to leave etcd: from then on it is killed in any case. */
+  storeRetiring(taskId: string): Promise<StoredFramework>;
   storeMissing(missing: string | null): Promise<void>;
   /** By host, what is wrong with a master. */
   storeMasters(masters: Readonly<Record<string, string>>): Promise<void>;
 }
+
+/** Whether a node can do without what it had; `why` not is a sentence without its full stop. */
+export type Leave = { readonly kind: 'done' } | { readonly kind: 'waits'; readonly why: string };
 
 export interface SchedulerDeps {
   readonly spec: ClusterSpec;
@@ -55,6 +60,13 @@ export interface SchedulerDeps {
   readonly configOf: (node: string, host: string) => string;
   /** Whether a node that runs takes part in etcd. */
   readonly healthy: (node: string) => Promise<boolean>;
+  /**
+   * Brings Jupyter and etcd's leadership to another node, where this one has them. With `leaves`, resolves to
+   * `done` only when the member may leave etcd, too.
+   */
+  readonly vacate: (node: string, leaves: boolean) => Promise<Leave>;
+  /** Has the member of a node leave etcd for good; the node does not join again in this life. */
+  readonly retire: (task: Pick<NodeTask, 'node' | 'taskId'>) => Promise<Leave>;
   /** Has the host end everything of a task, whatever Mesos knows of it. */
   readonly fence: (task: PresumedTask) => Promise<FenceAnswer>;
   readonly logger: Logger;

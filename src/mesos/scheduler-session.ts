@@ -4,9 +4,10 @@ import { isSuperseded, mayBeLost, settleFences } from './fences.js';
 import type { Fencing, FenceQuestion, LookAnswer } from './fencing.js';
 import { Inbox } from './inbox.js';
 import { hostOfAgent, nodeIndex, taskInfo } from './launch.js';
-import { place, type HostOffer, type Placed } from './placement.js';
+import { mostPerHost, place, type HostOffer, type Placed } from './placement.js';
 import { Reconciliation } from './reconcile.js';
 import { errorOfEvent, type Subscription } from './scheduler-client.js';
+import { Leaving } from './leaving.js';
 import type { SchedulerDeps, StoredFramework } from './scheduler-deps.js';
 import {
   applyUpdates,
@@ -68,6 +69,7 @@ export class SchedulerSession {
   #killSentAt = new Map<string, number>();
   #neededSince = new Map<string, number>();
   #healthAskedAt = 0;
+  readonly #leaving: Leaving;
   #loadedAt = Date.now();
   #suppressed: boolean | undefined;
   #missing: string | undefined;
@@ -84,6 +86,7 @@ export class SchedulerSession {
     this.#missing = table.missing;
     this.#nodes = nodeNames(deps.spec);
     this.#agentHosts = hostsWithRole(deps.spec, 'agent').map(({ name }) => name);
+    this.#leaving = new Leaving(deps, () => this.#inbox.put(undefined));
   }
 
   /** Ends only by throwing: what ended the subscription, or what the store threw. */
@@ -176,6 +179,14 @@ export class SchedulerSession {
       tasks: this.#table.tasks,
       strangers: [...this.#strangers.values()],
       configOf: this.#deps.configOf,
+      spread: {
+        most: mostPerHost({
+          nodeCount: this.#nodes.length,
+          agentHosts: this.#agentHosts,
+          allowMajorityOnOneHost: this.#deps.spec.nodes.allowMajorityOnOneHost,
+        }),
+        hosts: this.#agentHosts,
+      },
       noteOf: (task) => this.#fencing.note(task),
       now,
     });
@@ -183,7 +194,8 @@ export class SchedulerSession {
     for (const kill of plan.kill) wakes.push(await this.#kill(kill, now));
     if (plan.roll !== undefined) wakes.push(await this.#roll(plan.roll, now));
     const { notes, wakeAt } = await this.#useOffers(plan, now);
-    wakes.push(wakeAt, await this.#tell([...plan.notes, ...notes], now));
+    const leaving = this.#leaving.note(plan.roll?.taskId);
+    wakes.push(wakeAt, await this.#tell([...plan.notes, ...leaving, ...notes], now));
     return Math.min(...wakes);
   }
 
@@ -255,11 +267,31 @@ export class SchedulerSession {
   /** @returns when to look again */
   async #roll(roll: NonNullable<TaskPlan['roll']>, now: number): Promise<number> {
     if (this.#killSentAt.has(roll.taskId)) return await this.#kill(roll, now);
+    if (!roll.leaves) {
+      const again = await this.#othersHealthyFrom(roll.node, now);
+      if (again > now) return again;
+    }
+    const step = this.#leaving.next(roll, now);
+    switch (step.kind) {
+      case 'kill':
+        return await this.#kill(roll, now);
+      case 'store':
+        this.#table = await this.#deps.store.storeRetiring(roll.taskId);
+        this.#leaving.retire(roll);
+        return Infinity;
+      case 'wait':
+        return step.until;
+    }
+  }
+
+  /** @returns `now` when all nodes but this one are healthy, else when to look again */
+  async #othersHealthyFrom(node: string, now: number): Promise<number> {
     if (now - this.#healthAskedAt < healthAgainMs) return this.#healthAskedAt + healthAgainMs;
-    const others = this.#nodes.filter((node) => node !== roll.node);
-    const healthy = await Promise.all(others.map((node) => this.#deps.healthy(node)));
+    const others = this.#nodes.filter((other) => other !== node);
+    const healthy = await Promise.all(others.map((other) => this.#deps.healthy(other)));
+    if (healthy.every(Boolean)) return now;
     this.#healthAskedAt = Date.now();
-    return healthy.every(Boolean) ? await this.#kill(roll, now) : this.#healthAskedAt + healthAgainMs;
+    return this.#healthAskedAt + healthAgainMs;
   }
 
   async #useOffers(plan: TaskPlan, now: number): Promise<{ notes: readonly string[]; wakeAt: number }> {

@@ -22,6 +22,8 @@ export interface NodeTask {
   readonly startedAt?: string;
   /** How many tasks of this node in a row ended soon after their start, this one included. */
   readonly failures: number;
+  /** Its member leaves etcd for good, so it is killed whatever the spec says by then. */
+  readonly retiring?: true;
 }
 
 export interface TaskTable {
@@ -130,6 +132,13 @@ export function applyIntents<T extends TaskTable>(table: T, intents: readonly La
   return { ...table, tasks, launches };
 }
 
+/** The table in which this task is about to leave etcd. Storing it again changes nothing. */
+export function applyRetiring<T extends TaskTable>(table: T, taskId: string): T {
+  const task = Object.values(table.tasks).find((each) => each.taskId === taskId);
+  if (task === undefined || task.retiring) return table;
+  return { ...table, tasks: { ...table.tasks, [task.node]: { ...task, retiring: true } } };
+}
+
 /** The table with tasks in it that Mesos knows and the table did not, for nodes without a task of their own. */
 export function adoptTasks<T extends TaskTable>(table: T, found: readonly NodeTask[]): T {
   const adopted = found.filter(({ node }) => table.tasks[node] === undefined);
@@ -169,6 +178,7 @@ function updated(present: NodeTask, update: TaskUpdate, at: string): NodeTask {
     since: at,
     ...(startedAt === undefined ? {} : { startedAt }),
     failures: failuresAfter(present, state, at),
+    ...(present.retiring && { retiring: true }),
   };
 }
 
@@ -211,6 +221,8 @@ export interface TaskPlanInput {
   readonly strangers: readonly Stranger[];
   /** Digest of the configuration that the spec gives the node on that host. */
   readonly configOf: (node: string, host: string) => string;
+  /** By placement: how many nodes a host may hold, and the hosts that may hold one. Absent: as many as there are. */
+  readonly spread?: { readonly most: number; readonly hosts: readonly string[] };
   /** What more is known of a task that its node waits for. */
   readonly noteOf?: (task: NodeTask) => string | undefined;
   /** Milliseconds since the epoch. */
@@ -236,8 +248,12 @@ export interface TaskPlan {
   readonly launch: readonly NodeNeed[];
   /** Tasks to kill now, and again until they are dead. */
   readonly kill: readonly Kill[];
-  /** The one task to kill for its node's new configuration (or because its node is surplus), once all other nodes are healthy. */
-  readonly roll?: Kill & { readonly node: string };
+  /**
+   * The one task to kill for its node's new configuration, or because the spec has fewer nodes, or because too many
+   * nodes are on its host. Once the other nodes are healthy, and nobody is served by it; with `leaves`, once its
+   * member has left etcd.
+   */
+  readonly roll?: Kill & { readonly node: string; readonly leaves: boolean };
   /** A sentence for each node that is being waited for. */
   readonly notes: readonly string[];
   /** When to look again though nothing happened: a back-off is over. Milliseconds since the epoch. */
@@ -250,10 +266,11 @@ export interface TaskPlan {
  * - a node whose task is unreachable or unknown waits until that is given up (`fencing.ts`), or found again:
  *   two nodes with one address would be worse;
  * - a stranger is killed, and its node is not launched while it lives;
- * - a task with an outdated configuration, or of a surplus node, is killed one at a time, and only while all
- *   others run.
+ * - a task of a surplus node (the highest one first), with an outdated configuration, or on a host that holds too
+ *   many nodes is killed one at a time, and only while all others run.
  */
-export function planTasks({ nodes, tasks, strangers, configOf, noteOf, now }: TaskPlanInput): TaskPlan {
+export function planTasks(input: TaskPlanInput): TaskPlan {
+  const { nodes, tasks, strangers, noteOf, now } = input;
   const launch: NodeNeed[] = [];
   const notes: string[] = [];
   let wakeAt: number | undefined;
@@ -287,7 +304,7 @@ export function planTasks({ nodes, tasks, strangers, configOf, noteOf, now }: Ta
   }
 
   const kill = strangers.map((stranger) => ({ ...stranger, why: 'it is in no table' }));
-  const roll = rollOf({ nodes, tasks, configOf });
+  const roll = rollOf(input);
   return {
     launch,
     kill,
@@ -308,30 +325,48 @@ function failureNote(task: NodeTask): string {
   return `${task.node} ended ${task.failures} times soon after its start (${last}); it is launched again after ${backOffMs(task.failures) / 1_000} s`;
 }
 
-function rollOf({
-  nodes,
-  tasks,
-  configOf,
-}: Pick<TaskPlanInput, 'nodes' | 'tasks' | 'configOf'>): TaskPlan['roll'] {
+function rollOf({ nodes, tasks, configOf, spread }: TaskPlanInput): TaskPlan['roll'] {
   const all = Object.values(tasks);
-  const others = (task: NodeTask) => all.filter((other) => other.node !== task.node);
+  const leaves = (task: NodeTask) => task.retiring === true || !nodes.includes(task.node);
   const wholeWithout = (task: NodeTask) =>
     nodes.every((node) => node === task.node || tasks[node]?.state === 'TASK_RUNNING') &&
-    others(task).every((other) => nodes.includes(other.node) || mayStay(other));
-  const candidate = all
-    .filter((task) => kindOf(task.state) === 'live' && task.state !== 'INTENDED')
-    .toSorted((a, b) => indexOf(a.node) - indexOf(b.node))
-    .find(
-      (task) =>
-        wholeWithout(task) && (!nodes.includes(task.node) || configOf(task.node, task.host) !== task.config),
-    );
-  if (candidate === undefined) return undefined;
-  return {
-    node: candidate.node,
-    taskId: candidate.taskId,
-    agentId: candidate.agentId,
-    why: nodes.includes(candidate.node) ? 'its configuration has changed' : 'the spec has fewer nodes now',
-  };
+    all.every((other) => other === task || !leaves(other) || mayStay(other));
+  const candidates = all
+    .filter((task) => kindOf(task.state) === 'live' && task.state !== 'INTENDED' && wholeWithout(task))
+    .toSorted((a, b) => indexOf(a.node) - indexOf(b.node));
+  const roll = (task: NodeTask | undefined, why: string): TaskPlan['roll'] =>
+    task && { node: task.node, taskId: task.taskId, agentId: task.agentId, why, leaves: leaves(task) };
+  return (
+    roll(
+      candidates.find((task) => leaves(task) && task.state === 'TASK_KILLING'),
+      'it was told to end',
+    ) ??
+    roll(
+      candidates.find(({ retiring }) => retiring),
+      'its member has left etcd',
+    ) ??
+    roll(candidates.findLast(leaves), 'the spec has fewer nodes now') ??
+    roll(
+      candidates.find((task) => configOf(task.node, task.host) !== task.config),
+      'its configuration has changed',
+    ) ??
+    roll(
+      candidates.find((task) => spread && isCrowded(task, all, spread)),
+      'a majority of the nodes is on its host',
+    )
+  );
+}
+
+/** Whether its host holds too many nodes and another one has room by number; the highest nodes of it move. */
+function isCrowded(
+  { host, node }: NodeTask,
+  all: readonly NodeTask[],
+  { most, hosts }: NonNullable<TaskPlanInput['spread']>,
+): boolean {
+  const alive = all.filter(({ state }) => kindOf(state) !== 'terminal');
+  const on = (name: string) => alive.filter((task) => task.host === name);
+  const lower = on(host).filter((task) => indexOf(task.node) < indexOf(node));
+  return lower.length >= most && hosts.some((name) => name !== host && on(name).length < most);
 }
 
 /** A surplus node is no obstacle to rolling another, unless it is on its way out just now. */

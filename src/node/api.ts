@@ -78,6 +78,14 @@ export type HostsEntry = Readonly<z.infer<typeof hostsEntrySchema>>;
 export const hostsOrderSchema = z.strictObject({ generation, entries: z.array(hostsEntrySchema).max(1024) });
 export type HostsOrder = Readonly<z.infer<typeof hostsOrderSchema>>;
 
+/** The node's member is to leave etcd. An order to an earlier task of the node is refused. */
+export const retireOrderSchema = z.strictObject({ task: z.string().min(1) });
+export type RetireOrder = Readonly<z.infer<typeof retireOrderSchema>>;
+
+/** `memberId`: whom to remove; unsigned 64-bit, in decimal. Absent where the node has had none. */
+export const retiredSchema = z.object({ memberId: z.string().optional() });
+export type Retired = Readonly<z.infer<typeof retiredSchema>>;
+
 export const nodeFailureSchema = z.object({
   code: z.enum(['BAD_REQUEST', 'UNAUTHORIZED', 'NOT_FOUND', 'STALE_GENERATION', 'TOO_LARGE', 'FAILED']),
   message: z.string(),

@@ -6,11 +6,14 @@ import {
   jupyterStatusSchema,
   nodeFailureSchema,
   nodeStatusSchema,
+  retiredSchema,
   type HostsOrder,
   type HostsStatus,
   type JupyterOrder,
   type JupyterStatus,
   type NodeStatus,
+  type Retired,
+  type RetireOrder,
 } from './api.js';
 
 export interface CallOptions {
@@ -36,6 +39,11 @@ export interface NodeClient {
   ): Promise<JupyterStatus>;
   /** Replaces our lines of the node's hosts file. Throws STALE_GENERATION when the node knows a higher one. */
   orderHosts(order: HostsOrder, options?: CallOptions): Promise<HostsStatus>;
+  /**
+   * From now on the node does not join etcd again, in this life of it. Its member works on until it is removed.
+   * Throws NODE_REFUSED when the node is another task by now.
+   */
+  retire(order: RetireOrder, options?: CallOptions): Promise<Retired>;
 }
 
 export function nodeClient(
@@ -95,5 +103,6 @@ export function nodeClient(
         timeoutMs: waitMs + timeoutMs,
       }),
     orderHosts: (order, options = {}) => call(hostsStatusSchema, '/hosts', order, options),
+    retire: (order, options = {}) => call(retiredSchema, '/retire', order, options),
   };
 }

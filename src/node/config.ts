@@ -112,11 +112,12 @@ export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): No
 }
 
 /**
- * SHA-256 (hex) of what the spec says of the node. Two hosts whose base directories differ give the same
- * digest, so moving a node does not look like a changed configuration.
+ * SHA-256 (hex) of what a node must be restarted for. Two hosts whose base directories differ give the same
+ * digest, so moving a node does not look like a changed configuration; nor does a node more or less, of which a
+ * node that runs is told with its hosts file.
  */
 export function configDigest(config: NodeConfig): string {
-  const said = canonicalJson({ ...config, paths: undefined });
+  const said = canonicalJson({ ...config, paths: undefined, nodes: undefined });
   return createHash('sha256').update(said).digest('hex');
 }
 

@@ -9,6 +9,7 @@ import type {
   JupyterOrder,
   JupyterStatus,
   NodeStatus,
+  RetireOrder,
 } from './api.js';
 import type { NodeConfig } from './config.js';
 import { readDecision } from './decision-file.js';
@@ -142,6 +143,16 @@ export async function nodeControl({
       if (waitMs > 0) await settled(order, waitMs);
       if (orders.jupyter.generation !== order.generation) refuseStale(order);
       return jupyterStatus();
+    },
+
+    async retire({ task }: RetireOrder) {
+      const own = await readText(layout.task);
+      if (own !== task) {
+        throw new Refusal(409, { code: 'BAD_REQUEST', message: `this is ${own}, not ${task}` });
+      }
+      await replaceFile(layout.etcdRetired, '');
+      const data = await readData(layout.etcdData);
+      return data.kind === 'member' ? { memberId: data.memberId } : {};
     },
 
     hosts: ({ generation, entries }: HostsOrder) =>

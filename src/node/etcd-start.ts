@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { createEtcdClient, type EtcdClient } from '../etcd/client.js';
+import { viewMember } from '../etcd/probe.js';
 import { addedMemberFlags, newMemberFlags, peerUrl, type MemberSettings } from '../etcd/command.js';
 import { clearData, dropData, readData } from '../etcd/data.js';
-import { decideEtcdStart, type Decision, type Observation, type PeerView } from '../etcd/decide.js';
+import { decideEtcdStart, quorumOf, type Decision, type Observation, type PeerView } from '../etcd/decide.js';
 import { staticClusterId, staticMemberId } from '../etcd/identity.js';
 import { messageOf } from '../errors/error.js';
 import { quote } from '../ssh/shell.js';
@@ -48,6 +49,7 @@ export async function prepareEtcd({ config, programs }: StartedNode, logger: Log
   );
   let added: string | undefined;
   let said = '';
+  const learner = new LearnerWatch();
   const begin = (flags: readonly string[]) =>
     replaceFile(
       layout.etcdCommand,
@@ -57,7 +59,9 @@ export async function prepareEtcd({ config, programs }: StartedNode, logger: Log
   try {
     for (;;) {
       const observation = await observe(config, settings, clients, added);
-      const decision = decideEtcdStart(observation);
+      const decision: Decision = (await isThere(layout.etcdRetired))
+        ? { kind: 'wait', reason: 'the node is to go; it does not join again' }
+        : decideEtcdStart({ ...observation, learnerSilentMs: learner.silentMs(observation.peers) });
       if (`${decision.kind}: ${decision.reason}` !== said) {
         said = `${decision.kind}: ${decision.reason}`;
         logger.info({ decision: decision.kind, reason: decision.reason, data: observation.data }, 'etcd');
@@ -113,14 +117,8 @@ async function observe(
   const data = await readData(layout.etcdData);
   // From here on the node has had a member: should the data vanish, it must not bootstrap again.
   if (data.kind === 'member') await replaceFile(layout.etcdFormed, '');
-  const formed = await readFile(layout.etcdFormed).then(
-    () => true,
-    (error: unknown) => {
-      if (isMissing(error)) return false;
-      throw error;
-    },
-  );
-  const peers = await Promise.all([...clients].map(([node, client]) => view(node, client)));
+  const formed = await isThere(layout.etcdFormed);
+  const peers = await Promise.all([...clients].map(([node, client]) => viewMember(node, client)));
   const urls = config.nodes.map(({ address }) => peerUrl({ ...settings, address }));
   return {
     name: config.name,
@@ -136,25 +134,26 @@ async function observe(
   };
 }
 
-async function view(node: string, client: EtcdClient): Promise<PeerView> {
-  try {
-    const { memberId, term, leader } = await client.status();
-    const linearizable = await client.linearizableRead().then(
-      () => true,
-      () => false,
-    );
-    const membership = await client.memberList();
-    return {
-      node,
-      ok: true,
-      memberId,
-      term,
-      ...(leader === undefined ? {} : { leader }),
-      linearizable,
-      membership,
-    };
-  } catch (error) {
-    return { node, ok: false, reason: messageOf(error) };
+async function isThere(file: string): Promise<boolean> {
+  return readFile(file).then(
+    () => true,
+    (error: unknown) => {
+      if (isMissing(error)) return false;
+      throw error;
+    },
+  );
+}
+
+/** For how long the one learner of the cluster has been listed, and has not answered. */
+class LearnerWatch {
+  #seen: { readonly id: string; readonly at: number } | undefined;
+
+  silentMs(peers: readonly PeerView[]): number {
+    const id = quorumOf({ peers })?.membership.members.find((member) => member.learner)?.id;
+    const answers = peers.some((peer) => !peer.ok && peer.learner === id);
+    if (id === undefined || answers) this.#seen = undefined;
+    else if (this.#seen?.id !== id) this.#seen = { id, at: performance.now() };
+    return this.#seen === undefined ? 0 : performance.now() - this.#seen.at;
   }
 }
 

@@ -26,9 +26,13 @@ export function nodeLayout(base: string) {
     etcdData: `${base}/data/etcd`,
     /** Exists when a node without data must not bootstrap. */
     etcdFormed: `${base}/data/etcd-formed`,
+    /** Exists when the member leaves etcd for good: this life of the node does not join again. */
+    etcdRetired: `${base}/data/etcd-retired`,
     orders: `${base}/data/orders.json`,
     /** Process ID of the `perijove-node start` that owns the tree. */
     owner: `${base}/run/start.pid`,
+    /** The Mesos task that the node is, such as `node3.17`; empty where nobody said. */
+    task: `${base}/run/task`,
     /** Number of the last launch that must not start (any more): its node may run elsewhere. */
     fence: `${base}/run/fenced`,
     /** The command that etcd was last decided to be started with. */

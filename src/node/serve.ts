@@ -7,6 +7,7 @@ import { nodeControl } from './control.js';
 import { GateControl } from './gate-control.js';
 import { JupyterService } from './jupyter-service.js';
 import { nodeLayout } from './layout.js';
+import { promoteOwnMember } from './promotion.js';
 import { readSecret } from './prepare.js';
 import { controlServer } from './server.js';
 import { readStartedNode } from './started.js';
@@ -57,7 +58,11 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
 
   const ending = new AbortController();
   process.once('SIGTERM', () => ending.abort());
-  await Promise.all([jupyter.run(ending.signal), control.gate.run(ending.signal)]);
+  await Promise.all([
+    jupyter.run(ending.signal),
+    control.gate.run(ending.signal),
+    promoteOwnMember(config, logger, ending.signal),
+  ]);
   server.close();
   server.closeAllConnections();
 }

@@ -7,12 +7,15 @@ import {
   hostsOrderSchema,
   jupyterOrderSchema,
   longestWaitMs,
+  retireOrderSchema,
   type HostsOrder,
   type HostsStatus,
   type JupyterOrder,
   type JupyterStatus,
   type NodeFailure,
   type NodeStatus,
+  type Retired,
+  type RetireOrder,
 } from './api.js';
 
 /** What the control API does. The orders reject with `Refusal` where they are not carried out. */
@@ -20,6 +23,7 @@ export interface NodeControl {
   status(): Promise<NodeStatus>;
   jupyter(order: JupyterOrder, waitMs: number): Promise<JupyterStatus>;
   hosts(order: HostsOrder): Promise<HostsStatus>;
+  retire(order: RetireOrder): Promise<Retired>;
 }
 
 /** An answer other than 200. */
@@ -57,10 +61,12 @@ export function controlServer(control: NodeControl, token: string, logger: Logge
         return control.jupyter(await readOrder(request, jupyterOrderSchema), readWait(url));
       case 'PUT /hosts':
         return control.hosts(await readOrder(request, hostsOrderSchema));
+      case 'PUT /retire':
+        return control.retire(await readOrder(request, retireOrderSchema));
       default:
         throw new Refusal(404, {
           code: 'NOT_FOUND',
-          message: 'there are GET /status, PUT /jupyter and PUT /hosts',
+          message: 'there are GET /status, PUT /jupyter, PUT /hosts and PUT /retire',
         });
     }
   };

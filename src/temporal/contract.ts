@@ -183,6 +183,10 @@ export const storeFencing = defineUpdate<
   FrameworkState,
   [lease: SchedulerLease, outcomes: readonly FenceOutcome[]]
 >('storeFencing');
+/** A task is about to leave etcd: it is killed in any case. Resolves to the state that says so. */
+export const storeRetiring = defineUpdate<FrameworkState, [lease: SchedulerLease, taskId: string]>(
+  'storeRetiring',
+);
 /** What is being waited for, for people; null when nothing is. */
 export const storeMissing = defineUpdate<void, [lease: SchedulerLease, missing: string | null]>(
   'storeMissing',
@@ -227,6 +231,11 @@ export type { Drift, Incident, KeeperEvent, KeeperState, Verdict } from '../keep
 
 /** Take over a (new) spec; idempotent. */
 export const configureKeeper = defineUpdate<{ readonly changed: boolean }, [spec: ClusterSpec]>('configure');
+/**
+ * Take over that there are more nodes, ahead of the rest of a spec: they may lead etcd as soon as they are there.
+ * Resolves to whether that is news. Never makes it fewer.
+ */
+export const announceNodes = defineUpdate<{ readonly changed: boolean }, [count: number]>('announceNodes');
 export const stopKeeper = defineUpdate<void, []>('stop');
 
 export interface MoveResult {

@@ -10,6 +10,7 @@ import {
 import {
   adoptTasks,
   applyIntents,
+  applyRetiring,
   applyUpdates,
   intentsRejection,
   kindOf,
@@ -144,6 +145,10 @@ export function withIntents(
   at: string,
 ): FrameworkState {
   return settleFences(applyIntents(state, intents, at));
+}
+
+export function withRetiring(state: FrameworkState, taskId: string): FrameworkState {
+  return applyRetiring(state, taskId);
 }
 
 /** With these updates in it; a surplus node is forgotten when its task is over. */

@@ -29,6 +29,7 @@ import {
   storeIntents,
   storeMasters,
   storeMissing,
+  storeRetiring,
   storeTaskUpdates,
   type FrameworkInput,
   type FrameworkState,
@@ -56,6 +57,7 @@ import {
   withIntents,
   withMasters,
   withMissing,
+  withRetiring,
   withTaskUpdates,
 } from './framework-state.js';
 
@@ -147,6 +149,7 @@ export async function framework(input: FrameworkInput): Promise<void> {
     },
     (host) => reject('HOST_NOT_LOST', fenceRejection(memory.state, host)),
   );
+  on(storeRetiring).do((_lease, taskId) => become(withRetiring(memory.state, taskId)), guard);
   on(storeMissing).do((_lease, missing) => void become(withMissing(memory.state, missing)), guard);
   on(storeMasters).do((_lease, masters) => void become(withMasters(memory.state, masters)), guard);
   on(markEtcdFormed).do(() => {

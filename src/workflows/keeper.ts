@@ -39,6 +39,7 @@ import {
   type WatchEvent,
 } from '../keeper/decide.js';
 import {
+  announceNodes,
   configureKeeper,
   keeperState,
   memoKeys,
@@ -289,6 +290,16 @@ export async function keeper(input: KeeperInput): Promise<void> {
       },
     },
   );
+  setHandler(announceNodes, (count) => {
+    const changed = count > spec.nodes.count;
+    if (changed) {
+      spec = { ...spec, nodes: { ...spec.nodes, count } };
+      state = respecified(state);
+      say('spec', `${count} nodes may lead from now on`);
+      underWay?.cancel();
+    }
+    return { changed };
+  });
   setHandler(stopKeeper, () => {
     stopping = true;
     endMove(failure('KEEPER_ABSENT', 'the keeper was stopped before the move was over'));

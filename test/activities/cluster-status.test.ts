@@ -39,6 +39,7 @@ const whole: Facts = {
     scheduler: '1@w',
     tasks: [0, 1, 2, 3, 4].map((index) => ({ node: `node${index}`, host: 'h1', state: 'TASK_RUNNING' })),
     failure: null,
+    missing: null,
   },
   etcd: {
     leader: 'node2',

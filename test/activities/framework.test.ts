@@ -37,6 +37,12 @@ it('says what it waits for, node by node', () => {
   ]);
 });
 
+it('waits for the next task of a node that had begun to leave', () => {
+  expect(waiting(task('node0'), task('node1'), task('node2', { retiring: true }))).toEqual([
+    'node2 on h1 has left etcd, and is to be launched anew',
+  ]);
+});
+
 it('waits for surplus nodes to end', () => {
   expect(waiting(task('node0'), task('node1'), task('node2'), task('node3', { host: 'h3' }))).toEqual([
     'node3 on h3 is to end',

@@ -49,7 +49,7 @@ beforeAll(async () => {
   const { ssh } = sshd.host();
   const dir = cluster.nodes.spec.hosts[0]?.dir ?? '';
   spec = { ...cluster.spec, hosts: cluster.spec.hosts.map((host) => ({ ...host, ssh, dir })) };
-  const deps = { client: server.client, pool };
+  const deps = { client: server.client, pool, logger: pino({ level: 'silent' }) };
   losses = losing({
     ...createEtcdActivities(deps),
     ...createVerifyActivities(deps),

@@ -142,9 +142,56 @@ describe('etcd among the nodes', () => {
     const id = await memberId(node(1));
     await forget(node(1));
     node(1).start({ etcdFormed: true });
+    // Without a vote, until it has caught up.
+    await eventually(async () => (await members()).some(({ learner }) => learner), longMs);
     await eventually(whole, longMs);
     expect(await memberId(node(1))).not.toBe(id);
     expect((await members()).map((member) => member.id)).not.toContain(id);
+    expect((await members()).filter(({ learner }) => learner)).toEqual([]);
+  });
+
+  it('lets a node go for good, and takes it back anew as another task', async () => {
+    await node(4).stop();
+    node(4).start({ etcdFormed: true, taskId: 'node4.7' });
+    await eventually(whole, longMs);
+    const id = await memberId(node(4));
+    await expect(node(4).control.retire({ task: 'node4.6' })).rejects.toMatchObject({
+      code: 'NODE_REFUSED',
+      message: expect.stringContaining('this is node4.7, not node4.6') as string,
+    });
+    expect(await node(4).control.retire({ task: 'node4.7' })).toEqual({ memberId: id });
+    await removed(id);
+    await eventually(async () => {
+      const { state, reason } = (await node(4).control.status()).etcd;
+      return state === 'waiting' && reason?.includes('is to go') === true;
+    }, longMs);
+    expect((await members()).map(({ name }) => name).sort()).toEqual(['node0', 'node1', 'node2', 'node3']);
+    await node(4).stop();
+    await access(`${node(4).layout.etcdData}.dropped/member`);
+
+    // Nobody could say by a quorum that the data are stale: they are not there any more.
+    node(4).start({ etcdFormed: true, taskId: 'node4.8' });
+    await eventually(whole, longMs);
+    expect(await memberId(node(4))).not.toBe(id);
+  });
+
+  it('removes a learner that does not answer, so that the next node may join', async () => {
+    await Promise.all([forget(node(3)), forget(node(4))]);
+    const listed = await members([node(0), node(1)]);
+    for (const each of [node(3), node(4)]) {
+      await removed(listed.find(({ name }) => name === each.name)?.id ?? '');
+    }
+    await eventually(async () => {
+      await node(0).etcd.memberAdd(url(node(3)), { deadlineMs: 5_000 });
+      return true;
+    });
+    node(4).start({ etcdFormed: true });
+    await eventually(async () => {
+      const names = (await members([node(0), node(1)])).filter(({ learner }) => !learner);
+      return names.some(({ name }) => name === 'node4');
+    }, longMs);
+    node(3).start({ etcdFormed: true });
+    await eventually(whole, longMs);
   });
 
   it('takes a node back whose data vanish while it runs, though it was started for a bootstrap', async () => {

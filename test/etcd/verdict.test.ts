@@ -46,6 +46,16 @@ describe('verdict', () => {
     });
   });
 
+  it('counts those who have a vote by the word of the leader, while nodes come and go', () => {
+    const leading = (voters: readonly string[]): Probe => ({ ...member(0, 0, 7), voters }) as Probe;
+    const grown = [leading(['0', '1', '2']), member(1, 0, 7), dead(2), dead(3), dead(4)];
+    expect(verdict(grown)).toMatchObject({ verdict: { leader: 'node0', live: ['node0', 'node1'] } });
+    const learning = [leading(['0', '1', '2']), member(3, 0, 7), dead(1), dead(2)];
+    expect(verdict(learning)).toEqual({ kind: 'none', reason: '1 of 3 members answer; 2 are needed' });
+    const notKnownYet = [leading(['0', '1', '2', '8', '9']), member(1, 0, 7), dead(2)];
+    expect(verdict(notKnownYet)).toEqual({ kind: 'none', reason: '2 of 5 members answer; 3 are needed' });
+  });
+
   it('is none while the leader itself does not answer', () => {
     const probes = [dead(0), member(1, 0, 7), member(2, 0, 7)];
     expect(verdict(probes)).toMatchObject({

@@ -76,6 +76,7 @@ class Model implements KeeperAccess {
         };
         return status;
       },
+      retire: async () => ({}),
       orderJupyter: async ({ generation, serve }) =>
         this.#ask(name, () => {
           accept(generation);

@@ -16,6 +16,7 @@ import {
   withIntents,
   withMasters,
   withMissing,
+  withRetiring,
   withTaskUpdates,
 } from '../../src/workflows/framework-state.js';
 
@@ -27,7 +28,8 @@ export class MemoryStore {
   readonly writes: StoreCall[] = [];
   #attempts = 0;
 
-  constructor(readonly spec: ClusterSpec) {}
+  /** @param spec what the nodes are wanted by, now */
+  constructor(public spec: ClusterSpec) {}
 
   /**
    * The store as the next scheduler sees it. `afterwards` is called when a write has been carried out and its
@@ -68,6 +70,7 @@ export class MemoryStore {
       },
       storeFencing: async (outcomes) =>
         await write('storeFencing', () => withFencing(this.state, outcomes, now(), this.spec)),
+      storeRetiring: async (taskId) => await write('storeRetiring', () => withRetiring(this.state, taskId)),
       storeMissing: async (missing) => {
         await write('storeMissing', () => withMissing(this.state, missing));
       },

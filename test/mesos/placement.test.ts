@@ -70,7 +70,7 @@ describe('spread', () => {
     expect(result.declines).toEqual(['offer-h1']);
     expect(result.notes).toEqual([
       'node4 finds no place: h1 holds 2 nodes, and one more would be a majority; ' +
-        'h2 holds 2 nodes, and one more would be a majority; h3 makes no offer',
+        'h2 holds 2 nodes, and one more would be a majority; h3 offers nothing, so all of it is in use or its agent is away',
     ]);
   });
 
@@ -133,8 +133,8 @@ describe('resources', () => {
     expect(hostsOf(result)).toEqual({ node0: 'h3' });
     expect(result.declines).toEqual(['offer-h1', 'offer-h2']);
     expect(result.notes).toEqual([
-      'node1 finds no place: h1 has 0.5 of 1 cpus and 8192 of 512 MiB left; ' +
-        'h2 has 8 of 1 cpus and 511 of 512 MiB left; h3 has 0 of 1 cpus and 0 of 512 MiB left',
+      'node1 finds no place: h1 lacks 0.5 cpus (has 0.5 of 1); ' +
+        'h2 lacks 1 MiB of memory (has 511 of 512); h3 lacks 1 cpus (has 0 of 1) and 512 MiB of memory (has 0 of 512)',
     ]);
   });
 
@@ -229,6 +229,8 @@ it('tells what a host has, even though its offer was declined before', () => {
   const result = place(
     input({ needs: fresh('node0'), agentHosts: ['h1'], offers: [], declined: [offer('h1', 0.5, 100)] }),
   );
-  expect(result.notes).toEqual(['node0 finds no place: h1 has 0.5 of 1 cpus and 100 of 512 MiB left']);
+  expect(result.notes).toEqual([
+    'node0 finds no place: h1 lacks 0.5 cpus (has 0.5 of 1) and 412 MiB of memory (has 100 of 512)',
+  ]);
   expect(result).toMatchObject({ accepts: [], declines: [] });
 });

@@ -115,6 +115,8 @@ async function session(...tasks: readonly NodeTask[]): Promise<void> {
     command: () => ({ value: 'true', environment: {} }),
     configOf: () => 'c',
     healthy: async () => true,
+    vacate: async () => ({ kind: 'done' }),
+    retire: async () => ({ kind: 'done' }),
     fence: async () => ({ kind: 'unclear', why: 'nobody may be asked' }),
     logger: pino({ level: 'silent' }),
   };
@@ -402,4 +404,23 @@ it('an update is acknowledged when it is stored, and only one with a UUID', asyn
   master.tells('node0.1', 'TASK_RUNNING', true);
   await settle();
   expect(states).toEqual(['TASK_RUNNING']);
+});
+
+it('an idle hour stores nothing, wants no offers, and asks for states each 15 minutes', async () => {
+  const asked: string[] = [];
+  vi.spyOn(master.subscription, 'reconcile').mockImplementation(async (tasks) => {
+    asked.push(tasks.map(({ taskId }) => taskId).join(' '));
+    for (const taskId of ['node0.1', 'node1.1']) master.tells(taskId, 'TASK_RUNNING');
+  });
+  await session(task('node0', 'TASK_RUNNING'), task('node1', 'TASK_RUNNING'));
+  for (let second = 0; second < 3_600; second += 15) {
+    master.says({ kind: 'heartbeat' });
+    await pass(15_000);
+  }
+  // What is not stored adds nothing to the workflow's history.
+  expect(store.writes).toEqual([]);
+  expect(master.calls).toEqual(['SUPPRESS']);
+  const rounds = 1 + 3_600_000 / reconcileEveryMs;
+  expect(asked.filter((tasks) => tasks === '')).toHaveLength(rounds);
+  expect(asked.filter((tasks) => tasks !== '')).toEqual(Array(rounds).fill('node0.1 node1.1'));
 });

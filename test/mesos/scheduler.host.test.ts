@@ -8,7 +8,7 @@ import type { NodeCommand } from '../../src/mesos/launch.js';
 import { leadingMaster } from '../../src/mesos/detector.js';
 import { watchLeader } from '../../src/mesos/leader-watch.js';
 import { authorization, masterReach, type Credential } from '../../src/mesos/master-http.js';
-import type { SchedulerDeps } from '../../src/mesos/scheduler-deps.js';
+import type { Leave, SchedulerDeps } from '../../src/mesos/scheduler-deps.js';
 import { runScheduler, teardownFramework } from '../../src/mesos/scheduler.js';
 import { parseTaskId } from '../../src/mesos/tasks.js';
 import type { FenceAnswer } from '../../src/node/fence.js';
@@ -28,6 +28,9 @@ let config = 'c1';
 let command: (node: string) => string;
 let healthy: (node: string) => boolean;
 let fence: (taskId: string) => FenceAnswer;
+let vacate: (node: string) => Leave;
+/** What nodes were asked to do before they were killed. */
+let leavings: string[] = [];
 
 beforeAll(async () => {
   cluster = await startMesos({ subnet: '127.24.1', secured: true });
@@ -44,6 +47,8 @@ beforeEach(async () => {
   config = 'c1';
   healthy = () => true;
   fence = () => ({ kind: 'unclear', why: 'nobody may be asked' });
+  vacate = () => ({ kind: 'done' });
+  leavings = [];
   command = stay;
 });
 afterEach(async () => {
@@ -123,6 +128,14 @@ function start({ diesAfter, ...credentials }: Faults = {}): TestScheduler {
       command: (node): NodeCommand => ({ value: command(node), environment: { CASE: spec.name } }),
       configOf: () => config,
       healthy: async (node) => healthy(node),
+      vacate: async (node, leaves) => {
+        leavings.push(`vacate ${node}${leaves ? ' for good' : ''}`);
+        return vacate(node);
+      },
+      retire: async ({ taskId }) => {
+        leavings.push(`retire ${taskId}`);
+        return { kind: 'done' };
+      },
       fence: async ({ taskId }) => fence(taskId),
     },
     over.signal,
@@ -189,9 +202,76 @@ describe('nodes', () => {
     start();
     await eventually('people are told', () => memory.state.missing !== undefined);
     expect(memory.state.missing).toMatch(
-      /node0 finds no place: h1 has [\d.]+ of 0.1 cpus and \d+ of 1073741824 MiB left; h2/,
+      /node0 finds no place: h1 lacks \d+ MiB of memory \(has \d+ of 1073741824\); h2 lacks/,
     );
     expect(memory.state.launches).toBe(0);
+
+    // Another cluster takes what there is, and this one waits until that is gone.
+    const has = Number(/has (\d+) of/.exec(memory.state.missing ?? '')?.[1]);
+    await Promise.all(schedulers.map((scheduler) => scheduler.stop()));
+    const own = {
+      spec: { ...cluster.spec, nodes: { ...spec.nodes, memoryBytes: 0.6 * has * 2 ** 20 } },
+      memory,
+    };
+    spec = { ...own.spec, name: `${spec.name}-other` };
+    memory = new MemoryStore(spec);
+    const other = start();
+    await allRun();
+    const others = mesosDeps();
+
+    spec = { ...own.spec, name: `case${cases}` };
+    memory = own.memory;
+    start();
+    await eventually('people are told', () => /node0 finds no place/.test(memory.state.missing ?? ''));
+    expect(memory.state.missing).toMatch(/h1 lacks \d+ MiB of memory \(has \d+ of \d+\)/);
+    await other.stop();
+    await teardownFramework(others, undefined, new AbortController().signal);
+    await allRun();
+    await eventually('nothing is missing', () => memory.state.missing === undefined);
+  });
+
+  it('that are too many are taken down, the highest first, when they have handed over', async () => {
+    const first = start();
+    await allRun();
+    await first.stop();
+    spec = { ...spec, nodes: { ...spec.nodes, count: 1 } };
+    memory.spec = spec;
+    let stays = true;
+    vacate = (node) => (stays ? { kind: 'waits', why: `${node} stays for a while` } : { kind: 'done' });
+    start();
+    await eventually('people are told', () => memory.state.missing === 'node2 stays for a while');
+    expect(Object.keys(memory.running()).toSorted()).toEqual(['node0', 'node1', 'node2']);
+    expect(new Set(leavings)).toEqual(new Set(['vacate node2 for good']));
+    leavings = [];
+    stays = false;
+    await eventually('one node is left', () => Object.keys(memory.state.tasks).join() === 'node0');
+    expect(leavings).toEqual([
+      'vacate node2 for good',
+      'retire node2.3',
+      'vacate node1 for good',
+      'retire node1.2',
+    ]);
+    expect(memory.writes.filter((write) => write === 'storeRetiring')).toHaveLength(2);
+    await eventually('nothing is missing', () => memory.state.missing === undefined);
+  });
+
+  it('that began to leave are launched anew, when the spec wants them again', async () => {
+    const first = start();
+    await allRun();
+    await first.stop();
+    const { spec: three } = memory;
+    spec = { ...spec, nodes: { ...spec.nodes, count: 2 } };
+    memory.spec = spec;
+    await start({ diesAfter: 'storeRetiring' }).ended;
+    expect(memory.state.tasks['node2']).toMatchObject({ taskId: 'node2.3', retiring: true });
+
+    spec = three;
+    memory.spec = spec;
+    start();
+    await eventually('node2 runs anew', () => memory.running()['node2'] === 'node2.4');
+    expect(leavings.at(-1)).toBe('retire node2.3');
+    expect(memory.state.tasks['node2']?.retiring).toBeUndefined();
+    expect(memory.running()).toMatchObject({ node0: 'node0.1', node1: 'node1.2' });
   });
 
   it('with an old configuration are replaced one at a time, only while all others are well', async () => {
@@ -244,7 +324,7 @@ describe('Mesos', () => {
     const victim = tasksAlive().filter(({ taskId }) => taskId === 'node0.1');
     for (const { pid } of victim) process.kill(pid, 'SIGKILL');
     await eventually('node0 runs again', () => memory.running()['node0'] === 'node0.4');
-    expect(lines('launches')).toHaveLength(4);
+    await eventually('it says so itself', () => lines('launches').length === 4);
   });
 
   it('the leading master hangs: the next one is found long before five heartbeats are missed', async () => {

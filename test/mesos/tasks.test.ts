@@ -280,13 +280,36 @@ describe('the plan', () => {
     expect(roll?.node).toBe('node1');
   });
 
-  it('takes surplus nodes down one by one, and forgets none of the others', () => {
+  it('takes surplus nodes down one by one, the highest first, and forgets none of the others', () => {
     const tasks = [0, 1, 2, 3, 4].map((index) => running(`node${index}`));
-    expect(plan(tasks).roll?.node).toBe('node3');
+    expect(plan(tasks).roll).toMatchObject({ node: 'node4', leaves: true });
+    expect(plan(tasks.slice(0, 4)).roll).toMatchObject({ node: 'node3', leaves: true });
+    const old = [running('node0', { config: 'c0' }), ...tasks.slice(1, 4)];
+    expect(plan(old).roll?.node).toBe('node3');
     expect(plan([...tasks.slice(0, 3), task('node3', 'TASK_KILLING'), running('node4')]).roll?.node).toBe(
       'node3',
     );
     expect(plan([...tasks.slice(0, 2), running('node3')]).roll).toBeUndefined();
+  });
+
+  it('ends a task that began to leave etcd, though its node is wanted again', () => {
+    const tasks = [
+      running('node0'),
+      running('node1', { retiring: true }),
+      running('node2', { config: 'c0' }),
+    ];
+    expect(plan(tasks).roll).toMatchObject({ node: 'node1', leaves: true });
+  });
+
+  it('moves a node from a host that holds a majority, when another host may have it', () => {
+    const on = (host: string, ...nodes: string[]) => nodes.map((node) => running(node, { host }));
+    const spread = { most: 1, hosts: ['h1', 'h2', 'h3'] };
+    const crowded = [...on('h1', 'node0', 'node2'), ...on('h2', 'node1')];
+    expect(plan(crowded, { spread }).roll).toMatchObject({ node: 'node2', leaves: false });
+    expect(plan(crowded, { spread: { ...spread, hosts: ['h1', 'h2'] } }).roll).toBeUndefined();
+    expect(plan(crowded).roll).toBeUndefined();
+    const even = [...on('h1', 'node0'), ...on('h2', 'node1'), ...on('h3', 'node2')];
+    expect(plan(even, { spread }).roll).toBeUndefined();
   });
 
   it('moves no node because of its host: the digest is that of the host it runs on', () => {

@@ -47,7 +47,12 @@ export interface TestNode {
   readonly control: NodeClient;
   readonly etcd: EtcdClient;
   /** Starts it as Mesos does, by the shell command of the task; on the first host, or on the second. */
-  start(options?: { readonly etcdFormed?: boolean; readonly on?: 'h1' | 'h2' }): void;
+  start(options?: {
+    readonly etcdFormed?: boolean;
+    readonly on?: 'h1' | 'h2';
+    /** The Mesos task that it is. */
+    readonly taskId?: string;
+  }): void;
   /** Sends a signal to `perijove-node start` and resolves with how it ended. */
   stop(signal?: NodeJS.Signals): Promise<{ readonly code: number | null; readonly signal: string | null }>;
   /** What it wrote to stderr. */
@@ -151,9 +156,12 @@ function testNode(spec: ClusterSpec, index: number, apiToken: string): TestNode 
     layout,
     control: nodeClient({ host: config.address, port: config.ports.control }, apiToken),
     etcd: createEtcdClient({ host: config.address, port: config.ports.etcdClient }),
-    start: ({ etcdFormed = false, on = 'h1' } = {}) => {
+    start: ({ etcdFormed = false, on = 'h1', taskId } = {}) => {
       const host = on === 'h1' ? h1 : h2;
-      const { value, environment } = nodeCommand(spec, index, host, { etcdFormed });
+      const { value, environment } = nodeCommand(spec, index, host, {
+        etcdFormed,
+        ...(taskId !== undefined && { taskId }),
+      });
       const child = spawn('sh', ['-c', value], {
         env: { PATH: process.env['PATH'], ...environment },
         stdio: ['ignore', 'ignore', 'pipe'],

@@ -39,6 +39,8 @@ export class SimulatedCluster {
   /** Called before an activity does its work, with its name as in `calls`. */
   before: (call: string) => Promise<void> | void = () => undefined;
   secretsMissingOn: readonly string[] = [];
+  /** What nodes wait for, one after the other. */
+  missing: readonly string[] = [];
   framework: 'absent' | 'running' = 'absent';
   keeper: 'absent' | 'running' = 'absent';
   facts: (host: HostSpec) => Partial<HostFacts> = () => ({});
@@ -130,13 +132,22 @@ export class SimulatedCluster {
         await this.#did('awaitEtcd');
         return { leader: 'node0' };
       },
+      announceNodes: async () => {
+        await this.#did('announceNodes');
+        return { changed: false };
+      },
       ensureFramework: async () => {
         await this.#did('ensureFramework');
         const before = this.framework;
         this.framework = 'running';
         return before === 'absent' ? 'started' : 'unchanged';
       },
-      awaitNodes: wait('awaitNodes'),
+      awaitNodes: async ({ told }) => {
+        await this.#did('awaitNodes');
+        // Each thing that is missing is told once.
+        const next = this.missing[told === undefined || told === null ? 0 : this.missing.indexOf(told) + 1];
+        return { missing: next ?? null };
+      },
       markEtcdFormed: async () => {
         await this.#did('markEtcdFormed');
         return { changed: false };

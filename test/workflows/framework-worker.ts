@@ -42,6 +42,8 @@ async function main(settings: WorkerSettings): Promise<void> {
         },
         digest: (spec) => spec.etcd.token,
         healthy: async (spec, node) => !existsSync(`${dir}/${spec.name}-${node}-is-down`),
+        vacate: async () => ({ kind: 'done' }),
+        retire: async () => ({ kind: 'done' }),
         fence: async () => ({ kind: 'silent', why: 'there is no SSH here' }),
       },
     ),

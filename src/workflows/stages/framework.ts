@@ -1,9 +1,10 @@
 import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
+import type { Change } from '../../hosts/items.js';
 import { quick, waiting } from '../../temporal/options.js';
-import type { Stage } from './stage.js';
+import type { Deployment, Stage } from './stage.js';
 
-const { ensureFramework } = proxyActivities<Activities>(quick);
+const { announceNodes, ensureFramework } = proxyActivities<Activities>(quick);
 const { awaitNodes } = proxyActivities<Activities>(waiting);
 
 export const framework: Stage = {
@@ -11,16 +12,35 @@ export const framework: Stage = {
   title: 'The Mesos framework holds a task for every node',
   async run(deployment) {
     const { spec } = deployment;
+    const { name: host, nodes } = spec;
+    const changes: Change[] = [];
+    const announced = await announceNodes.executeWithOptions({ summary: 'tell the keeper of more nodes' }, [
+      { spec },
+    ]);
+    if (announced.changed) changes.push({ host, what: `told the keeper of ${nodes.count} nodes` });
     const result = await ensureFramework.executeWithOptions({ summary: 'hand over the spec' }, [{ spec }]);
-    deployment.note(`waiting for ${spec.nodes.count} nodes`);
-    await awaitNodes.executeWithOptions({ summary: 'all nodes run' }, [{ spec }]);
-    switch (result) {
-      case 'started':
-        return [{ host: spec.name, what: 'started the framework' }];
-      case 'changed':
-        return [{ host: spec.name, what: 'handed the spec to the framework' }];
-      case 'unchanged':
-        return [];
-    }
+    if (result === 'started') changes.push({ host, what: 'started the framework' });
+    if (result === 'changed') changes.push({ host, what: 'handed the spec to the framework' });
+    await allNodesRun(deployment);
+    return changes;
   },
 };
+
+/** What is missing may change often, for days; then it is in the framework's own details alone. */
+const mostNotes = 100;
+
+async function allNodesRun(deployment: Deployment): Promise<void> {
+  const { spec } = deployment;
+  deployment.note(`waiting for ${spec.nodes.count} nodes`);
+  let told: string | null = null;
+  for (let notes = 0; ; notes += 1) {
+    const known = notes < mostNotes ? { told } : {};
+    const { missing }: { readonly missing: string | null } = await awaitNodes.executeWithOptions(
+      { summary: 'all nodes run' },
+      [{ spec, ...known }],
+    );
+    if (missing === null) return;
+    told = missing;
+    deployment.note(`waiting: ${missing}`);
+  }
+}

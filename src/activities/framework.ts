@@ -41,6 +41,7 @@ import { workflowStore } from './framework-store.js';
 import { hostOf } from './host-of.js';
 import { retire, vacate, type RetirementDeps } from './retirement.js';
 import { isRunning } from './running.js';
+import { schedulerTurns } from './scheduler-turns.js';
 
 export interface FrameworkSpecInput {
   readonly spec: ClusterSpec;
@@ -75,6 +76,7 @@ export function createFrameworkActivities(
   ways: FrameworkWays = waysOver(client, pool),
 ) {
   const handleOf = (spec: ClusterSpec) => client.workflow.getHandle(workflowIds.framework(spec.name));
+  const turns = schedulerTurns();
   const mesosDeps = async (spec: ClusterSpec) => {
     const reach = ways.reach(spec);
     const wanted = spec.mesos.principal !== undefined || spec.zookeeper.digest;
@@ -95,6 +97,7 @@ export function createFrameworkActivities(
     /** Keeps the nodes running and the masters in order, until it is cancelled. `run` tells one start of this activity from the next. */
     runScheduler: async ({ spec, run }: FrameworkSpecInput & { readonly run: number }): Promise<void> => {
       const { info, cancellationSignal: signal } = Context.current();
+      const turn = turns.begin(spec.name);
       const store = workflowStore({
         client,
         workflowId: info.workflowExecution?.workflowId ?? workflowIds.framework(spec.name),
@@ -121,7 +124,7 @@ export function createFrameworkActivities(
         AbortSignal.any([signal, ended.signal]),
       );
       try {
-        await runScheduler(
+        const running = runScheduler(
           {
             ...deps,
             store,
@@ -131,9 +134,11 @@ export function createFrameworkActivities(
             vacate: (node, leaves) => ways.vacate(spec, node, leaves),
             retire: (task) => ways.retire(spec, task),
             fence: (task) => ways.fence(spec, task),
+            handOver: turn,
           },
           signal,
         );
+        await turns.end(spec.name, running);
       } finally {
         ended.abort();
       }

@@ -376,6 +376,12 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'failed',
   },
+  SCHEDULER_CUT_OFF: {
+    meaning: 'The worker of the scheduler does not reach the leading Mesos master, or no ZooKeeper.',
+    remedy: 'Nothing is to be done where another worker reaches them; it takes over by itself.',
+    retryable: true,
+    exit: 'unreachable',
+  },
   INTENT_REJECTED: {
     meaning: 'A task was not launched because its node already has one.',
     remedy: 'Nothing is to be done: the scheduler reads the stored tasks again.',

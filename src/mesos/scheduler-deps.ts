@@ -69,5 +69,15 @@ export interface SchedulerDeps {
   readonly retire: (task: Pick<NodeTask, 'node' | 'taskId'>) => Promise<Leave>;
   /** Has the host end everything of a task, whatever Mesos knows of it. */
   readonly fence: (task: PresumedTask) => Promise<FenceAnswer>;
+  /** Absent: ride out whatever happens, for as long as it takes. */
+  readonly handOver?: HandOver;
   readonly logger: Logger;
+}
+
+/** When a scheduler leaves its place to one on another worker, which may reach what this one does not. */
+export interface HandOver {
+  /** After so many questions in a row that the leading master did not answer. */
+  readonly afterUnanswered: number;
+  /** Called with each subscription. */
+  readonly subscribed: () => void;
 }

@@ -7,6 +7,7 @@ import { findFramework, type FoundFramework } from './found.js';
 import { frameworkInfo, isOurs } from './launch.js';
 import type { Credential, MasterAddress } from './master-http.js';
 import { recoveredState } from './operator-client.js';
+import { Pulse, silentAfter } from './pulse.js';
 import { subscribe, type Subscription } from './scheduler-client.js';
 import type { SchedulerDeps, StoredFramework } from './scheduler-deps.js';
 import { SchedulerSession } from './scheduler-session.js';
@@ -22,11 +23,14 @@ const quietMs = 10_000;
  * Keeps the nodes of a cluster running on Mesos, until the signal aborts. Rides out whatever heals: no leading
  * master, no ZooKeeper, a lost connection, another master that leads.
  *
+ * With `handOver` it gives up its place instead, when the master that ZooKeeper names does not answer this worker,
+ * or ZooKeeper does not: another worker may do better. While ZooKeeper says that nobody leads, none does.
+ *
  * A credential that a master refuses is looked up anew, once: masters that were restarted with another one are
  * told that one. No master is asked twice with what it refused.
  *
- * @throws PerijoveError SCHEDULER_REPLACED, MESOS_FRAMEWORK_REMOVED, MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED,
- * MESOS_BAD_REQUEST, ZOOKEEPER_AUTH_FAILED; else the reason of the signal
+ * @throws PerijoveError SCHEDULER_REPLACED, SCHEDULER_CUT_OFF, MESOS_FRAMEWORK_REMOVED, MESOS_CREDENTIAL_REFUSED,
+ * MESOS_REFUSED, MESOS_BAD_REQUEST, ZOOKEEPER_AUTH_FAILED; else the reason of the signal
  */
 export async function runScheduler(deps: SchedulerDeps, signal: AbortSignal): Promise<never> {
   const ended = new AbortController();
@@ -44,7 +48,7 @@ async function scheduleForEver(
   signal: AbortSignal,
 ): Promise<never> {
   let deps = given;
-  const { store, logger } = deps;
+  const { store, logger, handOver } = deps;
   const fencing = new Fencing({
     afterMs: deps.spec.mesos.fenceAfterMs,
     agentMs: agentPatienceMs(deps.spec.mesos),
@@ -52,14 +56,19 @@ async function scheduleForEver(
   let failures = 0;
   let troubleSince = Date.now();
   let told: string | undefined;
+  let unanswered = 0;
   for (;;) {
     signal.throwIfAborted();
     let sessionSince: number | undefined;
+    let pulse: Pulse | undefined;
     try {
       const leader = await leadership.leader(longestPauseMs);
+      pulse = new Pulse(() => deps.dial(addressOf(leader)));
+      pulse.unanswered = unanswered;
+      if (!(await pulse.ask(signal))) throw silent(leader);
       const stored = await store.claim();
       sessionSince = Date.now();
-      await runSession(deps, leadership, leader, stored, fencing, signal);
+      await runSession(deps, leadership, leader, stored, fencing, pulse, signal);
     } catch (error) {
       signal.throwIfAborted();
       const renewed = await renewedAfter(error, deps);
@@ -75,7 +84,12 @@ async function scheduleForEver(
         told = undefined;
       }
       logger.warn({ code: error.code, reason: error.message }, 'no session with a leading Mesos master');
+      unanswered = pulse?.unanswered ?? (leadership.isBlind ? unanswered + silentAfter : 0);
+      if (handOver !== undefined && unanswered >= handOver.afterUnanswered) {
+        throw new PerijoveError('SCHEDULER_CUT_OFF', error.message, { cause: error });
+      }
       if (Date.now() - troubleSince >= quietMs && told !== error.code) {
+        await store.claim();
         await store.storeMissing(error.message);
         told = error.code;
       }
@@ -100,12 +114,13 @@ async function runSession(
   leader: MasterInfo,
   stored: StoredFramework,
   fencing: Fencing,
+  pulse: Pulse,
   signal: AbortSignal,
 ): Promise<void> {
-  const { store, spec, logger, credential } = deps;
+  const { store, spec, logger, credential, handOver } = deps;
   const over = new AbortController();
   const sessionSignal = AbortSignal.any([signal, over.signal]);
-  const master = { host: leader.address.ip, port: leader.address.port };
+  const master = addressOf(leader);
   const found =
     stored.frameworkId === undefined ? await lookForFramework(deps, master, sessionSignal) : undefined;
   const frameworkId = stored.frameworkId ?? found?.frameworkId;
@@ -122,7 +137,9 @@ async function runSession(
       over.abort(new PerijoveError('MESOS_UNREACHABLE', 'Another Mesos master leads now.'));
     }
   });
+  void pulse.watch(() => over.abort(silent(leader)), sessionSignal);
   try {
+    handOver?.subscribed();
     logger.info({ frameworkId: subscription.frameworkId, master: leader.pid }, 'subscribed to Mesos');
     if (stored.frameworkId === undefined) {
       await store.storeFrameworkId(subscription.frameworkId, found?.tasks ?? []);
@@ -137,7 +154,17 @@ async function runSession(
   } finally {
     stopWatching();
     subscription.close();
+    over.abort();
   }
+}
+
+function addressOf(leader: MasterInfo): MasterAddress {
+  return { host: leader.address.ip, port: leader.address.port };
+}
+
+function silent(leader: MasterInfo): PerijoveError {
+  const { host, port } = addressOf(leader);
+  return new PerijoveError('MESOS_UNREACHABLE', `The Mesos master at ${host}:${port} does not answer.`);
 }
 
 async function lookForFramework(
@@ -176,7 +203,7 @@ export async function teardownFramework(
   const leadership = new Leadership(deps.leaders, AbortSignal.any([signal, ended.signal]));
   try {
     const leader = await leadership.leader(longestPauseMs);
-    const master = { host: leader.address.ip, port: leader.address.port };
+    const master = addressOf(leader);
     const { credential } = deps;
     const state = await recoveredState(await deps.dial(master), {
       ...(credential === undefined ? {} : { credential }),
@@ -227,6 +254,11 @@ class Leadership {
   constructor(leaders: SchedulerDeps['leaders'], signal: AbortSignal) {
     this.#signal = signal;
     void this.#follow(leaders(signal));
+  }
+
+  /** ZooKeeper cannot be asked. */
+  get isBlind(): boolean {
+    return this.#blind !== undefined;
   }
 
   /**

@@ -44,7 +44,8 @@ export const waiting: ActivityOptions = {
 export const endless: ActivityOptions = {
   startToCloseTimeout: 3_650 * dayMs,
   heartbeatTimeout: heartbeatTimeoutMs,
-  retry: { initialInterval: 200, backoffCoefficient: 2, maximumInterval: 2_000 },
+  // The silence and this pause are what the takeover from a dead worker takes.
+  retry: { initialInterval: 200, backoffCoefficient: 2, maximumInterval: 1_000 },
 };
 
 /** Whether an activity with this limit of one attempt is of the endless tier. */

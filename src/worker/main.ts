@@ -119,7 +119,8 @@ async function work({
     maxConcurrentWorkflowTaskExecutions: 10,
     maxConcurrentWorkflowTaskPolls: 4,
     maxConcurrentActivityTaskExecutions: activitiesAtOnce,
-    maxConcurrentActivityTaskPolls: 5,
+    // Each one that a suspended worker has under way may take an activity with it, for a heartbeat's silence.
+    maxConcurrentActivityTaskPolls: 2,
     // Activities are told at once: another worker goes on with them.
     shutdownGraceTime: 0,
     shutdownForceTime: '10s',

@@ -5,7 +5,7 @@ import { NativeConnection, Runtime, DefaultLogger, Worker } from '@temporalio/wo
 import { pino } from 'pino';
 import { createFrameworkActivities } from '../../src/activities/framework.js';
 import { createSshPool } from '../../src/ssh/pool.js';
-import { directReach } from '../../src/ssh/reach.js';
+import { directReach, type Reach } from '../../src/ssh/reach.js';
 import { taskQueue } from '../../src/temporal/contract.js';
 import { activityInterceptors } from '../../src/worker/interceptors.js';
 
@@ -15,10 +15,19 @@ export interface WorkerSettings {
   readonly codePath: string;
   /** Where tasks leave their traces. */
   readonly dir: string;
+  /** Ports on 127.0.0.1 that lead to a master's `host:port`; straight to it where there is none. */
+  readonly relays?: Readonly<Record<string, number>>;
 }
 
 async function main(settings: WorkerSettings): Promise<void> {
-  const { address, codePath, dir } = settings;
+  const { address, codePath, dir, relays = {} } = settings;
+  const reach: Reach = {
+    ...directReach,
+    via: async (_hostName, host, port) => {
+      const relay = relays[`${host}:${port}`];
+      return relay === undefined ? { host, port } : { host: '127.0.0.1', port: relay };
+    },
+  };
   const logger = pino({ level: process.env['PERIJOVE_TEST_LOG'] ?? 'silent' });
   Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: ['SIGTERM'] });
   const client = new Client({ connection: await Connection.connect({ address }) });
@@ -30,7 +39,7 @@ async function main(settings: WorkerSettings): Promise<void> {
     activities: createFrameworkActivities(
       { client, pool, logger },
       {
-        reach: () => directReach,
+        reach: () => reach,
         secrets: async () => ({ nodeApiToken: 'none' }),
         // Notes its start, and notes when it is not the only one of its node.
         command: (spec, index) => {
@@ -48,6 +57,7 @@ async function main(settings: WorkerSettings): Promise<void> {
       },
     ),
     maxHeartbeatThrottleInterval: '1s',
+    maxConcurrentActivityTaskPolls: 2,
     stickyQueueScheduleToStartTimeout: '1s',
     shutdownGraceTime: 0,
     interceptors: { activity: [activityInterceptors] },

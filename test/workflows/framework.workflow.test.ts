@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isGrpcServiceError, type WorkflowHandle } from '@temporalio/client';
+import { temporal } from '@temporalio/proto';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { allProcesses, startVariable } from '../../src/lab/processes.js';
@@ -25,6 +26,7 @@ import {
 import { startMesos, type MesosCluster } from '../mesos/mesos-cluster.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/histories.js';
+import { Relay } from '../support/relay.js';
 import { bundleOf, startTestServer, type TestServer } from '../support/temporal.js';
 import type { WorkerSettings } from './framework-worker.js';
 
@@ -36,6 +38,8 @@ let cluster: MesosCluster;
 /** Below node_modules, so that what is built there finds its packages. */
 let builds: string;
 let workers: TestProcess[] = [];
+/** What lies between workers and masters, where a test put it there. */
+let relays: Relay[] = [];
 let spec: ClusterSpec;
 let handle: WorkflowHandle;
 let cases = 0;
@@ -79,6 +83,8 @@ afterEach(async () => {
   }
   await Promise.all(workers.map((worker) => worker.kill()));
   workers = [];
+  for (const relay of relays) relay.close();
+  relays = [];
   await until('no task is left', () => tasksAlive().length === 0);
   expect(lines('conflicts')).toEqual([]);
 });
@@ -94,11 +100,12 @@ interface TestProcess {
   stop(): Promise<void>;
 }
 
-async function startWorker(): Promise<TestProcess> {
+async function startWorker(relay?: Relay): Promise<TestProcess> {
   const settings: WorkerSettings = {
     address: server.address,
     codePath: path.join(builds, 'workflows.js'),
     dir: cluster.dir,
+    ...(relay && { relays: relay.ports }),
   };
   const child: ChildProcess = spawn(process.execPath, [path.join(builds, 'worker.mjs')], {
     env: { ...process.env, PERIJOVE_TEST_WORKER: JSON.stringify(settings) },
@@ -398,5 +405,130 @@ describe('its worker is gone:', { timeout: 2 * patienceMs }, () => {
     await startWorker();
     await until('node2 runs again', async () => (await running())['node2'] === 'node2.4');
     expect(lines('launches')).toHaveLength(4);
+  });
+});
+
+/** How many takeovers in a row; a run that is to prove more than CI has time for sets it, such as to 20. */
+const takeovers = Number(process.env['PERIJOVE_TAKEOVERS'] ?? 3);
+
+describe('two workers', { timeout: patienceMs + takeovers * 30_000 }, () => {
+  interface Place {
+    readonly relay: Relay;
+    worker: TestProcess;
+  }
+  let places: readonly Place[] = [];
+  const masters = () =>
+    cluster.spec.hosts
+      .filter(({ roles }) => roles.includes('master'))
+      .map(({ address, ports }) => ({ host: address, port: ports.master }));
+  const newPlace = async (): Promise<Place> => {
+    const relay = await Relay.to(masters());
+    relays.push(relay);
+    return { relay, worker: await startWorker(relay) };
+  };
+  const holder = async (): Promise<Place> => {
+    const { scheduler = '' } = await state();
+    const found = places.find(({ worker }) => scheduler.startsWith(`${worker.pid}@`));
+    if (found === undefined) throw new Error(`${scheduler} is none of the workers`);
+    return found;
+  };
+  const asksForWork = async ({ pid }: TestProcess, since: number) => {
+    const { pollers } = await server.client.workflowService.describeTaskQueue({
+      namespace: 'default',
+      taskQueue: { name: taskQueue },
+      taskQueueType: temporal.api.enums.v1.TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+    });
+    return (pollers ?? []).some(({ identity, lastAccessTime }) => {
+      return identity?.startsWith(`${pid}@`) === true && Number(lastAccessTime?.seconds) * 1_000 >= since;
+    });
+  };
+  /** Of all tasks: process IDs by task ID. */
+  const processes = async () =>
+    Object.fromEntries(
+      Object.values(await running()).map((taskId) => [taskId, tasksAlive(taskId).toSorted()]),
+    );
+
+  beforeEach(async () => {
+    places = await Promise.all([newPlace(), newPlace()]);
+  });
+  afterEach(() => {
+    for (const { worker, relay } of places) {
+      relay.mend();
+      if (workers.includes(worker)) process.kill(worker.pid, 'SIGCONT');
+    }
+  });
+
+  const faults = [
+    {
+      name: 'killed',
+      strike: (place: Place) => place.worker.kill(),
+      heal: async (place: Place) => {
+        place.worker = await startWorker(place.relay);
+      },
+    },
+    {
+      name: 'suspended',
+      strike: async ({ worker }: Place) => void process.kill(worker.pid, 'SIGSTOP'),
+      heal: async ({ worker }: Place) => void process.kill(worker.pid, 'SIGCONT'),
+    },
+    {
+      name: 'cut off from the masters',
+      strike: async ({ relay }: Place) => relay.cut(),
+      heal: async ({ relay }: Place) => relay.mend(),
+    },
+  ];
+
+  test(`take over from each other, ${takeovers} times in a row, and launch nothing twice`, async () => {
+    await launchAll();
+    await until('each launch has told of itself', () => lines('launches').length === 3);
+    const { frameworkId } = await state();
+    for (let round = 0; round < takeovers; round += 1) {
+      const { name, strike, heal } = faults[round % faults.length] as (typeof faults)[number];
+      const before = await running();
+      const alive = await processes();
+      const launched = lines('launches').length;
+      const old = await holder();
+      const heir = places.find((place) => place !== old) as Place;
+
+      const struckAt = Date.now();
+      await strike(old);
+      // In each second one something happens that nobody hears of at first.
+      const victim = round % 2 === 1 ? `node${round % 3}` : undefined;
+      if (victim !== undefined) killTask(before[victim] ?? '');
+      await until(`another worker subscribes, ${name}`, async () => {
+        return heir.relay.subscribedAt > struckAt && (await holder()) === heir;
+      });
+      const tookMs = heir.relay.subscribedAt - struckAt;
+      if (victim !== undefined) {
+        await until(`${victim} runs again`, async () => {
+          const now = (await running())[victim];
+          return now !== undefined && now !== before[victim];
+        });
+      }
+      await heal(old);
+      const healedAt = Date.now();
+      // What wakes up, or gets through again, has nothing to say any more.
+      await until('the old one has let go of Mesos', () => old.relay.connections === 0);
+      expect(await holder()).toBe(heir);
+
+      const after = await running();
+      const others = (tasks: Record<string, string>) =>
+        Object.entries(tasks).filter(([node]) => node !== victim);
+      expect(others(after)).toEqual(others(before));
+      expect(Object.keys(after)).toEqual(Object.keys(before));
+      expect(await processes()).toMatchObject(
+        Object.fromEntries(others(before).map(([, taskId]) => [taskId, alive[taskId]])),
+      );
+      const expected = launched + (victim === undefined ? 0 : 1);
+      await until('each launch has told of itself', () => lines('launches').length >= expected);
+      expect(lines('launches')).toHaveLength(expected);
+      expect((await state()).frameworkId).toBe(frameworkId);
+      await until('the old one asks for work again', () => asksForWork(old.worker, healedAt));
+      if (process.env['PERIJOVE_TAKEOVERS'] !== undefined) {
+        console.log(
+          `takeover ${round + 1}: ${name}${victim === undefined ? '' : `, ${victim} died`}: ${tookMs} ms`,
+        );
+      }
+    }
   });
 });

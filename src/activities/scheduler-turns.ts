@@ -1,0 +1,45 @@
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import type { ErrorCode } from '../errors/codes.js';
+import { PerijoveError } from '../errors/error.js';
+import { silentAfter } from '../mesos/pulse.js';
+import type { HandOver } from '../mesos/scheduler-deps.js';
+
+/** Until the place is free for whoever asks first. */
+const handOverMs = 200;
+/** A worker that has left its place does not take it again for so long. */
+const restMs = 2_000;
+const mostDoublings = 4;
+
+/** How one worker takes its turns as the scheduler of each cluster: it leaves when it is cut off, and not too often. */
+export function schedulerTurns() {
+  const left = new Map<string, { readonly at: number; readonly times: number }>();
+  const cutOff = (message: string) =>
+    ApplicationFailure.create({
+      message,
+      type: 'SCHEDULER_CUT_OFF' satisfies ErrorCode,
+      category: ApplicationFailureCategory.BENIGN,
+      nextRetryDelay: handOverMs,
+    });
+  return {
+    /** @throws ApplicationFailure SCHEDULER_CUT_OFF when this very worker has just left: another one is to try */
+    begin: (cluster: string): HandOver => {
+      const before = left.get(cluster);
+      if (before !== undefined && Date.now() - before.at < restMs) {
+        throw cutOff('this worker was cut off from Mesos a moment ago; another one may try');
+      }
+      // When no worker gets through, each one tries longer and longer.
+      const patience = silentAfter * 2 ** Math.min(before?.times ?? 0, mostDoublings);
+      return { afterUnanswered: patience, subscribed: () => void left.delete(cluster) };
+    },
+    /** Resolves never: the scheduler ends by throwing. */
+    end: async (cluster: string, scheduler: Promise<never>): Promise<never> => {
+      try {
+        return await scheduler;
+      } catch (error) {
+        if (!(error instanceof PerijoveError && error.code === 'SCHEDULER_CUT_OFF')) throw error;
+        left.set(cluster, { at: Date.now(), times: (left.get(cluster)?.times ?? 0) + 1 });
+        throw cutOff(error.message);
+      }
+    },
+  };
+}

@@ -1,0 +1,60 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { request } from 'undici';
+import type { Endpoint } from '../ssh/connection.js';
+
+/** Between two questions that were answered. */
+const everyMs = 1_000;
+/** Of one question; also between two that were not answered, however soon that was known. */
+const deadlineMs = 1_200;
+/** So many questions in a row that nobody answered: the master is gone, hangs, or is cut off from here. */
+export const silentAfter = 3;
+
+/**
+ * Whether a master answers at all. Mesos's own heartbeats tell of a lost connection after 75 s (five times 15 s);
+ * with a second worker at hand it is worth to know in four.
+ */
+export class Pulse {
+  /** Questions in a row that nobody answered. */
+  unanswered = 0;
+
+  constructor(private readonly dial: () => Promise<Endpoint>) {}
+
+  /** Asks once. Any answer is one, a refusal too. Rejects with the reason of the signal. */
+  async ask(signal: AbortSignal): Promise<boolean> {
+    const startedAt = Date.now();
+    const until = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
+    try {
+      const { host, port } = await abortable(this.dial(), until);
+      const { body } = await request(`http://${host}:${port}/health`, { signal: until });
+      await body.dump();
+      this.unanswered = 0;
+      return true;
+    } catch {
+      signal.throwIfAborted();
+      this.unanswered += 1;
+      const rest = Math.max(0, startedAt + deadlineMs - Date.now());
+      await delay(rest, undefined, { signal }).catch(() => undefined);
+      signal.throwIfAborted();
+      return false;
+    }
+  }
+
+  /** Asks again and again; calls `lost` once, when the master has been silent. Ends when the signal aborts. */
+  async watch(lost: () => void, signal: AbortSignal): Promise<void> {
+    try {
+      while (this.unanswered < silentAfter) {
+        if (await this.ask(signal)) await delay(everyMs, undefined, { signal });
+      }
+      lost();
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+}
+
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const over = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('too late')), { once: true });
+  });
+  return await Promise.race([promise, over]);
+}

@@ -2,8 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createEtcdClient, type EtcdClient } from '../../src/etcd/client.js';
-import { isAlive, signal, startVariable, type ProcessIdentity } from '../../src/lab/processes.js';
-import { marks, nodeLayout, serviceMark } from '../../src/node/layout.js';
+import { isAlive, signal } from '../../src/lab/processes.js';
 import { gatePath } from '../../src/node/api.js';
 import { nodeAddress, nodeNames } from '../../src/spec/cluster.js';
 import { keeperState, workflowIds } from '../../src/temporal/contract.js';
@@ -34,19 +33,6 @@ describe('Jupyter', () => {
     await lab.purge();
   });
 
-  /** Everything that runs in the node; or one of its services. */
-  function processesOf(node: string, service?: 'etcd' | 'jupyter'): ProcessIdentity[] {
-    return [...lab.allResidents().values()].filter(({ pid }) => {
-      const tree = startVariable(pid, marks.tree);
-      if (tree === undefined || nodeOf(tree) !== node) return false;
-      if (service === undefined) return true;
-      const [name = ''] = serviceMark(tree, service).split('=');
-      return startVariable(pid, name) === `${nodeLayout(tree).base}:${service}`;
-    });
-  }
-
-  const nodeOf = (tree: string) => tree.split('/').at(-1) ?? '';
-
   async function leader(): Promise<string | undefined> {
     for (const [name, member] of members) {
       const status = await member.status().catch(() => undefined);
@@ -70,7 +56,7 @@ describe('Jupyter', () => {
     await lab.killWorkers();
     signal(temporal, 'SIGKILL');
     await expect.poll(() => isAlive(temporal)).toBe(false);
-    for (const process of processesOf(before.etcd.leader)) signal(process, 'SIGKILL');
+    for (const process of lab.nodeProcesses(before.etcd.leader)) signal(process, 'SIGKILL');
 
     await vi.waitFor(
       async () => {
@@ -98,9 +84,9 @@ describe('Jupyter', () => {
     const paused = nodeNames(spec)
       .filter((name) => name !== before.etcd.leader)
       .slice(0, 3)
-      .flatMap((name) => processesOf(name, 'etcd'));
+      .flatMap((name) => lab.nodeProcesses(name, 'etcd'));
     expect(paused.length).toBeGreaterThanOrEqual(3);
-    const jupyters = nodeNames(spec).flatMap((name) => processesOf(name, 'jupyter'));
+    const jupyters = nodeNames(spec).flatMap((name) => lab.nodeProcesses(name, 'jupyter'));
     for (const process of paused) signal(process, 'SIGSTOP');
     try {
       await vi.waitFor(async () => expect(await statuses()).toEqual([503, 503, 503]), { timeout: 30_000 });

@@ -14,8 +14,10 @@ import {
   isAlive,
   processStat,
   signal,
+  startVariable,
   type ProcessIdentity,
 } from '../../src/lab/processes.js';
+import { marks, nodeLayout, serviceMark, type ServiceName } from '../../src/node/layout.js';
 import { allSockets } from '../../src/hosts/sockets.js';
 import { labMarker, labPaths, readLab, type LabState } from '../../src/lab/state.js';
 import { labProcesses } from '../../src/lab/sweep.js';
@@ -180,6 +182,17 @@ export class TestLab {
 
   allResidents(): ReadonlyMap<string, ProcessIdentity> {
     return new Map(this.state.hosts.flatMap(({ name }) => [...this.residents(name)]));
+  }
+
+  /** Everything that runs in a node, on whichever host; or one of its services. */
+  nodeProcesses(node: string, service?: ServiceName): ProcessIdentity[] {
+    return [...this.allResidents().values()].filter(({ pid }) => {
+      const tree = startVariable(pid, marks.tree);
+      if (tree === undefined || path.basename(tree) !== node) return false;
+      if (service === undefined) return true;
+      const [name = ''] = serviceMark(tree, service).split('=');
+      return startVariable(pid, name) === `${nodeLayout(tree).base}:${service}`;
+    });
   }
 
   /** The one process of a host whose arguments are as `predicate` has them. */

@@ -1,0 +1,164 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { createEtcdClient } from '../../src/etcd/client.js';
+import { signal } from '../../src/lab/processes.js';
+import { nodeAddress, nodeNames } from '../../src/spec/cluster.js';
+import { startBrowser, type TestBrowser } from '../support/chromium.js';
+import { JupyterPage } from '../support/jupyter-page.js';
+import { TestLab } from '../support/lab.js';
+
+const example = path.resolve(import.meta.dirname, '../../examples/lab.yaml');
+
+const contentsSchema = z.object({
+  content: z.object({
+    cells: z.array(z.object({ source: z.string(), metadata: z.object({ trusted: z.boolean() }) })),
+  }),
+});
+
+/*
+ * What a person sees who has JupyterLab open in a browser, in each kind of move: no login and no reload.
+ */
+describe('an open page of JupyterLab', () => {
+  const lab = new TestLab('127.33');
+  const notebook = 'moves.ipynb';
+  let browser: TestBrowser;
+  let entrances: Awaited<ReturnType<TestLab['jupyter']>>;
+  let page: JupyterPage;
+
+  beforeAll(async () => {
+    browser = await startBrowser();
+    const spec = path.join(path.dirname(lab.stateDir), 'three-nodes.yaml');
+    writeFileSync(spec, readFileSync(example, 'utf8').replace('count: 5', 'count: 3'));
+    await lab.up('--file', spec);
+    entrances = await lab.jupyter();
+  });
+  afterEach(async ({ task }) => {
+    if (task.result?.state !== 'fail') return;
+    for (const shown of browser.context.pages()) {
+      console.error(shown.url(), await shown.locator('body').innerText());
+    }
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await lab.purge();
+  });
+
+  /** The notebook's cells, through the last host, which the page does not use. */
+  async function saved() {
+    const { url, token } = entrances.at(-1) ?? expect.unreachable('a lab has hosts');
+    const headers = { authorization: `token ${token}` };
+    const answer = await fetch(`${url}/api/contents/${notebook}`, { headers });
+    return contentsSchema.parse(await answer.json()).content.cells;
+  }
+
+  /** The page goes on: it takes a new kernel, saves what was written in it meanwhile, and asks for nothing. */
+  async function goesOn(edit: string): Promise<void> {
+    await page.kernelLost();
+    expect(await page.run('6*7')).toBe('42');
+    await page.save();
+    await vi.waitFor(async () => expect((await saved())[0]?.source).toBe(edit), { timeout: 60_000 });
+    expect(await page.dialogs()).toEqual([]);
+  }
+
+  it('runs a cell in a notebook, through each host', async () => {
+    for (const { host, url, token } of entrances) {
+      const at = await JupyterPage.open(
+        browser.context,
+        // A workspace of its own: JupyterLab opens in each browser what was open in the last one.
+        `${url}/lab/workspaces/${host}?token=${token}`,
+      );
+      await at.newNotebook(`${host}.ipynb`);
+      expect(await at.run('6*7')).toBe('42');
+      await at.page.close();
+    }
+  });
+
+  it('survives a planned move without a failed request', async () => {
+    const [entrance] = entrances;
+    page = await JupyterPage.open(browser.context, `${entrance?.url}/lab/workspaces/moves`);
+    await page.newNotebook(notebook);
+    expect(await page.run('6*7')).toBe('42');
+    const { jupyter } = await lab.ready();
+    const target = nodeNames(await lab.spec()).find((name) => name !== jupyter.node) ?? '';
+    page.failures.length = 0;
+    await page.edit('# before the move');
+    await lab.run('move', target, '--file', lab.specFile);
+    await goesOn('# before the move');
+    expect(page.failures).toEqual([]);
+  });
+
+  it('survives that etcd elects another leader without a failed request', async () => {
+    const { etcd } = await lab.ready();
+    const spec = await lab.spec();
+    const members = nodeNames(spec).map((name, index) => ({
+      ...{ name, client: createEtcdClient({ host: nodeAddress(spec, index), port: spec.etcd.clientPort }) },
+    }));
+    page.failures.length = 0;
+    await page.edit('# before the election');
+    try {
+      const from = members.find(({ name }) => name === etcd.leader);
+      const to = members.find(({ name }) => name !== etcd.leader);
+      await vi.waitFor(
+        async () => {
+          const status = await to?.client.status({ deadlineMs: 5_000 });
+          if (status === undefined || status.leader === status.memberId) return;
+          await from?.client.moveLeader(status.memberId, { deadlineMs: 5_000 });
+        },
+        { timeout: 60_000 },
+      );
+    } finally {
+      for (const { client } of members) client.close();
+    }
+    await goesOn('# before the election');
+    expect(page.failures).toEqual([]);
+  });
+
+  it('survives the death of the node that serves', async () => {
+    const { jupyter } = await lab.ready();
+    await page.edit('# before the crash');
+    for (const process of lab.nodeProcesses(jupyter.node ?? '')) signal(process, 'SIGKILL');
+    await page.kernelLost();
+    // Nobody has saved it or run its cells on the node that serves now, and its outputs are trusted there.
+    expect((await saved()).map(({ metadata }) => metadata.trusted)).not.toContain(false);
+    await goesOn('# before the crash');
+  });
+
+  it('goes on when there is a quorum again, and the waiting page opens it', async () => {
+    const { etcd } = await lab.ready();
+    await page.edit('# before the quorum was lost');
+    const [, entrance] = entrances;
+    const paused = nodeNames(await lab.spec())
+      .filter((name) => name !== etcd.leader)
+      .flatMap((name) => lab.nodeProcesses(name, 'etcd'));
+    expect(paused.length).toBeGreaterThanOrEqual(2);
+    for (const process of paused) signal(process, 'SIGSTOP');
+    let waiting: JupyterPage;
+    try {
+      const { url = '', token } = entrance ?? {};
+      await vi.waitFor(
+        async () => {
+          const headers = { authorization: `token ${token}` };
+          expect((await fetch(`${url}/api/status`, { headers })).status).toBe(503);
+        },
+        { timeout: 60_000 },
+      );
+      waiting = await JupyterPage.open(browser.context, `${url}/lab/workspaces/waiting`);
+      await waiting.page.getByRole('heading', { name: 'Waiting for Jupyter' }).waitFor();
+      await waiting.page.getByRole('status').filter({ hasText: 'leads no longer' }).waitFor();
+    } finally {
+      for (const process of paused) signal(process, 'SIGCONT');
+    }
+    await waiting.newNotebook('waited.ipynb');
+    expect(await waiting.run('6*7')).toBe('42');
+    await vi.waitFor(
+      async () => {
+        await page.closeDialogs();
+        await page.save();
+        expect((await saved())[0]?.source).toBe('# before the quorum was lost');
+      },
+      { timeout: 60_000, interval: 5_000 },
+    );
+  });
+});

@@ -1,4 +1,5 @@
 /** What a look at a cluster found, as `status --json` prints it, and what it means. Pure. */
+import type { PastTask } from '../temporal/contract.js';
 import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
 
 export type Phase = 'absent' | 'deploying' | 'ready' | 'degraded' | 'failed';
@@ -31,6 +32,29 @@ export interface MesosProblem {
   readonly remedy: string;
 }
 
+export interface MasterLook {
+  readonly host: string;
+  readonly state: MasterStatus;
+  readonly version: string | null;
+  /** The number of its znode: the lowest one leads. */
+  readonly sequence: number | null;
+  /** ISO 8601: since when it leads; null for one that does not. */
+  readonly leadsSince: string | null;
+  /** ISO 8601: when its process started. */
+  readonly startedAt: string | null;
+  /** Its replica of the replicated log takes part; and how many there are, where its version tells it. */
+  readonly logRecovered: boolean | null;
+  readonly logEnsembleSize: number | null;
+}
+
+export interface AgentLook {
+  readonly host: string;
+  readonly state: AgentStatus;
+  readonly id: string | null;
+  /** ISO 8601: when it registered with the present master, last. */
+  readonly registeredAt: string | null;
+}
+
 /** The contract of `perijove status --json`. What could not be found out is null. */
 export interface ClusterStatus {
   readonly cluster: string;
@@ -48,8 +72,8 @@ export interface ClusterStatus {
   readonly mesos: {
     /** Name of the host. */
     readonly leader: string | null;
-    readonly masters: readonly { readonly host: string; readonly state: MasterStatus }[];
-    readonly agents: readonly { readonly host: string; readonly state: AgentStatus }[];
+    readonly masters: readonly MasterLook[];
+    readonly agents: readonly AgentLook[];
     readonly standIn: boolean;
     readonly problem: MesosProblem | null;
   };
@@ -62,7 +86,18 @@ export interface ClusterStatus {
       readonly node: string;
       readonly host: string | null;
       readonly state: string;
+      readonly taskId: string | null;
+      /** ISO 8601: since when it is in that state. */
+      readonly since: string | null;
+      /** What Mesos, or whoever gave the task up, said of it. */
+      readonly message: string | null;
+      /** The tasks before this one, the newest first. */
+      readonly past: readonly PastTask[];
     }[];
+    /** As the leading master has it; null while none tells. ISO 8601. */
+    readonly connected: boolean | null;
+    readonly registeredAt: string | null;
+    readonly reregisteredAt: string | null;
     /** Why the scheduler has given up. */
     readonly failure: MesosProblem | null;
     /** What nodes wait for: which resources are missing on which agent, who must come back first, … */
@@ -120,6 +155,10 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
   const down = mesos.masters.filter(({ state }) => state === 'down').map(({ host }) => host);
   if (down.length > 0) found.push(`Mesos master down on ${down.join(', ')}`);
   if (mesos.leader === null) found.push('no Mesos master leads');
+  const unrecovered = mesos.masters.filter(({ logRecovered }) => logRecovered === false);
+  if (unrecovered.length > 0) {
+    found.push(`the replicated log is not recovered on ${unrecovered.map(({ host }) => host).join(', ')}`);
+  }
   if (mesos.problem !== null) found.push(problemText(mesos.problem));
   const agents = mesos.agents.filter(({ state }) => state !== 'registered' && state !== 'unknown');
   if (agents.length > 0) {
@@ -179,6 +218,26 @@ export function phaseOf(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>,
   return shortcomings(spec, status).length === 0 ? 'ready' : 'degraded';
 }
 
+/** What is known of what does not answer. */
+export const noMaster: Omit<MasterLook, 'host'> = {
+  state: 'down',
+  version: null,
+  sequence: null,
+  leadsSince: null,
+  startedAt: null,
+  logRecovered: null,
+  logEnsembleSize: null,
+};
+export const noAgent: Omit<AgentLook, 'host'> = {
+  state: 'unknown',
+  id: null,
+  registeredAt: null,
+};
+export const noFrameworkLook: Pick<
+  ClusterStatus['framework'],
+  'connected' | 'registeredAt' | 'reregisteredAt'
+> = { connected: null, registeredAt: null, reregisteredAt: null };
+
 /** A status in which nothing is known, to be filled. */
 export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
   const hosts = (role: 'zookeeper' | 'master' | 'agent' | 'proxy') => hostsWithRole(spec, role);
@@ -189,12 +248,12 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
     zookeeper: { members: hosts('zookeeper').map(({ name }) => ({ host: name, mode: 'down' })) },
     mesos: {
       leader: null,
-      masters: hosts('master').map(({ name }) => ({ host: name, state: 'down' })),
-      agents: hosts('agent').map(({ name }) => ({ host: name, state: 'unknown' })),
+      masters: hosts('master').map(({ name }) => ({ ...noMaster, host: name })),
+      agents: hosts('agent').map(({ name }) => ({ ...noAgent, host: name })),
       standIn: spec.mesos.install.kind === 'lab',
       problem: null,
     },
-    framework: { id: null, scheduler: null, tasks: [], failure: null, missing: null },
+    framework: { id: null, scheduler: null, tasks: [], ...noFrameworkLook, failure: null, missing: null },
     etcd: { leader: null, term: null, members: [] },
     jupyter: { node: null, generation: null, standby: spec.jupyter.standby },
     proxies: hosts('proxy').map((host) => ({

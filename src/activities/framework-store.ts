@@ -17,6 +17,7 @@ import {
   storeFrameworkId,
   storeIntents,
   storeMasters,
+  storeMesos,
   storeMissing,
   storeRetiring,
   storeTaskUpdates,
@@ -69,6 +70,7 @@ export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
     storeFencing: (outcomes) => update(storeFencing, { args: [lease, outcomes] }),
     storeMasters: (masters) => update(storeMasters, { args: [lease, masters] }),
     storeRetiring: (taskId) => update(storeRetiring, { args: [lease, taskId] }),
+    storeMesos: (sight) => update(storeMesos, { args: [lease, sight] }),
     storeMissing: (missing) => update(storeMissing, { args: [lease, missing] }),
   };
 }

@@ -38,7 +38,7 @@ import {
   type WorkflowStatus,
 } from './cluster-status.js';
 import { answerOf, askMs } from './answer-of.js';
-import { lookAtMesos } from './observe-mesos.js';
+import { lookAtMesos, type MesosLook } from './observe-mesos.js';
 
 export interface ObserveDeps {
   /** Absent when the Temporal server cannot be reached. */
@@ -75,8 +75,17 @@ export async function observeCluster({ client, pool }: ObserveDeps, spec: Cluste
       scheduler: framework?.scheduler ?? null,
       tasks: withSurplus(nodeNames(spec), Object.keys(framework?.tasks ?? {})).map((node) => {
         const task = framework?.tasks[node];
-        return { node, host: task?.host ?? null, state: task?.state ?? 'ABSENT' };
+        return {
+          node,
+          host: task?.host ?? null,
+          state: task?.state ?? 'ABSENT',
+          taskId: task?.taskId ?? null,
+          since: task?.since ?? null,
+          message: task?.message ?? null,
+          past: framework?.past?.[node] ?? [],
+        };
       }),
+      ...live.frameworkInMesos(framework?.frameworkId),
       failure: framework?.failure ?? null,
       missing: framework?.missing ?? null,
     },
@@ -194,7 +203,11 @@ type LiveStatus = Pick<ClusterStatus, 'zookeeper' | 'mesos' | 'etcd' | 'proxies'
 async function lookAtHosts(
   pool: SshPool,
   spec: ClusterSpec,
-): Promise<{ readonly status: LiveStatus; readonly reasons: readonly string[] }> {
+): Promise<{
+  readonly status: LiveStatus;
+  readonly reasons: readonly string[];
+  readonly frameworkInMesos: MesosLook['framework'];
+}> {
   const attempts = await Promise.all(
     spec.hosts.map(async (host) => {
       try {
@@ -221,7 +234,8 @@ async function lookAtHosts(
   ]);
   const { jupyter, proxies } = nodesAndProxies;
   return {
-    status: { zookeeper, mesos, etcd: etcd.status, jupyter, proxies },
+    status: { zookeeper, mesos: mesos.mesos, etcd: etcd.status, jupyter, proxies },
+    frameworkInMesos: mesos.framework,
     reasons: [...reasons, ...(hosts.length === 0 ? [] : [...nodesAndProxies.reasons, ...etcd.reasons])],
   };
 }

@@ -66,7 +66,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'events',
-    summary: 'follow what the keeper does',
+    summary: 'follow what the keeper does, and what becomes of Mesos and its tasks',
     group: groups.look,
     load: async () => (await import('./events.js')).eventsCommand,
   },

@@ -1,5 +1,11 @@
 import type { Colors } from 'picocolors/types.js';
-import type { ClusterStatus, Observation, Phase } from '../activities/cluster-status.js';
+import type {
+  AgentLook,
+  ClusterStatus,
+  MasterLook,
+  Observation,
+  Phase,
+} from '../activities/cluster-status.js';
 import { formatDuration } from '../spec/units.js';
 import { table } from './table.js';
 
@@ -15,10 +21,14 @@ export function statusText({ status, reasons }: Observation, colors: Colors): st
     '',
     ...overview(status, colors),
     '',
+    ...mesosTable(status, colors),
+    '',
     ...nodeTable(status, colors),
     '',
     ...proxyTable(status, colors),
   );
+  const past = pastTable(status, colors);
+  if (past.length > 0) lines.push('', ...past);
   if (status.incidents.length > 0) lines.push('', ...incidentTable(status, colors));
   return `${lines.join('\n')}\n`;
 }
@@ -62,27 +72,13 @@ function overview({ zookeeper, mesos, framework, etcd, jupyter, workflows }: Clu
       ),
     ],
     [
-      label(mesos.standIn ? 'Mesos (stand-in)' : 'Mesos'),
-      each(
-        mesos.masters,
-        ({ host, state }) => `${host} ${state}`,
-        ({ state }) => state !== 'down',
-      ),
+      label('Mesos'),
+      [
+        mesos.leader === null ? bad('no master leads') : `the master of ${mesos.leader} leads`,
+        ...(mesos.standIn ? ["this is Perijove's stand-in for Apache Mesos"] : []),
+      ].join('; '),
     ],
-    [
-      label('agents'),
-      each(
-        mesos.agents,
-        ({ host, state }) => `${host} ${state}`,
-        ({ state }) => state === 'registered',
-      ),
-    ],
-    [
-      label('framework'),
-      framework.id === null
-        ? bad('not registered')
-        : `${framework.id}${framework.scheduler === null ? '' : `, scheduler at ${framework.scheduler}`}`,
-    ],
+    [label('framework'), frameworkText(framework, bad)],
     [
       label('etcd'),
       etcd.leader === null ? bad('no leader') : `${etcd.leader} leads at term ${etcd.term ?? '?'}`,
@@ -94,6 +90,81 @@ function overview({ zookeeper, mesos, framework, etcd, jupyter, workflows }: Clu
         : `${jupyter.node}, generation ${jupyter.generation ?? '?'}`,
     ],
   ]);
+}
+
+function frameworkText(framework: ClusterStatus['framework'], bad: Paint): string {
+  const { id, connected, registeredAt, reregisteredAt, scheduler } = framework;
+  if (id === null) return bad('not registered');
+  const since = reregisteredAt ?? registeredAt;
+  return [
+    id,
+    ...(connected === null
+      ? []
+      : [connected ? `connected${since === null ? '' : ` since ${moment(since)}`}` : bad('not connected')]),
+    ...(scheduler === null ? [] : [`scheduler at ${scheduler}`]),
+  ].join(', ');
+}
+
+/** A line for each host with a master or an agent. */
+function mesosTable({ mesos }: ClusterStatus, colors: Colors): string[] {
+  const hosts = new Set([...mesos.masters, ...mesos.agents].map(({ host }) => host));
+  const rows = [...hosts].map((host) => {
+    const master = mesos.masters.find((each) => each.host === host);
+    const agent = mesos.agents.find((each) => each.host === host);
+    return [
+      host,
+      master ? paint(masterText(master), master.state !== 'down', colors) : '-',
+      master?.sequence === undefined || master.sequence === null ? '-' : String(master.sequence),
+      master ? paint(logText(master), master.logRecovered !== false, colors) : '-',
+      master?.version ?? '-',
+      agent ? paint(agentText(agent), agent.state === 'registered', colors) : '-',
+    ];
+  });
+  const heads = ['host', 'Mesos master', 'sequence', 'log', 'version', 'agent'];
+  return table([heads.map((head) => colors.dim(head)), ...rows]);
+}
+
+function masterText({ state, leadsSince }: MasterLook): string {
+  if (state === 'leading') return leadsSince === null ? 'leads' : `leads since ${moment(leadsSince)}`;
+  return state === 'standing-by' ? 'follows' : state;
+}
+
+function logText({ logRecovered, logEnsembleSize }: MasterLook): string {
+  if (logRecovered === null) return '-';
+  const of = logEnsembleSize === null ? '' : `, one of ${logEnsembleSize}`;
+  return `${logRecovered ? 'recovered' : 'not recovered'}${of}`;
+}
+
+function agentText({ state, registeredAt }: AgentLook): string {
+  return state === 'registered' && registeredAt !== null ? `${state} since ${moment(registeredAt)}` : state;
+}
+
+/** To the second. */
+function moment(iso: string): string {
+  return iso.replace(/\.\d+Z$/, 'Z');
+}
+
+/** The newest of the tasks that others have followed. */
+const pastShown = 8;
+
+function pastTable({ framework }: ClusterStatus, colors: Colors): string[] {
+  const rows = framework.tasks
+    .flatMap(({ past }) => past)
+    .toSorted((a, b) => (a.since < b.since ? 1 : -1))
+    .slice(0, pastShown)
+    .map(({ taskId, host, state, since, message }) => [
+      moment(since),
+      taskId,
+      host,
+      stateText(state),
+      message ?? '',
+    ]);
+  if (rows.length === 0) return [];
+  return table([['earlier tasks', '', 'host', 'ended as', ''].map((head) => colors.dim(head)), ...rows]);
+}
+
+function stateText(state: string): string {
+  return state.replace(/^TASK_/, '').toLowerCase();
 }
 
 function nodeTable({ framework, etcd, jupyter }: ClusterStatus, colors: Colors): string[] {
@@ -109,12 +180,18 @@ function nodeTable({ framework, etcd, jupyter }: ClusterStatus, colors: Colors):
     return [
       node,
       task?.host ?? '-',
-      paint(task?.state.replace(/^TASK_/, '').toLowerCase() ?? '-', running, colors),
+      paint(task === undefined ? '-' : taskText(task), running, colors),
       member ? paint(member.healthy ? 'healthy' : 'unhealthy', member.healthy, colors) : '-',
       roles.filter((role) => role !== '').join(', '),
     ];
   });
   return table([['node', 'host', 'task', 'etcd', ''].map((head) => colors.dim(head)), ...rows]);
+}
+
+function taskText({ state, since, taskId }: ClusterStatus['framework']['tasks'][number]): string {
+  const text = stateText(state);
+  if (since === null || taskId === null) return text;
+  return `${taskId} ${text} since ${moment(since)}`;
 }
 
 function proxyTable({ proxies }: ClusterStatus, colors: Colors): string[] {

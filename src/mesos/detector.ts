@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PerijoveError } from '../errors/error.js';
 import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
 import type { Reach } from '../ssh/reach.js';
-import { candidates } from './candidates.js';
+import { candidates, sequenceOf } from './candidates.js';
 import { connectZooKeeper, ZNodeError, type ZooKeeperClient } from '../zookeeper/client.js';
 import type { MesosSecrets } from './secrets.js';
 
@@ -16,6 +16,11 @@ export const masterInfoSchema = z.object({
 });
 
 export type MasterInfo = z.infer<typeof masterInfoSchema>;
+
+export interface RegisteredMaster extends MasterInfo {
+  /** The number that ZooKeeper gave its znode: the lowest one leads. */
+  readonly sequence: number;
+}
 
 /**
  * The master that ZooKeeper says leads: the lowest-numbered `json.info_*` below the spec's path. Resolves to
@@ -55,23 +60,26 @@ export async function registeredMasters(
   reach: Reach,
   spec: ClusterSpec,
   secrets: MesosSecrets = {},
-): Promise<MasterInfo[]> {
-  return await withEnsemble(reach, spec, secrets, async (zookeeper) => {
-    const path = spec.mesos.zkPath;
-    const names = candidates(await childrenOf(zookeeper, path));
-    const infos = await Promise.all(
-      names.map(async (name) => {
-        try {
-          const { data } = await zookeeper.getData(`${path}/${name}`);
-          return [masterInfoSchema.parse(JSON.parse(data.toString('utf8')))];
-        } catch (error) {
-          if (error instanceof ZNodeError && error.code === 'NO_NODE') return [];
-          throw refusedOr(error);
-        }
-      }),
-    );
-    return infos.flat();
-  });
+): Promise<RegisteredMaster[]> {
+  return await withEnsemble(reach, spec, secrets, (zookeeper) => readMasters(zookeeper, spec.mesos.zkPath));
+}
+
+/** The same with a session that is there already. @throws PerijoveError ZOOKEEPER_AUTH_FAILED */
+export async function readMasters(zookeeper: ZooKeeperClient, path: string): Promise<RegisteredMaster[]> {
+  const names = candidates(await childrenOf(zookeeper, path));
+  const infos = await Promise.all(
+    names.map(async (name) => {
+      try {
+        const { data } = await zookeeper.getData(`${path}/${name}`);
+        const info = masterInfoSchema.parse(JSON.parse(data.toString('utf8')));
+        return [{ ...info, sequence: sequenceOf(name) }];
+      } catch (error) {
+        if (error instanceof ZNodeError && error.code === 'NO_NODE') return [];
+        throw refusedOr(error);
+      }
+    }),
+  );
+  return infos.flat();
 }
 
 async function childrenOf(zookeeper: ZooKeeperClient, path: string): Promise<readonly string[]> {

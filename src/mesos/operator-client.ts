@@ -46,6 +46,9 @@ export interface FrameworkFacts {
   readonly name: string;
   readonly active: boolean;
   readonly connected: boolean;
+  /** Seconds since the epoch: with a master first, and again with another one or after a break. */
+  readonly registeredAt: number | undefined;
+  readonly reregisteredAt: number | undefined;
   readonly labels: readonly Label[];
   /** Tasks that are not terminal, as far as agents have told them. */
   readonly tasks: readonly TaskFacts[];
@@ -75,10 +78,7 @@ const taskSchema = z.object({
   labels,
 });
 
-const stateSchema = z.object({
-  version: z.string(),
-  leader: z.string(),
-  elected_time: z.number().optional(),
+const agentsSchema = z.object({
   slaves: z.array(
     z.object({
       id: z.string(),
@@ -92,12 +92,20 @@ const stateSchema = z.object({
     }),
   ),
   recovered_slaves: z.array(z.unknown()).default([]),
+});
+
+const stateSchema = agentsSchema.extend({
+  version: z.string(),
+  leader: z.string(),
+  elected_time: z.number().optional(),
   frameworks: z.array(
     z.object({
       id: z.string(),
       name: z.string(),
       active: z.boolean(),
       connected: z.boolean().default(true),
+      registered_time: z.number().optional(),
+      reregistered_time: z.number().optional(),
       labels,
       tasks: z.array(taskSchema).default([]),
       unreachable_tasks: z.array(taskSchema).default([]),
@@ -118,24 +126,15 @@ export async function masterState(endpoint: Endpoint, options: OperatorOptions =
     version: state.version,
     leader: state.leader,
     electedAt: state.elected_time,
-    agents: state.slaves.map(({ id, hostname, pid, active, attributes, resources, ...times }) => ({
-      id,
-      hostname,
-      ...addressOf(pid),
-      active,
-      registeredAt: times.reregistered_time ?? times.registered_time,
-      attributes: Object.fromEntries(
-        Object.entries(attributes).map(([name, value]) => [name, String(value)]),
-      ),
-      cpus: resources.cpus,
-      memoryMebibytes: resources.mem,
-    })),
+    agents: state.slaves.map(agentOf),
     recoveredAgents: state.recovered_slaves.length,
     frameworks: state.frameworks.map((framework) => ({
       id: framework.id,
       name: framework.name,
       active: framework.active,
       connected: framework.connected,
+      registeredAt: framework.registered_time,
+      reregisteredAt: framework.reregistered_time,
       labels: framework.labels,
       tasks: framework.tasks.map(factsOf),
       unreachableTasks: framework.unreachable_tasks.map(factsOf),
@@ -144,9 +143,53 @@ export async function masterState(endpoint: Endpoint, options: OperatorOptions =
   };
 }
 
+export interface MasterAgents {
+  readonly agents: readonly AgentInfo[];
+  /** Agents of the registry that have not come to this master yet. */
+  readonly recoveredAgents: number;
+}
+
+/** `/slaves` of the leading master. @throws as `masterState` */
+export async function masterAgents(endpoint: Endpoint, options: OperatorOptions = {}): Promise<MasterAgents> {
+  const answer = await getJson(endpoint, '/slaves', agentsSchema, options);
+  return { agents: answer.slaves.map(agentOf), recoveredAgents: answer.recovered_slaves.length };
+}
+
+/** How a master is, whether it leads or not, as `/metrics/snapshot` of the master itself says it. */
+export interface MasterMetrics {
+  readonly uptimeSeconds: number | undefined;
+  /** Its replica of the replicated log takes part. */
+  readonly logRecovered: boolean | undefined;
+  /** How many masters have the log, where this version of Mesos tells it. */
+  readonly logEnsembleSize: number | undefined;
+}
+
+/** Of Mesos 1.3 the registrar alone tells of the log; later ones have metrics of the log itself. */
+const metricsSchema = z.object({
+  'master/uptime_secs': z.number().optional(),
+  'log/recovered': z.number().optional(),
+  'log/ensemble_size': z.number().optional(),
+  'registrar/log/recovered': z.number().optional(),
+  'registrar/log/ensemble_size': z.number().optional(),
+});
+
+/** @throws as `masterState` */
+export async function masterMetrics(
+  endpoint: Endpoint,
+  options: OperatorOptions = {},
+): Promise<MasterMetrics> {
+  const metrics = await getJson(endpoint, '/metrics/snapshot', metricsSchema, options);
+  const recovered = metrics['log/recovered'] ?? metrics['registrar/log/recovered'];
+  return {
+    uptimeSeconds: metrics['master/uptime_secs'],
+    logRecovered: recovered === undefined ? undefined : recovered === 1,
+    logEnsembleSize: metrics['log/ensemble_size'] ?? metrics['registrar/log/ensemble_size'],
+  };
+}
+
 /**
- * The same, of a master that has read its registry. One that was elected and still waits for its quorum answers
- * `/state` too, without agents and frameworks, as if there were none; calls of the v1 API it refuses.
+ * The same as `masterState`, of a master that has read its registry. One that was elected and still waits for
+ * its quorum answers `/state` too, without agents and frameworks, as if there were none; calls of the v1 API it refuses.
  *
  * @throws PerijoveError MESOS_UNREACHABLE (also for a master that has not finished recovery),
  * MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_STREAM
@@ -187,17 +230,14 @@ export async function masterLeader(
   return leader;
 }
 
-const metricsSchema = z.object({ 'registrar/log/recovered': z.number().optional() });
-
 /**
- * Whether the replica of the registry's log that this master has takes part (`registrar/log/recovered`); false also
- * for one that is empty and still catches up.
+ * Whether the replica of the registry's log that this master has takes part; false also for one that is empty and
+ * still catches up, and where no metric tells it.
  *
- * @throws PerijoveError MESOS_UNREACHABLE, MESOS_BAD_STREAM, MESOS_REFUSED
+ * @throws PerijoveError MESOS_UNREACHABLE, MESOS_BAD_STREAM, MESOS_CREDENTIAL_REFUSED
  */
 export async function hasRecoveredLog(endpoint: Endpoint, options: OperatorOptions = {}): Promise<boolean> {
-  const metrics = await getJson(endpoint, '/metrics/snapshot', metricsSchema, options);
-  return metrics['registrar/log/recovered'] === 1;
+  return (await masterMetrics(endpoint, options)).logRecovered === true;
 }
 
 export interface MasterVersion {
@@ -215,6 +255,20 @@ export async function masterVersion(
 ): Promise<MasterVersion> {
   const { version, stand_in: standIn } = await getJson(endpoint, '/version', versionSchema, options);
   return { version, standIn };
+}
+
+function agentOf(agent: z.infer<typeof agentsSchema>['slaves'][number]): AgentInfo {
+  const { id, hostname, pid, active, attributes, resources } = agent;
+  return {
+    id,
+    registeredAt: agent.reregistered_time ?? agent.registered_time,
+    hostname,
+    ...addressOf(pid),
+    active,
+    attributes: Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, String(value)])),
+    cpus: resources.cpus,
+    memoryMebibytes: resources.mem,
+  };
 }
 
 function factsOf(task: z.infer<typeof taskSchema>): TaskFacts {

@@ -3,6 +3,7 @@ import type { ClusterSpec } from '../spec/cluster.js';
 import type { Endpoint } from '../ssh/connection.js';
 import type { FenceAnswer } from '../node/fence.js';
 import type { FenceFacts, FenceOutcome, PresumedTask } from './fences.js';
+import type { MesosFacts } from './framework-events.js';
 import type { NodeCommand } from './launch.js';
 import type { LeaderNews } from './leader-watch.js';
 import type { Credential, MasterAddress } from './master-http.js';
@@ -15,6 +16,7 @@ export interface StoredFramework extends TaskTable, FenceFacts {
   readonly etcdFormed: boolean;
   readonly missing?: string;
   readonly masters?: Readonly<Record<string, string>>;
+  readonly mesos?: MesosFacts;
 }
 
 /**
@@ -37,6 +39,8 @@ export interface FrameworkStore {
   storeMissing(missing: string | null): Promise<void>;
   /** By host, what is wrong with a master. */
   storeMasters(masters: Readonly<Record<string, string>>): Promise<void>;
+  /** What people are told of Mesos. */
+  storeMesos(sight: MesosFacts): Promise<void>;
 }
 
 /** Whether a node can do without what it had; `why` not is a sentence without its full stop. */

@@ -6,6 +6,7 @@ import { Fencing } from './fencing.js';
 import { findFramework, type FoundFramework } from './found.js';
 import { frameworkInfo, isOurs } from './launch.js';
 import type { Credential, MasterAddress } from './master-http.js';
+import { watchMesos } from './facts-watch.js';
 import { recoveredState } from './operator-client.js';
 import { Pulse, silentAfter } from './pulse.js';
 import { subscribe, type Subscription } from './scheduler-client.js';
@@ -146,6 +147,9 @@ async function runSession(
     }
     // Only now: whatever an earlier scheduler stored before this subscription cut it off is in it.
     const table = await store.load();
+    void watchMesos(deps, subscription.master, table.mesos, sessionSignal).catch((error: unknown) =>
+      over.abort(error),
+    );
     await new SchedulerSession(deps, subscription, table, fencing).run();
   } catch (error) {
     // A call that broke with the session says less than what ended the session.
@@ -153,6 +157,7 @@ async function runSession(
     throw error;
   } finally {
     stopWatching();
+    over.abort();
     subscription.close();
     over.abort();
   }

@@ -8,6 +8,7 @@ import type { DrillName } from '../drill/catalogue.js';
 import type { Evidence } from '../drill/evidence.js';
 import type { Change } from '../hosts/items.js';
 import type { FenceFacts, FenceOutcome } from '../mesos/fences.js';
+import type { FrameworkHistory, MesosFacts } from '../mesos/framework-events.js';
 import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/tasks.js';
 import type { KeeperState, Incident } from '../keeper/state.js';
 import type { ClusterSpec } from '../spec/cluster.js';
@@ -134,13 +135,17 @@ export interface FrameworkFailure {
   readonly remedy: string;
 }
 
-export interface FrameworkState extends TaskTable, FenceFacts {
+export type { FrameworkEvent, MesosFacts, PastTask } from '../mesos/framework-events.js';
+
+export interface FrameworkState extends TaskTable, FenceFacts, FrameworkHistory {
   readonly frameworkId?: string;
   /** etcd has been whole once: a node without data joins, it never bootstraps. */
   readonly etcdFormed: boolean;
   /** Which worker holds the scheduler: `pid@host`. */
   readonly scheduler?: string;
   readonly lease?: SchedulerLease;
+  /** Which master leads and which agents are there, as the scheduler saw it last. */
+  readonly mesos?: MesosFacts;
   /** What is being waited for: why nodes could not be placed, who leads no master, … */
   readonly missing?: string;
   /** By host: what is wrong with a Mesos master, and why nothing is done about it. */
@@ -196,6 +201,8 @@ export const storeMasters = defineUpdate<
   void,
   [lease: SchedulerLease, masters: Readonly<Record<string, string>>]
 >('storeMasters');
+/** What the scheduler sees of Mesos; stored when it is another sight than the last. */
+export const storeMesos = defineUpdate<void, [lease: SchedulerLease, sight: MesosFacts]>('storeMesos');
 export const markEtcdFormed = defineUpdate<void, []>('markEtcdFormed');
 
 export interface FenceResult {

@@ -25,6 +25,7 @@ import type {
   FrameworkFailure,
   FrameworkInput,
   FrameworkState,
+  MesosFacts,
   SchedulerLease,
 } from '../temporal/contract.js';
 
@@ -203,6 +204,11 @@ export function withMasters(
   return Object.keys(masters).length === 0 ? rest : { ...rest, masters };
 }
 
+/** The same value when nothing of it is new. */
+export function withMesos(state: FrameworkState, mesos: MesosFacts): FrameworkState {
+  return sameJson(state.mesos, mesos) ? state : { ...state, mesos };
+}
+
 export function withFailure(state: FrameworkState, failure: FrameworkFailure): FrameworkState {
   return { ...state, failure };
 }
@@ -233,6 +239,7 @@ export function details(memory: FrameworkMemory): string {
     '',
     `- framework ID: ${state.frameworkId ?? 'none yet'}`,
     `- scheduler: ${state.scheduler ?? 'none yet'}`,
+    ...(state.mesos === undefined ? [] : [`- leading Mesos master: ${state.mesos.leader}`]),
     ...(state.missing === undefined ? [] : [`- waiting: ${state.missing}`]),
     ...Object.values(state.masters ?? {}).map((what) => `- ${what}`),
     ...Object.entries(state.fences ?? {}).map(

@@ -28,6 +28,7 @@ import {
   storeFrameworkId,
   storeIntents,
   storeMasters,
+  storeMesos,
   storeMissing,
   storeRetiring,
   storeTaskUpdates,
@@ -37,6 +38,7 @@ import {
   type StopFrameworkResult,
 } from '../temporal/contract.js';
 import { endless, quick } from '../temporal/options.js';
+import { compact, remember, withoutHistory } from '../mesos/framework-events.js';
 import { lastWord } from './failure.js';
 import {
   carriedOver,
@@ -56,6 +58,7 @@ import {
   withFrameworkId,
   withIntents,
   withMasters,
+  withMesos,
   withMissing,
   withRetiring,
   withTaskUpdates,
@@ -83,20 +86,22 @@ export async function framework(input: FrameworkInput): Promise<void> {
   const end: { wanted: boolean; result?: StopFrameworkResult } = { wanted: false };
   let published: FrameworkState | undefined;
 
+  const now = (): string => new Date().toISOString();
   const publish = (): void => {
     setCurrentDetails(details(memory));
-    if (published !== undefined && sameJson(published, memory.state)) return;
-    published = memory.state;
-    upsertMemo({ [memoKeys.state]: memory.state });
+    const memo = compact(memory.state);
+    if (published !== undefined && sameJson(published, memo)) return;
+    published = memo;
+    upsertMemo({ [memoKeys.state]: memo });
   };
+  /** What it returns goes into the history of this workflow. */
   const become = (state: FrameworkState): FrameworkState => {
     if (state !== memory.state) {
-      memory = { ...memory, state };
+      memory = { ...memory, state: remember(memory.state, state, now()) };
       publish();
     }
-    return state;
+    return withoutHistory(memory.state);
   };
-  const now = (): string => new Date().toISOString();
   const guard = (lease: SchedulerLease): void => {
     reject('SCHEDULER_REPLACED', leaseRejection(memory.state, lease));
   };
@@ -105,7 +110,7 @@ export async function framework(input: FrameworkInput): Promise<void> {
   on(configureFramework).do(
     (spec) => {
       const { memory: next, result } = configure(memory, spec);
-      memory = next;
+      memory = { ...next, state: remember(memory.state, next.state, now()) };
       publish();
       return result;
     },
@@ -150,6 +155,7 @@ export async function framework(input: FrameworkInput): Promise<void> {
     (host) => reject('HOST_NOT_LOST', fenceRejection(memory.state, host)),
   );
   on(storeRetiring).do((_lease, taskId) => become(withRetiring(memory.state, taskId)), guard);
+  on(storeMesos).do((_lease, sight) => void become(withMesos(memory.state, sight)), guard);
   on(storeMissing).do((_lease, missing) => void become(withMissing(memory.state, missing)), guard);
   on(storeMasters).do((_lease, masters) => void become(withMasters(memory.state, masters)), guard);
   on(markEtcdFormed).do(() => {

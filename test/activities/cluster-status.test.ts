@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import {
   emptyStatus,
+  noAgent,
+  noFrameworkLook,
+  noMaster,
   phaseOf,
   shortcomings,
   type ClusterStatus,
@@ -11,6 +14,16 @@ import { loadSpec } from '../../src/spec/load.js';
 const spec = await loadSpec('examples/lab.yaml');
 
 type Facts = Omit<ClusterStatus, 'phase'>;
+
+const taskOf = (node: string, host: string | null, state: string): Facts['framework']['tasks'][number] => ({
+  node,
+  host,
+  state,
+  taskId: `${node}.1`,
+  since: null,
+  message: null,
+  past: [],
+});
 
 /** A cluster in which everything is as it should be. */
 const whole: Facts = {
@@ -26,18 +39,19 @@ const whole: Facts = {
   mesos: {
     leader: 'h1',
     masters: [
-      { host: 'h1', state: 'leading' },
-      { host: 'h2', state: 'standing-by' },
-      { host: 'h3', state: 'standing-by' },
+      { ...noMaster, host: 'h1', state: 'leading' },
+      { ...noMaster, host: 'h2', state: 'standing-by' },
+      { ...noMaster, host: 'h3', state: 'standing-by' },
     ],
-    agents: ['h1', 'h2', 'h3'].map((host) => ({ host, state: 'registered' as const })),
+    agents: ['h1', 'h2', 'h3'].map((host) => ({ ...noAgent, host, state: 'registered' as const })),
     standIn: true,
     problem: null,
   },
   framework: {
     id: 'f',
     scheduler: '1@w',
-    tasks: [0, 1, 2, 3, 4].map((index) => ({ node: `node${index}`, host: 'h1', state: 'TASK_RUNNING' })),
+    tasks: [0, 1, 2, 3, 4].map((index) => taskOf(`node${index}`, 'h1', 'TASK_RUNNING')),
+    ...noFrameworkLook,
     failure: null,
     missing: null,
   },
@@ -138,10 +152,37 @@ describe('shortcomings', () => {
       {
         mesos: {
           ...whole.mesos,
-          masters: [...whole.mesos.masters.slice(0, 2), { host: 'h3', state: 'down' }],
+          masters: [...whole.mesos.masters.slice(0, 2), { ...noMaster, host: 'h3' }],
         },
       },
       'Mesos master down on h3',
+    ],
+    [
+      'a replica of the log that lacks',
+      {
+        mesos: {
+          ...whole.mesos,
+          masters: whole.mesos.masters.map((master) => ({ ...master, logRecovered: master.host !== 'h2' })),
+        },
+      },
+      'the replicated log is not recovered on h2',
+    ],
+    [
+      'a refused credential',
+      {
+        mesos: {
+          ...whole.mesos,
+          problem: { code: 'MESOS_CREDENTIAL_REFUSED', message: 'No.', remedy: 'Do.' },
+        },
+      },
+      'No (MESOS_CREDENTIAL_REFUSED). Do',
+    ],
+    [
+      'a scheduler that has given up',
+      {
+        framework: { ...whole.framework, failure: { code: 'MESOS_REFUSED', message: 'No.', remedy: 'Do.' } },
+      },
+      'the scheduler has given up: No (MESOS_REFUSED). Do',
     ],
     ['no leading master', { mesos: { ...whole.mesos, leader: null } }, 'no Mesos master leads'],
     [
@@ -149,7 +190,7 @@ describe('shortcomings', () => {
       {
         mesos: {
           ...whole.mesos,
-          agents: [...whole.mesos.agents.slice(0, 2), { host: 'h3', state: 'absent' }],
+          agents: [...whole.mesos.agents.slice(0, 2), { ...noAgent, host: 'h3', state: 'absent' }],
         },
       },
       'Mesos agent absent on h3',
@@ -164,7 +205,7 @@ describe('shortcomings', () => {
       {
         framework: {
           ...whole.framework,
-          tasks: [...whole.framework.tasks.slice(0, 4), { node: 'node4', host: null, state: 'TASK_LOST' }],
+          tasks: [...whole.framework.tasks.slice(0, 4), taskOf('node4', null, 'TASK_LOST')],
         },
       },
       'not running: node4 (TASK_LOST)',

@@ -54,15 +54,55 @@ const contract = z.strictObject({
   zookeeper: z.strictObject({ members: z.array(z.strictObject({ host: z.string(), mode: z.string() })) }),
   mesos: z.strictObject({
     leader: z.string().nullable(),
-    masters: z.array(z.strictObject({ host: z.string(), state: z.string() })),
-    agents: z.array(z.strictObject({ host: z.string(), state: z.string() })),
+    masters: z.array(
+      z.strictObject({
+        host: z.string(),
+        state: z.string(),
+        version: z.string().nullable(),
+        sequence: z.number().nullable(),
+        leadsSince: z.iso.datetime().nullable(),
+        startedAt: z.iso.datetime().nullable(),
+        logRecovered: z.boolean().nullable(),
+        logEnsembleSize: z.number().nullable(),
+      }),
+    ),
+    agents: z.array(
+      z.strictObject({
+        host: z.string(),
+        state: z.string(),
+        id: z.string().nullable(),
+        registeredAt: z.iso.datetime().nullable(),
+      }),
+    ),
     standIn: z.boolean(),
     problem,
   }),
   framework: z.strictObject({
     id: z.string().nullable(),
     scheduler: z.string().nullable(),
-    tasks: z.array(z.strictObject({ node: z.string(), host: z.string().nullable(), state: z.string() })),
+    tasks: z.array(
+      z.strictObject({
+        node: z.string(),
+        host: z.string().nullable(),
+        state: z.string(),
+        taskId: z.string().nullable(),
+        since: z.iso.datetime().nullable(),
+        message: z.string().nullable(),
+        past: z.array(
+          z.strictObject({
+            taskId: z.string(),
+            host: z.string(),
+            state: z.string(),
+            message: z.string().optional(),
+            since: z.iso.datetime(),
+            startedAt: z.iso.datetime().optional(),
+          }),
+        ),
+      }),
+    ),
+    connected: z.boolean().nullable(),
+    registeredAt: z.iso.datetime().nullable(),
+    reregisteredAt: z.iso.datetime().nullable(),
     failure: problem,
   }),
   etcd: z.strictObject({

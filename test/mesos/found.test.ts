@@ -17,6 +17,8 @@ const framework = (id: string, cluster: string, ...tasks: readonly TaskFacts[]):
   name: 'perijove',
   active: false,
   connected: false,
+  registeredAt: undefined,
+  reregisteredAt: undefined,
   labels: [label('cluster', cluster)],
   tasks,
   unreachableTasks: [],

@@ -1,6 +1,7 @@
 /** The framework's state in this process, with the rules of the workflow that keeps it in production. */
 import type { ErrorCode } from '../../src/errors/codes.js';
 import { PerijoveError } from '../../src/errors/error.js';
+import { remember } from '../../src/mesos/framework-events.js';
 import type { FrameworkStore } from '../../src/mesos/scheduler-deps.js';
 import type { ClusterSpec } from '../../src/spec/cluster.js';
 import type { FrameworkState, SchedulerLease } from '../../src/temporal/contract.js';
@@ -15,6 +16,7 @@ import {
   withFrameworkId,
   withIntents,
   withMasters,
+  withMesos,
   withMissing,
   withRetiring,
   withTaskUpdates,
@@ -37,20 +39,20 @@ export class MemoryStore {
    */
   next(afterwards: (call: StoreCall) => Promise<void> | void = () => undefined): FrameworkStore {
     this.#attempts += 1;
+    const now = () => new Date().toISOString();
     const lease: SchedulerLease = { run: 1, attempt: this.#attempts };
     const write = async (call: StoreCall, change: () => FrameworkState): Promise<FrameworkState> => {
       reject('SCHEDULER_REPLACED', leaseRejection(this.state, lease));
-      this.state = change();
+      this.state = remember(this.state, change(), now());
       this.writes.push(call);
       const { state } = this;
       await afterwards(call);
       return state;
     };
-    const now = () => new Date().toISOString();
     return {
       claim: async () => {
         reject('SCHEDULER_REPLACED', claimRejection(this.state, lease.run, lease));
-        this.state = claim(this.state, lease, `attempt ${lease.attempt}`);
+        this.state = remember(this.state, claim(this.state, lease, `attempt ${lease.attempt}`), now());
         return this.state;
       },
       load: async () => {
@@ -71,6 +73,9 @@ export class MemoryStore {
       storeFencing: async (outcomes) =>
         await write('storeFencing', () => withFencing(this.state, outcomes, now(), this.spec)),
       storeRetiring: async (taskId) => await write('storeRetiring', () => withRetiring(this.state, taskId)),
+      storeMesos: async (sight) => {
+        await write('storeMesos', () => withMesos(this.state, sight));
+      },
       storeMissing: async (missing) => {
         await write('storeMissing', () => withMissing(this.state, missing));
       },

@@ -1,10 +1,18 @@
 import { createServer, type Server } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import { masterHealth, masterLeader, masterState, masterVersion } from '../../src/mesos/operator-client.js';
+import {
+  masterAgents,
+  masterHealth,
+  masterLeader,
+  masterMetrics,
+  masterState,
+  masterVersion,
+} from '../../src/mesos/operator-client.js';
 import { exchanges } from '../support/mesos-recordings.js';
 
-const state =
-  exchanges('master-endpoints.txt').find(({ title }) => title === 'leader: GET /state')?.reply.text ?? '';
+const recorded = (title: string) =>
+  exchanges('master-endpoints.txt').find((each) => each.title === title)?.reply.text ?? '';
+const state = recorded('leader: GET /state');
 
 interface Answer {
   readonly status: number;
@@ -32,6 +40,35 @@ async function master(answers: Readonly<Record<string, Answer>>): Promise<{ host
   return { host: '127.24.3.2', port: address.port };
 }
 
+describe('how a master is', () => {
+  const metricsOf = async (body: string) =>
+    await masterMetrics(await master({ '/metrics/snapshot': { status: 200, body } }));
+
+  it.each(['leader', 'non-leading master'])('of the %s, as recorded with Mesos 1.3', async (which) => {
+    expect(await metricsOf(recorded(`${which}: GET /metrics/snapshot`))).toEqual({
+      uptimeSeconds: expect.any(Number) as number,
+      logRecovered: true,
+      logEnsembleSize: undefined,
+    });
+  });
+
+  it('is told by the log itself where it has metrics of its own', async () => {
+    const later = { 'log/recovered': 0, 'log/ensemble_size': 3, 'registrar/log/recovered': 1 };
+    expect(await metricsOf(JSON.stringify(later))).toMatchObject({ logRecovered: false, logEnsembleSize: 3 });
+  });
+
+  it('is not known where no metric tells it', async () => {
+    expect(await metricsOf('{}')).toMatchObject({ logRecovered: undefined, logEnsembleSize: undefined });
+  });
+});
+
+it('agents are told without the rest of the state, as recorded', async () => {
+  const endpoint = await master({ '/slaves': { status: 200, body: recorded('leader: GET /master/slaves') } });
+  const whole = await masterAgents(endpoint);
+  expect(whole.agents).toMatchObject([{ hostname: '127.0.0.1', port: 15051, active: true }]);
+  expect(whole.recoveredAgents).toBe(0);
+});
+
 describe('/state, as recorded', () => {
   it('tells agents, frameworks with their labels, and tasks', async () => {
     const result = await masterState(await master({ '/state': { status: 200, body: state } }));
@@ -55,6 +92,8 @@ describe('/state, as recorded', () => {
         name: 'mesos-execute instance',
         active: true,
         connected: true,
+        registeredAt: 1795337727.46206,
+        reregisteredAt: undefined,
         labels: [],
         tasks: [
           {

@@ -151,6 +151,10 @@ function start({ diesAfter, ...credentials }: Faults = {}): TestScheduler {
   return scheduler;
 }
 
+/** What people are told of that kind, the newest first. */
+const told = (kind: string) =>
+  (memory.state.events ?? []).filter((event) => event.kind === kind).map(({ what }) => what);
+
 const allRun = (count = 3) =>
   eventually(`${count} nodes run`, () => Object.keys(memory.running()).length === count);
 
@@ -160,7 +164,11 @@ describe('nodes', () => {
     await allRun();
     expect(new Set(Object.values(memory.state.tasks).map(({ host }) => host)).size).toBe(3);
     expect(lines('launches').toSorted()).toEqual(['node0.1', 'node1.2', 'node2.3']);
-    expect(memory.writes.slice(0, 3)).toEqual(['storeFrameworkId', 'storeIntents', 'storeTaskUpdates']);
+    expect(memory.writes.filter((write) => write !== 'storeMesos').slice(0, 3)).toEqual([
+      'storeFrameworkId',
+      'storeIntents',
+      'storeTaskUpdates',
+    ]);
     const state = await cluster.state();
     const framework = state.frameworks.find(({ id }) => id === memory.state.frameworkId);
     expect(framework).toMatchObject({ active: true, connected: true });
@@ -320,6 +328,11 @@ describe('Mesos', () => {
     });
     await cluster.masters[leader]?.start();
     expect(memory.running()).toEqual(before.tasks);
+    const next = await cluster.leader();
+    await eventually('people are told', () =>
+      told('leader').includes(`the Mesos master of ${next} leads, after that of ${leader}`),
+    );
+    expect(told('agent')).toEqual([]);
     // It still does its work.
     const victim = tasksAlive().filter(({ taskId }) => taskId === 'node0.1');
     for (const { pid } of victim) process.kill(pid, 'SIGKILL');
@@ -372,6 +385,9 @@ describe('Mesos', () => {
         'node0 is unreachable',
         () => memory.state.tasks['node0']?.state === 'TASK_UNREACHABLE',
       );
+      await eventually('the agent is missed', () =>
+        told('agent').includes(`the Mesos agent of ${host} is away`),
+      );
       await eventually('people are told', () =>
         /^node0 waits: .*; the node works, so it is left alone$/.test(memory.state.missing ?? ''),
       );
@@ -382,6 +398,8 @@ describe('Mesos', () => {
     expect(memory.running()).toEqual(before);
     expect(lines('launches')).toHaveLength(3);
     await eventually('nothing is missing', () => memory.state.missing === undefined);
+    await eventually('the agent is back', () => told('agent').includes(`the Mesos agent of ${host} is back`));
+    expect(told('lost')).toHaveLength(1);
   });
 
   it('has the framework torn down by somebody: the scheduler gives up, with what to do', async () => {

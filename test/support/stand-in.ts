@@ -82,7 +82,18 @@ export class StandIn {
     );
     const other = makeMasterInfo('4162c27d-207d-4fd5-8ea3-a4870afe237f', '127.0.0.1', '127.0.0.1', 15_050);
     const authentication = masterAuthentication(flags);
-    const base = { flags, authentication, startedAt: Date.now(), electedAt: undefined, master: undefined };
+    const contenders = [
+      { sequence: 3, info: this.info },
+      { sequence: 5, info: other },
+    ];
+    const base = {
+      contenders,
+      flags,
+      authentication,
+      startedAt: Date.now(),
+      electedAt: undefined,
+      master: undefined,
+    };
     const processes: Readonly<Record<Asked, MasterProcess>> = {
       leader: { ...base, info: this.info, electedAt: Date.now(), leader: this.info, master: this.master },
       follower: { ...base, info: other, leader: this.info },

@@ -37,7 +37,16 @@ export function makeMasterInfo(id: string, hostname: string, ip: string, port: n
   };
 }
 
+/** One master in the contest. */
+export interface Contender {
+  /** The number of its znode: the lowest one leads. */
+  readonly sequence: number;
+  readonly info: MasterInfo;
+}
+
 interface ElectionEvents {
+  /** Who contends now, the leader first; told to candidates alone. */
+  contenders: [contenders: readonly Contender[]];
   /** The leading master as ZooKeeper says it, or none. */
   leader: [info: MasterInfo | undefined, session?: ZooKeeperClient];
   /** Our own candidate leads, within this session. */
@@ -143,7 +152,24 @@ export class Election extends EventEmitter<ElectionEvents> {
         if (first !== undefined && info === undefined) continue;
         this.#announce(first, info, session, own);
       }
+      if (own !== undefined) void this.#tellContenders(session, names);
       if ((await Promise.race([over, changed])) !== 'changed') return;
+    }
+  }
+
+  /** For people alone: the election never waits for it, and what is missed is told at the next change. */
+  async #tellContenders(session: ZooKeeperClient, names: readonly string[]): Promise<void> {
+    const { path } = this.#options.url;
+    try {
+      const found = await Promise.all(
+        names.map(async (name) => {
+          const info = await readInfo(session, `${path}/${name}`);
+          return info === undefined ? [] : [{ sequence: numberOf(name), info }];
+        }),
+      );
+      this.emit('contenders', found.flat());
+    } catch (error) {
+      this.#options.log.warn(`Cannot tell who contends: ${String(error)}`);
     }
   }
 

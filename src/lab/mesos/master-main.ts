@@ -46,6 +46,7 @@ async function main(): Promise<void> {
     startedAt: Date.now(),
     electedAt: undefined,
     leader: undefined,
+    contenders: [],
     master: undefined,
   };
   const server = await listen(ip, port, (request, response) =>
@@ -83,6 +84,7 @@ async function contend(self: MasterProcess, url: ZooKeeperUrl, replica: Replica)
     if (leader && session && leader.id !== self.info.id) void follow(session, url, replica);
     log.info(`The newly elected leader is ${leader ? `${leader.pid} with id ${leader.id}` : 'None'}`);
   });
+  election.on('contenders', (contenders) => (self.contenders = contenders));
   election.on('lost', () => {
     log.plain('Lost leadership... committing suicide!');
     process.exit(1);

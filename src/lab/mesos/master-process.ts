@@ -1,5 +1,5 @@
 import type { Authentication } from './authentication.js';
-import type { MasterInfo } from './election.js';
+import type { Contender, MasterInfo } from './election.js';
 import type { Flags } from './flags.js';
 import type { Master } from './master.js';
 
@@ -11,6 +11,8 @@ export interface MasterProcess {
   readonly startedAt: number;
   electedAt: number | undefined;
   leader: MasterInfo | undefined;
+  /** Who contends for leadership, the leader first; empty without ZooKeeper. */
+  contenders: readonly Contender[];
   /** Set when this process leads, and its registry is read. */
   master: Master | undefined;
 }

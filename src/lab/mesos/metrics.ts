@@ -22,6 +22,11 @@ const countedStates: readonly TaskState[] = [
   'TASK_UNREACHABLE',
 ];
 
+/** A master that follows has recovered its replica of the log; one that was elected may still wait for others. */
+export function logIsRecovered({ master, leader, electedAt }: MasterProcess): boolean {
+  return master !== undefined || (leader !== undefined && electedAt === undefined);
+}
+
 /** `/metrics/snapshot` of a master: what can be told of it. */
 export function masterMetrics(self: MasterProcess): Record<string, number> {
   const { master } = self;
@@ -34,12 +39,10 @@ export function masterMetrics(self: MasterProcess): Record<string, number> {
     ...framework.unreachableTasks.values(),
     ...framework.completedTasks,
   ]);
-  // A master that follows has recovered its replica of the log; one that was elected may still wait for others.
-  const recovered = master !== undefined || (self.leader !== undefined && self.electedAt === undefined);
   return {
     'master/elected': self.electedAt === undefined ? 0 : 1,
     'master/uptime_secs': (Date.now() - self.startedAt) / 1_000,
-    'registrar/log/recovered': recovered ? 1 : 0,
+    'registrar/log/recovered': logIsRecovered(self) ? 1 : 0,
     'registrar/queued_operations': 0,
     'master/slaves_connected': connected,
     'master/slaves_disconnected': agents.length - connected,

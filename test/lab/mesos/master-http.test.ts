@@ -61,6 +61,32 @@ describe('the leader', () => {
   });
 });
 
+describe('the page', () => {
+  it('shows the masters with their sequences, who leads since when, and the log', async () => {
+    const { text } = await standIn.ask('leader', 'GET', '/');
+    const plain = text
+      .replace(/<style>.*<\/style>/s, '')
+      .replace(/<[^>]*>/g, ' ')
+      .replace(/\s+/g, ' ');
+    expect(plain).toMatch(
+      /This master leads since \d{4}-\d\d-\d\dT[\d:]+Z\. Leading master: master@127\.0\.0\.1:15070/,
+    );
+    expect(plain).toContain('Log: recovered (the stand-in has no replicated log');
+    expect(plain).toContain('master@127.0.0.1:15070 (this one) 3 leads b0adfe1d-25db-405f-87b8-ae8a5847391d');
+    expect(plain).toContain('master@127.0.0.1:15050 5 follows 4162c27d-207d-4fd5-8ea3-a4870afe237f');
+  });
+
+  it.each([
+    ['follower', 'This master follows.', 'recovered'],
+    ['lonely', 'No leader is elected.', 'not recovered'],
+    ['alone', 'and is reading its registry.', 'not recovered'],
+  ] as const)('of the master that is %s says so', async (asked, state, log) => {
+    const { text } = await standIn.ask(asked, 'GET', '/');
+    expect(text).toContain(state);
+    expect(text).toContain(`>${log}</span>`);
+  });
+});
+
 describe('the log', () => {
   it.each([
     ['leader', 1],

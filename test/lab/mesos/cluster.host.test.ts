@@ -258,7 +258,8 @@ describe('a killed leader', () => {
     const running = await scheduler.status('long', 'TASK_RUNNING');
     await scheduler.acknowledge(running);
     const pid = await printed(sandboxFile(agent, running, scheduler, 'stdout'), 'pid');
-    expect(readFileSync(sandboxFile(agent, running, scheduler, 'stdout'), 'utf8')).toContain('host=/lab/h1');
+    // As with Mesos, a task has nothing of its agent's environment.
+    expect(readFileSync(sandboxFile(agent, running, scheduler, 'stdout'), 'utf8')).toContain('host=\n');
     await eventually('the master has the acknowledgement', async () => {
       const tasks = at(await first.json('/state'), 'frameworks', 0, 'tasks', 0, 'state');
       return tasks === 'TASK_RUNNING' ? true : undefined;

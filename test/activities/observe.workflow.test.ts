@@ -104,6 +104,7 @@ const contract = z.strictObject({
     registeredAt: z.iso.datetime().nullable(),
     reregisteredAt: z.iso.datetime().nullable(),
     failure: problem,
+    missing: z.string().nullable(),
   }),
   etcd: z.strictObject({
     leader: z.string().nullable(),

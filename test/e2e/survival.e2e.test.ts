@@ -25,11 +25,14 @@ describe('a deployment', () => {
   const lab = new TestLab('127.28');
   afterAll(() => lab.purge());
 
-  const running = (name: StageName) =>
-    lab.progress(({ stages }) => stages.find((stage) => stage.name === name)?.state === 'running');
+  /** A quick stage may be over before anybody looks. */
+  const begun = (name: StageName) =>
+    lab.progress(({ stages }) =>
+      stages.some((stage) => stage.name === name && (stage.state === 'running' || stage.state === 'done')),
+    );
 
   async function replaceWorkersDuring(stage: StageName): Promise<void> {
-    await running(stage);
+    await begun(stage);
     await lab.killWorkers();
     lab.startWorker();
   }
@@ -54,7 +57,7 @@ describe('a deployment', () => {
     expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: 'SPEC_DIFFERS' } });
     expect(refused.code).toBe(4);
 
-    await running('masters');
+    await begun('masters');
     const { temporal } = lab.state;
     if (!temporal) expect.unreachable('the server is written down');
     signal(temporal, 'SIGKILL');
@@ -142,9 +145,10 @@ describe('a deployment', () => {
       'garbage',
     );
     expect(existsSync(broken(second.host))).toBe(false);
-    const { incidents } = await lab.eventually((seen) => expect(seen.incidents.length).toBeGreaterThan(0));
-    expect(incidents.map(({ what }) => what).join()).toContain(
-      `the replicated log of the Mesos master on ${first.host} was broken ("Failed to recover the log: Corruption`,
+    await lab.eventually(({ incidents }) =>
+      expect(incidents.map(({ what }) => what).join()).toContain(
+        `the replicated log of the Mesos master on ${first.host} was broken ("Failed to recover the log: Corruption`,
+      ),
     );
 
     breakLog(first.host);
@@ -152,6 +156,6 @@ describe('a deployment', () => {
     expect(readFileSync(logOf(first.host), 'utf8')).toBe('garbage');
     rmSync(logOf(first.host));
     await lab.ready();
-    expect(await status()).not.toContain('is broken');
+    await eventually('nothing is said of it any more', async () => !(await status()).includes('is broken'));
   });
 });

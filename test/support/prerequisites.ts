@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync, statSync, symlinkSync } from 'node:fs';
+import { mkdirSync, renameSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { withLock } from '../../src/lab/lock.js';
 import { ensurePrerequisites } from '../../src/lab/prerequisites.js';
@@ -30,10 +30,7 @@ export default async function setup(): Promise<void> {
   if (process.env['PERIJOVE_TEST_DIST'] === 'as-is') return;
   mkdirSync(cacheDir(), { recursive: true });
   await withLock(path.join(cacheDir(), 'build.lock'), { waiting: report }, async () => {
-    if (newest(path.join(root, 'dist')) < newest(path.join(root, 'src'), path.join(root, 'scripts'))) {
-      report('dist/ is older than its sources: building (PERIJOVE_TEST_DIST=as-is takes it as it is)');
-      execFileSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
-    }
+    execFileSync(process.execPath, ['scripts/build.js', '--unless-fresh'], { cwd: root, stdio: 'inherit' });
   });
 }
 
@@ -42,23 +39,4 @@ function linkTo(target: string, link: string): void {
   const temporary = `${link}.${process.pid}`;
   symlinkSync(target, temporary);
   renameSync(temporary, link);
-}
-
-/** When the newest file below was written, in milliseconds; 0 when there is none. */
-function newest(...directories: readonly string[]): number {
-  return Math.max(
-    0,
-    ...directories.map((directory) => {
-      try {
-        return readdirSync(directory, { recursive: true, withFileTypes: true })
-          .filter((entry) => entry.isFile())
-          .reduce(
-            (time, entry) => Math.max(time, statSync(path.join(entry.parentPath, entry.name)).mtimeMs),
-            0,
-          );
-      } catch {
-        return 0;
-      }
-    }),
-  );
 }

@@ -67,6 +67,13 @@ function settingsOf(flags: Flags): AgentSettings {
     executorEnvironment: executorEnvironment(flags),
     shutdownGraceMs: flags.durationMs('executor_shutdown_grace_period'),
     registrationBackoffMs: flags.durationMs('registration_backoff_factor'),
+    containerizers: flags.required('containerizers').split(','),
+    docker: {
+      program: flags.required('docker'),
+      socket: flags.required('docker_socket'),
+      mappedDirectory: flags.required('sandbox_directory'),
+      killOrphans: flags.isTrue('docker_kill_orphans'),
+    },
   };
 }
 

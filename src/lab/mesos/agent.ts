@@ -1,9 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentMeta } from './agent-meta.js';
 import type { Attribute } from './attributes.js';
+import type { Launch } from './container.js';
 import type { MasterInfo } from './election.js';
 import type { Log } from './log.js';
+import { containersNamed, removeContainer } from './docker.js';
+import { containerName, containerPrefix, dockerRunArguments, DockerRunError } from './docker-run.js';
 import { MasterLink } from './master-link.js';
 import { isTerminal, type FrameworkInfo, type TaskInfo } from './messages.js';
 import type { Registration, ToAgent } from './protocol.js';
@@ -22,7 +26,24 @@ export interface AgentSettings {
   readonly executorEnvironment: Readonly<Record<string, string>>;
   readonly shutdownGraceMs: number;
   readonly registrationBackoffMs: number;
+  /** `--containerizers` */
+  readonly containerizers: readonly string[];
+  readonly docker: DockerSettings;
 }
+
+interface DockerSettings {
+  /** `--docker` */
+  readonly program: string;
+  /** `--docker_socket` */
+  readonly socket: string;
+  /** `--sandbox_directory` */
+  readonly mappedDirectory: string;
+  /** `--docker_kill_orphans` */
+  readonly killOrphans: boolean;
+}
+
+/** So long a Docker that does not answer is left alone. */
+const dockerPauseMs = 5_000;
 
 /** What executors search for programs, unless the agent is told otherwise. */
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -84,7 +105,33 @@ export class Agent {
         if (task.abandoned && !task.discardIfDone()) task.abandon(this.settings.shutdownGraceMs);
       }),
     );
-    this.log.info(`Finished recovery of agent ${found.id}`);
+    if (await this.#removeOrphans(found.id)) this.log.info(`Finished recovery of agent ${found.id}`);
+    else void this.#removeOrphansLater(found.id);
+  }
+
+  /**
+   * Removes containers of this agent that no task knows, if they are to be; false when Docker does not answer.
+   * Those of other agents, which may share the Docker, have other names.
+   */
+  async #removeOrphans(agentId: string): Promise<boolean> {
+    const { containerizers, docker } = this.settings;
+    if (!containerizers.includes('docker') || !docker.killOrphans) return true;
+    const names = await containersNamed(docker, containerPrefix(agentId));
+    if (names === undefined) {
+      this.log.warn('Docker does not answer: containers without a task are looked for later');
+      return false;
+    }
+    const known = new Set([...this.tasks.values()].map((task) => task.launch.docker?.name));
+    for (const name of names.filter((each) => !known.has(each))) {
+      this.log.info(`Removing the orphaned container '${name}'`);
+      await removeContainer({ ...docker, name });
+    }
+    return true;
+  }
+
+  async #removeOrphansLater(agentId: string): Promise<void> {
+    do await delay(dockerPauseMs);
+    while (!(await this.#removeOrphans(agentId)));
   }
 
   follow(master: MasterInfo | undefined): void {
@@ -165,6 +212,7 @@ export class Agent {
     const containerId = randomUUID();
     const sandbox = this.meta.sandbox(agentId, frameworkId, taskId, containerId);
     const graceNs = task.kill_policy?.grace_period?.nanoseconds;
+    const docker = this.#containerOf(task, { agentId, containerId, sandbox });
     const run = TaskRun.create(
       this.#runOptions(this.meta.runDir(agentId, frameworkId, taskId, containerId)),
       {
@@ -176,6 +224,7 @@ export class Agent {
         shell: task.command?.shell ?? true,
         ...(task.command?.value !== undefined && { value: task.command.value }),
         arguments: task.command?.arguments ?? [],
+        ...(typeof docker === 'object' && { docker }),
         environment: this.#environment(task, { agentId, frameworkId, containerId, sandbox }),
         grace_ms: graceNs === undefined ? this.settings.shutdownGraceMs : graceNs / 1_000_000,
         tell_killing: framework.capabilities.some(({ type }) => type === 'TASK_KILLING_STATE'),
@@ -184,8 +233,30 @@ export class Agent {
     );
     this.tasks.set(key, run);
     if (this.#registered) run.updates.flush();
-    run.start(this.settings.executor);
+    if (typeof docker === 'string') run.refuse(docker);
+    else run.start(this.settings.executor);
     this.meta.pruneSandboxes(agentId, new Set([...this.tasks.values()].map((other) => other.launch.sandbox)));
+  }
+
+  /** The container that the task asks for; undefined for none, and a text when it cannot be. */
+  #containerOf(
+    task: TaskInfo,
+    ids: { readonly agentId: string; readonly containerId: string; readonly sandbox: string },
+  ): Launch['docker'] | string {
+    if (task.container?.type !== 'DOCKER') return undefined;
+    const { containerizers, docker } = this.settings;
+    if (!containerizers.includes('docker')) {
+      return `None of the enabled containerizers (${containerizers.join(',')}) could create a container for the provided TaskInfo/ExecutorInfo message`;
+    }
+    const { program, socket, mappedDirectory } = docker;
+    const name = containerName(ids.agentId, ids.containerId);
+    try {
+      const place = { name, sandbox: ids.sandbox, mappedDirectory };
+      return { program, socket, name, arguments: dockerRunArguments(task, place) };
+    } catch (error) {
+      if (error instanceof DockerRunError) return error.message;
+      throw error;
+    }
   }
 
   /** Nothing of the agent's own environment: what `--executor_environment_variables` says, and the task's. */

@@ -49,6 +49,17 @@ export const launchKind = message({
   value: optional(string),
   arguments: repeated(string),
   environment: required(anything),
+  /** Absent for a command of the host. */
+  docker: optional(
+    message({
+      program: required(string),
+      socket: required(string),
+      /** Of the container. */
+      name: required(string),
+      /** Of `docker`, to run it. */
+      arguments: repeated(string),
+    }),
+  ),
   grace_ms: required(number),
   /** The framework wants to hear TASK_KILLING. */
   tell_killing: required(boolean),
@@ -65,6 +76,8 @@ export const executorStatusKind = message({
   uuid: required(string),
   state: required(oneOf('TASK_RUNNING', 'TASK_KILLING', 'TASK_FINISHED', 'TASK_FAILED', 'TASK_KILLED')),
   message: optional(string),
+  /** Of a container that has one of its own. */
+  address: optional(string),
   timestamp: required(number),
 });
 export type ExecutorStatus = Read<typeof executorStatusKind>;

@@ -84,6 +84,27 @@ const commandInfo = message({
 });
 export type CommandInfo = Read<typeof commandInfo>;
 
+const containerInfo = message({
+  type: required(oneOf('DOCKER', 'MESOS')),
+  volumes: repeated(
+    message({
+      container_path: required(string),
+      host_path: optional(string),
+      mode: required(oneOf('RW', 'RO')),
+    }),
+  ),
+  hostname: optional(string),
+  docker: optional(
+    message({
+      image: required(string),
+      network: optional(oneOf('HOST', 'BRIDGE', 'NONE', 'USER')),
+      privileged: optional(boolean),
+      parameters: repeated(message({ key: required(string), value: required(string) })),
+    }),
+  ),
+  network_infos: repeated(message({ name: optional(string) })),
+});
+
 const killPolicy = message({
   grace_period: optional(message({ nanoseconds: required(number) })),
 });
@@ -95,7 +116,7 @@ export const taskInfoKind = message({
   resources: repeated(resourceKind),
   command: optional(commandInfo),
   executor: optional(anything),
-  container: optional(message({ type: required(oneOf('DOCKER', 'MESOS')), docker: optional(anything) })),
+  container: optional(containerInfo),
   kill_policy: optional(killPolicy),
   labels: optional(labels),
   discovery: optional(anything),

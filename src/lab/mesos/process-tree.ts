@@ -60,22 +60,21 @@ function readNulls(file: string): string[] {
 
 /** By what the processes of a task are known. */
 export interface Belonging {
-  /** Value of MESOS_CONTAINER_ID in their environment. */
-  readonly containerId: string;
+  /** In their environment, such as `MESOS_CONTAINER_ID=…`. */
+  readonly mark: string;
   /** The task's own process, which leads a session. */
   readonly leader?: ProcessId;
 }
 
 /**
- * All processes of a task among `processes`, those of `known` included: whoever carries its container ID, is
- * in its session, or descends from one of these.
+ * All processes of a task among `processes`, those of `known` included: whoever carries its mark, is in
+ * its session, or descends from one of these.
  */
 export function membersOf(
   belonging: Belonging,
   processes: readonly ProcessFacts[],
   known: ReadonlyMap<number, number>,
-  carries: (pid: number) => boolean = (pid) =>
-    readNulls(`/proc/${pid}/environ`).includes(`MESOS_CONTAINER_ID=${belonging.containerId}`),
+  carries: (pid: number) => boolean = (pid) => readNulls(`/proc/${pid}/environ`).includes(belonging.mark),
 ): ProcessFacts[] {
   const { leader } = belonging;
   const members = new Set<number>();

@@ -21,6 +21,7 @@ import {
   type ExecutorStatus,
   type Launch,
 } from './container.js';
+import { removeContainer } from './docker.js';
 import type { Log } from './log.js';
 import { taskInfoKind, type TaskInfo, type TaskState, type TaskStatus } from './messages.js';
 import { findByArgument, isAlive, killTree, readProcess, type ProcessId } from './process-tree.js';
@@ -111,16 +112,17 @@ export class TaskRun {
     for (const descriptor of files) closeSync(descriptor);
     child.unref();
     child.on('error', (error) => {
-      this.#end(
-        'TASK_FAILED',
-        'REASON_CONTAINER_LAUNCH_FAILED',
-        `Failed to launch container: ${error.message}`,
-      );
+      this.refuse(`Failed to launch container: ${error.message}`);
     });
     child.on('exit', () => void this.#look());
     const facts = child.pid === undefined ? undefined : readProcess(child.pid);
     this.#executor = facts && { pid: facts.pid, start: facts.start };
     this.#observe();
+  }
+
+  /** It cannot be started at all. */
+  refuse(why: string): void {
+    this.#end('TASK_FAILED', 'REASON_CONTAINER_LAUNCH_FAILED', why);
   }
 
   /** Finds the executor again, if it is still there, and what it has written meanwhile. */
@@ -167,7 +169,7 @@ export class TaskRun {
 
   /** The status as the framework gets it. */
   #toStatus(
-    status: Pick<ExecutorStatus, 'uuid' | 'timestamp' | 'message'> & { state: TaskState },
+    status: Pick<ExecutorStatus, 'uuid' | 'timestamp' | 'message' | 'address'> & { state: TaskState },
   ): TaskStatus {
     const { agent_id: agentId, task_id: taskId, container_id: containerId } = this.launch;
     return {
@@ -182,7 +184,7 @@ export class TaskRun {
       container_status: {
         container_id: { value: containerId },
         ...(this.#executor && { executor_pid: this.#executor.pid }),
-        network_infos: [{ ip_addresses: [{ ip_address: this.#options.agentIp }] }],
+        network_infos: [{ ip_addresses: [{ ip_address: status.address ?? this.#options.agentIp }] }],
       },
     };
   }
@@ -206,7 +208,7 @@ export class TaskRun {
       const alive = this.#executor !== undefined && isAlive(this.#executor);
       this.#takeStatuses();
       if (alive || this.updates.ended) return;
-      await killTree({ containerId: this.launch.container_id }, 0);
+      await this.#endAll();
       if (!this.updates.ended) this.#takeStatuses();
       if (!this.updates.ended) {
         this.#end('TASK_FAILED', 'REASON_EXECUTOR_TERMINATED', 'Executor terminated without a final status');
@@ -214,6 +216,13 @@ export class TaskRun {
     } finally {
       this.#looking = false;
     }
+  }
+
+  /** What is left without its executor. */
+  async #endAll(): Promise<void> {
+    const { docker, container_id: containerId } = this.launch;
+    if (docker) await removeContainer(docker);
+    await killTree({ mark: `MESOS_CONTAINER_ID=${containerId}` }, 0);
   }
 
   #takeStatuses(): void {

@@ -21,9 +21,6 @@ export function validateTask(
     return 'Task should have at least one (but not both) of CommandInfo or ExecutorInfo present';
   }
   if (task.executor !== undefined) return 'The stand-in runs command tasks only, not executors';
-  if (task.container?.type === 'DOCKER') {
-    return 'The stand-in runs plain processes only: a container of type DOCKER needs a real Mesos';
-  }
   if (task.resources.length === 0) return 'Task uses no resources';
   const wanted = fromApi(task.resources);
   if (!contains(place.available, wanted)) {

@@ -47,6 +47,13 @@ beforeAll(async () => {
     executorEnvironment: {},
     shutdownGraceMs: 5_000,
     registrationBackoffMs: 1_000,
+    containerizers: ['mesos'],
+    docker: {
+      program: 'docker',
+      socket: '/var/run/docker.sock',
+      mappedDirectory: '/mnt/mesos/sandbox',
+      killOrphans: true,
+    },
   } as const;
   const framework = readMessage(frameworkInfoKind, {
     user: 'root',

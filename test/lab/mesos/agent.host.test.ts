@@ -137,7 +137,7 @@ describe('a task', () => {
     });
   });
 
-  it('is refused when it needs Docker, more than is offered, or an old offer', async () => {
+  it('is refused when it wants more than is offered, or an old offer', async () => {
     const { id, agentId } = await scheduler.offer();
     const task = (name: string, more: object) => ({
       name,
@@ -152,11 +152,7 @@ describe('a task', () => {
         offer_ids: [{ value: id }],
         operations: [{ type: 'LAUNCH', launch: { task_infos: tasks } }],
       });
-    await accept([
-      task('docker', { container: { type: 'DOCKER', docker: { image: 'x' } } }),
-      task('big', { resources: [{ name: 'cpus', type: 'SCALAR', scalar: { value: 64 } }] }),
-    ]);
-    expect(at(await scheduler.status('docker', 'TASK_ERROR'), 'message')).toContain('plain processes only');
+    await accept([task('big', { resources: [{ name: 'cpus', type: 'SCALAR', scalar: { value: 64 } }] })]);
     expect(await scheduler.status('big', 'TASK_ERROR')).toMatchObject({
       reason: 'REASON_TASK_INVALID',
       source: 'SOURCE_MASTER',
@@ -168,6 +164,15 @@ describe('a task', () => {
     expect(await scheduler.status('late', 'TASK_DROPPED')).toMatchObject({
       reason: 'REASON_INVALID_OFFERS',
       message: `Task launched with invalid offers: Offer ${id} is no longer valid`,
+    });
+  });
+
+  it('in Docker fails where the agent has no containerizer for it', async () => {
+    await scheduler.launch('docker', 'true', { container: { type: 'DOCKER', docker: { image: 'x' } } });
+    expect(await scheduler.status('docker', 'TASK_FAILED')).toMatchObject({
+      source: 'SOURCE_AGENT',
+      reason: 'REASON_CONTAINER_LAUNCH_FAILED',
+      message: expect.stringContaining('None of the enabled containerizers (mesos)') as string,
     });
   });
 

@@ -14,7 +14,7 @@ const members = (
   options: { leader?: { pid: number; start: number }; carriers?: number[]; known?: [number, number][] },
 ) =>
   membersOf(
-    { containerId: 'c', ...(options.leader && { leader: options.leader }) },
+    { mark: 'MESOS_CONTAINER_ID=c', ...(options.leader && { leader: options.leader }) },
     processes,
     new Map(options.known ?? []),
     (pid) => (options.carriers ?? []).includes(pid),

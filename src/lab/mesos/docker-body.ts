@@ -1,0 +1,75 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Launch } from './container.js';
+import { dockerArguments, removeContainer, startedAt, stopContainer } from './docker.js';
+import type { TaskBody, TaskWatcher } from './task-body.js';
+
+type DockerLaunch = NonNullable<Launch['docker']>;
+
+/** As Mesos's own executor for Docker asks. */
+const pollMs = 250;
+
+/** A container under a `docker run` in the foreground, which gets its output and ends with its status. */
+export class DockerBody implements TaskBody {
+  readonly noun = 'Container';
+  /** As with Mesos's own executor for Docker. */
+  readonly finishesWhenKilled = true;
+  #ended = false;
+
+  constructor(
+    readonly launch: Launch,
+    readonly docker: DockerLaunch,
+  ) {}
+
+  start(watcher: TaskWatcher): void {
+    const { docker } = this;
+    const client = spawn(docker.program, dockerArguments(docker, docker.arguments), {
+      cwd: this.launch.sandbox,
+      detached: true,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    let ran = false;
+    const running = (address: string | undefined) => {
+      if (ran || address === undefined) return;
+      ran = true;
+      watcher.running(address === '' ? {} : { address });
+    };
+    client.on('error', (error) => {
+      if (client.pid !== undefined) return;
+      this.#ended = true;
+      watcher.failed(`Failed to run docker container: ${error.message}`);
+    });
+    client.on('exit', (code, signal) => {
+      this.#ended = true;
+      // It may have ended between two looks.
+      void (ran ? Promise.resolve(undefined) : startedAt(this.docker)).then((address) => {
+        running(address);
+        watcher.exited(code, signal, ran ? undefined : this.#complaint());
+      });
+    });
+    void this.#whenStarted().then(running);
+  }
+
+  async end(graceMs: number): Promise<void> {
+    if (graceMs > 0 && !this.#ended) await stopContainer(this.docker, graceMs);
+    await removeContainer(this.docker);
+  }
+
+  /** Undefined when its client has ended before it was seen to have started. */
+  async #whenStarted(): Promise<string | undefined> {
+    while (!this.#ended) {
+      const address = await startedAt(this.docker);
+      if (address !== undefined && !this.#ended) return address;
+      await delay(pollMs);
+    }
+    return undefined;
+  }
+
+  /** What Docker said last, when the container did not come to run. */
+  #complaint(): string | undefined {
+    const lines = readFileSync(path.join(this.launch.sandbox, 'stderr'), 'utf8').trim().split('\n');
+    return lines.findLast((line) => line.startsWith('docker: '))?.slice(0, 500);
+  }
+}

@@ -1,4 +1,5 @@
 /** What each stage wants a host to have: the subjects' items, by stage. Pure. */
+import { dockerItems } from '../hosts/docker.js';
 import { mergeItems, noItems, type HostItems } from '../hosts/items.js';
 import type { MesosInstallation } from '../mesos/installation.js';
 import { agentItems, agentService, masterItems, masterService } from '../mesos/items.js';
@@ -35,7 +36,10 @@ export function desiredItems(
 ): HostItems {
   switch (stage) {
     case 'install':
-      return installItems(serviceStages.map((each) => desiredItems(spec, host, each, mesos)));
+      return installItems([
+        dockerItems(spec, host),
+        ...serviceStages.map((each) => desiredItems(spec, host, each, mesos)),
+      ]);
     case 'network':
       return networkItems(spec);
     case 'storage':
@@ -54,8 +58,8 @@ export function desiredItems(
 const serviceStages = ['zookeeper', 'masters', 'agents', 'keeper'] as const;
 
 /**
- * What may be there before anything of it runs: packages, programs, and archives that a program comes in. The
- * stages that follow find it done. An empty directory or a configuration is theirs.
+ * What may be there before anything of the cluster runs: packages, daemons of the distribution, programs, and
+ * archives that a program comes in. The stages that follow find it done. An empty directory or a configuration is theirs.
  */
 function installItems(parts: readonly HostItems[]): HostItems {
   const all = mergeItems(...parts);

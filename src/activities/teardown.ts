@@ -1,6 +1,8 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { PerijoveError } from '../errors/error.js';
+import { stopOwnDaemons } from '../hosts/daemons.js';
+import { dockerDaemon } from '../hosts/docker.js';
 import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import { removeHost } from '../hosts/remove.js';
@@ -63,7 +65,8 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
 
     /**
      * Ends the nodes on the host, also those that no agent knows any more, and removes services and programs; with
-     * `purge` everything below the base directory. Repeated, it finds nothing and returns nothing.
+     * `purge` everything below the base directory, and the daemons that Perijove started stop. Repeated, it finds
+     * nothing and returns nothing.
      *
      * @throws PerijoveError DIR_REFUSED, SSH_*, COMMAND_FAILED
      */
@@ -78,7 +81,12 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
         .split('\n')
         .filter((line) => line !== '')
         .map((node) => ({ host: name, what: `ended ${node}` }));
-      return [...changes, ...(await removeHost(connection, { purge, cluster: spec.name }))];
+      const stopped = purge ? await stopOwnDaemons(connection, [dockerDaemon]) : [];
+      return [
+        ...changes,
+        ...stopped.map((daemon) => ({ host: name, what: `stopped ${daemon}` })),
+        ...(await removeHost(connection, { purge, cluster: spec.name })),
+      ];
     },
   };
 }

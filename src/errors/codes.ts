@@ -451,9 +451,17 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'usage',
   },
-  DOCKER_MISSING: {
-    meaning: 'The spec needs Docker on a host where no Docker server answers.',
-    remedy: 'Install and start Docker there, or choose what does not need it.',
+  DAEMON_MISSING: {
+    meaning:
+      'A daemon of the distribution that the spec needs (`docker`, `glusterd`) does not run on a host, and the host has no systemd that would start it.',
+    remedy: 'Install and start it there, or choose what does not need it.',
+    retryable: false,
+    exit: 'failed',
+  },
+  DAEMON_FAILED: {
+    meaning:
+      'A daemon of the distribution (`docker`, `glusterd`) does not come up on a host, or does not answer.',
+    remedy: 'Look at it there with `systemctl status` and `journalctl -u`; then run it again.',
     retryable: false,
     exit: 'failed',
   },

@@ -4,6 +4,7 @@ import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { archiveMarker, unpackArchive } from './archives.js';
 import { bringFile, sha256OfText, sourceSha256, type Artifacts } from './artifacts.js';
+import { enableDaemonScript, startDaemon } from './daemons.js';
 import { describeStep, diff, type Step, type WantedState } from './diff.js';
 import type { InitDriver } from './init.js';
 import type { Change, HostItems } from './items.js';
@@ -30,7 +31,7 @@ export interface ConvergeDeps {
  * Brings a host in line with what it should have: observes in one command, compares, does what differs, and
  * returns that. Nothing to do returns `[]` and has changed nothing. May be repeated after any interruption.
  *
- * @throws PerijoveError SSH_*, COMMAND_FAILED, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*, SERVICE_FAILED
+ * @throws PerijoveError SSH_*, COMMAND_FAILED, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*, DAEMON_*, SERVICE_FAILED
  */
 export async function converge(
   connection: HostConnection,
@@ -99,6 +100,7 @@ async function wantedState(
     parents: isNothing(items) ? [] : [...new Set([...base, ...placed])],
     archives,
     files,
+    daemons: items.daemons ?? [],
     services: items.services.map((item) => ({
       item,
       files: driver.render(item).map((file) => ({ ...file, sha256: sha256OfText(file.text) })),
@@ -106,8 +108,8 @@ async function wantedState(
   };
 }
 
-function isNothing({ directories, archives = [], files, services }: HostItems): boolean {
-  return directories.length + archives.length + files.length + services.length === 0;
+function isNothing({ directories, archives = [], files, daemons = [], services }: HostItems): boolean {
+  return directories.length + archives.length + files.length + daemons.length + services.length === 0;
 }
 
 async function perform(
@@ -130,6 +132,12 @@ async function perform(
       if (step.kind === 'write-file') await bringFile(connection, step.file, deps.artifacts, deps.signal);
     }),
   );
+  for (const step of steps) {
+    if (step.kind === 'start-daemon') await startDaemon(connection, step.daemon, options);
+    if (step.kind === 'enable-daemon') {
+      await connection.run(enableDaemonScript(connection.host.dir, step.daemon), options);
+    }
+  }
   for (const step of steps) {
     const service = serviceScript(step, driver);
     if (service !== undefined) await runServiceScript(connection, service, driver, options);

@@ -1,5 +1,6 @@
+import type { DaemonStatus } from './daemons.js';
 import type { RenderedFile, ServiceStatus } from './init.js';
-import type { ArchiveItem, DirectoryItem, FileItem, ServiceItem } from './items.js';
+import type { ArchiveItem, DaemonItem, DirectoryItem, FileItem, ServiceItem } from './items.js';
 import { recordDifference, recordOf } from './record.js';
 
 /** What a host should have, with everything that is to be compared already computed. */
@@ -10,6 +11,7 @@ export interface WantedState {
   readonly parents: readonly string[];
   readonly archives: readonly WantedArchive[];
   readonly files: readonly WantedFile[];
+  readonly daemons: readonly DaemonItem[];
   readonly services: readonly WantedService[];
 }
 
@@ -39,6 +41,7 @@ export interface ObservedState {
   /** Permission bits by path. */
   readonly directories: ReadonlyMap<string, number>;
   readonly files: ReadonlyMap<string, { readonly mode: number; readonly sha256: string }>;
+  readonly daemons: ReadonlyMap<string, DaemonStatus>;
   readonly services: readonly ServiceStatus[];
 }
 
@@ -49,6 +52,8 @@ export type Step =
   | { readonly kind: 'set-mode'; readonly path: string; readonly mode: number }
   | { readonly kind: 'unpack-archive'; readonly archive: ArchiveItem }
   | { readonly kind: 'write-file'; readonly file: WantedFile }
+  | { readonly kind: 'start-daemon'; readonly daemon: DaemonItem }
+  | { readonly kind: 'enable-daemon'; readonly daemon: DaemonItem }
   | { readonly kind: 'define-service'; readonly service: ServiceItem; readonly isNew: boolean }
   | { readonly kind: 'start-service'; readonly name: string }
   | { readonly kind: 'restart-service'; readonly name: string; readonly because: readonly string[] };
@@ -63,6 +68,7 @@ export function diff(wanted: WantedState, observed: ObservedState): Step[] {
     ...directorySteps(wanted, observed),
     ...wanted.archives.flatMap((archive) => archiveSteps(archive, observed)),
     ...wanted.files.flatMap((file) => fileSteps(file, observed)),
+    ...wanted.daemons.flatMap((daemon) => daemonSteps(daemon, observed)),
     // All definitions first: runit takes up all new services in one look.
     ...wanted.services.flatMap((service) => definitionSteps(service, observed)),
     ...wanted.services.flatMap((service) => runSteps(service, wanted, observed)),
@@ -95,6 +101,12 @@ function fileSteps(file: WantedFile, observed: ObservedState): Step[] {
   const has = observed.files.get(file.path);
   if (has?.sha256 !== file.sha256) return [{ kind: 'write-file', file }];
   return has.mode === file.mode ? [] : [{ kind: 'set-mode', path: file.path, mode: file.mode }];
+}
+
+function daemonSteps(daemon: DaemonItem, observed: ObservedState): Step[] {
+  const has = observed.daemons.get(daemon.name);
+  if (has?.answers !== true) return [{ kind: 'start-daemon', daemon }];
+  return has.boots ? [] : [{ kind: 'enable-daemon', daemon }];
 }
 
 function definitionSteps({ item, files }: WantedService, observed: ObservedState): Step[] {
@@ -140,6 +152,10 @@ export function describeStep(step: Step, tense: 'plan' | 'done'): string {
       return `${verb('unpack', 'unpacked')} ${step.archive.url} to ${step.archive.path}`;
     case 'write-file':
       return `${verb('write', 'wrote')} ${step.file.path}`;
+    case 'start-daemon':
+      return `${verb('start', 'started')} ${step.daemon.name}`;
+    case 'enable-daemon':
+      return `${verb('have', 'had')} ${step.daemon.name} start at boot`;
     case 'define-service':
       return `${step.isNew ? verb('define', 'defined') : verb('redefine', 'redefined')} ${step.service.name}`;
     case 'start-service':

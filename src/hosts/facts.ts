@@ -2,11 +2,16 @@ import { hostname } from 'node:os';
 import { z } from 'zod';
 import type { ExecOptions, HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
+import { observeDaemons, parseDaemons } from './daemons.js';
+import type { DaemonItem } from './items.js';
 import { aptLockHolder } from './packages.js';
+import { installedScript } from './substitutes.js';
 
 /** What `gatherFacts` is to look for; `factsWanted` says it for a spec. */
 export interface FactsWanted {
   readonly packages: readonly string[];
+  /** Of which is told whether they answer. */
+  readonly daemons: readonly DaemonItem[];
   /** TCP ports whose listeners are listed: at one of `addresses`, at 127.0.0.1, or at all addresses. */
   readonly ports: readonly number[];
   /** Names on PATH, or absolute paths. */
@@ -44,8 +49,8 @@ export interface HostFacts {
   readonly apt: boolean;
   /** Who holds apt's lock just now. */
   readonly aptHeldBy?: string;
-  /** Version of the Docker server, where one answers. */
-  readonly docker?: string;
+  /** Those of the distribution that the spec needs, and whether they answer. */
+  readonly daemons: readonly { readonly name: string; readonly answers: boolean }[];
   /** Free at the base directory. */
   readonly freeBytes: number;
   readonly writable: readonly string[];
@@ -101,7 +106,7 @@ say arch "$(uname -m)"; say kernel "$(uname -r)"; say hostname "$(uname -n)"; sa
 if [ -d /run/systemd/system ]; then say init systemd; fi
 if command -v runsvdir >/dev/null && command -v chpst >/dev/null; then say init runit; fi
 if command -v apt-get >/dev/null; then say apt yes; say apt-holder "$(apt_lock_holder)"; fi
-if command -v docker >/dev/null; then say docker "$(timeout 5 docker version --format '{{.Server.Version}}' 2>/dev/null)"; fi
+${observeDaemons(wanted.daemons).join('\n')}
 existing() {
   found=$1
   until [ -e "$found" ]; do found=$(dirname "$found"); done
@@ -114,7 +119,7 @@ done
 say free-kib "$(df -Pk "$(existing ${quote(dir)})" | awk 'NR == 2 { print $4 }')"
 say memory-kib "$(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo)"
 say cpus "$(nproc)"
-${wanted.packages.length === 0 ? '' : `dpkg-query -W -f '\${db:Status-Status} \${Package}\\n' ${words(wanted.packages)} 2>/dev/null | sed -n 's/^installed /package /p'`}
+${installedScript(wanted.packages, 'package').join('\n')}
 for program in ${words(wanted.programs)}; do
   if command -v "$program" >/dev/null || [ -e "$program" ]; then say program "$program"; fi
 done
@@ -165,7 +170,6 @@ const facts = z.object({
   hostname: z.string(),
   uid: count,
   'apt-holder': z.string().optional(),
-  docker: z.string().optional(),
   'free-kib': count,
   'memory-kib': count,
   cpus: count,
@@ -199,7 +203,7 @@ export function parseFacts(
     init: { systemd: all('init').includes('systemd'), runit: all('init').includes('runit') },
     apt: all('apt').includes('yes'),
     ...(one['apt-holder'] === undefined ? {} : { aptHeldBy: one['apt-holder'] }),
-    ...(one.docker === undefined ? {} : { docker: one.docker }),
+    daemons: [...parseDaemons(output)].map(([name, { answers }]) => ({ name, answers })),
     freeBytes: one['free-kib'] * 1024,
     writable: all('writable'),
     memoryBytes: one['memory-kib'] * 1024,
@@ -209,7 +213,7 @@ export function parseFacts(
       errorMs: Math.ceil((asked.after - asked.before) / 2),
       reference: asked.reference,
     },
-    packages: all('package'),
+    packages: [...new Set(all('package'))],
     programs: all('program'),
     addresses: all('address'),
     listeners: all('listener').flatMap(parseListener),

@@ -9,6 +9,7 @@ export interface HostItems {
   readonly directories: readonly DirectoryItem[];
   readonly archives?: readonly ArchiveItem[];
   readonly files: readonly FileItem[];
+  readonly daemons?: readonly DaemonItem[];
   readonly services: readonly ServiceItem[];
 }
 
@@ -55,6 +56,18 @@ export interface ServiceItem {
   readonly state?: 'defined' | 'running';
 }
 
+/** A daemon of the distribution, under a unit of its own: running, and started at each boot. */
+export interface DaemonItem {
+  /** Its unit's name without `.service`. */
+  readonly name: string;
+  /** Another unit that starts it when somebody asks it something, such as `docker.socket`. */
+  readonly activatedBy?: string;
+  /** Shell that succeeds when it answers. */
+  readonly answers: string;
+  /** Shell that prints something while somebody uses it. */
+  readonly usedBy: string;
+}
+
 /** An archive that is unpacked on the host, without its top directory. */
 export interface ArchiveItem {
   /** Of a tar archive: http, https or file, as the worker reaches it. */
@@ -86,11 +99,15 @@ export function mergeItems(...parts: readonly HostItems[]): HostItems {
       ({ path }) => path,
     ),
     files: parts.flatMap((part) => part.files),
+    daemons: uniqueBy(
+      parts.flatMap((part) => part.daemons ?? []),
+      ({ name }) => name,
+    ),
     services: parts.flatMap((part) => part.services),
   };
 }
 
-/** Masters and agents come in one archive. */
+/** Masters and agents come in one archive, and nodes and Mesos run in one Docker. */
 function uniqueBy<T>(values: readonly T[], key: (value: T) => string): T[] {
   return [...new Map(values.map((value) => [key(value), value])).values()];
 }

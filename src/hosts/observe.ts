@@ -1,9 +1,12 @@
 import { z } from 'zod';
 import { quote } from '../ssh/shell.js';
 import { checksumFunctions } from './checksum.js';
+import { observeDaemons, parseDaemons } from './daemons.js';
 import type { ObservedState, WantedState } from './diff.js';
 import type { InitDriver } from './init.js';
+import type { DaemonItem } from './items.js';
 import { hostPaths } from './paths.js';
+import { installedScript } from './substitutes.js';
 
 /** Debian's package with runsvdir, sv and svlogd. */
 export const runitPackage = 'runit';
@@ -15,6 +18,7 @@ export interface Sights {
   readonly files: readonly string[];
   /** Files whose checksum is worth remembering. */
   readonly largeFiles: readonly string[];
+  readonly daemons: readonly DaemonItem[];
   readonly services: readonly string[];
 }
 
@@ -30,6 +34,7 @@ export function sightsOf(wanted: WantedState): Sights {
     directories: unique([...wanted.parents, ...wanted.directories.map(({ path }) => path)]),
     files: unique(files).filter((path) => !largeFiles.includes(path)),
     largeFiles,
+    daemons: wanted.daemons,
     services: wanted.services.map(({ item }) => item.name),
   };
 }
@@ -41,16 +46,10 @@ function unique(values: readonly string[]): string[] {
 /** One script that prints everything that `diff` compares, for `parseObserved`; few processes, whatever there is. */
 export function observeScript(dir: string, sights: Sights, driver: InitDriver): string {
   const words = (values: readonly string[]) => values.map(quote).join(' ');
-  const { packages, directories, files, largeFiles, services } = sights;
+  const { packages, directories, files, largeFiles, daemons, services } = sights;
   const paths = [...directories, ...files, ...largeFiles];
   return [
-    ...(packages.length === 0
-      ? []
-      : [
-          `dpkg-query -W -f 'package \${db:Status-Status} \${Package}\\n' ${words(packages)} 2>/dev/null`,
-          // runsvdir may have come otherwise than in its package.
-          `if command -v runsvdir >/dev/null && command -v svlogd >/dev/null; then echo 'package installed ${runitPackage}'; fi`,
-        ]),
+    ...installedScript(packages, 'package installed'),
     ...(paths.length === 0 ? [] : [`stat -Lc 'path %f %n' -- ${words(paths)} 2>/dev/null`]),
     ...(files.length === 0 ? [] : [`sha256sum -- ${words(files)} 2>/dev/null | sed 's/^/sha256 /'`]),
     ...(largeFiles.length === 0
@@ -59,6 +58,7 @@ export function observeScript(dir: string, sights: Sights, driver: InitDriver): 
           checksumFunctions(hostPaths({ dir }).run),
           `for path in ${words(largeFiles)}; do printf 'sha256 %s  %s\\n' "$(checksum "$path")" "$path"; done`,
         ]),
+    ...observeDaemons(daemons),
     driver.statusScript(services),
     'exit 0',
   ].join('\n');
@@ -96,5 +96,11 @@ export function parseObserved(output: string, sights: Sights, driver: InitDriver
         files.set(subject, { mode: raw & 0o7777, sha256: sums.get(subject) ?? 'unreadable' });
     }
   }
-  return { packages, directories, files, services: driver.parseStatus(output, sights.services, now) };
+  return {
+    packages,
+    directories,
+    files,
+    daemons: parseDaemons(output),
+    services: driver.parseStatus(output, sights.services, now),
+  };
 }

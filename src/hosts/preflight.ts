@@ -30,6 +30,7 @@ interface Place {
 export function factsWanted(spec: ClusterSpec, host: HostSpec, items: HostItems): FactsWanted {
   return {
     packages: items.packages,
+    daemons: items.daemons ?? [],
     ports: [...new Set(places(spec, host).map(({ port }) => port))],
     programs: programs(spec, host),
     addresses: boundAddresses(spec, host),
@@ -116,9 +117,10 @@ function hostProblems(
     ...programs(spec, host)
       .filter((name) => !facts.programs.includes(name))
       .map((name) => at('PROGRAM_MISSING', `has no ${name}`)),
-    ...(needsDocker(spec, host) && facts.docker === undefined
-      ? [at('DOCKER_MISSING', 'no Docker server answers there')]
-      : []),
+    // systemd starts those that do not run.
+    ...facts.daemons
+      .filter(({ answers }) => !answers && !facts.init.systemd)
+      .map(({ name }) => at('DAEMON_MISSING', `${name} does not run, and there is no systemd to start it`)),
     ...boundAddresses(spec, host)
       .filter((address) => !facts.addresses.includes(address))
       .map((address) => at('ADDRESS_NOT_LOCAL', `no interface has ${address}`)),
@@ -250,10 +252,6 @@ function nodePlaces(spec: ClusterSpec): Place[] {
 
 function hasProcessNodes({ nodes }: ClusterSpec, { roles }: HostSpec): boolean {
   return nodes.containerizer === 'mesos' && roles.includes('agent');
-}
-
-function needsDocker({ mesos }: ClusterSpec, { roles }: HostSpec): boolean {
-  return mesos.install.kind === 'image' && (roles.includes('master') || roles.includes('agent'));
 }
 
 /** What no package of ours brings. */

@@ -6,6 +6,7 @@ import {
   type WantedFile,
   type WantedState,
 } from '../../src/hosts/diff.js';
+import { dockerDaemon } from '../../src/hosts/docker.js';
 import type { ServiceStatus } from '../../src/hosts/init.js';
 import type { ServiceItem } from '../../src/hosts/items.js';
 import { recordOf } from '../../src/hosts/record.js';
@@ -30,6 +31,7 @@ const wanted: WantedState = {
   directories: [{ path: '/p/data', mode: 0o750 }, { path: '/shared' }],
   archives: [],
   files: [file('/p/etc/zoo.cfg', 'cfg')],
+  daemons: [dockerDaemon],
   services: [{ item, files: [definition] }],
 };
 const record = recordOf(item, (path) => (path === '/p/etc/zoo.cfg' ? 'cfg' : 'absent'));
@@ -38,6 +40,7 @@ const nothing: ObservedState = {
   packages: new Set(),
   directories: new Map(),
   files: new Map(),
+  daemons: new Map(),
   services: [],
 };
 const whole: ObservedState = {
@@ -52,6 +55,7 @@ const whole: ObservedState = {
     ['/p/etc/zoo.cfg', { mode: 0o644, sha256: 'cfg' }],
     ['/p/service/zookeeper/run', { mode: 0o700, sha256: 'run' }],
   ]),
+  daemons: new Map([['docker', { answers: true, boots: true }]]),
   services: [running],
 };
 const steps = (observed: ObservedState, of = wanted) =>
@@ -66,6 +70,7 @@ describe('diff', () => {
       'make /p/etc',
       'make /shared',
       'write /p/etc/zoo.cfg',
+      'start docker',
       'define zookeeper',
       'start zookeeper',
     ]);
@@ -114,6 +119,15 @@ describe('diff', () => {
       ['/p/service/zookeeper/run', { mode: 0o700, sha256: 'old' }],
     ] as const);
     expect(steps({ ...whole, files })).toEqual(['redefine zookeeper']);
+  });
+
+  it('starts a daemon that does not answer, and enables one that runs and would not come back', () => {
+    const docker = (answers: boolean, boots: boolean) =>
+      steps({ ...whole, daemons: new Map([['docker', { answers, boots }]]) });
+    expect(docker(false, true)).toEqual(['start docker']);
+    expect(docker(false, false)).toEqual(['start docker']);
+    expect(docker(true, false)).toEqual(['have docker start at boot']);
+    expect(docker(true, true)).toEqual([]);
   });
 
   it('only defines what is only to be defined', () => {

@@ -29,6 +29,7 @@ afterAll(async () => {
 
 const wanted = (overrides: Partial<FactsWanted> = {}): FactsWanted => ({
   packages: [],
+  daemons: [],
   ports: [],
   programs: [],
   addresses: [],

@@ -17,6 +17,8 @@ free-kib 2048
 memory-kib 4096
 cpus 2
 package runit
+package runit
+daemon docker no yes
 program java
 address 10.0.0.1
 listener 0100007F 0885 812 no java -jar x.jar /a b
@@ -45,6 +47,7 @@ describe('parseFacts', () => {
       cpus: 2,
       clock: { offsetMs: 400, errorMs: 100, reference: 'worker' },
       packages: ['runit'],
+      daemons: [{ name: 'docker', answers: false }],
       programs: ['java'],
       addresses: ['10.0.0.1'],
       listeners: [

@@ -122,6 +122,7 @@ setsid python3 /hold.py </dev/null >/dev/null 2>&1 &`);
     await eventually(async () => (await machine.run('ls /')).includes('held'));
     const facts = await gatherFacts(connection, {
       packages: [],
+      daemons: [],
       ports: [],
       programs: [],
       addresses: [],
@@ -215,6 +216,7 @@ chown 2000:2000 /home/ada /opt/perijove; chmod 700 /closed`,
     });
     const facts = await gatherFacts(ada, {
       packages: [],
+      daemons: [],
       ports: [],
       programs: [],
       addresses: [],

@@ -25,6 +25,7 @@ function goodFacts(spec: ClusterSpec, index: number, overrides: Partial<HostFact
     cpus: 2,
     clock: { offsetMs: 0, errorMs: 50, reference: 'worker' },
     packages: wanted.packages,
+    daemons: [],
     programs: wanted.programs,
     addresses: wanted.addresses,
     listeners: [],
@@ -147,19 +148,22 @@ describe('preflightProblems', () => {
     expect(codes(gluster)).toEqual(['TIER_UNSUPPORTED this release cannot do storage.gluster yet']);
   });
 
-  it('refuses containers of Mesos for nodes that are processes, and hosts without Docker for containers', () => {
+  it('refuses containers of Mesos for nodes that are processes', () => {
     const install = { kind: 'image', image: 'mesos:1' } as const;
     expect(preflightProblems(makeSpec({ mesos: { install } }), []).map(({ code }) => code)).toEqual([
       'MESOS_IMAGE_PROCESS_NODES',
     ]);
-    const docker = makeSpec({ mesos: { install }, nodes: { containerizer: 'docker' } });
-    const missing = (dockers: readonly (string | undefined)[]) =>
-      preflightProblems(
-        docker,
-        dockers.map((version, index) =>
-          goodFacts(docker, index, version === undefined ? {} : { docker: version }),
-        ),
-      ).flatMap(({ code, host: name }) => (code === 'DOCKER_MISSING' ? [name] : []));
-    expect(missing(['28.2.2', undefined, '28.2.2'])).toEqual(['h2']);
+  });
+
+  it('has a daemon that does not run started by systemd, and refuses where there is none', () => {
+    const docker = (answers: boolean) => ({ daemons: [{ name: 'docker', answers }] });
+    const withSystemd = { init: { systemd: true, runit: true } };
+    expect(problemsWith(docker(true))).toEqual([]);
+    expect(problemsWith({ ...docker(false), ...withSystemd })).toEqual([]);
+    expect(problemsWith(docker(false))[0]).toMatchObject({
+      code: 'DAEMON_MISSING',
+      host: 'h1',
+      message: 'h1: docker does not run, and there is no systemd to start it',
+    });
   });
 });

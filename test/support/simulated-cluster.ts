@@ -281,6 +281,7 @@ function goodFacts(spec: ClusterSpec, host: HostSpec): HostFacts {
     cpus: 2,
     clock: { offsetMs: 0, errorMs: 1, reference: 'worker' },
     packages: [],
+    daemons: [],
     programs: [spec.jupyter.executable],
     addresses: [
       host.address,

@@ -1,0 +1,23 @@
+import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import { noItems, type DaemonItem, type HostItems } from './items.js';
+
+export const dockerDaemon: DaemonItem = {
+  name: 'docker',
+  activatedBy: 'docker.socket',
+  answers: "timeout 10 docker version --format '{{.Server.Version}}'",
+  usedBy: 'docker ps --all --quiet',
+};
+
+/** Whether containers run on the host: nodes, or Mesos itself. */
+export function needsDocker({ mesos, nodes }: ClusterSpec, { roles }: HostSpec): boolean {
+  return (
+    (nodes.containerizer === 'docker' && roles.includes('agent')) ||
+    (mesos.install.kind === 'image' && (roles.includes('master') || roles.includes('agent')))
+  );
+}
+
+/** A Docker that runs. Any that is there already will do, wherever it came from. */
+export function dockerItems(spec: ClusterSpec, host: HostSpec): HostItems {
+  if (!needsDocker(spec, host)) return noItems;
+  return { ...noItems, packages: ['docker.io', 'iptables'], daemons: [dockerDaemon] };
+}

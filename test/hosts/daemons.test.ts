@@ -1,0 +1,58 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { observeDaemons, parseDaemons } from '../../src/hosts/daemons.js';
+import { dockerItems } from '../../src/hosts/docker.js';
+import type { DaemonItem } from '../../src/hosts/items.js';
+import { installedScript } from '../../src/hosts/substitutes.js';
+import { makeHost, makeSpec } from '../support/spec.js';
+
+const sh = (lines: readonly string[]) => execFileSync('sh', { input: lines.join('\n'), encoding: 'utf8' });
+const daemon = (name: string, answers: string): DaemonItem => ({ name, answers, usedBy: ':' });
+
+describe('observeDaemons', () => {
+  it('tells of each daemon whether it answers, whatever it prints and whatever fails', () => {
+    const output = sh([
+      'set -u',
+      ...observeDaemons([
+        daemon('perijove-a', 'echo daemon x yes yes; echo loud >&2'),
+        daemon('perijove-b', 'echo 1; false'),
+        daemon('perijove-c', 'no-such-program-of-perijove'),
+      ]),
+    ]);
+    expect([...parseDaemons(output)]).toEqual([
+      ['perijove-a', { answers: true, boots: true }],
+      ['perijove-b', { answers: false, boots: true }],
+      ['perijove-c', { answers: false, boots: true }],
+    ]);
+  });
+});
+
+describe('installedScript', () => {
+  it('takes the programs of a package for the package', () => {
+    const has = (...packages: string[]) =>
+      sh(['docker() { :; }; dockerd() { :; }', ...installedScript(packages, 'package')]);
+    expect(has('docker.io').split('\n')).toContain('package docker.io');
+    expect(has('no-such-package', 'glusterfs-server').split('\n')).not.toContain('package no-such-package');
+    expect(has('libc6').trim()).toBe('package libc6');
+    expect(has()).toBe('');
+  });
+});
+
+describe('dockerItems', () => {
+  const docker = makeSpec({ nodes: { containerizer: 'docker' } });
+  const inImages = makeSpec({ mesos: { install: { kind: 'image', image: 'mesos:1' } } });
+
+  it('wants Docker where nodes run in it', () => {
+    expect(dockerItems(docker, makeHost('h1'))).toMatchObject({
+      packages: ['docker.io', 'iptables'],
+      daemons: [{ name: 'docker' }],
+    });
+    expect(dockerItems(docker, makeHost('h1', { roles: ['master', 'proxy'] })).daemons).toBeUndefined();
+    expect(dockerItems(makeSpec(), makeHost('h1')).packages).toEqual([]);
+  });
+
+  it('wants it where Mesos runs in it', () => {
+    expect(dockerItems(inImages, makeHost('h1', { roles: ['master'] })).daemons).toHaveLength(1);
+    expect(dockerItems(inImages, makeHost('h1', { roles: ['zookeeper'] })).daemons).toBeUndefined();
+  });
+});

@@ -179,7 +179,7 @@ function items(
   const service: ServiceItem = {
     name: parts.service,
     description: parts.description,
-    exec: secrets.length > 0 ? withSecrets(secrets, command) : [...command],
+    exec: secrets.length > 0 ? withSecrets(secrets, parts.program, command) : [...command],
     env: found?.libraryDir === undefined ? {} : { LD_LIBRARY_PATH: found.libraryDir },
     openFiles: 65_536,
     restartOn: [...files.map((file) => file.path), ...secrets.map(({ secret }) => secret)],
@@ -245,12 +245,19 @@ function secretFiles(spec: ClusterSpec, host: HostSpec): SecretFile[] {
   ];
 }
 
-/** Secrets go into files of mode 0600 by the shell itself, before it becomes the program. */
-function withSecrets(files: readonly SecretFile[], command: readonly string[]): [string, ...string[]] {
-  const made = files.map(
-    ({ secret, print, path }) =>
-      `{ read -r secret < '${secret}' || [ -n "$secret" ]; } && ${print} > '${path}.new' && mv '${path}.new' '${path}'`,
-  );
+/**
+ * Secrets go into files of mode 0600 by the shell itself, before it becomes the program. The master and the agent
+ * of a host write the same files, also at the same moment: each by way of a name of its own.
+ */
+function withSecrets(
+  files: readonly SecretFile[],
+  name: MesosProgram,
+  command: readonly string[],
+): [string, ...string[]] {
+  const made = files.map(({ secret, print, path }) => {
+    const own = `${path}.${name}`;
+    return `{ read -r secret < '${secret}' || [ -n "$secret" ]; } && ${print} > '${own}' && mv '${own}' '${path}'`;
+  });
   return ['/bin/sh', '-c', ['umask 077', ...made, 'exec "$@"'].join(' && '), 'sh', ...command];
 }
 

@@ -127,6 +127,15 @@ describe('masterItems', () => {
     }
   });
 
+  it('lets the master and the agent of a host write it at the same moment', () => {
+    const spec = makeSpec({ hosts: [host], zookeeper: { digest: true } });
+    const written = [masterItems(spec, host), agentItems(spec, host)].map(
+      (items) => / > '(\S+)' && mv '\1' '\S+\/run\/mesos-zk-url'/.exec(execOf(items)[2] ?? '')?.[1],
+    );
+    expect(written).not.toContain(undefined);
+    expect(new Set(written).size).toBe(2);
+  });
+
   it('has masters ask for the credential, from a file in which nobody else can read it', () => {
     const dir = mkdtempSync(path.join(tmpdir(), 'perijove-items-'));
     try {

@@ -36,6 +36,7 @@ import {
   type Incident,
   type StopFrameworkResult,
 } from '../temporal/contract.js';
+import { lasting } from '../temporal/options.js';
 import type { ActivityDeps } from './deps.js';
 import { workflowStore } from './framework-store.js';
 import { hostOf } from './host-of.js';
@@ -165,6 +166,7 @@ export function createFrameworkActivities(
           workflowId: workflowIds.framework(spec.name),
           taskQueue,
           args: [input],
+          ...lasting,
           workflowIdConflictPolicy: 'USE_EXISTING',
           staticSummary: `Mesos framework of ${spec.name}`,
           typedSearchAttributes: [

@@ -34,6 +34,7 @@ import {
   type KeeperInput,
   type KeeperState,
 } from '../temporal/contract.js';
+import { lasting } from '../temporal/options.js';
 import type { ActivityDeps } from './deps.js';
 import type { ServiceMember } from './members.js';
 import { until } from './poll.js';
@@ -126,6 +127,7 @@ export function createKeeperActivities(
           workflowId,
           taskQueue,
           args: [input],
+          ...lasting,
           workflowIdConflictPolicy: 'USE_EXISTING',
           staticSummary: `Keeper of ${spec.name}`,
           typedSearchAttributes: [

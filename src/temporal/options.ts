@@ -48,6 +48,12 @@ export const endless: ActivityOptions = {
   retry: { initialInterval: 200, backoffCoefficient: 2, maximumInterval: 1_000 },
 };
 
+/**
+ * For the start of a workflow that runs as long as its cluster. A task of it that a suspended worker was handed is
+ * handed to another one after this time, which is plenty to replay the longest history of theirs.
+ */
+export const lasting = { workflowTaskTimeout: '5s' } as const;
+
 /** Whether an activity with this limit of one attempt is of the endless tier. */
 export function isEndless(startToCloseTimeoutMs: number): boolean {
   return startToCloseTimeoutMs > 365 * dayMs;

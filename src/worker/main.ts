@@ -14,6 +14,7 @@ import { taskQueue } from '../temporal/contract.js';
 import { connectPatiently } from './connection.js';
 import { activityInterceptors } from './interceptors.js';
 import { temporalLogger } from './log.js';
+import { takeoverOptions } from './takeover.js';
 
 export interface RunWorkerOptions extends TemporalSettings {
   /** Where keys of hosts without a known_hosts file are pinned; the same for all who reach those hosts. */
@@ -110,17 +111,11 @@ async function work({
     workflowBundle: { codePath: bundle },
     activities,
     interceptors: { activity: [activityInterceptors] },
-    // When a worker was killed, its workflows go on elsewhere after this.
-    stickyQueueScheduleToStartTimeout: '2s',
-    // A cancellation is heard of with a heartbeat, so none is held back.
-    maxHeartbeatThrottleInterval: '100ms',
+    ...takeoverOptions,
     maxCachedWorkflows: cachedWorkflows,
     workflowThreadPoolSize: 1,
     maxConcurrentWorkflowTaskExecutions: 10,
-    maxConcurrentWorkflowTaskPolls: 4,
     maxConcurrentActivityTaskExecutions: activitiesAtOnce,
-    // Each one that a suspended worker has under way may take an activity with it, for a heartbeat's silence.
-    maxConcurrentActivityTaskPolls: 2,
     // Activities are told at once: another worker goes on with them.
     shutdownGraceTime: 0,
     shutdownForceTime: '10s',

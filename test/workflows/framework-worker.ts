@@ -8,6 +8,7 @@ import { createSshPool } from '../../src/ssh/pool.js';
 import { directReach, type Reach } from '../../src/ssh/reach.js';
 import { taskQueue } from '../../src/temporal/contract.js';
 import { activityInterceptors } from '../../src/worker/interceptors.js';
+import { takeoverOptions } from '../../src/worker/takeover.js';
 
 export interface WorkerSettings {
   readonly address: string;
@@ -56,9 +57,7 @@ async function main(settings: WorkerSettings): Promise<void> {
         fence: async () => ({ kind: 'silent', why: 'there is no SSH here' }),
       },
     ),
-    maxHeartbeatThrottleInterval: '1s',
-    maxConcurrentActivityTaskPolls: 2,
-    stickyQueueScheduleToStartTimeout: '1s',
+    ...takeoverOptions,
     shutdownGraceTime: 0,
     interceptors: { activity: [activityInterceptors] },
   });

@@ -8,7 +8,7 @@ import { knownHostsDir, withHosts } from './hosts.js';
 import { printJson } from './io.js';
 import { count } from './progress-view.js';
 import { exitCodeOf, problemText } from './report.js';
-import { fileOption, openSpec } from './spec-file.js';
+import { fileArgument, fileOption, givenFile, openSpec } from './spec-file.js';
 import type { Survey } from './survey.js';
 import { table } from './table.js';
 
@@ -19,9 +19,10 @@ export const checkCommand = defineCommand({
     'Reads the spec, connects to every host, and looks at packages, ports, disks, clocks and ' +
     'permissions. It changes nothing on the hosts. The key of a host that has no known one is pinned, ' +
     'and its fingerprint shown: compare it with that of the host.',
+  args: { file: fileArgument },
   options: { file: fileOption },
-  async run(context, { options }) {
-    const { spec, file } = await openSpec(context, options.file);
+  async run(context, { args, options }) {
+    const { spec, file } = await openSpec(context, givenFile(args.file, options.file));
     const pins = knownHostsDir(context.env);
     const survey = await withHosts(context, async (pool) => {
       const { surveyCluster } = await import('./survey.js');

@@ -5,7 +5,7 @@ import type { TeardownInput, TeardownResult } from '../temporal/contract.js';
 import { defineCommand, type CommandContext } from './command.js';
 import { printJson } from './io.js';
 import { count } from './progress-view.js';
-import { fileOption, openSpec } from './spec-file.js';
+import { fileArgument, fileOption, givenFile, openSpec } from './spec-file.js';
 import { temporalOptions, temporalSettings, withTemporal } from './temporal.js';
 
 export const downCommand = defineCommand({
@@ -16,14 +16,15 @@ export const downCommand = defineCommand({
     'their definitions. A deployment that runs is cancelled first. Data, logs and secrets stay, so ' +
     'that `up` resumes; with --purge nothing stays on the hosts. Notebooks on the shared storage are ' +
     'never touched.',
+  args: { file: fileArgument },
   options: {
     file: fileOption,
     purge: { flags: '--purge', description: 'remove data, logs and secrets too' },
     yes: { flags: '-y, --yes', description: 'with --purge: do not ask' },
     ...temporalOptions,
   },
-  async run(context, { options }) {
-    const { spec, absolute } = await openSpec(context, options.file);
+  async run(context, { args, options }) {
+    const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file));
     if (options.purge && !options.yes) await confirmPurge(context, spec.name);
     const [{ startTeardown }, { ensureSearchAttributes }] = await Promise.all([
       import('./teardown.js'),

@@ -7,7 +7,7 @@ import { knownHostsDir, withHosts } from './hosts.js';
 import { printJson } from './io.js';
 import { count } from './progress-view.js';
 import { exitCodeOf, problemText } from './report.js';
-import { fileOption, openSpec } from './spec-file.js';
+import { fileArgument, fileOption, givenFile, openSpec } from './spec-file.js';
 import type { Survey } from './survey.js';
 
 export interface PlannedStage {
@@ -21,9 +21,10 @@ export const planCommand = defineCommand({
   description:
     'Compares every host with the spec. What follows from these changes is not listed: nodes that are ' +
     'launched or relaunched, and the moves of Jupyter.',
+  args: { file: fileArgument },
   options: { file: fileOption },
-  async run(context, { options }) {
-    const { spec } = await openSpec(context, options.file);
+  async run(context, { args, options }) {
+    const { spec } = await openSpec(context, givenFile(args.file, options.file));
     const survey = await withHosts(context, async (pool) => {
       const { surveyCluster } = await import('./survey.js');
       return surveyCluster(pool, spec, knownHostsDir(context.env), context.signal);

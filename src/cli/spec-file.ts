@@ -12,6 +12,22 @@ export const fileOption = {
   description: 'the spec (default: $PERIJOVE_FILE, ./cluster.yaml, or that of the lab)',
 } as const;
 
+/** The same as an argument, of the commands that have no other. */
+export const fileArgument = {
+  description: 'the spec; the same as --file',
+  optional: true,
+} as const;
+
+/** @throws PerijoveError USAGE when an argument and an option name different files */
+export function givenFile(argument: string | undefined, option: string | undefined): string | undefined {
+  if (argument !== undefined && option !== undefined && argument !== option) {
+    throw new PerijoveError('USAGE', `the spec is either \`${argument}\` or \`${option}\``, {
+      remedy: 'Name one file.',
+    });
+  }
+  return argument ?? option;
+}
+
 export interface SpecFile {
   /** As messages name it: relative to the working directory where it lies below it. */
   readonly file: string;

@@ -6,7 +6,7 @@ import type { TemporalClient } from '../temporal/connect.js';
 import { defineCommand, type CommandContext } from './command.js';
 import { withHosts } from './hosts.js';
 import { printJson } from './io.js';
-import { fileOption, openSpec } from './spec-file.js';
+import { fileArgument, fileOption, givenFile, openSpec } from './spec-file.js';
 import { statusText } from './status-text.js';
 import { temporalOptions, temporalSettings, type TemporalChoice } from './temporal.js';
 
@@ -18,6 +18,7 @@ export const statusCommand = defineCommand({
   description:
     'Asks the workflows, and through SSH every host, all at once; a few seconds are enough also when ' +
     'most of it is down. While no worker runs it shows what the workflows stored last, and says so.',
+  args: { file: fileArgument },
   options: {
     file: fileOption,
     watch: { flags: '-w, --watch', description: 'look again and again, until Ctrl-C' },
@@ -27,8 +28,8 @@ export const statusCommand = defineCommand({
     ['perijove status', 'one look'],
     ['perijove status --json | jq .phase', 'absent, deploying, ready, degraded or failed'],
   ],
-  async run(context, { options }) {
-    const { spec, absolute } = await openSpec(context, options.file);
+  async run(context, { args, options }) {
+    const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file));
     return withHosts(context, async (pool) => {
       const { observeCluster } = await import('../activities/observe.js');
       const look = async (): Promise<Observation> => {

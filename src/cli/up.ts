@@ -5,7 +5,7 @@ import { defineCommand, type CommandContext } from './command.js';
 import { printJson } from './io.js';
 import { count, progressView } from './progress-view.js';
 import { reportJson, reportOf, reportText } from './report.js';
-import { fileOption, openSpec } from './spec-file.js';
+import { fileArgument, fileOption, givenFile, openSpec } from './spec-file.js';
 import { temporalOptions, temporalSettings, withTemporal } from './temporal.js';
 import { formatDuration } from '../spec/units.js';
 import type { TemporalSettings } from '../temporal/connect.js';
@@ -17,6 +17,7 @@ export const upCommand = defineCommand({
     'Starts a workflow, and shows what it does. Only what differs from the spec is touched; with no ' +
     'difference nothing is. A deployment of the same spec that runs already is joined, one of another ' +
     'spec is left alone. Ctrl-C leaves: the workflow goes on.',
+  args: { file: fileArgument },
   options: {
     file: fileOption,
     detach: { flags: '-d, --detach', description: 'start it, and do not wait for its end' },
@@ -26,8 +27,8 @@ export const upCommand = defineCommand({
     ['perijove up', 'deploy ./cluster.yaml'],
     ['perijove up --json', 'end with {result, changed, stages}'],
   ],
-  async run(context, { options }) {
-    const { spec, absolute } = await openSpec(context, options.file);
+  async run(context, { args, options }) {
+    const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file));
     return deployAndShow(context, spec, {
       temporal: temporalSettings(context, options, absolute),
       detach: options.detach,

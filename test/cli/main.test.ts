@@ -120,7 +120,7 @@ describe('the spec', () => {
     expect(stderr).toMatch(/perijove init.*--file.*perijove lab up/);
   });
 
-  it('is that of --file, else PERIJOVE_FILE, else ./cluster.yaml, else that of the lab', async () => {
+  it('is the argument or that of --file, else PERIJOVE_FILE, else ./cluster.yaml, else that of the lab', async () => {
     const lab = path.join(cwd, 'state', 'perijove', 'lab');
     await run('init', 'given.yaml');
     const named = async (argv: string[], more: NodeJS.ProcessEnv = {}) =>
@@ -132,6 +132,8 @@ describe('the spec', () => {
     expect(await named(['--file', 'option.yaml'], { PERIJOVE_FILE: 'variable.yaml' })).toContain(
       'option.yaml has',
     );
+    expect(await named(['option.yaml'], { PERIJOVE_FILE: 'variable.yaml' })).toContain('option.yaml has');
+    expect(await named(['option.yaml', '--file', 'other.yaml'])).toContain('either');
     expect(await named([], { PERIJOVE_FILE: 'variable.yaml' })).toContain('variable.yaml has');
     expect(await named([])).toContain(' cluster.yaml has');
     await rm(path.join(cwd, 'cluster.yaml'));

@@ -1,7 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { z } from 'zod';
 import { hostsWithRole, nodeAddress, zookeeperConnect } from '../../src/spec/cluster.js';
 import { loadSpec } from '../../src/spec/load.js';
+
+const composeFile = z.object({ services: z.record(z.string(), z.unknown()) });
 
 describe('examples/lab.yaml', () => {
   it('has three hosts and five nodes on loopback, with the stand-in and process nodes', async () => {
@@ -56,7 +60,30 @@ describe('examples/three-hosts.yaml', () => {
   });
 });
 
-it.each(['lab', 'three-hosts'])('examples/%s.yaml names the schema for editors', async (name) => {
+describe('examples/compose.yaml', () => {
+  it("is the origin's cluster as well, on the hosts of docker-compose.yml", async () => {
+    const [spec, origin, text] = await Promise.all([
+      loadSpec('examples/compose.yaml'),
+      loadSpec('examples/three-hosts.yaml'),
+      readFile('docker-compose.yml', 'utf8'),
+    ]);
+    const placesOf = ({ hosts }: typeof spec) =>
+      hosts.map(({ name, address, ports }) => [name, address, ports]);
+    expect(placesOf(spec)).toEqual(placesOf(origin));
+    expect(zookeeperConnect(spec)).toBe(zookeeperConnect(origin));
+    expect(spec.network).toMatchObject({ kind: 'vxlan', subnet: '192.168.0.0/24' });
+    expect(nodeAddress(spec, 0)).toBe('192.168.0.10');
+
+    const { services } = composeFile.parse(parse(text, { merge: true }));
+    for (const { name, address } of spec.hosts)
+      expect(services[name]).toMatchObject({
+        hostname: name,
+        networks: { hosts: { ipv4_address: address } },
+      });
+  });
+});
+
+it.each(['lab', 'three-hosts', 'compose'])('examples/%s.yaml names the schema for editors', async (name) => {
   const [first] = (await readFile(`examples/${name}.yaml`, 'utf8')).split('\n');
   expect(first).toBe('# yaml-language-server: $schema=../schema/cluster.schema.json');
 });

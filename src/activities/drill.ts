@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory, defaultPayloadConverter } from '@temporalio/common';
-import { budgetOf, findDrill } from '../drill/catalogue.js';
+import { budgetOf, findDrill, refusalOf } from '../drill/catalogue.js';
 import { invariantsOf, lackOf, patienceMs } from '../drill/decide.js';
 import { heal, inject, planFault, type FaultDeps } from '../drill/faults.js';
 import { lookAtCluster, whoServes, type LookDeps } from '../drill/look.js';
@@ -16,6 +16,7 @@ import { readSecrets } from '../hosts/secrets.js';
 import { createAccess, keeperSecretNames } from '../keeper/access.js';
 import { readMesosSecrets } from '../mesos/secrets.js';
 import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
+import { formatDuration } from '../spec/units.js';
 import { sshReach } from '../ssh/reach.js';
 import { frameworkState, workflowIds, type DrillInput } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
@@ -141,9 +142,8 @@ export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 
       withCluster(spec, async (deps) => {
         const definition = findDrill(drill);
         if (!definition) throw new PerijoveError('DRILL_UNKNOWN', `there is no drill \`${drill}\``);
-        if (definition.needs === 'nobody') {
-          throw new PerijoveError('DRILL_NOT_POSSIBLE', `${drill}: ${definition.reason ?? 'not possible'}`);
-        }
+        const refusal = refusalOf(definition, spec, lab !== undefined);
+        if (refusal !== undefined) throw new PerijoveError('DRILL_NOT_POSSIBLE', `${drill}: ${refusal}`);
         const roles = await until(() => rolesOf(deps, workflows), { everyMs: 1_000, deadlineMs: waitMs });
         const target = chooseTarget(definition, roles, spec, wish);
         checkSafe(definition, roles, spec, target);
@@ -339,6 +339,12 @@ function faultText(fault: Fault): string {
       return `SIGKILL for worker ${fault.worker}`;
     case 'host-crash':
       return `SIGKILL for everything on ${fault.host}`;
+    case 'host-reboot':
+      return `${fault.host} reboots without a word to anybody`;
+    case 'partition':
+      return fault.peers === undefined
+        ? `${fault.host} is cut off from everybody for ${formatDuration(fault.forMs)}`
+        : `${fault.host} is cut off from ${fault.peers.join(', ')}`;
   }
 }
 
@@ -356,5 +362,9 @@ function healingText(fault: Fault): string {
       return 'another worker is started';
     case 'host-crash':
       return `${fault.host} is booted`;
+    case 'host-reboot':
+      return `${fault.host} has booted`;
+    case 'partition':
+      return `${fault.host} is reached again`;
   }
 }

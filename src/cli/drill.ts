@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import type { Client } from '@temporalio/client';
-import { budgetOf, catalogue, findDrill, type DrillDefinition } from '../drill/catalogue.js';
+import { budgetOf, catalogue, findDrill, refusalOf, type DrillDefinition } from '../drill/catalogue.js';
 import type { Evidence } from '../drill/evidence.js';
 import { randomSeries } from '../drill/series.js';
 import { evidenceSvg } from '../drill/svg.js';
@@ -26,15 +26,15 @@ const listCommand = defineCommand({
     const { spec, absolute } = await openSpec(context, options.file);
     const inLab = labOf(absolute) !== undefined;
     const drills = catalogue.map((definition) => {
-      const { name, what, target, reason } = definition;
-      const refusal = refusalOf(definition, inLab);
+      const { name, what, target } = definition;
+      const refusal = refusalOf(definition, spec, inLab);
       return {
         name,
         what,
         target,
         budgetMs: budgetOf(definition, spec),
         possible: refusal === undefined,
-        ...(refusal !== undefined && { reason: reason ?? refusal }),
+        ...(refusal !== undefined && { reason: refusal }),
       };
     });
     if (context.json) printJson(context, drills);
@@ -50,11 +50,6 @@ const listCommand = defineCommand({
     return exitCodes.done;
   },
 });
-
-function refusalOf({ needs }: DrillDefinition, inLab: boolean): string | undefined {
-  if (needs === 'nobody') return 'not possible';
-  return needs === 'lab' && !inLab ? 'it can be done in a lab alone' : undefined;
-}
 
 const runCommand = defineCommand({
   name: 'run',
@@ -85,9 +80,8 @@ const runCommand = defineCommand({
   async run(context, { args, options }) {
     const { spec, absolute } = await openSpec(context, options.file);
     const budgetMs = budgetGiven(options.budget);
-    const possible = catalogue.filter(
-      (definition) => refusalOf(definition, labOf(absolute) !== undefined) === undefined,
-    );
+    const inLab = labOf(absolute) !== undefined;
+    const possible = catalogue.filter((each) => refusalOf(each, spec, inLab) === undefined);
     const temporal = temporalSettings(context, options, absolute);
     const given = { spec, ...(budgetMs !== undefined && { budgetMs }) };
 
@@ -110,7 +104,7 @@ const runCommand = defineCommand({
         ),
       );
     }
-    const definition = wanted(args.name, spec, options.target);
+    const definition = wanted(args.name, spec, inLab, options.target);
     const input = {
       ...given,
       drill: definition.name,
@@ -130,7 +124,12 @@ function usage(message: string): PerijoveError {
 }
 
 /** @throws PerijoveError DRILL_UNKNOWN, DRILL_NOT_POSSIBLE, UNKNOWN_TARGET, USAGE */
-function wanted(name: string | undefined, spec: ClusterSpec, target: string | undefined): DrillDefinition {
+function wanted(
+  name: string | undefined,
+  spec: ClusterSpec,
+  inLab: boolean,
+  target: string | undefined,
+): DrillDefinition {
   if (name === undefined) throw usage('a drill, `random` or --all is needed');
   const definition = findDrill(name);
   if (!definition) {
@@ -138,9 +137,8 @@ function wanted(name: string | undefined, spec: ClusterSpec, target: string | un
       remedy: `There are ${catalogue.map((each) => each.name).join(', ')}, and random.`,
     });
   }
-  if (definition.needs === 'nobody') {
-    throw new PerijoveError('DRILL_NOT_POSSIBLE', `${name}: ${definition.reason ?? 'not possible'}`);
-  }
+  const refusal = refusalOf(definition, spec, inLab);
+  if (refusal !== undefined) throw new PerijoveError('DRILL_NOT_POSSIBLE', `${name}: ${refusal}`);
   if (target !== undefined) checkTarget(definition, spec, target);
   return definition;
 }

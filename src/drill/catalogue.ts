@@ -1,4 +1,5 @@
 /** Every drill, as data. */
+import { isLoopback } from '../spec/addresses.js';
 import { agentPatienceMs, type ClusterSpec } from '../spec/cluster.js';
 
 export const drillNames = [
@@ -16,6 +17,7 @@ export const drillNames = [
   'agent-stop',
   'host-crash',
   'partition',
+  'partition-peers',
 ] as const;
 export type DrillName = (typeof drillNames)[number];
 
@@ -61,9 +63,8 @@ export interface DrillDefinition {
   readonly budgetMs: { readonly warm: number; readonly cold: number };
   /** What a time of the spec adds to the budget, because nothing can happen before it is over. */
   readonly beginsAfter?: 'session' | 'agent-patience';
-  /** `lab`: only a worker that runs in a lab can do it; `nobody`: see `reason`. */
-  readonly needs: 'ssh' | 'lab' | 'nobody';
-  readonly reason?: string;
+  /** `lab`: only a worker that runs in a lab can do it; `network`: hosts with a network between them. */
+  readonly needs: 'ssh' | 'lab' | 'lab or network' | 'network';
 }
 
 const failover = { warm: 3_000, cold: 15_000 };
@@ -186,29 +187,56 @@ export const catalogue: readonly DrillDefinition[] = [
   },
   {
     name: 'host-crash',
-    what: 'a power cut: SIGKILL for everything on a host, then its boot',
+    what: 'a power cut: everything on a host ends at once, and nothing is tidied up; then it boots',
     target: 'host',
     expects: 'jupyter-back',
     mayFail: 'all',
     budgetMs: { warm: 5_000, cold: 20_000 },
-    needs: 'lab',
+    needs: 'lab or network',
   },
   {
     name: 'partition',
-    what: 'a host is cut off from the others',
-    target: 'none',
-    expects: 'leader-moves',
+    what: 'a host is cut off from everybody, from SSH and its users too, for 20 s',
+    target: 'host',
+    expects: 'jupyter-back',
     mayFail: 'all',
-    budgetMs: failover,
-    needs: 'nobody',
-    reason:
-      'the hosts of a lab share one loopback interface, which has nothing between them that could be cut; ' +
-      'etcd-pause and host-crash are its nearest relatives',
+    budgetMs: { warm: 5_000, cold: 20_000 },
+    needs: 'network',
+  },
+  {
+    name: 'partition-peers',
+    what: 'a host is cut off from the other hosts; SSH and its users still reach it',
+    target: 'host',
+    expects: 'jupyter-back',
+    mayFail: 'all',
+    budgetMs: { warm: 5_000, cold: 20_000 },
+    needs: 'network',
   },
 ];
 
 export function findDrill(name: string): DrillDefinition | undefined {
   return catalogue.find((each) => each.name === name);
+}
+
+/** Why a drill cannot be done to this cluster, as a sentence without its full stop; undefined when it can. */
+export function refusalOf(
+  { needs }: DrillDefinition,
+  { hosts }: Pick<ClusterSpec, 'hosts'>,
+  inLab: boolean,
+): string | undefined {
+  const isApart = hosts.every(({ address }) => !isLoopback(address));
+  switch (needs) {
+    case 'ssh':
+      return undefined;
+    case 'lab':
+      return inLab ? undefined : 'it can be done in a lab alone';
+    case 'lab or network':
+      return inLab || isApart ? undefined : 'the hosts share one machine';
+    case 'network':
+      return isApart
+        ? undefined
+        : 'the hosts share one loopback interface, which has nothing between them that could be cut';
+  }
 }
 
 export function budgetOf(

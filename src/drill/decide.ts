@@ -180,9 +180,16 @@ function isAnother(before: Before, leader: string, term: number): boolean {
   return leader !== before.leader || term > before.term;
 }
 
-/** The hosts that must answer before anything is healed: all, but for one that lies dead. */
+/** The hosts that must answer before anything is healed: all, but for one that lies dead or is cut off. */
 export function expectedHosts({ hosts, fault }: Pick<DrillPlan, 'hosts' | 'fault'>): readonly string[] {
-  return fault.kind === 'host-crash' ? hosts.filter((host) => host !== fault.host) : hosts;
+  switch (fault.kind) {
+    case 'host-crash':
+    case 'host-reboot':
+    case 'partition':
+      return hosts.filter((host) => host !== fault.host);
+    default:
+      return hosts;
+  }
 }
 
 /** How long a drill waits for its recovery before it heals all the same: a multiple of its budget. */

@@ -10,6 +10,7 @@ import type { Reach } from '../ssh/reach.js';
 import { quote } from '../ssh/shell.js';
 import { zookeeperService } from '../zookeeper/items.js';
 import type { DrillDefinition } from './catalogue.js';
+import { cutOff, mend, planPartition, planReboot, reboot, untilBooted } from './host-faults.js';
 import type { LabFaults } from './lab.js';
 import { isSame, sameScript } from './marks.js';
 import type { Fault, ProcessMark } from './model.js';
@@ -88,10 +89,11 @@ export async function planFault(
       return { kind: 'worker-kill', worker };
     }
     case 'host-crash':
-      labOf(deps, name);
-      return { kind: 'host-crash', host: target };
+      if (deps.lab) return { kind: 'host-crash', host: target };
+      return planReboot(deps.pool, hostNamed(deps.spec, target));
     case 'partition':
-      throw new PerijoveError('DRILL_NOT_POSSIBLE', `${name}: ${definition.reason ?? 'not possible here'}`);
+    case 'partition-peers':
+      return planPartition(deps, hostNamed(deps.spec, target), name === 'partition' ? 'all' : 'peers');
   }
 }
 
@@ -180,6 +182,10 @@ export async function inject(deps: FaultDeps, fault: Fault): Promise<void> {
       return labOf(deps, fault.kind).killWorker(fault.worker);
     case 'host-crash':
       return labOf(deps, fault.kind).crashHost(fault.host);
+    case 'host-reboot':
+      return reboot(deps.pool, hostNamed(deps.spec, fault.host), fault);
+    case 'partition':
+      return cutOff(deps.pool, hostNamed(deps.spec, fault.host), fault);
   }
 }
 
@@ -238,5 +244,9 @@ export async function heal(deps: FaultDeps, fault: Fault): Promise<void> {
       return labOf(deps, fault.kind).provideWorkers();
     case 'host-crash':
       return labOf(deps, fault.kind).bootHost(fault.host);
+    case 'host-reboot':
+      return untilBooted(deps.pool, hostNamed(deps.spec, fault.host));
+    case 'partition':
+      return mend(deps.pool, hostNamed(deps.spec, fault.host), fault);
   }
 }

@@ -46,7 +46,26 @@ export type Fault =
       readonly term: number;
     }
   | { readonly kind: 'worker-kill'; readonly worker: string }
-  | { readonly kind: 'host-crash'; readonly host: string };
+  | { readonly kind: 'host-crash'; readonly host: string }
+  | {
+      /** It crashes, and boots by itself. */
+      readonly kind: 'host-reboot';
+      readonly host: string;
+      /** Its process 1, another one after the boot. */
+      readonly init: ProcessMark;
+    }
+  | {
+      readonly kind: 'partition';
+      readonly host: string;
+      /** Of this cut alone: one that was healed is not made again. */
+      readonly id: string;
+      /** The interface that carries the host's address. */
+      readonly device: string;
+      /** Addresses that it is cut off from; absent: from all. */
+      readonly peers?: readonly string[];
+      /** After this the host mends it by itself. */
+      readonly forMs: number;
+    };
 
 /** Who held what before the fault. */
 export interface Before {

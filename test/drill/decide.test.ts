@@ -12,6 +12,7 @@ import {
   type View,
 } from '../../src/drill/decide.js';
 import { evidenceSchema } from '../../src/drill/evidence.js';
+import type { DrillPlan } from '../../src/drill/model.js';
 import { conclusionOf, drillPlan, healed, mesosSight, recovery } from '../support/drill.js';
 
 const every = (from: number, to: number, ok: boolean, why?: string): Sample[] =>
@@ -145,10 +146,14 @@ describe('what is missing until a drill has recovered', () => {
     expect(lackOf(drilled, { ...good, mesos: mesosSight('h2') }, 'leader')).toBeUndefined();
   });
 
-  it('a host that lies dead is not waited for', () => {
-    const crash = drillPlan({ fault: { kind: 'host-crash', host: 'h3' }, expects: 'jupyter-back' });
-    expect(expectedHosts(crash)).toEqual(['h1', 'h2']);
-    expect(lackOf(crash, { ...good, answering: { h1: 1, h2: 1 } }, 'leader')).toBeUndefined();
+  it.each<DrillPlan['fault']>([
+    { kind: 'host-crash', host: 'h3' },
+    { kind: 'host-reboot', host: 'h3', init: { pid: 1, start: 7 } },
+    { kind: 'partition', host: 'h3', id: 'p', device: 'eth0', forMs: 20_000 },
+  ])('a host that lies dead or is cut off is not waited for: $kind', (fault) => {
+    const plan = drillPlan({ fault, expects: 'jupyter-back' });
+    expect(expectedHosts(plan)).toEqual(['h1', 'h2']);
+    expect(lackOf(plan, { ...good, answering: { h1: 1, h2: 1 } }, 'leader')).toBeUndefined();
   });
 });
 

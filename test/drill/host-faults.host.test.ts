@@ -1,0 +1,107 @@
+/** A cut in a host's network, as real rules in a network namespace of its own. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cutOff, mend, planPartition, type Partition } from '../../src/drill/host-faults.js';
+import type { HostSpec } from '../../src/spec/cluster.js';
+import type { SshPool } from '../../src/ssh/connection.js';
+import { eventually } from '../support/eventually.js';
+import { makeHost } from '../support/spec.js';
+
+const canTry = process.getuid?.() === 0 && spawnSync('iptables', ['--version']).status === 0;
+/** The host, one of its peers, and somebody else, all at one bridge. */
+const [struck, peer, other] = [2, 3, 4].map((each) => ({
+  name: `pj-cut-${process.pid}-${each}`,
+  address: `192.0.2.${200 + each}`,
+})) as [Place, Place, Place];
+/** The bridge has a namespace of its own: rules of this machine, such as Docker's, may drop what bridges forward. */
+const middle = `pj-cut-${process.pid}-switch`;
+
+interface Place {
+  readonly name: string;
+  readonly address: string;
+}
+
+const ip = (...args: string[]) => execFileSync('ip', args, { encoding: 'utf8' });
+const inside = ({ name }: Place, command: string) =>
+  spawnSync('ip', ['netns', 'exec', name, 'sh', '-c', command], { encoding: 'utf8' });
+/** Nobody listens there: whoever is reached refuses. */
+const reaches = (from: Place, to: Place) =>
+  inside(from, `LC_ALL=C timeout 1 bash -c ': < /dev/tcp/${to.address}/9'`).stderr.includes('refused');
+
+describe.skipIf(!canTry)('a host is cut off', () => {
+  let dir: string;
+  let host: HostSpec;
+  let pool: SshPool;
+  const spec = {
+    hosts: [struck, peer].map(({ name, address }) => makeHost(name, { address, dir: '/nowhere' })),
+  };
+
+  beforeAll(() => {
+    dir = mkdtempSync(path.join(tmpdir(), 'perijove-cut-'));
+    mkdirSync(path.join(dir, 'run'));
+    host = makeHost('h1', { address: struck.address, dir });
+    const connection = {
+      host,
+      exec: async (script: string) => {
+        const { status, stdout, stderr } = inside(struck, script);
+        return { host: host.name, code: status, signal: null, stdout, stderr, durationMs: 0 };
+      },
+    };
+    pool = { get: async () => connection } as unknown as SshPool;
+    ip('netns', 'add', middle);
+    ip('-n', middle, 'link', 'add', 'br0', 'type', 'bridge');
+    ip('-n', middle, 'link', 'set', 'br0', 'up');
+    for (const { name, address } of [struck, peer, other]) {
+      const port = `port${address.slice(-3)}`;
+      ip('netns', 'add', name);
+      ip('-n', middle, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
+      ip('-n', middle, 'link', 'set', port, 'master', 'br0', 'up');
+      ip('-n', name, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
+      ip('-n', name, 'link', 'set', 'eth0', 'up');
+      ip('-n', name, 'link', 'set', 'lo', 'up');
+    }
+  });
+  afterAll(() => {
+    for (const name of [struck.name, peer.name, other.name, middle]) spawnSync('ip', ['netns', 'del', name]);
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const rules = () => inside(struck, 'iptables-save').stdout;
+
+  it('from its peers alone, until it is healed; neither twice nor after it was healed', async () => {
+    const plan = await planPartition({ pool, spec }, host, 'peers');
+    expect(plan).toMatchObject({ device: 'eth0', peers: [peer.address] });
+    expect(reaches(struck, peer)).toBe(true);
+    await cutOff(pool, host, plan);
+    await eventually('the peer is away', () => !reaches(struck, peer));
+    expect(reaches(peer, struck)).toBe(false);
+    expect(reaches(struck, other)).toBe(true);
+    const cut = rules();
+    await cutOff(pool, host, plan);
+    expect(rules()).toBe(cut);
+
+    await mend(pool, host, plan);
+    expect(reaches(struck, peer)).toBe(true);
+    expect(rules()).not.toContain('PERIJOVE');
+    await cutOff(pool, host, plan);
+    expect(rules()).not.toContain('PERIJOVE');
+  });
+
+  it('from everybody, and mends that by itself', async () => {
+    const plan: Partition = { ...(await planPartition({ pool, spec }, host, 'all')), forMs: 2_000 };
+    expect(plan).not.toHaveProperty('peers');
+    await cutOff(pool, host, plan);
+    await eventually('everybody is away', () => !reaches(struck, other) && !reaches(peer, struck));
+    await eventually('it is back', () => reaches(struck, other) && reaches(peer, struck));
+    expect(rules()).not.toContain('PERIJOVE');
+  });
+
+  it('may be healed though it was never cut off', async () => {
+    const plan = await planPartition({ pool, spec }, host, 'peers');
+    await mend(pool, host, plan);
+    expect(reaches(struck, peer)).toBe(true);
+  });
+});

@@ -85,7 +85,16 @@ export async function framework(input: FrameworkInput): Promise<void> {
   let memory = firstMemory(input);
   const end: { wanted: boolean; result?: StopFrameworkResult } = { wanted: false };
   let published: FrameworkState | undefined;
+  /**
+   * The history is so long that a new run should go on. Looked at when an update was accepted, never in a condition:
+   * those are asked at a rejected one, too, which leaves no event by which a replay would ask them again.
+   */
+  let grown = false;
 
+  const on = <Result, Args extends unknown[]>(definition: UpdateDefinition<Result, Args>) =>
+    handling(definition, () => {
+      grown = workflowInfo().continueAsNewSuggested;
+    });
   const now = (): string => new Date().toISOString();
   const publish = (): void => {
     setCurrentDetails(details(memory));
@@ -170,7 +179,7 @@ export async function framework(input: FrameworkInput): Promise<void> {
   publish();
 
   while (!end.wanted) {
-    if (workflowInfo().continueAsNewSuggested) {
+    if (grown) {
       await condition(() => end.wanted || allHandlersFinished());
       if (!end.wanted) await continueAsNew<typeof framework>(carriedOver(memory));
     } else if (memory.state.failure === undefined) {
@@ -195,9 +204,7 @@ export async function framework(input: FrameworkInput): Promise<void> {
         if (!isCancellation(error)) giveUp(error);
       })
       .finally(() => (ended = true));
-    await condition(
-      () => ended || end.wanted || memory.spec !== spec || workflowInfo().continueAsNewSuggested,
-    );
+    await condition(() => ended || end.wanted || memory.spec !== spec || grown);
     scope.cancel();
     await running;
   }
@@ -223,12 +230,23 @@ export async function framework(input: FrameworkInput): Promise<void> {
   }
 }
 
-function on<Result, Args extends unknown[]>(definition: UpdateDefinition<Result, Args>) {
+function handling<Result, Args extends unknown[]>(
+  definition: UpdateDefinition<Result, Args>,
+  accepted: () => void,
+) {
   return {
     do: (
       handler: (...args: Args) => Result | Promise<Result>,
       validator: (...args: Args) => void = () => undefined,
-    ): void => setHandler(definition, handler, { validator }),
+    ): void =>
+      setHandler(
+        definition,
+        (...args: Args) => {
+          accepted();
+          return handler(...args);
+        },
+        { validator },
+      ),
   };
 }
 

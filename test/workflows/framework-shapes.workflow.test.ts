@@ -21,6 +21,8 @@ import {
   storeFencing,
   storeFrameworkId,
   storeIntents,
+  storeMasters,
+  storeMesos,
   storeMissing,
   storeTaskUpdates,
   taskQueue,
@@ -312,5 +314,40 @@ describe('the scheduler', () => {
     await expect(handle.executeUpdate(storeFrameworkId, { args: [first, 'G', []] })).rejects.toMatchObject({
       cause: { type: 'SCHEDULER_REPLACED' },
     });
+  });
+
+  test('stores what it sees of Mesos, tells of it once, and of what differs after that', async () => {
+    await start();
+    await schedule();
+    const seen = {
+      leader: 'h1',
+      agents: { h1: 'here', h2: 'away' },
+    } as const;
+    const told = async () => (await state()).events?.map(({ what }) => what) ?? [];
+    const before = await told();
+    await handle.executeUpdate(storeMesos, { args: [first, seen], updateId: 'seen' });
+    const after = await told();
+    expect(after.length).toBeGreaterThan(before.length);
+    await handle.executeUpdate(storeMesos, { args: [first, seen], updateId: 'seen' });
+    await handle.executeUpdate(storeMesos, { args: [first, seen] });
+    expect(await told()).toEqual(after);
+    expect((await state()).mesos).toEqual(seen);
+    const moved = { ...seen, leader: 'h2' };
+    await handle.executeUpdate(storeMesos, { args: [first, moved] });
+    expect((await told()).length).toBe(after.length + 1);
+
+    const ends = { h3: 'its log is broken' };
+    await handle.executeUpdate(storeMasters, { args: [first, ends] });
+    await handle.executeUpdate(storeMasters, { args: [first, ends] });
+    expect((await state()).masters).toEqual(ends);
+    await handle.executeUpdate(storeMasters, { args: [first, {}] });
+    expect(await state()).not.toHaveProperty('masters');
+    const replaced = { cause: { type: 'SCHEDULER_REPLACED' } };
+    const other = { ...first, attempt: 2 };
+    await expect(handle.executeUpdate(storeMesos, { args: [other, seen] })).rejects.toMatchObject(replaced);
+    await expect(handle.executeUpdate(storeMasters, { args: [other, ends] })).rejects.toMatchObject(replaced);
+    expect((await state()).mesos).toEqual(moved);
+    await handle.executeUpdate(stopFramework);
+    await record(handle, 'framework-saw-mesos');
   });
 });

@@ -118,13 +118,14 @@ export function createKeeperActivities(
 
     /** Starts the keeper of the cluster, or hands the spec to the one that runs. */
     ensureKeeper: async ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => {
-      const workflowId = workflowIds.keeper(spec.name);
-      const ran = await isRunning(client, workflowId);
+      const { info } = Context.current();
       const input: KeeperInput = { spec };
-      const { changed } = await client.workflow.executeUpdateWithStart(configureKeeper, {
+      return await client.workflow.executeUpdateWithStart(configureKeeper, {
         args: [spec],
+        // Of this activity: a retry after a lost answer gets the first attempt's answer.
+        updateId: `${info.workflowExecution?.runId ?? ''}/${info.activityId}`,
         startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.keeper, {
-          workflowId,
+          workflowId: workflowIds.keeper(spec.name),
           taskQueue,
           args: [input],
           ...lasting,
@@ -135,7 +136,6 @@ export function createKeeperActivities(
           ],
         }),
       });
-      return { changed: changed || !ran };
     },
 
     /**

@@ -236,7 +236,7 @@ export interface KeeperInput {
 
 export type { Drift, Incident, KeeperEvent, KeeperState, Verdict } from '../keeper/state.js';
 
-/** Take over a (new) spec; idempotent. */
+/** Take over a (new) spec; idempotent. The first one to ask has started the keeper, and changed something. */
 export const configureKeeper = defineUpdate<{ readonly changed: boolean }, [spec: ClusterSpec]>('configure');
 /**
  * Take over that there are more nodes, ahead of the rest of a spec: they may lead etcd as soon as they are there.

@@ -90,6 +90,8 @@ export async function keeper(input: KeeperInput): Promise<void> {
   let { spec } = input;
   let state: KeeperState = { ...initialState, ...input.state };
   let stopping = false;
+  /** The first one to hand over a spec is who started it. */
+  let isNew = input.state === undefined;
   let underWay: CancellationScope | undefined;
   let move: Move | undefined;
   let published: { readonly doing?: string; readonly memo?: string; readonly phase?: string } = {};
@@ -274,8 +276,10 @@ export async function keeper(input: KeeperInput): Promise<void> {
   setHandler(
     configureKeeper,
     (next) => {
-      const changed = JSON.stringify(next) !== JSON.stringify(spec);
-      if (changed) {
+      const differs = JSON.stringify(next) !== JSON.stringify(spec);
+      const changed = isNew || differs;
+      isNew = false;
+      if (differs) {
         spec = next;
         state = respecified(state);
         say('spec', 'goes on with another spec');

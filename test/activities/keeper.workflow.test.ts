@@ -103,7 +103,7 @@ describe('the keeper as a service', { timeout: 120_000 }, () => {
 
   test('ensureKeeper starts it once, whatever happens to the answer', async () => {
     losses.lose('ensureKeeper');
-    await call('ensureKeeper', { spec: cluster.spec });
+    expect(await call('ensureKeeper', { spec: cluster.spec })).toEqual({ changed: true });
     expect(losses.attempts('ensureKeeper')).toBe(2);
     const { runId } = await server.client.workflow.getHandle(workflowId).describe();
     expect(await call('ensureKeeper', { spec: cluster.spec })).toEqual({ changed: false });
@@ -152,7 +152,9 @@ describe('the keeper as a service', { timeout: 120_000 }, () => {
 
   test('ensureKeeper hands over another spec, and says so', async () => {
     const other = { ...cluster.spec, hosts: cluster.spec.hosts.slice(0, 1) };
+    losses.lose('ensureKeeper');
     expect(await call('ensureKeeper', { spec: other })).toEqual({ changed: true });
+    expect(losses.attempts('ensureKeeper')).toBe(2);
     await eventually(async () => {
       const state = await server.client.workflow.getHandle(workflowId).query(keeperState);
       return Object.keys(state.routes).join() === 'h1';

@@ -14,6 +14,7 @@ import {
   keeperState,
   memoKeys,
   moveJupyter,
+  noteIncident,
   pauseKeeper,
   resumeKeeper,
   stopKeeper,
@@ -149,6 +150,26 @@ describe('the keeper', { timeout: 60_000 }, () => {
     await handle.result();
     expect(ended).toBe(true);
     await record(handle, 'keeper-stopped-while-reconciling');
+  });
+
+  test('notes an incident that another one tells of, once', async () => {
+    await start({
+      watchCluster: async ({ known }) => (known.verdict ? forEver() : firstVerdict),
+      reconcileCluster: async (input) => done(input),
+    });
+    await eventually(async () => (await state()).jupyter === 'node1');
+    const incident = {
+      at: '2026-01-02T03:04:05.000Z',
+      what: 'set the log of the master on h1 aside',
+      tookMs: 7,
+    };
+    await handle.executeUpdate(noteIncident, { args: [incident] });
+    await handle.executeUpdate(noteIncident, { args: [incident] });
+    const { incidents, events } = await state();
+    expect(incidents.filter(({ what }) => what === incident.what)).toEqual([incident]);
+    expect(events.filter(({ what }) => what === incident.what)).toHaveLength(1);
+    await handle.executeUpdate(stopKeeper);
+    await record(handle, 'keeper-noted');
   });
 
   test('takes over higher generations one after the other, and no more than a few in one go', async () => {

@@ -274,6 +274,8 @@ describe('the keeper', { timeout: 240_000 }, () => {
 
   test('goes on with another spec, and refuses one of another cluster', async () => {
     await inLine((now) => now.drifts.length === 0);
+    // Whoever hands over the first spec has started it.
+    expect(await handle.executeUpdate(configureKeeper, { args: [cluster.spec] })).toEqual({ changed: true });
     expect(await handle.executeUpdate(configureKeeper, { args: [cluster.spec] })).toEqual({ changed: false });
     const fewer = { ...cluster.spec, hosts: cluster.spec.hosts.slice(0, 2) };
     expect(await handle.executeUpdate(configureKeeper, { args: [fewer] })).toEqual({ changed: true });

@@ -45,7 +45,7 @@ module.exports = {
         path: '.*',
         dependencyTypesNot: ['type-only'],
         pathNot:
-          '^src/(workflows/|spec/|errors/|temporal/(contract|options)\\.ts|.*/(decide|preflight|verdict|reconcile|placement|diff|tasks|fences|framework-events|plan)\\.ts)|node_modules/@temporalio/(workflow|common)',
+          '^src/(workflows/|spec/|errors/|temporal/(contract|options)\\.ts|.*/(decide|preflight|verdict|reconcile|placement|diff|tasks|fences|framework-events|image-plan|plan)\\.ts)|node_modules/@temporalio/(workflow|common)',
       },
     },
     {

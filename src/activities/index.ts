@@ -3,6 +3,7 @@ import { createDrillActivities } from './drill.js';
 import { createEtcdActivities } from './etcd.js';
 import { createFrameworkActivities } from './framework.js';
 import { createHostActivities } from './hosts.js';
+import { createImageActivities } from './image.js';
 import { createKeeperActivities } from './keeper.js';
 import { createMesosActivities } from './mesos.js';
 import { createSecretsActivities } from './secrets.js';
@@ -17,6 +18,7 @@ export function createActivities(deps: ActivityDeps) {
     ...createSecretsActivities(deps),
     ...createZooKeeperActivities(deps),
     ...createMesosActivities(deps),
+    ...createImageActivities(deps),
     ...createFrameworkActivities(deps),
     ...createEtcdActivities(deps),
     ...createKeeperActivities(deps),

@@ -465,6 +465,32 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'failed',
   },
+  IMAGE_BUILD_FAILED: {
+    meaning: 'The image of the nodes could not be built.',
+    remedy:
+      'Read the end of its output, above. It needs `debian:bookworm-slim` and the package servers of Debian and Python, from the machine of a worker with Docker, else from the first host with an agent; or name an image of a registry in `nodes.image`.',
+    retryable: true,
+    exit: 'failed',
+  },
+  IMAGE_PULL_FAILED: {
+    meaning: 'A host could not pull the image of the nodes.',
+    remedy:
+      'Try `docker pull` there: check `nodes.image`, the way to its registry, and whether it wants a login.',
+    retryable: true,
+    exit: 'failed',
+  },
+  IMAGE_NOT_HERE: {
+    meaning: 'The image of the nodes is no longer on the machine that was to give it to the others.',
+    remedy: 'Run `perijove up` again: it looks anew, and builds the image where nobody has it.',
+    retryable: true,
+    exit: 'failed',
+  },
+  IMAGE_LOAD_FAILED: {
+    meaning: 'Docker on a host did not take the image of the nodes.',
+    remedy: "Read Docker's answer, above, and look at it with `systemctl status docker` on that host.",
+    retryable: true,
+    exit: 'failed',
+  },
   TEMPORAL_UNREACHABLE: {
     meaning: 'No Temporal server answers at the address of the profile.',
     remedy:

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { HostConnection } from '../ssh/connection.js';
@@ -16,6 +17,15 @@ export interface Artifacts {
   readonly programsDir: string;
   /** The Node.js binary that the worker runs on: `process.execPath`. */
   readonly nodeBinary: string;
+}
+
+/** Where this machine keeps what can be made again: `$XDG_CACHE_HOME/perijove`, or `~/.cache/perijove`. */
+export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
+  const base = env['XDG_CACHE_HOME'];
+  return path.join(
+    base !== undefined && path.isAbsolute(base) ? base : path.join(homedir(), '.cache'),
+    'perijove',
+  );
 }
 
 const copyTimeoutMs = 120_000;

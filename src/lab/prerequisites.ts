@@ -6,7 +6,8 @@ import { PerijoveError } from '../errors/error.js';
 import { aptScript, runAptScript } from './apt.js';
 import { findProgram, hostPath } from './programs.js';
 import { writeAtomically } from './state.js';
-import { cacheDir, installTools, installedTools, planTools, type Tools, type ToolsPlan } from './tools.js';
+import { cacheDir } from '../hosts/artifacts.js';
+import { installTools, installedTools, planTools, type Tools, type ToolsPlan } from './tools.js';
 
 /** Something that the lab's hosts need, and the Debian package that has it. */
 interface Requirement {

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { PerijoveError } from '../errors/error.js';
+import { cacheDir } from '../hosts/artifacts.js';
 import { findTemporal, temporalVersion } from '../temporal/server.js';
 import { withLock } from './lock.js';
 import { isExecutable } from './programs.js';
@@ -33,15 +33,6 @@ export type ToolsPlan =
       /** A Temporal CLI on PATH that will do. */
       readonly temporal?: string;
     };
-
-/** `$XDG_CACHE_HOME/perijove`, or `~/.cache/perijove`. */
-export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
-  const base = env['XDG_CACHE_HOME'];
-  return path.join(
-    base !== undefined && path.isAbsolute(base) ? base : path.join(homedir(), '.cache'),
-    'perijove',
-  );
-}
 
 /**
  * Takes the tools of the directory in PERIJOVE_TOOLS, where that is set. Otherwise the lab has a virtual

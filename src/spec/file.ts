@@ -376,7 +376,14 @@ const nodes = section(
     containerizer: oneOf('docker', 'mesos')
       .meta(meta('`docker`: nodes are containers of `image`; `mesos`: process trees on the hosts.'))
       .default('docker'),
-    image: image.meta(meta('Image of the Docker nodes.')).default('perijove-node'),
+    image: image
+      .meta(
+        meta(
+          'Image of the Docker nodes. `perijove-node` is the one of this package: built once, and brought to every host. Any other one is pulled by each host; it needs etcd, `sshd`, runit, `tini` and JupyterLab.',
+          'registry.example.org/perijove-node:1',
+        ),
+      )
+      .default('perijove-node'),
     sshPort: port.meta(meta("Port of each node's sshd.")).default(22),
     controlPort: port.meta(meta("Port of each node's control API.")).default(8889),
     allowMajorityOnOneHost: flag

@@ -37,6 +37,10 @@ export interface UploadOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface DownloadOptions {
+  readonly signal?: AbortSignal;
+}
+
 /**
  * A host, as one worker reaches it. It outlives the SSH connection below it: when that broke, the next use
  * connects again. All methods reject with a PerijoveError SSH_* when the host cannot be reached.
@@ -67,6 +71,13 @@ export interface HostConnection {
    * @throws PerijoveError SSH_*, DISK_FULL, DIR_NOT_WRITABLE, UPLOAD_CORRUPT
    */
   upload(source: UploadSource, path: string, options: UploadOptions): Promise<void>;
+
+  /**
+   * Reads a file that the SSH user may read into a local one, by SFTP. When it fails, part of it may be there.
+   *
+   * @throws PerijoveError SSH_*
+   */
+  download(path: string, file: string, options?: DownloadOptions): Promise<void>;
 
   /**
    * A TCP connection to `address:port` as seen from the host.

@@ -9,7 +9,7 @@ import type { ExecOptions, HostConnection, SshPool } from './connection.js';
 import { runScript, shellCommand, successOf } from './exec.js';
 import { SshTransport } from './transport.js';
 import { openTunnel, type Tunnel } from './tunnel.js';
-import { uploadFile } from './upload.js';
+import { downloadFile, uploadFile } from './upload.js';
 
 const defaultTimeoutMs = 60_000;
 
@@ -101,6 +101,7 @@ function connectionTo(host: HostSpec, transport: SshTransport, listen: SshPool['
       const become = host.become === 'sudo';
       await uploadFile({ host: host.name, become, withSftp, exec }, source, path, options);
     },
+    download: (path, file, options = {}) => downloadFile({ host: host.name, withSftp }, path, file, options),
     dial: (address, port) => transport.dial(address, port),
     forward: (address, port) =>
       listen(`${transport.identity} ${address}:${port}`, () => transport.dial(address, port)),

@@ -6,7 +6,7 @@ import type { SFTPWrapper } from 'ssh2';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { abortable } from './abortable.js';
 import { classifySshError } from './classify.js';
-import type { ExecOptions, ExecResult, UploadOptions, UploadSource } from './connection.js';
+import type { DownloadOptions, ExecOptions, ExecResult, UploadOptions, UploadSource } from './connection.js';
 import { successOf } from './exec.js';
 import { quote } from './shell.js';
 
@@ -98,15 +98,41 @@ async function transfer(
   }
 }
 
+/** `HostConnection.download` says what it promises. */
+export async function downloadFile(
+  via: Pick<UploadVia, 'host' | 'withSftp'>,
+  path: string,
+  file: string,
+  { signal }: DownloadOptions,
+): Promise<void> {
+  signal?.throwIfAborted();
+  try {
+    await via.withSftp((sftp) =>
+      abortable(
+        settled(sftp, (done) => sftp.fastGet(path, file, done)),
+        signal,
+      ),
+    );
+  } catch (error) {
+    if (signal?.aborted === true || (error instanceof Error && 'syscall' in error)) throw error;
+    throw classifySshError(error, via.host, via.host);
+  }
+}
+
 function write(sftp: SFTPWrapper, source: UploadSource, arrival: string): Promise<void> {
+  return settled(sftp, (done) => {
+    if (Buffer.isBuffer(source)) sftp.writeFile(arrival, source, { mode: 0o600, flag: 'wx' }, done);
+    else sftp.fastPut(source.file, arrival, { mode: 0o600 }, done);
+  });
+}
+
+function settled(sftp: SFTPWrapper, start: (done: (error?: Error | null) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const lost = () => reject(new Error('the connection broke during an upload'));
+    const lost = () => reject(new Error('the connection broke during a transfer'));
     sftp.once('end', lost);
     sftp.once('close', lost);
     sftp.on('error', reject);
-    const done = (error?: Error | null) => (error ? reject(error) : resolve());
-    if (Buffer.isBuffer(source)) sftp.writeFile(arrival, source, { mode: 0o600, flag: 'wx' }, done);
-    else sftp.fastPut(source.file, arrival, { mode: 0o600 }, done);
+    start((error) => (error ? reject(error) : resolve()));
   });
 }
 

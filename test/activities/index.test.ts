@@ -7,6 +7,7 @@ import { createEtcdActivities } from '../../src/activities/etcd.js';
 import { createFrameworkActivities } from '../../src/activities/framework.js';
 import { createHostActivities } from '../../src/activities/hosts.js';
 import { createActivities } from '../../src/activities/index.js';
+import { createImageActivities } from '../../src/activities/image.js';
 import { createKeeperActivities } from '../../src/activities/keeper.js';
 import { createMesosActivities } from '../../src/activities/mesos.js';
 import { createSecretsActivities } from '../../src/activities/secrets.js';
@@ -30,6 +31,7 @@ it('no two subjects have an activity of the same name', () => {
     createMesosActivities(deps),
     createFrameworkActivities(deps),
     createEtcdActivities(deps),
+    createImageActivities(deps),
     createKeeperActivities(deps),
     createDrillActivities(deps),
     createVerifyActivities(deps),

@@ -7,7 +7,7 @@ import { aptScript, runAptScript } from '../../src/lab/apt.js';
 import { decideInstallation } from '../../src/lab/prerequisites.js';
 import { findProgram, hostPath } from '../../src/lab/programs.js';
 import { writeAtomically } from '../../src/lab/state.js';
-import { cacheDir } from '../../src/lab/tools.js';
+import { cacheDir } from '../../src/hosts/artifacts.js';
 
 const args = [
   '--headless',

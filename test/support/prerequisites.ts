@@ -3,7 +3,7 @@ import { mkdirSync, renameSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { withLock } from '../../src/lab/lock.js';
 import { ensurePrerequisites } from '../../src/lab/prerequisites.js';
-import { cacheDir } from '../../src/lab/tools.js';
+import { cacheDir } from '../../src/hosts/artifacts.js';
 
 const root = path.resolve(import.meta.dirname, '../..');
 

@@ -39,6 +39,8 @@ export class SimulatedCluster {
   /** Called before an activity does its work, with its name as in `calls`. */
   before: (call: string) => Promise<void> | void = () => undefined;
   secretsMissingOn: readonly string[] = [];
+  /** Hosts that have the image of the nodes. */
+  readonly imageOn = new Set<string>();
   /** What nodes wait for, one after the other. */
   missing: readonly string[] = [];
   framework: 'absent' | 'running' = 'absent';
@@ -132,6 +134,17 @@ export class SimulatedCluster {
         await this.#did('awaitEtcd');
         return { leader: 'node0' };
       },
+      observeImage: async () => {
+        await this.#did('observeImage');
+        const hosts = spec.hosts.map(({ name }) => ({ host: name, has: this.imageOn.has(name) }));
+        return { reference: 'perijove-node:1', own: spec.nodes.image === 'perijove-node', hosts };
+      },
+      buildImage: async () => {
+        await this.#did('buildImage');
+        return { kind: 'worker' };
+      },
+      deliverImage: ({ host, source }) => this.#giveImage(`deliverImage:${host}`, host, source.kind),
+      pullImage: ({ host }) => this.#giveImage(`pullImage:${host}`, host, 'registry'),
       announceNodes: async () => {
         await this.#did('announceNodes');
         return { changed: false };
@@ -203,6 +216,12 @@ export class SimulatedCluster {
         moveLeadership: refuse('moveLeadership'),
       };
     }
+  }
+
+  async #giveImage(call: string, host: string, from: string): Promise<Change[]> {
+    await this.#did(call);
+    this.imageOn.add(host);
+    return [{ host, what: `took the image from the ${from}` }];
   }
 
   async #did(call: string): Promise<void> {

@@ -23,6 +23,7 @@ test('there is a history for each shape of control flow', () => {
     'deploy-cancelled',
     'deploy-failed',
     'deploy-first',
+    'deploy-image',
     'deploy-rolling',
     'deploy-unchanged',
     'host',

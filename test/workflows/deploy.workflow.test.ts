@@ -178,6 +178,45 @@ describe('a first deployment', () => {
   });
 });
 
+describe('nodes in containers', () => {
+  const spec = (image = 'perijove-node') =>
+    makeSpec({
+      name: `image-${image.length}`,
+      hosts: ['h1', 'h2', 'h3'].map((name) => makeHost(name)),
+      nodes: { containerizer: 'docker', image },
+    });
+  const imageCalls = (cluster: SimulatedCluster) => cluster.calls.filter((call) => /image/i.test(call));
+
+  it('have their image built once, and brought to every host that lacks it', async () => {
+    const cluster = SimulatedCluster.deployed(spec());
+    const { handle, result } = await deploy(cluster);
+    expect(imageCalls(cluster).slice(0, 2)).toEqual(['observeImage', 'buildImage']);
+    expect(imageCalls(cluster).slice(2).sort()).toEqual(
+      ['h1', 'h2', 'h3'].map((host) => `deliverImage:${host}`),
+    );
+    expect(result.changed).toBe(3);
+    await record(handle, 'deploy-image');
+    cluster.imageOn.delete('h2');
+    cluster.calls.length = 0;
+    expect((await (await start(cluster.spec)).result()).changed).toBe(1);
+    expect(imageCalls(cluster)).toEqual(['observeImage', 'deliverImage:h2']);
+    cluster.calls.length = 0;
+    expect((await (await start(cluster.spec)).result()).changed).toBe(0);
+    expect(imageCalls(cluster)).toEqual(['observeImage']);
+  });
+
+  it('have an image of a registry pulled by each host', async () => {
+    const cluster = SimulatedCluster.deployed(spec('registry.example.org/node:1'));
+    await deploy(cluster);
+    expect(imageCalls(cluster).sort()).toEqual([
+      'observeImage',
+      'pullImage:h1',
+      'pullImage:h2',
+      'pullImage:h3',
+    ]);
+  });
+});
+
 describe('an unchanged spec', () => {
   it('changes nothing: one activity for each host, and its history does not grow with what is there', async () => {
     const three = SimulatedCluster.deployed(makeSpec({ name: 'same' }));

@@ -1,4 +1,13 @@
-import type { Stage } from './stage.js';
+import { proxyActivities } from '@temporalio/workflow';
+import type { ImageSource } from '../../activities/image.js';
+import type { Activities } from '../../activities/index.js';
+import type { Change } from '../../hosts/items.js';
+import { planImage, type ImagePlan } from '../../node/image-plan.js';
+import { patient } from '../../temporal/options.js';
+import { inParallel } from '../parallel.js';
+import type { Deployment, Stage } from './stage.js';
+
+const { buildImage, deliverImage, observeImage, pullImage } = proxyActivities<Activities>(patient);
 
 export const image: Stage = {
   name: 'image',
@@ -6,7 +15,53 @@ export const image: Stage = {
   skip: ({ nodes }) =>
     nodes.containerizer === 'mesos' ? 'nodes run as plain processes: there is no image to build' : undefined,
   async run(deployment) {
-    deployment.note(`agents pull ${deployment.spec.nodes.image}`);
-    return [];
+    const { spec } = deployment;
+    const sight = await observeImage.executeWithOptions({ summary: 'who has the image' }, [{ spec }]);
+    const plan = planImage(sight);
+    switch (plan.kind) {
+      case 'nothing':
+        return [];
+      case 'pull':
+        return onEach(deployment, plan.to, sight.reference, (host) =>
+          pullImage.executeWithOptions({ summary: `${host} pulls it` }, [{ spec, host }]),
+        );
+      case 'copy':
+      case 'build': {
+        const source = await sourceOf(deployment, plan, sight.reference);
+        return onEach(deployment, plan.to, sight.reference, (host) =>
+          deliverImage.executeWithOptions({ summary: `bring it to ${host}` }, [{ spec, host, source }]),
+        );
+      }
+    }
   },
 };
+
+async function sourceOf(
+  deployment: Deployment,
+  plan: Extract<ImagePlan, { kind: 'build' | 'copy' }>,
+  reference: string,
+): Promise<ImageSource> {
+  if (plan.kind === 'copy') return { kind: 'host', host: plan.from };
+  const [host = ''] = plan.to;
+  deployment.note(`building ${reference}, which takes some minutes`);
+  return buildImage.executeWithOptions({ summary: 'build it' }, [{ spec: deployment.spec, host }]);
+}
+
+/** All hosts at once. */
+async function onEach(
+  deployment: Deployment,
+  hosts: readonly string[],
+  reference: string,
+  bring: (host: string) => Promise<readonly Change[]>,
+): Promise<readonly Change[]> {
+  let left = hosts;
+  const say = () => deployment.note(`${reference} is on its way to ${left.join(', ')}`);
+  say();
+  const changes = await inParallel(hosts, async (host) => {
+    const made = await bring(host);
+    left = left.filter((each) => each !== host);
+    if (left.length > 0) say();
+    return made;
+  });
+  return changes.flat();
+}

@@ -1,0 +1,63 @@
+/** Where the image of the nodes comes from, and whether it has room. Pure: workflows import it. */
+
+/** What was seen of the image on one host. */
+export interface HostImage {
+  readonly host: string;
+  readonly has: boolean;
+}
+
+export interface ImageSight {
+  readonly reference: string;
+  /** Ours is built; any other one is pulled. */
+  readonly own: boolean;
+  /** All that have an agent. */
+  readonly hosts: readonly HostImage[];
+}
+
+export type ImagePlan =
+  | { readonly kind: 'nothing' }
+  /** Each host asks the registry. */
+  | { readonly kind: 'pull'; readonly to: readonly string[] }
+  /** A host has it: whatever it was built from then is what it is built from now. */
+  | { readonly kind: 'copy'; readonly from: string; readonly to: readonly string[] }
+  /** Nobody has it. */
+  | { readonly kind: 'build'; readonly to: readonly string[] };
+
+export function planImage({ own, hosts }: ImageSight): ImagePlan {
+  const to = hosts.filter(({ has }) => !has).map(({ host }) => host);
+  const from = hosts.find(({ has }) => has)?.host;
+  if (to.length === 0) return { kind: 'nothing' };
+  if (!own) return { kind: 'pull', to };
+  return from === undefined ? { kind: 'build', to } : { kind: 'copy', from, to };
+}
+
+export interface FreeSpace {
+  /** Name of the file system. */
+  readonly device: string;
+  readonly freeBytes: number;
+}
+
+export interface ImageSizes {
+  /** As it travels. */
+  readonly archiveBytes: number;
+  /** As Docker has it. */
+  readonly imageBytes: number;
+}
+
+/** Why an image does not fit on a host: `where` it lacks room. Undefined when it does. */
+export function lackOfSpace(
+  { archiveBytes, imageBytes }: ImageSizes,
+  { directory, docker }: { readonly directory: FreeSpace; readonly docker: FreeSpace },
+):
+  | { readonly where: 'directory' | 'docker'; readonly neededBytes: number; readonly freeBytes: number }
+  | undefined {
+  const isOne = directory.device === docker.device;
+  const needs = { docker: imageBytes + (isOne ? archiveBytes : 0), directory: archiveBytes };
+  if (docker.freeBytes < needs.docker) {
+    return { where: 'docker', neededBytes: needs.docker, freeBytes: docker.freeBytes };
+  }
+  if (directory.freeBytes < needs.directory) {
+    return { where: 'directory', neededBytes: needs.directory, freeBytes: directory.freeBytes };
+  }
+  return undefined;
+}

@@ -15,6 +15,7 @@ import type { PresumedTask } from '../mesos/fences.js';
 import type { Leave } from '../mesos/scheduler-deps.js';
 import type { NodeTask } from '../mesos/tasks.js';
 import { nodeClient } from '../node/client.js';
+import { nodeImage } from '../node/image.js';
 import { configDigest, nodeCommand, nodeConfig } from '../node/config.js';
 import { fenceNode, type FenceAnswer } from '../node/fence.js';
 import { nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
@@ -258,8 +259,12 @@ function waysOver(client: Client, pool: ActivityDeps['pool']): FrameworkWays {
   return {
     reach: (spec) => sshReach(pool, spec),
     secrets: (spec) => readSchedulerSecrets(pool, spec),
-    command: nodeCommand,
-    digest: (spec, index, host) => configDigest(nodeConfig(spec, index, host)),
+    command: (spec, index, host, facts) => {
+      const image = nodeImage(spec);
+      const command = nodeCommand(spec, index, host, facts);
+      return image === undefined ? command : { ...command, image: image.reference };
+    },
+    digest: (spec, index, host) => configDigest(nodeConfig(spec, index, host), nodeImage(spec)?.reference),
     healthy: async (spec, node) => {
       try {
         const { nodeApiToken } = await readSchedulerSecrets(pool, spec);
@@ -280,12 +285,10 @@ function waysOver(client: Client, pool: ActivityDeps['pool']): FrameworkWays {
         const why = `the spec has no host ${name} any more`;
         return { kind: (await answersItself()) ? 'alive' : 'silent', why };
       }
-      if (spec.nodes.containerizer === 'docker') {
-        return { kind: 'unclear', why: 'this release cannot end nodes in containers' };
-      }
       const { base, bin } = nodeConfig(spec, nodeIndex(node), host).paths;
       const launch = parseTaskId(taskId)?.launch ?? 0;
-      const fenced = { node, base, program: `${bin}/perijove-node`, launch };
+      const container = spec.nodes.containerizer === 'docker';
+      const fenced = { node, base, program: `${bin}/perijove-node`, launch, container };
       return await fenceNode(() => pool.get(host), fenced, answersItself);
     },
   };

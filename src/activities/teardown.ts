@@ -5,6 +5,7 @@ import { stopOwnDaemons } from '../hosts/daemons.js';
 import { dockerDaemon } from '../hosts/docker.js';
 import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
+import { containerLabels } from '../node/layout.js';
 import { removeHost } from '../hosts/remove.js';
 import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
 import { quote } from '../ssh/shell.js';
@@ -91,6 +92,16 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
   };
 }
 
+/** Containers of nodes, running or not: what holds an address, and a network. */
+function removeContainers(data: string): string {
+  return `if command -v docker >/dev/null; then
+  for tree in ${quote(`${data}/nodes`)}/*; do
+    containers=$(docker ps --all --quiet --filter "label=${containerLabels.tree}=$tree" 2>/dev/null)
+    [ -z "$containers" ] || docker rm --force --volumes $containers >/dev/null || exit 1
+  done
+fi`;
+}
+
 /**
  * Ends what Mesos may have left: executors first, so that none starts its task again, then the trees of nodes,
  * each by its own `sweep`. Prints the names of the nodes that still ran.
@@ -104,6 +115,7 @@ for tree in ${quote(`${paths.data}/nodes`)}/*; do
   if grep -qsazxF -e "PERIJOVE_NODE_TREE=$tree" /proc/[0-9]*/environ; then printf '%s\\n' "\${tree##*/}"; fi
   "$tree/bin/sweep" node TERM 50 || exit 1
 done
+${removeContainers(paths.data)}
 [ -z "$executors" ] || kill -KILL $executors 2>/dev/null
 exit 0`;
 }

@@ -3,6 +3,7 @@ import { PerijoveError } from '../errors/error.js';
 import { hostPaths } from '../hosts/paths.js';
 import { agentService, masterService } from '../mesos/items.js';
 import { nodeLayout, serviceNames } from '../node/layout.js';
+import { pidFunction } from '../node/scripts.js';
 import { nodeNames, type ClusterSpec, type HostSpec, type Role } from '../spec/cluster.js';
 import type { SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
@@ -87,8 +88,8 @@ export async function locateNode(pool: SshPool, spec: ClusterSpec, node: string)
 function locateScript(layout: ReturnType<typeof nodeLayout>): string {
   return [
     `cd ${quote(layout.base)} 2>/dev/null || exit 0`,
-    `pid=$(cat ${quote(layout.owner)} 2>/dev/null)`,
-    'state=dead; if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then state=live; fi',
+    pidFunction(layout.base),
+    `if pid_of ${quote(layout.owner)} >/dev/null; then state=live; else state=dead; fi`,
     `echo "$state $(stat -c %Y ${quote(layout.log)}/*/current 2>/dev/null | sort -n | tail -n 1)"`,
   ].join('\n');
 }

@@ -4,6 +4,7 @@ import { hostPaths } from '../hosts/paths.js';
 import { hostServices } from '../hosts/services.js';
 import { agentService, masterService } from '../mesos/items.js';
 import { nodeLayout, type ServiceName } from '../node/layout.js';
+import { pidFunction } from '../node/scripts.js';
 import { nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
@@ -49,7 +50,7 @@ export async function planFault(
     case 'node-kill':
     case 'node-kill-follower': {
       const { host, base } = treeOf(deps.spec, roles, target);
-      const owner = await readMark(deps, host, nodeLayout(base).owner);
+      const owner = await readMark(deps, host, base, nodeLayout(base).owner);
       return { kind: 'node-kill', node: target, host: host.name, base, owner };
     }
     case 'etcd-pause':
@@ -107,9 +108,6 @@ function absent(message: string): PerijoveError {
 }
 
 function treeOf(spec: ClusterSpec, roles: Roles, node: string): { host: HostSpec; base: string } {
-  if (spec.nodes.containerizer === 'docker') {
-    throw new PerijoveError('DRILL_NOT_POSSIBLE', 'nodes in containers cannot be drilled in this release');
-  }
   const host = hostNamed(spec, roles.hostOf[node] ?? '');
   return { host, base: hostPaths(host).clusterNode(node) };
 }
@@ -123,7 +121,7 @@ function hostNamed(spec: ClusterSpec, name: string): HostSpec {
 async function nodeService(deps: FaultDeps, roles: Roles, node: string, service: ServiceName) {
   const { host, base } = treeOf(deps.spec, roles, node);
   const file = `${nodeLayout(base).service}/${service}/supervise/pid`;
-  return { host: host.name, process: await readMark(deps, host, file) };
+  return { host: host.name, process: await readMark(deps, host, base, file) };
 }
 
 async function servicesOf({ pool, spec }: FaultDeps, hostName: string) {
@@ -140,10 +138,16 @@ async function hostService(deps: FaultDeps, hostName: string, service: string) {
   return { host: hostName, process: { pid: status.pid, start }, service, clock };
 }
 
-async function readMark({ pool }: FaultDeps, host: HostSpec, file: string): Promise<ProcessMark> {
+async function readMark(
+  { pool }: FaultDeps,
+  host: HostSpec,
+  base: string,
+  file: string,
+): Promise<ProcessMark> {
   const connection = await pool.get(host);
   const output = await connection.run(`
-pid=$(cat ${quote(file)}) && [ -n "$pid" ] || { echo 'it does not run' >&2; exit 1; }
+${pidFunction(base)}
+pid=$(pid_of ${quote(file)}) || { echo 'it does not run' >&2; exit 1; }
 echo "$pid $(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)"`);
   const [pid, start] = output.trim().split(' ').map(Number);
   if (!pid || !start) throw absent(`${file} on ${host.name} names no process`);

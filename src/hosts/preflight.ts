@@ -68,9 +68,6 @@ function tierProblems({ nodes, network, storage, mesos }: ClusterSpec): Problem[
   const unsupported = (what: string, instead: string) =>
     problem('TIER_UNSUPPORTED', `this release cannot do ${what} yet`, { remedy: `Use ${instead}.` });
   return [
-    ...(nodes.containerizer === 'docker'
-      ? [unsupported('nodes.containerizer: docker', 'nodes.containerizer: mesos')]
-      : []),
     ...(network.kind === 'flat' ? [] : [unsupported(`network.${network.kind}`, 'a flat network')]),
     ...(storage.kind === 'path' ? [] : [unsupported('storage.gluster', 'storage.path')]),
     ...(mesos.install.kind === 'image' && nodes.containerizer === 'mesos'

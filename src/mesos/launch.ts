@@ -1,7 +1,15 @@
 /** What we tell Mesos about the framework and its tasks. */
 import { hostname } from 'node:os';
-import { hostsWithRole, nodeAddress, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import { hostPaths } from '../hosts/paths.js';
+import {
+  hostsWithRole,
+  nodeAddress,
+  sharedDirectory,
+  type ClusterSpec,
+  type HostSpec,
+} from '../spec/cluster.js';
 import { hostAttribute } from './items.js';
+import { containerLabels } from '../node/layout.js';
 import type { FrameworkFacts } from './operator-client.js';
 import type { LaunchIntent } from './tasks.js';
 import type { FrameworkInfo, Label, ResourceRequest, TaskInfo } from './types.js';
@@ -73,6 +81,8 @@ export function hostOfAgent(spec: ClusterSpec, agent: AgentIdentity): HostSpec |
 export interface NodeCommand {
   readonly value: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** What its container runs from; absent where it is none. */
+  readonly image?: string;
 }
 
 /** The task of a node, as the ACCEPT carries it. */
@@ -83,7 +93,7 @@ export function taskInfo(
   command: NodeCommand,
   resources: readonly ResourceRequest[],
 ): TaskInfo {
-  const container = containerOf(spec, intent);
+  const container = command.image === undefined ? undefined : containerOf(spec, intent, host, command.image);
   return {
     name: intent.node,
     task_id: { value: intent.taskId },
@@ -109,16 +119,42 @@ export function taskInfo(
   };
 }
 
-/** A container at the node's own address, or nothing for a node that runs as plain processes. */
-function containerOf(spec: ClusterSpec, intent: LaunchIntent): Record<string, unknown> | undefined {
-  if (spec.nodes.containerizer === 'mesos') return undefined;
-  const { image } = spec.nodes;
-  if (spec.network.kind === 'flat') return { type: 'DOCKER', docker: { image, network: 'HOST' } };
-  const address = nodeAddress(spec, nodeIndex(intent.node));
+/**
+ * A container at the node's own address. What it keeps, and what it has from its host, lies at the same paths as
+ * there. Its labels are those of a process's environment: by them it is found when nobody else knows it.
+ */
+function containerOf(
+  spec: ClusterSpec,
+  { node, taskId }: LaunchIntent,
+  host: HostSpec,
+  image: string,
+): Record<string, unknown> {
+  const paths = hostPaths(host);
+  const tree = paths.clusterNode(node);
+  const volume = (path: string, mode: 'RO' | 'RW') => ({ container_path: path, host_path: path, mode });
+  const label = (key: string, value: string) => ({ key: 'label', value: `${key}=${value}` });
+  // A flat network has none of Docker's; `checks.ts` refuses that, since there are no addresses to fix in it.
+  const network = spec.network.kind === 'flat' ? undefined : spec.network.name;
+  const address = nodeAddress(spec, nodeIndex(node));
   return {
     type: 'DOCKER',
-    docker: { image, network: 'USER', parameters: [{ key: 'ip', value: address }] },
-    network_infos: [{ name: spec.network.name }],
+    volumes: [
+      volume(paths.bin, 'RO'),
+      volume(paths.secrets, 'RO'),
+      volume(tree, 'RW'),
+      volume(sharedDirectory(spec), 'RW'),
+    ],
+    ...(network === undefined ? {} : { hostname: node, network_infos: [{ name: network }] }),
+    docker: {
+      image,
+      network: network === undefined ? 'HOST' : 'USER',
+      parameters: [
+        ...(network === undefined ? [] : [{ key: 'ip', value: address }]),
+        label(clusterLabel, spec.name),
+        label(containerLabels.tree, tree),
+        label(containerLabels.task, taskId),
+      ],
+    },
   };
 }
 

@@ -7,6 +7,7 @@ import {
   nodeAddress,
   nodeName,
   nodeNames,
+  sharedDirectory,
   type ClusterSpec,
   type HostSpec,
 } from '../spec/cluster.js';
@@ -67,15 +68,14 @@ export const nodeEnvironment = {
 export const nodeProgram = 'perijove-node.mjs';
 
 /**
- * The configuration of node `index` when it runs on `host`. A node that Mesos runs as plain processes keeps
- * its tree at `<dir>/data/nodes/nodeN`, so a relaunch on the same host finds its etcd data.
+ * The configuration of node `index` when it runs on `host`. It keeps its tree at `<dir>/data/nodes/nodeN` of the
+ * host, so a relaunch there finds its etcd data; a container has it, and all else of ours, at the same path.
  */
 export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): NodeConfig {
   const paths = hostPaths(host);
   const name = nodeName(index);
   const base = paths.clusterNode(name);
   const ownsMachine = spec.nodes.containerizer === 'docker';
-  const storage = spec.storage.kind === 'path' ? spec.storage.path : spec.storage.mount;
   return {
     cluster: spec.name,
     name,
@@ -97,7 +97,7 @@ export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): No
     },
     jupyter: {
       executable: spec.jupyter.executable,
-      notebooks: `${storage}/notebooks`,
+      notebooks: `${sharedDirectory(spec)}/notebooks`,
       standby: spec.jupyter.standby,
       gate: gateRule(spec),
     },
@@ -114,14 +114,17 @@ export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): No
 /**
  * SHA-256 (hex) of what a node must be restarted for. Two hosts whose base directories differ give the same
  * digest, so moving a node does not look like a changed configuration; nor does a node more or less, of which a
- * node that runs is told with its hosts file.
+ * node that runs is told with its hosts file. `image` is what its container runs from.
  */
-export function configDigest(config: NodeConfig): string {
-  const said = canonicalJson({ ...config, paths: undefined, nodes: undefined });
+export function configDigest(config: NodeConfig, image?: string): string {
+  const said = canonicalJson({ ...config, image, paths: undefined, nodes: undefined });
   return createHash('sha256').update(said).digest('hex');
 }
 
-/** The command and the environment of the Mesos task that is node `index` on `host`. */
+/**
+ * The command and the environment of the Mesos task that is node `index` on `host`. In a container `tini` is
+ * PID 1: it passes signals on, and asks for the ends of processes whose parents are gone.
+ */
 export function nodeCommand(
   spec: ClusterSpec,
   index: number,
@@ -129,7 +132,7 @@ export function nodeCommand(
   { etcdFormed, taskId }: { readonly etcdFormed: boolean; readonly taskId?: string },
 ): { value: string; environment: Record<string, string> } {
   return {
-    value: `exec ${hostPaths(host).bin}/perijove-node start ${index}`,
+    value: `exec ${spec.nodes.containerizer === 'docker' ? 'tini -- ' : ''}${hostPaths(host).bin}/perijove-node start ${index}`,
     environment: {
       [nodeEnvironment.config]: JSON.stringify(nodeConfig(spec, index, host)),
       [nodeEnvironment.etcdFormed]: String(etcdFormed),

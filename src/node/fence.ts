@@ -3,8 +3,8 @@ import { messageOf, PerijoveError } from '../errors/error.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { nodeEnvironment } from './config.js';
-import { nodeLayout } from './layout.js';
-import { leftFunction } from './scripts.js';
+import { containerLabels, nodeLayout } from './layout.js';
+import { configMark, leftFunction } from './scripts.js';
 
 /** What a host says of a node that Mesos cannot tell about. */
 export type FenceAnswer =
@@ -25,6 +25,8 @@ export interface FencedNode {
   readonly program: string;
   /** Number of the launch: this one and all before it are ended, a later one is left alone. */
   readonly launch: number;
+  /** It runs in a container: that must be gone from the host's Docker too, and its address with it. */
+  readonly container?: boolean;
 }
 
 /** Ending processes takes a moment; a host that swaps may take long. */
@@ -66,7 +68,7 @@ export async function fenceNode(
  * First the fence is set, then everything is ended. A `perijove-node start` of a fenced launch that this does
  * not see yet reads the fence before it does anything; one that it sees is ended, whatever it has read.
  */
-export function fenceScript({ node, base, program, launch }: FencedNode): string {
+export function fenceScript({ node, base, program, launch, container = false }: FencedNode): string {
   const layout = nodeLayout(base);
   return `
 fence=${quote(layout.fence)}
@@ -79,7 +81,7 @@ if [ -e ${quote(program)} ]; then
 fi
 ${leftFunction(layout.base, layout.sshdConfig)}
 # What Mesos runs of the node: its shell, and \`perijove-node start\`.
-starts() { grep -lsazF -e ${quote(`"base":${JSON.stringify(layout.base)}`)} /proc/[0-9]*/environ | cut -d/ -f3; }
+starts() { grep -lsazF -e ${quote(configMark(layout.base))} /proc/[0-9]*/environ | cut -d/ -f3; }
 launch_of() { tr '\\0' '\\n' <"/proc/$1/environ" 2>/dev/null | sed -n 's/^${nodeEnvironment.task}=.*\\.//p'; }
 waited=0
 while :; do
@@ -89,12 +91,34 @@ while :; do
     launch=$(launch_of "$pid")
     [ "\${launch:-0}" -le ${launch} ] || exit 0
   done
-  [ -n "\${pids# }" ] || exit 0
+  [ -n "\${pids# }" ] || break
   if [ "$waited" -gt ${patienceTenths} ]; then
     echo ${quote(`processes of ${node} do not end:`)} $pids >&2
     exit 1
   fi
   kill -s KILL $pids 2>/dev/null
+  sleep 0.1
+  waited=$((waited + 1))
+done
+${container ? removeContainers(node, layout.base, launch) : ''}`;
+}
+
+/** A container may be there without a process, too: one that was only made, or has ended. */
+function removeContainers(node: string, base: string, launch: number): string {
+  const task = `{{.ID}} {{.Label "${containerLabels.task}"}}`;
+  return `
+fenced() {
+  timeout 10 docker ps --all --no-trunc --filter ${quote(`label=${containerLabels.tree}=${base}`)} --format ${quote(task)} |
+    while read -r id task; do [ "\${task##*.}" -gt ${launch} ] || echo "$id"; done
+}
+waited=0
+timeout 10 docker version >/dev/null 2>&1 || { echo 'no Docker server answers' >&2; exit 1; }
+while containers=$(fenced); [ -n "$containers" ]; do
+  if [ "$waited" -gt ${patienceTenths} ]; then
+    echo ${quote(`containers of ${node} do not end:`)} $containers >&2
+    exit 1
+  fi
+  timeout 10 docker rm --force --volumes $containers >/dev/null 2>&1
   sleep 0.1
   waited=$((waited + 1))
 done

@@ -9,17 +9,15 @@ import { nodeProgram } from './config.js';
  */
 const nodeOptions = '--max-old-space-size=64 --max-semi-space-size=1 --optimize-for-size';
 
-/** What a host needs so that Mesos can start nodes on it. Nothing where the agent runs them from an image. */
+/**
+ * What a host needs so that Mesos can start nodes on it. Those in containers bring all programs but Perijove's own,
+ * which they find where the host has them.
+ */
 export function nodeItems(spec: ClusterSpec, host: HostSpec): HostItems {
-  if (spec.nodes.containerizer === 'docker' || !host.roles.includes('agent')) return noItems;
+  if (!host.roles.includes('agent')) return noItems;
   const paths = hostPaths(host);
   return {
-    packages: [
-      ...(spec.etcd.executable.startsWith('/') ? [] : ['etcd-server']),
-      'openssh-server',
-      'openssh-client',
-      'runit',
-    ],
+    packages: spec.nodes.containerizer === 'docker' ? [] : packagesOfProcesses(spec),
     directories: [
       { path: paths.bin, mode: 0o755 },
       { path: paths.data, mode: 0o755 },
@@ -36,6 +34,11 @@ export function nodeItems(spec: ClusterSpec, host: HostSpec): HostItems {
     ],
     services: [],
   };
+}
+
+function packagesOfProcesses({ etcd }: ClusterSpec): string[] {
+  const ownEtcd = etcd.executable.startsWith('/');
+  return [...(ownEtcd ? [] : ['etcd-server']), 'openssh-server', 'openssh-client', 'runit'];
 }
 
 /** `bin/perijove-node`: runs the program with the Node.js that lies beside it. */

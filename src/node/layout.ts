@@ -53,6 +53,9 @@ export type ServiceName = (typeof serviceNames)[number];
  */
 export const marks = { tree: 'PERIJOVE_NODE_TREE', service: 'PERIJOVE_NODE_SERVICE' } as const;
 
+/** The same on the container of a node: its tree, and the Mesos task that it is. */
+export const containerLabels = { tree: 'perijove.tree', task: 'perijove.task' } as const;
+
 export function serviceMark(base: string, service: ServiceName): string {
   return `${marks.service}=${base}:${service}`;
 }

@@ -135,6 +135,31 @@ export function leftFunction(base: string, sshdConfig: string): string {
 }
 
 /**
+ * The shell function `pid_of FILE`: prints the process ID, as this machine has it, of the process of the tree
+ * whose ID the file holds. In a container processes have other IDs; the machine around it has both.
+ */
+export function pidFunction(base: string): string {
+  return `pid_of() {
+  inner=$(cat "$1" 2>/dev/null)
+  [ -n "$inner" ] || return 1
+  for status in $(grep -lsE "^NSpid:.*[[:space:]]$inner$" /proc/[0-9]*/status); do
+    process=\${status%/status}
+    if grep -qsazxF -e ${quote(`${marks.tree}=${base}`)} "$process/environ" ||
+      grep -qsazF -e ${quote(configMark(base))} "$process/environ"; then
+      echo "\${process#/proc/}"
+      return 0
+    fi
+  done
+  return 1
+}`;
+}
+
+/** Stands in the environment of what Mesos runs of a node: its shell, and `perijove-node start`. */
+export function configMark(base: string): string {
+  return `"base":${JSON.stringify(base)}`;
+}
+
+/**
  * `sweep SERVICE|node SIGNAL TENTHS`: sends SIGNAL (0 for none) to every process that is marked as the
  * service's or the node's, and SIGKILL to what is left after TENTHS of a second; ends when all are gone, or
  * with an error when SIGKILL does not help within 5 s.

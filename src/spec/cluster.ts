@@ -213,6 +213,11 @@ export function zookeeperConnect(spec: ClusterSpec): string {
     .join(',');
 }
 
+/** The directory that all nodes share, on each agent host. */
+export function sharedDirectory({ storage }: Pick<ClusterSpec, 'storage'>): string {
+  return storage.kind === 'path' ? storage.path : storage.mount;
+}
+
 /** Where the API of the host's proxy listens: 127.0.0.1, or the host's own address when that is loopback too. */
 export function proxyApiAddress(host: HostSpec): string {
   return host.address.startsWith('127.') ? host.address : '127.0.0.1';

@@ -71,14 +71,30 @@ describe('a task', () => {
   it('in Docker has the address of its node on the named network', () => {
     const spec = makeSpec({
       network: { kind: 'existing', name: 'calico_net', subnet: '192.168.0.0/24' },
+      storage: { kind: 'path', path: '/srv/shared' },
       nodes: { containerizer: 'docker', image: 'perijove-node:1', firstAddress: '192.168.0.10' },
     });
-    expect(taskInfo(spec, intent, makeHost('h1'), command, resources).container).toEqual({
+    const task = taskInfo(spec, intent, makeHost('h1'), { ...command, image: 'perijove-node:1' }, resources);
+    const host = (path: string, mode: string) => ({ container_path: path, host_path: path, mode });
+    const { dir } = makeHost('h1');
+    expect(task.container).toEqual({
       type: 'DOCKER',
+      volumes: [
+        host(`${dir}/bin`, 'RO'),
+        host(`${dir}/etc/secrets`, 'RO'),
+        host(`${dir}/data/nodes/node3`, 'RW'),
+        host('/srv/shared', 'RW'),
+      ],
+      hostname: 'node3',
       docker: {
         image: 'perijove-node:1',
         network: 'USER',
-        parameters: [{ key: 'ip', value: '192.168.0.13' }],
+        parameters: [
+          { key: 'ip', value: '192.168.0.13' },
+          { key: 'label', value: `perijove.cluster=${spec.name}` },
+          { key: 'label', value: `perijove.tree=${dir}/data/nodes/node3` },
+          { key: 'label', value: 'perijove.task=node3.7' },
+        ],
       },
       network_infos: [{ name: 'calico_net' }],
     });

@@ -45,6 +45,12 @@ describe('configDigest', () => {
     expect(new Set([...digests, configDigest(nodeConfig(spec, 2, host))]).size).toBe(4);
   });
 
+  it('changes with the image of a container', () => {
+    const config = nodeConfig(docker, 1, host);
+    const digests = ['a:1', 'a:2', undefined].map((image) => configDigest(config, image));
+    expect(new Set(digests).size).toBe(3);
+  });
+
   it('is the same whatever the number of nodes: none is restarted for another one', () => {
     const fewer = { ...spec, nodes: { ...spec.nodes, count: 3 } };
     expect(configDigest(nodeConfig(fewer, 1, host))).toBe(configDigest(nodeConfig(spec, 1, host)));
@@ -57,6 +63,11 @@ describe('nodeCommand', () => {
     expect(value).toBe(`exec ${host.dir}/bin/perijove-node start 2`);
     expect(environment['PERIJOVE_ETCD_FORMED']).toBe('true');
     expect(JSON.parse(environment['PERIJOVE_NODE_CONFIG'] ?? '')).toEqual(nodeConfig(spec, 2, host));
+  });
+
+  it('has an init in a container', () => {
+    const { value } = nodeCommand(docker, 2, host, { etcdFormed: true });
+    expect(value).toBe(`exec tini -- ${host.dir}/bin/perijove-node start 2`);
   });
 });
 
@@ -76,8 +87,13 @@ describe('nodeItems', () => {
     expect(packages).not.toContain('etcd-server');
   });
 
-  it('puts nothing on hosts without an agent, nor where nodes come from an image', () => {
+  it('puts nothing on hosts without an agent', () => {
     expect(nodeItems(spec, { ...host, roles: ['proxy'] }).files).toEqual([]);
-    expect(nodeItems(docker, host).files).toEqual([]);
+  });
+
+  it('brings nodes in containers Perijove’s own program alone', () => {
+    const { packages, files } = nodeItems(docker, host);
+    expect(packages).toEqual([]);
+    expect(files.map(({ path }) => path)).toContain(`${host.dir}/bin/perijove-node.mjs`);
   });
 });

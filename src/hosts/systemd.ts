@@ -21,6 +21,7 @@ for unit in ${units}; do
   [ -f ${unitDirectory}/"$unit" ] || continue
   systemctl disable --now "$unit" 2>/dev/null
   rm -f ${unitDirectory}/"$unit"
+  systemctl reset-failed "$unit" 2>/dev/null
 done
 systemctl daemon-reload`;
 
@@ -89,11 +90,10 @@ export function renderSystemd(
     ...(service.openFiles === undefined ? [] : [`LimitNOFILE=${service.openFiles}`]),
     `KillMode=${service.leaveChildren === true ? 'process' : 'control-group'}`,
     'TimeoutStopSec=15',
+    // So a JVM ends on SIGTERM; without it a service that was stopped counts as failed.
+    'SuccessExitStatus=143',
     'Restart=always',
     'RestartSec=1',
-    // From systemd 254 on; older ones pass over them and restart each second.
-    'RestartSteps=4',
-    'RestartMaxDelaySec=15',
     '',
     '[Install]',
     'WantedBy=multi-user.target',

@@ -39,10 +39,9 @@ WorkingDirectory=/var/lib/my mesos
 LimitNOFILE=65536
 KillMode=process
 TimeoutStopSec=15
+SuccessExitStatus=143
 Restart=always
 RestartSec=1
-RestartSteps=4
-RestartMaxDelaySec=15
 
 [Install]
 WantedBy=multi-user.target

@@ -38,10 +38,11 @@ export function desiredItems(
     case 'install':
       return installItems([
         dockerItems(spec, host),
+        networkItems(spec, host),
         ...serviceStages.map((each) => desiredItems(spec, host, each, mesos)),
       ]);
     case 'network':
-      return networkItems(spec);
+      return networkItems(spec, host);
     case 'storage':
       return storageItems(spec, host);
     case 'zookeeper':
@@ -68,6 +69,7 @@ function installItems(parts: readonly HostItems[]): HostItems {
     directories: [],
     files: all.files.filter(({ source }) => source.kind === 'program' || source.kind === 'node'),
     services: [],
+    conditions: [],
   };
 }
 

@@ -6,6 +6,7 @@ import { factsWanted, type Problem } from '../hosts/preflight.js';
 import { removeItems } from '../hosts/remove.js';
 import { hostServices } from '../hosts/services.js';
 import { installationProblems, observeMesos, requireInstallation } from '../mesos/installation.js';
+import { networkFactsScript, networkProblems, parseNetworkFacts } from '../network/clashes.js';
 import type { ClusterSpec } from '../spec/cluster.js';
 import type { HostConnection } from '../ssh/connection.js';
 import type { StageName } from '../temporal/contract.js';
@@ -33,7 +34,7 @@ export interface HostSurvey {
   readonly facts: HostFacts;
   /** Packages that the spec wants there. */
   readonly packages: readonly string[];
-  /** What is wrong with what is already installed there; absent when nothing is. */
+  /** What is wrong with what is already there, such as an installation or a network; absent when nothing is. */
   readonly problems?: readonly Problem[];
   /** What each stage will change there, as far as can be told before. Stages with nothing to do are not in it. */
   readonly pending: Readonly<Partial<Record<StageName, readonly Change[]>>>;
@@ -103,8 +104,9 @@ export async function surveyOf(
   const { host } = connection;
   const mesos = await observeMesos(connection, spec, signalOf(deps));
   const items = allItems(spec, host, mesos);
-  const [facts, unwanted, changes] = await Promise.all([
+  const [facts, network, unwanted, changes] = await Promise.all([
     gatherFacts(connection, factsWanted(spec, host, items), signalOf(deps)),
+    lookAtNetwork(connection, spec, deps),
     unwantedChanges(connection, spec),
     planChanges(connection, items, deps),
   ]);
@@ -123,7 +125,7 @@ export async function surveyOf(
     if (part.changes.length === 0) continue;
     pending.set(part.stage, [...(pending.get(part.stage) ?? []), ...part.changes]);
   }
-  const problems = installationProblems(spec, host, mesos);
+  const problems = [...installationProblems(spec, host, mesos), ...network];
   return {
     host: host.name,
     facts,
@@ -131,6 +133,16 @@ export async function surveyOf(
     ...(problems.length === 0 ? {} : { problems }),
     pending: Object.fromEntries(pending),
   };
+}
+
+async function lookAtNetwork(
+  connection: HostConnection,
+  spec: ClusterSpec,
+  deps: ConvergeDeps,
+): Promise<readonly Problem[]> {
+  if (spec.network.kind === 'flat') return [];
+  const printed = await connection.run(networkFactsScript(connection.host), signalOf(deps));
+  return networkProblems(spec, connection.host, parseNetworkFacts(printed));
 }
 
 async function unwantedChanges(

@@ -6,6 +6,7 @@ import { createHostActivities } from './hosts.js';
 import { createImageActivities } from './image.js';
 import { createKeeperActivities } from './keeper.js';
 import { createMesosActivities } from './mesos.js';
+import { createNetworkActivities } from './network.js';
 import { createSecretsActivities } from './secrets.js';
 import { createTeardownActivities } from './teardown.js';
 import { createVerifyActivities } from './verify.js';
@@ -16,6 +17,7 @@ export function createActivities(deps: ActivityDeps) {
   return {
     ...createHostActivities(deps),
     ...createSecretsActivities(deps),
+    ...createNetworkActivities(deps),
     ...createZooKeeperActivities(deps),
     ...createMesosActivities(deps),
     ...createImageActivities(deps),

@@ -7,6 +7,7 @@ import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import { containerLabels } from '../node/layout.js';
 import { removeHost } from '../hosts/remove.js';
+import { removeNetwork } from '../network/remove.js';
 import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
 import { quote } from '../ssh/shell.js';
 import { workflowIds } from '../temporal/contract.js';
@@ -65,11 +66,12 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
     },
 
     /**
-     * Ends the nodes on the host, also those that no agent knows any more, and removes services and programs; with
+     * Ends the nodes on the host, also those that no agent knows any more, and removes their network, services and
+     * programs; with
      * `purge` everything below the base directory, and the daemons that Perijove started stop. Repeated, it finds
      * nothing and returns nothing.
      *
-     * @throws PerijoveError DIR_REFUSED, SSH_*, COMMAND_FAILED
+     * @throws PerijoveError DIR_REFUSED, NETWORK_IN_USE, DAEMON_FAILED, SSH_*, COMMAND_FAILED
      */
     clearHost: async ({ spec, host: name, purge }: ClearHostInput): Promise<readonly Change[]> => {
       const host = hostOf(spec, name);
@@ -82,9 +84,11 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
         .split('\n')
         .filter((line) => line !== '')
         .map((node) => ({ host: name, what: `ended ${node}` }));
+      const unlinked = spec.network.kind === 'vxlan' ? await removeNetwork(connection, spec.name) : [];
       const stopped = purge ? await stopOwnDaemons(connection, [dockerDaemon]) : [];
       return [
         ...changes,
+        ...unlinked,
         ...stopped.map((daemon) => ({ host: name, what: `stopped ${daemon}` })),
         ...(await removeHost(connection, { purge, cluster: spec.name })),
       ];

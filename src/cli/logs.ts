@@ -86,7 +86,7 @@ async function logOf(pool: SshPool, spec: ClusterSpec, target: Target, lines: nu
   const { hostServiceNames } = await import('./targets.js');
   if (service === undefined) {
     throw new PerijoveError('UNKNOWN_TARGET', `${host.name} is a host; name one of its services`, {
-      remedy: `There are ${hostServiceNames(host)
+      remedy: `There are ${hostServiceNames(spec, host)
         .map((name) => `${host.name}/${name}`)
         .join(', ')}.`,
     });

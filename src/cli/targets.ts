@@ -2,6 +2,7 @@
 import { PerijoveError } from '../errors/error.js';
 import { hostPaths } from '../hosts/paths.js';
 import { agentService, masterService } from '../mesos/items.js';
+import { networkItems } from '../network/items.js';
 import { nodeLayout, serviceNames } from '../node/layout.js';
 import { pidFunction } from '../node/scripts.js';
 import { nodeNames, type ClusterSpec, type HostSpec, type Role } from '../spec/cluster.js';
@@ -20,12 +21,15 @@ const servicesOfRoles: Readonly<Record<Role, string>> = {
   proxy: 'proxy',
 };
 
-export function hostServiceNames(host: HostSpec): string[] {
-  return host.roles.map((role) => servicesOfRoles[role]);
+export function hostServiceNames(spec: ClusterSpec, host: HostSpec): string[] {
+  return [
+    ...host.roles.map((role) => servicesOfRoles[role]),
+    ...networkItems(spec, host).services.map(({ name }) => name),
+  ];
 }
 
 /**
- * Reads `h1`, `h1/zookeeper`, `node3` or `node3/jupyter`. A host's services are those of its roles.
+ * Reads `h1`, `h1/zookeeper`, `node3` or `node3/jupyter`. A host's services are those of its roles and its network.
  *
  * @throws PerijoveError UNKNOWN_TARGET with the names that there are
  */
@@ -37,7 +41,7 @@ export function parseTarget(spec: ClusterSpec, text: string): Target {
     const names = [...spec.hosts.map((each) => each.name), ...nodeNames(spec)];
     throw unknownTarget(`${spec.name} has no host or node \`${name}\``, names);
   }
-  const services: readonly string[] = host ? hostServiceNames(host) : serviceNames;
+  const services: readonly string[] = host ? hostServiceNames(spec, host) : serviceNames;
   if (rest.length > 0 || (service !== undefined && !services.includes(service))) {
     throw unknownTarget(`${name} has no service \`${[service, ...rest].join('/')}\``, services);
   }

@@ -451,6 +451,51 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'usage',
   },
+  NETWORK_CLASH: {
+    meaning:
+      "The nodes' subnet, or a name or number of their network, is taken on a host: by a route, a Docker network or a link that is not of this cluster.",
+    remedy: 'Choose another `network.subnet` (and `nodes.firstAddress`), or remove what has it.',
+    retryable: false,
+    exit: 'refused',
+  },
+  NETWORK_MTU: {
+    meaning:
+      'The network between the hosts does not carry the packets of the nodes with their VXLAN headers.',
+    remedy: 'Set `network.vxlan.mtu` to 50 less than the MTU of the network between the hosts.',
+    retryable: false,
+    exit: 'failed',
+  },
+  NETWORK_MISSING: {
+    meaning: 'The Docker network that `network.existing` names is not there on a host that nodes may run on.',
+    remedy: 'Make it there, or correct the name.',
+    retryable: false,
+    exit: 'failed',
+  },
+  NETWORK_SUBNET: {
+    meaning:
+      "The subnet of the Docker network that `network.existing` names does not have the nodes' addresses.",
+    remedy: 'Correct `network.subnet` and `nodes.firstAddress`.',
+    retryable: false,
+    exit: 'usage',
+  },
+  NETWORK_DIFFERS: {
+    meaning: 'The Docker network of the nodes would have to be made anew, and containers are in it.',
+    remedy: 'Take the cluster down first (`perijove down` keeps its data), or put the spec back.',
+    retryable: false,
+    exit: 'refused',
+  },
+  NETWORK_IN_USE: {
+    meaning: 'The Docker network of the nodes cannot be removed: containers that are no nodes are in it.',
+    remedy: 'Disconnect or remove the containers that are named, then run it again.',
+    retryable: false,
+    exit: 'refused',
+  },
+  NETWORK_NOT_WHOLE: {
+    meaning: "A host does not reach another host through the nodes' network.",
+    remedy: 'Let UDP to port 4789 through between the hosts; see `perijove logs HOST/network`.',
+    retryable: true,
+    exit: 'failed',
+  },
   DAEMON_MISSING: {
     meaning:
       'A daemon of the distribution that the spec needs (`docker`, `glusterd`) does not run on a host, and the host has no systemd that would start it.',

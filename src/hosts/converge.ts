@@ -105,11 +105,13 @@ async function wantedState(
       item,
       files: driver.render(item).map((file) => ({ ...file, sha256: sha256OfText(file.text) })),
     })),
+    conditions: items.conditions ?? [],
   };
 }
 
-function isNothing({ directories, archives = [], files, daemons = [], services }: HostItems): boolean {
-  return directories.length + archives.length + files.length + daemons.length + services.length === 0;
+function isNothing(items: HostItems): boolean {
+  const { directories, archives = [], files, daemons = [], services, conditions = [] } = items;
+  return [directories, archives, files, daemons, services, conditions].every(({ length }) => length === 0);
 }
 
 async function perform(
@@ -141,6 +143,11 @@ async function perform(
   for (const step of steps) {
     const service = serviceScript(step, driver);
     if (service !== undefined) await runServiceScript(connection, service, driver, options);
+  }
+  for (const step of steps) {
+    if (step.kind === 'act') {
+      await connection.run(step.action.script, { timeoutMs: serviceTimeoutMs, ...options });
+    }
   }
 }
 

@@ -1,6 +1,14 @@
 import type { DaemonStatus } from './daemons.js';
 import type { RenderedFile, ServiceStatus } from './init.js';
-import type { ArchiveItem, DaemonItem, DirectoryItem, FileItem, ServiceItem } from './items.js';
+import type {
+  Action,
+  ArchiveItem,
+  ConditionItem,
+  DaemonItem,
+  DirectoryItem,
+  FileItem,
+  ServiceItem,
+} from './items.js';
 import { recordDifference, recordOf } from './record.js';
 
 /** What a host should have, with everything that is to be compared already computed. */
@@ -13,6 +21,7 @@ export interface WantedState {
   readonly files: readonly WantedFile[];
   readonly daemons: readonly DaemonItem[];
   readonly services: readonly WantedService[];
+  readonly conditions: readonly ConditionItem[];
 }
 
 export interface WantedArchive {
@@ -43,6 +52,13 @@ export interface ObservedState {
   readonly files: ReadonlyMap<string, { readonly mode: number; readonly sha256: string }>;
   readonly daemons: ReadonlyMap<string, DaemonStatus>;
   readonly services: readonly ServiceStatus[];
+  /** What was printed of effects of services and of conditions, by `sightOf`. */
+  readonly seen: ReadonlyMap<string, string>;
+}
+
+/** Name of what is seen of a service's effect, or of a condition. */
+export function sightOf(kind: 'service' | 'condition', name: string): string {
+  return `${kind}/${name}`;
 }
 
 /** One thing to do on a host. The order in which `diff` returns them is the order to do them in. */
@@ -56,7 +72,14 @@ export type Step =
   | { readonly kind: 'enable-daemon'; readonly daemon: DaemonItem }
   | { readonly kind: 'define-service'; readonly service: ServiceItem; readonly isNew: boolean }
   | { readonly kind: 'start-service'; readonly name: string }
-  | { readonly kind: 'restart-service'; readonly name: string; readonly because: readonly string[] };
+  | {
+      readonly kind: 'restart-service';
+      readonly name: string;
+      readonly because: readonly string[];
+      /** It was over, and is run again: nothing is interrupted. */
+      readonly once?: true;
+    }
+  | { readonly kind: 'act'; readonly action: Action };
 
 /**
  * What is to be done so that a host has what it should have; nothing when it has. A service is restarted when
@@ -72,6 +95,7 @@ export function diff(wanted: WantedState, observed: ObservedState): Step[] {
     // All definitions first: runit takes up all new services in one look.
     ...wanted.services.flatMap((service) => definitionSteps(service, observed)),
     ...wanted.services.flatMap((service) => runSteps(service, wanted, observed)),
+    ...wanted.conditions.flatMap((condition) => conditionSteps(condition, observed)),
   ];
 }
 
@@ -129,9 +153,20 @@ function runSteps({ item }: WantedService, wanted: WantedState, observed: Observ
     return file?.sha256 ?? observed.files.get(path)?.sha256 ?? 'absent';
   });
   const running = observed.services.find((service) => service.name === name)?.record ?? '';
-  return running === record
-    ? []
-    : [{ kind: 'restart-service', name, because: recordDifference(running, record) }];
+  const differences =
+    running === record
+      ? (item.effect?.differences(observed.seen.get(sightOf('service', name)) ?? '') ?? [])
+      : recordDifference(running, record);
+  if (running === record && differences.length === 0) return [];
+  const once = item.once === undefined ? {} : ({ once: true } as const);
+  return [{ kind: 'restart-service', name, because: differences, ...once }];
+}
+
+function conditionSteps({ name, actions }: ConditionItem, observed: ObservedState): Step[] {
+  return actions(observed.seen.get(sightOf('condition', name)) ?? '').map((action) => ({
+    kind: 'act',
+    action,
+  }));
 }
 
 function stateOf(item: ServiceItem, observed: ObservedState): ServiceStatus['state'] {
@@ -160,7 +195,13 @@ export function describeStep(step: Step, tense: 'plan' | 'done'): string {
       return `${step.isNew ? verb('define', 'defined') : verb('redefine', 'redefined')} ${step.service.name}`;
     case 'start-service':
       return `${verb('start', 'started')} ${step.name}`;
-    case 'restart-service':
-      return `${verb('restart', 'restarted')} ${step.name}${step.because.length === 0 ? '' : ` (${step.because.join(', ')})`}`;
+    case 'restart-service': {
+      const what = step.once
+        ? `${verb('run', 'ran')} ${step.name} again`
+        : `${verb('restart', 'restarted')} ${step.name}`;
+      return `${what}${step.because.length === 0 ? '' : ` (${step.because.join(', ')})`}`;
+    }
+    case 'act':
+      return step.action[tense];
   }
 }

@@ -11,6 +11,7 @@ export interface HostItems {
   readonly files: readonly FileItem[];
   readonly daemons?: readonly DaemonItem[];
   readonly services: readonly ServiceItem[];
+  readonly conditions?: readonly ConditionItem[];
 }
 
 export interface DirectoryItem {
@@ -54,6 +55,18 @@ export interface ServiceItem {
    * what a later one starts. `running` by default.
    */
   readonly state?: 'defined' | 'running';
+  /**
+   * Its program does something and ends, and counts as running from then on. It is run after each boot, before the
+   * units that are named, and must find its work done when it is run again.
+   */
+  readonly once?: { readonly before: readonly string[] };
+  /** What it is there for, where that can be seen apart from its process. */
+  readonly effect?: {
+    /** Shell that prints it, and changes nothing. */
+    readonly observe: string;
+    /** What of it differs from what is wanted, for people; any difference restarts the service. */
+    readonly differences: (printed: string) => readonly string[];
+  };
 }
 
 /** A daemon of the distribution, under a unit of its own: running, and started at each boot. */
@@ -66,6 +79,23 @@ export interface DaemonItem {
   readonly answers: string;
   /** Shell that prints something while somebody uses it. */
   readonly usedBy: string;
+}
+
+/** Something that shell alone can see and make, such as a network of Docker's. Looked at last. */
+export interface ConditionItem {
+  /** One word, unique on the host. */
+  readonly name: string;
+  /** Shell that prints what there is, and changes nothing. */
+  readonly observe: string;
+  /** What is to be done so that it holds; nothing when it does. May refuse with a PerijoveError. */
+  readonly actions: (printed: string) => readonly Action[];
+}
+
+/** One thing to do, for people before and after it, and as shell that may be run again. */
+export interface Action {
+  readonly plan: string;
+  readonly done: string;
+  readonly script: string;
 }
 
 /** An archive that is unpacked on the host, without its top directory. */
@@ -104,6 +134,7 @@ export function mergeItems(...parts: readonly HostItems[]): HostItems {
       ({ name }) => name,
     ),
     services: parts.flatMap((part) => part.services),
+    conditions: parts.flatMap((part) => part.conditions ?? []),
   };
 }
 

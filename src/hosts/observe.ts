@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { quote } from '../ssh/shell.js';
 import { checksumFunctions } from './checksum.js';
 import { observeDaemons, parseDaemons } from './daemons.js';
-import type { ObservedState, WantedState } from './diff.js';
+import { sightOf, type ObservedState, type WantedState } from './diff.js';
 import type { InitDriver } from './init.js';
 import type { DaemonItem } from './items.js';
 import { hostPaths } from './paths.js';
@@ -20,6 +20,8 @@ export interface Sights {
   readonly largeFiles: readonly string[];
   readonly daemons: readonly DaemonItem[];
   readonly services: readonly string[];
+  /** What is printed by shell of its own. */
+  readonly seen: readonly { readonly name: string; readonly observe: string }[];
 }
 
 export function sightsOf(wanted: WantedState): Sights {
@@ -36,6 +38,12 @@ export function sightsOf(wanted: WantedState): Sights {
     largeFiles,
     daemons: wanted.daemons,
     services: wanted.services.map(({ item }) => item.name),
+    seen: [
+      ...wanted.services.flatMap(({ item: { name, effect } }) =>
+        effect === undefined ? [] : [{ name: sightOf('service', name), observe: effect.observe }],
+      ),
+      ...wanted.conditions.map(({ name, observe }) => ({ name: sightOf('condition', name), observe })),
+    ],
   };
 }
 
@@ -46,7 +54,7 @@ function unique(values: readonly string[]): string[] {
 /** One script that prints everything that `diff` compares, for `parseObserved`; few processes, whatever there is. */
 export function observeScript(dir: string, sights: Sights, driver: InitDriver): string {
   const words = (values: readonly string[]) => values.map(quote).join(' ');
-  const { packages, directories, files, largeFiles, daemons, services } = sights;
+  const { packages, directories, files, largeFiles, daemons, services, seen } = sights;
   const paths = [...directories, ...files, ...largeFiles];
   return [
     ...installedScript(packages, 'package installed'),
@@ -60,6 +68,7 @@ export function observeScript(dir: string, sights: Sights, driver: InitDriver): 
         ]),
     ...observeDaemons(daemons),
     driver.statusScript(services),
+    ...seen.map(({ name, observe }) => `(\n${observe}\n) </dev/null | sed 's|^|seen ${name} |'`),
     'exit 0',
   ].join('\n');
 }
@@ -102,5 +111,15 @@ export function parseObserved(output: string, sights: Sights, driver: InitDriver
     files,
     daemons: parseDaemons(output),
     services: driver.parseStatus(output, sights.services, now),
+    seen: new Map(sights.seen.map(({ name }) => [name, seenOf(output, name)])),
   };
+}
+
+function seenOf(output: string, name: string): string {
+  const prefix = `seen ${name} `;
+  return output
+    .split('\n')
+    .filter((line) => line.startsWith(prefix))
+    .map((line) => line.slice(prefix.length))
+    .join('\n');
 }

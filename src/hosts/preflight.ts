@@ -64,11 +64,10 @@ function problem(
   return { code, message, remedy, ...(host === undefined ? {} : { host }) };
 }
 
-function tierProblems({ nodes, network, storage, mesos }: ClusterSpec): Problem[] {
+function tierProblems({ nodes, storage, mesos }: ClusterSpec): Problem[] {
   const unsupported = (what: string, instead: string) =>
     problem('TIER_UNSUPPORTED', `this release cannot do ${what} yet`, { remedy: `Use ${instead}.` });
   return [
-    ...(network.kind === 'flat' ? [] : [unsupported(`network.${network.kind}`, 'a flat network')]),
     ...(storage.kind === 'path' ? [] : [unsupported('storage.gluster', 'storage.path')]),
     ...(mesos.install.kind === 'image' && nodes.containerizer === 'mesos'
       ? [

@@ -165,6 +165,8 @@ export function renderRunit(host: Pick<HostSpec, 'dir'>, service: ServiceItem): 
     ...(service.user === undefined
       ? []
       : [`[ "$(id -un)" = ${quote(service.user)} ] || set -- chpst -u ${quote(service.user)} "$@"`]),
+    // Done is done until the next boot; runit would start it again and again.
+    ...(service.once === undefined ? [] : ['set -- sh -c \'"$@" && exec sleep infinity\' sh "$@"']),
     'exec chpst -P "$@"',
   ];
   const finish = [

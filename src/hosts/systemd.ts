@@ -73,10 +73,13 @@ export function renderSystemd(
     `Description=${service.description.replaceAll('\n', ' ').replaceAll('%', '%%')}`,
     'Wants=network-online.target',
     'After=network-online.target',
+    ...(service.once === undefined || service.once.before.length === 0
+      ? []
+      : [`Before=${service.once.before.join(' ')}`]),
     'StartLimitIntervalSec=0',
     '',
     '[Service]',
-    'Type=exec',
+    ...(service.once === undefined ? ['Type=exec'] : ['Type=oneshot', 'RemainAfterExit=yes']),
     // As root whatever `User` says: the record lies where that user may not write.
     `ExecStartPre=+/bin/sh ${unitWord(record)}`,
     `ExecStart=${service.exec.map(execWord).join(' ')}`,
@@ -92,7 +95,8 @@ export function renderSystemd(
     'TimeoutStopSec=15',
     // So a JVM ends on SIGTERM; without it a service that was stopped counts as failed.
     'SuccessExitStatus=143',
-    'Restart=always',
+    // A oneshot cannot be restarted after success (systemd.service(5), "Restart=").
+    `Restart=${service.once === undefined ? 'always' : 'on-failure'}`,
     'RestartSec=1',
     '',
     '[Install]',

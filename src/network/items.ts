@@ -1,16 +1,84 @@
 import { PerijoveError } from '../errors/error.js';
 import { noItems, type HostItems } from '../hosts/items.js';
-import type { ClusterSpec } from '../spec/cluster.js';
+import { hostPaths } from '../hosts/paths.js';
+import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import { networkFactsScript, networkProblems, parseNetworkFacts } from './clashes.js';
+import {
+  dockerNetworkActions,
+  observeDockerNetworks,
+  parseDockerNetworks,
+  wantedDockerNetwork,
+} from './docker-network.js';
+import { overlayDifferences, parseOverlay } from './observe.js';
+import { overlayOf } from './overlay.js';
+import { observeOverlayScript, overlayScript } from './overlay-script.js';
+
+/** The service that makes the links, once after each boot. */
+export const networkService = 'network';
 
 /**
  * What a host needs so that nodes have their addresses. On a flat network nothing: hosts and nodes reach each
- * other as they are, and preflight has seen that the host can bind the addresses of its process nodes.
- *
- * @throws PerijoveError TIER_UNSUPPORTED
+ * other as they are, and preflight has seen that the host can bind the addresses of its process nodes. In a VXLAN
+ * every host has its part, since proxies and workers reach nodes through it; those with nodes have a Docker
+ * network on it. An existing Docker network is nobody's to make: it is looked at.
  */
-export function networkItems({ network }: Pick<ClusterSpec, 'network'>): HostItems {
-  if (network.kind === 'flat') return noItems;
-  throw new PerijoveError('TIER_UNSUPPORTED', `this release cannot do network.${network.kind} yet`, {
-    remedy: 'Use a flat network.',
-  });
+export function networkItems(spec: ClusterSpec, host: HostSpec): HostItems {
+  if (spec.network.kind === 'existing') return existingItems(spec, host);
+  const overlay = overlayOf(spec, host);
+  if (overlay === undefined) return noItems;
+  const script = `${hostPaths(host).etc}/network.sh`;
+  const dockerNetwork = wantedDockerNetwork(spec, host);
+  return {
+    ...noItems,
+    packages: ['iproute2'],
+    files: [{ path: script, mode: 0o755, source: { kind: 'text', text: overlayScript(overlay) } }],
+    services: [
+      {
+        name: networkService,
+        description: `VXLAN of ${spec.name}`,
+        exec: ['/bin/sh', script],
+        env: {},
+        restartOn: [script],
+        once: { before: ['docker.service'] },
+        effect: {
+          observe: observeOverlayScript(overlay),
+          differences: (printed) => overlayDifferences(overlay, parseOverlay(printed)),
+        },
+      },
+    ],
+    ...(dockerNetwork === undefined
+      ? {}
+      : {
+          conditions: [
+            {
+              name: `docker-network`,
+              observe: observeDockerNetworks,
+              actions: (printed) =>
+                dockerNetworkActions(dockerNetwork, parseDockerNetworks(printed) ?? [], {
+                  cluster: spec.name,
+                  host: host.name,
+                }),
+            },
+          ],
+        }),
+  };
+}
+
+function existingItems(spec: ClusterSpec, host: HostSpec): HostItems {
+  if (!host.roles.includes('agent')) return noItems;
+  return {
+    ...noItems,
+    conditions: [
+      {
+        name: 'docker-network',
+        observe: networkFactsScript(host),
+        actions: (printed) => {
+          const [problem] = networkProblems(spec, host, parseNetworkFacts(printed));
+          if (problem === undefined) return [];
+          const { code, message, remedy } = problem;
+          throw new PerijoveError(code, message, { host: host.name, remedy });
+        },
+      },
+    ],
+  };
 }

@@ -3,6 +3,7 @@
  */
 import type { ErrorCode } from '../errors/codes.js';
 import { addressNumber, addressText, isLoopback, parseSubnet } from './addresses.js';
+import { bridgeAddresses, bridgeRange } from './bridges.js';
 import {
   agentPatienceMs,
   hostsWithRole,
@@ -328,6 +329,52 @@ function checkNodeAddresses(spec: ClusterSpec): Finding[] {
   return findings;
 }
 
+/** Of a VXLAN: every host has an address in it that no node has, and another one to send its packets from. */
+function checkVxlan(spec: ClusterSpec): Finding[] {
+  const { network, hosts, nodes } = spec;
+  if (network.kind !== 'vxlan') return [];
+  const restsOn: SpecPath[] = [
+    ['network', 'subnet'],
+    ['nodes', 'count'],
+    ['nodes', 'firstAddress'],
+    ['hosts'],
+  ];
+  const { first, count: room } = bridgeRange(network.subnet);
+  const from = Math.max(addressNumber(nodes.firstAddress), first);
+  const to = Math.min(addressNumber(nodes.firstAddress) + nodes.count, first + room) - 1;
+  const findings: Finding[] = hosts.flatMap((host, index): Finding[] =>
+    isLoopback(host.address)
+      ? [
+          {
+            code: 'SPEC_NETWORK',
+            at: ['hosts', index, 'address'],
+            see: ['network', 'vxlan'],
+            message: `${host.name} has the loopback address ${host.address}, from which no packet of a VXLAN reaches another host`,
+            remedy: 'Give it an address that the other hosts reach.',
+          },
+        ]
+      : [],
+  );
+  if (bridgeAddresses(spec).size < hosts.length) {
+    findings.push({
+      code: 'SPEC_NETWORK',
+      at: ['network', 'subnet'],
+      restsOn,
+      message: `${network.subnet} has room for ${count(Math.max(room, 0), 'host')} in its upper quarter, where each host has an address, and there are ${hosts.length}`,
+      remedy: 'Use a larger subnet.',
+    });
+  } else if (from <= to) {
+    findings.push({
+      code: 'SPEC_NODE_ADDRESS_TAKEN',
+      at: ['nodes', 'firstAddress'],
+      see: ['network', 'subnet'],
+      restsOn,
+      message: `nodes would have ${addressText(from)} to ${addressText(to)}, of the upper quarter of ${network.subnet}, where the hosts have theirs`,
+    });
+  }
+  return findings;
+}
+
 /** Docker nodes need a named network; process nodes take addresses that the hosts have themselves. */
 function checkContainerizer(spec: ClusterSpec): Finding[] {
   const { containerizer } = spec.nodes;
@@ -567,6 +614,7 @@ export function check(file: ClusterFile, spec: ClusterSpec): Finding[] {
     ...checkPorts(spec),
     ...checkNodeAddresses(spec),
     ...checkContainerizer(spec),
+    ...checkVxlan(spec),
     ...checkSpreading(spec),
     ...checkDirectories(spec),
     ...checkTimes(spec),

@@ -324,7 +324,13 @@ const mesos = section(
 
 const vxlan = section(
   {
-    name: word.meta(meta('Name of the Docker network and the bridge.')).default('perijove'),
+    name: text(
+      'link name',
+      'text of at most 15 letters, digits, `.`, `_` and `-`',
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/,
+    )
+      .meta(meta('Name of the Docker network and the bridge.'))
+      .default('perijove'),
     id: count(1, 16_777_215).meta(meta('VXLAN network identifier.')).default(42),
     mtu: count(576, 9000).meta(meta("MTU of the nodes' interfaces.")).default(1450),
   },

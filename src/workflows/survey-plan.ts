@@ -25,7 +25,7 @@ export function hostsToConverge(
  * order. With hundreds of hosts the whole spec in each activity's input would be more than a server takes.
  */
 export function specForHost(spec: ClusterSpec, host: HostSpec): ClusterSpec {
-  // A host of a VXLAN forwards to all others by their addresses.
+  // A host of a VXLAN forwards to all others by their addresses, and its own place in it depends on theirs.
   if (spec.network.kind === 'vxlan') return spec;
   const known = new Set(
     [host, ...hostsWithRole(spec, 'zookeeper'), ...hostsWithRole(spec, 'master')].map(({ name }) => name),

@@ -65,8 +65,8 @@ describe('desiredItems', () => {
   });
 
   it('refuses what this release cannot do', () => {
-    const network = { kind: 'vxlan' } as const;
-    expect(() => desiredItems(makeSpec({ network }), host, 'network')).toThrow(
+    const storage = { kind: 'gluster', volume: 'v', brick: '/b', mount: '/m' } as const;
+    expect(() => desiredItems(makeSpec({ storage }), host, 'storage')).toThrow(
       expect.objectContaining({ code: 'TIER_UNSUPPORTED' }) as Error,
     );
   });

@@ -10,6 +10,7 @@ import { createActivities } from '../../src/activities/index.js';
 import { createImageActivities } from '../../src/activities/image.js';
 import { createKeeperActivities } from '../../src/activities/keeper.js';
 import { createMesosActivities } from '../../src/activities/mesos.js';
+import { createNetworkActivities } from '../../src/activities/network.js';
 import { createSecretsActivities } from '../../src/activities/secrets.js';
 import { createTeardownActivities } from '../../src/activities/teardown.js';
 import { createVerifyActivities } from '../../src/activities/verify.js';
@@ -27,6 +28,7 @@ it('no two subjects have an activity of the same name', () => {
   const names = [
     createHostActivities(deps),
     createSecretsActivities(deps),
+    createNetworkActivities(deps),
     createZooKeeperActivities(deps),
     createMesosActivities(deps),
     createFrameworkActivities(deps),

@@ -81,18 +81,6 @@ describe('check', () => {
     for (const problem of problems) expect(text).toContain(`→ ${problem.remedy}`);
     expect(text).toMatch(/^h3 +127.21.1.3 +-$/m);
   });
-
-  it('names what this release cannot do, before it compares hosts with it', async () => {
-    await writeSpec((text) =>
-      text
-        .replace('containerizer: mesos', 'containerizer: docker')
-        .replace('127.21.2.0/24', '127.21.2.0/24, vxlan: {}'),
-    );
-    const { code, stdout } = await run('check');
-    expect(code).not.toBe(0);
-    expect(stdout).toContain('TIER_UNSUPPORTED');
-    expect(stdout).toContain('Use nodes.containerizer: mesos.');
-  });
 });
 
 describe('plan', () => {

@@ -33,6 +33,7 @@ const wanted: WantedState = {
   files: [file('/p/etc/zoo.cfg', 'cfg')],
   daemons: [dockerDaemon],
   services: [{ item, files: [definition] }],
+  conditions: [],
 };
 const record = recordOf(item, (path) => (path === '/p/etc/zoo.cfg' ? 'cfg' : 'absent'));
 const running: ServiceStatus = { name: 'zookeeper', state: 'running', pid: 1, record };
@@ -42,6 +43,7 @@ const nothing: ObservedState = {
   files: new Map(),
   daemons: new Map(),
   services: [],
+  seen: new Map(),
 };
 const whole: ObservedState = {
   packages: new Set(['zookeeper']),
@@ -57,6 +59,7 @@ const whole: ObservedState = {
   ]),
   daemons: new Map([['docker', { answers: true, boots: true }]]),
   services: [running],
+  seen: new Map(),
 };
 const steps = (observed: ObservedState, of = wanted) =>
   diff(of, observed).map((step) => describeStep(step, 'plan'));
@@ -128,6 +131,34 @@ describe('diff', () => {
     expect(docker(false, false)).toEqual(['start docker']);
     expect(docker(true, false)).toEqual(['have docker start at boot']);
     expect(docker(true, true)).toEqual([]);
+  });
+
+  it('restarts a service whose effect is not what is wanted, and runs again what runs once', () => {
+    const effect = {
+      observe: 'ip',
+      differences: (printed: string) => (printed === 'up' ? [] : [`is ${printed}`]),
+    };
+    const of = (more: Partial<ServiceItem>) => ({
+      ...wanted,
+      services: [{ item: { ...item, effect, ...more }, files: [definition] }],
+    });
+    const seen = (printed: string) => ({ ...whole, seen: new Map([['service/zookeeper', printed]]) });
+    expect(steps(seen('up'), of({}))).toEqual([]);
+    expect(steps(seen('down'), of({}))).toEqual(['restart zookeeper (is down)']);
+    expect(steps(seen('down'), of({ once: { before: [] } }))).toEqual(['run zookeeper again (is down)']);
+    // It is started anyway.
+    const stopped = { ...seen('down'), services: [{ ...running, state: 'stopped' as const }] };
+    expect(steps(stopped, of({}))).toEqual(['start zookeeper']);
+  });
+
+  it('acts for conditions by what was seen of them, after everything else', () => {
+    const action = { plan: 'make a network', done: 'made a network', script: 'true' };
+    const conditions = [
+      { name: 'net', observe: 'x', actions: (printed: string) => (printed === '' ? [action] : []) },
+    ];
+    expect(steps(nothing, { ...wanted, conditions }).at(-1)).toBe('make a network');
+    const seen = new Map([['condition/net', 'there']]);
+    expect(steps({ ...whole, seen }, { ...wanted, conditions })).toEqual([]);
   });
 
   it('only defines what is only to be defined', () => {

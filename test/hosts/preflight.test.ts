@@ -141,7 +141,7 @@ describe('preflightProblems', () => {
     const gluster = makeSpec({ storage: { kind: 'gluster', volume: 'v', brick: '/b', mount: '/m' } });
     const codes = (of: ClusterSpec) =>
       preflightProblems(of, []).map(({ code, message }) => `${code} ${message}`);
-    expect(codes(docker)).toEqual(['TIER_UNSUPPORTED this release cannot do network.existing yet']);
+    expect(codes(docker)).toEqual([]);
     expect(codes(gluster)).toEqual(['TIER_UNSUPPORTED this release cannot do storage.gluster yet']);
   });
 

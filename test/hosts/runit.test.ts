@@ -43,6 +43,12 @@ describe('renderRunit', () => {
     parses(finish?.text ?? '');
   });
 
+  it('runs what is to be done once, and counts it as running from then on', () => {
+    const [run] = renderRunit(host, { ...service, once: { before: [] } });
+    expect(run?.text).toContain('&& exec sleep infinity');
+    parses(run?.text ?? '');
+  });
+
   it('has no script that a shell does not read', () => {
     const driver = runit(host);
     for (const script of [

@@ -61,6 +61,19 @@ WantedBy=multi-user.target
     );
   });
 
+  it('runs what is to be done once after each boot, before what needs it, and again only when it failed', () => {
+    const once = { ...service, once: { before: ['docker.service'] } };
+    const text = renderSystemd(host, 'demo', once)[1]?.text;
+    for (const line of [
+      'Before=docker.service',
+      'Type=oneshot',
+      'RemainAfterExit=yes',
+      'Restart=on-failure',
+    ]) {
+      expect(text).toContain(`\n${line}\n`);
+    }
+  });
+
   it('has no script that a shell does not read', () => {
     const driver = systemd(host, 'demo');
     for (const script of [

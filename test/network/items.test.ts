@@ -1,15 +1,61 @@
+import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { noItems } from '../../src/hosts/items.js';
 import { networkItems } from '../../src/network/items.js';
-import { makeSpec } from '../support/spec.js';
+import { neighbours } from '../../src/network/neighbours.js';
+import { makeHost, makeSpec } from '../support/spec.js';
+
+const host = makeHost('h1', { address: '172.16.6.103', dir: '/opt/perijove' });
+const spec = makeSpec({
+  hosts: [host, makeHost('h2', { address: '172.16.6.225' })],
+  nodes: { containerizer: 'docker' },
+  network: { kind: 'vxlan', name: 'perijove', subnet: '192.168.0.0/24', vni: 42, mtu: 1450 },
+});
 
 describe('networkItems', () => {
   it('wants nothing on a flat network', () => {
-    expect(networkItems(makeSpec())).toEqual(noItems);
+    expect(networkItems(makeSpec(), host)).toEqual(noItems);
   });
 
-  it('refuses what this release cannot do', () => {
-    const spec = makeSpec({ network: { kind: 'existing', name: 'calico_net', subnet: '10.0.0.0/24' } });
-    expect(() => networkItems(spec)).toThrow(expect.objectContaining({ code: 'TIER_UNSUPPORTED' }) as Error);
+  it('makes the links of a VXLAN on every host, once and before Docker, and a Docker network where nodes run', () => {
+    const items = networkItems(spec, host);
+    expect(items.services).toMatchObject([{ name: 'network', once: { before: ['docker.service'] } }]);
+    expect(items.files.map(({ path }) => path)).toEqual(items.services[0]?.restartOn);
+    expect(items.conditions).toHaveLength(1);
+    const proxy = networkItems(spec, { ...host, roles: ['proxy'] });
+    expect(proxy.services).toHaveLength(1);
+    expect(proxy.conditions).toBeUndefined();
+    const [script] = items.files;
+    execFileSync('sh', ['-n'], { input: script?.source.kind === 'text' ? script.source.text : 'fi' });
+  });
+
+  it('looks at an existing network, and refuses what does not fit', () => {
+    const existing = makeSpec({
+      network: { kind: 'existing', name: 'calico_net', subnet: '192.168.0.0/24' },
+    });
+    const [condition] = networkItems(existing, host).conditions ?? [];
+    expect(condition?.actions('')).toEqual([]);
+    expect(() => condition?.actions('docker\n')).toThrow(
+      expect.objectContaining({ code: 'NETWORK_MISSING' }) as Error,
+    );
+    expect(networkItems(existing, { ...host, roles: ['proxy'] })).toEqual(noItems);
+  });
+});
+
+describe('neighbours', () => {
+  it('are all pairs of a small cluster, and enough of a large one', () => {
+    expect(neighbours(['a'])).toEqual([]);
+    expect(neighbours(['a', 'b', 'c']).map((pair) => pair.join(''))).toEqual([
+      'ab',
+      'ac',
+      'bc',
+      'ba',
+      'ca',
+      'cb',
+    ]);
+    const large = neighbours(Array.from({ length: 100 }, (_, index) => index));
+    expect(large).toHaveLength(300);
+    expect(new Set(large.map(([, to]) => to)).size).toBe(100);
+    expect(large.every(([from, to]) => from !== to)).toBe(true);
   });
 });

@@ -38,6 +38,12 @@ function edited(piece: string, replacement: string, text = valid): string {
   return text.replace(piece, replacement);
 }
 
+/** The valid file with Docker nodes in a VXLAN. */
+function inVxlan(prefix: string, more = ''): string {
+  const docker = edited('containerizer: mesos', `containerizer: docker\n  count: 5${more}`);
+  return edited('/24\n', `${prefix}\n  vxlan: {}\n`, docker);
+}
+
 /** `CODE line:column message` of each problem. */
 function problems(text: string): string[] {
   return parseSpec(text, 'cluster.yaml').problems.map(
@@ -304,6 +310,27 @@ describe('a problem is found, with its code and at its place', () => {
       edited('/24\n', '/24\n  vxlan: { id: 7 }\n'),
       [
         'SPEC_NETWORK 16:10 nodes.containerizer: mesos makes process trees on the hosts, which cannot join a VXLAN (see line 20)',
+      ],
+    ],
+    [
+      'a host of a VXLAN on loopback',
+      edited('10.0.0.1', '127.0.0.1', inVxlan('/24')),
+      [
+        'SPEC_NETWORK 6:14 h1 has the loopback address 127.0.0.1, from which no packet of a VXLAN reaches another host (see line 16)',
+      ],
+    ],
+    [
+      'a VXLAN without room for the hosts',
+      inVxlan('/29', '\n  firstAddress: 192.168.0.1'),
+      [
+        'SPEC_NETWORK 15:11 192.168.0.0/29 has room for 1 host in its upper quarter, where each host has an address, and there are 3',
+      ],
+    ],
+    [
+      'nodes where the hosts of a VXLAN have their addresses',
+      inVxlan('/24', '\n  firstAddress: 192.168.0.190'),
+      [
+        'SPEC_NODE_ADDRESS_TAKEN 22:17 nodes would have 192.168.0.192 to 192.168.0.194, of the upper quarter of 192.168.0.0/24, where the hosts have theirs (see line 15)',
       ],
     ],
     [

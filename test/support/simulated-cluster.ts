@@ -109,6 +109,9 @@ export class SimulatedCluster {
         return changes;
       },
       convergeHost: ({ host, stage }) => this.#converge(host, stage),
+      awaitNetwork: async () => {
+        await this.#did('awaitNetwork');
+      },
       zookeeperMembers: () => this.#members('zookeeper'),
       awaitZookeeper: async () => {
         await this.#whole('awaitZookeeper', 'zookeeper');

@@ -1,10 +1,27 @@
-import { convergeAll } from './converge.js';
+import { proxyActivities } from '@temporalio/workflow';
+import type { Activities } from '../../activities/index.js';
+import { hostsWithRole } from '../../spec/cluster.js';
+import { patient } from '../../temporal/options.js';
+import { inParallel } from '../parallel.js';
+import { converge, convergeAll } from './converge.js';
 import type { Stage } from './stage.js';
+
+const { awaitNetwork } = proxyActivities<Activities>(patient);
 
 export const network: Stage = {
   name: 'network',
   title: 'Give the nodes a network',
   skip: ({ network: { kind, subnet } }) =>
-    kind === 'vxlan' ? undefined : `the spec says that ${subnet} is there already`,
-  run: (deployment) => convergeAll(deployment, 'network'),
+    kind === 'flat' ? `the spec says that ${subnet} is there already` : undefined,
+  async run(deployment) {
+    const { spec } = deployment;
+    if (spec.network.kind === 'existing') {
+      // Docker may have been started only now: then preflight could not ask it.
+      const agents = hostsWithRole(spec, 'agent');
+      return (await inParallel(agents, (host) => converge(spec, host, 'network'))).flat();
+    }
+    const changes = await convergeAll(deployment, 'network');
+    await awaitNetwork.executeWithOptions({ summary: 'hosts reach each other' }, [{ spec }]);
+    return changes;
+  },
 };

@@ -1,0 +1,203 @@
+/** What is in the way of the nodes' network on a host, decided from what is there. Pure. */
+import { z } from 'zod';
+import { errorCodes, type ErrorCode } from '../errors/codes.js';
+import type { Problem } from '../hosts/preflight.js';
+import { addressNumber, isIpv4, parseSubnet, type Subnet } from '../spec/addresses.js';
+import { nodeAddress, nodeName, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import { quote } from '../ssh/shell.js';
+import { isOwn, observeDockerNetworks, parseDockerNetworks, type DockerNetwork } from './docker-network.js';
+import { links, type Link } from './observe.js';
+import { overlayOf, vxlanOverheadBytes, type Overlay } from './overlay.js';
+
+const routes = z.array(
+  z.object({
+    dst: z.string(),
+    type: z.string().optional(),
+    dev: z.string().optional(),
+    gateway: z.string().optional(),
+  }),
+);
+type Route = z.output<typeof routes>[number];
+
+export interface NetworkFacts {
+  readonly links: readonly Link[];
+  readonly routes: readonly Route[];
+  /** The interface that has the host's address. */
+  readonly underlay?: string;
+  /** Absent where Docker does not answer. */
+  readonly networks?: readonly DockerNetwork[];
+}
+
+/** Prints what `parseNetworkFacts` reads; changes nothing. */
+export function networkFactsScript({ address }: Pick<HostSpec, 'address'>): string {
+  return `PATH="$PATH:/usr/sbin:/sbin"
+if command -v ip >/dev/null; then
+  printf 'links '; ip -j -d link show
+  printf 'routes '; ip -j -4 route show
+  printf 'underlay '; ip -j -4 address show to ${quote(address)}
+fi 2>/dev/null
+${observeDockerNetworks}
+exit 0`;
+}
+
+const interfaces = z.array(z.object({ ifname: z.string().optional() }));
+
+/** @throws ZodError, SyntaxError */
+export function parseNetworkFacts(printed: string): NetworkFacts {
+  const part = (kind: string): unknown => {
+    const line = printed.split('\n').find((each) => each.startsWith(`${kind} `));
+    return line === undefined ? [] : JSON.parse(line.slice(kind.length + 1) || '[]');
+  };
+  const networks = parseDockerNetworks(printed);
+  const underlay = interfaces.parse(part('underlay')).find(({ ifname }) => ifname !== undefined)?.ifname;
+  return {
+    links: links.parse(part('links')),
+    routes: routes.parse(part('routes')),
+    ...(underlay === undefined ? {} : { underlay }),
+    ...(networks === undefined ? {} : { networks }),
+  };
+}
+
+/** Every problem of a host with the nodes' network; empty when the way is free. What is the cluster's own is none. */
+export function networkProblems(spec: ClusterSpec, host: HostSpec, facts: NetworkFacts): Problem[] {
+  switch (spec.network.kind) {
+    case 'flat':
+      return [];
+    case 'existing':
+      return existingProblems(spec, host, facts);
+    case 'vxlan': {
+      const overlay = overlayOf(spec, host);
+      return overlay === undefined ? [] : overlayProblems(spec, host, overlay, facts);
+    }
+  }
+}
+
+function problem(host: HostSpec, code: ErrorCode, message: string, remedy?: string): Problem {
+  return {
+    code,
+    host: host.name,
+    message: `${host.name}: ${message}`,
+    remedy: remedy ?? errorCodes[code].remedy,
+  };
+}
+
+function existingProblems(spec: ClusterSpec, host: HostSpec, { networks }: NetworkFacts): Problem[] {
+  const { network } = spec;
+  // Where Docker does not answer yet, the stage looks again when it does.
+  if (network.kind !== 'existing' || networks === undefined || !host.roles.includes('agent')) return [];
+  const found = networks.find(({ name }) => name === network.name);
+  if (found === undefined) {
+    return [problem(host, 'NETWORK_MISSING', `Docker has no network ${network.name}`)];
+  }
+  const subnets = found.pools.flatMap(({ subnet }) => parseSubnet(subnet) ?? []);
+  const outside = Array.from({ length: spec.nodes.count }, (_, index) => index).find(
+    (index) => !subnets.some((subnet) => contains(subnet, nodeAddress(spec, index))),
+  );
+  if (outside === undefined) return [];
+  const has = found.pools.map(({ subnet }) => subnet).join(', ') || 'no subnet';
+  return [
+    problem(
+      host,
+      'NETWORK_SUBNET',
+      `the Docker network ${network.name} has ${has}, which ${nodeAddress(spec, outside)} of ${nodeName(outside)} is not in`,
+    ),
+  ];
+}
+
+function overlayProblems(
+  spec: ClusterSpec,
+  host: HostSpec,
+  overlay: Overlay,
+  facts: NetworkFacts,
+): Problem[] {
+  const { subnet } = spec.network;
+  const clash = (message: string, remedy?: string) => problem(host, 'NETWORK_CLASH', message, remedy);
+  const networks = facts.networks ?? [];
+  const own = new Set([
+    ...facts.links.flatMap(({ ifname, ifalias }) => (ifalias === overlay.alias ? [ifname] : [])),
+    ...networks.flatMap((each) => (isOwn(each, spec.name) ? (each.bridge ?? []) : [])),
+  ]);
+  const foreign = networks.filter((each) => !isOwn(each, spec.name));
+  const foreignBridges = new Set(foreign.map(({ bridge }) => bridge));
+  const underlay = facts.links.find(({ ifname }) => ifname === facts.underlay);
+  const needed = overlay.mtu + vxlanOverheadBytes;
+
+  return [
+    ...(underlay !== undefined && underlay.mtu < needed
+      ? [
+          problem(
+            host,
+            'NETWORK_MTU',
+            `${underlay.ifname} has an MTU of ${underlay.mtu}, and packets of the nodes with their VXLAN headers have up to ${needed} bytes`,
+            `Set network.vxlan.mtu to ${underlay.mtu - vxlanOverheadBytes} or less, or raise the MTU of the network between the hosts.`,
+          ),
+        ]
+      : []),
+    ...foreign.flatMap((each) => {
+      const overlapping = each.pools.find((pool) => overlap(pool.subnet, subnet));
+      if (overlapping !== undefined) {
+        return [
+          clash(
+            `the Docker network ${each.name} has ${overlapping.subnet}, and the nodes would have ${subnet}`,
+          ),
+        ];
+      }
+      return each.name === overlay.bridge
+        ? [clash(`Docker has a network ${each.name} already, which is not of this cluster`, otherName)]
+        : [];
+    }),
+    ...facts.routes
+      .filter(({ dev }) => dev === undefined || !(own.has(dev) || foreignBridges.has(dev)))
+      .filter((route) => takes(route, subnet))
+      .map(({ dst, dev }) =>
+        clash(`${dst} is routed to ${dev ?? 'elsewhere'}, and the nodes would have ${subnet}`),
+      ),
+    ...facts.links
+      .filter(({ ifname }) => !own.has(ifname))
+      .flatMap(({ ifname, linkinfo }) => {
+        if (ifname === overlay.bridge || ifname === overlay.device) {
+          return [clash(`a link ${ifname} is there already, which is not of this cluster`, otherName)];
+        }
+        const data = linkinfo?.info_kind === 'vxlan' ? linkinfo.info_data : undefined;
+        return data?.id === overlay.vni && data.port === overlay.port
+          ? [
+              clash(
+                `${ifname} is a VXLAN of the same number ${overlay.vni}`,
+                'Choose another `network.vxlan.id`.',
+              ),
+            ]
+          : [];
+      }),
+  ];
+}
+
+const otherName = 'Choose another `network.vxlan.name` or `network.vxlan.id`, or remove what has it.';
+
+/**
+ * Whether a route would lose traffic to the nodes' subnet, or take it: one that is at least as narrow, or to a
+ * network that the host is in. A wider one through a gateway (a default route, a company's 10.0.0.0/8) goes on
+ * for the rest; one that leads nowhere loses nothing.
+ */
+function takes({ dst, type, gateway }: Route, subnet: string): boolean {
+  if (type !== undefined && type !== 'unicast') return false;
+  if (dst === 'default' || !overlap(dst, subnet)) return false;
+  return gateway === undefined || prefixOf(dst) >= prefixOf(subnet);
+}
+
+function range(cidr: string): Subnet | undefined {
+  return parseSubnet(isIpv4(cidr) ? `${cidr}/32` : cidr);
+}
+
+function prefixOf(cidr: string): number {
+  return range(cidr)?.prefix ?? 0;
+}
+
+function overlap(a: string, b: string): boolean {
+  const [one, two] = [range(a), range(b)];
+  return one !== undefined && two !== undefined && one.first <= two.last && two.first <= one.last;
+}
+
+function contains(subnet: Subnet, address: string): boolean {
+  const value = addressNumber(address);
+  return subnet.first <= value && value <= subnet.last;
+}

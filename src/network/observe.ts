@@ -1,0 +1,104 @@
+/** What `ip -j` and `bridge -j` say of the links of an overlay, and what of it differs from what is wanted. Pure. */
+import { z } from 'zod';
+import { ethernetAddress, type Overlay } from './overlay.js';
+
+const link = z.object({
+  ifname: z.string(),
+  mtu: z.number(),
+  flags: z.array(z.string()).default([]),
+  address: z.string().optional(),
+  master: z.string().optional(),
+  ifalias: z.string().optional(),
+  linkinfo: z
+    .object({
+      info_kind: z.string().optional(),
+      info_data: z
+        .object({
+          id: z.number().optional(),
+          local: z.string().optional(),
+          port: z.number().optional(),
+          learning: z.boolean().optional(),
+        })
+        .optional()
+        // Other kinds have data of other types under the same names.
+        .catch(undefined),
+    })
+    .optional(),
+});
+export type Link = z.output<typeof link>;
+
+/** `ip -j` prints an empty object for what it leaves out. */
+const present = (value: unknown) =>
+  Array.isArray(value) ? value.filter((each) => Object.keys(each as object).length > 0) : value;
+export const links = z.preprocess(present, z.array(link));
+
+const addresses = z.preprocess(
+  present,
+  z.array(
+    z.object({
+      ifname: z.string(),
+      addr_info: z.array(z.object({ local: z.string(), prefixlen: z.number() }).or(z.object({}))).default([]),
+    }),
+  ),
+);
+const entries = z.preprocess(present, z.array(z.object({ mac: z.string(), dst: z.string().optional() })));
+
+export interface ObservedOverlay {
+  readonly links: readonly Link[];
+  /** With their prefix length, by link. */
+  readonly addresses: Readonly<Record<string, readonly string[]>>;
+  /** Where frames for everybody go. */
+  readonly peers: readonly string[];
+}
+
+/** @throws ZodError, SyntaxError when it is something else than `observeOverlayScript` prints */
+export function parseOverlay(printed: string): ObservedOverlay {
+  const parts = (kind: string): unknown[] =>
+    printed
+      .split('\n')
+      .filter((line) => line.startsWith(`${kind} `))
+      .map((line) => JSON.parse(line.slice(kind.length + 1)) as unknown);
+  return {
+    links: parts('link').flatMap((part) => links.parse(part)),
+    addresses: Object.fromEntries(
+      parts('address')
+        .flatMap((part) => addresses.parse(part))
+        .map(({ ifname, addr_info }) => [
+          ifname,
+          addr_info.flatMap((each) => ('local' in each ? [`${each.local}/${each.prefixlen}`] : [])),
+        ]),
+    ),
+    peers: parts('fdb')
+      .flatMap((part) => entries.parse(part))
+      .flatMap(({ mac, dst }) => (mac === '00:00:00:00:00:00' && dst !== undefined ? [dst] : [])),
+  };
+}
+
+/** What of the overlay is not as wanted, for people; empty when all is. */
+export function overlayDifferences(
+  wanted: Overlay,
+  { links: has, addresses, peers }: ObservedOverlay,
+): string[] {
+  const { device, bridge, alias, mtu, vni, port, local, address } = wanted;
+  const vxlan = has.find(({ ifname }) => ifname === device);
+  const switching = has.find(({ ifname }) => ifname === bridge);
+  if (vxlan === undefined && switching === undefined) return [`no ${device} and no ${bridge}`];
+  if (vxlan === undefined) return [`no ${device}`];
+  if (switching === undefined) return [`no ${bridge}`];
+  const data = vxlan.linkinfo?.info_data;
+  const isUp = ({ flags }: Link) => flags.includes('UP');
+  const differs: readonly (readonly [boolean, string])[] = [
+    [
+      data?.id !== vni || data.local !== local || data.port !== port || data.learning !== false,
+      `${device} has other parameters`,
+    ],
+    [vxlan.master !== bridge, `${device} is not in ${bridge}`],
+    [switching.address !== ethernetAddress(address), `${bridge} has another Ethernet address`],
+    [vxlan.ifalias !== alias || switching.ifalias !== alias, 'links are unmarked'],
+    [vxlan.mtu !== mtu || switching.mtu !== mtu, 'another MTU'],
+    [!isUp(vxlan) || !isUp(switching), 'links are down'],
+    [(addresses[bridge] ?? []).join() !== address, `${bridge} has not the address ${address} alone`],
+    [peers.toSorted().join() !== wanted.peers.toSorted().join(), 'other peers'],
+  ];
+  return differs.flatMap(([yes, what]) => (yes ? [what] : []));
+}

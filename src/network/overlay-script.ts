@@ -1,0 +1,79 @@
+import { quote } from '../ssh/shell.js';
+import { ethernetAddress, type Overlay } from './overlay.js';
+
+/** Shell that says whether a link is of the cluster with that alias: `owned LINK`. */
+export function ownedFunction(alias: string): string {
+  return `owned() { [ "$(cat "/sys/class/net/$1/ifalias" 2>/dev/null)" = ${quote(alias)} ]; }`;
+}
+
+/**
+ * A script that makes the links of an overlay: at boot, and whenever something of it differs. What is right stays as
+ * it is, so containers on the bridge notice nothing when only peers change. It takes links of other clusters and
+ * of nobody for an obstacle, except a bridge: Docker makes one when it starts before this script has run.
+ */
+export function overlayScript(overlay: Overlay): string {
+  const { alias, device, bridge, vni, port, mtu, local, address, peers } = overlay;
+  const words = (values: readonly string[]) => values.map(quote).join(' ');
+  return `#!/bin/sh
+# Written by Perijove: the VXLAN of ${JSON.stringify(alias)}. May be run again at any time.
+set -eu
+PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
+device=${quote(device)} bridge=${quote(bridge)}
+${ownedFunction(alias)}
+there() { [ -e "/sys/class/net/$1" ]; }
+
+for link in /sys/class/net/*; do
+  name=\${link##*/}
+  case $name in "$device" | "$bridge") continue ;; esac
+  if owned "$name"; then ip link delete "$name"; fi
+done
+
+if there "$device"; then
+  owned "$device" || { echo "$device is there, and not of this cluster" >&2; exit 1; }
+  case "$(ip -d link show "$device") " in
+    *' vxlan id ${vni} local ${local} '*' dstport ${port} nolearning '*) ;;
+    *) ip link delete "$device" ;;
+  esac
+fi
+there "$device" || ip link add "$device" type vxlan id ${vni} local ${local} dstport ${port} nolearning
+ip link set "$device" alias ${quote(alias)} mtu ${mtu}
+
+if ! there "$bridge"; then
+  ip link add "$bridge" type bridge
+elif [ ! -d "/sys/class/net/$bridge/bridge" ]; then
+  echo "$bridge is there, and is no bridge" >&2; exit 1
+fi
+ip link set "$bridge" alias ${quote(alias)} address ${ethernetAddress(address)} mtu ${mtu}
+ip link set "$device" master "$bridge"
+ip -4 -o address show dev "$bridge" | while read -r _ _ _ has _; do
+  [ "$has" = ${address} ] || ip address delete "$has" dev "$bridge"
+done
+ip address replace ${address} dev "$bridge"
+ip link set "$device" up
+ip link set "$bridge" up
+
+# A frame for everybody, or for somebody unknown, goes to every other host.
+has=$(bridge fdb show dev "$device" | sed -n 's/^00:00:00:00:00:00 .*dst \\([0-9.]*\\).*/\\1/p')
+for peer in $has; do
+  case ${quote(` ${peers.join(' ')} `)} in
+    *" $peer "*) ;;
+    *) bridge fdb delete 00:00:00:00:00:00 dev "$device" dst "$peer" ;;
+  esac
+done
+for peer in ${words(peers)}; do
+  printf '%s\\n' "$has" | grep -qxF "$peer" || bridge fdb append 00:00:00:00:00:00 dev "$device" dst "$peer"
+done
+`;
+}
+
+/** Prints what \`parseOverlay\` reads; nothing where nothing is. */
+export function observeOverlayScript({ device, bridge }: Pick<Overlay, 'device' | 'bridge'>): string {
+  return `( PATH="$PATH:/usr/sbin:/sbin"
+for link in ${quote(device)} ${quote(bridge)}; do
+  [ -e "/sys/class/net/$link" ] || continue
+  printf 'link '; ip -j -d link show dev "$link"
+  printf 'address '; ip -j -4 address show dev "$link"
+done
+[ ! -e ${quote(`/sys/class/net/${device}`)} ] || { printf 'fdb '; bridge -j fdb show dev ${quote(device)}; }
+) 2>/dev/null`;
+}

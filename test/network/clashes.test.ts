@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest';
+import { networkProblems, parseNetworkFacts, type NetworkFacts } from '../../src/network/clashes.js';
+import type { DockerNetwork } from '../../src/network/docker-network.js';
+import { makeHost, makeSpec } from '../support/spec.js';
+
+const host = makeHost('h1', { address: '172.16.6.103' });
+const spec = makeSpec({
+  hosts: [host],
+  nodes: { containerizer: 'docker', firstAddress: '192.168.0.10' },
+  network: { kind: 'vxlan', name: 'perijove', subnet: '192.168.0.0/24', vni: 42, mtu: 1450 },
+});
+const existing = makeSpec({
+  hosts: [host],
+  nodes: { containerizer: 'docker', firstAddress: '192.168.0.10' },
+  network: { kind: 'existing', name: 'calico_net', subnet: '192.168.0.0/24' },
+});
+const network = (name: string, subnet: string, more: Partial<DockerNetwork> = {}): DockerNetwork => ({
+  name,
+  driver: 'bridge',
+  bridge: `br-${name}`,
+  pools: [{ subnet }],
+  options: {},
+  labels: {},
+  containers: [],
+  ...more,
+});
+const eth0 = { ifname: 'eth0', mtu: 1500, flags: [] };
+const free: NetworkFacts = {
+  links: [eth0],
+  routes: [
+    { dst: 'default', gateway: '172.16.6.1', dev: 'eth0' },
+    { dst: '172.16.6.0/24', dev: 'eth0' },
+  ],
+  underlay: 'eth0',
+  networks: [network('bridge', '172.17.0.0/16')],
+};
+const messages = (facts: Partial<NetworkFacts>, of = spec) =>
+  networkProblems(of, host, { ...free, ...facts }).map(({ code, message }) => `${code} ${message}`);
+const withRoute = (...routes: NetworkFacts['routes']) => messages({ routes: [...free.routes, ...routes] });
+
+describe('networkProblems of a VXLAN', () => {
+  it('finds none where the way is free', () => {
+    expect(messages({})).toEqual([]);
+    expect(messages({ links: [], routes: [], networks: [] })).toEqual([]);
+  });
+
+  it('refuses a subnet that Docker has given away', () => {
+    expect(messages({ networks: [network('wide', '192.168.0.0/16')] })).toEqual([
+      'NETWORK_CLASH h1: the Docker network wide has 192.168.0.0/16, and the nodes would have 192.168.0.0/24',
+    ]);
+    // Its route is the same clash.
+    const routes = [{ dst: '192.168.0.0/16', dev: 'br-wide' }];
+    expect(messages({ networks: [network('wide', '192.168.0.0/16')], routes })).toHaveLength(1);
+    expect(messages({ networks: [network('perijove', '172.18.0.0/16')] })).toEqual([
+      'NETWORK_CLASH h1: Docker has a network perijove already, which is not of this cluster',
+    ]);
+  });
+
+  it('refuses a subnet that is routed elsewhere, in whole or in part', () => {
+    expect(withRoute({ dst: '192.168.0.0/24', dev: 'eth1' })).toHaveLength(1);
+    expect(withRoute({ dst: '192.168.0.128/25', gateway: '172.16.6.1', dev: 'eth0' })).toHaveLength(1);
+    expect(withRoute({ dst: '192.168.0.7', gateway: '172.16.6.1', dev: 'eth0' })).toHaveLength(1);
+    expect(withRoute({ dst: '192.168.0.0/16', dev: 'wlan0' })).toEqual([
+      'NETWORK_CLASH h1: 192.168.0.0/16 is routed to wlan0, and the nodes would have 192.168.0.0/24',
+    ]);
+  });
+
+  it('takes a narrower subnet than a route through a gateway, and one that leads nowhere', () => {
+    expect(withRoute({ dst: '192.168.0.0/16', gateway: '172.16.6.1', dev: 'eth0' })).toEqual([]);
+    expect(withRoute({ type: 'unreachable', dst: '192.168.0.0/24', dev: 'lo' })).toEqual([]);
+    expect(withRoute({ dst: '192.168.1.0/24', dev: 'eth1' })).toEqual([]);
+  });
+
+  it('takes what is left of the cluster itself for no clash', () => {
+    const own = { ifname: 'perijove', mtu: 1450, flags: [], ifalias: 'perijove test' };
+    const routes = [{ dst: '192.168.0.0/24', dev: 'perijove' }];
+    const vxlan = {
+      ...own,
+      ifname: 'vxlan42',
+      linkinfo: { info_kind: 'vxlan', info_data: { id: 42, port: 4789 } },
+    };
+    const ours = network('perijove', '192.168.0.0/24', {
+      bridge: 'perijove',
+      labels: { 'io.perijove.cluster': 'test' },
+    });
+    expect(messages({ links: [eth0, own, vxlan], routes, networks: [ours] })).toEqual([]);
+    // Docker makes a bridge that is missing when it starts: without a mark.
+    expect(messages({ links: [eth0, { ...own, ifalias: undefined }], routes, networks: [ours] })).toEqual([]);
+    const other = { ...own, ifalias: 'perijove other' };
+    expect(messages({ links: [eth0, other], routes })).toHaveLength(2);
+  });
+
+  it('refuses names and numbers that others have', () => {
+    expect(messages({ links: [eth0, { ifname: 'vxlan42', mtu: 1500, flags: [] }] })[0]).toContain(
+      'a link vxlan42 is there already',
+    );
+    const foreign = (id: number, port: number) => ({
+      ifname: 'flannel.1',
+      mtu: 1450,
+      flags: [],
+      linkinfo: { info_kind: 'vxlan', info_data: { id, port } },
+    });
+    expect(messages({ links: [eth0, foreign(42, 4789)] })).toEqual([
+      'NETWORK_CLASH h1: flannel.1 is a VXLAN of the same number 42',
+    ]);
+    expect(messages({ links: [eth0, foreign(42, 8472), foreign(1, 4789)] })).toEqual([]);
+  });
+
+  it('wants room for the headers', () => {
+    expect(messages({ links: [{ ...eth0, mtu: 1499 }] })).toEqual([
+      'NETWORK_MTU h1: eth0 has an MTU of 1499, and packets of the nodes with their VXLAN headers have up to 1500 bytes',
+    ]);
+  });
+});
+
+describe('networkProblems of an existing network', () => {
+  it('wants it with the addresses of the nodes, where nodes run', () => {
+    expect(messages({ networks: [network('calico_net', '192.168.0.0/16')] }, existing)).toEqual([]);
+    expect(messages({}, existing)).toEqual(['NETWORK_MISSING h1: Docker has no network calico_net']);
+    expect(messages({ networks: [network('calico_net', '192.168.0.0/29')] }, existing)).toEqual([
+      'NETWORK_SUBNET h1: the Docker network calico_net has 192.168.0.0/29, which 192.168.0.10 of node0 is not in',
+    ]);
+    const { networks, ...silent } = free;
+    expect(networks).toBeDefined();
+    expect(networkProblems(existing, host, silent)).toEqual([]);
+    expect(networkProblems(existing, { ...host, roles: ['proxy'] }, free)).toEqual([]);
+  });
+});
+
+describe('parseNetworkFacts', () => {
+  it('reads what the host prints', () => {
+    const printed = `links [{"ifname":"lo","mtu":65536,"flags":[]},{"ifname":"eth0","mtu":1500,"linkinfo":{"info_kind":"veth"}}]
+routes [{"dst":"default","gateway":"172.16.62.1","dev":"eth0","flags":[]},{"type":"unreachable","dst":"192.168.0.0/24","dev":"lo","metric":4000000,"flags":[]}]
+underlay [{},{"ifindex":18,"ifname":"eth0","addr_info":[{"local":"172.16.6.103"}]}]
+docker
+`;
+    expect(parseNetworkFacts(printed)).toMatchObject({
+      links: [{ ifname: 'lo' }, { ifname: 'eth0', mtu: 1500 }],
+      routes: [{ dst: 'default' }, { type: 'unreachable' }],
+      underlay: 'eth0',
+      networks: [],
+    });
+    expect(parseNetworkFacts('')).toEqual({ links: [], routes: [] });
+  });
+});

@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import {
+  dockerNetworkActions,
+  parseDockerNetworks,
+  wantedDockerNetwork,
+  type DockerNetwork,
+} from '../../src/network/docker-network.js';
+import { makeHost, makeSpec } from '../support/spec.js';
+
+/** As Docker 20.10 prints it. */
+const line = (more: object = {}) =>
+  JSON.stringify({
+    Name: 'perijove',
+    Id: '479fc561ea2535f472f97f81d3694ec290e1bb01d8218e890b84c2873f993626',
+    Scope: 'local',
+    Driver: 'bridge',
+    IPAM: {
+      Driver: 'default',
+      Options: {},
+      Config: [{ Subnet: '192.168.0.0/24', IPRange: '192.168.0.243/32', Gateway: '192.168.0.243' }],
+    },
+    Containers: {},
+    Options: {
+      'com.docker.network.bridge.name': 'perijove',
+      'com.docker.network.driver.mtu': '1450',
+    },
+    Labels: { 'io.perijove.cluster': 'test' },
+    ...more,
+  });
+const host = makeHost('h1', { address: '172.16.6.103' });
+const spec = makeSpec({
+  hosts: [host],
+  nodes: { containerizer: 'docker' },
+  network: { kind: 'vxlan', name: 'perijove', subnet: '192.168.0.0/24', vni: 42, mtu: 1450 },
+});
+const parse = (...lines: readonly string[]) => parseDockerNetworks(['docker', ...lines].join('\n')) ?? [];
+const wanted = wantedDockerNetwork(spec, host);
+
+describe('parseDockerNetworks', () => {
+  it('reads what Docker prints, also of networks without anything', () => {
+    const [own, hosts, made] = parse(
+      line({ Containers: { a: { Name: 'node0' } } }),
+      line({ Name: 'host', Driver: 'host', IPAM: { Config: null }, Options: null, Labels: null }),
+      line({ Name: 'made', Options: {}, IPAM: { Config: [{ Subnet: '172.18.0.0/16', Gateway: '' }] } }),
+    );
+    expect(own).toEqual({ ...wanted, containers: ['node0'] });
+    expect(hosts).toMatchObject({ name: 'host', pools: [], options: {}, labels: {} });
+    expect(hosts?.bridge).toBeUndefined();
+    expect(made).toMatchObject({ bridge: 'br-479fc561ea25', pools: [{ subnet: '172.18.0.0/16' }] });
+  });
+
+  it('tells a Docker without networks from none', () => {
+    expect(parseDockerNetworks('docker\n')).toEqual([]);
+    expect(parseDockerNetworks('')).toBeUndefined();
+  });
+});
+
+describe('dockerNetworkActions', () => {
+  const actions = (...observed: readonly DockerNetwork[]) =>
+    dockerNetworkActions(wanted ?? fail(), observed, { cluster: 'test', host: 'h1' });
+  const fail = (): never => {
+    throw new Error('no network is wanted');
+  };
+
+  it('makes what is missing, with nothing to give to containers that name no address', () => {
+    const [action, ...rest] = actions();
+    expect(rest).toEqual([]);
+    expect(action?.done).toBe('made the Docker network perijove');
+    expect(action?.script.replaceAll("'", '')).toBe(
+      'docker network create --driver bridge --opt com.docker.network.bridge.name=perijove --opt com.docker.network.driver.mtu=1450 --label io.perijove.cluster=test --subnet 192.168.0.0/24 --ip-range 192.168.0.243/32 --gateway 192.168.0.243 perijove',
+    );
+  });
+
+  it('leaves what is right, whoever is in it, and networks of others', () => {
+    expect(actions(...parse(line({ Containers: { a: { Name: 'node0' } } })))).toEqual([]);
+    const [other] = parse(line({ Name: 'other', Labels: { 'io.perijove.cluster': 'another' } }));
+    expect(actions(...parse(line()), ...(other ? [other] : []))).toEqual([]);
+  });
+
+  it('makes what differs anew while nobody is in it, and refuses when somebody is', () => {
+    const differing = { Options: { 'com.docker.network.bridge.name': 'perijove' } };
+    expect(actions(...parse(line(differing))).map(({ plan }) => plan)).toEqual([
+      'remove the Docker network perijove',
+      'make the Docker network perijove',
+    ]);
+    const used = parse(line({ ...differing, Containers: { a: { Name: 'node0' } } }));
+    expect(() => actions(...used)).toThrow(
+      expect.objectContaining({
+        code: 'NETWORK_DIFFERS',
+        message: 'h1: the Docker network perijove is not as the spec says, and node0 is in it',
+      }) as Error,
+    );
+  });
+
+  it('removes a network that the cluster had under another name', () => {
+    expect(actions(...parse(line(), line({ Name: 'former' }))).map(({ plan }) => plan)).toEqual([
+      'remove the Docker network former',
+    ]);
+  });
+});
+
+describe('wantedDockerNetwork', () => {
+  it('is on hosts with Docker nodes alone', () => {
+    expect(wantedDockerNetwork(spec, { ...host, roles: ['proxy'] })).toBeUndefined();
+    expect(wantedDockerNetwork(makeSpec(), host)).toBeUndefined();
+  });
+});

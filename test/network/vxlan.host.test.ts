@@ -1,0 +1,178 @@
+/**
+ * The script of the overlay in network namespaces: three hosts on a network of their own, with a node each. The
+ * machine's own links are not touched.
+ */
+import { execFile, spawnSync } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { networkFactsScript, networkProblems, parseNetworkFacts } from '../../src/network/clashes.js';
+import { overlayDifferences, parseOverlay } from '../../src/network/observe.js';
+import { overlayOf, type Overlay } from '../../src/network/overlay.js';
+import { observeOverlayScript, overlayScript } from '../../src/network/overlay-script.js';
+import type { HostSpec } from '../../src/spec/cluster.js';
+import { makeHost, makeSpec } from '../support/spec.js';
+
+const run = promisify(execFile);
+const prefix = `pj${process.pid}`;
+const switching = `${prefix}-net`;
+const hosts = [1, 2, 3].map((index) => makeHost(`h${index}`, { address: `172.31.255.${index}` }));
+const spec = makeSpec({
+  name: 'netns',
+  hosts,
+  nodes: { containerizer: 'docker', firstAddress: '192.168.255.10' },
+  network: { kind: 'vxlan', name: 'perijove', subnet: '192.168.255.0/24', vni: 4242, mtu: 1450 },
+});
+const place = ({ name }: HostSpec) => `${prefix}-${name}`;
+const node = (host: HostSpec) => `${prefix}-n${host.name}`;
+const nodeAddress = (host: HostSpec) => `192.168.255.1${hosts.indexOf(host)}`;
+const overlay = (host: HostSpec, of = spec): Overlay => {
+  const found = overlayOf(of, host);
+  if (found === undefined) throw new Error('the spec has no VXLAN');
+  return found;
+};
+
+const sh = async (script: string) => (await run('sh', ['-euc', script])).stdout;
+const within = async (namespace: string, script: string) =>
+  (await run('ip', ['netns', 'exec', namespace, 'bash', '-c', script])).stdout;
+const apply = (host: HostSpec, of = spec) => within(place(host), overlayScript(overlay(host, of)));
+const differences = async (host: HostSpec, of = spec) =>
+  overlayDifferences(
+    overlay(host, of),
+    parseOverlay(await within(place(host), observeOverlayScript(overlay(host, of)))),
+  );
+const problems = async (host: HostSpec) =>
+  networkProblems(spec, host, parseNetworkFacts(await within(place(host), networkFactsScript(host)))).filter(
+    // This machine's Docker may have anything.
+    ({ message }) => !message.includes('Docker'),
+  );
+/** Nobody listens there: who refuses the connection is reached. */
+const reaches = (namespace: string, address: string) =>
+  within(namespace, `timeout 5 bash -c '</dev/tcp/${address}/9' 2>&1 || true`).then((said) =>
+    said.includes('refused'),
+  );
+const linkNumbers = (host: HostSpec) =>
+  within(place(host), 'cat /sys/class/net/{vxlan4242,perijove}/ifindex').then((text) => text.split('\n'));
+
+const namespaces = [switching, ...hosts.map(place), ...hosts.map(node)];
+const canMakeLinks =
+  process.getuid?.() === 0 &&
+  spawnSync('sh', [
+    '-c',
+    `ip netns add ${prefix}-try && ip -n ${prefix}-try link add v type vxlan id 1 dstport 4789 local 127.0.0.1; code=$?; ip netns delete ${prefix}-try; exit $code`,
+  ]).status === 0;
+if (!canMakeLinks)
+  console.warn('SKIPPED: the VXLAN in network namespaces, which this machine does not let a test make');
+
+describe.skipIf(!canMakeLinks)('the VXLAN', () => {
+  beforeAll(async () => {
+    await sh(
+      [
+        ...namespaces.map((name) => `ip netns add ${name}; ip -n ${name} link set lo up`),
+        `ip -n ${switching} link add sw type bridge; ip -n ${switching} link set sw up`,
+        ...hosts.flatMap((host) => [
+          `ip -n ${place(host)} link add eth0 type veth peer name ${host.name} netns ${switching}`,
+          `ip -n ${switching} link set ${host.name} master sw up`,
+          `ip -n ${place(host)} address add ${host.address}/24 dev eth0; ip -n ${place(host)} link set eth0 up`,
+        ]),
+      ].join('\n'),
+    );
+    for (const host of hosts) await apply(host);
+    await sh(
+      hosts
+        .flatMap((host) => [
+          `ip -n ${node(host)} link add eth0 mtu 1450 type veth peer name node netns ${place(host)}`,
+          `ip -n ${place(host)} link set node master perijove up`,
+          `ip -n ${node(host)} address add ${nodeAddress(host)}/24 dev eth0; ip -n ${node(host)} link set eth0 up`,
+        ])
+        .join('\n'),
+    );
+  });
+
+  afterAll(async () => {
+    await sh(namespaces.map((name) => `ip netns delete ${name} 2>/dev/null || :`).join('\n'));
+  });
+
+  it('joins all hosts and all nodes', async () => {
+    const addresses = [
+      ...hosts.map(nodeAddress),
+      ...hosts.map((host) => overlay(host).address.replace('/24', '')),
+    ];
+    const places = [...hosts.map(place), ...hosts.map(node)];
+    const found = await Promise.all(
+      places.flatMap((from) =>
+        addresses.map(async (to) => ((await reaches(from, to)) ? [] : [`${from} does not reach ${to}`])),
+      ),
+    );
+    expect(found.flat()).toEqual([]);
+    expect(await Promise.all(hosts.map((host) => differences(host)))).toEqual([[], [], []]);
+  });
+
+  it('is no clash with itself, and one with others', async () => {
+    const [host = makeHost('none')] = hosts;
+    expect(await problems(host)).toEqual([]);
+    await within(place(host), 'ip route add 192.168.255.0/25 via 172.31.255.2; ip link set eth0 mtu 1400');
+    expect((await problems(host)).map(({ code }) => code).sort()).toEqual(['NETWORK_CLASH', 'NETWORK_MTU']);
+    await within(place(host), 'ip route delete 192.168.255.0/25; ip link set eth0 mtu 1500');
+  });
+
+  it('changes nothing when it is made again, and only its peers when a host goes', async () => {
+    const [host = makeHost('none'), , gone = makeHost('none')] = hosts;
+    const before = await linkNumbers(host);
+    await apply(host);
+    expect(await linkNumbers(host)).toEqual(before);
+    const smaller = { ...spec, hosts: hosts.slice(0, 2) };
+    expect(await differences(host, smaller)).toEqual(['other peers']);
+    await apply(host, smaller);
+    expect(await differences(host, smaller)).toEqual([]);
+    expect(await reaches(node(host), nodeAddress(gone))).toBe(false);
+    await apply(host);
+    expect(await linkNumbers(host)).toEqual(before);
+    expect(await reaches(node(host), nodeAddress(gone))).toBe(true);
+  });
+
+  it.each([
+    ['ip link delete vxlan4242', 'no vxlan4242'],
+    ['ip link set vxlan4242 nomaster', 'vxlan4242 is not in perijove'],
+    ['ip link set vxlan4242 down', 'links are down'],
+    ['ip link set perijove mtu 1300', 'another MTU'],
+    [
+      'ip address add 192.168.255.99/24 dev perijove',
+      'perijove has not the address 192.168.255.243/24 alone',
+    ],
+    ['ip link set perijove alias x', 'links are unmarked'],
+    ['ip link set perijove address 02:00:00:00:00:01', 'perijove has another Ethernet address'],
+    [
+      'ip link delete vxlan4242; ip link add vxlan4242 type vxlan id 7 local 172.31.255.1 dstport 4789; ip link set vxlan4242 alias "perijove netns" master perijove mtu 1450 up; bridge fdb append 00:00:00:00:00:00 dev vxlan4242 dst 172.31.255.2; bridge fdb append 00:00:00:00:00:00 dev vxlan4242 dst 172.31.255.3',
+      'vxlan4242 has other parameters',
+    ],
+  ])('puts right: %s', async (damage, what) => {
+    const [host = makeHost('none'), other = makeHost('none')] = hosts;
+    await within(place(host), damage);
+    expect(await differences(host)).toEqual([what]);
+    await apply(host);
+    expect(await differences(host)).toEqual([]);
+    expect(await reaches(node(host), nodeAddress(other))).toBe(true);
+  });
+
+  it('takes over the bridge that Docker made, and leaves links of others alone', async () => {
+    const [, , host = makeHost('none')] = hosts;
+    await within(
+      place(host),
+      'ip link delete vxlan4242; ip link delete perijove; ip link add perijove type bridge',
+    );
+    await apply(host);
+    expect(await differences(host)).toEqual([]);
+    await within(place(host), 'ip link set vxlan4242 alias "of somebody"');
+    await expect(apply(host)).rejects.toThrow('vxlan4242 is there, and not of this cluster');
+    await within(place(host), 'ip link set vxlan4242 alias "perijove netns"');
+  });
+
+  it('removes what it had under other names', async () => {
+    const [, host = makeHost('none')] = hosts;
+    const { network } = spec;
+    if (network.kind !== 'vxlan') throw new Error('the spec has no VXLAN');
+    await apply(host, { ...spec, network: { ...network, vni: 4243 } });
+    expect(await within(place(host), 'ls /sys/class/net')).not.toContain('vxlan4242');
+    expect(await differences(host)).toEqual(['no vxlan4242']);
+  });
+});

@@ -513,7 +513,7 @@ export const errorCodes = facts({
   IMAGE_BUILD_FAILED: {
     meaning: 'The image of the nodes could not be built.',
     remedy:
-      'Read the end of its output, above. It needs `debian:bookworm-slim` and the package servers of Debian and Python, from the machine of a worker with Docker, else from the first host with an agent; or name an image of a registry in `nodes.image`.',
+      'Read the end of its output, above. The machine of a worker that has Docker, else the first host with an agent, must reach the package servers of Debian and PyPI; or name an image of a registry in `nodes.image`.',
     retryable: true,
     exit: 'failed',
   },

@@ -6,6 +6,7 @@ import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
+import { ensureBase } from './image-base.js';
 import { notHere, type ImageArchive, type ImageWork } from './image-archive.js';
 import { lackOfSpace, type FreeSpace } from './image-plan.js';
 
@@ -64,14 +65,16 @@ export async function pullOnHost(
   return [{ host: name, what: `pulled ${reference}` }];
 }
 
-/** Builds the image on a host. @throws PerijoveError IMAGE_BUILD_FAILED */
+/** Builds the image on a host. @throws PerijoveError IMAGE_BUILD_FAILED, and what `ensureBase` does */
 export async function buildOnHost(
   connection: HostConnection,
   reference: string,
   context: string,
-  { signal, say }: ImageWork,
+  work: ImageWork,
 ): Promise<void> {
   const { host } = connection;
+  const { signal, say } = work;
+  await ensureBase(connection, work);
   const directory = `${hostPaths(host).run}/node-image`;
   await connection.run(`rm -rf ${quote(directory)} && mkdir -p ${quote(directory)}`, { signal });
   for (const name of await readdir(context)) {

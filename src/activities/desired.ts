@@ -7,7 +7,7 @@ import { networkItems } from '../network/items.js';
 import { nodeItems } from '../node/items.js';
 import { proxyItems } from '../proxy/items.js';
 import type { ClusterSpec, HostSpec, Role } from '../spec/cluster.js';
-import { storageItems } from '../storage/items.js';
+import { glusterItems, storageItems } from '../storage/items.js';
 import type { StageName } from '../temporal/contract.js';
 import { zookeeperItems, zookeeperService } from '../zookeeper/items.js';
 
@@ -25,8 +25,6 @@ export type ConvergingStage = (typeof convergingStages)[number];
 
 /**
  * `mesos` is the installation as it was found on the host, where there is one.
- *
- * @throws PerijoveError TIER_UNSUPPORTED
  */
 export function desiredItems(
   spec: ClusterSpec,
@@ -39,6 +37,7 @@ export function desiredItems(
       return installItems([
         dockerItems(spec, host),
         networkItems(spec, host),
+        glusterItems(spec, host),
         ...serviceStages.map((each) => desiredItems(spec, host, each, mesos)),
       ]);
     case 'network':

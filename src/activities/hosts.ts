@@ -55,7 +55,7 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
     /**
      * Looks at a host and changes nothing.
      *
-     * @throws PerijoveError SSH_*, SUDO_REFUSED, TIER_UNSUPPORTED
+     * @throws PerijoveError SSH_*, SUDO_REFUSED
      */
     surveyHost: async ({ spec, host }: HostInput): Promise<HostSurvey> =>
       surveyOf(await pool.get(hostOf(spec, host)), spec, convergeDeps(spec)),
@@ -94,7 +94,7 @@ function signalOf({ signal }: ConvergeDeps): { readonly signal?: AbortSignal } {
 /**
  * Looks at a host and changes nothing: the same look for a deployment, for `check` and for `plan`.
  *
- * @throws PerijoveError SSH_*, SUDO_REFUSED, TIER_UNSUPPORTED
+ * @throws PerijoveError SSH_*, SUDO_REFUSED
  */
 export async function surveyOf(
   connection: HostConnection,

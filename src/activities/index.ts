@@ -8,6 +8,7 @@ import { createKeeperActivities } from './keeper.js';
 import { createMesosActivities } from './mesos.js';
 import { createNetworkActivities } from './network.js';
 import { createSecretsActivities } from './secrets.js';
+import { createStorageActivities } from './storage.js';
 import { createTeardownActivities } from './teardown.js';
 import { createVerifyActivities } from './verify.js';
 import { createZooKeeperActivities } from './zookeeper.js';
@@ -18,6 +19,7 @@ export function createActivities(deps: ActivityDeps) {
     ...createHostActivities(deps),
     ...createSecretsActivities(deps),
     ...createNetworkActivities(deps),
+    ...createStorageActivities(deps),
     ...createZooKeeperActivities(deps),
     ...createMesosActivities(deps),
     ...createImageActivities(deps),

@@ -9,6 +9,8 @@ import { containerLabels } from '../node/layout.js';
 import { removeHost } from '../hosts/remove.js';
 import { removeNetwork } from '../network/remove.js';
 import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import { glusterDaemon } from '../storage/items.js';
+import { unmountVolume } from '../storage/volume.js';
 import { quote } from '../ssh/shell.js';
 import { workflowIds } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
@@ -84,10 +86,12 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
         .split('\n')
         .filter((line) => line !== '')
         .map((node) => ({ host: name, what: `ended ${node}` }));
+      const unmounted = spec.storage.kind === 'gluster' ? await unmountVolume(connection, spec.storage) : [];
       const unlinked = spec.network.kind === 'vxlan' ? await removeNetwork(connection, spec.name) : [];
-      const stopped = purge ? await stopOwnDaemons(connection, [dockerDaemon]) : [];
+      const stopped = purge ? await stopOwnDaemons(connection, [dockerDaemon, glusterDaemon]) : [];
       return [
         ...changes,
+        ...unmounted,
         ...unlinked,
         ...stopped.map((daemon) => ({ host: name, what: `stopped ${daemon}` })),
         ...(await removeHost(connection, { purge, cluster: spec.name })),

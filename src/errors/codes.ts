@@ -102,6 +102,12 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'usage',
   },
+  SPEC_STORAGE: {
+    meaning: 'The hosts cannot have this kind of storage.',
+    remedy: 'Give three hosts the role `agent`, or use `storage.path`.',
+    retryable: false,
+    exit: 'usage',
+  },
   SPEC_NETWORK: {
     meaning: 'The nodes cannot be in this kind of network.',
     remedy: 'Change `network` or `nodes.containerizer`.',
@@ -263,12 +269,6 @@ export const errorCodes = facts({
     remedy: 'Use a host with systemd, or install runit.',
     retryable: false,
     exit: 'failed',
-  },
-  TIER_UNSUPPORTED: {
-    meaning: 'The spec asks for something that this release cannot do yet.',
-    remedy: 'Choose what the message names instead.',
-    retryable: false,
-    exit: 'usage',
   },
   PACKAGE_MISSING_NO_ROOT: {
     meaning: 'A package is missing on the host, and the user may not install it.',
@@ -450,6 +450,41 @@ export const errorCodes = facts({
     remedy: 'Use `mesos.install: { path | package | tarball }`, or nodes in containers.',
     retryable: false,
     exit: 'usage',
+  },
+  STORAGE_BRICK_ROOT: {
+    meaning:
+      'The brick would lie on the root file system of a host, which GlusterFS refuses: a full volume would fill the system.',
+    remedy: 'Mount a disk of its own at `storage.gluster.brick`, or set `storage.gluster.force: true`.',
+    retryable: false,
+    exit: 'failed',
+  },
+  STORAGE_BRICK_TAKEN: {
+    meaning: 'Where the brick is to lie, there are files of another volume, or of one that was.',
+    remedy:
+      'Move the directory that is named away, or choose another `storage.gluster.brick` or `volume`; then run it again.',
+    retryable: false,
+    exit: 'refused',
+  },
+  STORAGE_PEER_REJECTED: {
+    meaning: 'A host is in another GlusterFS pool, or has another view of this one.',
+    remedy:
+      'On the host that is named, where no volume of others is: `systemctl stop glusterd`, remove all in /var/lib/glusterd but glusterd.info, `systemctl start glusterd`; then run it again.',
+    retryable: false,
+    exit: 'refused',
+  },
+  STORAGE_DIFFERS: {
+    meaning: 'A GlusterFS volume of that name is there, and is not the one of the spec.',
+    remedy:
+      'Choose another `storage.gluster.volume`, or move its bricks with `gluster volume replace-brick`.',
+    retryable: false,
+    exit: 'refused',
+  },
+  STORAGE_FAILED: {
+    meaning: 'GlusterFS did not do what it was asked for, or its pool is not whole.',
+    remedy:
+      'It is tried again by itself; see `gluster pool list` and /var/log/glusterfs/glusterd.log on the hosts.',
+    retryable: true,
+    exit: 'failed',
   },
   NETWORK_CLASH: {
     meaning:

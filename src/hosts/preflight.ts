@@ -64,11 +64,8 @@ function problem(
   return { code, message, remedy, ...(host === undefined ? {} : { host }) };
 }
 
-function tierProblems({ nodes, storage, mesos }: ClusterSpec): Problem[] {
-  const unsupported = (what: string, instead: string) =>
-    problem('TIER_UNSUPPORTED', `this release cannot do ${what} yet`, { remedy: `Use ${instead}.` });
+function tierProblems({ nodes, mesos }: ClusterSpec): Problem[] {
   return [
-    ...(storage.kind === 'path' ? [] : [unsupported('storage.gluster', 'storage.path')]),
     ...(mesos.install.kind === 'image' && nodes.containerizer === 'mesos'
       ? [
           problem(

@@ -398,6 +398,20 @@ function checkContainerizer(spec: ClusterSpec): Finding[] {
   ];
 }
 
+/** A majority of two is both of them, so three hosts are the least that may lose one. */
+function checkGluster(spec: ClusterSpec): Finding[] {
+  const agents = hostsWithRole(spec, 'agent').length;
+  if (spec.storage.kind !== 'gluster' || agents === 0 || agents >= 3) return [];
+  return [
+    {
+      code: 'SPEC_STORAGE',
+      at: ['storage', 'gluster'],
+      restsOn: rolePaths(spec),
+      message: `a volume with three replicas needs three agent hosts, and there ${agents === 1 ? 'is 1' : `are ${agents}`}`,
+    },
+  ];
+}
+
 /** Even with the best spreading, no host holds a majority of etcd, unless the spec accepts that. */
 function checkSpreading(spec: ClusterSpec): Finding[] {
   const agents = hostsWithRole(spec, 'agent').length;
@@ -615,6 +629,7 @@ export function check(file: ClusterFile, spec: ClusterSpec): Finding[] {
     ...checkNodeAddresses(spec),
     ...checkContainerizer(spec),
     ...checkVxlan(spec),
+    ...checkGluster(spec),
     ...checkSpreading(spec),
     ...checkDirectories(spec),
     ...checkTimes(spec),

@@ -115,7 +115,14 @@ export type NetworkSpec =
 export type StorageSpec =
   /** An existing directory, the same on every host: a shared mount, or one machine's own. */
   | { readonly kind: 'path'; readonly path: string }
-  | { readonly kind: 'gluster'; readonly volume: string; readonly brick: string; readonly mount: string };
+  | {
+      readonly kind: 'gluster';
+      readonly volume: string;
+      readonly brick: string;
+      readonly mount: string;
+      /** Accept bricks on the root file system. */
+      readonly force?: boolean;
+    };
 
 export interface NodesSpec {
   readonly count: number;

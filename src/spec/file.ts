@@ -351,10 +351,18 @@ const network = section(
 const gluster = section(
   {
     volume: word.meta(meta('Name of the volume.', 'notebooks')),
-    brick: hostPath.meta(meta('Directory of the brick on each agent host.', '/srv/brick')),
-    mount: hostPath.meta(meta('Where the volume is mounted.', '/srv/notebooks')),
+    brick: hostPath.meta(
+      meta(
+        "Where the brick lies on each host: a directory of the volume's name is made there.",
+        '/srv/brick',
+      ),
+    ),
+    mount: hostPath.meta(meta('Where the volume is mounted on each agent host.', '/srv/notebooks')),
+    force: flag
+      .meta(meta('Accept a brick on the root file system, which GlusterFS refuses otherwise.'))
+      .default(false),
   },
-  'A GlusterFS volume, replicated on the agent hosts.',
+  'A GlusterFS volume with three replicas, on the first three agent hosts.',
 );
 
 const storage = section(

@@ -26,7 +26,7 @@ export function hostsToConverge(
  */
 export function specForHost(spec: ClusterSpec, host: HostSpec): ClusterSpec {
   // A host of a VXLAN forwards to all others by their addresses, and its own place in it depends on theirs.
-  if (spec.network.kind === 'vxlan') return spec;
+  if (spec.network.kind === 'vxlan' || spec.storage.kind === 'gluster') return spec;
   const known = new Set(
     [host, ...hostsWithRole(spec, 'zookeeper'), ...hostsWithRole(spec, 'master')].map(({ name }) => name),
   );

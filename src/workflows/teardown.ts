@@ -8,7 +8,7 @@ import { clusterAttribute } from './search-attributes.js';
 import { specForHost } from './survey-plan.js';
 
 const { stopKeeper, stopFramework } = proxyActivities<Activities>(waiting);
-const { cancelDeploy, clearHost } = proxyActivities<Activities>(patient);
+const { cancelDeploy, clearHost, deleteVolume } = proxyActivities<Activities>(patient);
 
 /**
  * Takes a cluster down: cancels a deploy that runs, ends the keeper (which would repair) and the framework
@@ -37,17 +37,25 @@ export async function teardown({ spec, purge }: TeardownInput): Promise<Teardown
       say({ host: spec.name, what });
     }
 
-    const cleared = await Promise.allSettled(
-      spec.hosts.map(async (host) =>
-        say(
-          ...(await clearHost.executeWithOptions({ summary: `clear ${host.name}` }, [
-            { spec: specForHost(spec, host), host: host.name, purge },
-          ])),
+    const clear = async (all: boolean) => {
+      const cleared = await Promise.allSettled(
+        spec.hosts.map(async (host) =>
+          say(
+            ...(await clearHost.executeWithOptions({ summary: `clear ${host.name}` }, [
+              { spec: specForHost(spec, host), host: host.name, purge: all },
+            ])),
+          ),
         ),
-      ),
-    );
-    const failed = cleared.filter((result) => result.status === 'rejected');
-    if (failed[0] !== undefined) throw failed[0].reason;
+      );
+      const failed = cleared.filter((result) => result.status === 'rejected');
+      if (failed[0] !== undefined) throw failed[0].reason;
+    };
+    if (purge && spec.storage.kind === 'gluster') {
+      // A volume is deleted when nobody has it mounted, and before its servers are stopped.
+      await clear(false);
+      say(...(await deleteVolume.executeWithOptions({ summary: 'volume deleted' }, [{ spec }])));
+    }
+    await clear(purge);
     return { changes };
   } catch (error) {
     throw lastWord(error).failure;

@@ -63,13 +63,6 @@ describe('desiredItems', () => {
     });
     expect(desiredItems(spec, withRoles(), 'install')).toMatchObject(noItems);
   });
-
-  it('refuses what this release cannot do', () => {
-    const storage = { kind: 'gluster', volume: 'v', brick: '/b', mount: '/m' } as const;
-    expect(() => desiredItems(makeSpec({ storage }), host, 'storage')).toThrow(
-      expect.objectContaining({ code: 'TIER_UNSUPPORTED' }) as Error,
-    );
-  });
 });
 
 describe('what a host must not have', () => {

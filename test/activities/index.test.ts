@@ -12,6 +12,7 @@ import { createKeeperActivities } from '../../src/activities/keeper.js';
 import { createMesosActivities } from '../../src/activities/mesos.js';
 import { createNetworkActivities } from '../../src/activities/network.js';
 import { createSecretsActivities } from '../../src/activities/secrets.js';
+import { createStorageActivities } from '../../src/activities/storage.js';
 import { createTeardownActivities } from '../../src/activities/teardown.js';
 import { createVerifyActivities } from '../../src/activities/verify.js';
 import { createZooKeeperActivities } from '../../src/activities/zookeeper.js';
@@ -29,6 +30,7 @@ it('no two subjects have an activity of the same name', () => {
     createHostActivities(deps),
     createSecretsActivities(deps),
     createNetworkActivities(deps),
+    createStorageActivities(deps),
     createZooKeeperActivities(deps),
     createMesosActivities(deps),
     createFrameworkActivities(deps),

@@ -133,18 +133,6 @@ describe('preflightProblems', () => {
     expect(problems[0]?.message).toBe('the clock of h2 is 5.0 s ahead of that of h1');
   });
 
-  it('says plainly what this release cannot do', () => {
-    const docker = makeSpec({
-      nodes: { containerizer: 'docker' },
-      network: { kind: 'existing', name: 'calico_net', subnet: '10.1.0.0/24' },
-    });
-    const gluster = makeSpec({ storage: { kind: 'gluster', volume: 'v', brick: '/b', mount: '/m' } });
-    const codes = (of: ClusterSpec) =>
-      preflightProblems(of, []).map(({ code, message }) => `${code} ${message}`);
-    expect(codes(docker)).toEqual([]);
-    expect(codes(gluster)).toEqual(['TIER_UNSUPPORTED this release cannot do storage.gluster yet']);
-  });
-
   it('refuses containers of Mesos for nodes that are processes', () => {
     const install = { kind: 'image', image: 'mesos:1' } as const;
     expect(preflightProblems(makeSpec({ mesos: { install } }), []).map(({ code }) => code)).toEqual([

@@ -1,19 +1,50 @@
+import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { noItems } from '../../src/hosts/items.js';
-import { storageItems } from '../../src/storage/items.js';
+import { glusterItems, mountDifferences, storageItems } from '../../src/storage/items.js';
 import { makeHost, makeSpec } from '../support/spec.js';
+
+const gluster = { kind: 'gluster', volume: 'notes', brick: '/srv/brick', mount: '/srv/notes' } as const;
+const hosts = [1, 2, 3, 4].map((index) => makeHost(`h${index}`, { address: `10.0.0.${index}` }));
+const spec = makeSpec({ hosts, storage: gluster });
+const [h1 = makeHost('none'), , , h4 = makeHost('none')] = hosts;
 
 describe('storageItems', () => {
   it('wants the directory where nodes run, whatever its mode', () => {
-    const spec = makeSpec({ storage: { kind: 'path', path: '/mnt/notebooks' } });
-    expect(storageItems(spec, makeHost('h1')).directories).toEqual([{ path: '/mnt/notebooks' }]);
-    expect(storageItems(spec, makeHost('h1', { roles: ['master'] }))).toEqual(noItems);
+    const path = makeSpec({ storage: { kind: 'path', path: '/mnt/notebooks' } });
+    expect(storageItems(path, makeHost('h1')).directories).toEqual([{ path: '/mnt/notebooks' }]);
+    expect(storageItems(path, makeHost('h1', { roles: ['master'] }))).toEqual(noItems);
+    expect(glusterItems(path, h1)).toEqual(noItems);
   });
 
-  it('refuses what this release cannot do', () => {
-    const spec = makeSpec({ storage: { kind: 'gluster', volume: 'v', brick: '/b', mount: '/m' } });
-    expect(() => storageItems(spec, makeHost('h1'))).toThrow(
-      expect.objectContaining({ code: 'TIER_UNSUPPORTED' }) as Error,
+  it('mounts a volume where nodes run, from the own server first, before nodes can start', () => {
+    const text = ({ files: [file] }: ReturnType<typeof storageItems>) =>
+      file?.source.kind === 'text' ? file.source.text : '';
+    const items = storageItems(spec, h1);
+    expect(items.services[0]?.once?.before).toContain('perijove-test-mesos-agent.service');
+    expect(text(items)).toContain('backup-volfile-servers=10.0.0.2:10.0.0.3 10.0.0.1:/notes');
+    expect(text(storageItems(spec, h4))).toContain(
+      'backup-volfile-servers=10.0.0.2:10.0.0.3 10.0.0.1:/notes',
     );
+    execFileSync('sh', ['-n'], { input: text(items) });
+    expect(storageItems(spec, makeHost('h1', { roles: ['proxy'] }))).toEqual(noItems);
+  });
+
+  it('has servers on three hosts, and clients wherever nodes run', () => {
+    expect(glusterItems(spec, h1)).toMatchObject({
+      packages: ['glusterfs-server', 'glusterfs-client'],
+      daemons: [{ name: 'glusterd' }],
+    });
+    expect(glusterItems(spec, h4)).toMatchObject({ packages: ['glusterfs-client'], daemons: [] });
+  });
+
+  it('sees a mount that is missing, and one that hangs or lost its client', () => {
+    const line = '512 29 0:60 / /srv/notes rw,relatime shared:1 - fuse.glusterfs 10.0.0.1:/notes rw';
+    expect(mountDifferences(gluster, `${line}\n/srv/notes/notebooks`)).toEqual([]);
+    expect(mountDifferences(gluster, line)).toEqual(['/srv/notes does not answer']);
+    expect(mountDifferences(gluster, '/srv/notes/notebooks')).toEqual(['/srv/notes is not mounted']);
+    expect(mountDifferences(gluster, line.replace('fuse.glusterfs', 'ext4'))).toEqual([
+      '/srv/notes is not mounted',
+    ]);
   });
 });

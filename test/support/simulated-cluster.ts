@@ -109,6 +109,14 @@ export class SimulatedCluster {
         return changes;
       },
       convergeHost: ({ host, stage }) => this.#converge(host, stage),
+      ensureVolume: async () => {
+        await this.#did('ensureVolume');
+        return [];
+      },
+      deleteVolume: async () => {
+        await this.#did('deleteVolume');
+        return [];
+      },
       awaitNetwork: async () => {
         await this.#did('awaitNetwork');
       },

@@ -1,8 +1,20 @@
+import { proxyActivities } from '@temporalio/workflow';
+import type { Activities } from '../../activities/index.js';
+import { patient } from '../../temporal/options.js';
 import { convergeAll } from './converge.js';
 import type { Stage } from './stage.js';
+
+const { ensureVolume } = proxyActivities<Activities>(patient);
 
 export const storage: Stage = {
   name: 'storage',
   title: 'Give the notebooks a storage that all nodes share',
-  run: (deployment) => convergeAll(deployment, 'storage'),
+  async run(deployment) {
+    const { spec } = deployment;
+    const formed =
+      spec.storage.kind === 'gluster'
+        ? await ensureVolume.executeWithOptions({ summary: 'volume whole' }, [{ spec }])
+        : [];
+    return [...formed, ...(await convergeAll(deployment, 'storage'))];
+  },
 };

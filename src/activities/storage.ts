@@ -1,0 +1,40 @@
+import { PerijoveError } from '../errors/error.js';
+import type { Change } from '../hosts/items.js';
+import type { ClusterSpec } from '../spec/cluster.js';
+import { formVolume, removeVolume } from '../storage/volume.js';
+import type { ActivityDeps } from './deps.js';
+import { until } from './poll.js';
+
+export interface StorageInput {
+  readonly spec: ClusterSpec;
+}
+
+export function createStorageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
+  return {
+    /**
+     * Resolves when the GlusterFS volume of the spec is there, started and as it should be, to what was changed.
+     *
+     * @throws PerijoveError STORAGE_*, SSH_*, COMMAND_FAILED
+     */
+    ensureVolume: async ({ spec }: StorageInput): Promise<readonly Change[]> => {
+      const { storage } = spec;
+      if (storage.kind !== 'gluster') return [];
+      const changes: Change[] = [];
+      return until(async () => {
+        const formed = await formVolume(pool, spec, storage);
+        changes.push(...formed.changes);
+        return formed.waits === undefined
+          ? { done: changes }
+          : { not: new PerijoveError('STORAGE_FAILED', formed.waits) };
+      });
+    },
+
+    /**
+     * Deletes the volume of the cluster and what it left. Repeated, it finds nothing and returns nothing.
+     *
+     * @throws PerijoveError STORAGE_FAILED, SSH_*, COMMAND_FAILED
+     */
+    deleteVolume: async ({ spec }: StorageInput): Promise<readonly Change[]> =>
+      spec.storage.kind === 'gluster' ? removeVolume(pool, spec, spec.storage) : [],
+  };
+}

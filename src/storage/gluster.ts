@@ -1,0 +1,128 @@
+/** The GlusterFS volume of a cluster: which hosts have bricks, what `gluster --xml` says, what is to be done. Pure. */
+import { hostsWithRole, type ClusterSpec, type HostSpec, type StorageSpec } from '../spec/cluster.js';
+
+export type GlusterSpec = Extract<StorageSpec, { kind: 'gluster' }>;
+
+/** Three, so that a majority decides what is written, and any one host may be lost. */
+const replicas = 3;
+
+/** The option of a volume that says whose it is. */
+export const ownerOption = 'user.perijove.cluster';
+
+/** The hosts with bricks: the first three with nodes. */
+export function brickHosts(spec: ClusterSpec): readonly HostSpec[] {
+  return hostsWithRole(spec, 'agent').slice(0, replicas);
+}
+
+/** The brick itself: GlusterFS takes no mount point for one, and `brick` may be one. */
+export function brickPath({ brick, volume }: GlusterSpec): string {
+  return `${brick}/${volume}`;
+}
+
+/**
+ * Neither clients nor servers write without a majority, so that no file has two truths; and a host that is gone
+ * holds writers up for 10 s instead of GlusterFS' 42.
+ */
+export function volumeOptions({ name }: Pick<ClusterSpec, 'name'>): Readonly<Record<string, string>> {
+  return {
+    'cluster.quorum-type': 'auto',
+    'cluster.server-quorum-type': 'server',
+    'network.ping-timeout': '10',
+    [ownerOption]: name,
+  };
+}
+
+export interface Peer {
+  /** Addresses and names that the pool knows it by. */
+  readonly names: readonly string[];
+  readonly connected: boolean;
+  /** Such as `Peer in Cluster`, `Peer Rejected`; of the asked host itself none. */
+  readonly state?: string;
+}
+
+export interface Volume {
+  readonly started: boolean;
+  readonly replicas: number;
+  /** `address:/path` */
+  readonly bricks: readonly string[];
+  readonly options: Readonly<Record<string, string>>;
+}
+
+/** What one host with a brick says. */
+export interface PoolFacts {
+  readonly peers: readonly Peer[];
+  readonly volume?: Volume;
+}
+
+const all = (text: string, tag: string) =>
+  [...text.matchAll(new RegExp(`<${tag}>([\\s\\S]*?)</${tag}>`, 'g'))].map(([, inner = '']) => inner);
+const one = (text: string, tag: string) => all(text, tag)[0];
+
+/** Reads `gluster --xml pool list` and `gluster --xml volume info` together. */
+export function parsePool(printed: string, volume: string): PoolFacts {
+  const peers = all(printed, 'peer').map((peer): Peer => {
+    const state = one(peer, 'stateStr');
+    return {
+      names: [...new Set(all(peer.replaceAll(/<\/?hostnames>/g, ''), 'hostname'))],
+      connected: one(peer, 'connected') === '1',
+      ...(state === undefined ? {} : { state }),
+    };
+  });
+  const found = all(printed, 'volume').find((each) => one(each, 'name') === volume);
+  if (found === undefined) return { peers };
+  return {
+    peers,
+    volume: {
+      started: one(found, 'status') === '1',
+      replicas: Number(one(found, 'replicaCount')),
+      bricks: all(one(found, 'bricks') ?? '', 'name'),
+      options: Object.fromEntries(
+        all(found, 'option').map((option) => [one(option, 'name') ?? '', one(option, 'value') ?? '']),
+      ),
+    },
+  };
+}
+
+/** One thing to do, through the first host with a brick. */
+export type VolumeStep =
+  | { readonly kind: 'probe'; readonly peer: HostSpec }
+  | { readonly kind: 'wait'; readonly reason: string }
+  | { readonly kind: 'create' }
+  | { readonly kind: 'start' }
+  | { readonly kind: 'set'; readonly option: string; readonly value: string }
+  | { readonly kind: 'rejected'; readonly peer: string; readonly state: string }
+  | { readonly kind: 'differs'; readonly reason: string };
+
+/** The next thing to do so that the volume is whole; undefined when it is. */
+export function nextVolumeStep(
+  spec: ClusterSpec,
+  storage: GlusterSpec,
+  facts: PoolFacts,
+): VolumeStep | undefined {
+  const [, ...others] = brickHosts(spec);
+  for (const peer of others) {
+    const known = facts.peers.find(({ names }) => names.includes(peer.address));
+    if (known === undefined) return { kind: 'probe', peer };
+    if (/rejected/i.test(known.state ?? '')) {
+      return { kind: 'rejected', peer: peer.name, state: known.state ?? '' };
+    }
+    if (!known.connected || known.state !== 'Peer in Cluster') {
+      return { kind: 'wait', reason: `${peer.name} is ${known.connected ? known.state : 'not connected'}` };
+    }
+  }
+  const { volume } = facts;
+  if (volume === undefined) return { kind: 'create' };
+  const agents = hostsWithRole(spec, 'agent').map(({ address }) => `${address}:${brickPath(storage)}`);
+  if (volume.replicas !== replicas || volume.bricks.some((brick) => !agents.includes(brick))) {
+    return { kind: 'differs', reason: `it has ${volume.replicas} replicas on ${volume.bricks.join(', ')}` };
+  }
+  const owner = volume.options[ownerOption];
+  if (owner !== undefined && owner !== spec.name) {
+    return { kind: 'differs', reason: `it belongs to the cluster ${owner}` };
+  }
+  const missing = Object.entries(volumeOptions(spec)).find(
+    ([option, value]) => volume.options[option] !== value,
+  );
+  if (missing !== undefined) return { kind: 'set', option: missing[0], value: missing[1] };
+  return volume.started ? undefined : { kind: 'start' };
+}

@@ -1,0 +1,199 @@
+/** Forms and removes the GlusterFS volume, through hosts with bricks. Each may be repeated after any interruption. */
+import { errorCodes } from '../errors/codes.js';
+import { PerijoveError } from '../errors/error.js';
+import type { Change } from '../hosts/items.js';
+import { hostPaths } from '../hosts/paths.js';
+import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import type { HostConnection, SshPool } from '../ssh/connection.js';
+import { quote } from '../ssh/shell.js';
+import {
+  brickHosts,
+  brickPath,
+  nextVolumeStep,
+  ownerOption,
+  parsePool,
+  type GlusterSpec,
+  type PoolFacts,
+  type VolumeStep,
+} from './gluster.js';
+
+const gluster = 'timeout 100 gluster --mode=script';
+const commandMs = 120_000;
+
+async function look(connection: HostConnection, { volume }: GlusterSpec): Promise<PoolFacts> {
+  const printed = await connection.run(`${gluster} --xml pool list && ${gluster} --xml volume info`, {
+    timeoutMs: commandMs,
+  });
+  return parsePool(printed, volume);
+}
+
+/** Names the brick that Perijove made on the host, and so may remove. */
+function brickFile(host: HostSpec): string {
+  return `${hostPaths(host).data}/gluster-brick`;
+}
+
+export interface Formed {
+  readonly changes: readonly Change[];
+  /** What keeps the volume from being whole, and time may heal. */
+  readonly waits?: string;
+}
+
+/**
+ * Brings the volume to what the spec says, step by step, as far as it goes now.
+ *
+ * @throws PerijoveError STORAGE_*, SSH_*, COMMAND_FAILED
+ */
+export async function formVolume(pool: SshPool, spec: ClusterSpec, storage: GlusterSpec): Promise<Formed> {
+  const hosts = brickHosts(spec);
+  const [first] = hosts;
+  if (first === undefined) return { changes: [] };
+  const connection = await pool.get(first);
+  const changes: Change[] = [];
+  for (;;) {
+    const step = nextVolumeStep(spec, storage, await look(connection, storage));
+    if (step === undefined) return { changes };
+    if (step.kind === 'wait') return { changes, waits: step.reason };
+    changes.push({ host: first.name, what: await perform(pool, connection, spec, storage, step) });
+  }
+}
+
+async function perform(
+  pool: SshPool,
+  connection: HostConnection,
+  spec: ClusterSpec,
+  storage: GlusterSpec,
+  step: Exclude<VolumeStep, { kind: 'wait' }>,
+): Promise<string> {
+  const { volume } = storage;
+  const place = { host: connection.host.name, subject: volume };
+  switch (step.kind) {
+    case 'probe':
+      await command(connection, `peer probe ${step.peer.address}`, volume);
+      return `took ${step.peer.name} into the GlusterFS pool`;
+    case 'create':
+      await create(pool, connection, spec, storage);
+      return `created the volume ${volume}`;
+    case 'start':
+      await command(connection, `volume start ${quote(volume)}`, volume);
+      return `started the volume ${volume}`;
+    case 'set':
+      await command(connection, `volume set ${quote(volume)} ${step.option} ${quote(step.value)}`, volume);
+      return `set ${step.option} of the volume ${volume} to ${step.value}`;
+    case 'rejected':
+      throw new PerijoveError('STORAGE_PEER_REJECTED', `${step.peer}: ${step.state}`, {
+        ...place,
+        host: step.peer,
+      });
+    case 'differs':
+      throw new PerijoveError(
+        'STORAGE_DIFFERS',
+        `the volume ${volume} is there already: ${step.reason}`,
+        place,
+      );
+  }
+}
+
+async function create(
+  pool: SshPool,
+  connection: HostConnection,
+  spec: ClusterSpec,
+  storage: GlusterSpec,
+): Promise<void> {
+  const path = brickPath(storage);
+  const hosts = brickHosts(spec);
+  const bricks = hosts.map(({ address }) => quote(`${address}:${path}`)).join(' ');
+  const force = storage.force === true ? ' force' : '';
+  // No volume has it: a brick without a file in it is what an interrupted creation, or a deleted volume, left.
+  await Promise.all(
+    hosts.map(async (host) => {
+      const target = await pool.get(host);
+      await target.run(
+        `set -e
+mkdir -p ${quote(storage.brick)} ${quote(hostPaths(host).data)}
+if [ -d ${quote(path)} ] && [ -z "$(find ${quote(path)} -mindepth 1 -not -path ${quote(`${path}/.glusterfs*`)} | head -n 1)" ]; then rm -rf ${quote(path)}; fi
+[ -e ${quote(path)} ] || echo ${quote(path)} > ${quote(brickFile(host))}`,
+      );
+    }),
+  );
+  await command(
+    connection,
+    `volume create ${quote(storage.volume)} replica ${hosts.length} ${bricks}${force}`,
+    storage.volume,
+  );
+}
+
+async function command(connection: HostConnection, words: string, volume: string): Promise<void> {
+  const { code, stdout, stderr } = await connection.exec(`${gluster} ${words}`, { timeoutMs: commandMs });
+  if (code === 0) return;
+  const said = `${stdout}\n${stderr}`.trim().split('\n').at(-1) ?? '';
+  const known = /root partition|system's root/.test(said)
+    ? 'STORAGE_BRICK_ROOT'
+    : /already part of a volume|is already a brick|parent directory .* is already/.test(said)
+      ? 'STORAGE_BRICK_TAKEN'
+      : /already part of another cluster|rejected/i.test(said)
+        ? 'STORAGE_PEER_REJECTED'
+        : 'STORAGE_FAILED';
+  throw new PerijoveError(known, said, {
+    host: connection.host.name,
+    subject: volume,
+    remedy: errorCodes[known].remedy,
+  });
+}
+
+/**
+ * Stops and deletes the volume if it is the cluster's, lets the peers go, and removes the bricks that Perijove made.
+ * To be called when nobody has it mounted any more.
+ *
+ * @throws PerijoveError STORAGE_FAILED, SSH_*, COMMAND_FAILED
+ */
+export async function removeVolume(
+  pool: SshPool,
+  spec: ClusterSpec,
+  storage: GlusterSpec,
+): Promise<Change[]> {
+  const hosts = brickHosts(spec);
+  const [first, ...others] = hosts;
+  if (first === undefined) return [];
+  const connection = await pool.get(first);
+  const name = quote(storage.volume);
+  const changes: Change[] = [];
+  const answers = await connection.exec(`timeout 10 gluster --mode=script pool list`);
+  if (answers.code === 0) {
+    const { volume, peers } = await look(connection, storage);
+    if (volume !== undefined && volume.options[ownerOption] !== spec.name) return [];
+    if (volume?.started === true) await command(connection, `volume stop ${name} force`, storage.volume);
+    if (volume !== undefined) {
+      await command(connection, `volume delete ${name}`, storage.volume);
+      changes.push({ host: first.name, what: `deleted the volume ${storage.volume}` });
+    }
+    const left = await connection.run(`${gluster} --xml volume info`, { timeoutMs: commandMs });
+    if (!left.includes('<volume>')) {
+      for (const peer of others) {
+        if (!peers.some(({ names }) => names.includes(peer.address))) continue;
+        await command(connection, `peer detach ${peer.address}`, storage.volume);
+        changes.push({ host: first.name, what: `let ${peer.name} go from the GlusterFS pool` });
+      }
+    }
+  }
+  const path = quote(brickPath(storage));
+  await Promise.all(
+    hosts.map(async (host) => {
+      const target = await pool.get(host);
+      const said = await target.run(
+        `if [ "$(cat ${quote(brickFile(host))} 2>/dev/null)" = ${path} ] && [ -e ${path} ]; then rm -rf ${path} && echo removed; fi`,
+        { timeoutMs: commandMs },
+      );
+      if (said.includes('removed')) changes.push({ host: host.name, what: `removed ${brickPath(storage)}` });
+    }),
+  );
+  return changes;
+}
+
+/** Unmounts the volume on a host; returns what was there. */
+export async function unmountVolume(connection: HostConnection, { mount }: GlusterSpec): Promise<Change[]> {
+  const at = quote(mount);
+  const said = await connection.run(
+    `if grep -F ${quote(` ${mount} `)} /proc/self/mountinfo | grep -qF ' - fuse.glusterfs '; then umount ${at} || umount -l ${at} || exit 1; echo unmounted; fi`,
+  );
+  return said.includes('unmounted') ? [{ host: connection.host.name, what: `unmounted ${mount}` }] : [];
+}

@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { brickPath, nextVolumeStep, parsePool } from '../../src/storage/gluster.js';
+import { makeHost, makeSpec } from '../support/spec.js';
+
+const storage = { kind: 'gluster', volume: 'v', brick: '/srv/brick', mount: '/srv/v' } as const;
+const addresses = ['172.16.62.11', '172.16.62.12', '172.16.62.13'];
+const spec = makeSpec({
+  hosts: addresses.map((address, index) => makeHost(`h${index + 1}`, { address })),
+  storage,
+});
+
+/** As GlusterFS 10.3 prints it, without what nobody reads. */
+const peer = (address: string, connected = 1, state = 'Peer in Cluster') => `<peer>
+      <uuid>331d2552-2fc3-4f91-9b23-7c32fbec451a</uuid>
+      <hostname>${address}</hostname>
+      <hostnames>
+        <hostname>${address}</hostname>
+      </hostnames>
+      <connected>${connected}</connected>
+      <state>3</state>
+      <stateStr>${state}</stateStr>
+    </peer>`;
+const own = `<peer><uuid>b</uuid><hostname>localhost</hostname><connected>1</connected></peer>`;
+const options = [
+  ['nfs.disable', 'on'],
+  ['cluster.quorum-type', 'auto'],
+  ['cluster.server-quorum-type', 'server'],
+  ['network.ping-timeout', '10'],
+  ['user.perijove.cluster', 'test'],
+] as const;
+const volume = (status = 1) => `<volInfo><volumes><volume>
+        <name>v</name>
+        <status>${status}</status>
+        <replicaCount>3</replicaCount>
+        <bricks>
+${addresses.map((address) => `<brick uuid="b">${address}:/srv/brick/v<name>${address}:/srv/brick/v</name><hostUuid>b</hostUuid><isArbiter>0</isArbiter></brick>`).join('\n')}
+        </bricks>
+        <options>
+${options.map(([name, value]) => `<option><name>${name}</name><value>${value}</value></option>`).join('\n')}
+        </options>
+      </volume><count>1</count></volumes></volInfo>`;
+const [, second = '', third = ''] = addresses;
+const pool = `<peerStatus>${peer(second)}${peer(third)}${own}</peerStatus>`;
+const next = (printed: string, of = spec) => nextVolumeStep(of, storage, parsePool(printed, 'v'));
+
+describe('nextVolumeStep', () => {
+  it('goes from nothing to a volume, and then has nothing to do', () => {
+    expect(next(own)).toMatchObject({ kind: 'probe', peer: { name: 'h2' } });
+    expect(next(peer(second) + own)).toMatchObject({ kind: 'probe', peer: { name: 'h3' } });
+    expect(next(pool)).toEqual({ kind: 'create' });
+    expect(next(pool + volume(0))).toEqual({ kind: 'start' });
+    expect(next(pool + volume())).toBeUndefined();
+    const unset = volume().replace('<value>10</value>', '<value>42</value>');
+    expect(next(pool + unset)).toEqual({ kind: 'set', option: 'network.ping-timeout', value: '10' });
+  });
+
+  it('waits for a pool that is not whole, and says who is rejected', () => {
+    expect(next(peer(second, 0) + peer(third))).toEqual({ kind: 'wait', reason: 'h2 is not connected' });
+    expect(next(peer(second, 1, 'Accepted peer request') + peer(third))).toMatchObject({ kind: 'wait' });
+    expect(next(peer(second) + peer(third, 1, 'Peer Rejected'))).toMatchObject({
+      kind: 'rejected',
+      peer: 'h3',
+    });
+  });
+
+  it('touches no volume of others, and accepts other bricks on hosts of the cluster', () => {
+    expect(next(pool + volume().replaceAll('/srv/brick/v', '/other'))).toMatchObject({ kind: 'differs' });
+    expect(next(pool + volume().replace('<value>test</value>', '<value>another</value>'))).toMatchObject({
+      kind: 'differs',
+      reason: 'it belongs to the cluster another',
+    });
+    const reordered = { ...spec, hosts: [makeHost('h0', { address: '172.16.62.10' }), ...spec.hosts] };
+    const known = `${peer('172.16.62.11')}${pool}`;
+    expect(next(known + volume(), reordered)).toBeUndefined();
+  });
+
+  it('keeps the brick apart from where a disk is mounted', () => {
+    expect(brickPath(storage)).toBe('/srv/brick/v');
+  });
+});

@@ -35,6 +35,8 @@ export interface WorkflowStoreOptions {
   readonly signal: AbortSignal;
 }
 
+/** A worker that is suspended may have been handed the question, and nobody would answer it. */
+const queryMs = 3_000;
 const firstPauseMs = 100;
 const longestPauseMs = 2_000;
 
@@ -50,7 +52,8 @@ export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
     const updateId = crypto.randomUUID();
     return ask(() => handle.executeUpdate(definition, { ...given, updateId }));
   };
-  const query = () => ask(() => handle.query(frameworkState));
+  const query = () =>
+    ask(() => client.connection.withDeadline(Date.now() + queryMs, () => handle.query(frameworkState)));
   const isOurs = ({ lease: stored }: FrameworkState) =>
     stored?.run === lease.run && stored.attempt === lease.attempt;
 

@@ -73,7 +73,7 @@ describe('a deployment', () => {
   });
 
   it('ends well though all workers and the Temporal server die in the middle of it', async () => {
-    const first = lab.startUp('--spec', secured);
+    const first = lab.startUp('--file', secured);
     await lab.workersStarted();
     await replaceWorkersDuring('install');
     await replaceWorkersDuring('zookeeper');

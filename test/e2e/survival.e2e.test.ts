@@ -143,7 +143,7 @@ describe('a deployment', () => {
     expect(histories.length).toBeGreaterThanOrEqual(6);
     const residents = [...lab.allResidents().keys()];
     const printed = await Promise.all(
-      [['status'], ['status', '--json'], ['events'], ['history'], ['logs', 'h1']].map(async (words) => {
+      [['status'], ['status', '--json'], ['events'], ['logs', 'h1']].map(async (words) => {
         return (await lab.start(...words, '--file', lab.specFile).ended).stdout;
       }),
     );

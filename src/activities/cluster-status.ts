@@ -1,6 +1,7 @@
 /** What a look at a cluster found, as `status --json` prints it, and what it means. Pure. */
 import type { PastTask } from '../temporal/contract.js';
 import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
+import { brickHosts } from '../storage/gluster.js';
 
 export type Phase = 'absent' | 'deploying' | 'ready' | 'degraded' | 'failed';
 
@@ -122,6 +123,17 @@ export interface ClusterStatus {
     readonly generation: number | null;
     readonly healthy: boolean;
   }[];
+  readonly storage: {
+    readonly kind: 'path' | 'gluster';
+    /** Of a GlusterFS volume. */
+    readonly bricks: readonly {
+      readonly host: string;
+      /** Null while no host of the volume tells. */
+      readonly online: boolean | null;
+      /** Files that wait to be healed. */
+      readonly pending: number | null;
+    }[];
+  };
   readonly incidents: readonly { readonly at: string; readonly what: string; readonly tookMs: number }[];
 }
 
@@ -141,7 +153,7 @@ export interface Beginnings {
 /** What keeps a cluster from being ready, by what is seen; empty for one that is whole. */
 export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>): string[] {
   const found: string[] = [];
-  const { zookeeper, mesos, framework, etcd, jupyter, proxies, workflows } = status;
+  const { zookeeper, mesos, framework, etcd, jupyter, proxies, storage, workflows } = status;
 
   const modes = zookeeper.members.map(({ mode }) => mode);
   const whole = modes.length === 1 ? ['standalone'] : ['leader', 'follower'];
@@ -186,6 +198,13 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
   }
   const closed = proxies.filter(({ healthy }) => !healthy).map(({ host }) => host);
   if (closed.length > 0) found.push(`no Jupyter through the proxy of ${closed.join(', ')}`);
+
+  const { bricks } = storage;
+  if (bricks.length > 0 && bricks.every(({ online }) => online === null)) {
+    found.push('no host tells of the GlusterFS volume');
+  }
+  const lost = bricks.filter(({ online }) => online === false).map(({ host }) => host);
+  if (lost.length > 0) found.push(`GlusterFS brick down on ${lost.join(', ')}`);
   return found;
 }
 
@@ -263,6 +282,13 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
       generation: null,
       healthy: false,
     })),
+    storage: {
+      kind: spec.storage.kind,
+      bricks:
+        spec.storage.kind === 'gluster'
+          ? brickHosts(spec).map(({ name }) => ({ host: name, online: null, pending: null }))
+          : [],
+    },
     incidents: [],
   };
 }

@@ -28,6 +28,8 @@ import {
   type FrameworkState,
   type KeeperState,
 } from '../temporal/contract.js';
+import { brickHosts, brickPath } from '../storage/gluster.js';
+import { lookAtBricks } from '../storage/volume.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
 import {
   emptyStatus,
@@ -48,6 +50,8 @@ export interface ObserveDeps {
 
 // A host of a machine that is busy answers late, one that is gone never; a look is to be over in a few seconds.
 const connectMs = 4_000;
+/** All bricks are asked for what they have to heal. */
+const healMs = 5_000;
 
 /**
  * Looks at the cluster: at its workflows, and through SSH at its hosts, all at once. What cannot be reached is
@@ -196,7 +200,7 @@ function soon<T>(client: Client, ask: () => Promise<T>): Promise<T> {
 
 // --- hosts ----------------------------------------------------------------------------------------------
 
-type LiveStatus = Pick<ClusterStatus, 'zookeeper' | 'mesos' | 'etcd' | 'proxies'> & {
+type LiveStatus = Pick<ClusterStatus, 'zookeeper' | 'mesos' | 'etcd' | 'proxies' | 'storage'> & {
   readonly jupyter: Pick<ClusterStatus['jupyter'], 'node' | 'standby'>;
 };
 
@@ -226,15 +230,16 @@ async function lookAtHosts(
   const reasons = attempts.flatMap(({ reason }) => reason ?? []);
   // Only through hosts that answer: a way through any other one would cost its deadline.
   const reach = sshReach(pool, { hosts });
-  const [zookeeper, mesos, etcd, nodesAndProxies] = await Promise.all([
+  const [zookeeper, mesos, etcd, nodesAndProxies, storage] = await Promise.all([
     lookAtZooKeeper(reach, spec, hosts),
     lookAtMesos(pool, reach, spec, hosts),
     lookAtEtcd(reach, spec, hosts),
     lookAtNodesAndProxies(pool, reach, spec, hosts),
+    lookAtStorage(pool, spec, hosts),
   ]);
   const { jupyter, proxies } = nodesAndProxies;
   return {
-    status: { zookeeper, mesos: mesos.mesos, etcd: etcd.status, jupyter, proxies },
+    status: { zookeeper, mesos: mesos.mesos, etcd: etcd.status, jupyter, proxies, storage },
     frameworkInMesos: mesos.framework,
     reasons: [...reasons, ...(hosts.length === 0 ? [] : [...nodesAndProxies.reasons, ...etcd.reasons])],
   };
@@ -276,6 +281,32 @@ async function lookAtEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly HostS
     members: probes.map((probe) => ({ node: probe.node, healthy: probe.ok && probe.leader !== undefined })),
   };
   return { status, reasons: found.kind === 'verdict' ? [] : [`etcd: ${found.reason}`] };
+}
+
+/** Any one host of a volume tells of all its bricks. */
+async function lookAtStorage(
+  pool: SshPool,
+  spec: ClusterSpec,
+  hosts: readonly HostSpec[],
+): Promise<ClusterStatus['storage']> {
+  const unknown = emptyStatus(spec).storage;
+  if (spec.storage.kind !== 'gluster') return unknown;
+  const { storage } = spec;
+  const servers = brickHosts(spec);
+  for (const host of servers) {
+    const bricks = await answerOf(hosts, host, async () =>
+      lookAtBricks(await pool.get(host), storage.volume, healMs),
+    );
+    if (bricks === undefined || bricks.length === 0) continue;
+    return {
+      ...unknown,
+      bricks: servers.map(({ name, address }) => {
+        const found = bricks.find(({ brick }) => brick === `${address}:${brickPath(storage)}`);
+        return { host: name, online: found?.online ?? null, pending: found?.pending ?? null };
+      }),
+    };
+  }
+  return unknown;
 }
 
 async function lookAtNodesAndProxies(

@@ -48,7 +48,8 @@ function phasePaint(phase: Phase, colors: Colors): Paint {
   }
 }
 
-function overview({ zookeeper, mesos, framework, etcd, jupyter, workflows }: ClusterStatus, colors: Colors) {
+function overview(status: ClusterStatus, colors: Colors) {
+  const { zookeeper, mesos, framework, etcd, jupyter, storage, workflows } = status;
   const bad = colors.red;
   const each = <T>(items: readonly T[], text: (item: T) => string, well: (item: T) => boolean) =>
     items.map((item) => (well(item) ? text(item) : bad(text(item)))).join('  ');
@@ -89,7 +90,21 @@ function overview({ zookeeper, mesos, framework, etcd, jupyter, workflows }: Clu
         ? bad('ready nowhere')
         : `${jupyter.node}, generation ${jupyter.generation ?? '?'}`,
     ],
+    ...(storage.kind === 'gluster'
+      ? [
+          [
+            label('GlusterFS'),
+            each(storage.bricks, brickText, ({ online, pending }) => online === true && (pending ?? 0) === 0),
+          ],
+        ]
+      : []),
   ]);
+}
+
+function brickText({ host, online, pending }: ClusterStatus['storage']['bricks'][number]): string {
+  if (online === null) return `${host} unknown`;
+  if (!online) return `${host} down`;
+  return pending === null || pending === 0 ? `${host} online` : `${host} online, ${pending} to heal`;
 }
 
 function frameworkText(framework: ClusterStatus['framework'], bad: Paint): string {

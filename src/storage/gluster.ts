@@ -126,3 +126,24 @@ export function nextVolumeStep(
   if (missing !== undefined) return { kind: 'set', option: missing[0], value: missing[1] };
   return volume.started ? undefined : { kind: 'start' };
 }
+
+export interface BrickLook {
+  /** `address:/path` */
+  readonly brick: string;
+  readonly online: boolean;
+  /** Files that wait to be healed; null where the brick cannot tell. */
+  readonly pending: number | null;
+}
+
+/** Reads `gluster --xml volume heal V info summary`; empty when it says nothing of bricks. */
+export function parseHeal(printed: string): BrickLook[] {
+  return [...printed.matchAll(/<brick [^>]*>([\s\S]*?)<\/brick>/g)].map(([, inner = '']) => {
+    const total = Number(one(inner, 'totalNumberOfEntries'));
+    const online = one(inner, 'status') === 'Connected';
+    return {
+      brick: one(inner, 'name') ?? '',
+      online,
+      pending: online && Number.isInteger(total) ? total : null,
+    };
+  });
+}

@@ -12,6 +12,8 @@ import {
   nextVolumeStep,
   ownerOption,
   parsePool,
+  parseHeal,
+  type BrickLook,
   type GlusterSpec,
   type PoolFacts,
   type VolumeStep,
@@ -25,6 +27,18 @@ async function look(connection: HostConnection, { volume }: GlusterSpec): Promis
     timeoutMs: commandMs,
   });
   return parsePool(printed, volume);
+}
+
+/** All bricks of a volume, as one of their hosts sees them; none when it does not tell. @throws PerijoveError SSH_* */
+export async function lookAtBricks(
+  connection: HostConnection,
+  volume: string,
+  timeoutMs: number,
+): Promise<BrickLook[]> {
+  const { stdout } = await connection.exec(`gluster --mode=script --xml volume heal ${volume} info summary`, {
+    timeoutMs,
+  });
+  return parseHeal(stdout);
 }
 
 /** Names the brick that Perijove made on the host, and so may remove. */

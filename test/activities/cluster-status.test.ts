@@ -25,6 +25,12 @@ const taskOf = (node: string, host: string | null, state: string): Facts['framew
   past: [],
 });
 
+const brick = (host: string, online: boolean | null) => ({
+  host,
+  online,
+  pending: online === true ? 0 : null,
+});
+
 /** A cluster in which everything is as it should be. */
 const whole: Facts = {
   ...emptyStatus(spec),
@@ -235,6 +241,16 @@ describe('shortcomings', () => {
       'a proxy that does not lead there',
       { proxies: whole.proxies.map((proxy, index) => ({ ...proxy, healthy: index > 0 })) },
       'no Jupyter through the proxy of h1',
+    ],
+    [
+      'a brick that is down',
+      { storage: { kind: 'gluster', bricks: [brick('h1', true), brick('h2', false), brick('h3', true)] } },
+      'GlusterFS brick down on h2',
+    ],
+    [
+      'a volume of which nobody tells',
+      { storage: { kind: 'gluster', bricks: ['h1', 'h2', 'h3'].map((host) => brick(host, null)) } },
+      'no host tells of the GlusterFS volume',
     ],
   ];
   it.each(cases)('names %s, and nothing else', (_title, change, expected) => {

@@ -61,6 +61,14 @@ const seen: ClusterStatus = {
       },
     ],
   },
+  storage: {
+    kind: 'gluster',
+    bricks: [
+      { host: 'h1', online: true, pending: 0 },
+      { host: 'h2', online: true, pending: 7 },
+      { host: 'h3', online: false, pending: null },
+    ],
+  },
 };
 
 describe('a status for people', () => {
@@ -74,6 +82,7 @@ describe('a status for people', () => {
     'h3 | down | - | - | - | absent',
     'framework | F-1, connected since 2026-01-01T10:00:02Z, scheduler at 7@w',
     "Mesos | the master of h2 leads; this is Perijove's stand-in for Apache Mesos",
+    'GlusterFS | h1 online | h2 online, 7 to heal | h3 down',
     '2026-01-01T10:59:00Z | node0.1 | h3 | gone | nobody answered for 5 min',
   ])('has the line: %s', (line) => {
     expect(lines).toContain(line);

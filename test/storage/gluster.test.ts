@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { brickPath, nextVolumeStep, parsePool } from '../../src/storage/gluster.js';
+import { brickPath, nextVolumeStep, parseHeal, parsePool } from '../../src/storage/gluster.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 
 const storage = { kind: 'gluster', volume: 'v', brick: '/srv/brick', mount: '/srv/v' } as const;
@@ -76,5 +76,21 @@ describe('nextVolumeStep', () => {
 
   it('keeps the brick apart from where a disk is mounted', () => {
     expect(brickPath(storage)).toBe('/srv/brick/v');
+  });
+});
+
+describe('parseHeal', () => {
+  it('reads which bricks are there and what they wait for', () => {
+    const brick = (address: string, status: string, total: string) =>
+      `<brick hostUuid="b"><name>${address}:/srv/brick/v</name><status>${status}</status><totalNumberOfEntries>${total}</totalNumberOfEntries></brick>`;
+    expect(
+      parseHeal(
+        brick('10.0.0.2', 'Connected', '2') + brick('10.0.0.3', 'Transport endpoint is not connected', '-'),
+      ),
+    ).toEqual([
+      { brick: '10.0.0.2:/srv/brick/v', online: true, pending: 2 },
+      { brick: '10.0.0.3:/srv/brick/v', online: false, pending: null },
+    ]);
+    expect(parseHeal('')).toEqual([]);
   });
 });

@@ -339,6 +339,8 @@ function faultText(fault: Fault): string {
       return `SIGKILL for worker ${fault.worker}`;
     case 'host-crash':
       return `SIGKILL for everything on ${fault.host}`;
+    case 'brick-kill':
+      return `SIGKILL for the brick of ${fault.volume} on ${fault.host}`;
     case 'host-reboot':
       return `${fault.host} reboots without a word to anybody`;
     case 'partition':
@@ -362,6 +364,8 @@ function healingText(fault: Fault): string {
       return 'another worker is started';
     case 'host-crash':
       return `${fault.host} is booted`;
+    case 'brick-kill':
+      return `the brick on ${fault.host} is started`;
     case 'host-reboot':
       return `${fault.host} has booted`;
     case 'partition':

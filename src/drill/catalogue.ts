@@ -18,6 +18,7 @@ export const drillNames = [
   'host-crash',
   'partition',
   'partition-peers',
+  'gluster-brick-down',
 ] as const;
 export type DrillName = (typeof drillNames)[number];
 
@@ -32,6 +33,7 @@ export type TargetKind =
   | 'zookeeper-leader'
   | 'master-leader'
   | 'agent'
+  | 'brick'
   | 'none';
 
 /** What a fault changes, beside answers through the proxies; a drill waits for it. */
@@ -64,7 +66,7 @@ export interface DrillDefinition {
   /** What a time of the spec adds to the budget, because nothing can happen before it is over. */
   readonly beginsAfter?: 'session' | 'agent-patience';
   /** `lab`: only a worker that runs in a lab can do it; `network`: hosts with a network between them. */
-  readonly needs: 'ssh' | 'lab' | 'lab or network' | 'network';
+  readonly needs: 'ssh' | 'lab' | 'lab or network' | 'network' | 'gluster';
 }
 
 const failover = { warm: 3_000, cold: 15_000 };
@@ -212,6 +214,15 @@ export const catalogue: readonly DrillDefinition[] = [
     budgetMs: { warm: 5_000, cold: 20_000 },
     needs: 'network',
   },
+  {
+    name: 'gluster-brick-down',
+    what: 'SIGKILL for a brick of the GlusterFS volume; what is written meanwhile is healed when it is back',
+    target: 'brick',
+    expects: 'jupyter-back',
+    mayFail: 'none',
+    budgetMs: { warm: 5_000, cold: 5_000 },
+    needs: 'gluster',
+  },
 ];
 
 export function findDrill(name: string): DrillDefinition | undefined {
@@ -221,7 +232,7 @@ export function findDrill(name: string): DrillDefinition | undefined {
 /** Why a drill cannot be done to this cluster, as a sentence without its full stop; undefined when it can. */
 export function refusalOf(
   { needs }: DrillDefinition,
-  { hosts }: Pick<ClusterSpec, 'hosts'>,
+  { hosts, storage }: Pick<ClusterSpec, 'hosts' | 'storage'>,
   inLab: boolean,
 ): string | undefined {
   const isApart = hosts.every(({ address }) => !isLoopback(address));
@@ -236,6 +247,8 @@ export function refusalOf(
       return isApart
         ? undefined
         : 'the hosts share one loopback interface, which has nothing between them that could be cut';
+    case 'gluster':
+      return storage.kind === 'gluster' ? undefined : 'notebooks do not lie on a GlusterFS volume';
   }
 }
 

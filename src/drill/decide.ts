@@ -4,6 +4,7 @@
  * workflow, so nothing here may touch the world.
  */
 import { formatDuration } from '../spec/units.js';
+import type { BrickLook } from '../storage/gluster.js';
 import type { DrillEvent, Evidence, HostMeasure, Invariant, Lane, Span } from './evidence.js';
 import {
   followsOf,
@@ -380,6 +381,8 @@ export interface ClusterSight {
   readonly formerLeader?: FormerLeader;
   /** By node: the hosts on which processes of it live; undefined when a host cannot be asked. */
   readonly processes?: Readonly<Record<string, readonly string[]>>;
+  /** Of a GlusterFS volume; empty when nobody tells of it, undefined where there is none. */
+  readonly bricks?: readonly BrickLook[];
   /** Undefined when they cannot be read. */
   readonly notebooks?: readonly NotebookFile[];
 }
@@ -406,6 +409,7 @@ export function invariantsOf(
     ...(isOfMesos(expects) ? [keptTasks(before.mesos, mesos)] : []),
     ...(drill === 'master-suspend' ? [followsOf(formerLeader, mesos, target)] : []),
     kept(sight, notebooks, marker),
+    ...(sight.bricks === undefined ? [] : [storageOf(sight.bricks)]),
   ];
 }
 
@@ -457,6 +461,19 @@ function nodesOf({ tasks, processes }: ClusterSight): Invariant {
     return broken('nodes', `nodes that do not run exactly once: ${each.join(', ')}`);
   }
   return held('nodes', `each of ${Object.keys(processes).length} nodes runs once`);
+}
+
+/** All replicas are there, and have what was written while one of them was not. */
+function storageOf(bricks: readonly BrickLook[]): Invariant {
+  const lost = bricks.filter(({ online }) => !online).map(({ brick }) => brick);
+  if (bricks.length === 0) return broken('storage', 'no host tells of the GlusterFS volume');
+  if (lost.length > 0) return broken('storage', `bricks that are down: ${lost.join(', ')}`);
+  const ill = bricks.filter(({ pending }) => pending !== 0);
+  if (ill.length > 0) {
+    const each = ill.map(({ brick, pending }) => `${brick} ${pending ?? 'of unknown number'}`);
+    return broken('storage', `files that wait to be healed: ${each.join(', ')}`);
+  }
+  return held('storage', `all ${bricks.length} bricks are there, and nothing waits to be healed`);
 }
 
 /**

@@ -76,7 +76,7 @@ export const hostMeasureSchema = z.object({
 export type HostMeasure = Readonly<z.infer<typeof hostMeasureSchema>>;
 
 export const invariantSchema = z.object({
-  name: z.enum(['serving', 'routes', 'etcd', 'mesos', 'nodes', 'tasks', 'master', 'notebooks']),
+  name: z.enum(['serving', 'routes', 'etcd', 'mesos', 'nodes', 'tasks', 'master', 'notebooks', 'storage']),
   holds: z.boolean(),
   /** What was seen. */
   what: z.string(),

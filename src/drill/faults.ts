@@ -9,6 +9,7 @@ import { nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../spec
 import type { SshPool } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
 import { quote } from '../ssh/shell.js';
+import { brickPath } from '../storage/gluster.js';
 import { zookeeperService } from '../zookeeper/items.js';
 import type { DrillDefinition } from './catalogue.js';
 import { cutOff, mend, planPartition, planReboot, reboot, untilBooted } from './host-faults.js';
@@ -92,6 +93,8 @@ export async function planFault(
     case 'host-crash':
       if (deps.lab) return { kind: 'host-crash', host: target };
       return planReboot(deps.pool, hostNamed(deps.spec, target));
+    case 'gluster-brick-down':
+      return planBrick(deps, hostNamed(deps.spec, target));
     case 'partition':
     case 'partition-peers':
       return planPartition(deps, hostNamed(deps.spec, target), name === 'partition' ? 'all' : 'peers');
@@ -138,6 +141,21 @@ async function hostService(deps: FaultDeps, hostName: string, service: string) {
   return { host: hostName, process: { pid: status.pid, start }, service, clock };
 }
 
+async function planBrick({ pool, spec }: FaultDeps, host: HostSpec): Promise<Fault> {
+  const { storage } = spec;
+  if (storage.kind !== 'gluster') throw absent('notebooks do not lie on a GlusterFS volume');
+  const connection = await pool.get(host);
+  const output = await connection.run(`
+for pid in $(pidof glusterfsd); do
+  if tr '\\0' ' ' < "/proc/$pid/cmdline" | grep -qF ${quote(` ${brickPath(storage)} `)}; then
+    echo "$pid $(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)"
+  fi
+done`);
+  const [pid, start] = output.trim().split(' ').map(Number);
+  if (!pid || !start) throw absent(`no brick of ${storage.volume} runs on ${host.name}`);
+  return { kind: 'brick-kill', host: host.name, volume: storage.volume, process: { pid, start } };
+}
+
 async function readMark(
   { pool }: FaultDeps,
   host: HostSpec,
@@ -173,6 +191,11 @@ export async function inject(deps: FaultDeps, fault: Fault): Promise<void> {
     case 'process-signal': {
       const { pid, start } = fault.process;
       await onHost(deps, fault.host, [`same ${pid} ${start} || exit 0`, `kill -s ${fault.signal} ${pid}`]);
+      return;
+    }
+    case 'brick-kill': {
+      const { pid, start } = fault.process;
+      await onHost(deps, fault.host, [`same ${pid} ${start} || exit 0`, `kill -s KILL ${pid}`]);
       return;
     }
     case 'service-stop': {
@@ -240,6 +263,10 @@ export async function heal(deps: FaultDeps, fault: Fault): Promise<void> {
       }
       return;
     }
+    case 'brick-kill':
+      // It starts the bricks that do not run, and leaves the others alone.
+      await onHost(deps, fault.host, [`gluster --mode=script volume start ${quote(fault.volume)} force`]);
+      return;
     case 'service-stop':
       return (await servicesOf(deps, fault.host)).services.start(fault.service);
     case 'etcd-move':

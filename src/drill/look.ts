@@ -8,6 +8,8 @@ import { marks } from '../node/layout.js';
 import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec } from '../spec/cluster.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
+import { brickHosts, type BrickLook } from '../storage/gluster.js';
+import { lookAtBricks } from '../storage/volume.js';
 import { quote } from '../ssh/shell.js';
 import type { ClusterSight } from './decide.js';
 import { lookAtFormerLeader, lookAtMesos } from './mesos-look.js';
@@ -24,6 +26,7 @@ export interface LookDeps {
 }
 
 const askMs = 2_000;
+const healMs = 5_000;
 
 /** One look at everything that must hold. Never rejects: what cannot be seen is missing from it. */
 export async function lookAtCluster(
@@ -32,7 +35,7 @@ export async function lookAtCluster(
 ): Promise<ClusterSight> {
   const { spec } = deps;
   const orNothing = <T>(look: Promise<T>) => look.catch(() => undefined);
-  const [serving, routes, etcd, mesos, formerLeader, processes, notebooks] = await Promise.all([
+  const [serving, routes, etcd, mesos, formerLeader, processes, notebooks, bricks] = await Promise.all([
     whoServes(deps),
     readRoutes(deps),
     lookAtEtcd(deps),
@@ -40,6 +43,7 @@ export async function lookAtCluster(
     orNothing(lookAtFormerLeader(deps, fault)),
     orNothing(findProcesses(deps)),
     orNothing(readNotebooks(deps.pool, spec)),
+    lookAtVolume(deps),
   ]);
   const tasks =
     mesos.state &&
@@ -53,6 +57,7 @@ export async function lookAtCluster(
     ...(formerLeader && { formerLeader }),
     ...(processes && { processes }),
     ...(notebooks && { notebooks }),
+    ...(bricks && { bricks }),
   };
 }
 
@@ -104,6 +109,20 @@ async function lookAtEtcd({ spec, access }: LookDeps): Promise<ClusterSight['etc
     ...(found.kind === 'verdict' && { leader: found.verdict.leader }),
     members: probes.map((probe) => ({ node: probe.node, healthy: probe.ok && probe.leader !== undefined })),
   };
+}
+
+/** Undefined where there is no volume, empty when nobody tells of it. */
+async function lookAtVolume({ spec, pool }: LookDeps): Promise<readonly BrickLook[] | undefined> {
+  const { storage } = spec;
+  if (storage.kind !== 'gluster') return undefined;
+  for (const host of brickHosts(spec)) {
+    const bricks = await pool
+      .get(host)
+      .then((connection) => lookAtBricks(connection, storage.volume, healMs))
+      .catch(() => []);
+    if (bricks.length > 0) return bricks;
+  }
+  return [];
 }
 
 /** On which hosts the processes of each node live, by the mark that all of them bear. */

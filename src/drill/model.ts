@@ -48,6 +48,12 @@ export type Fault =
   | { readonly kind: 'worker-kill'; readonly worker: string }
   | { readonly kind: 'host-crash'; readonly host: string }
   | {
+      readonly kind: 'brick-kill';
+      readonly host: string;
+      readonly volume: string;
+      readonly process: ProcessMark;
+    }
+  | {
       /** It crashes, and boots by itself. */
       readonly kind: 'host-reboot';
       readonly host: string;

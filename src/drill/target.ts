@@ -1,6 +1,7 @@
 /** What a drill is done to: chosen from who holds which role now. Pure. */
 import { PerijoveError } from '../errors/error.js';
 import { hostsWithRole, majority, nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import { brickHosts } from '../storage/gluster.js';
 import type { DrillDefinition } from './catalogue.js';
 import { leaderOf } from '../mesos/agreement.js';
 import type { Before } from './model.js';
@@ -51,6 +52,8 @@ export function candidates(definition: DrillDefinition, roles: Roles, spec: Clus
         hostsWithRole(spec, 'agent').map(({ name }) => name),
       ).filter((host) => hosts.has(host));
     }
+    case 'brick':
+      return brickHosts(spec).map(({ name }) => name);
     case 'none':
       return [];
   }
@@ -79,6 +82,7 @@ export function checkTarget(definition: DrillDefinition, spec: ClusterSpec, targ
     'zookeeper-leader': hostsWithRole(spec, 'zookeeper').map(({ name }) => name),
     'master-leader': hostsWithRole(spec, 'master').map(({ name }) => name),
     agent: hostsWithRole(spec, 'agent').map(({ name }) => name),
+    brick: brickHosts(spec).map(({ name }) => name),
     none: [],
   };
   if (!names[definition.target].includes(target)) throw unknown(definition, target, names[definition.target]);

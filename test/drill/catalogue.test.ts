@@ -38,12 +38,23 @@ it('has every drill once, with a budget', () => {
 });
 
 it('knows by the spec which drills there can be', () => {
-  const apart = { hosts: spec.hosts.map((host, index) => ({ ...host, address: `172.16.6.${10 + index}` })) };
-  const refused = (cluster: Pick<typeof spec, 'hosts'>, inLab: boolean) =>
+  const apart = {
+    ...spec,
+    hosts: spec.hosts.map((host, index) => ({ ...host, address: `172.16.6.${10 + index}` })),
+  };
+  const refused = (cluster: typeof spec, inLab: boolean) =>
     catalogue.filter((each) => refusalOf(each, cluster, inLab) !== undefined).map(({ name }) => name);
-  expect(refused(spec, true)).toEqual(['partition', 'partition-peers']);
-  expect(refused(spec, false)).toEqual(['worker-kill', 'host-crash', 'partition', 'partition-peers']);
-  expect(refused(apart, false)).toEqual(['worker-kill']);
+  expect(refused(spec, true)).toEqual(['partition', 'partition-peers', 'gluster-brick-down']);
+  expect(refused(spec, false)).toEqual([
+    'worker-kill',
+    'host-crash',
+    'partition',
+    'partition-peers',
+    'gluster-brick-down',
+  ]);
+  expect(refused(apart, false)).toEqual(['worker-kill', 'gluster-brick-down']);
+  const gluster = { kind: 'gluster', volume: 'v', brick: '/srv/brick', mount: '/srv/v' } as const;
+  expect(refused({ ...apart, storage: gluster }, false)).toEqual(['worker-kill']);
 });
 
 describe('targets', () => {
@@ -58,6 +69,7 @@ describe('targets', () => {
     ['host-crash', 'h2'],
     ['partition', 'h2'],
     ['partition-peers', 'h2'],
+    ['gluster-brick-down', 'h1'],
     ['master-suspend', 'h3'],
     ['master-kill', 'h3'],
     ['agent-kill', 'h2'],

@@ -247,12 +247,17 @@ describe('what must be true of a cluster', () => {
     processes: { node0: ['h1'], node1: ['h2'] },
     notebooks: [file, marker],
   };
+  const brick = (name: string, online: boolean, pending: number | null) => ({ brick: name, online, pending });
   const brokenOf = (change: Partial<ClusterSight>) =>
     invariantsOf({ ...whole, ...change }, before).filter(({ holds }) => !holds);
 
   it('all of it', () => {
     expect(brokenOf({})).toEqual([]);
     expect(invariantsOf(whole, before)).toHaveLength(6);
+    expect(invariantsOf({ ...whole, bricks: [brick('a:/b', true, 0)] }, before).at(-1)).toMatchObject({
+      name: 'storage',
+      holds: true,
+    });
   });
 
   it.each<[string, Partial<ClusterSight>, RegExp]>([
@@ -287,6 +292,9 @@ describe('what must be true of a cluster', () => {
       { notebooks: [file, { ...marker, sha256: 'x', modified: 900 }] },
       /marker.ipynb/,
     ],
+    ['nobody tells of the volume', { bricks: [] }, /no host tells/],
+    ['a brick is down', { bricks: [brick('a:/b', false, null), brick('c:/b', true, 0)] }, /down: a:\/b/],
+    ['a brick has to heal', { bricks: [brick('a:/b', true, 3), brick('c:/b', true, 0)] }, /a:\/b 3$/],
   ])('not: %s', (_, change, what) => {
     const broken = brokenOf(change);
     expect(broken.map((each) => each.what).join()).toMatch(what);

@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { marks } from '../../src/node/layout.js';
 import { cli } from '../support/cli.js';
 import { eventually } from '../support/eventually.js';
 import { fingerprintOf, startSshd, type TestSshd } from '../support/sshd.js';
@@ -152,8 +155,17 @@ describe('logs', () => {
     }
     await utimes(path.join(treeOf(1), 'log', 'etcd', 'current'), 1_000, 1_000);
     expect((await run('logs', 'node0/etcd')).stdout).toBe('on h3\n');
+    // Somebody else's process that was given the same ID is none of the node.
     await writeFile(path.join(treeOf(1), 'run', 'start.pid'), `${process.pid}\n`);
-    expect((await run('logs', 'node0/etcd')).stdout).toBe('on h2\n');
+    expect((await run('logs', 'node0/etcd')).stdout).toBe('on h3\n');
+    const owner = spawn('sleep', ['60'], { env: { ...process.env, [marks.tree]: treeOf(1) } });
+    try {
+      await once(owner, 'spawn');
+      await writeFile(path.join(treeOf(1), 'run', 'start.pid'), `${owner.pid}\n`);
+      expect((await run('logs', 'node0/etcd')).stdout).toBe('on h2\n');
+    } finally {
+      owner.kill('SIGKILL');
+    }
     const nowhere = await run('logs', 'node4/etcd');
     expect(nowhere.code).toBe(1);
     expect(nowhere.stderr).toContain('NODE_NOWHERE');

@@ -50,8 +50,6 @@ export interface ObserveDeps {
 
 // A host of a machine that is busy answers late, one that is gone never; a look is to be over in a few seconds.
 const connectMs = 4_000;
-/** All bricks are asked for what they have to heal. */
-const healMs = 5_000;
 
 /**
  * Looks at the cluster: at its workflows, and through SSH at its hosts, all at once. What cannot be reached is
@@ -293,20 +291,19 @@ async function lookAtStorage(
   if (spec.storage.kind !== 'gluster') return unknown;
   const { storage } = spec;
   const servers = brickHosts(spec);
-  for (const host of servers) {
-    const bricks = await answerOf(hosts, host, async () =>
-      lookAtBricks(await pool.get(host), storage.volume, healMs),
-    );
-    if (bricks === undefined || bricks.length === 0) continue;
-    return {
-      ...unknown,
-      bricks: servers.map(({ name, address }) => {
-        const found = bricks.find(({ brick }) => brick === `${address}:${brickPath(storage)}`);
-        return { host: name, online: found?.online ?? null, pending: found?.pending ?? null };
-      }),
-    };
-  }
-  return unknown;
+  const bricks = await lookAtBricks(
+    pool,
+    servers.filter((host) => hosts.includes(host)),
+    storage.volume,
+  );
+  if (bricks.length === 0) return unknown;
+  return {
+    ...unknown,
+    bricks: servers.map(({ name, address }) => {
+      const found = bricks.find(({ brick }) => brick === `${address}:${brickPath(storage)}`);
+      return { host: name, online: found?.online ?? null, pending: found?.pending ?? null };
+    }),
+  };
 }
 
 async function lookAtNodesAndProxies(

@@ -26,7 +26,6 @@ export interface LookDeps {
 }
 
 const askMs = 2_000;
-const healMs = 5_000;
 
 /** One look at everything that must hold. Never rejects: what cannot be seen is missing from it. */
 export async function lookAtCluster(
@@ -115,14 +114,7 @@ async function lookAtEtcd({ spec, access }: LookDeps): Promise<ClusterSight['etc
 async function lookAtVolume({ spec, pool }: LookDeps): Promise<readonly BrickLook[] | undefined> {
   const { storage } = spec;
   if (storage.kind !== 'gluster') return undefined;
-  for (const host of brickHosts(spec)) {
-    const bricks = await pool
-      .get(host)
-      .then((connection) => lookAtBricks(connection, storage.volume, healMs))
-      .catch(() => []);
-    if (bricks.length > 0) return bricks;
-  }
-  return [];
+  return await lookAtBricks(pool, brickHosts(spec), storage.volume);
 }
 
 /** On which hosts the processes of each node live, by the mark that all of them bear. */

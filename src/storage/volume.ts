@@ -21,6 +21,8 @@ import {
 
 const gluster = 'timeout 100 gluster --mode=script';
 const commandMs = 120_000;
+/** All bricks are asked for what they have to heal. */
+const healMs = 5_000;
 
 async function look(connection: HostConnection, { volume }: GlusterSpec): Promise<PoolFacts> {
   const printed = await connection.run(`${gluster} --xml pool list && ${gluster} --xml volume info`, {
@@ -29,16 +31,25 @@ async function look(connection: HostConnection, { volume }: GlusterSpec): Promis
   return parsePool(printed, volume);
 }
 
-/** All bricks of a volume, as one of their hosts sees them; none when it does not tell. @throws PerijoveError SSH_* */
+/** All bricks of a volume, as the first of the hosts that tells of them sees them; none when nobody does. Never rejects. */
 export async function lookAtBricks(
-  connection: HostConnection,
+  pool: SshPool,
+  hosts: readonly HostSpec[],
   volume: string,
-  timeoutMs: number,
 ): Promise<BrickLook[]> {
-  const { stdout } = await connection.exec(`gluster --mode=script --xml volume heal ${volume} info summary`, {
-    timeoutMs,
-  });
-  return parseHeal(stdout);
+  for (const host of hosts) {
+    const bricks = await pool
+      .get(host)
+      .then((connection) =>
+        connection.exec(`gluster --mode=script --xml volume heal ${volume} info summary`, {
+          timeoutMs: healMs,
+        }),
+      )
+      .then(({ stdout }) => parseHeal(stdout))
+      .catch(() => []);
+    if (bricks.length > 0) return bricks;
+  }
+  return [];
 }
 
 /** Names the brick that Perijove made on the host, and so may remove. */

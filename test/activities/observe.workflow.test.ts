@@ -125,6 +125,12 @@ const contract = z.strictObject({
       healthy: z.boolean(),
     }),
   ),
+  storage: z.strictObject({
+    kind: z.enum(['path', 'gluster']),
+    bricks: z.array(
+      z.strictObject({ host: z.string(), online: z.boolean().nullable(), pending: z.number().nullable() }),
+    ),
+  }),
   incidents: z.array(z.strictObject({ at: z.string(), what: z.string(), tookMs: z.number() })),
 });
 

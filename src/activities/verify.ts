@@ -3,14 +3,14 @@ import ssh2 from 'ssh2';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { runCell } from '../jupyter/client.js';
-import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
 import type { Secrets } from '../spec/secrets.js';
 import type { Endpoint } from '../ssh/connection.js';
 import { sshReach } from '../ssh/reach.js';
 import { frameworkState, keeperState, workflowIds } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
 import { hostOf } from './host-of.js';
-import { until } from './poll.js';
+import { until, type Look } from './poll.js';
 
 export interface VerifyInput {
   readonly spec: ClusterSpec;
@@ -24,28 +24,28 @@ export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'cli
     /**
      * Runs a notebook cell over a websocket through the proxy of every host, as a browser does.
      *
-     * @throws PerijoveError VERIFY_NOTEBOOK_FAILED with the host
+     * @throws PerijoveError VERIFY_NOTEBOOK_FAILED with the host, after two minutes
      */
     verifyNotebooks: async ({ spec }: VerifyInput): Promise<void> => {
       const { cancellationSignal: signal } = Context.current();
       const reach = sshReach(pool, spec);
       const { 'jupyter-token': token } = await readSecrets(pool, spec, ['jupyter-token']);
+      const look = async ({ name, address, ports }: HostSpec): Promise<Look<undefined>> => {
+        const proxy = await reach.via(name, address, ports.proxy);
+        const not = (why: string, cause?: unknown) => ({
+          not: new PerijoveError('VERIFY_NOTEBOOK_FAILED', `${name}: ${why}`, { host: name, cause }),
+        });
+        try {
+          const base = `http://${proxy.host}:${proxy.port}`;
+          const value = await runCell(base, token, cell.code, { timeoutMs: 60_000, signal });
+          if (value.trim() === cell.value) return { done: undefined };
+          return not(`${cell.code} gave ${JSON.stringify(value)}`);
+        } catch (error) {
+          return not(messageOf(error), error);
+        }
+      };
       await Promise.all(
-        hostsWithRole(spec, 'proxy').map(async (host) => {
-          const { host: address, port } = await reach.via(host.name, host.address, host.ports.proxy);
-          const failed = (why: string, cause?: unknown) =>
-            new PerijoveError('VERIFY_NOTEBOOK_FAILED', `${host.name}: ${why}`, { host: host.name, cause });
-          let value: string;
-          try {
-            value = await runCell(`http://${address}:${port}`, token, cell.code, {
-              timeoutMs: 60_000,
-              signal,
-            });
-          } catch (error) {
-            throw failed(messageOf(error), error);
-          }
-          if (value.trim() !== cell.value) throw failed(`${cell.code} gave ${JSON.stringify(value)}`);
-        }),
+        hostsWithRole(spec, 'proxy').map((host) => until(() => look(host), { everyMs: 1_000 })),
       );
     },
 

@@ -887,13 +887,13 @@ export const errorCodes = facts({
   VERIFY_NOTEBOOK_FAILED: {
     meaning: 'A notebook cell was not answered through the proxy of a host.',
     remedy: 'See `perijove status`, and `perijove logs HOST/proxy`.',
-    retryable: true,
+    retryable: false,
     exit: 'failed',
   },
   VERIFY_SSH_FAILED: {
     meaning: '`ssh node-0 hostname` on a node did not answer with the name of the leading node.',
     remedy: 'See `perijove status`, and `perijove logs NODE`.',
-    retryable: true,
+    retryable: false,
     exit: 'failed',
   },
   SECRETS_DAMAGED: {

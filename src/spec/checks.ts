@@ -400,16 +400,27 @@ function checkContainerizer(spec: ClusterSpec): Finding[] {
 
 /** A majority of two is both of them, so three hosts are the least that may lose one. */
 function checkGluster(spec: ClusterSpec): Finding[] {
+  const { storage } = spec;
+  if (storage.kind !== 'gluster') return [];
+  const findings: Finding[] = [];
   const agents = hostsWithRole(spec, 'agent').length;
-  if (spec.storage.kind !== 'gluster' || agents === 0 || agents >= 3) return [];
-  return [
-    {
+  if (agents !== 0 && agents < 3) {
+    findings.push({
       code: 'SPEC_STORAGE',
       at: ['storage', 'gluster'],
       restsOn: rolePaths(spec),
       message: `a volume with three replicas needs three agent hosts, and there ${agents === 1 ? 'is 1' : `are ${agents}`}`,
-    },
-  ];
+    });
+  }
+  const { pingTimeoutMs } = storage;
+  if (pingTimeoutMs % 1_000 !== 0 || pingTimeoutMs < 1_000 || pingTimeoutMs > 1_013_000) {
+    findings.push({
+      code: 'SPEC_TIMEOUT',
+      at: ['storage', 'gluster', 'pingTimeout'],
+      message: `GlusterFS takes a ping time-out of 1 to 1013 whole seconds, not ${pingTimeoutMs} ms`,
+    });
+  }
+  return findings;
 }
 
 /** Even with the best spreading, no host holds a majority of etcd, unless the spec accepts that. */

@@ -120,6 +120,7 @@ export type StorageSpec =
       readonly volume: string;
       readonly brick: string;
       readonly mount: string;
+      readonly pingTimeoutMs: number;
       /** Accept bricks on the root file system. */
       readonly force?: boolean;
     };

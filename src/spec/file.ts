@@ -358,6 +358,13 @@ const gluster = section(
       ),
     ),
     mount: hostPath.meta(meta('Where the volume is mounted on each agent host.', '/srv/notebooks')),
+    pingTimeout: duration
+      .meta(
+        meta(
+          'After so long without a word from a brick the others go on without it (`network.ping-timeout`); at most twice as long everybody who reads or writes is held up when a host is gone. Whole seconds.',
+        ),
+      )
+      .default('3s'),
     force: flag
       .meta(meta('Accept a brick on the root file system, which GlusterFS refuses otherwise.'))
       .default(false),

@@ -144,6 +144,7 @@ export function normalize(file: ClusterFile, places: LocalPlaces): ClusterSpec {
           volume: storage.gluster.volume,
           brick: withoutTrailingSlash(storage.gluster.brick),
           mount: withoutTrailingSlash(storage.gluster.mount),
+          pingTimeoutMs: durationMs(storage.gluster.pingTimeout),
           ...(storage.gluster.force && { force: true }),
         }
       : { kind: 'path', path: withoutTrailingSlash(storage.path ?? '') },

@@ -19,15 +19,15 @@ export function brickPath({ brick, volume }: GlusterSpec): string {
   return `${brick}/${volume}`;
 }
 
-/**
- * Neither clients nor servers write without a majority, so that no file has two truths; and a host that is gone
- * holds writers up for 10 s instead of GlusterFS' 42.
- */
-export function volumeOptions({ name }: Pick<ClusterSpec, 'name'>): Readonly<Record<string, string>> {
+/** Neither clients nor servers write without a majority, so that no file has two truths. */
+function volumeOptions(
+  { name }: Pick<ClusterSpec, 'name'>,
+  { pingTimeoutMs }: GlusterSpec,
+): Readonly<Record<string, string>> {
   return {
     'cluster.quorum-type': 'auto',
     'cluster.server-quorum-type': 'server',
-    'network.ping-timeout': '10',
+    'network.ping-timeout': String(pingTimeoutMs / 1_000),
     [ownerOption]: name,
   };
 }
@@ -120,7 +120,7 @@ export function nextVolumeStep(
   if (owner !== undefined && owner !== spec.name) {
     return { kind: 'differs', reason: `it belongs to the cluster ${owner}` };
   }
-  const missing = Object.entries(volumeOptions(spec)).find(
+  const missing = Object.entries(volumeOptions(spec, storage)).find(
     ([option, value]) => volume.options[option] !== value,
   );
   if (missing !== undefined) return { kind: 'set', option: missing[0], value: missing[1] };

@@ -53,7 +53,13 @@ it('knows by the spec which drills there can be', () => {
     'gluster-brick-down',
   ]);
   expect(refused(apart, false)).toEqual(['worker-kill', 'gluster-brick-down']);
-  const gluster = { kind: 'gluster', volume: 'v', brick: '/srv/brick', mount: '/srv/v' } as const;
+  const gluster = {
+    kind: 'gluster',
+    volume: 'v',
+    brick: '/srv/brick',
+    mount: '/srv/v',
+    pingTimeoutMs: 3_000,
+  } as const;
   expect(refused({ ...apart, storage: gluster }, false)).toEqual(['worker-kill']);
 });
 

@@ -28,7 +28,13 @@ describe('nodeConfig', () => {
   });
 
   it('keeps notebooks on the shared storage', () => {
-    const storage = { kind: 'gluster', volume: 'v', brick: '/b', mount: '/mnt/shared' } as const;
+    const storage = {
+      kind: 'gluster',
+      volume: 'v',
+      brick: '/b',
+      mount: '/mnt/shared',
+      pingTimeoutMs: 3_000,
+    } as const;
     expect(nodeConfig({ ...spec, storage }, 0, host).jupyter.notebooks).toBe('/mnt/shared/notebooks');
   });
 });

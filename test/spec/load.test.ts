@@ -492,6 +492,14 @@ describe('a problem is found, with its code and at its place', () => {
       ['SPEC_TIMEOUT 12:21 a Mesos master accepts a ping time-out of 1 s to 15 min, not 500 ms'],
     ],
     [
+      'a ping time-out that GlusterFS does not take',
+      edited(
+        '  path: /srv/notebooks',
+        '  gluster: { volume: v, brick: /srv/b, mount: /srv/m, pingTimeout: 1500ms }',
+      ),
+      ['SPEC_TIMEOUT 17:68 GlusterFS takes a ping time-out of 1 to 1013 whole seconds, not 1500 ms'],
+    ],
+    [
       'agents that are given up before they can notice another leader',
       edited('mesos:\n', 'mesos:\n  agentPingTimeout: 1s\n  maxAgentPingTimeouts: 10\n'),
       [

@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { brickPath, nextVolumeStep, parseHeal, parsePool } from '../../src/storage/gluster.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 
-const storage = { kind: 'gluster', volume: 'v', brick: '/srv/brick', mount: '/srv/v' } as const;
+const storage = {
+  kind: 'gluster',
+  volume: 'v',
+  brick: '/srv/brick',
+  mount: '/srv/v',
+  pingTimeoutMs: 3_000,
+} as const;
 const addresses = ['172.16.62.11', '172.16.62.12', '172.16.62.13'];
 const spec = makeSpec({
   hosts: addresses.map((address, index) => makeHost(`h${index + 1}`, { address })),
@@ -25,7 +31,7 @@ const options = [
   ['nfs.disable', 'on'],
   ['cluster.quorum-type', 'auto'],
   ['cluster.server-quorum-type', 'server'],
-  ['network.ping-timeout', '10'],
+  ['network.ping-timeout', '3'],
   ['user.perijove.cluster', 'test'],
 ] as const;
 const volume = (status = 1) => `<volInfo><volumes><volume>
@@ -50,8 +56,8 @@ describe('nextVolumeStep', () => {
     expect(next(pool)).toEqual({ kind: 'create' });
     expect(next(pool + volume(0))).toEqual({ kind: 'start' });
     expect(next(pool + volume())).toBeUndefined();
-    const unset = volume().replace('<value>10</value>', '<value>42</value>');
-    expect(next(pool + unset)).toEqual({ kind: 'set', option: 'network.ping-timeout', value: '10' });
+    const unset = volume().replace('<value>3</value>', '<value>42</value>');
+    expect(next(pool + unset)).toEqual({ kind: 'set', option: 'network.ping-timeout', value: '3' });
   });
 
   it('waits for a pool that is not whole, and says who is rejected', () => {

@@ -4,7 +4,13 @@ import { noItems } from '../../src/hosts/items.js';
 import { glusterItems, mountDifferences, storageItems } from '../../src/storage/items.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 
-const gluster = { kind: 'gluster', volume: 'notes', brick: '/srv/brick', mount: '/srv/notes' } as const;
+const gluster = {
+  kind: 'gluster',
+  volume: 'notes',
+  brick: '/srv/brick',
+  mount: '/srv/notes',
+  pingTimeoutMs: 3_000,
+} as const;
 const hosts = [1, 2, 3, 4].map((index) => makeHost(`h${index}`, { address: `10.0.0.${index}` }));
 const spec = makeSpec({ hosts, storage: gluster });
 const [h1 = makeHost('none'), , , h4 = makeHost('none')] = hosts;

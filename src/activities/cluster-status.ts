@@ -130,7 +130,7 @@ export interface ClusterStatus {
       readonly host: string;
       /** Null while no host of the volume tells. */
       readonly online: boolean | null;
-      /** Files that wait to be healed. */
+      /** Files on it that other bricks have yet to get. */
       readonly pending: number | null;
     }[];
   };

@@ -60,7 +60,7 @@ function nodeDrifts(wanted: Wanted, node: string, seen: NodeView): Drift[] {
       found.push({ kind: 'jupyter-down', subject: node, what });
     }
   } else if (isElsewhere(wanted, jupyter)) {
-    const what = `${node} serves, and should not`;
+    const what = `${node} ${serves(jupyter) ? 'serves, and should not' : 'still has the order to serve'}`;
     found.push({ kind: 'jupyter-elsewhere', subject: node, what });
   }
   if (hosts.generation !== wanted.generation || hosts.digest !== wanted.hostsDigest) {

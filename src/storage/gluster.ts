@@ -131,19 +131,24 @@ export interface BrickLook {
   /** `address:/path` */
   readonly brick: string;
   readonly online: boolean;
-  /** Files that wait to be healed; null where the brick cannot tell. */
+  /** Files on it that other bricks have yet to get; null where it cannot tell. */
   readonly pending: number | null;
 }
 
-/** Reads `gluster --xml volume heal V info summary`; empty when it says nothing of bricks. */
-export function parseHeal(printed: string): BrickLook[] {
-  return [...printed.matchAll(/<brick [^>]*>([\s\S]*?)<\/brick>/g)].map(([, inner = '']) => {
-    const total = Number(one(inner, 'totalNumberOfEntries'));
-    const online = one(inner, 'status') === 'Connected';
-    return {
-      brick: one(inner, 'name') ?? '',
-      online,
-      pending: online && Number.isInteger(total) ? total : null,
-    };
-  });
+/**
+ * Reads `gluster --xml volume status V` and `gluster volume heal V statistics heal-count` together; empty when they
+ * say nothing of bricks. (`heal V info` would tell both, and waits ten seconds for a host that is gone.)
+ */
+export function parseBricks(printed: string): BrickLook[] {
+  const online = new Set(
+    all(printed, 'node')
+      .filter((node) => one(node, 'status') === '1')
+      .map((node) => `${one(node, 'hostname')}:${one(node, 'path')}`),
+  );
+  const counts = printed.matchAll(/^Brick (\S+)\n(?:Status: .*\n)?(?:Number of entries: (\d+)$)?/gm);
+  return [...counts].map(([, brick = '', count]) => ({
+    brick,
+    online: online.has(brick),
+    pending: count === undefined ? null : Number(count),
+  }));
 }

@@ -12,7 +12,7 @@ import {
   nextVolumeStep,
   ownerOption,
   parsePool,
-  parseHeal,
+  parseBricks,
   type BrickLook,
   type GlusterSpec,
   type PoolFacts,
@@ -21,8 +21,7 @@ import {
 
 const gluster = 'timeout 100 gluster --mode=script';
 const commandMs = 120_000;
-/** All bricks are asked for what they have to heal. */
-const healMs = 5_000;
+const bricksMs = 5_000;
 
 async function look(connection: HostConnection, { volume }: GlusterSpec): Promise<PoolFacts> {
   const printed = await connection.run(`${gluster} --xml pool list && ${gluster} --xml volume info`, {
@@ -41,11 +40,12 @@ export async function lookAtBricks(
     const bricks = await pool
       .get(host)
       .then((connection) =>
-        connection.exec(`gluster --mode=script --xml volume heal ${volume} info summary`, {
-          timeoutMs: healMs,
-        }),
+        connection.exec(
+          `gluster --mode=script --xml volume status ${volume}; gluster --mode=script volume heal ${volume} statistics heal-count`,
+          { timeoutMs: bricksMs },
+        ),
       )
-      .then(({ stdout }) => parseHeal(stdout))
+      .then(({ stdout }) => parseBricks(stdout))
       .catch(() => []);
     if (bricks.length > 0) return bricks;
   }

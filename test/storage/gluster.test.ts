@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { brickPath, nextVolumeStep, parseHeal, parsePool } from '../../src/storage/gluster.js';
+import { brickPath, nextVolumeStep, parseBricks, parsePool } from '../../src/storage/gluster.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 
 const storage = {
@@ -85,18 +85,32 @@ describe('nextVolumeStep', () => {
   });
 });
 
-describe('parseHeal', () => {
-  it('reads which bricks are there and what they wait for', () => {
-    const brick = (address: string, status: string, total: string) =>
-      `<brick hostUuid="b"><name>${address}:/srv/brick/v</name><status>${status}</status><totalNumberOfEntries>${total}</totalNumberOfEntries></brick>`;
-    expect(
-      parseHeal(
-        brick('10.0.0.2', 'Connected', '2') + brick('10.0.0.3', 'Transport endpoint is not connected', '-'),
-      ),
-    ).toEqual([
-      { brick: '10.0.0.2:/srv/brick/v', online: true, pending: 2 },
+describe('parseBricks', () => {
+  it('reads which bricks are there, and what others have yet to get of them', () => {
+    const node = (host: string, path: string, status: number) =>
+      `<node><hostname>${host}</hostname><path>${path}</path><peerid>p</peerid><status>${status}</status></node>`;
+    const printed = `<volStatus><volumes><volume>
+${node('10.0.0.1', '/srv/brick/v', 1)}
+${node('10.0.0.2', '/srv/brick/v', 0)}
+${node('Self-heal Daemon', 'localhost', 1)}
+</volume></volumes></volStatus>
+Gathering count of entries to be healed on volume v has been successful 
+
+Brick 10.0.0.1:/srv/brick/v
+Number of entries: 2
+
+Brick 10.0.0.2:/srv/brick/v
+Status: Brick is not connected
+No gathered input for this brick
+
+Brick 10.0.0.3:/srv/brick/v
+No gathered input for this brick
+`;
+    expect(parseBricks(printed)).toEqual([
+      { brick: '10.0.0.1:/srv/brick/v', online: true, pending: 2 },
+      { brick: '10.0.0.2:/srv/brick/v', online: false, pending: null },
       { brick: '10.0.0.3:/srv/brick/v', online: false, pending: null },
     ]);
-    expect(parseHeal('')).toEqual([]);
+    expect(parseBricks('')).toEqual([]);
   });
 });

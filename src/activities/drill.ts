@@ -347,6 +347,8 @@ function faultText(fault: Fault): string {
       return fault.peers === undefined
         ? `${fault.host} is cut off from everybody for ${formatDuration(fault.forMs)}`
         : `${fault.host} is cut off from ${fault.peers.join(', ')}`;
+    case 'disk-fill':
+      return `the disk of ${fault.host} is full for ${formatDuration(fault.forMs)}`;
   }
 }
 
@@ -370,5 +372,7 @@ function healingText(fault: Fault): string {
       return `${fault.host} has booted`;
     case 'partition':
       return `${fault.host} is reached again`;
+    case 'disk-fill':
+      return `the disk of ${fault.host} has room again`;
   }
 }

@@ -18,6 +18,7 @@ export const drillNames = [
   'host-crash',
   'partition',
   'partition-peers',
+  'disk-full',
   'gluster-brick-down',
 ] as const;
 export type DrillName = (typeof drillNames)[number];
@@ -215,6 +216,15 @@ export const catalogue: readonly DrillDefinition[] = [
     needs: 'network',
   },
   {
+    name: 'disk-full',
+    what: 'the file system of a host that has all of the cluster in it is full to the last byte for 20 s',
+    target: 'host',
+    expects: 'jupyter-back',
+    mayFail: 'all',
+    budgetMs: { warm: 5_000, cold: 20_000 },
+    needs: 'network',
+  },
+  {
     name: 'gluster-brick-down',
     what: 'SIGKILL for a brick of the GlusterFS volume; what is written meanwhile is healed when it is back',
     target: 'brick',
@@ -246,7 +256,7 @@ export function refusalOf(
     case 'network':
       return isApart
         ? undefined
-        : 'the hosts share one loopback interface, which has nothing between them that could be cut';
+        : 'the hosts share one machine: its disk, and a loopback interface with nothing that could be cut';
     case 'gluster':
       return storage.kind === 'gluster' ? undefined : 'notebooks do not lie on a GlusterFS volume';
   }

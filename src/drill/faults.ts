@@ -12,7 +12,17 @@ import { quote } from '../ssh/shell.js';
 import { brickPath } from '../storage/gluster.js';
 import { zookeeperService } from '../zookeeper/items.js';
 import type { DrillDefinition } from './catalogue.js';
-import { cutOff, mend, planPartition, planReboot, reboot, untilBooted } from './host-faults.js';
+import {
+  cutOff,
+  fillDisk,
+  freeDisk,
+  mend,
+  planDiskFill,
+  planPartition,
+  planReboot,
+  reboot,
+  untilBooted,
+} from './host-faults.js';
 import type { LabFaults } from './lab.js';
 import { isSame, sameScript } from './marks.js';
 import type { Fault, ProcessMark } from './model.js';
@@ -98,6 +108,8 @@ export async function planFault(
     case 'partition':
     case 'partition-peers':
       return planPartition(deps, hostNamed(deps.spec, target), name === 'partition' ? 'all' : 'peers');
+    case 'disk-full':
+      return planDiskFill(deps, hostNamed(deps.spec, target));
   }
 }
 
@@ -213,6 +225,8 @@ export async function inject(deps: FaultDeps, fault: Fault): Promise<void> {
       return reboot(deps.pool, hostNamed(deps.spec, fault.host), fault);
     case 'partition':
       return cutOff(deps.pool, hostNamed(deps.spec, fault.host), fault);
+    case 'disk-fill':
+      return fillDisk(deps.pool, hostNamed(deps.spec, fault.host), fault);
   }
 }
 
@@ -279,5 +293,7 @@ export async function heal(deps: FaultDeps, fault: Fault): Promise<void> {
       return untilBooted(deps.pool, hostNamed(deps.spec, fault.host));
     case 'partition':
       return mend(deps.pool, hostNamed(deps.spec, fault.host), fault);
+    case 'disk-fill':
+      return freeDisk(deps.pool, hostNamed(deps.spec, fault.host), fault);
   }
 }

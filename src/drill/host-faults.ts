@@ -1,4 +1,4 @@
-/** Faults of a whole host, by means of its own: a crash with its boot, and a cut in its network. */
+/** Faults of a whole host, by means of its own: a crash with its boot, a cut in its network, a full disk. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PerijoveError } from '../errors/error.js';
@@ -11,6 +11,7 @@ import type { Fault } from './model.js';
 
 type Reboot = Extract<Fault, { kind: 'host-reboot' }>;
 export type Partition = Extract<Fault, { kind: 'partition' }>;
+export type DiskFill = Extract<Fault, { kind: 'disk-fill' }>;
 
 /** The answer to the command that does it is on its way by then. */
 const noticeSeconds = 0.2;
@@ -29,9 +30,9 @@ function notPossible(host: HostSpec, why: string): PerijoveError {
 }
 
 /** @throws PerijoveError DRILL_NOT_POSSIBLE, SSH_* */
-async function ask(pool: SshPool, host: HostSpec, script: string): Promise<string> {
+async function ask(pool: SshPool, host: HostSpec, script: string, timeoutMs = askMs): Promise<string> {
   const connection = await pool.get(host);
-  const { code, stdout, stderr } = await connection.exec(script, { timeoutMs: askMs });
+  const { code, stdout, stderr } = await connection.exec(script, { timeoutMs });
   if (code !== 0) throw notPossible(host, stderr.trim().split('\n').at(-1) ?? `exit code ${code ?? '?'}`);
   return stdout.trim();
 }
@@ -166,4 +167,83 @@ export async function cutOff(pool: SshPool, host: HostSpec, fault: Partition): P
 /** Mends the cut as soon as the host can be reached; one that comes late is not made any more. */
 export async function mend(pool: SshPool, host: HostSpec, { id }: Partition): Promise<void> {
   await askUntilAnswered(pool, host, `${mendScript}\n: > ${quote(markOf(host, id))}\nmend`, neglectedMs);
+}
+
+// --- disk -------------------------------------------------------------------------------------------------
+
+/** Long enough for every service to meet it. */
+const fullMs = 20_000;
+const fillMs = 10_000;
+
+interface FileSystem {
+  /** The boot of the kernel that has it mounted. */
+  readonly kernel: string;
+  /** Its own ID, else the number of its device. */
+  readonly id: string;
+}
+
+async function fileSystemOf(pool: SshPool, host: HostSpec): Promise<FileSystem> {
+  const dir = quote(host.dir);
+  const [kernel = '', id = ''] = (
+    await ask(
+      pool,
+      host,
+      `cat /proc/sys/kernel/random/boot_id\nid=$(stat -f -c %i ${dir})\n[ "$id" != 0 ] || id=$(stat -c %d ${dir})\necho "$id"`,
+    )
+  ).split('\n');
+  return { kernel, id };
+}
+
+/**
+ * Refuses where another host of the cluster has the same file system: that would be full as well.
+ *
+ * @throws PerijoveError DRILL_NOT_POSSIBLE, SSH_*
+ */
+export async function planDiskFill(
+  { pool, spec }: { readonly pool: SshPool; readonly spec: Pick<ClusterSpec, 'hosts'> },
+  host: HostSpec,
+): Promise<DiskFill> {
+  const own = await fileSystemOf(pool, host);
+  for (const other of spec.hosts.filter(({ name }) => name !== host.name)) {
+    const { kernel, id } = await fileSystemOf(pool, other);
+    if (kernel === own.kernel && id === own.id) {
+      throw notPossible(host, `${host.dir} lies on one file system with ${other.dir} of ${other.name}`);
+    }
+  }
+  return { kind: 'disk-fill', host: host.name, id: randomUUID(), forMs: fullMs };
+}
+
+const fillMark = (host: HostSpec, id: string) => `${hostPaths(host).run}/disk-fill-${id}`;
+const fillFile = (host: HostSpec, id: string) => `${host.dir}/disk-fill-${id}`;
+
+/** Fills the disk, unless it did before; and frees it by itself. */
+export async function fillDisk(pool: SshPool, host: HostSpec, { id, forMs }: DiskFill): Promise<void> {
+  const file = quote(fillFile(host, id));
+  const mark = quote(fillMark(host, id));
+  await ask(
+    pool,
+    host,
+    `[ ! -e ${mark} ] || exit 0
+rm -f ${quote(hostPaths(host).run)}/disk-fill-*
+: > ${mark} || exit 1
+setsid sh -c ${quote(`sleep ${forMs / 1_000}; rm -f ${file}`)} >/dev/null 2>&1 </dev/null &
+# At once what can be had at once, then what is left; a few files may have been freed meanwhile.
+fallocate -l "$(df --output=avail -B1 ${quote(host.dir)} | tail -n 1)" ${file} 2>/dev/null
+timeout 3 dd if=/dev/zero bs=64k oflag=append conv=notrunc of=${file} 2>/dev/null
+timeout 1 dd if=/dev/zero bs=512 oflag=append conv=notrunc of=${file} 2>&1 | grep -q 'No space left' ||
+  { rm -f ${file}; echo 'its disk cannot be filled within seconds' >&2; exit 1; }`,
+    fillMs,
+  );
+}
+
+/** Waits until the host has room again, and sees to it; a fill that comes late is not made any more. */
+export async function freeDisk(pool: SshPool, host: HostSpec, { id, forMs }: DiskFill): Promise<void> {
+  const file = quote(fillFile(host, id));
+  const end = performance.now() + forMs;
+  while (performance.now() < end) {
+    const left = await askUntilAnswered(pool, host, `[ ! -e ${file} ] || echo full`, forMs);
+    if (left === '') break;
+    await delay(pauseMs);
+  }
+  await askUntilAnswered(pool, host, `rm -f ${file}\n: > ${quote(fillMark(host, id))}`, neglectedMs);
 }

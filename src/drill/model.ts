@@ -71,6 +71,14 @@ export type Fault =
       readonly peers?: readonly string[];
       /** After this the host mends it by itself. */
       readonly forMs: number;
+    }
+  | {
+      readonly kind: 'disk-fill';
+      readonly host: string;
+      /** Of this fill alone: one that was healed is not made again. */
+      readonly id: string;
+      /** After this the host frees it by itself. */
+      readonly forMs: number;
     };
 
 /** Who held what before the fault. */

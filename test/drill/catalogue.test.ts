@@ -44,12 +44,13 @@ it('knows by the spec which drills there can be', () => {
   };
   const refused = (cluster: typeof spec, inLab: boolean) =>
     catalogue.filter((each) => refusalOf(each, cluster, inLab) !== undefined).map(({ name }) => name);
-  expect(refused(spec, true)).toEqual(['partition', 'partition-peers', 'gluster-brick-down']);
+  expect(refused(spec, true)).toEqual(['partition', 'partition-peers', 'disk-full', 'gluster-brick-down']);
   expect(refused(spec, false)).toEqual([
     'worker-kill',
     'host-crash',
     'partition',
     'partition-peers',
+    'disk-full',
     'gluster-brick-down',
   ]);
   expect(refused(apart, false)).toEqual(['worker-kill', 'gluster-brick-down']);
@@ -75,6 +76,7 @@ describe('targets', () => {
     ['host-crash', 'h2'],
     ['partition', 'h2'],
     ['partition-peers', 'h2'],
+    ['disk-full', 'h2'],
     ['gluster-brick-down', 'h1'],
     ['master-suspend', 'h3'],
     ['master-kill', 'h3'],

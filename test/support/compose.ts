@@ -35,19 +35,29 @@ interface Run {
 const routes = ['172.16.6.0/24', '192.168.0.0/24'];
 const lowestMetric = 'metric 4000000';
 
+export interface ComposeOptions {
+  readonly project: string;
+  readonly uiPort: number;
+  /** Of images/host/Dockerfile. */
+  readonly hostTarget: string;
+}
+
 /** The cluster of docker-compose.yml in a project of its own. Nothing runs until `up`. */
 export class ComposeCluster {
   private readonly addedRoutes: string[] = [];
 
   constructor(
     private readonly compose: Command,
-    private readonly project: string,
-    private readonly uiPort: number,
+    private readonly options: ComposeOptions,
   ) {}
 
   private exec(command: Command): Promise<Run> {
     const [program, ...args] = command;
-    const env = { ...process.env, PERIJOVE_TEMPORAL_UI_PORT: String(this.uiPort) };
+    const env = {
+      ...process.env,
+      PERIJOVE_TEMPORAL_UI_PORT: String(this.options.uiPort),
+      PERIJOVE_HOST_TARGET: this.options.hostTarget,
+    };
     return new Promise((resolve) => {
       execFile(program, args, { cwd: root, env, maxBuffer: 64 * 2 ** 20 }, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1;
@@ -63,7 +73,7 @@ export class ComposeCluster {
   }
 
   private composed(...args: readonly string[]): Command {
-    return [...this.compose, '--project-name', this.project, ...args];
+    return [...this.compose, '--project-name', this.options.project, ...args];
   }
 
   /** Builds the images and starts everything. */
@@ -90,6 +100,11 @@ export class ComposeCluster {
   /** The command line in the first worker. */
   perijove(...args: readonly string[]): Promise<string> {
     return this.run(this.composed('exec', '-T', 'worker-1', 'perijove', ...args));
+  }
+
+  /** The same, which may fail. */
+  try(...args: readonly string[]): Promise<Run> {
+    return this.exec(this.composed('exec', '-T', 'worker-1', 'perijove', ...args));
   }
 
   async json<T>(...args: readonly string[]): Promise<T> {

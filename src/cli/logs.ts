@@ -15,7 +15,7 @@ export const logsCommand = defineCommand({
   name: 'logs',
   summary: 'print the log of a service or a node',
   description:
-    'Services of a host: zookeeper, mesos-master, mesos-agent, proxy. Of a node: etcd, sshd, jupyter, ' +
+    'Services of a host: zookeeper, mesos-master, mesos-agent, proxy, network, storage. Of a node: etcd, sshd, jupyter, ' +
     'control. A node is looked for on all hosts; where it runs no more, its last log is printed.',
   args: {
     target: { description: 'host/service (h1/zookeeper), node/service (node3/jupyter) or a node (node3)' },

@@ -8,6 +8,7 @@ import { pidFunction } from '../node/scripts.js';
 import { nodeNames, type ClusterSpec, type HostSpec, type Role } from '../spec/cluster.js';
 import type { SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
+import { storageItems } from '../storage/items.js';
 import { zookeeperService } from '../zookeeper/items.js';
 
 export type Target =
@@ -24,12 +25,14 @@ const servicesOfRoles: Readonly<Record<Role, string>> = {
 export function hostServiceNames(spec: ClusterSpec, host: HostSpec): string[] {
   return [
     ...host.roles.map((role) => servicesOfRoles[role]),
-    ...networkItems(spec, host).services.map(({ name }) => name),
+    ...[networkItems(spec, host), storageItems(spec, host)].flatMap(({ services }) =>
+      services.map(({ name }) => name),
+    ),
   ];
 }
 
 /**
- * Reads `h1`, `h1/zookeeper`, `node3` or `node3/jupyter`. A host's services are those of its roles and its network.
+ * Reads `h1`, `h1/zookeeper`, `node3` or `node3/jupyter`. A host's services are those of its roles, its network and its storage.
  *
  * @throws PerijoveError UNKNOWN_TARGET with the names that there are
  */

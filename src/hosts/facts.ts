@@ -20,6 +20,8 @@ export interface FactsWanted {
   readonly addresses: readonly string[];
   /** Directories of which is told whether they can be written, or made where they are missing. */
   readonly writable: readonly string[];
+  /** Directories of which is told whether they lie on another file system than the root's. */
+  readonly apart: readonly string[];
   /** Base directories of the cluster: who works in one of them is of the cluster. */
   readonly dirs: readonly string[];
 }
@@ -54,6 +56,7 @@ export interface HostFacts {
   /** Free at the base directory. */
   readonly freeBytes: number;
   readonly writable: readonly string[];
+  readonly apart: readonly string[];
   readonly memoryBytes: number;
   readonly cpus: number;
   /**
@@ -115,6 +118,9 @@ existing() {
 for dir in ${words(wanted.writable)}; do
   found=$(existing "$dir")
   if [ -d "$found" ] && [ -w "$found" ]; then say writable "$dir"; fi
+done
+for dir in ${words(wanted.apart)}; do
+  [ "$(stat -c %d "$(existing "$dir")")" = "$(stat -c %d /)" ] || say apart "$dir"
 done
 say free-kib "$(df -Pk "$(existing ${quote(dir)})" | awk 'NR == 2 { print $4 }')"
 say memory-kib "$(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo)"
@@ -206,6 +212,7 @@ export function parseFacts(
     daemons: [...parseDaemons(output)].map(([name, { answers }]) => ({ name, answers })),
     freeBytes: one['free-kib'] * 1024,
     writable: all('writable'),
+    apart: all('apart'),
     memoryBytes: one['memory-kib'] * 1024,
     cpus: one.cpus,
     clock: {

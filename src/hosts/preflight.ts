@@ -3,6 +3,7 @@ import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { nodeAddress, nodeName, proxyApiAddress, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
 import type { FactsWanted, HostFacts, Listener } from './facts.js';
 import type { HostItems } from './items.js';
+import { brickHosts } from '../storage/gluster.js';
 import { isSystemDirectory } from './paths.js';
 
 export interface Problem {
@@ -35,6 +36,7 @@ export function factsWanted(spec: ClusterSpec, host: HostSpec, items: HostItems)
     programs: programs(spec, host),
     addresses: boundAddresses(spec, host),
     writable: [host.dir, ...storagePaths(spec, host)],
+    apart: bricks(spec, host),
     dirs: spec.hosts.map(({ dir }) => dir),
   };
 }
@@ -105,6 +107,9 @@ function hostProblems(
     ...storagePaths(spec, host)
       .filter((path) => !facts.writable.includes(path))
       .map((path) => at('STORAGE_NOT_WRITABLE', `cannot write to ${path}`)),
+    ...bricks(spec, host)
+      .filter((brick) => !facts.apart.includes(brick))
+      .map((brick) => at('STORAGE_BRICK_ROOT', `${brick} lies on the root file system`)),
     ...initProblems(host, facts, packages).map((message) => at('NO_INIT', message)),
     ...packageProblems(facts, missing, at),
     ...programs(spec, host)
@@ -272,6 +277,13 @@ function boundAddresses(spec: ClusterSpec, host: HostSpec): string[] {
 
 function storagePaths({ storage }: ClusterSpec, { roles }: HostSpec): string[] {
   return storage.kind === 'path' && roles.includes('agent') ? [storage.path] : [];
+}
+
+/** Where a brick is to lie, if GlusterFS would refuse it on the root file system. */
+function bricks(spec: ClusterSpec, host: HostSpec): string[] {
+  const { storage } = spec;
+  if (storage.kind !== 'gluster' || storage.force === true) return [];
+  return brickHosts(spec).some(({ name }) => name === host.name) ? [storage.brick] : [];
 }
 
 function mebibytes(bytes: number): string {

@@ -167,7 +167,7 @@ async function command(connection: HostConnection, words: string, volume: string
 
 /**
  * Stops and deletes the volume if it is the cluster's, lets the peers go, and removes the bricks that Perijove made.
- * To be called when nobody has it mounted any more.
+ * To be called when nobody has it mounted any more. Where no glusterd runs and no brick is left, it was done before.
  *
  * @throws PerijoveError STORAGE_FAILED, SSH_*, COMMAND_FAILED
  */
@@ -177,40 +177,73 @@ export async function removeVolume(
   storage: GlusterSpec,
 ): Promise<Change[]> {
   const hosts = brickHosts(spec);
-  const [first, ...others] = hosts;
-  if (first === undefined) return [];
-  const connection = await pool.get(first);
-  const name = quote(storage.volume);
+  const states = await Promise.all(hosts.map((host) => brickState(pool, host, storage)));
+  const server = hosts.find((_, index) => states[index]?.answers);
+  const left = hosts.filter((_, index) => states[index]?.brick);
+  if (server === undefined && left.length > 0) {
+    const names = left.map(({ name }) => name).join(', ');
+    throw new PerijoveError(
+      'STORAGE_FAILED',
+      `glusterd answers on no host, and bricks of the volume ${storage.volume} are left on ${names}`,
+      { subject: storage.volume },
+    );
+  }
   const changes: Change[] = [];
-  const answers = await connection.exec(`timeout 10 gluster --mode=script pool list`);
-  if (answers.code === 0) {
-    const { volume, peers } = await look(connection, storage);
-    if (volume !== undefined && volume.options[ownerOption] !== spec.name) return [];
-    if (volume?.started === true) await command(connection, `volume stop ${name} force`, storage.volume);
-    if (volume !== undefined) {
-      await command(connection, `volume delete ${name}`, storage.volume);
-      changes.push({ host: first.name, what: `deleted the volume ${storage.volume}` });
-    }
-    const left = await connection.run(`${gluster} --xml volume info`, { timeoutMs: commandMs });
-    if (!left.includes('<volume>')) {
-      for (const peer of others) {
-        if (!peers.some(({ names }) => names.includes(peer.address))) continue;
-        await command(connection, `peer detach ${peer.address}`, storage.volume);
-        changes.push({ host: first.name, what: `let ${peer.name} go from the GlusterFS pool` });
-      }
-    }
+  if (server !== undefined) {
+    const dissolved = await dissolve(await pool.get(server), spec, storage);
+    if (dissolved === 'of others') return [];
+    changes.push(...dissolved);
   }
   const path = quote(brickPath(storage));
   await Promise.all(
-    hosts.map(async (host) => {
-      const target = await pool.get(host);
-      const said = await target.run(
-        `if [ "$(cat ${quote(brickFile(host))} 2>/dev/null)" = ${path} ] && [ -e ${path} ]; then rm -rf ${path} && echo removed; fi`,
-        { timeoutMs: commandMs },
-      );
-      if (said.includes('removed')) changes.push({ host: host.name, what: `removed ${brickPath(storage)}` });
+    left.map(async (host) => {
+      await (await pool.get(host)).run(`rm -rf ${path}`, { timeoutMs: commandMs });
+      changes.push({ host: host.name, what: `removed ${brickPath(storage)}` });
     }),
   );
+  return changes;
+}
+
+interface BrickState {
+  /** Its glusterd does. */
+  readonly answers: boolean;
+  /** A brick is there, and Perijove made it. */
+  readonly brick: boolean;
+}
+
+async function brickState(pool: SshPool, host: HostSpec, storage: GlusterSpec): Promise<BrickState> {
+  const path = quote(brickPath(storage));
+  const said = await (
+    await pool.get(host)
+  ).run(
+    `if timeout 10 gluster --mode=script pool list >/dev/null 2>&1; then echo answers; fi
+if [ "$(cat ${quote(brickFile(host))} 2>/dev/null)" = ${path} ] && [ -e ${path} ]; then echo brick; fi`,
+  );
+  return { answers: said.includes('answers'), brick: said.includes('brick') };
+}
+
+async function dissolve(
+  connection: HostConnection,
+  spec: ClusterSpec,
+  storage: GlusterSpec,
+): Promise<Change[] | 'of others'> {
+  const { host } = connection;
+  const name = quote(storage.volume);
+  const changes: Change[] = [];
+  const { volume, peers } = await look(connection, storage);
+  if (volume !== undefined && volume.options[ownerOption] !== spec.name) return 'of others';
+  if (volume?.started === true) await command(connection, `volume stop ${name} force`, storage.volume);
+  if (volume !== undefined) {
+    await command(connection, `volume delete ${name}`, storage.volume);
+    changes.push({ host: host.name, what: `deleted the volume ${storage.volume}` });
+  }
+  const others = await connection.run(`${gluster} --xml volume info`, { timeoutMs: commandMs });
+  if (others.includes('<volume>')) return changes;
+  for (const peer of brickHosts(spec).filter(({ name }) => name !== host.name)) {
+    if (!peers.some(({ names }) => names.includes(peer.address))) continue;
+    await command(connection, `peer detach ${peer.address}`, storage.volume);
+    changes.push({ host: host.name, what: `let ${peer.name} go from the GlusterFS pool` });
+  }
   return changes;
 }
 

@@ -34,6 +34,7 @@ const wanted = (overrides: Partial<FactsWanted> = {}): FactsWanted => ({
   programs: [],
   addresses: [],
   writable: [],
+  apart: [],
   dirs: [sshd.host().dir],
   ...overrides,
 });
@@ -47,6 +48,7 @@ describe('gatherFacts', () => {
         programs: ['sh', '/bin/sh', 'no-such-program', '/no/such/program'],
         addresses: ['127.22.4.1', '192.0.2.1'],
         writable: [sshd.host().dir, path.join(directory, 'not', 'yet'), '/proc/1/nothing'],
+        apart: ['/no/such/directory', '/proc/self'],
       }),
     );
     expect(facts).toMatchObject({
@@ -55,6 +57,7 @@ describe('gatherFacts', () => {
       hostname: hostname(),
       programs: ['sh', '/bin/sh'],
       addresses: ['127.22.4.1'],
+      apart: ['/proc/self'],
       listeners: [],
     });
     expect(facts.writable).toContain(path.join(directory, 'not', 'yet'));

@@ -13,6 +13,7 @@ init systemd
 apt yes
 apt-holder apt-get (process 12)
 writable /opt/perijove
+apart /srv/brick
 free-kib 2048
 memory-kib 4096
 cpus 2
@@ -42,6 +43,7 @@ describe('parseFacts', () => {
       apt: true,
       aptHeldBy: 'apt-get (process 12)',
       writable: ['/opt/perijove'],
+      apart: ['/srv/brick'],
       freeBytes: 2 * 1024 * 1024,
       memoryBytes: 4 * 1024 * 1024,
       cpus: 2,

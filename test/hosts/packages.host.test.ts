@@ -127,6 +127,7 @@ setsid python3 /hold.py </dev/null >/dev/null 2>&1 &`);
       programs: [],
       addresses: [],
       writable: [],
+      apart: [],
       dirs: [],
     });
     expect(facts.aptHeldBy).toMatch(/^python3 \(process \d+\)$/);
@@ -221,6 +222,7 @@ chown 2000:2000 /home/ada /opt/perijove; chmod 700 /closed`,
       programs: [],
       addresses: [],
       writable: ['/opt/perijove/x', '/closed/x', '/new'],
+      apart: [],
       dirs: [],
     });
     expect(facts).toMatchObject({ uid: 2000, writable: ['/opt/perijove/x'] });

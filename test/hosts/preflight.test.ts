@@ -21,6 +21,7 @@ function goodFacts(spec: ClusterSpec, index: number, overrides: Partial<HostFact
     apt: true,
     freeBytes: 10e9,
     writable: wanted.writable,
+    apart: wanted.apart,
     memoryBytes: 8e9,
     cpus: 2,
     clock: { offsetMs: 0, errorMs: 50, reference: 'worker' },
@@ -70,6 +71,18 @@ describe('preflightProblems', () => {
       expect(problem.host).toBe(host?.name);
       expect(problem.remedy).not.toBe('');
     }
+  });
+
+  it('refuses a brick on the root file system, unless the spec wants it there', () => {
+    const withBrick = (more: object) =>
+      makeSpec({
+        storage: { kind: 'gluster', volume: 'v', brick: '/b', mount: '/m', pingTimeoutMs: 3_000, ...more },
+      });
+    expect(problemsWith({}, withBrick({}))).toEqual([]);
+    expect(problemsWith({ apart: [] }, withBrick({}))).toMatchObject([
+      { code: 'STORAGE_BRICK_ROOT', host: host?.name },
+    ]);
+    expect(problemsWith({ apart: [] }, withBrick({ force: true }))).toEqual([]);
   });
 
   it('names what holds a port, and who may not be seen', () => {

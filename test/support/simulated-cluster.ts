@@ -307,6 +307,7 @@ function goodFacts(spec: ClusterSpec, host: HostSpec): HostFacts {
     apt: true,
     freeBytes: 1e12,
     writable: [host.dir, ...(spec.storage.kind === 'path' ? [spec.storage.path] : [])],
+    apart: [],
     memoryBytes: 8e9,
     cpus: 2,
     clock: { offsetMs: 0, errorMs: 1, reference: 'worker' },

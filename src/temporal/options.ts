@@ -1,7 +1,7 @@
 /** Named tiers of activity options. Pure data: workflows proxy their activities with one of these. */
 import type { ActivityOptions, RetryPolicy } from '@temporalio/common';
 
-/** The interceptor of the worker heartbeats each second; after this silence another worker takes over. */
+/** After this silence another worker takes over. */
 const heartbeatTimeoutMs = 5_000;
 const dayMs = 24 * 3_600_000;
 
@@ -43,8 +43,10 @@ export const waiting: ActivityOptions = {
 /** What never ends by itself: the scheduler of the framework, the watch of the keeper. */
 export const endless: ActivityOptions = {
   startToCloseTimeout: 3_650 * dayMs,
-  heartbeatTimeout: heartbeatTimeoutMs,
-  // The silence and this pause are what the takeover from a dead worker takes.
+  // The silence and the pause are what the takeover from a dead worker takes. From a suspended one it takes both
+  // twice: Temporal hands the second attempt to the poll that this worker left open. Nothing is lost by a silence
+  // of a worker that was merely busy: another one goes on, and this one lets go.
+  heartbeatTimeout: 2_000,
   retry: { initialInterval: 200, backoffCoefficient: 2, maximumInterval: 1_000 },
 };
 
@@ -53,6 +55,11 @@ export const endless: ActivityOptions = {
  * handed to another one after this time, which is plenty to replay the longest history of theirs.
  */
 export const lasting = { workflowTaskTimeout: '5s' } as const;
+
+/** How often the worker's interceptor heartbeats, for an activity with this limit of one attempt. */
+export function heartbeatEveryMs(startToCloseTimeoutMs: number): number {
+  return isEndless(startToCloseTimeoutMs) ? 500 : 1_000;
+}
 
 /** Whether an activity with this limit of one attempt is of the endless tier. */
 export function isEndless(startToCloseTimeoutMs: number): boolean {

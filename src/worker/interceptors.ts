@@ -2,12 +2,10 @@ import type { Context } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory, CancelledFailure } from '@temporalio/common';
 import type { ActivityInterceptors } from '@temporalio/worker';
 import { failureOf } from '../temporal/failure.js';
-import { isEndless } from '../temporal/options.js';
-
-const heartbeatEveryMs = 1_000;
+import { heartbeatEveryMs, isEndless } from '../temporal/options.js';
 
 /**
- * What every activity gets: a heartbeat each second, which is also how it hears of a cancellation; its errors as
+ * What every activity gets: heartbeats, which are also how it hears of a cancellation; its errors as
  * failures with a code; and a quick end when the worker shuts down, so that another one takes over at once. Each
  * heartbeat repeats the details that the activity gave last, in an earlier attempt if this one gave none yet: what
  * it waits for, for people, and what was seen, for the next attempt. An activity that needs to resume asks the
@@ -25,7 +23,10 @@ export function activityInterceptors(context: Context): ActivityInterceptors {
   return {
     inbound: {
       async execute(input, next) {
-        const heartbeats = setInterval(() => heartbeat(details), heartbeatEveryMs);
+        const heartbeats = setInterval(
+          () => heartbeat(details),
+          heartbeatEveryMs(context.info.startToCloseTimeoutMs),
+        );
         try {
           return await Promise.race([next(input), shutdownOf(context)]);
         } catch (error) {

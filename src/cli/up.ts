@@ -1,5 +1,6 @@
 import { exitCodes } from '../errors/error.js';
 import type { ClusterSpec } from '../spec/cluster.js';
+import { deadlineAfter } from '../ssh/deadline.js';
 import type { DeployProgress, DeployResult } from '../temporal/contract.js';
 import { defineCommand, type CommandContext } from './command.js';
 import { printJson } from './io.js';
@@ -49,7 +50,7 @@ export async function deployAndShow(
   ]);
   return withTemporal(temporal, async ({ client, connection, namespace }) => {
     await ensureSearchAttributes(connection, namespace);
-    const stop = detach ? AbortSignal.any([context.signal, AbortSignal.timeout(detachMs)]) : context.signal;
+    const stop = detach ? AbortSignal.any([context.signal, deadlineAfter(detachMs)]) : context.signal;
     const { workflowId, untaken } = await startDeploy(client, spec, {
       signal: stop,
       onWait: () => {

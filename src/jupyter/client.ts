@@ -4,6 +4,7 @@ import { request } from 'undici';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
+import { deadlineAfter } from '../ssh/deadline.js';
 import { CellRun } from './cell.js';
 
 export interface JupyterClientOptions {
@@ -86,7 +87,7 @@ class Call {
     private readonly given: AbortSignal | undefined,
   ) {
     this.base = baseUrl.replace(/\/+$/, '');
-    this.deadline = AbortSignal.timeout(timeoutMs);
+    this.deadline = deadlineAfter(timeoutMs);
     this.signal = given === undefined ? this.deadline : AbortSignal.any([given, this.deadline]);
   }
 

@@ -3,6 +3,7 @@ import { request } from 'undici';
 import { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import type { Endpoint } from '../ssh/connection.js';
+import { deadlineAfter } from '../ssh/deadline.js';
 import {
   authorization,
   redirectTarget,
@@ -307,7 +308,7 @@ async function ask(
   { credential, timeoutMs = 5_000, signal }: OperatorOptions,
   call?: { readonly type: string },
 ): Promise<{ status: number; body: string; location: string | undefined }> {
-  const deadline = AbortSignal.timeout(timeoutMs);
+  const deadline = deadlineAfter(timeoutMs);
   const base = `http://${endpoint.host}:${endpoint.port}`;
   try {
     const answer = await request(`${base}${path}`, {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
 import type { Endpoint } from '../ssh/connection.js';
+import { deadlineAfter } from '../ssh/deadline.js';
 
 /** Between two questions that were answered. */
 const everyMs = 1_000;
@@ -22,7 +23,7 @@ export class Pulse {
   /** Asks once. Any answer is one, a refusal too. Rejects with the reason of the signal. */
   async ask(signal: AbortSignal): Promise<boolean> {
     const startedAt = Date.now();
-    const until = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
+    const until = AbortSignal.any([signal, deadlineAfter(deadlineMs)]);
     try {
       const { host, port } = await abortable(this.dial(), until);
       const { body } = await request(`http://${host}:${port}/health`, { signal: until });

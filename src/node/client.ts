@@ -1,6 +1,7 @@
 import { request } from 'undici';
 import type { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
+import { deadlineAfter } from '../ssh/deadline.js';
 import {
   hostsStatusSchema,
   jupyterStatusSchema,
@@ -57,7 +58,7 @@ export function nodeClient(
     order: unknown,
     { timeoutMs = 2_000, signal }: CallOptions,
   ): Promise<Answer> => {
-    const deadline = AbortSignal.timeout(timeoutMs);
+    const deadline = deadlineAfter(timeoutMs);
     const at = { subject: base };
     let status: number;
     let body: unknown;

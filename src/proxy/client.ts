@@ -2,6 +2,7 @@ import { request } from 'undici';
 import type { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import type { Endpoint } from '../ssh/connection.js';
+import { deadlineAfter } from '../ssh/deadline.js';
 import {
   proxyHealthSchema,
   routeSchema,
@@ -47,7 +48,7 @@ export function proxyClient(endpoint: Endpoint, token: string): ProxyClient {
     { timeoutMs = defaultTimeoutMs, signal }: ProxyClientOptions,
     order?: RouteOrder,
   ): Promise<{ status: number; body: unknown }> => {
-    const deadline = AbortSignal.timeout(timeoutMs);
+    const deadline = deadlineAfter(timeoutMs);
     let status: number;
     let text: string;
     try {

@@ -1,9 +1,13 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { hostPaths } from '../../src/hosts/paths.js';
 import { isAlive, signal } from '../../src/lab/processes.js';
 import { leadingMaster } from '../../src/mesos/detector.js';
+import { authorization, parseCredential } from '../../src/mesos/master-http.js';
 import { directReach } from '../../src/ssh/reach.js';
 import { frameworkState, workflowIds, type StageName } from '../../src/temporal/contract.js';
 import { eventually } from '../support/eventually.js';
@@ -17,13 +21,37 @@ const masterStateSchema = z.object({
   completed_frameworks: z.array(z.unknown()),
 });
 
+/** Payloads of a history as text. */
+function readable(_key: string, value: unknown): unknown {
+  return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : value;
+}
+
 /*
  * One first deployment, during which everything dies that deployments are made by: every worker, several
- * times, and the Temporal server.
+ * times, and the Temporal server. Mesos wants a principal from everybody, and ZooKeeper a digest.
  */
 describe('a deployment', () => {
   const lab = new TestLab('127.28');
-  afterAll(() => lab.purge());
+  const secured = path.join(mkdtempSync(path.join(tmpdir(), 'perijove-secured-')), 'cluster.yaml');
+  beforeAll(() => {
+    const document = parseDocument(readFileSync(example, 'utf8'));
+    document.setIn(['mesos', 'principal'], 'perijove');
+    document.setIn(['zookeeper', 'digest'], true);
+    writeFileSync(secured, document.toString({ lineWidth: 0 }));
+  });
+  afterAll(async () => {
+    rmSync(path.dirname(secured), { recursive: true, force: true });
+    await lab.purge();
+  });
+
+  /** The secrets of the cluster, as they lie on a host. */
+  const secretsOf = async () => {
+    const [host] = (await lab.spec()).hosts;
+    if (!host) expect.unreachable('a host');
+    const { secrets } = hostPaths(host);
+    const files = readdirSync(secrets).filter((name) => !name.endsWith('.pub'));
+    return new Map(files.map((name) => [name, readFileSync(path.join(secrets, name), 'utf8').trim()]));
+  };
 
   /** A quick stage may be over before anybody looks. */
   const begun = (name: StageName) =>
@@ -45,7 +73,7 @@ describe('a deployment', () => {
   });
 
   it('ends well though all workers and the Temporal server die in the middle of it', async () => {
-    const first = lab.startUp();
+    const first = lab.startUp('--file', secured);
     await lab.workersStarted();
     await replaceWorkersDuring('install');
     await replaceWorkersDuring('zookeeper');
@@ -81,7 +109,10 @@ describe('a deployment', () => {
     const spec = await lab.spec();
     const master = await leadingMaster(directReach, spec);
     if (!master) expect.unreachable('a master leads');
-    const answer = await fetch(`http://${master.address.ip}:${master.address.port}/state`);
+    const url = `http://${master.address.ip}:${master.address.port}/state`;
+    expect((await fetch(url)).status).toBe(401);
+    const credential = parseCredential((await secretsOf()).get('mesos-credential') ?? '');
+    const answer = await fetch(url, { headers: authorization(credential) });
     const state = masterStateSchema.parse(await answer.json());
     expect(
       state.frameworks.map(({ tasks, completed_tasks: completed }) => [tasks.length, completed.length]),
@@ -92,6 +123,47 @@ describe('a deployment', () => {
       client.workflow.getHandle(workflowIds.framework(spec.name)).query(frameworkState),
     );
     expect(launches).toBe(5);
+  });
+
+  it('keeps its secrets out of histories, command lines, logs and what it prints', async () => {
+    const secrets = [...(await secretsOf())].flatMap(([name, text]) =>
+      name === 'mesos-credential' ? [[name, parseCredential(text).secret] as const] : [[name, text] as const],
+    );
+    expect(secrets.map(([name]) => name)).toEqual(
+      expect.arrayContaining(['jupyter-token', 'mesos-credential', 'zookeeper-digest', 'node-api-token']),
+    );
+    const histories = await lab.withTemporal(async (client) => {
+      const texts: string[] = [];
+      for await (const { workflowId, runId } of client.workflow.list()) {
+        const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+        texts.push(JSON.stringify(history, readable));
+      }
+      return texts;
+    });
+    expect(histories.length).toBeGreaterThanOrEqual(6);
+    const residents = [...lab.allResidents().keys()];
+    expect(residents).not.toEqual([]);
+    const printed = await Promise.all(
+      [
+        ['status'],
+        ['status', '--json'],
+        ['events', '--once'],
+        ['logs', 'h1/mesos-master'],
+        ['logs', 'h1/zookeeper'],
+        ['logs', 'node0'],
+      ].map(async (words) => {
+        const { code, stdout, stderr } = await lab.start(...words, '--file', lab.specFile).ended;
+        expect(code, `${words.join(' ')}: ${stderr}`).toBe(0);
+        expect(stdout, words.join(' ')).not.toBe('');
+        return stdout;
+      }),
+    );
+    const texts = { histories, residents, printed };
+    for (const [name, secret] of secrets) {
+      for (const [where, all] of Object.entries(texts)) {
+        expect(all.filter((text) => text.includes(secret)).length, `${name} in ${where}`).toBe(0);
+      }
+    }
   });
 
   /*

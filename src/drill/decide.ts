@@ -227,6 +227,19 @@ function hostMeasure(host: string, during: Lane | undefined, whole: Lane | undef
   };
 }
 
+/**
+ * A fault that is not healed may strike again after a first recovery, when a time-out of something else is over: what
+ * fails until then counts for its recovery. What fails later is the healing's.
+ */
+function beforeHealing(
+  during: Lane | undefined,
+  whole: Lane | undefined,
+  healedMs: number | null,
+): Lane | undefined {
+  if (healedMs === null || whole === undefined) return during;
+  return { ...whole, http: whole.http.filter(({ state, from }) => state !== 'failed' || from < healedMs) };
+}
+
 /** Everything in milliseconds after the fault. */
 function relative<T extends Watched>(watched: T, zero: number): T {
   const shift = (spans: readonly Span[]) =>
@@ -261,12 +274,17 @@ export function conclude(input: Conclusion): Evidence {
   const all = joinWatched(during, after);
   const { recovered } = input.recovery;
 
+  const healedMs = after.events.find(({ kind, at }) => kind === 'healed' && at >= 0)?.at ?? null;
   const laneOf = (lanes: readonly Lane[], host: string) => lanes.find((lane) => lane.host === host);
   const hosts = plan.hosts.map((host) => {
     const whole = laneOf(all.lanes, host);
     // One that lies dead comes back with the healing.
     const healed = !expectedHosts(plan).includes(host);
-    return hostMeasure(host, healed ? whole : laneOf(during.lanes, host), whole);
+    return hostMeasure(
+      host,
+      healed ? whole : beforeHealing(laneOf(during.lanes, host), whole, recovered ? healedMs : null),
+      whole,
+    );
   });
   const first = (kind: DrillEvent['kind'], where: readonly DrillEvent[] = during.events) =>
     where.find((event) => event.kind === kind && event.at >= 0)?.at ?? null;
@@ -302,10 +320,10 @@ export function conclude(input: Conclusion): Evidence {
     readyMs,
     hosts,
     recoveredMs,
-    healedMs: first('healed', after.events),
+    healedMs,
     wholeMs: first('whole', after.events),
   };
-  const reasons = judge(plan, { recoveredMs, hosts, mayFail }, after, input.healing.invariants);
+  const reasons = judge(plan, { recoveredMs, healedMs, hosts, mayFail }, after, input.healing.invariants);
   return {
     version: 1,
     cluster,
@@ -328,6 +346,7 @@ export function conclude(input: Conclusion): Evidence {
 
 interface Measured {
   readonly recoveredMs: number | null;
+  readonly healedMs: number | null;
   readonly hosts: readonly HostMeasure[];
   readonly mayFail: readonly string[];
 }
@@ -335,7 +354,7 @@ interface Measured {
 /** Why a drill has not passed, each reason a sentence without its full stop; empty for one that has. */
 function judge(
   plan: DrillPlan,
-  { recoveredMs, hosts, mayFail }: Measured,
+  { recoveredMs, healedMs, hosts, mayFail }: Measured,
   after: Pick<Healing, 'lanes'>,
   invariants: readonly Invariant[],
 ): string[] {
@@ -352,7 +371,7 @@ function judge(
     }
   }
   for (const lane of after.lanes) {
-    const late = lane.http.filter(({ state }) => state === 'failed');
+    const late = lane.http.filter((span) => span.state === 'failed' && span.from >= (healedMs ?? -Infinity));
     const known = !mayFail.includes(lane.host) || !expectedHosts(plan).includes(lane.host);
     if (recoveredMs === null || known || late.length === 0) continue;
     const count = late.reduce((sum, { probes }) => sum + probes, 0);

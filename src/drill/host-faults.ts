@@ -1,6 +1,8 @@
 /** Faults of a whole host, by means of its own: a crash with its boot, a cut in its network, a full disk. */
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { PerijoveError } from '../errors/error.js';
 import { hostPaths } from '../hosts/paths.js';
 import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
@@ -178,24 +180,20 @@ const fillMs = 10_000;
 interface FileSystem {
   /** The boot of the kernel that has it mounted. */
   readonly kernel: string;
-  /** Its own ID, else the number of its device. */
-  readonly id: string;
+  /** In 512 bytes. Containers see the file system of their machine under names of their own, but in its size. */
+  readonly size: string;
 }
 
-async function fileSystemOf(pool: SshPool, host: HostSpec): Promise<FileSystem> {
-  const dir = quote(host.dir);
-  const [kernel = '', id = ''] = (
-    await ask(
-      pool,
-      host,
-      `cat /proc/sys/kernel/random/boot_id\nid=$(stat -f -c %i ${dir})\n[ "$id" != 0 ] || id=$(stat -c %d ${dir})\necho "$id"`,
-    )
-  ).split('\n');
-  return { kernel, id };
-}
+const lookAtDisk = (dir: string) =>
+  `cat /proc/sys/kernel/random/boot_id && stat -f -c '%b %S' ${dir} | awk '{ printf "%.0f\\n", $1 * $2 / 512 }'`;
+const parseDisk = (printed: string): FileSystem => {
+  const [kernel = '', size = ''] = printed.trim().split('\n');
+  return { kernel, size };
+};
+const isSame = (one: FileSystem, other: FileSystem) => one.kernel === other.kernel && one.size === other.size;
 
 /**
- * Refuses where another host of the cluster has the same file system: that would be full as well.
+ * Refuses where another host of the cluster, or this worker, may have the same file system: that would be full as well.
  *
  * @throws PerijoveError DRILL_NOT_POSSIBLE, SSH_*
  */
@@ -203,13 +201,16 @@ export async function planDiskFill(
   { pool, spec }: { readonly pool: SshPool; readonly spec: Pick<ClusterSpec, 'hosts'> },
   host: HostSpec,
 ): Promise<DiskFill> {
-  const own = await fileSystemOf(pool, host);
+  const diskOf = async (of: HostSpec) => parseDisk(await ask(pool, of, lookAtDisk(quote(of.dir))));
+  const own = await diskOf(host);
   for (const other of spec.hosts.filter(({ name }) => name !== host.name)) {
-    const { kernel, id } = await fileSystemOf(pool, other);
-    if (kernel === own.kernel && id === own.id) {
-      throw notPossible(host, `${host.dir} lies on one file system with ${other.dir} of ${other.name}`);
+    if (isSame(own, await diskOf(other))) {
+      throw notPossible(host, `${host.dir} seems to lie on one disk with ${other.dir} of ${other.name}`);
     }
   }
+  const { stdout } = await promisify(execFile)('sh', ['-c', lookAtDisk('/')]);
+  if (isSame(own, parseDisk(stdout)))
+    throw notPossible(host, `${host.dir} seems to lie on the disk of this worker`);
   return { kind: 'disk-fill', host: host.name, id: randomUUID(), forMs: fullMs };
 }
 

@@ -207,6 +207,18 @@ describe('evidence', () => {
     expect(verdict.reasons[0]).toMatch(reason);
   });
 
+  it('counts what a fault does again before it is healed as not recovered yet', () => {
+    const again = healed([
+      { from: 102_000, to: 102_800, state: 'failed', probes: 16 },
+      { from: 102_800, to: 106_000, state: 'ok', probes: 60 },
+    ]);
+    const { measures, verdict } = conclude(conclusionOf({ healing: again }));
+    expect(measures).toMatchObject({ recoveredMs: 1_800, healedMs: 4_000 });
+    expect(verdict.passed).toBe(true);
+    const tooLate = conclude(conclusionOf({ healing: again, plan: drillPlan({ budgetMs: 1_500 }) }));
+    expect(tooLate.verdict.reasons).toEqual(['it took 1.8s, and 1.5s is its budget']);
+  });
+
   it('counts a request that was under way when the fault came, and none of before', () => {
     const lanes = recovery().lanes.map((lane) => ({
       ...lane,

@@ -131,6 +131,11 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
     300_000,
   );
 
+  it('refuses to fill the disk that all servers share', async () => {
+    const { code, stderr } = await cluster.try('drill', 'run', 'disk-full');
+    expect([code, stderr]).toEqual([4, expect.stringContaining('DRILL_NOT_POSSIBLE')]);
+  });
+
   it('is gone after `down --purge`: no container, network, volume, route, mount, unit or file', async () => {
     await cluster.ready();
     await cluster.perijove('down', '--purge');

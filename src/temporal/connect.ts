@@ -3,6 +3,7 @@ import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/e
 import proto from '@temporalio/proto';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { searchAttributes } from './contract.js';
+import { updatesAgain } from './updates.js';
 
 export interface TemporalSettings {
   /** `host:port`; wins over the profile and TEMPORAL_ADDRESS. */
@@ -73,7 +74,7 @@ export async function connectClient(settings: TemporalSettings = {}): Promise<Te
     }
     throw temporalError(error, address) ?? error;
   }
-  const client = new Client({ connection, namespace });
+  const client = new Client({ connection, namespace, interceptors: { workflow: [updatesAgain] } });
   return { client, connection, address, namespace, close: () => connection.close() };
 }
 

@@ -11,6 +11,7 @@ import type { Artifacts } from '../hosts/artifacts.js';
 import { createSshPool } from '../ssh/pool.js';
 import type { TemporalSettings } from '../temporal/connect.js';
 import { taskQueue } from '../temporal/contract.js';
+import { updatesAgain } from '../temporal/updates.js';
 import { connectPatiently } from './connection.js';
 import { activityInterceptors } from './interceptors.js';
 import { temporalLogger } from './log.js';
@@ -59,7 +60,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<void> {
     while (!ending.aborted) {
       const { connection, address, namespace } = await connectPatiently(options, logger, ending);
       try {
-        const client = new Client({ connection, namespace });
+        const client = new Client({ connection, namespace, interceptors: { workflow: [updatesAgain] } });
         const activities = createActivities({
           client,
           pool,

@@ -152,6 +152,35 @@ describe('the keeper', { timeout: 60_000 }, () => {
     await record(handle, 'keeper-stopped-while-reconciling');
   });
 
+  // The workflow task that ends it is refused then, and the update with it.
+  test('stops though its watch ends at that very moment', async () => {
+    worker = await createTestWorker({
+      server,
+      workflowsPath,
+      activities: {
+        watchCluster: async ({ known }: WatchInput): Promise<WatchEvent> => {
+          if (!known.verdict) return firstVerdict;
+          await sleep(50);
+          return { kind: 'drift', reason: 'again', verdict, since: new Date().toISOString(), watchedMs: 0 };
+        },
+        reconcileCluster: async (input: ReconcileInput) => done(input),
+      } satisfies Script,
+    });
+    const stopped = Array.from({ length: 12 }, async (_, index) => {
+      const name = `shapes-${index}`;
+      handle = await server.client.workflow.start(workflowNames.keeper, {
+        workflowId: workflowIds.keeper(name),
+        taskQueue,
+        args: [{ spec: { ...spec, name } } satisfies KeeperInput],
+      });
+      const keeper = handle;
+      await eventually(async () => (await keeper.query(keeperState)).jupyter === 'node1');
+      await keeper.executeUpdate(stopKeeper);
+      await keeper.result();
+    });
+    await Promise.all(stopped);
+  });
+
   test('notes an incident that another one tells of, once', async () => {
     await start({
       watchCluster: async ({ known }) => (known.verdict ? forEver() : firstVerdict),

@@ -65,7 +65,7 @@ export interface DrillDefinition {
   /** From the fault until all is back that it took away. */
   readonly budgetMs: { readonly warm: number; readonly cold: number };
   /** What a time of the spec adds to the budget, because nothing can happen before it is over. */
-  readonly beginsAfter?: 'session' | 'agent-patience';
+  readonly beginsAfter?: 'session' | 'agent-patience' | 'storage';
   /** `lab`: only a worker that runs in a lab can do it; `network`: hosts with a network between them. */
   readonly needs: 'ssh' | 'lab' | 'lab or network' | 'network' | 'gluster';
 }
@@ -195,6 +195,7 @@ export const catalogue: readonly DrillDefinition[] = [
     expects: 'jupyter-back',
     mayFail: 'all',
     budgetMs: { warm: 5_000, cold: 20_000 },
+    beginsAfter: 'storage',
     needs: 'lab or network',
   },
   {
@@ -204,6 +205,7 @@ export const catalogue: readonly DrillDefinition[] = [
     expects: 'jupyter-back',
     mayFail: 'all',
     budgetMs: { warm: 5_000, cold: 20_000 },
+    beginsAfter: 'storage',
     needs: 'network',
   },
   {
@@ -213,6 +215,7 @@ export const catalogue: readonly DrillDefinition[] = [
     expects: 'jupyter-back',
     mayFail: 'all',
     budgetMs: { warm: 5_000, cold: 20_000 },
+    beginsAfter: 'storage',
     needs: 'network',
   },
   {
@@ -264,10 +267,12 @@ export function refusalOf(
 
 export function budgetOf(
   { budgetMs, beginsAfter }: DrillDefinition,
-  { jupyter, mesos }: Pick<ClusterSpec, 'jupyter' | 'mesos'>,
+  { jupyter, mesos, storage }: Pick<ClusterSpec, 'jupyter' | 'mesos' | 'storage'>,
 ): number {
   const waits = {
     session: mesos.sessionTimeoutMs,
+    // Jupyter hangs until the brick of a silent host is given up.
+    storage: storage.kind === 'gluster' ? 2 * storage.pingTimeoutMs : 0,
     // Pings are counted between two of them.
     'agent-patience': agentPatienceMs(mesos) + mesos.agentPingTimeoutMs,
   };

@@ -151,6 +151,10 @@ describe('safety of Mesos', () => {
     const budget = (name: string) => budgetOf(drill(name), spec);
     expect(budget('master-kill')).toBeGreaterThan(spec.mesos.sessionTimeoutMs);
     expect(budget('agent-stop')).toBeGreaterThan(agentPatienceMs(spec.mesos) + spec.mesos.agentPingTimeoutMs);
+    const storage = { kind: 'gluster', volume: 'v', brick: '/b', mount: '/m', pingTimeoutMs: 3_000 } as const;
+    expect([spec, makeSpec({ storage })].map((of) => budgetOf(drill('partition'), of))).toEqual([
+      5_000, 11_000,
+    ]);
   });
 
   it('strikes no agent without a node', () => {

@@ -2,6 +2,7 @@ import { createEtcdClient } from '../etcd/client.js';
 import { PerijoveError } from '../errors/error.js';
 import { hostPaths } from '../hosts/paths.js';
 import { hostServices } from '../hosts/services.js';
+import { processInContainer } from '../mesos/container.js';
 import { agentService, masterService } from '../mesos/items.js';
 import { nodeLayout, type ServiceName } from '../node/layout.js';
 import { pidFunction } from '../node/scripts.js';
@@ -148,9 +149,15 @@ async function hostService(deps: FaultDeps, hostName: string, service: string) {
   const { connection, services } = await servicesOf(deps, hostName);
   const [status] = await services.status([service]);
   if (status?.pid === undefined) throw absent(`${service} does not run on ${hostName}`);
-  const seen = await connection.run(`date +%s; sed 's/.*) //' /proc/${status.pid}/stat | cut -d' ' -f20`);
-  const [clock = 0, start = 0] = seen.trim().split('\n').map(Number);
-  return { host: hostName, process: { pid: status.pid, start }, service, clock };
+  const isMesos = service === masterService || service === agentService;
+  const inside = isMesos ? processInContainer(deps.spec, connection.host, service) : undefined;
+  const seen = await connection.run(`
+date +%s
+pid=${inside === undefined ? status.pid : `$(${inside})`}
+echo "$pid"
+sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20`);
+  const [clock = 0, pid = 0, start = 0] = seen.trim().split('\n').map(Number);
+  return { host: hostName, process: { pid, start }, service, clock };
 }
 
 async function planBrick({ pool, spec }: FaultDeps, host: HostSpec): Promise<Fault> {

@@ -18,8 +18,20 @@ export function containerOf(
   image: string,
   service: { readonly name: string; readonly isAgent: boolean },
 ): ContainerFacts {
-  const name = `perijove-${spec.name}-${host.name}-${service.name}`;
-  return { name, image, dir: host.dir, isAgent: service.isAgent };
+  return { name: containerName(spec, host, service.name), image, dir: host.dir, isAgent: service.isAgent };
+}
+
+function containerName(spec: ClusterSpec, host: HostSpec, service: string): string {
+  return `perijove-${spec.name}-${host.name}-${service}`;
+}
+
+/**
+ * Shell that prints the process ID of a master or an agent, where its supervisor watches a `docker run` that stands
+ * for it; undefined where the supervisor watches that very process.
+ */
+export function processInContainer(spec: ClusterSpec, host: HostSpec, service: string): string | undefined {
+  if (spec.mesos.install.kind !== 'image') return undefined;
+  return `docker inspect --format '{{.State.Pid}}' ${containerName(spec, host, service)}`;
 }
 
 /**
@@ -29,10 +41,9 @@ export function containerOf(
  */
 export function inContainer(service: ServiceItem, container: ContainerFacts): ServiceItem {
   const { name, image, dir, isAgent } = container;
-  const [program, ...args] = service.exec;
+  const [program, ...args] = service.openFiles === undefined ? service.exec : raised(service);
   const run = [
     ...['docker', 'run', '--rm', '--name', name, '--network', 'host', '--pid', 'host'],
-    ...(service.openFiles === undefined ? [] : ['--ulimit', `nofile=${service.openFiles}`]),
     ...['--volume', `${dir}:${dir}`],
     ...(isAgent
       ? [
@@ -51,4 +62,10 @@ export function inContainer(service: ServiceItem, container: ContainerFacts): Se
     env: {},
     afterEnd: remove,
   };
+}
+
+/** Not by `--ulimit`: where Docker's own limit is lower it would refuse to start the container. */
+function raised({ exec, openFiles }: ServiceItem): [string, ...string[]] {
+  const script = `ulimit -n ${openFiles} 2>/dev/null || ulimit -n "$(ulimit -Hn)"; exec "$@"`;
+  return ['/bin/sh', '-c', script, 'sh', ...exec];
 }

@@ -146,7 +146,7 @@ export async function startMesos(options: MesosClusterOptions): Promise<MesosClu
 }
 
 /** As a deployment leaves them on a host. */
-function writeSecrets(host: Pick<HostSpec, 'dir'>, { credential, digest }: MesosSecrets): void {
+export function writeSecrets(host: Pick<HostSpec, 'dir'>, { credential, digest }: MesosSecrets): void {
   const { secrets } = hostPaths(host);
   mkdirSync(secrets, { recursive: true, mode: 0o700 });
   const write = (name: SecretName, text: string | undefined) => {
@@ -199,7 +199,7 @@ export class MesosProcess {
   }
 }
 
-async function makeProcess(items: HostItems, host: HostSpec, dir: string): Promise<MesosProcess> {
+export async function makeProcess(items: HostItems, host: HostSpec, dir: string): Promise<MesosProcess> {
   for (const directory of items.directories) mkdirSync(directory.path, { recursive: true });
   for (const { path: file, source } of items.files) {
     mkdirSync(path.dirname(file), { recursive: true });

@@ -9,6 +9,7 @@ import { installationProblems, observeMesos, requireInstallation } from '../meso
 import { networkFactsScript, networkProblems, parseNetworkFacts } from '../network/clashes.js';
 import type { ClusterSpec } from '../spec/cluster.js';
 import type { HostConnection } from '../ssh/connection.js';
+import { planVolume } from '../storage/volume.js';
 import type { StageName } from '../temporal/contract.js';
 import {
   allItems,
@@ -104,9 +105,10 @@ export async function surveyOf(
   const { host } = connection;
   const mesos = await observeMesos(connection, spec, signalOf(deps));
   const items = allItems(spec, host, mesos);
-  const [facts, network, unwanted, changes] = await Promise.all([
+  const [facts, network, volume, unwanted, changes] = await Promise.all([
     gatherFacts(connection, factsWanted(spec, host, items), signalOf(deps)),
     lookAtNetwork(connection, spec, deps),
+    planVolume(connection, spec),
     unwantedChanges(connection, spec),
     planChanges(connection, items, deps),
   ]);
@@ -121,11 +123,11 @@ export async function surveyOf(
           })),
         );
   const pending = new Map<StageName, readonly Change[]>();
-  for (const part of [...planned, ...unwanted]) {
+  for (const part of [...planned, ...unwanted, { stage: 'storage' as const, changes: volume.changes }]) {
     if (part.changes.length === 0) continue;
     pending.set(part.stage, [...(pending.get(part.stage) ?? []), ...part.changes]);
   }
-  const problems = [...installationProblems(spec, host, mesos), ...network];
+  const problems = [...installationProblems(spec, host, mesos), ...network, ...volume.problems];
   return {
     host: host.name,
     facts,

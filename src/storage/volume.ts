@@ -3,6 +3,7 @@ import { errorCodes } from '../errors/codes.js';
 import { PerijoveError } from '../errors/error.js';
 import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
+import type { Problem } from '../hosts/preflight.js';
 import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
 import type { HostConnection, SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
@@ -23,10 +24,10 @@ const gluster = 'timeout 100 gluster --mode=script';
 const commandMs = 120_000;
 const bricksMs = 5_000;
 
+const lookScript = `${gluster} --xml pool list && ${gluster} --xml volume info`;
+
 async function look(connection: HostConnection, { volume }: GlusterSpec): Promise<PoolFacts> {
-  const printed = await connection.run(`${gluster} --xml pool list && ${gluster} --xml volume info`, {
-    timeoutMs: commandMs,
-  });
+  const printed = await connection.run(lookScript, { timeoutMs: commandMs });
   return parsePool(printed, volume);
 }
 
@@ -90,7 +91,6 @@ async function perform(
   step: Exclude<VolumeStep, { kind: 'wait' }>,
 ): Promise<string> {
   const { volume } = storage;
-  const place = { host: connection.host.name, subject: volume };
   switch (step.kind) {
     case 'probe':
       await command(connection, `peer probe ${step.peer.address}`, volume);
@@ -105,16 +105,64 @@ async function perform(
       await command(connection, `volume set ${quote(volume)} ${step.option} ${quote(step.value)}`, volume);
       return `set ${step.option} of the volume ${volume} to ${step.value}`;
     case 'rejected':
-      throw new PerijoveError('STORAGE_PEER_REJECTED', `${step.peer}: ${step.state}`, {
-        ...place,
-        host: step.peer,
-      });
     case 'differs':
-      throw new PerijoveError(
-        'STORAGE_DIFFERS',
-        `the volume ${volume} is there already: ${step.reason}`,
-        place,
-      );
+      throw obstacle(connection.host, volume, step);
+  }
+}
+
+function obstacle(
+  { name }: HostSpec,
+  volume: string,
+  step: Extract<VolumeStep, { kind: 'rejected' | 'differs' }>,
+): PerijoveError {
+  return step.kind === 'rejected'
+    ? new PerijoveError('STORAGE_PEER_REJECTED', `${step.peer}: ${step.state}`, {
+        host: step.peer,
+        subject: volume,
+      })
+    : new PerijoveError('STORAGE_DIFFERS', `the volume ${volume} is there already: ${step.reason}`, {
+        host: name,
+        subject: volume,
+      });
+}
+
+/** What is in the way of the volume, and what `formVolume` would begin with, as the first host with a brick sees it. */
+export interface VolumePlan {
+  readonly changes: readonly Change[];
+  readonly problems: readonly Problem[];
+}
+
+/** @throws PerijoveError SSH_* */
+export async function planVolume(connection: HostConnection, spec: ClusterSpec): Promise<VolumePlan> {
+  const { host } = connection;
+  const { storage } = spec;
+  if (storage.kind !== 'gluster' || brickHosts(spec)[0]?.name !== host.name)
+    return { changes: [], problems: [] };
+  const looked = await connection.exec(lookScript, { timeoutMs: commandMs });
+  const facts = looked.code === 0 ? parsePool(looked.stdout, storage.volume) : { peers: [] };
+  const step = nextVolumeStep(spec, storage, facts);
+  if (step?.kind === 'rejected' || step?.kind === 'differs') {
+    const { code, message, remedy } = obstacle(host, storage.volume, step);
+    return {
+      changes: [],
+      problems: [{ code, message: `${host.name}: ${message}`, remedy, host: host.name }],
+    };
+  }
+  const what = step === undefined ? undefined : plannedText(storage, step, facts.volume !== undefined);
+  return { changes: what === undefined ? [] : [{ host: host.name, what }], problems: [] };
+}
+
+function plannedText({ volume }: GlusterSpec, step: VolumeStep, isThere: boolean): string | undefined {
+  if (!isThere) return `create the volume ${volume}`;
+  switch (step.kind) {
+    case 'probe':
+      return `take ${step.peer.name} into the GlusterFS pool`;
+    case 'start':
+      return `start the volume ${volume}`;
+    case 'set':
+      return `set ${step.option} of the volume ${volume} to ${step.value}`;
+    default:
+      return undefined;
   }
 }
 

@@ -1,7 +1,6 @@
 /** What a look at a cluster found, as `status --json` prints it, and what it means. Pure. */
 import type { PastTask } from '../temporal/contract.js';
-import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
-import { brickHosts } from '../storage/gluster.js';
+import { brickHosts, hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
 
 export type Phase = 'absent' | 'deploying' | 'ready' | 'degraded' | 'failed';
 

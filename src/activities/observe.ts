@@ -10,6 +10,7 @@ import { keeperSecretNames } from '../keeper/access.js';
 import { nodeClient } from '../node/client.js';
 import { proxyClient } from '../proxy/client.js';
 import {
+  brickHosts,
   hostsWithRole,
   nodeAddress,
   nodeNames,
@@ -28,7 +29,7 @@ import {
   type FrameworkState,
   type KeeperState,
 } from '../temporal/contract.js';
-import { brickHosts, brickPath } from '../storage/gluster.js';
+import { brickPath } from '../storage/gluster.js';
 import { lookAtBricks } from '../storage/volume.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
 import {

@@ -1,7 +1,6 @@
 /** What a drill is done to: chosen from who holds which role now. Pure. */
 import { PerijoveError } from '../errors/error.js';
-import { hostsWithRole, majority, nodeNames, type ClusterSpec } from '../spec/cluster.js';
-import { brickHosts } from '../storage/gluster.js';
+import { brickHosts, hostsWithRole, majority, nodeNames, type ClusterSpec } from '../spec/cluster.js';
 import type { DrillDefinition } from './catalogue.js';
 import { leaderOf } from '../mesos/agreement.js';
 import type { Before } from './model.js';

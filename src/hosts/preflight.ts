@@ -1,9 +1,15 @@
 /** What is in the way of a deployment, decided from what the hosts look like. Pure: workflows import it. */
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
-import { nodeAddress, nodeName, proxyApiAddress, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import {
+  brickHosts,
+  nodeAddress,
+  nodeName,
+  proxyApiAddress,
+  type ClusterSpec,
+  type HostSpec,
+} from '../spec/cluster.js';
 import type { FactsWanted, HostFacts, Listener } from './facts.js';
 import type { HostItems } from './items.js';
-import { brickHosts } from '../storage/gluster.js';
 import { isSystemDirectory } from './paths.js';
 
 export interface Problem {

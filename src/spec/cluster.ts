@@ -202,6 +202,14 @@ export function hostsWithRole(spec: ClusterSpec, role: Role): HostSpec[] {
   return spec.hosts.filter((host) => host.roles.includes(role));
 }
 
+/** Of a GlusterFS volume: three, so that a majority decides what is written, and any one host may be lost. */
+export const brickReplicas = 3;
+
+/** The hosts with bricks of a GlusterFS volume: the first three with nodes. */
+export function brickHosts(spec: ClusterSpec): readonly HostSpec[] {
+  return hostsWithRole(spec, 'agent').slice(0, brickReplicas);
+}
+
 export function majority(count: number): number {
   return Math.floor(count / 2) + 1;
 }

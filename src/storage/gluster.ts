@@ -1,18 +1,17 @@
 /** The GlusterFS volume of a cluster: which hosts have bricks, what `gluster --xml` says, what is to be done. Pure. */
-import { hostsWithRole, type ClusterSpec, type HostSpec, type StorageSpec } from '../spec/cluster.js';
+import {
+  brickHosts,
+  brickReplicas,
+  hostsWithRole,
+  type ClusterSpec,
+  type HostSpec,
+  type StorageSpec,
+} from '../spec/cluster.js';
 
 export type GlusterSpec = Extract<StorageSpec, { kind: 'gluster' }>;
 
-/** Three, so that a majority decides what is written, and any one host may be lost. */
-const replicas = 3;
-
 /** The option of a volume that says whose it is. */
 export const ownerOption = 'user.perijove.cluster';
-
-/** The hosts with bricks: the first three with nodes. */
-export function brickHosts(spec: ClusterSpec): readonly HostSpec[] {
-  return hostsWithRole(spec, 'agent').slice(0, replicas);
-}
 
 /** The brick itself: GlusterFS takes no mount point for one, and `brick` may be one. */
 export function brickPath({ brick, volume }: GlusterSpec): string {
@@ -113,7 +112,7 @@ export function nextVolumeStep(
   const { volume } = facts;
   if (volume === undefined) return { kind: 'create' };
   const agents = hostsWithRole(spec, 'agent').map(({ address }) => `${address}:${brickPath(storage)}`);
-  if (volume.replicas !== replicas || volume.bricks.some((brick) => !agents.includes(brick))) {
+  if (volume.replicas !== brickReplicas || volume.bricks.some((brick) => !agents.includes(brick))) {
     return { kind: 'differs', reason: `it has ${volume.replicas} replicas on ${volume.bricks.join(', ')}` };
   }
   const owner = volume.options[ownerOption];

@@ -1,8 +1,8 @@
 import { noItems, type DaemonItem, type HostItems } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
-import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import { brickHosts, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
 import { quote } from '../ssh/shell.js';
-import { brickHosts, type GlusterSpec } from './gluster.js';
+import type { GlusterSpec } from './gluster.js';
 
 /** The service that mounts the volume, once after each boot. */
 export const storageService = 'storage';

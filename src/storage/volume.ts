@@ -4,11 +4,10 @@ import { PerijoveError } from '../errors/error.js';
 import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import type { Problem } from '../hosts/preflight.js';
-import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import { brickHosts, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
 import type { HostConnection, SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import {
-  brickHosts,
   brickPath,
   nextVolumeStep,
   ownerOption,

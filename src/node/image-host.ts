@@ -5,6 +5,7 @@ import { PerijoveError } from '../errors/error.js';
 import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import type { HostConnection } from '../ssh/connection.js';
+import { isNoSpace } from '../ssh/exec.js';
 import { quote } from '../ssh/shell.js';
 import { ensureBase } from './image-base.js';
 import { notHere, type ImageArchive, type ImageWork } from './image-archive.js';
@@ -150,7 +151,7 @@ docker load --quiet --input ${quote(remote)} >/dev/null && docker image inspect 
   );
   if (code !== 0) {
     throw new PerijoveError(
-      'IMAGE_LOAD_FAILED',
+      isNoSpace(stderr) ? 'DISK_FULL' : 'IMAGE_LOAD_FAILED',
       `${host.name} cannot load ${reference}: ${lastLine(stderr)}`,
       {
         host: host.name,

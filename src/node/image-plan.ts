@@ -52,7 +52,8 @@ export function lackOfSpace(
   | { readonly where: 'directory' | 'docker'; readonly neededBytes: number; readonly freeBytes: number }
   | undefined {
   const isOne = directory.device === docker.device;
-  const needs = { docker: imageBytes + (isOne ? archiveBytes : 0), directory: archiveBytes };
+  // Docker unpacks the archive, then each layer from it, before it removes the first of the two.
+  const needs = { docker: 2 * imageBytes + (isOne ? archiveBytes : 0), directory: archiveBytes };
   if (docker.freeBytes < needs.docker) {
     return { where: 'docker', neededBytes: needs.docker, freeBytes: docker.freeBytes };
   }

@@ -80,13 +80,18 @@ export function runScript(channel: ClientChannel, run: ScriptRun): Promise<ExecR
   });
 }
 
+/** Whether a command failed because a disk, or a share of it, is full. */
+export function isNoSpace(stderr: string): boolean {
+  return /no space left on device|disk quota exceeded/i.test(stderr);
+}
+
 /** The stdout of a result with exit code 0; else DISK_FULL or COMMAND_FAILED with the tail of its stderr. */
 export function successOf(result: ExecResult): string {
   if (result.code === 0) return result.stdout;
   const { host, code, signal, stdout, stderr } = result;
   const tail = (stderr.trim() || stdout.trim()).split('\n').slice(-5).join('\n');
   throw new PerijoveError(
-    /no space left on device|disk quota exceeded/i.test(stderr) ? 'DISK_FULL' : 'COMMAND_FAILED',
+    isNoSpace(stderr) ? 'DISK_FULL' : 'COMMAND_FAILED',
     tail ||
       (signal === null ? `a command ended with exit code ${code}` : `a command was ended by SIG${signal}`),
     { host },

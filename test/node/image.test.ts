@@ -68,8 +68,8 @@ describe('the room for it', () => {
 
   it('is that of the archive and the image together on one file system', () => {
     const one = (freeBytes: number) => ({ directory: space('a', freeBytes), docker: space('a', freeBytes) });
-    expect(lackOfSpace(sizes, one(400))).toBeUndefined();
-    expect(lackOfSpace(sizes, one(399))).toEqual({ where: 'docker', neededBytes: 400, freeBytes: 399 });
+    expect(lackOfSpace(sizes, one(700))).toBeUndefined();
+    expect(lackOfSpace(sizes, one(699))).toEqual({ where: 'docker', neededBytes: 700, freeBytes: 699 });
   });
 
   it('is that of each on its own file system', () => {
@@ -77,8 +77,8 @@ describe('the room for it', () => {
       directory: space('a', directory),
       docker: space('b', docker),
     });
-    expect(lackOfSpace(sizes, two(100, 300))).toBeUndefined();
-    expect(lackOfSpace(sizes, two(99, 300))).toMatchObject({ where: 'directory', neededBytes: 100 });
-    expect(lackOfSpace(sizes, two(100, 299))).toMatchObject({ where: 'docker', neededBytes: 300 });
+    expect(lackOfSpace(sizes, two(100, 600))).toBeUndefined();
+    expect(lackOfSpace(sizes, two(99, 600))).toMatchObject({ where: 'directory', neededBytes: 100 });
+    expect(lackOfSpace(sizes, two(100, 599))).toMatchObject({ where: 'docker', neededBytes: 600 });
   });
 });

@@ -85,7 +85,7 @@ describe.runIf(hasDocker)('on a host with Docker', () => {
 
     it('is not sent where it has no room', async () => {
       const connection = await pool.get(host);
-      const archive = { file: '/nonexistent', archiveBytes: 1, imageBytes: 1e15 };
+      const archive = { file: '/nonexistent', archiveBytes: 1, imageBytes: 5e14 };
       await expect(loadOnHost(connection, reference, archive, work)).rejects.toMatchObject({
         code: 'DISK_FULL',
         message: expect.stringMatching(

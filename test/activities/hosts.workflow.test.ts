@@ -19,6 +19,7 @@ import type { ClusterSpec, HostSpec } from '../../src/spec/cluster.js';
 import { secretNames } from '../../src/spec/secrets.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { createSshPool } from '../../src/ssh/pool.js';
+import { eventually } from '../support/eventually.js';
 import { callerOf, callWorkflows, mortalPool, type MortalPool } from '../support/lost-answers.js';
 import { makeSpec } from '../support/spec.js';
 import { processRuns, startSshd, type TestSshd } from '../support/sshd.js';
@@ -227,6 +228,8 @@ async function lookAtProxy({ spec }: { readonly spec: ClusterSpec }): Promise<Se
   if (host === undefined) throw new Error('no host');
   const services = await hostServices(await pool.get(host), spec.name);
   const [proxy] = await services.status(['proxy']);
+  // By then it has told that it was started.
+  if (proxy?.pid !== undefined) await eventually('the program runs', () => isSleeping(proxy.pid));
   const started = await readFile(path.join(host.dir, 'starts'), 'utf8').catch(() => '');
   return {
     files: {
@@ -237,6 +240,9 @@ async function lookAtProxy({ spec }: { readonly spec: ClusterSpec }): Promise<Se
     starts: started.split('\n').length - 1,
   };
 }
+
+const isSleeping = async (pid: number | undefined) =>
+  (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim() === 'sleep';
 
 const proxyOn = (host: HostSpec, name: string) => ({
   spec: makeSpec({ name, hosts: [host] }),

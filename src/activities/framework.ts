@@ -41,7 +41,6 @@ import { lasting } from '../temporal/options.js';
 import type { ActivityDeps } from './deps.js';
 import { workflowStore } from './framework-store.js';
 import { hostOf } from './host-of.js';
-import { passByLostWorker } from './lost-worker.js';
 import { retire, vacate, type RetirementDeps } from './retirement.js';
 import { isRunning } from './running.js';
 import { schedulerTurns } from './scheduler-turns.js';
@@ -101,7 +100,6 @@ export function createFrameworkActivities(
     runScheduler: async ({ spec, run }: FrameworkSpecInput & { readonly run: number }): Promise<void> => {
       const { info, cancellationSignal: signal } = Context.current();
       const turn = turns.begin(spec.name);
-      await passByLostWorker(client, info);
       const store = workflowStore({
         client,
         workflowId: info.workflowExecution?.workflowId ?? workflowIds.framework(spec.name),

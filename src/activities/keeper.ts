@@ -36,7 +36,6 @@ import {
 } from '../temporal/contract.js';
 import { lasting } from '../temporal/options.js';
 import type { ActivityDeps } from './deps.js';
-import { passByLostWorker } from './lost-worker.js';
 import type { ServiceMember } from './members.js';
 import { until } from './poll.js';
 import { isRunning } from './running.js';
@@ -84,11 +83,8 @@ export function createKeeperActivities(
 
   return {
     /** Resolves when there is something for the keeper to do. */
-    watchCluster: (input: WatchInput): Promise<WatchEvent> => {
-      const { info, cancellationSignal } = Context.current();
-      void passByLostWorker(client, info);
-      return withAccess(input.spec, (access) => watch(access, input, cancellationSignal));
-    },
+    watchCluster: (input: WatchInput): Promise<WatchEvent> =>
+      withAccess(input.spec, (access) => watch(access, input, Context.current().cancellationSignal)),
 
     /** Brings Jupyter, the routes and the hosts files in line with a verdict. */
     reconcileCluster: (input: ReconcileInput): Promise<ReconcileResult> =>

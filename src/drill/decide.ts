@@ -274,7 +274,9 @@ export function conclude(input: Conclusion): Evidence {
   const all = joinWatched(during, after);
   const { recovered } = input.recovery;
 
-  const healedMs = after.events.find(({ kind, at }) => kind === 'healed' && at >= 0)?.at ?? null;
+  const first = (kind: DrillEvent['kind']) =>
+    after.events.find((event) => event.kind === kind && event.at >= 0)?.at ?? null;
+  const healedMs = first('healed');
   const laneOf = (lanes: readonly Lane[], host: string) => lanes.find((lane) => lane.host === host);
   const hosts = plan.hosts.map((host) => {
     const whole = laneOf(all.lanes, host);
@@ -286,8 +288,6 @@ export function conclude(input: Conclusion): Evidence {
       whole,
     );
   });
-  const first = (kind: DrillEvent['kind'], where: readonly DrillEvent[] = during.events) =>
-    where.find((event) => event.kind === kind && event.at >= 0)?.at ?? null;
   const last = (...kinds: readonly DrillEvent['kind'][]) =>
     during.events.findLast(({ kind, at }) => kinds.includes(kind) && at >= 0)?.at ?? null;
   const elected = during.events.find(
@@ -321,7 +321,7 @@ export function conclude(input: Conclusion): Evidence {
     hosts,
     recoveredMs,
     healedMs,
-    wholeMs: first('whole', after.events),
+    wholeMs: first('whole'),
   };
   const reasons = judge(plan, { recoveredMs, healedMs, hosts, mayFail }, after, input.healing.invariants);
   return {

@@ -1,4 +1,10 @@
-import { Client, Connection, isGrpcServiceError, type ConnectionOptions } from '@temporalio/client';
+import {
+  Client,
+  Connection,
+  isGrpcServiceError,
+  type ConnectionOptions,
+  type ConnectionLike,
+} from '@temporalio/client';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import proto from '@temporalio/proto';
 import { PerijoveError, messageOf } from '../errors/error.js';
@@ -39,6 +45,11 @@ const grpc = {
   unauthenticated: 16,
 };
 
+/** A client whose updates survive a refused workflow task, over a connection of a client or of a worker. */
+export function clientOf(connection: ConnectionLike, namespace: string): Client {
+  return new Client({ connection, namespace, interceptors: { workflow: [updatesAgain] } });
+}
+
 /**
  * Connects to the server that the environment and its profiles name (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
  * TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE; see docs.temporal.io/develop/environment-configuration).
@@ -74,7 +85,7 @@ export async function connectClient(settings: TemporalSettings = {}): Promise<Te
     }
     throw temporalError(error, address) ?? error;
   }
-  const client = new Client({ connection, namespace, interceptors: { workflow: [updatesAgain] } });
+  const client = clientOf(connection, namespace);
   return { client, connection, address, namespace, close: () => connection.close() };
 }
 

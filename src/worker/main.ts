@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
-import { Client } from '@temporalio/client';
 import { Runtime, TransportError, Worker, type NativeConnection } from '@temporalio/worker';
 import { pino, type Logger } from 'pino';
 import { createActivities } from '../activities/index.js';
@@ -9,9 +8,8 @@ import type { LabFaults } from '../drill/lab.js';
 import { PerijoveError } from '../errors/error.js';
 import type { Artifacts } from '../hosts/artifacts.js';
 import { createSshPool } from '../ssh/pool.js';
-import type { TemporalSettings } from '../temporal/connect.js';
+import { clientOf, type TemporalSettings } from '../temporal/connect.js';
 import { taskQueue } from '../temporal/contract.js';
-import { updatesAgain } from '../temporal/updates.js';
 import { connectPatiently } from './connection.js';
 import { activityInterceptors } from './interceptors.js';
 import { temporalLogger } from './log.js';
@@ -60,7 +58,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<void> {
     while (!ending.aborted) {
       const { connection, address, namespace } = await connectPatiently(options, logger, ending);
       try {
-        const client = new Client({ connection, namespace, interceptors: { workflow: [updatesAgain] } });
+        const client = clientOf(connection, namespace);
         const activities = createActivities({
           client,
           pool,

@@ -12,7 +12,7 @@ import { randomSeries } from '../../src/drill/series.js';
 import { candidates, checkSafe, checkTarget, chooseTarget, type Roles } from '../../src/drill/target.js';
 import { agentPatienceMs } from '../../src/spec/cluster.js';
 import { mesosSight } from '../support/drill.js';
-import { makeSpec } from '../support/spec.js';
+import { makeGluster, makeSpec } from '../support/spec.js';
 
 const spec = makeSpec({ name: 'drilled' });
 const roles: Roles = {
@@ -54,13 +54,7 @@ it('knows by the spec which drills there can be', () => {
     'gluster-brick-down',
   ]);
   expect(refused(apart, false)).toEqual(['worker-kill', 'gluster-brick-down']);
-  const gluster = {
-    kind: 'gluster',
-    volume: 'v',
-    brick: '/srv/brick',
-    mount: '/srv/v',
-    pingTimeoutMs: 3_000,
-  } as const;
+  const gluster = makeGluster();
   expect(refused({ ...apart, storage: gluster }, false)).toEqual(['worker-kill']);
 });
 
@@ -151,7 +145,7 @@ describe('safety of Mesos', () => {
     const budget = (name: string) => budgetOf(drill(name), spec);
     expect(budget('master-kill')).toBeGreaterThan(spec.mesos.sessionTimeoutMs);
     expect(budget('agent-stop')).toBeGreaterThan(agentPatienceMs(spec.mesos) + spec.mesos.agentPingTimeoutMs);
-    const storage = { kind: 'gluster', volume: 'v', brick: '/b', mount: '/m', pingTimeoutMs: 3_000 } as const;
+    const storage = makeGluster({ brick: '/b', mount: '/m' });
     expect([spec, makeSpec({ storage })].map((of) => budgetOf(drill('partition'), of))).toEqual([
       5_000, 11_000,
     ]);

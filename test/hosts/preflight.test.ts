@@ -3,7 +3,8 @@ import type { HostFacts, Listener } from '../../src/hosts/facts.js';
 import { noItems } from '../../src/hosts/items.js';
 import { factsWanted, preflightProblems } from '../../src/hosts/preflight.js';
 import type { ClusterSpec } from '../../src/spec/cluster.js';
-import { makeSpec } from '../support/spec.js';
+import type { GlusterSpec } from '../../src/storage/gluster.js';
+import { makeGluster, makeSpec } from '../support/spec.js';
 
 /** A host on which nothing is in the way of the spec. */
 function goodFacts(spec: ClusterSpec, index: number, overrides: Partial<HostFacts> = {}): HostFacts {
@@ -74,9 +75,9 @@ describe('preflightProblems', () => {
   });
 
   it('refuses a brick on the root file system, unless the spec wants it there', () => {
-    const withBrick = (more: object) =>
+    const withBrick = (more: Partial<GlusterSpec>) =>
       makeSpec({
-        storage: { kind: 'gluster', volume: 'v', brick: '/b', mount: '/m', pingTimeoutMs: 3_000, ...more },
+        storage: makeGluster(more),
       });
     expect(problemsWith({}, withBrick({}))).toEqual([]);
     expect(problemsWith({ apart: [] }, withBrick({}))).toMatchObject([

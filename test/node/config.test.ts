@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { configDigest, nodeCommand, nodeConfig, nodeConfigSchema } from '../../src/node/config.js';
 import { nodeItems } from '../../src/node/items.js';
 import type { ClusterSpec } from '../../src/spec/cluster.js';
-import { makeHost, makeSpec } from '../support/spec.js';
+import { makeGluster, makeHost, makeSpec } from '../support/spec.js';
 
 const host = makeHost('h1');
 const spec = makeSpec({ hosts: [host], nodes: { firstAddress: '192.168.0.10' } });
@@ -28,13 +28,7 @@ describe('nodeConfig', () => {
   });
 
   it('keeps notebooks on the shared storage', () => {
-    const storage = {
-      kind: 'gluster',
-      volume: 'v',
-      brick: '/b',
-      mount: '/mnt/shared',
-      pingTimeoutMs: 3_000,
-    } as const;
+    const storage = makeGluster({ brick: '/b', mount: '/mnt/shared' });
     expect(nodeConfig({ ...spec, storage }, 0, host).jupyter.notebooks).toBe('/mnt/shared/notebooks');
   });
 });

@@ -1,14 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { brickPath, nextVolumeStep, parseBricks, parsePool } from '../../src/storage/gluster.js';
-import { makeHost, makeSpec } from '../support/spec.js';
+import { makeGluster, makeHost, makeSpec } from '../support/spec.js';
 
-const storage = {
-  kind: 'gluster',
-  volume: 'v',
-  brick: '/srv/brick',
-  mount: '/srv/v',
-  pingTimeoutMs: 3_000,
-} as const;
+const storage = makeGluster();
 const addresses = ['172.16.62.11', '172.16.62.12', '172.16.62.13'];
 const spec = makeSpec({
   hosts: addresses.map((address, index) => makeHost(`h${index + 1}`, { address })),

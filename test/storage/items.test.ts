@@ -2,15 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { noItems } from '../../src/hosts/items.js';
 import { glusterItems, mountDifferences, storageItems } from '../../src/storage/items.js';
-import { makeHost, makeSpec } from '../support/spec.js';
+import { makeGluster, makeHost, makeSpec } from '../support/spec.js';
 
-const gluster = {
-  kind: 'gluster',
-  volume: 'notes',
-  brick: '/srv/brick',
-  mount: '/srv/notes',
-  pingTimeoutMs: 3_000,
-} as const;
+const gluster = makeGluster({ volume: 'notes', mount: '/srv/notes' });
 const hosts = [1, 2, 3, 4].map((index) => makeHost(`h${index}`, { address: `10.0.0.${index}` }));
 const spec = makeSpec({ hosts, storage: gluster });
 const [h1 = makeHost('none'), , , h4 = makeHost('none')] = hosts;

@@ -1,8 +1,9 @@
 import { execFile, execFileSync } from 'node:child_process';
 import path from 'node:path';
-import { expect, vi } from 'vitest';
+import { expect } from 'vitest';
 import type { ClusterStatus } from '../../src/activities/cluster-status.js';
 import { runCell } from '../../src/jupyter/client.js';
+import { expectReady, untilStatus } from './status.js';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
@@ -113,21 +114,12 @@ export class ComposeCluster {
 
   /** Waits until the status is as `assertion` has it. */
   eventually(assertion: (status: ClusterStatus) => void, timeoutMs = 90_000): Promise<ClusterStatus> {
-    return vi.waitFor(
-      async () => {
-        const status = await this.json<ClusterStatus>('status');
-        assertion(status);
-        return status;
-      },
-      { timeout: timeoutMs, interval: 1_000 },
-    );
+    const look = () => this.json<ClusterStatus>('status');
+    return untilStatus(look, assertion, { timeout: timeoutMs, interval: 1_000 });
   }
 
   ready(timeoutMs?: number): Promise<ClusterStatus> {
-    return this.eventually(
-      (status) => expect(status, JSON.stringify(status)).toMatchObject({ phase: 'ready' }),
-      timeoutMs,
-    );
+    return this.eventually(expectReady, timeoutMs);
   }
 
   /** What a shell on a host prints; as on its console, not by SSH. */

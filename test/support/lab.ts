@@ -27,6 +27,7 @@ import { loadSpec } from '../../src/spec/load.js';
 import type { ClusterSpec } from '../../src/spec/cluster.js';
 import { connectClient } from '../../src/temporal/connect.js';
 import { deployProgress, workflowIds, type DeployProgress } from '../../src/temporal/contract.js';
+import { expectReady, untilStatus } from './status.js';
 
 const perijove = path.resolve(import.meta.dirname, '../../bin/perijove.js');
 
@@ -128,21 +129,11 @@ export class TestLab {
 
   /** Waits until the status is as `assertion` has it, within `timeoutMs`. */
   async eventually(assertion: (status: ClusterStatus) => void, timeoutMs = 60_000): Promise<ClusterStatus> {
-    return vi.waitFor(
-      async () => {
-        const status = await this.status();
-        assertion(status);
-        return status;
-      },
-      { timeout: timeoutMs, interval: 250 },
-    );
+    return untilStatus(() => this.status(), assertion, { timeout: timeoutMs, interval: 250 });
   }
 
   ready(timeoutMs?: number): Promise<ClusterStatus> {
-    return this.eventually(
-      (status) => expect(status, JSON.stringify(status)).toMatchObject({ phase: 'ready' }),
-      timeoutMs,
-    );
+    return this.eventually(expectReady, timeoutMs);
   }
 
   /** Jupyter through each host: name of the host and address without the token, and the token. */

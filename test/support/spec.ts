@@ -1,3 +1,4 @@
+import type { GlusterSpec } from '../../src/storage/gluster.js';
 import type { ClusterSpec, HostPorts, HostSpec } from '../../src/spec/cluster.js';
 
 type Overrides<T> = { readonly [K in keyof T]?: T[K] extends readonly unknown[] ? T[K] : Partial<T[K]> };
@@ -100,5 +101,17 @@ export function makeSpec(overrides: Overrides<ClusterSpec> = {}): ClusterSpec {
     etcd: { ...base.etcd, ...overrides.etcd },
     jupyter: { ...base.jupyter, ...overrides.jupyter },
     proxy: { ...base.proxy, ...overrides.proxy },
+  };
+}
+
+/** Notebooks on a GlusterFS volume. */
+export function makeGluster(overrides: Partial<GlusterSpec> = {}): GlusterSpec {
+  return {
+    kind: 'gluster',
+    volume: 'v',
+    brick: '/srv/brick',
+    mount: '/srv/v',
+    pingTimeoutMs: 3_000,
+    ...overrides,
   };
 }

@@ -43,9 +43,9 @@ export const waiting: ActivityOptions = {
 /** What never ends by itself: the scheduler of the framework, the watch of the keeper. */
 export const endless: ActivityOptions = {
   startToCloseTimeout: 3_650 * dayMs,
-  // The silence and the pause are what the takeover from a dead worker takes. From a suspended one it takes both
-  // twice: Temporal hands the second attempt to the poll that this worker left open. Nothing is lost by a silence
-  // of a worker that was merely busy: another one goes on, and this one lets go.
+  // The silence and the pause are what the takeover from a dead worker takes; from a suspended one too, where the
+  // server has `takeoverSettings`. Nothing is lost by a silence of a worker that was merely busy: another one goes
+  // on, and this one lets go.
   heartbeatTimeout: 2_000,
   retry: { initialInterval: 200, backoffCoefficient: 2, maximumInterval: 1_000 },
 };

@@ -150,6 +150,17 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   );
 }
 
+/**
+ * Settings of the server with which a worker's tasks come to another one soon: a worker that is suspended does not
+ * answer the pings on its connections either, so the polls that it left open end within 2 s, before anything is handed
+ * to them; and timers are not put off by up to a second, which is the server's default.
+ */
+export const takeoverSettings = {
+  'frontend.keepAliveTime': '1s',
+  'frontend.keepAliveTimeout': '1s',
+  'history.timerProcessorMaxTimeShift': '100ms',
+} as const;
+
 /** The command line of `temporal server start-dev`. */
 export function devServerArguments(options: DevServerOptions): string[] {
   return [
@@ -162,6 +173,7 @@ export function devServerArguments(options: DevServerOptions): string[] {
       : [`--ui-port=${options.uiPort}`, '--ui-disable-news-fetch']),
     ...(options.dbFile === undefined ? [] : [`--db-filename=${options.dbFile}`]),
     ...Object.values(searchAttributes).map((name) => `--search-attribute=${name}=Keyword`),
+    ...Object.entries(takeoverSettings).map(([key, value]) => `--dynamic-config-value=${key}="${value}"`),
     '--log-level=warn',
     '--log-format=json',
     // Perijove's own CLI reads the environment; the server must not.

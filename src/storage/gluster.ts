@@ -1,4 +1,5 @@
 /** The GlusterFS volume of a cluster: which hosts have bricks, what `gluster --xml` says, what is to be done. Pure. */
+import { DOMParser, type Document, type Element } from '@xmldom/xmldom';
 import {
   brickHosts,
   brickReplicas,
@@ -53,30 +54,37 @@ export interface PoolFacts {
   readonly volume?: Volume;
 }
 
-const all = (text: string, tag: string) =>
-  [...text.matchAll(new RegExp(`<${tag}>([\\s\\S]*?)</${tag}>`, 'g'))].map(([, inner = '']) => inner);
-const one = (text: string, tag: string) => all(text, tag)[0];
+/** What `gluster --xml` answers to each command. */
+function answersOf(printed: string): Document[] {
+  const documents = printed.match(/<\?xml .*?<\/cliOutput>/gs) ?? [];
+  return documents.map((text) => new DOMParser().parseFromString(text, 'text/xml'));
+}
+
+const all = (from: Document | Element, tag: string) => [...from.getElementsByTagName(tag)];
+const textOf = (from: Element, tag: string) => from.getElementsByTagName(tag)[0]?.textContent ?? undefined;
 
 /** Reads `gluster --xml pool list` and `gluster --xml volume info` together. */
 export function parsePool(printed: string, volume: string): PoolFacts {
-  const peers = all(printed, 'peer').map((peer): Peer => {
-    const state = one(peer, 'stateStr');
+  const answers = answersOf(printed);
+  const elements = (tag: string) => answers.flatMap((answer) => all(answer, tag));
+  const peers = elements('peer').map((peer): Peer => {
+    const state = textOf(peer, 'stateStr');
     return {
-      names: [...new Set(all(peer.replaceAll(/<\/?hostnames>/g, ''), 'hostname'))],
-      connected: one(peer, 'connected') === '1',
+      names: [...new Set(all(peer, 'hostname').map(({ textContent }) => textContent ?? ''))],
+      connected: textOf(peer, 'connected') === '1',
       ...(state === undefined ? {} : { state }),
     };
   });
-  const found = all(printed, 'volume').find((each) => one(each, 'name') === volume);
+  const found = elements('volume').find((each) => textOf(each, 'name') === volume);
   if (found === undefined) return { peers };
   return {
     peers,
     volume: {
-      started: one(found, 'status') === '1',
-      replicas: Number(one(found, 'replicaCount')),
-      bricks: all(one(found, 'bricks') ?? '', 'name'),
+      started: textOf(found, 'status') === '1',
+      replicas: Number(textOf(found, 'replicaCount')),
+      bricks: all(found, 'brick').map((brick) => textOf(brick, 'name') ?? ''),
       options: Object.fromEntries(
-        all(found, 'option').map((option) => [one(option, 'name') ?? '', one(option, 'value') ?? '']),
+        all(found, 'option').map((option) => [textOf(option, 'name') ?? '', textOf(option, 'value') ?? '']),
       ),
     },
   };
@@ -140,9 +148,10 @@ export interface BrickLook {
  */
 export function parseBricks(printed: string): BrickLook[] {
   const online = new Set(
-    all(printed, 'node')
-      .filter((node) => one(node, 'status') === '1')
-      .map((node) => `${one(node, 'hostname')}:${one(node, 'path')}`),
+    answersOf(printed)
+      .flatMap((answer) => all(answer, 'node'))
+      .filter((node) => textOf(node, 'status') === '1')
+      .map((node) => `${textOf(node, 'hostname')}:${textOf(node, 'path')}`),
   );
   const counts = printed.matchAll(/^Brick (\S+)\n(?:Status: .*\n)?(?:Number of entries: (\d+)$)?/gm);
   return [...counts].map(([, brick = '', count]) => ({

@@ -21,6 +21,7 @@ const peer = (address: string, connected = 1, state = 'Peer in Cluster') => `<pe
       <stateStr>${state}</stateStr>
     </peer>`;
 const own = `<peer><uuid>b</uuid><hostname>localhost</hostname><connected>1</connected></peer>`;
+const peerStatus = (...peers: string[]) => `<peerStatus>${peers.join('')}</peerStatus>`;
 const options = [
   ['nfs.disable', 'on'],
   ['cluster.quorum-type', 'auto'],
@@ -40,38 +41,47 @@ ${options.map(([name, value]) => `<option><name>${name}</name><value>${value}</v
         </options>
       </volume><count>1</count></volumes></volInfo>`;
 const [, second = '', third = ''] = addresses;
-const pool = `<peerStatus>${peer(second)}${peer(third)}${own}</peerStatus>`;
-const next = (printed: string, of = spec) => nextVolumeStep(of, storage, parsePool(printed, 'v'));
+const pool = peerStatus(peer(second), peer(third), own);
+/** What one command prints. */
+const answer = (inner: string) =>
+  `<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<cliOutput>\n  <opRet>0</opRet>\n${inner}\n</cliOutput>\n`;
+const next = (peers: string, volumes = '<volInfo/>', of = spec) =>
+  nextVolumeStep(of, storage, parsePool(answer(peers) + answer(volumes), 'v'));
 
 describe('nextVolumeStep', () => {
   it('goes from nothing to a volume, and then has nothing to do', () => {
-    expect(next(own)).toMatchObject({ kind: 'probe', peer: { name: 'h2' } });
-    expect(next(peer(second) + own)).toMatchObject({ kind: 'probe', peer: { name: 'h3' } });
+    expect(next(peerStatus(own))).toMatchObject({ kind: 'probe', peer: { name: 'h2' } });
+    expect(next(peerStatus(peer(second), own))).toMatchObject({ kind: 'probe', peer: { name: 'h3' } });
     expect(next(pool)).toEqual({ kind: 'create' });
-    expect(next(pool + volume(0))).toEqual({ kind: 'start' });
-    expect(next(pool + volume())).toBeUndefined();
+    expect(next(pool, volume(0))).toEqual({ kind: 'start' });
+    expect(next(pool, volume())).toBeUndefined();
     const unset = volume().replace('<value>3</value>', '<value>42</value>');
-    expect(next(pool + unset)).toEqual({ kind: 'set', option: 'network.ping-timeout', value: '3' });
+    expect(next(pool, unset)).toEqual({ kind: 'set', option: 'network.ping-timeout', value: '3' });
   });
 
   it('waits for a pool that is not whole, and says who is rejected', () => {
-    expect(next(peer(second, 0) + peer(third))).toEqual({ kind: 'wait', reason: 'h2 is not connected' });
-    expect(next(peer(second, 1, 'Accepted peer request') + peer(third))).toMatchObject({ kind: 'wait' });
-    expect(next(peer(second) + peer(third, 1, 'Peer Rejected'))).toMatchObject({
+    expect(next(peerStatus(peer(second, 0), peer(third)))).toEqual({
+      kind: 'wait',
+      reason: 'h2 is not connected',
+    });
+    expect(next(peerStatus(peer(second, 1, 'Accepted peer request'), peer(third)))).toMatchObject({
+      kind: 'wait',
+    });
+    expect(next(peerStatus(peer(second), peer(third, 1, 'Peer Rejected')))).toMatchObject({
       kind: 'rejected',
       peer: 'h3',
     });
   });
 
   it('touches no volume of others, and accepts other bricks on hosts of the cluster', () => {
-    expect(next(pool + volume().replaceAll('/srv/brick/v', '/other'))).toMatchObject({ kind: 'differs' });
-    expect(next(pool + volume().replace('<value>test</value>', '<value>another</value>'))).toMatchObject({
+    expect(next(pool, volume().replaceAll('/srv/brick/v', '/other'))).toMatchObject({ kind: 'differs' });
+    expect(next(pool, volume().replace('<value>test</value>', '<value>another</value>'))).toMatchObject({
       kind: 'differs',
       reason: 'it belongs to the cluster another',
     });
     const reordered = { ...spec, hosts: [makeHost('h0', { address: '172.16.62.10' }), ...spec.hosts] };
-    const known = `${peer('172.16.62.11')}${pool}`;
-    expect(next(known + volume(), reordered)).toBeUndefined();
+    const known = peerStatus(...addresses.map((address) => peer(address)), own);
+    expect(next(known, volume(), reordered)).toBeUndefined();
   });
 
   it('keeps the brick apart from where a disk is mounted', () => {
@@ -83,11 +93,12 @@ describe('parseBricks', () => {
   it('reads which bricks are there, and what others have yet to get of them', () => {
     const node = (host: string, path: string, status: number) =>
       `<node><hostname>${host}</hostname><path>${path}</path><peerid>p</peerid><status>${status}</status></node>`;
-    const printed = `<volStatus><volumes><volume>
+    const status = answer(`<volStatus><volumes><volume>
 ${node('10.0.0.1', '/srv/brick/v', 1)}
 ${node('10.0.0.2', '/srv/brick/v', 0)}
 ${node('Self-heal Daemon', 'localhost', 1)}
-</volume></volumes></volStatus>
+</volume></volumes></volStatus>`);
+    const printed = `${status}
 Gathering count of entries to be healed on volume v has been successful 
 
 Brick 10.0.0.1:/srv/brick/v

@@ -1,7 +1,16 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { evidenceSchema } from '../../src/drill/evidence.js';
 import { loadSpec } from '../../src/spec/load.js';
 import type { ClusterSpec } from '../../src/spec/cluster.js';
+import { nextVolumeStep, parsePool } from '../../src/storage/gluster.js';
+import { formVolume, removeVolume } from '../../src/storage/volume.js';
+import { createSshPool } from '../../src/ssh/pool.js';
+import type { SshPool } from '../../src/ssh/connection.js';
+import { mortalPool } from '../support/lost-answers.js';
 import { ComposeCluster, findCompose, type Entrance } from '../support/compose.js';
 
 /** `bare`: servers of nothing but Debian; `ready`: with the packages in their image. */
@@ -160,4 +169,51 @@ kill $! && wait $!
       expect(await cluster.onHost(name, docker), `left in Docker on ${name}`).toBe('');
     }
   }, 180_000);
+
+  it('forms its volume, and removes it, though a worker dies at each command of that', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'perijove-compose-'));
+    const pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: directory });
+    try {
+      const here = await cluster.fromHere(spec, directory);
+      const storage = here.storage.kind === 'gluster' ? here.storage : expect.unreachable('no volume');
+      for (const { name } of here.hosts) await cluster.onHost(name, 'systemctl start glusterd');
+      const facts = async () => {
+        const printed = await cluster.onHost(
+          here.hosts[0]?.name ?? '',
+          'gluster --xml pool list && gluster --xml volume info',
+        );
+        return parsePool(printed, storage.volume);
+      };
+
+      await thoughWorkersDie(pool, async (mortal) => {
+        const { waits } = await formVolume(mortal, here, storage);
+        return waits === undefined;
+      });
+      expect(nextVolumeStep(here, storage, await facts())).toBeUndefined();
+
+      await thoughWorkersDie(pool, async (mortal) => {
+        await removeVolume(mortal, here, storage);
+        return true;
+      });
+      const left = await facts();
+      expect([left.volume, left.peers.flatMap(({ names }) => names)]).toEqual([undefined, ['localhost']]);
+      for (const { name } of here.hosts) expect(await cluster.onHost(name, `ls ${storage.brick}`)).toBe('');
+    } finally {
+      await pool.close();
+      await rm(directory, { recursive: true, force: true });
+    }
+  }, 300_000);
 });
+
+/** Does it again and again. The answers of the first attempt's first command, the second one's second, … are lost. */
+async function thoughWorkersDie(pool: SshPool, attempt: (pool: SshPool) => Promise<boolean>): Promise<void> {
+  for (let last = 1; ; last += 1) {
+    const mortal = mortalPool(pool, last);
+    const done = await attempt(mortal).catch((error: unknown) => {
+      if (!mortal.dead) throw error;
+      return false;
+    });
+    await mortal.settled();
+    if (done) return;
+  }
+}

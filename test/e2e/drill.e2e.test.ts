@@ -11,7 +11,7 @@ import { TestLab } from '../support/lab.js';
  * took is no matter here; a busy machine is slow.
  */
 describe('drills', () => {
-  const lab = new TestLab('127.29');
+  const lab = new TestLab('127.30');
   const budget = ['--budget', '2m'];
   beforeAll(() => lab.up());
   afterAll(() => lab.purge());

@@ -7,6 +7,7 @@ import { gatherFacts } from '../../src/hosts/facts.js';
 import { installPackages } from '../../src/hosts/packages.js';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
 import { createSshPool } from '../../src/ssh/pool.js';
+import { debianPackages } from '../support/debian-packages.js';
 import { eventually } from '../support/eventually.js';
 import { canCopyMachine, startMachine, type TestMachine } from '../support/machine.js';
 
@@ -14,40 +15,12 @@ import { canCopyMachine, startMachine, type TestMachine } from '../support/machi
  * The real apt and dpkg on a throw-away copy of this machine, with an empty package database and a repository
  * of its own: `meek` is a file, `eager` has a daemon that it starts, `slow` takes until /go exists.
  */
-const setup = `
-rm -rf /var/lib/dpkg /etc/apt/sources.list /etc/apt/sources.list.d /var/lib/apt/lists /usr/sbin/policy-rc.d
-mkdir -p /var/lib/dpkg/info /var/lib/dpkg/updates /var/lib/dpkg/triggers /var/lib/apt/lists /repo
-touch /var/lib/dpkg/status
-printf '#!/bin/sh\\necho N 2\\n' > /sbin/runlevel; chmod 755 /sbin/runlevel
-make() {
-  mkdir -p "/package/$1/DEBIAN"
-  printf 'Package: %s\\nVersion: 1\\nArchitecture: all\\nMaintainer: nobody <nobody@example.org>\\nDescription: test\\n' "$1" > "/package/$1/DEBIAN/control"
-}
-build() {
-  dpkg-deb --build "/package/$1" "/repo/$1.deb"
-  { dpkg-deb --field "/repo/$1.deb"; echo "Filename: ./$1.deb"; echo "Size: $(stat -c %s "/repo/$1.deb")"
-    echo "SHA256: $(sha256sum "/repo/$1.deb" | cut -d' ' -f1)"; echo; } >> /repo/Packages
-}
+const setup = `${debianPackages}
 make meek; mkdir -p /package/meek/opt; echo meek > /package/meek/opt/meek; build meek
-make eager; mkdir -p /package/eager/etc/init.d
-cat > /package/eager/etc/init.d/eager <<'END'
-#!/bin/sh
-### BEGIN INIT INFO
-# Provides: eager
-# Required-Start:
-# Required-Stop:
-# Default-Start: 2 3 4 5
-# Default-Stop: 0 1 6
-### END INIT INFO
-[ "$1" != start ] || touch /started
-END
-printf '#!/bin/sh\\nset -e\\nupdate-rc.d eager defaults\\ninvoke-rc.d eager start\\n' > /package/eager/DEBIAN/postinst
-chmod 755 /package/eager/etc/init.d/eager /package/eager/DEBIAN/postinst
-build eager
+make eager; daemon eager eager; build eager
 make slow
 printf '#!/bin/sh\\ntouch /slow\\nuntil [ -e /go ]; do sleep 0.1; done\\n' > /package/slow/DEBIAN/postinst
 chmod 755 /package/slow/DEBIAN/postinst; build slow
-echo 'deb [trusted=yes] file:/repo ./' > /etc/apt/sources.list
 mkdir -p /home/ada; echo 'ada:x:2000:2000::/home/ada:/bin/sh' >> /etc/passwd
 `;
 
@@ -74,7 +47,7 @@ describe.runIf(canCopyMachine)('installPackages', () => {
       await machine.run(`
 for name in meek eager slow; do dpkg-query -W -f '\${Package} \${db:Status-Status}\\n' "$name" 2>/dev/null; done
 [ ! -e /started ] || echo started
-! ls /etc/rc2.d/S*eager >/dev/null 2>&1 || echo 'starts at boot'
+! ls /etc/rc2.d/S??eager >/dev/null 2>&1 || echo 'starts at boot'
 ! ls /usr/sbin/policy-rc.d* >/dev/null 2>&1 || tail -n 1 /usr/sbin/policy-rc.d*`)
     )
       .split('\n')

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { aptScript } from '../../src/lab/apt.js';
+import { debianPackages } from '../support/debian-packages.js';
 
 /*
  * The real apt and dpkg, on a copy of this machine that is thrown away: an overlay over `/`, in namespaces of
@@ -26,48 +27,16 @@ const namespaces = ['--mount', '--pid', '--fork', '--kill-child'];
 const machine = `
 set -e
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
-rm -rf /var/lib/dpkg /etc/apt/sources.list /etc/apt/sources.list.d /var/lib/apt/lists /run/systemd /etc/rc?.d/*etcd
-rm -f /usr/sbin/policy-rc.d /etc/init.d/etcd /etc/init.d/ssh /lib/systemd/system/etcd.service /lib/systemd/system/ssh.*
-mkdir -p /var/lib/dpkg/info /var/lib/dpkg/updates /var/lib/dpkg/triggers /var/lib/apt/lists /repo /package/DEBIAN /package/etc/init.d
-touch /var/lib/dpkg/status
-printf '#!/bin/sh\necho N 2\n' >/sbin/runlevel; chmod 755 /sbin/runlevel
-cat >/package/DEBIAN/control <<'END'
-Package: etcd-server
-Version: 1
-Architecture: all
-Maintainer: nobody <nobody@example.org>
-Description: a daemon
-END
-cat >/package/etc/init.d/etcd <<'END'
-#!/bin/sh
-### BEGIN INIT INFO
-# Provides: etcd
-# Required-Start:
-# Required-Stop:
-# Default-Start: 2 3 4 5
-# Default-Stop: 0 1 6
-### END INIT INFO
-[ "$1" != start ] || touch /started
-END
-cat >/package/DEBIAN/postinst <<'END'
-#!/bin/sh
-set -e
-update-rc.d etcd defaults
-invoke-rc.d etcd start
-END
-chmod 755 /package/etc/init.d/etcd /package/DEBIAN/postinst
-dpkg-deb --build /package /repo/etcd-server.deb >/dev/null
-cd /repo
-{ dpkg-deb --field etcd-server.deb
-  echo "Filename: ./etcd-server.deb"
-  echo "Size: $(stat -c %s etcd-server.deb)"
-  echo "SHA256: $(sha256sum etcd-server.deb | cut -d' ' -f1)"; } >Packages
-echo 'deb [trusted=yes] file:/repo ./' >/etc/apt/sources.list
+${debianPackages}
+# What the real package has brought to this machine, if it is there.
+rm -rf /run/systemd /etc/rc?.d/*etcd /etc/init.d/etcd /etc/init.d/ssh
+rm -f /lib/systemd/system/etcd.service /lib/systemd/system/ssh.*
+make etcd-server; daemon etcd-server etcd; build etcd-server
 cat >/install.sh <<'PERIJOVE_END'
 ${aptScript(['etcd-server'])}PERIJOVE_END
 state() {
   if [ -e /started ]; then echo 'the daemon was started'; fi
-  if ls /etc/rc2.d/S*etcd >/dev/null 2>&1; then echo 'the daemon starts at boot'; fi
+  if starts_at_boot etcd; then echo 'the daemon starts at boot'; fi
   if [ -e /usr/sbin/policy-rc.d ]; then echo "policy: $(tail -n 1 /usr/sbin/policy-rc.d)"; fi
   if ! dpkg-query -W etcd-server >/dev/null 2>&1; then echo 'the package is missing'; fi
 }
@@ -119,7 +88,7 @@ describe.skipIf(!isolates)('aptScript', () => {
   it('leaves a daemon that was there before as it was', async () => {
     expect(
       await onMachine(`
-        cp /package/etc/init.d/etcd /etc/init.d/etcd; update-rc.d etcd defaults
+        cp /package/etcd-server/etc/init.d/etcd /etc/init.d/etcd; update-rc.d etcd defaults
         sh /install.sh >/dev/null; state`),
     ).toEqual(['the daemon starts at boot']);
   });
@@ -147,10 +116,9 @@ describe.skipIf(!isolates)('aptScript', () => {
     expect(
       await onMachine(`
         # A package whose installation ends when it is told to.
-        printf '#!/bin/sh\\necho >/reached; until [ -e /go ]; do sleep 0.1; done\\n' >/package/DEBIAN/preinst
-        chmod 755 /package/DEBIAN/preinst
-        dpkg-deb --build /package /repo/etcd-server.deb >/dev/null
-        sed -i "s/^Size:.*/Size: $(stat -c %s /repo/etcd-server.deb)/; s/^SHA256:.*/SHA256: $(sha256sum /repo/etcd-server.deb | cut -d' ' -f1)/" /repo/Packages
+        printf '#!/bin/sh\\necho >/reached; until [ -e /go ]; do sleep 0.1; done\\n' >/package/etcd-server/DEBIAN/preinst
+        chmod 755 /package/etcd-server/DEBIAN/preinst
+        rm /repo/Packages; build etcd-server
         sh /install.sh >/dev/null & script=$!
         until [ -e /reached ]; do sleep 0.1; done
         kill -TERM $script; touch /go

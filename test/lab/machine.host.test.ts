@@ -32,8 +32,8 @@ describe('a lab host', () => {
       mkdirSync(dir, { recursive: true });
       return { name, address, port: 2200, dir };
     };
-    h1 = host('h1', '127.29.1.1');
-    h2 = host('h2', '127.29.1.2');
+    h1 = host('h1', '127.73.1.1');
+    h2 = host('h2', '127.73.1.2');
     await provideKeys(stateDir, [h1, h2]);
     await Promise.all([bootHost(stateDir, h1), bootHost(stateDir, h2)]);
   });

@@ -16,6 +16,7 @@ import { agentItems, masterItems } from '../../src/mesos/items.js';
 import type { ClusterSpec, Install } from '../../src/spec/cluster.js';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
 import { createSshPool } from '../../src/ssh/pool.js';
+import { debianPackages } from '../support/debian-packages.js';
 import { eventually } from '../support/eventually.js';
 import { canCopyMachine, startMachine, type TestMachine } from '../support/machine.js';
 import { makeBuildTree, makePrefix } from '../support/mesos-installation.js';
@@ -251,31 +252,11 @@ describe('a Mesos on a host', () => {
  * The real apt and dpkg on a throw-away copy of this machine: a package whose master starts by itself, as that of
  * Mesosphere does.
  */
-const setup = (prefix: string) => `
-rm -rf /var/lib/dpkg /etc/apt/sources.list /etc/apt/sources.list.d /var/lib/apt/lists /usr/sbin/policy-rc.d
-mkdir -p /var/lib/dpkg/info /var/lib/dpkg/updates /var/lib/dpkg/triggers /var/lib/apt/lists /repo
-touch /var/lib/dpkg/status
-printf '#!/bin/sh\\necho N 2\\n' > /sbin/runlevel; chmod 755 /sbin/runlevel
-mkdir -p /package/DEBIAN /package/usr /package/etc/init.d
-cp -a '${prefix}/sbin' '${prefix}/libexec' '${prefix}/share' /package/usr/
-printf 'Package: mesos-test\\nVersion: 1.3.2\\nArchitecture: all\\nMaintainer: nobody <nobody@example.org>\\nDescription: test\\n' > /package/DEBIAN/control
-cat > /package/etc/init.d/mesos-master <<'END'
-#!/bin/sh
-### BEGIN INIT INFO
-# Provides: mesos-master
-# Required-Start:
-# Required-Stop:
-# Default-Start: 2 3 4 5
-# Default-Stop: 0 1 6
-### END INIT INFO
-[ "$1" != start ] || touch /started
-END
-printf '#!/bin/sh\\nset -e\\nupdate-rc.d mesos-master defaults\\ninvoke-rc.d mesos-master start\\n' > /package/DEBIAN/postinst
-chmod 755 /package/etc/init.d/mesos-master /package/DEBIAN/postinst
-dpkg-deb --build /package /repo/mesos-test.deb
-{ dpkg-deb --field /repo/mesos-test.deb; echo 'Filename: ./mesos-test.deb'
-  echo "Size: $(stat -c %s /repo/mesos-test.deb)"; echo "SHA256: $(sha256sum /repo/mesos-test.deb | cut -d' ' -f1)"; } > /repo/Packages
-echo 'deb [trusted=yes] file:/repo ./' > /etc/apt/sources.list
+const setup = (prefix: string) => `${debianPackages}
+make mesos-test; daemon mesos-test mesos-master
+mkdir -p /package/mesos-test/usr
+cp -a '${prefix}/sbin' '${prefix}/libexec' '${prefix}/share' /package/mesos-test/usr/
+build mesos-test
 `;
 
 describe.runIf(canCopyMachine)('a Mesos that is a Debian package', () => {

@@ -1,8 +1,10 @@
 import { execFile, execFileSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'vitest';
 import type { ClusterStatus } from '../../src/activities/cluster-status.js';
 import { runCell } from '../../src/jupyter/client.js';
+import type { ClusterSpec } from '../../src/spec/cluster.js';
 import { expectReady, untilStatus } from './status.js';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -120,6 +122,16 @@ export class ComposeCluster {
 
   ready(timeoutMs?: number): Promise<ClusterStatus> {
     return this.eventually(expectReady, timeoutMs);
+  }
+
+  /** Makes the spec one that this machine can use: it gets the key of the workers in a directory, which pins host keys, too. */
+  async fromHere(spec: ClusterSpec, directory: string): Promise<ClusterSpec> {
+    const keyFile = path.join(directory, 'key');
+    const key = await this.run(
+      this.composed('exec', '-T', 'worker-1', 'cat', spec.hosts[0]?.ssh.keyFile ?? 'no key'),
+    );
+    await writeFile(keyFile, key, { mode: 0o600 });
+    return { ...spec, hosts: spec.hosts.map((host) => ({ ...host, ssh: { ...host.ssh, keyFile } })) };
   }
 
   /** What a shell on a host prints; as on its console, not by SSH. */

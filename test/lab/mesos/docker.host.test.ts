@@ -178,6 +178,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
 
   it('fails where no Docker answers', async () => {
     await agent.kill();
+    agent.remove();
     agent = new MesosProgram('mesos-agent', ip, [...agentFlags, '--docker_socket=/nonexistent/docker.sock']);
     await agent.start();
     await scheduler.event(

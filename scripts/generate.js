@@ -41,7 +41,7 @@ function schemaFile() {
 function errorsFile() {
   const { errorCodes, exitCodes } = source;
   const tried = ({ retryable }) =>
-    retryable ? 'Workers try again by themselves.' : 'Trying again without a change is of no use.';
+    retryable ? 'Workers try again by themselves.' : 'Workers do not try it again.';
   const sections = Object.entries(errorCodes)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(
@@ -52,7 +52,7 @@ function errorsFile() {
 
 <!-- Generated from src/errors/codes.ts by \`npm run generate\`. -->
 
-Every error has a code that stays the same between releases. The command line prints it with what failed, where and what to do; with \`--json\` it is the field \`code\`. In Temporal it is the \`type\` of the failure.
+Every error has a code that stays the same between releases. The command line prints it with what failed, where and what to do; with \`--json\` it is \`error.code\`. In Temporal it is the \`type\` of the failure.
 
 ## Exit codes
 
@@ -60,9 +60,10 @@ Every error has a code that stays the same between releases. The command line pr
 | --- | --- |
 | ${exitCodes.done} | done |
 | ${exitCodes.failed} | failed |
-| ${exitCodes.usage} | the command line or the spec is wrong; nothing was done |
-| ${exitCodes.unreachable} | a host or the Temporal server is not reachable |
+| ${exitCodes.usage} | the command line, the spec or something that they name is wrong |
+| ${exitCodes.unreachable} | a host, the Temporal server or a program of the cluster is not reachable |
 | ${exitCodes.refused} | refused, because it would not be safe |
+| 130 | ended by a second Ctrl-C |
 
 ## Codes
 

@@ -14,7 +14,7 @@ export const downCommand = defineCommand({
   description:
     'Ends the keeper and the framework with its nodes, stops the services of all hosts and removes ' +
     'their definitions. A deployment that runs is cancelled first. Data, logs and secrets stay, so ' +
-    'that `up` resumes; with --purge nothing stays on the hosts. Notebooks stay, but those on a ' +
+    'that `up` resumes; with --purge nothing of it stays on the hosts. Notebooks stay, but those on a ' +
     'GlusterFS volume that `up` created: --purge deletes it.',
   args: { file: fileArgument },
   options: {

@@ -71,10 +71,10 @@ const downCommand = defineCommand({
   summary: 'end the lab',
   description:
     'Ends its workers, its hosts with all that runs on them, and its Temporal server. What they know stays in the\n' +
-    'state directory, and `lab up` resumes. With --purge nothing stays: no process, no file, no notebook.',
+    'state directory, and `lab up` resumes. With --purge no process, file or notebook of it stays.',
   options: {
     stateDir: stateDirOption,
-    purge: { flags: '--purge', description: 'leave nothing' },
+    purge: { flags: '--purge', description: 'remove its files and notebooks, too' },
   },
   async run(context, { options }) {
     const { stopLab } = await import('../lab/down.js');

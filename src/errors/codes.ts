@@ -253,14 +253,15 @@ export const errorCodes = facts({
   },
   CLOCK_SKEW: {
     meaning: 'The clocks of two hosts differ by more than a second.',
-    remedy: 'Start time synchronisation on the hosts: `timedatectl set-ntp true`, or chrony.',
-    retryable: true,
+    remedy:
+      'Start time synchronisation on the hosts (`timedatectl set-ntp true`, or chrony), then run it again.',
+    retryable: false,
     exit: 'failed',
   },
   UNSUPPORTED_OS: {
     meaning: 'The operating system of the host is none that Perijove knows how to install on.',
     remedy:
-      'Use Debian 12 or Ubuntu 22.04 or newer, or install the programs and name them with `install: {path: …}`.',
+      'Use Debian 12, or Ubuntu 24.04 or newer; or install the programs (etcd 3.4 or newer) and name them with `install: {path: …}`.',
     retryable: false,
     exit: 'failed',
   },
@@ -307,14 +308,14 @@ export const errorCodes = facts({
     exit: 'failed',
   },
   STORAGE_NOT_WRITABLE: {
-    meaning: 'The shared directory of the spec is missing or cannot be written on a host.',
+    meaning: 'The shared directory of the spec cannot be written, or made, on a host.',
     remedy: 'Mount it there, or correct `storage.path` in the spec.',
     retryable: false,
     exit: 'failed',
   },
   ZOOKEEPER_UNREACHABLE: {
     meaning: 'No ZooKeeper server answered in time, or the ensemble has no quorum.',
-    remedy: 'See `perijove logs zookeeper`; a majority of the ensemble must run and reach each other.',
+    remedy: 'See `perijove logs HOST/zookeeper`; a majority of the ensemble must run and reach each other.',
     retryable: true,
     exit: 'unreachable',
   },
@@ -427,7 +428,7 @@ export const errorCodes = facts({
   MESOS_NOT_FOUND: {
     meaning: 'The Mesos that `mesos.install` names has no master or no agent where they are looked for.',
     remedy:
-      'Name the prefix that Mesos was installed to, or the directory that it was built in; `docs/operations.md` says what is looked for.',
+      'Name the prefix that Mesos was installed to, or the directory that it was built in; `docs/spec.md` (`mesos.install`) says what is looked for.',
     retryable: false,
     exit: 'failed',
   },

@@ -83,35 +83,38 @@ const section = <T extends z.core.$ZodLooseShape>(shape: T, description: string)
 
 // --- SSH and hosts --------------------------------------------------------------------------------------
 
-const sshKeys = {
-  user: word.meta(meta('User to log in as.', 'ops', '`root`')).optional(),
-  port: port.meta(meta('Port of sshd.', 22, '`22`')).optional(),
+/** `other`: whose values are taken where these are not given. */
+const sshKeys = (other?: string) => ({
+  user: word.meta(meta('User to log in as.', 'ops', other ?? '`root`')).optional(),
+  port: port.meta(meta('Port of sshd.', 22, other ?? '`22`')).optional(),
   key: localPath
     .meta(
       meta(
         'Private key on the machine of the worker; `~` and paths relative to the spec are resolved.',
         '~/.ssh/id_ed25519',
+        other,
       ),
     )
     .optional(),
   agent: flag
-    .meta(meta('Use the SSH agent at `SSH_AUTH_SOCK`.', true, '`true` where there is no `key`'))
+    .meta(meta('Use the SSH agent at `SSH_AUTH_SOCK`.', true, other ?? '`true` where there is no `key`'))
     .optional(),
-};
-
-const knownHosts = localPath.meta(
-  meta(
-    'A `known_hosts` file on the machine of the worker. Without it each key is pinned on the first `check` or `up`.',
-    '~/.ssh/known_hosts',
-    'keys are pinned',
-  ),
-);
+  knownHosts: localPath
+    .meta(
+      meta(
+        'A `known_hosts` file on the machine of the worker. Without it each key is pinned on the first `check` or `up`.',
+        '~/.ssh/known_hosts',
+        other ?? 'keys are pinned',
+      ),
+    )
+    .optional(),
+});
 
 const jump = section(
   {
     address: reachable.meta(meta('Address of the jump host.', 'gate.example.org')),
-    ...sshKeys,
-    knownHosts: knownHosts.optional(),
+    ...sshKeys('that of the host'),
+    port: port.meta(meta('Port of sshd.', 22, '`22`')).optional(),
   },
   'A host to go through. `user`, `key`, `agent` and `knownHosts` are those of the host itself where they are not given; `port` is 22.',
 );
@@ -121,7 +124,7 @@ const become = oneOf('none', 'sudo').meta(
 );
 
 const ssh = section(
-  { ...sshKeys, knownHosts: knownHosts.optional(), jump: jump.optional(), become: become.optional() },
+  { ...sshKeys(), jump: jump.optional(), become: become.optional() },
   'How hosts are reached, for all hosts that do not say otherwise.',
 );
 
@@ -160,8 +163,7 @@ const host = section(
     hostname: reachable
       .meta(meta("What Mesos shows as the host's name (`--hostname`).", '162.105.174.32', '`address`'))
       .optional(),
-    ...sshKeys,
-    knownHosts: knownHosts.optional(),
+    ...sshKeys('that of `ssh`'),
     jump: jump.optional(),
     become: become.optional(),
     dir: hostPath
@@ -182,26 +184,37 @@ const host = section(
 
 // --- programs -------------------------------------------------------------------------------------------
 
-const packageName = text('package', 'the name of a Debian package', /^[a-z0-9][a-z0-9+.-]*$/).meta(
-  meta('Debian package.', 'zookeeper'),
-);
-const installPath = hostPath.meta(
-  meta('Directory on the hosts where it is already installed.', '/usr/local/mesos'),
-);
-const tarball = text('URL', 'an http, https or file URL', /^(https?|file):\/\/\S+$/).meta(
-  meta('URL of an archive; `sha256` is needed with it.', 'https://downloads.example.org/mesos-1.11.0.tar.gz'),
-);
-const sha256 = text('SHA-256', '64 hexadecimal digits', /^[0-9a-f]{64}$/).meta(
-  meta('SHA-256 of the archive.', '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'),
-);
+/** Ways to install a program, with its own examples. */
+const installs = (examples: {
+  readonly package: string;
+  readonly path: string;
+  readonly archive: string;
+}) => ({
+  package: text('package', 'the name of a Debian package', /^[a-z0-9][a-z0-9+.-]*$/)
+    .meta(meta('Debian package.', examples.package))
+    .optional(),
+  path: hostPath
+    .meta(meta('Directory on the hosts where it is already installed.', examples.path))
+    .optional(),
+  tarball: text('URL', 'an http, https or file URL', /^(https?|file):\/\/\S+$/)
+    .meta(
+      meta(
+        'URL of an archive; `sha256` is needed with it.',
+        `https://downloads.example.org/${examples.archive}`,
+      ),
+    )
+    .optional(),
+  sha256: text('SHA-256', '64 hexadecimal digits', /^[0-9a-f]{64}$/)
+    .meta(meta('SHA-256 of the archive.', '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'))
+    .optional(),
+});
 
 const zookeeperInstall = section(
-  {
-    package: packageName.optional(),
-    path: installPath.optional(),
-    tarball: tarball.optional(),
-    sha256: sha256.optional(),
-  },
+  installs({
+    package: 'zookeeper',
+    path: '/opt/zookeeper',
+    archive: 'apache-zookeeper-3.8.4-bin.tar.gz',
+  }),
   'Where ZooKeeper comes from: exactly one of `package`, `path`, `tarball`.',
 );
 
@@ -211,10 +224,7 @@ const mesosInstall = z
       z.literal('lab'),
       section(
         {
-          package: packageName.optional(),
-          path: installPath.optional(),
-          tarball: tarball.optional(),
-          sha256: sha256.optional(),
+          ...installs({ package: 'mesos', path: '/usr/local/mesos', archive: 'mesos-1.11.0.tar.gz' }),
           image: image.meta(meta('Docker image.', 'mesos/mesos-centos:latest')).optional(),
         },
         'Exactly one of `package`, `path`, `tarball`, `image`.',
@@ -375,7 +385,12 @@ const gluster = section(
 const storage = section(
   {
     path: hostPath
-      .meta(meta('A directory that exists and is the same on all agent hosts.', '/srv/notebooks'))
+      .meta(
+        meta(
+          'A directory that is the same on all agent hosts, such as a mount. Where it is missing it is made, as a plain directory: mount it first.',
+          '/srv/notebooks',
+        ),
+      )
       .optional(),
     gluster: gluster.optional(),
   },

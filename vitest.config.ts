@@ -1,7 +1,5 @@
 import { defineConfig } from 'vitest/config';
 
-const serial = { pool: 'forks', poolOptions: { forks: { singleFork: true } } } as const;
-
 /** Where `.ci/run` wants the counts of the run. */
 const report = process.env['PERIJOVE_TEST_REPORT'];
 const counts: ['json', { outputFile: string }][] =
@@ -9,11 +7,16 @@ const counts: ['json', { outputFile: string }][] =
 
 export default defineConfig({
   test: {
+    // What needs a process of its own mostly waits: two files at a time take half the time, with two cores, too. More
+    // would slow each other down.
+    pool: 'forks',
+    poolOptions: { forks: { minForks: 2, maxForks: 2 } },
     reporters: ['default', ...counts],
     projects: [
       {
         test: {
           name: 'unit',
+          pool: 'threads',
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.{workflow,e2e,host}.test.ts'],
           // They take milliseconds; a busy machine may hold any of them up.
@@ -30,7 +33,6 @@ export default defineConfig({
           hookTimeout: 120_000,
           globalSetup: ['test/support/prerequisites.ts'],
           sequence: { groupOrder: 1 },
-          ...serial,
         },
       },
       {
@@ -41,8 +43,7 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 120_000,
           globalSetup: ['test/support/prerequisites.ts'],
-          sequence: { groupOrder: 2 },
-          ...serial,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -53,8 +54,9 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 600_000,
           globalSetup: ['test/support/prerequisites.ts'],
-          sequence: { groupOrder: 3 },
-          ...serial,
+          sequence: { groupOrder: 2 },
+          // A whole cluster takes all that there is.
+          poolOptions: { forks: { singleFork: true } },
         },
       },
     ],

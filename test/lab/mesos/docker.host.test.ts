@@ -97,7 +97,10 @@ describe.runIf(hasDocker)('a task in Docker', () => {
   const inspect = (name: string, format: string) => docker('inspect', `--format=${format}`, name);
 
   it('runs as the real one starts it, at its address, and is killed with grace', async () => {
-    await launch('one', `env; cat "$MESOS_SANDBOX/stdout" >&2; ${patient}`);
+    // What it prints reaches the sandbox by way of Docker.
+    const printed =
+      'until text=$(cat "$MESOS_SANDBOX/stdout"); [ "${text%end}" != "$text" ]; do sleep 0.1; done; echo "$text" >&2';
+    await launch('one', `env; echo end; ${printed}; ${patient}`);
     const status = await running('one');
     expect(containers()).toEqual([nameOf(status)]);
     expect(at(status, 'container_status', 'network_infos', 0, 'ip_addresses', 0, 'ip_address')).toBe(address);
@@ -111,7 +114,9 @@ describe.runIf(hasDocker)('a task in Docker', () => {
     expect(output).toContain(`MESOS_CONTAINER_NAME=${nameOf(status)}\n`);
     // What the command of the host would have, and a container has not.
     expect(output).not.toContain('MESOS_AGENT_ENDPOINT');
-    expect(sandboxFile('one', status, 'stderr')).toContain('MESOS_SANDBOX=/mnt/mesos/sandbox\n');
+    await eventually('the sandbox is seen in the container', () =>
+      sandboxFile('one', status, 'stderr').includes('MESOS_SANDBOX=/mnt/mesos/sandbox\n') ? true : undefined,
+    );
     await scheduler.call('KILL', { task_id: { value: 'one' }, agent_id: { value: agentId } });
     await scheduler.acknowledge(await scheduler.status('one', 'TASK_KILLING'));
     expect(at(await scheduler.status('one', 'TASK_KILLED'), 'message')).toBe(

@@ -232,12 +232,13 @@ const mesosInstall = z
     ],
     { error: '`lab`, or one of the keys package, path, tarball, image' },
   )
-  .meta(
-    meta(
+  .meta({
+    ...meta(
       'Where Mesos comes from: `lab` (the stand-in), or exactly one of `package`, `path`, `tarball`, `image`.',
       { path: '/usr/local/mesos' },
     ),
-  );
+    kind: '`lab`, keys',
+  });
 
 const flags = z
   .record(

@@ -280,18 +280,31 @@ function waysOver(client: Client, pool: ActivityDeps['pool']): FrameworkWays {
     fence: async (spec, { node, taskId, host: name }) => {
       // The token is read from hosts, which may all be silent; a refusal is an answer, too.
       const answersItself = () => answers(() => statusOf(spec, node, 'none'));
-      const host = spec.hosts.find((each) => each.name === name);
-      if (host === undefined) {
+      const fenceOn = async (host: HostSpec): Promise<FenceAnswer> => {
+        const { base, bin } = nodeConfig(spec, nodeIndex(node), host).paths;
+        const launch = parseTaskId(taskId)?.launch ?? 0;
+        const container = spec.nodes.containerizer === 'docker';
+        const fenced = { node, base, program: `${bin}/perijove-node`, launch, container };
+        return await fenceNode(() => pool.get(host), fenced, answersItself);
+      };
+      // Found with an agent that its master does not reach: the host is not told then, so all of them are asked.
+      const hosts = spec.hosts.filter(
+        (each) => each.name === name || (name === '' && each.roles.includes('agent')),
+      );
+      if (hosts.length === 0) {
         const why = `the spec has no host ${name} any more`;
         return { kind: (await answersItself()) ? 'alive' : 'silent', why };
       }
-      const { base, bin } = nodeConfig(spec, nodeIndex(node), host).paths;
-      const launch = parseTaskId(taskId)?.launch ?? 0;
-      const container = spec.nodes.containerizer === 'docker';
-      const fenced = { node, base, program: `${bin}/perijove-node`, launch, container };
-      return await fenceNode(() => pool.get(host), fenced, answersItself);
+      return leastSure(await Promise.all(hosts.map(fenceOn)));
     },
   };
+}
+
+/** Of what several hosts say of one node: what keeps it from being given up. */
+export function leastSure(answers: readonly FenceAnswer[]): FenceAnswer {
+  const kinds = ['alive', 'unclear', 'silent'] as const;
+  const [first] = kinds.flatMap((kind) => answers.filter((answer) => answer.kind === kind));
+  return first ?? { kind: 'gone' };
 }
 
 /** Whether anybody answers at all. */

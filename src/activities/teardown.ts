@@ -5,7 +5,7 @@ import { stopOwnDaemons } from '../hosts/daemons.js';
 import { dockerDaemon } from '../hosts/docker.js';
 import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
-import { containerLabels } from '../node/layout.js';
+import { containerLabels, nodeLayout } from '../node/layout.js';
 import { removeHost } from '../hosts/remove.js';
 import { removeNetwork } from '../network/remove.js';
 import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
@@ -125,5 +125,7 @@ for tree in ${quote(`${paths.data}/nodes`)}/*; do
 done
 ${removeContainers(paths.data)}
 [ -z "$executors" ] || kill -KILL $executors 2>/dev/null
+# The next framework counts its launches from the beginning.
+rm -f ${quote(`${paths.data}/nodes`)}/*${nodeLayout('').fence}
 exit 0`;
 }

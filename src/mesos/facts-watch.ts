@@ -11,7 +11,7 @@ const lookEveryMs = 1_000;
 
 /**
  * Looks at the leading master each second, and stores what people are told of Mesos when it is news: who leads,
- * and which agents are there. A master that does not answer is passed over; who notices that is the
+ * and which agents are there; `sees` is told as well. A master that does not answer is passed over; who notices that is the
  * subscription. Ends with the signal.
  *
  * @throws PerijoveError SCHEDULER_REPLACED
@@ -20,6 +20,7 @@ export async function watchMesos(
   { spec, store, dial, credential }: SchedulerDeps,
   master: MasterAddress,
   stored: MesosFacts | undefined,
+  sees: (facts: MesosFacts) => void,
   signal: AbortSignal,
 ): Promise<void> {
   let last = stored;
@@ -27,7 +28,10 @@ export async function watchMesos(
     try {
       const options = { signal, ...(credential && { credential }) };
       const seen = factsOf(spec, master, await masterAgents(await dial(master), options), last);
-      if (!isSame(seen, last)) await store.storeMesos(seen);
+      if (!isSame(seen, last)) {
+        sees(seen);
+        await store.storeMesos(seen);
+      }
       last = seen;
     } catch (error) {
       if (signal.aborted) return;

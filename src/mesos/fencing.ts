@@ -37,7 +37,10 @@ interface Case {
   downSince?: number;
   /** Neither host nor node has answered since. */
   silentSince?: number;
-  condemned: boolean;
+  /** An operator says so since, as far as this scheduler knows. */
+  condemnedAt?: number;
+  /** The last question that was answered was asked at. */
+  answeredFor?: number;
 }
 
 export interface FencingTimes {
@@ -120,11 +123,14 @@ export class Fencing {
 
     const questions: FenceQuestion[] = [];
     for (const { waits, ...task } of open.values()) {
-      const known = this.#cases.get(task.taskId) ?? { nextAt: now, times: 0, condemned: false };
+      const known = this.#cases.get(task.taskId) ?? { nextAt: now, times: 0 };
       this.#cases.set(task.taskId, known);
       const condemned = waits && table.fences?.[task.host] !== undefined;
-      if (condemned && !known.condemned) known.nextAt = now;
-      known.condemned = condemned;
+      if (!condemned) delete known.condemnedAt;
+      else if (known.condemnedAt === undefined) {
+        known.condemnedAt = now;
+        known.nextAt = now;
+      }
       if (known.askedAt !== undefined || known.nextAt > now) continue;
       known.askedAt = now;
       const isDown = known.downSince !== undefined && now - known.downSince >= patienceMs;
@@ -136,6 +142,7 @@ export class Fencing {
   answered(taskId: string, answer: LookAnswer, now: number): void {
     const known = this.#cases.get(taskId);
     if (known === undefined) return;
+    if (known.askedAt !== undefined) known.answeredFor = known.askedAt;
     delete known.askedAt;
     if (known.answeredAt !== undefined && now - known.answeredAt > longestGapMs) {
       delete known.downSince;
@@ -153,10 +160,12 @@ export class Fencing {
     known.times = settled ? 0 : known.times + 1;
     const delayMs = Math.min(longestDelayMs, firstDelayMs * 2 ** Math.max(0, known.times - 1));
     known.nextAt = now + (answer.kind === 'works' ? workingDelayMs : delayMs);
+    // It was asked before the operator spoke: it is asked again, to end the node.
+    if (known.condemnedAt !== undefined && !isAskedSince(known, known.condemnedAt)) known.nextAt = now;
   }
 
   /** The tasks that can be given up by what is known; to be stored, which makes them something else. */
-  outcomes(table: FenceTable): FenceOutcome[] {
+  outcomes(table: FenceTable, now: number): FenceOutcome[] {
     return [...this.#cases].flatMap(([taskId, known]): FenceOutcome[] => {
       const { last } = known;
       const host =
@@ -169,13 +178,15 @@ export class Fencing {
       const presumed = (why: string): FenceOutcome[] => [
         { taskId, how: 'presumed', message: `fenced: ${why}` },
       ];
-      if (known.condemned && (last?.kind === 'silent' || last?.kind === 'unclear')) {
+      const { condemnedAt } = known;
+      const isCondemned = condemnedAt !== undefined && isAskedSince(known, condemnedAt);
+      if (isCondemned && (last?.kind === 'silent' || last?.kind === 'unclear')) {
         return presumed(`an operator said that ${host} is lost`);
       }
       const at = this.#presumedDeadAt(task);
-      if (at === undefined || (known.answeredAt ?? 0) < at || this.#heard.get(taskId) !== true) {
-        return [];
-      }
+      // An agent of which this master tells nothing for as long as it gives its agents is missed, too.
+      const isMissed = this.#heard.get(taskId) ?? now >= this.#missingAt;
+      if (at === undefined || (known.answeredAt ?? 0) < at || !isMissed) return [];
       return presumed(`neither the agent nor SSH on ${host}, nor the node, answered any more`);
     });
   }
@@ -218,4 +229,8 @@ export class Fencing {
     if (this.#afterMs === undefined || silentSince === undefined) return undefined;
     return Math.max(silentSince, Date.parse(since)) + this.#afterMs;
   }
+}
+
+function isAskedSince({ answeredFor }: Case, at: number): boolean {
+  return answeredFor !== undefined && answeredFor >= at;
 }

@@ -239,6 +239,9 @@ async function* eventsOf(
     silence = gone(`was not heard for ${Math.round(silentMs / 1_000)} s`);
     body.destroy(silence);
   }, 250);
+  // Whoever never reads on to the end closes it.
+  const stop = () => clearInterval(watchdog);
+  signal.addEventListener('abort', stop, { once: true });
   try {
     for await (const chunk of body) {
       heard.at = performance.now();
@@ -251,7 +254,8 @@ async function* eventsOf(
     if (cause instanceof PerijoveError) throw cause;
     throw gone(`broke the connection (${messageOf(cause)})`, cause);
   } finally {
-    clearInterval(watchdog);
+    stop();
+    signal.removeEventListener('abort', stop);
     body.destroy();
   }
   signal.throwIfAborted();

@@ -1,6 +1,7 @@
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { hostsWithRole, nodeNames } from '../spec/cluster.js';
 import { isSuperseded, mayBeLost, settleFences } from './fences.js';
+import type { MesosFacts } from './framework-events.js';
 import type { Fencing, FenceQuestion, LookAnswer } from './fencing.js';
 import { Inbox } from './inbox.js';
 import { hostOfAgent, nodeIndex, taskInfo } from './launch.js';
@@ -55,7 +56,7 @@ export class SchedulerSession {
   readonly #deps: SchedulerDeps;
   readonly #subscription: Subscription;
   readonly #fencing: Fencing;
-  /** Undefined: a question of the fencing was answered. */
+  /** Undefined: a question of the fencing was answered, or an agent came or went. */
   readonly #inbox = new Inbox<SchedulerEvent | undefined>();
   readonly #reconciliation = new Reconciliation(Date.now());
   readonly #nodes: readonly string[];
@@ -71,6 +72,7 @@ export class SchedulerSession {
   #healthAskedAt = 0;
   readonly #leaving: Leaving;
   #loadedAt = Date.now();
+  #agents: MesosFacts['agents'];
   #suppressed: boolean | undefined;
   #missing: string | undefined;
   #missingStoredAt = 0;
@@ -84,9 +86,16 @@ export class SchedulerSession {
     this.#table = table;
     this.#launchFrom = Date.now() + (table.launches === 0 ? 0 : listenFirstMs);
     this.#missing = table.missing;
+    this.#agents = table.mesos?.agents ?? {};
     this.#nodes = nodeNames(deps.spec);
     this.#agentHosts = hostsWithRole(deps.spec, 'agent').map(({ name }) => name);
     this.#leaving = new Leaving(deps, () => this.#inbox.put(undefined));
+  }
+
+  /** What the master has of agents now. */
+  sees({ agents }: MesosFacts): void {
+    this.#agents = agents;
+    this.#inbox.put(undefined);
   }
 
   /** Ends only by throwing: what ended the subscription, or what the store threw. */
@@ -185,7 +194,7 @@ export class SchedulerSession {
           agentHosts: this.#agentHosts,
           allowMajorityOnOneHost: this.#deps.spec.nodes.allowMajorityOnOneHost,
         }),
-        hosts: this.#agentHosts,
+        hosts: this.#agentHosts.filter((host) => this.#agents[host] !== 'away'),
       },
       noteOf: (task) => this.#fencing.note(task),
       now,
@@ -214,7 +223,7 @@ export class SchedulerSession {
       this.#loadedAt = now;
     }
     for (const question of this.#fencing.due(this.#table, now)) void this.#ask(question);
-    const outcomes = this.#fencing.outcomes(this.#table);
+    const outcomes = this.#fencing.outcomes(this.#table, now);
     if (outcomes.length > 0) {
       for (const outcome of outcomes) this.#deps.logger.warn(outcome, 'fenced a task');
       this.#table = await this.#deps.store.storeFencing(outcomes);

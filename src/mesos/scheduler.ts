@@ -7,6 +7,7 @@ import { findFramework, type FoundFramework } from './found.js';
 import { frameworkInfo, isOurs } from './launch.js';
 import type { Credential, MasterAddress } from './master-http.js';
 import { watchMesos } from './facts-watch.js';
+import type { MesosFacts } from './framework-events.js';
 import { recoveredState } from './operator-client.js';
 import { Pulse, silentAfter } from './pulse.js';
 import { subscribe, type Subscription } from './scheduler-client.js';
@@ -147,10 +148,12 @@ async function runSession(
     }
     // Only now: whatever an earlier scheduler stored before this subscription cut it off is in it.
     const table = await store.load();
-    void watchMesos(deps, subscription.master, table.mesos, sessionSignal).catch((error: unknown) =>
+    const session = new SchedulerSession(deps, subscription, table, fencing);
+    const sees = (facts: MesosFacts) => session.sees(facts);
+    void watchMesos(deps, subscription.master, table.mesos, sees, sessionSignal).catch((error: unknown) =>
       over.abort(error),
     );
-    await new SchedulerSession(deps, subscription, table, fencing).run();
+    await session.run();
   } catch (error) {
     // A call that broke with the session says less than what ended the session.
     if (over.signal.aborted && !signal.aborted) throw over.signal.reason;

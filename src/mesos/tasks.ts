@@ -221,7 +221,7 @@ export interface TaskPlanInput {
   readonly strangers: readonly Stranger[];
   /** Digest of the configuration that the spec gives the node on that host. */
   readonly configOf: (node: string, host: string) => string;
-  /** By placement: how many nodes a host may hold, and the hosts that may hold one. Absent: as many as there are. */
+  /** By placement: how many nodes a host may hold, and the hosts that may be given one now. Absent: as many as there are. */
   readonly spread?: { readonly most: number; readonly hosts: readonly string[] };
   /** What more is known of a task that its node waits for. */
   readonly noteOf?: (task: NodeTask) => string | undefined;
@@ -301,6 +301,14 @@ export function planTasks(input: TaskPlanInput): TaskPlan {
       ...(task === undefined ? {} : { previousHost: task.host }),
       waitedMs: task === undefined ? 0 : now - Date.parse(task.since),
     });
+  }
+
+  const surplus = Object.values(tasks).filter(
+    ({ node, state }) => !nodes.includes(node) && kindOf(state) === 'live',
+  );
+  if (launch.length > 0 && surplus.length > 0) {
+    const [stay, run] = [surplus, launch].map((list) => list.map(({ node }) => node).join(', '));
+    notes.push(`${stay} is to leave, and stays until ${run} runs`);
   }
 
   const kill = strangers.map((stranger) => ({ ...stranger, why: 'it is in no table' }));

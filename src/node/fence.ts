@@ -108,12 +108,13 @@ function removeContainers(node: string, base: string, launch: number): string {
   const task = `{{.ID}} {{.Label "${containerLabels.task}"}}`;
   return `
 fenced() {
-  timeout 10 docker ps --all --no-trunc --filter ${quote(`label=${containerLabels.tree}=${base}`)} --format ${quote(task)} |
-    while read -r id task; do [ "\${task##*.}" -gt ${launch} ] || echo "$id"; done
+  there=$(timeout 10 docker ps --all --no-trunc --filter ${quote(`label=${containerLabels.tree}=${base}`)} --format ${quote(task)}) || return 1
+  echo "$there" | while read -r id task; do [ -z "$id" ] || [ "\${task##*.}" -gt ${launch} ] || echo "$id"; done
 }
 waited=0
-timeout 10 docker version >/dev/null 2>&1 || { echo 'no Docker server answers' >&2; exit 1; }
-while containers=$(fenced); [ -n "$containers" ]; do
+while :; do
+  containers=$(fenced 2>/dev/null) || { echo 'no Docker server answers' >&2; exit 1; }
+  [ -n "$containers" ] || break
   if [ "$waited" -gt ${patienceTenths} ]; then
     echo ${quote(`containers of ${node} do not end:`)} $containers >&2
     exit 1

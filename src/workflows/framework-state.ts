@@ -4,6 +4,7 @@ import {
   applyOutcomes,
   fenceRejection,
   forgetHosts,
+  mayBeLost,
   settleFences,
   type FenceOutcome,
 } from '../mesos/fences.js';
@@ -69,17 +70,24 @@ export function configure(
       ...memory,
       spec: isSame ? memory.spec : spec,
       configured: true,
-      state: failure?.code === 'MESOS_FRAMEWORK_REMOVED' ? withoutFramework(state) : state,
+      state: withoutSurplus(
+        failure?.code === 'MESOS_FRAMEWORK_REMOVED' ? withoutFramework(state) : state,
+        spec,
+      ),
     },
     result: memory.configured ? 'changed' : 'started',
   };
 }
 
-/** Mesos killed the tasks with the framework; where they ran is kept, because the nodes' data are there. */
+/**
+ * Mesos killed the tasks with the framework, but none of an agent that it did not reach: the next framework asks for
+ * those, and fences them. Where the tasks ran is kept, because the nodes' data are there.
+ */
 function withoutFramework(state: FrameworkState): FrameworkState {
   const tasks = Object.values(state.tasks).map((task): NodeTask => {
     if (kindOf(task.state) === 'terminal') return task;
-    return { ...task, state: 'TASK_GONE', message: 'Mesos removed the framework', failures: 0 };
+    const state = mayBeLost(task) ? 'TASK_UNKNOWN' : 'TASK_GONE';
+    return { ...task, state, message: 'Mesos removed the framework', failures: 0 };
   });
   return {
     ...without(state, 'frameworkId'),

@@ -198,13 +198,16 @@ export async function framework(input: FrameworkInput): Promise<void> {
     const { run } = memory;
     const scope = new CancellationScope();
     let ended = false;
+    let wanted = false;
     const running = scope
       .run(() => runScheduler({ spec, run }))
       .catch((error: unknown) => {
-        if (!isCancellation(error)) giveUp(error);
+        // Whatever went wrong while it was to end concerns the next one no more, or meets it again.
+        if (!isCancellation(error) && !wanted) giveUp(error);
       })
       .finally(() => (ended = true));
     await condition(() => ended || end.wanted || memory.spec !== spec || grown);
+    wanted = !ended;
     scope.cancel();
     await running;
   }

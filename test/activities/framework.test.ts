@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { nodesWaiting } from '../../src/activities/framework.js';
+import { leastSure, nodesWaiting } from '../../src/activities/framework.js';
 import type { NodeTask } from '../../src/mesos/tasks.js';
 import type { FrameworkState } from '../../src/temporal/contract.js';
 import { makeSpec } from '../support/spec.js';
@@ -47,4 +47,13 @@ it('waits for surplus nodes to end', () => {
   expect(waiting(task('node0'), task('node1'), task('node2'), task('node3', { host: 'h3' }))).toEqual([
     'node3 on h3 is to end',
   ]);
+});
+
+it('gives a node of which no host is known up only when all hosts confirm', () => {
+  const gone = { kind: 'gone' } as const;
+  const silent = { kind: 'silent', why: 'SSH_TIMEOUT' } as const;
+  const alive = { kind: 'alive', why: 'SSH_TIMEOUT' } as const;
+  expect(leastSure([gone, gone])).toEqual(gone);
+  expect(leastSure([gone, silent, gone])).toEqual(silent);
+  expect(leastSure([silent, alive])).toEqual(alive);
 });

@@ -304,6 +304,19 @@ describe('convergeHost', () => {
 });
 
 describe('clearHost', () => {
+  it('leaves no fence: the next framework counts its launches from the beginning', async () => {
+    const host = await installed('fenced');
+    const run = path.join(host.dir, 'data', 'nodes', 'node0', 'run');
+    await mkdir(run, { recursive: true });
+    await writeFile(path.join(run, 'fenced'), '40\n');
+    await call('clearHost', {
+      spec: makeSpec({ name: 'fenced', hosts: [host] }),
+      host: host.name,
+      purge: false,
+    });
+    expect(await readdir(run)).toEqual([]);
+  });
+
   it('ends and removes all, whenever its worker dies', async () => {
     await dieEverywhere('cleared', {
       activity: 'clearHost',

@@ -48,15 +48,15 @@ function live(ms: number, answer: (what: string) => LookAnswer): { what: string;
       asked.push({ what, at: now - start });
       fencing.answered(taskId, answer(what), now);
     }
-    if (fencing.outcomes(table).length > 0 || fencing.wakeAt(table) > end) break;
+    if (fencing.outcomes(table, now).length > 0 || fencing.wakeAt(table) > end) break;
     now = Math.max(now, fencing.wakeAt(table));
   }
-  if (fencing.outcomes(table).length === 0) now = end;
+  if (fencing.outcomes(table, now).length === 0) now = end;
   return asked;
 }
 const down = (answer: LookAnswer) => (what: string) =>
   what === 'look' ? ({ kind: 'down' } as const) : answer;
-const outcomes = () => fencing.outcomes(table);
+const outcomes = () => fencing.outcomes(table, now);
 const note = () => fencing.note(task('TASK_UNREACHABLE'));
 
 it.each(['TASK_RUNNING', 'INTENDED', 'TASK_FAILED'] as const)('asks nothing about a task in %s', (state) => {
@@ -187,6 +187,19 @@ describe('a host that is silent', () => {
     expect(outcomes()).toHaveLength(1);
   });
 
+  it('counts, too, when the present master tells nothing of its agent for as long as it gives its agents', () => {
+    fencing.subscribed(now);
+    live(afterMs + 20_000, down(silent));
+    expect(outcomes()).toHaveLength(1);
+    begin(afterMs);
+    live(afterMs - 60_000, down(silent));
+    fencing.subscribed(now);
+    live(70_000, down(silent));
+    expect(outcomes()).toEqual([]);
+    live(15_000, down(silent));
+    expect(outcomes()).toHaveLength(1);
+  });
+
   it('that was silent before its agent was missed is given the time from then', () => {
     table = {
       ...lost,
@@ -212,13 +225,30 @@ describe("an operator's word", () => {
     table = applyHostFence(table, 'h1', new Date(now).toISOString());
   };
 
-  it('lets a silent host go at once', () => {
+  it('lets a silent host go when it was asked once more', () => {
     live(60_000, down(silent));
     word();
     expect(fencing.due(table, now)).toMatchObject([{ what: 'end-anyway' }]);
+    expect(outcomes()).toEqual([]);
+    fencing.answered('node0.1', silent, now + 5_000);
     expect(outcomes()).toMatchObject([
       { how: 'presumed', message: expect.stringContaining('operator') as string },
     ]);
+  });
+
+  it('asks again when a question was under way: that was asked before', () => {
+    live(60_000, down(silent));
+    now = fencing.wakeAt(table);
+    expect(fencing.due(table, now)).toHaveLength(1);
+    now += 100;
+    word();
+    expect(fencing.due(table, now)).toEqual([]);
+    fencing.answered('node0.1', silent, now + 100);
+    now += 100;
+    expect(outcomes()).toEqual([]);
+    expect(fencing.due(table, now)).toMatchObject([{ what: 'end-anyway' }]);
+    fencing.answered('node0.1', { kind: 'gone' }, now);
+    expect(outcomes()).toMatchObject([{ how: 'ended' }]);
   });
 
   it('has a host that answers end a node, though it works', () => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { errorOfEvent, subscribe, type Subscription } from '../../src/mesos/scheduler-client.js';
 import type { FrameworkInfo, SchedulerEvent } from '../../src/mesos/types.js';
 import { RecordedMaster } from '../support/recorded-master.js';
@@ -45,6 +45,15 @@ const answer = (status: string, body: string) =>
   `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 
 describe('a recorded subscription', () => {
+  it('that nobody reads leaves no timer when it is closed', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    const subscription = await connect(new RecordedMaster((socket) => void socket.write(chunked)));
+    expect(timers()).toBeGreaterThan(before);
+    subscription.close();
+    await vi.waitFor(() => expect(timers()).toBe(before));
+  });
+
   it('gives its events in order, then tells that the master closed it', async () => {
     const master = new RecordedMaster((socket) => socket.end(stream('scheduler-stream-1.raw')));
     const subscription = await connect(master);

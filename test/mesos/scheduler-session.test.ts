@@ -96,7 +96,7 @@ let master: PlayedMaster;
 let store: MemoryStore;
 
 /** Runs a session with these tasks in the table; the clock is the test's. */
-async function session(...tasks: readonly NodeTask[]): Promise<void> {
+async function session(...tasks: readonly NodeTask[]): Promise<SchedulerSession> {
   store.state = {
     ...store.state,
     frameworkId: 'F',
@@ -121,9 +121,10 @@ async function session(...tasks: readonly NodeTask[]): Promise<void> {
     logger: pino({ level: 'silent' }),
   };
   const fencing = new Fencing({ afterMs: undefined, agentMs: 75_000 });
-  const ended = new SchedulerSession(deps, master.subscription, await framework.load(), fencing).run();
-  ended.catch((error: unknown) => failures.push(error));
+  const begun = new SchedulerSession(deps, master.subscription, await framework.load(), fencing);
+  begun.run().catch((error: unknown) => failures.push(error));
   await settle();
+  return begun;
 }
 
 const failures: unknown[] = [];
@@ -390,6 +391,17 @@ describe('a task of ours that the table does not have', () => {
       expect(master.took('KILL', 'ACKNOWLEDGE')).toEqual(['ACKNOWLEDGE node0.9']);
     },
   );
+});
+
+it('a node of a crowded host is moved when another host is there to take it, not before', async () => {
+  const crowding = [task('node0', 'TASK_RUNNING'), { ...task('node1', 'TASK_RUNNING'), host: 'h1' }];
+  store.state = { ...store.state, mesos: { leader: 'h1', agents: { h1: 'here', h2: 'away' } } };
+  const begun = await session(...crowding);
+  await pass(60_000);
+  expect(master.took('KILL')).toEqual([]);
+  begun.sees({ leader: 'h1', agents: { h1: 'here', h2: 'here' } });
+  await settle();
+  expect(master.took('KILL')).toEqual(['KILL node1.1']);
 });
 
 it('an update is acknowledged when it is stored, and only one with a UUID', async () => {

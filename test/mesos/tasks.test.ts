@@ -301,6 +301,11 @@ describe('the plan', () => {
     expect(plan(tasks).roll).toMatchObject({ node: 'node1', leaves: true });
   });
 
+  it('tells of a node too many that must wait for one that does not run', () => {
+    const { notes, roll } = plan([running('node0'), running('node1'), running('node3')]);
+    expect([roll, notes]).toEqual([undefined, ['node3 is to leave, and stays until node2 runs']]);
+  });
+
   it('moves a node from a host that holds a majority, when another host may have it', () => {
     const on = (host: string, ...nodes: string[]) => nodes.map((node) => running(node, { host }));
     const spread = { most: 1, hosts: ['h1', 'h2', 'h3'] };

@@ -297,6 +297,21 @@ describe('the scheduler', () => {
     ).rejects.toMatchObject({ cause: { type: 'SCHEDULER_REPLACED' } });
   });
 
+  test('does not give up by what goes wrong while it is to end', async () => {
+    await start({
+      runScheduler: async ({ run }) => {
+        log.push(`begin ${run}`);
+        await Context.current().cancelled.catch(() => undefined);
+        if (run === 1) throw new PerijoveError('SCHEDULER_CUT_OFF', 'nobody answers');
+      },
+    });
+    await schedule();
+    const other = { ...spec, etcd: { ...spec.etcd, token: 'other' } };
+    await handle.executeUpdate(configureFramework, { args: [other] });
+    await eventually('the next scheduler runs', () => log.includes('begin 2'));
+    expect(await state()).not.toHaveProperty('failure');
+  });
+
   test('may store the same thing again: the answer may have been lost', async () => {
     await start();
     await schedule();

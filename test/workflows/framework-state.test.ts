@@ -89,6 +89,23 @@ describe('configure', () => {
     expect(state.tasks['node0']).toMatchObject({ state: 'TASK_GONE', host: 'h1', failures: 0 });
     expect(state.launches).toBe(1);
   });
+
+  it('does not take a task for gone that the removal of the framework may not have reached', () => {
+    const failure = { code: 'MESOS_FRAMEWORK_REMOVED', message: 'm', remedy: 'r' };
+    const updates = [{ taskId: 'node1.2', state: 'TASK_UNREACHABLE' as const }];
+    const cutOff = withTaskUpdates(running('node0', 'node1'), updates, at, spec);
+    const memory = { ...firstMemory({ spec }), configured: true, state: withFailure(cutOff, failure) };
+    const { tasks } = configure(memory, spec).memory.state;
+    expect(tasks).toMatchObject({ node0: { state: 'TASK_GONE' }, node1: { state: 'TASK_UNKNOWN' } });
+  });
+
+  it('forgets a node too many whose task is over', () => {
+    const updates = [{ taskId: 'node2.3', state: 'TASK_GONE' as const }];
+    const state = withTaskUpdates(running('node0', 'node1', 'node2'), updates, at, spec);
+    const memory = { ...firstMemory({ spec }), configured: true, state };
+    const fewer = { ...spec, nodes: { ...spec.nodes, count: 2 } };
+    expect(Object.keys(configure(memory, fewer).memory.state.tasks)).toEqual(['node0', 'node1']);
+  });
 });
 
 describe('who may write', () => {

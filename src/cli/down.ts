@@ -1,7 +1,6 @@
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { exitCodes, PerijoveError } from '../errors/error.js';
 import type { TeardownInput, TeardownResult } from '../temporal/contract.js';
+import { answerOf } from './answer.js';
 import { defineCommand, type CommandContext } from './command.js';
 import { printJson } from './io.js';
 import { count } from './progress-view.js';
@@ -50,9 +49,7 @@ async function confirmPurge(context: CommandContext, cluster: string): Promise<v
   const { stdin, stdout, isTTY, json, signal } = context;
   if (json || !isTTY || stdin.isTTY !== true) return;
   stdout.write(`Remove all data, logs and secrets of ${cluster} from its hosts? Type its name: `);
-  const lines = createInterface({ input: stdin, signal });
-  const [answer] = (await once(lines, 'line', { signal }).catch(() => [])) as [string?];
-  lines.close();
+  const answer = await answerOf(stdin, signal);
   if (answer?.trim() !== cluster) {
     throw new PerijoveError('PURGE_NOT_CONFIRMED', `nothing of ${cluster} was stopped or removed`);
   }

@@ -1,9 +1,9 @@
-import { createInterface } from 'node:readline/promises';
 import { exitCodes, PerijoveError } from '../errors/error.js';
 import type { LabStatus } from '../lab/status.js';
 import { labStateDir } from '../lab/state.js';
 import type { RunningLab } from '../lab/up.js';
 import { hostsWithRole } from '../spec/cluster.js';
+import { answerOf } from './answer.js';
 import { defineCommand, defineGroup, type CommandContext } from './command.js';
 import { printJson } from './io.js';
 import { table } from './table.js';
@@ -165,13 +165,9 @@ async function interruptible<T>(context: CommandContext, work: () => Promise<T>)
 
 async function ask(context: CommandContext, question: string): Promise<boolean> {
   context.stdout.write(`${question} [Y/n] `);
-  const lines = createInterface({ input: context.stdin });
-  try {
-    const answer = await lines.question('', { signal: context.signal });
-    return /^\s*(y|yes)?\s*$/i.test(answer);
-  } finally {
-    lines.close();
-  }
+  const answer = await answerOf(context.stdin, context.signal);
+  context.signal.throwIfAborted();
+  return answer !== undefined && /^\s*(y|yes)?\s*$/i.test(answer);
 }
 
 /** What a person does next with a lab that is up. */

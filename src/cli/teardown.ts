@@ -2,7 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import proto from '@temporalio/proto';
+import { PerijoveError } from '../errors/error.js';
 import {
+  memoKeys,
   searchAttributes,
   taskQueue,
   workflowIds,
@@ -21,7 +23,7 @@ const waitMs = 2_000;
  * aborts: the workflow goes on.
  *
  * @param onWait told what it waits for, each time that this is something else
- * @throws WorkflowFailedError
+ * @throws WorkflowFailedError; PerijoveError TEARDOWN_RUNNING when one runs that removes more, or less
  */
 export async function startTeardown(
   client: Client,
@@ -34,11 +36,21 @@ export async function startTeardown(
     taskQueue,
     args: [input],
     workflowIdConflictPolicy: 'USE_EXISTING',
+    memo: { [memoKeys.purge]: input.purge },
     staticSummary: `Take ${input.spec.name} down`,
     typedSearchAttributes: [
       { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: input.spec.name },
     ],
   });
+  const { memo } = await handle.describe();
+  if (memo?.[memoKeys.purge] !== input.purge) {
+    const { name } = input.spec;
+    throw new PerijoveError(
+      'TEARDOWN_RUNNING',
+      `${name} is being taken down ${input.purge ? 'without' : 'with'} --purge`,
+      { subject: name },
+    );
+  }
   const result = client.connection.withAbortSignal(signal, () => handle.result() as Promise<TeardownResult>);
   result.catch(() => undefined);
   const ended = new AbortController();

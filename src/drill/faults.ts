@@ -145,6 +145,13 @@ async function servicesOf({ pool, spec }: FaultDeps, hostName: string) {
   return { connection, services: await hostServices(connection, spec.name) };
 }
 
+/** But not on a host that was taken down meanwhile. */
+async function startAgain(deps: FaultDeps, host: string, service: string): Promise<void> {
+  const { services } = await servicesOf(deps, host);
+  const [status] = await services.status([service]);
+  if (status?.state !== 'absent') await services.start(service);
+}
+
 async function hostService(deps: FaultDeps, hostName: string, service: string) {
   const { connection, services } = await servicesOf(deps, hostName);
   const [status] = await services.status([service]);
@@ -280,7 +287,7 @@ export async function heal(deps: FaultDeps, fault: Fault): Promise<void> {
         await onHost(deps, fault.host, [`same ${pid} ${start} || exit 0`, `kill -s CONT ${pid}`]);
       }
       if (fault.service !== undefined) {
-        await (await servicesOf(deps, fault.host)).services.start(fault.service);
+        await startAgain(deps, fault.host, fault.service);
       }
       return;
     }
@@ -289,7 +296,7 @@ export async function heal(deps: FaultDeps, fault: Fault): Promise<void> {
       await onHost(deps, fault.host, [`gluster --mode=script volume start ${quote(fault.volume)} force`]);
       return;
     case 'service-stop':
-      return (await servicesOf(deps, fault.host)).services.start(fault.service);
+      return startAgain(deps, fault.host, fault.service);
     case 'etcd-move':
       return;
     case 'worker-kill':

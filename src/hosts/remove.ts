@@ -75,7 +75,7 @@ ${driver.removeAllScript()}
 ) >&2 || exit 1
 awk -v below=${quote(`${host.dir}/`)} 'index($5, below) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
   while read -r mounted; do umount "$mounted" || exit 1; done || exit 1
-${purge ? `rm -rf ${dir} 2>/dev/null || { find ${dir} -mindepth 1 -delete && rmdir ${dir}; } || exit 1; had=yes` : `rm -rf ${programs.map(quote).join(' ')} || exit 1`}
+${purge ? `rm -rf --one-file-system ${dir} 2>/dev/null || { find ${dir} -xdev -mindepth 1 -delete && rmdir ${dir}; } || exit 1; had=yes` : `rm -rf ${programs.map(quote).join(' ')} || exit 1`}
 [ -z "$had" ] || echo ${purge ? quote(`removed ${host.dir} and all in it`) : quote(`removed services and programs below ${host.dir}`)}`.trim(),
     { timeoutMs: removeTimeoutMs },
   );

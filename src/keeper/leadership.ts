@@ -50,6 +50,10 @@ export async function moveLeadership(
   const until = AbortSignal.any(signal === undefined ? [moved.signal] : [moved.signal, signal]);
   let refusal: string | undefined;
   if (target.leader !== target.memberId) {
+    // An attempt that was held up, while another one did this and more.
+    if (target.term > verdict.term) {
+      return { led: false, again: true, reason: 'leadership has moved since' };
+    }
     // etcd answers when it sees the target lead. Where leadership has gone on by then, it does not answer at all;
     // and an order may have been carried out though its answer was lost. So only the member's word counts.
     void access

@@ -56,7 +56,8 @@ function abortReason(signal: AbortSignal): Error {
 }
 
 class Watch {
-  readonly #startedAt = Date.now();
+  /** All times but those for people: a clock that is set back must not hold anything up. */
+  readonly #startedAt = performance.now();
   readonly #members: readonly string[];
   #wanted: Wanted | undefined;
   readonly #probes = new Map<string, Probe>();
@@ -118,17 +119,17 @@ class Watch {
 
   async #every(pace: () => number, ask: () => Promise<void>): Promise<void> {
     while (!this.signal.aborted) {
-      const startedAt = Date.now();
+      const startedAt = performance.now();
       await ask();
       if (this.signal.aborted) return;
       this.#consider();
-      const rest = Math.max(0, startedAt + pace() - Date.now());
+      const rest = Math.max(0, startedAt + pace() - performance.now());
       await sleep(rest, undefined, { signal: this.signal }).catch(() => undefined);
     }
   }
 
   #pace(): number {
-    const electing = this.#noneSince !== undefined && Date.now() - this.#noneSince < hurryMs;
+    const electing = this.#noneSince !== undefined && performance.now() - this.#noneSince < hurryMs;
     return electing && this.known.verdict ? probeSoonMs : probeEveryMs;
   }
 
@@ -152,7 +153,7 @@ class Watch {
   #consider(): void {
     const probes = this.#members.flatMap((name) => this.#probes.get(name) ?? []);
     if (probes.length < this.#members.length) return;
-    const now = Date.now();
+    const now = performance.now();
     const finding = findVerdict(probes, this.known.verdict);
     this.#noneSince = finding.kind === 'none' ? (this.#noneSince ?? now) : undefined;
     this.#follow(finding, now);
@@ -166,7 +167,7 @@ class Watch {
       watchedMs: now - this.#startedAt,
       noneForMs: this.#noneSince === undefined ? 0 : now - this.#noneSince,
       ...(this.#confirmedAt !== undefined && { confirmedAt: this.#confirmedAt }),
-      now: new Date(now).toISOString(),
+      now: new Date().toISOString(),
     });
     if (event) this.speak(event);
   }
@@ -176,7 +177,7 @@ class Watch {
     if (finding.kind === 'none') return;
     const { leader, term, live } = finding.verdict;
     if (leader === this.known.verdict?.leader && term === this.known.verdict.term) {
-      this.#confirmedAt = new Date(now).toISOString();
+      this.#confirmedAt = new Date().toISOString();
     }
     const key = live.join(',');
     if (this.#live?.key !== key) this.#live = { key, since: now };

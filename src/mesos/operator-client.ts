@@ -3,7 +3,7 @@ import { request } from 'undici';
 import { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import type { Endpoint } from '../ssh/connection.js';
-import { deadlineAfter } from '../ssh/deadline.js';
+import { limit } from '../ssh/deadline.js';
 import {
   authorization,
   redirectTarget,
@@ -308,7 +308,7 @@ async function ask(
   { credential, timeoutMs = 5_000, signal }: OperatorOptions,
   call?: { readonly type: string },
 ): Promise<{ status: number; body: string; location: string | undefined }> {
-  const deadline = deadlineAfter(timeoutMs);
+  const time = limit(timeoutMs, signal);
   const base = `http://${endpoint.host}:${endpoint.port}`;
   try {
     const answer = await request(`${base}${path}`, {
@@ -318,7 +318,7 @@ async function ask(
         ...(call === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(call === undefined ? {} : { method: 'POST', body: JSON.stringify(call) }),
-      signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+      signal: time.signal,
     });
     const { location } = answer.headers;
     return {
@@ -328,10 +328,12 @@ async function ask(
     };
   } catch (cause) {
     signal?.throwIfAborted();
-    const why = deadline.aborted ? `no answer within ${timeoutMs} ms` : messageOf(cause);
+    const why = time.passed ? `no answer within ${timeoutMs} ms` : messageOf(cause);
     throw new PerijoveError('MESOS_UNREACHABLE', `The Mesos master at ${base} does not answer: ${why}.`, {
       subject: base,
       cause,
     });
+  } finally {
+    time.end();
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
 import type { Endpoint } from '../ssh/connection.js';
-import { deadlineAfter } from '../ssh/deadline.js';
+import { limit } from '../ssh/deadline.js';
 
 /** Between two questions that were answered. */
 const everyMs = 1_000;
@@ -23,10 +23,10 @@ export class Pulse {
   /** Asks once. Any answer is one, a refusal too. Rejects with the reason of the signal. */
   async ask(signal: AbortSignal): Promise<boolean> {
     const startedAt = Date.now();
-    const until = AbortSignal.any([signal, deadlineAfter(deadlineMs)]);
+    const time = limit(deadlineMs, signal);
     try {
-      const { host, port } = await abortable(this.dial(), until);
-      const { body } = await request(`http://${host}:${port}/health`, { signal: until });
+      const { host, port } = await abortable(this.dial(), time.signal);
+      const { body } = await request(`http://${host}:${port}/health`, { signal: time.signal });
       await body.dump();
       this.unanswered = 0;
       return true;
@@ -37,6 +37,8 @@ export class Pulse {
       await delay(rest, undefined, { signal }).catch(() => undefined);
       signal.throwIfAborted();
       return false;
+    } finally {
+      time.end();
     }
   }
 

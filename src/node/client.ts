@@ -1,7 +1,7 @@
 import { request } from 'undici';
 import type { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
-import { deadlineAfter } from '../ssh/deadline.js';
+import { limit } from '../ssh/deadline.js';
 import {
   hostsStatusSchema,
   jupyterStatusSchema,
@@ -58,7 +58,7 @@ export function nodeClient(
     order: unknown,
     { timeoutMs = 2_000, signal }: CallOptions,
   ): Promise<Answer> => {
-    const deadline = deadlineAfter(timeoutMs);
+    const time = limit(timeoutMs, signal);
     const at = { subject: base };
     let status: number;
     let body: unknown;
@@ -67,17 +67,19 @@ export function nodeClient(
         method: order === undefined ? 'GET' : 'PUT',
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
         body: order === undefined ? null : JSON.stringify(order),
-        signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+        signal: time.signal,
       });
       status = response.statusCode;
       body = await response.body.json();
     } catch (error) {
       signal?.throwIfAborted();
-      const why = deadline.aborted ? `no answer within ${timeoutMs} ms` : messageOf(error);
+      const why = time.passed ? `no answer within ${timeoutMs} ms` : messageOf(error);
       throw new PerijoveError('NODE_UNREACHABLE', `the node at ${base} does not answer: ${why}`, {
         ...at,
         cause: error,
       });
+    } finally {
+      time.end();
     }
     const good = status === 200 ? answer.safeParse(body) : undefined;
     if (good?.success === true) return good.data;

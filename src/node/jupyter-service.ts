@@ -12,10 +12,18 @@ export interface JupyterServiceOptions {
   /** Resolves to true when Jupyter answered; never rejects. */
   readonly answers: () => Promise<boolean>;
   readonly logger: Logger;
+  /** For how long one that answered before, or never did, may be silent: a minute and three by default. */
+  readonly patience?: { readonly hungMs: number; readonly neverReadyMs: number };
 }
 
 /** How long a Jupyter that was told to stop may take, before it is killed. */
 const graceMs = 8_000;
+/** A process that answers no more for so long hangs: it is killed, and its supervisor starts it anew. */
+const hungMs = 60_000;
+/** The same for one that has not answered yet: a first start reads a cold disk. */
+const neverReadyMs = 180_000;
+/** So many questions in a row it has left unanswered then. */
+const leastMisses = 10;
 /** Between two looks while something is under way. */
 const quickMs = 50;
 /** Between two looks at the process where its supervisor does not tell of a change. */
@@ -33,9 +41,10 @@ export class JupyterService {
   private current: JupyterState;
   private startMs: number | undefined;
   /** The process that is watched, and when it was first seen to have started. */
-  private process: { readonly pid: number; readonly startedAt: number } | undefined;
+  private process: { readonly pid: number; readonly startedAt: number; readonly seenAt: number } | undefined;
   private answeredAt = 0;
   private missed = 0;
+  private missedSince = 0;
   private stoppingSince: number | undefined;
   private readonly bell = new Bell();
   private readonly supervisor: DirectoryWatch;
@@ -87,7 +96,9 @@ export class JupyterService {
     const service = await serviceState(directory);
     this.follow(service);
     if (wanted) {
-      this.stoppingSince = undefined;
+      // One that was told to stop must end before it can start.
+      if (service.state === 'ending') this.killLate(service);
+      else this.stoppingSince = undefined;
       if (service.state === 'down') await tellSupervisor(directory, 'u');
       await this.look(service);
     } else {
@@ -99,7 +110,11 @@ export class JupyterService {
     if (service.state !== 'up' || service.pid === undefined) {
       this.process = undefined;
     } else if (service.pid !== this.process?.pid) {
-      this.process = { pid: service.pid, startedAt: service.startedAt ?? Date.now() };
+      this.process = {
+        pid: service.pid,
+        startedAt: service.startedAt ?? Date.now(),
+        seenAt: performance.now(),
+      };
       this.answeredAt = 0;
       this.missed = 0;
     }
@@ -112,16 +127,18 @@ export class JupyterService {
       this.set('starting');
       return;
     }
-    if (this.answeredAt !== 0 && this.missed === 0 && Date.now() - this.answeredAt < healthMs) return;
+    if (this.answeredAt !== 0 && this.missed === 0 && performance.now() - this.answeredAt < healthMs) return;
     const answered = await this.options.answers();
     if (!this.wanted || this.process !== seen) return;
     if (!answered) {
+      if (this.missed === 0) this.missedSince = performance.now();
       this.missed += 1;
       if (this.answeredAt === 0 || this.missed >= 2) this.set('starting');
+      this.killHung(seen);
       return;
     }
     if (this.answeredAt === 0) this.startMs = Math.max(0, Math.round(Date.now() - seen.startedAt));
-    this.answeredAt = Date.now();
+    this.answeredAt = performance.now();
     this.missed = 0;
     this.set('ready');
   }
@@ -135,12 +152,29 @@ export class JupyterService {
       return;
     }
     this.set('stopping');
-    this.stoppingSince ??= Date.now();
+    this.stoppingSince ??= performance.now();
     if (service.state === 'up') await tellSupervisor(directory, 'd');
-    else if (service.pid !== undefined && Date.now() - this.stoppingSince > graceMs) {
-      // Not by the supervisor's command `k`: after that it does not run `finish`, and kernels would be left.
-      killIfThere(service.pid);
-    }
+    else this.killLate(service);
+  }
+
+  private killLate({ pid }: ServiceState): void {
+    this.stoppingSince ??= performance.now();
+    // Not by the supervisor's command `k`: after that it does not run `finish`, and kernels would be left.
+    if (pid !== undefined && performance.now() - this.stoppingSince > graceMs) killIfThere(pid);
+  }
+
+  private killHung({ pid, seenAt }: NonNullable<JupyterService['process']>): void {
+    const patience = this.options.patience ?? { hungMs, neverReadyMs };
+    const [since, most] =
+      this.answeredAt === 0 ? [seenAt, patience.neverReadyMs] : [this.missedSince, patience.hungMs];
+    const silentMs = performance.now() - since;
+    // Of a time in which nobody asked, because this process was stopped as well, nothing is known.
+    if (silentMs < most || this.missed < leastMisses) return;
+    this.options.logger.warn(
+      { pid, silentMs: Math.round(silentMs) },
+      'killing a Jupyter that does not answer',
+    );
+    killIfThere(pid);
   }
 
   private set(state: JupyterState): void {

@@ -2,7 +2,7 @@ import { request } from 'undici';
 import type { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import type { Endpoint } from '../ssh/connection.js';
-import { deadlineAfter } from '../ssh/deadline.js';
+import { limit } from '../ssh/deadline.js';
 import {
   proxyHealthSchema,
   routeSchema,
@@ -48,7 +48,7 @@ export function proxyClient(endpoint: Endpoint, token: string): ProxyClient {
     { timeoutMs = defaultTimeoutMs, signal }: ProxyClientOptions,
     order?: RouteOrder,
   ): Promise<{ status: number; body: unknown }> => {
-    const deadline = deadlineAfter(timeoutMs);
+    const time = limit(timeoutMs, signal);
     let status: number;
     let text: string;
     try {
@@ -56,17 +56,19 @@ export function proxyClient(endpoint: Endpoint, token: string): ProxyClient {
         method,
         headers: { authorization: `Bearer ${token}`, ...(order && { 'content-type': 'application/json' }) },
         ...(order && { body: JSON.stringify(order) }),
-        signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+        signal: time.signal,
       });
       status = answer.statusCode;
       text = await answer.body.text();
     } catch (error) {
       signal?.throwIfAborted();
-      const reason = deadline.aborted ? `no answer within ${timeoutMs} ms` : messageOf(error);
+      const reason = time.passed ? `no answer within ${timeoutMs} ms` : messageOf(error);
       throw new PerijoveError('PROXY_UNREACHABLE', `The proxy's API at ${base} does not answer: ${reason}`, {
         subject: base,
         cause: error,
       });
+    } finally {
+      time.end();
     }
     if (status === 401) {
       throw new PerijoveError('PROXY_TOKEN_REFUSED', `The proxy's API at ${base} refused the token`, {

@@ -630,6 +630,29 @@ function checkDirectories(spec: ClusterSpec): Finding[] {
   });
 }
 
+/** `down` unmounts what is mounted below a host's directory, and with `--purge` deletes all in it. */
+function checkStoragePlace({ hosts, storage }: ClusterSpec): Finding[] {
+  const places: readonly (readonly [string[], string])[] =
+    storage.kind === 'path'
+      ? [[['storage', 'path'], storage.path]]
+      : [
+          [['storage', 'gluster', 'mount'], storage.mount],
+          [['storage', 'gluster', 'brick'], storage.brick],
+        ];
+  return places.flatMap(([at, place]): Finding[] => {
+    const host = hosts.find(({ dir, roles }) => roles.includes('agent') && `${place}/`.startsWith(`${dir}/`));
+    if (host === undefined) return [];
+    return [
+      {
+        code: 'SPEC_BAD_VALUE',
+        at,
+        message: `${at.join('.')} lies in ${host.dir}, which \`perijove down --purge\` deletes on ${host.name}`,
+        remedy: `Use a directory outside of it, such as /srv${at.at(-1) === 'brick' ? '/brick' : '/notebooks'}.`,
+      },
+    ];
+  });
+}
+
 /** Everything that is wrong with a file whose values are each of the right form. */
 export function check(file: ClusterFile, spec: ClusterSpec): Finding[] {
   return [
@@ -643,6 +666,7 @@ export function check(file: ClusterFile, spec: ClusterSpec): Finding[] {
     ...checkGluster(spec),
     ...checkSpreading(spec),
     ...checkDirectories(spec),
+    ...checkStoragePlace(spec),
     ...checkTimes(spec),
   ];
 }

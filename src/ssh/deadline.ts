@@ -4,6 +4,41 @@
  */
 export function deadlineAfter(ms: number): AbortSignal {
   const over = new AbortController();
-  setTimeout(() => over.abort(new DOMException('too late', 'TimeoutError')), ms).unref();
+  setTimeout(() => over.abort(tooLate()), ms).unref();
   return over.signal;
+}
+
+function tooLate(): DOMException {
+  return new DOMException('too late', 'TimeoutError');
+}
+
+/** How long something may take, for work that is done again and again under one signal. */
+export interface Limit {
+  /** Aborts when the time is over, or with the signal that was given. */
+  readonly signal: AbortSignal;
+  /** Whether the time is over. */
+  readonly passed: boolean;
+  /** Must be called: nothing of it stays at the signal that was given. (What `AbortSignal.any` made stays for ever.) */
+  end(): void;
+}
+
+export function limit(ms: number, signal?: AbortSignal): Limit {
+  const over = new AbortController();
+  const end = () => {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', give);
+  };
+  const give = () => over.abort(signal?.reason);
+  const late = tooLate();
+  const timer = setTimeout(() => over.abort(late), ms);
+  timer.unref();
+  signal?.addEventListener('abort', give, { once: true });
+  if (signal?.aborted === true) give();
+  return {
+    signal: over.signal,
+    get passed() {
+      return over.signal.reason === late;
+    },
+    end,
+  };
 }

@@ -26,6 +26,8 @@ type Answer<T> = (error: Error | undefined, channel: T) => void;
 class SessionRefused extends Error {}
 
 export interface TransportOptions {
+  /** How long the jump host may take to reach it, 10 000 by default. */
+  readonly dialTimeoutMs?: number;
   /** Name of the host, for errors and logs. */
   readonly host: string;
   readonly target: SshTarget;
@@ -193,20 +195,49 @@ export class SshTransport {
     }
   }
 
-  async #handshake(): Promise<Client> {
-    const { host, target, through, knownHostsDir } = this.#options;
-    const [credentials, hostKeys] = await Promise.all([
-      readCredentials(host, target),
-      hostKeyCheck(host, target, knownHostsDir),
-    ]);
-    const channel = await through?.dial(target.address, target.port).catch((error: unknown) => {
+  /** By way of the jump host, if there is one: its kernel alone would try for two minutes. */
+  async #dialThrough(): Promise<Duplex | undefined> {
+    const { host, target, through, dialTimeoutMs = readyTimeoutMs } = this.#options;
+    if (through === undefined) return undefined;
+    let isLate = false;
+    const over = new AbortController();
+    const late = delay(dialTimeoutMs, undefined, { signal: over.signal }).then(() => {
+      isLate = true;
+      throw new PerijoveError(
+        'SSH_TIMEOUT',
+        `the jump host ${through.peer} does not reach it within ${dialTimeoutMs / 1_000} s`,
+        { host },
+      );
+    });
+    const dialled = through.dial(target.address, target.port);
+    dialled.then(
+      (channel) => {
+        if (isLate) channel.destroy();
+      },
+      () => undefined,
+    );
+    try {
+      return await Promise.race([dialled, late]);
+    } catch (error) {
       throw error instanceof PerijoveError && error.code === 'TUNNEL_REFUSED'
         ? new PerijoveError('SSH_REFUSED', `the jump host ${through.peer}: ${error.message}`, {
             host,
             cause: error,
           })
         : error;
-    });
+    } finally {
+      late.catch(() => undefined);
+      over.abort();
+    }
+  }
+
+  async #handshake(): Promise<Client> {
+    const { host, target, knownHostsDir } = this.#options;
+    const [credentials, hostKeys] = await Promise.all([
+      readCredentials(host, target),
+      hostKeyCheck(host, target, knownHostsDir),
+    ]);
+    const channel = await this.#dialThrough();
 
     return new Promise((resolve, reject) => {
       const client = new ssh2.Client();

@@ -37,7 +37,7 @@ export const workflowIds = {
 export const searchAttributes = { cluster: 'PerijoveCluster', stage: 'PerijoveStage' } as const;
 
 /** Memo keys: the last state, readable while no worker runs. */
-export const memoKeys = { state: 'perijoveState' } as const;
+export const memoKeys = { state: 'perijoveState', purge: 'perijovePurge' } as const;
 
 export const stageNames = [
   'preflight',

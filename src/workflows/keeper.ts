@@ -318,10 +318,12 @@ export async function keeper(input: KeeperInput): Promise<void> {
     }
     try {
       if (move && !move.led) await beginMove(move);
+      // Heard of meanwhile: nothing is begun any more.
+      if (stopping || state.paused) continue;
       publish('watching');
       const { generation } = state;
       const event = await interruptible(() => watchCluster({ spec, generation, known: knownOf(state) }));
-      if (!event) continue;
+      if (!event || stopping || state.paused) continue;
       await act(event);
       settleMove();
     } catch (error) {

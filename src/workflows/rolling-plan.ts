@@ -11,7 +11,8 @@ export interface RollingStep {
 /**
  * Steps to change the members on the hosts of `pending`. Members that do not serve cannot be missed, so they
  * go first and all at once: on a first deployment that is everybody. Those that serve follow one at a time,
- * the leader last, so that leadership moves once; the service is to be whole before and after each.
+ * the leader last, so that leadership moves once; the service is to be whole before and after each. At the end, in
+ * the same way, hosts that are no members any more.
  */
 export function rollingSteps(
   pending: readonly string[],
@@ -21,8 +22,12 @@ export function rollingSteps(
   const inState = (state: ServiceMember['state']) =>
     changing.filter((member) => member.state === state).map((member) => member.host);
   const down = inState('down');
+  const former = pending.filter((host) => !members.some((member) => member.host === host));
   return [
     ...(down.length === 0 ? [] : [{ hosts: down, needsWhole: false }]),
-    ...[...inState('up'), ...inState('leading')].map((host) => ({ hosts: [host], needsWhole: true })),
+    ...[...inState('up'), ...inState('leading'), ...former].map((host) => ({
+      hosts: [host],
+      needsWhole: true,
+    })),
   ];
 }

@@ -292,6 +292,11 @@ describe('a problem is found, with its code and at its place', () => {
       ['SPEC_MISSING_KEY 16:10 storage has none of path, gluster'],
     ],
     [
+      'notebooks where `down --purge` deletes everything',
+      edited('path: /srv/notebooks', 'path: /opt/perijove/notebooks'),
+      ['SPEC_BAD_VALUE 17:9 storage.path lies in /opt/perijove, which `perijove down --purge` deletes on h1'],
+    ],
+    [
       'two kinds of network',
       edited(
         '/24\n',

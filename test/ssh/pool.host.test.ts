@@ -1,3 +1,4 @@
+import { PassThrough, type Duplex } from 'node:stream';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -5,9 +6,10 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { createSshPool } from '../../src/ssh/pool.js';
+import { SshTransport } from '../../src/ssh/transport.js';
 import { eventually } from '../support/eventually.js';
 import { fingerprintOf, makeKey, processRuns, startSshd, type TestSshd } from '../support/sshd.js';
 
@@ -249,6 +251,30 @@ describe('connecting', () => {
       agent.kill();
       await once(agent, 'exit');
     }
+  });
+
+  it('gives a jump host that reaches nobody ten seconds', async () => {
+    const host = sshd.host({ name: 'far' });
+    let late: ((channel: Duplex) => void) | undefined;
+    const through = {
+      peer: 'gate:22',
+      dial: () => new Promise<Duplex>((resolve) => (late = resolve)),
+    } as unknown as SshTransport;
+    const transport = new SshTransport({
+      host: host.name,
+      target: host.ssh,
+      through,
+      knownHostsDir,
+      logger,
+      dialTimeoutMs: 50,
+    });
+    await expect(transport.client()).rejects.toMatchObject({
+      code: 'SSH_TIMEOUT',
+      message: expect.stringContaining('gate:22') as string,
+    });
+    const channel = new PassThrough();
+    late?.(channel);
+    await vi.waitFor(() => expect(channel.destroyed).toBe(true));
   });
 
   it('goes through a jump host', async () => {

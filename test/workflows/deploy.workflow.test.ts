@@ -296,6 +296,18 @@ describe('a changed spec', () => {
     expect(cluster.fewestServing.get('masters')).toBe(2);
   });
 
+  it('takes a service from a host that has its role no more, but no agent: nodes may run there', async () => {
+    const { hosts } = makeSpec({ name: 'fewer' });
+    const former = makeHost('h4', { address: '10.0.0.4', roles: ['proxy'] });
+    const cluster = SimulatedCluster.deployed(makeSpec({ name: 'fewer', hosts: [...hosts, former] }))
+      .differ('masters', 'h4')
+      .differ('agents', 'h4');
+    await deploy(cluster);
+    expect(cluster.calls.filter((call) => call.startsWith('convergeHost'))).toEqual([
+      'convergeHost:h4:masters',
+    ]);
+  });
+
   it('looks again at a host that got secrets, whatever the survey said', async () => {
     const cluster = SimulatedCluster.deployed(makeSpec({ name: 'secrets' }));
     cluster.secretsMissingOn = ['h3'];

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
-import type { WorkflowHandle } from '@temporalio/client';
+import { WorkflowUpdateFailedError, type WorkflowHandle } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { PerijoveError } from '../../src/errors/error.js';
 import type { ReconcileResult, WatchEvent } from '../../src/keeper/decide.js';
@@ -153,6 +153,30 @@ describe('the keeper', { timeout: 60_000 }, () => {
   });
 
   // The workflow task that ends it is refused then, and the update with it.
+  test('stops in the middle of a planned move, and watches nothing more', async () => {
+    let watches = 0;
+    let moving = false;
+    await start({
+      watchCluster: async ({ known }) => {
+        watches += 1;
+        return known.verdict ? forEver() : firstVerdict;
+      },
+      reconcileCluster: async (input) => done(input),
+      moveLeadership: async () => {
+        moving = true;
+        return forEver();
+      },
+    });
+    await eventually(async () => (await state()).jupyter === 'node1');
+    const moved = handle.executeUpdate(moveJupyter, { args: ['node0'] }).catch((error: unknown) => error);
+    await eventually(() => moving);
+    const before = watches;
+    await handle.executeUpdate(stopKeeper);
+    await handle.result();
+    expect(watches).toBe(before);
+    expect(await moved).toBeInstanceOf(WorkflowUpdateFailedError);
+  });
+
   test('stops though its watch ends at that very moment', async () => {
     worker = await createTestWorker({
       server,

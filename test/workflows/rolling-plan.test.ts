@@ -26,6 +26,16 @@ describe('rollingSteps', () => {
     ]);
   });
 
+  it('ends with hosts that are no members any more, one at a time, while the service is whole', () => {
+    const members = [member('h1', 'leading'), member('h2', 'down')];
+    expect(rollingSteps(['h1', 'h2', 'h3', 'h4'], members)).toEqual([
+      { hosts: ['h2'], needsWhole: false },
+      { hosts: ['h1'], needsWhole: true },
+      { hosts: ['h3'], needsWhole: true },
+      { hosts: ['h4'], needsWhole: true },
+    ]);
+  });
+
   it('leaves alone what does not differ, and never takes two that serve together', () => {
     const state = fc.constantFrom<ServiceMember['state']>('down', 'up', 'leading');
     fc.assert(

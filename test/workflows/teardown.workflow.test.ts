@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { Context } from '@temporalio/activity';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import type { Activities } from '../../src/activities/index.js';
+import { startTeardown } from '../../src/cli/teardown.js';
 import { createTeardownActivities } from '../../src/activities/teardown.js';
 import { PerijoveError } from '../../src/errors/error.js';
 import type { ClusterSpec } from '../../src/spec/cluster.js';
@@ -126,6 +127,29 @@ it('cancels the deployment that runs, and waits until nothing of it is under way
   expect(await failureOf(deploy)).toBeInstanceOf(CancelledFailure);
   expect(changes).toContainEqual({ host: 'busy', what: 'cancelled the deploy' });
   expect(cluster.calls.indexOf('ensureSecrets ended')).toBeLessThan(cluster.calls.indexOf('stopKeeper'));
+});
+
+it('is joined by the same command, and by none that removes more, or less', async () => {
+  const cluster = SimulatedCluster.deployed(makeSpec({ name: 'joined' }));
+  let goOn = () => {};
+  const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
+  cluster.before = async (call) => {
+    if (call === 'clearHost:h1') await mayGoOn;
+  };
+  await work(cluster);
+  const down = (purge: boolean) =>
+    startTeardown(
+      server.client,
+      { spec: cluster.spec, purge },
+      new AbortController().signal,
+      () => undefined,
+    );
+  const first = down(false);
+  await vi.waitFor(() => expect(cluster.calls).toContain('clearHost:h1'), 20_000);
+  await expect(down(true)).rejects.toMatchObject({ code: 'TEARDOWN_RUNNING' });
+  const second = down(false);
+  goOn();
+  expect(await first).toEqual(await second);
 });
 
 it('keeps a deployment from starting while it runs', async () => {

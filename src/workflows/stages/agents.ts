@@ -17,6 +17,8 @@ export const agents: Stage = {
       stage: 'agents',
       members: () => agentMembers.executeWithOptions({ summary: 'who serves' }, [{ spec }]),
       whole: () => awaitAgents.executeWithOptions({ summary: 'agents registered' }, [{ spec }]),
+      // Nodes may run there, and nobody would move them.
+      keeps: true,
       before: () => awaitFormedEtcd.executeWithOptions({ summary: 'etcd whole' }, [{ spec }]),
     });
   },

@@ -38,6 +38,8 @@ export interface Rolling {
   readonly members: () => Promise<readonly ServiceMember[]>;
   /** Resolves when all members serve. */
   readonly whole: () => Promise<unknown>;
+  /** A host that is no member any more keeps what it has. */
+  readonly keeps?: true;
   /** What else must hold before a member that serves is changed. */
   readonly before?: () => Promise<unknown>;
 }
@@ -48,17 +50,17 @@ export interface Rolling {
  */
 export async function convergeRolling(
   deployment: Deployment,
-  { stage, members, whole, before }: Rolling,
+  { stage, members, whole, keeps, before }: Rolling,
 ): Promise<readonly Change[]> {
   const { spec } = deployment;
   const pending = deployment.pending(stage);
-  const steps =
-    pending.length === 0
-      ? []
-      : rollingSteps(
-          pending.map((host) => host.name),
-          await members(),
-        );
+  const present = pending.length === 0 ? [] : await members();
+  const steps = rollingSteps(
+    pending
+      .map((host) => host.name)
+      .filter((name) => keeps !== true || present.some(({ host }) => host === name)),
+    present,
+  );
   const changes: Change[] = [];
   let isWhole = false;
   for (const [index, step] of steps.entries()) {

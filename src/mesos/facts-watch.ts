@@ -11,8 +11,8 @@ const lookEveryMs = 1_000;
 
 /**
  * Looks at the leading master each second, and stores what people are told of Mesos when it is news: who leads,
- * and which agents are there; `sees` is told as well. A master that does not answer is passed over; who notices that is the
- * subscription. Ends with the signal.
+ * and which agents are there; `sees` is told as well. A master that does not answer is passed over; who notices that
+ * is the subscription. Ends with the signal.
  *
  * @throws PerijoveError SCHEDULER_REPLACED
  */

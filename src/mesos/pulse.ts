@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
 import type { Endpoint } from '../ssh/connection.js';
+import { abortable } from '../ssh/abortable.js';
 import { limit } from '../ssh/deadline.js';
 
 /** Between two questions that were answered. */
@@ -53,11 +54,4 @@ export class Pulse {
       if (!signal.aborted) throw error;
     }
   }
-}
-
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const over = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(new Error('too late')), { once: true });
-  });
-  return await Promise.race([promise, over]);
 }

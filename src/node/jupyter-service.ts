@@ -41,7 +41,7 @@ export class JupyterService {
   private current: JupyterState;
   private startMs: number | undefined;
   /** The process that is watched, and when it was first seen to have started. */
-  private process: { readonly pid: number; readonly startedAt: number; readonly seenAt: number } | undefined;
+  private process: { readonly pid: number; readonly startedAt: number } | undefined;
   private answeredAt = 0;
   private missed = 0;
   private missedSince = 0;
@@ -110,11 +110,7 @@ export class JupyterService {
     if (service.state !== 'up' || service.pid === undefined) {
       this.process = undefined;
     } else if (service.pid !== this.process?.pid) {
-      this.process = {
-        pid: service.pid,
-        startedAt: service.startedAt ?? Date.now(),
-        seenAt: performance.now(),
-      };
+      this.process = { pid: service.pid, startedAt: service.startedAt ?? Date.now() };
       this.answeredAt = 0;
       this.missed = 0;
     }
@@ -163,11 +159,10 @@ export class JupyterService {
     if (pid !== undefined && performance.now() - this.stoppingSince > graceMs) killIfThere(pid);
   }
 
-  private killHung({ pid, seenAt }: NonNullable<JupyterService['process']>): void {
+  private killHung({ pid }: NonNullable<JupyterService['process']>): void {
     const patience = this.options.patience ?? { hungMs, neverReadyMs };
-    const [since, most] =
-      this.answeredAt === 0 ? [seenAt, patience.neverReadyMs] : [this.missedSince, patience.hungMs];
-    const silentMs = performance.now() - since;
+    const most = this.answeredAt === 0 ? patience.neverReadyMs : patience.hungMs;
+    const silentMs = performance.now() - this.missedSince;
     // Of a time in which nobody asked, because this process was stopped as well, nothing is known.
     if (silentMs < most || this.missed < leastMisses) return;
     this.options.logger.warn(

@@ -114,7 +114,7 @@ const jump = section(
   {
     address: reachable.meta(meta('Address of the jump host.', 'gate.example.org')),
     ...sshKeys('that of the host'),
-    port: port.meta(meta('Port of sshd.', 22, '`22`')).optional(),
+    port: sshKeys().port,
   },
   'A host to go through. `user`, `key`, `agent` and `knownHosts` are those of the host itself where they are not given; `port` is 22.',
 );

@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream';
+
 /**
  * A signal that aborts after so many milliseconds, for `AbortSignal.any`. The one of `AbortSignal.timeout` will not
  * do there: with Node.js 20 it is collected as garbage when nothing else holds it, and never aborts.
@@ -41,4 +43,30 @@ export function limit(ms: number, signal?: AbortSignal): Limit {
     },
     end,
   };
+}
+
+/** What is dialled, or the error when that takes too long; a stream that comes late is destroyed. */
+export function dialledWithin<S extends Duplex>(
+  ms: number,
+  dialling: Promise<S>,
+  tooLong: () => Error,
+): Promise<S> {
+  return new Promise((resolve, reject) => {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      reject(tooLong());
+    }, ms);
+    dialling.then(
+      (stream) => {
+        clearTimeout(timer);
+        if (late) stream.destroy();
+        else resolve(stream);
+      },
+      (error: Error) => {
+        clearTimeout(timer);
+        reject(error);
+      },
+    );
+  });
 }

@@ -1,7 +1,7 @@
-import type { Duplex } from 'node:stream';
 import { PerijoveError } from '../errors/error.js';
 import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
 import type { Endpoint, SshPool } from './connection.js';
+import { dialledWithin } from './deadline.js';
 import { firstToAnswer } from './first-answer.js';
 
 /** How a client gets to an address of the cluster. */
@@ -30,10 +30,13 @@ const dialDeadlineMs = 2_000;
  */
 export function sshReach(pool: SshPool, spec: Pick<ClusterSpec, 'hosts'>): Reach {
   const through = (host: HostSpec, address: string, port: number) =>
-    withDeadline(
+    dialledWithin(
+      dialDeadlineMs,
       pool.get(host).then((connection) => connection.dial(address, port)),
-      host,
-      `${address}:${port}`,
+      () =>
+        new PerijoveError('SSH_TIMEOUT', `no way to ${address}:${port} within ${dialDeadlineMs} ms`, {
+          host: host.name,
+        }),
     );
   const single = (host: HostSpec, address: string, port: number) =>
     pool.listen(`${identity([host])} ${address}:${port}`, () => through(host, address, port));
@@ -60,29 +63,4 @@ export function sshReach(pool: SshPool, spec: Pick<ClusterSpec, 'hosts'>): Reach
 
 function identity(hosts: readonly HostSpec[]): string {
   return JSON.stringify(hosts.map(({ name, ssh, jump }) => [name, ssh, jump]));
-}
-
-function withDeadline(dialling: Promise<Duplex>, host: HostSpec, target: string): Promise<Duplex> {
-  return new Promise((resolve, reject) => {
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      reject(
-        new PerijoveError('SSH_TIMEOUT', `no way to ${target} within ${dialDeadlineMs} ms`, {
-          host: host.name,
-        }),
-      );
-    }, dialDeadlineMs);
-    dialling.then(
-      (stream) => {
-        clearTimeout(timer);
-        if (late) stream.destroy();
-        else resolve(stream);
-      },
-      (error: Error) => {
-        clearTimeout(timer);
-        reject(error);
-      },
-    );
-  });
 }

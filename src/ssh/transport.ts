@@ -9,6 +9,7 @@ import { PerijoveError } from '../errors/error.js';
 import type { SshTarget } from '../spec/cluster.js';
 import { classifySshError } from './classify.js';
 import { readCredentials, type Credentials } from './credentials.js';
+import { dialledWithin } from './deadline.js';
 import { hostKeyCheck } from './host-keys.js';
 
 /** OpenSSH allows 10 sessions in one connection (`MaxSessions`); two are left for ones that are ending. */
@@ -199,25 +200,14 @@ export class SshTransport {
   async #dialThrough(): Promise<Duplex | undefined> {
     const { host, target, through, dialTimeoutMs = readyTimeoutMs } = this.#options;
     if (through === undefined) return undefined;
-    let isLate = false;
-    const over = new AbortController();
-    const late = delay(dialTimeoutMs, undefined, { signal: over.signal }).then(() => {
-      isLate = true;
-      throw new PerijoveError(
+    const tooLong = () =>
+      new PerijoveError(
         'SSH_TIMEOUT',
         `the jump host ${through.peer} does not reach it within ${dialTimeoutMs / 1_000} s`,
         { host },
       );
-    });
-    const dialled = through.dial(target.address, target.port);
-    dialled.then(
-      (channel) => {
-        if (isLate) channel.destroy();
-      },
-      () => undefined,
-    );
     try {
-      return await Promise.race([dialled, late]);
+      return await dialledWithin(dialTimeoutMs, through.dial(target.address, target.port), tooLong);
     } catch (error) {
       throw error instanceof PerijoveError && error.code === 'TUNNEL_REFUSED'
         ? new PerijoveError('SSH_REFUSED', `the jump host ${through.peer}: ${error.message}`, {
@@ -225,9 +215,6 @@ export class SshTransport {
             cause: error,
           })
         : error;
-    } finally {
-      late.catch(() => undefined);
-      over.abort();
     }
   }
 

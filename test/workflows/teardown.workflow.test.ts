@@ -38,6 +38,16 @@ async function work(cluster: SimulatedCluster, instead: Partial<Activities> = {}
   workers.push(await createTestWorker({ server, activities }));
 }
 
+/** Has it stand still before that call, until it may go on. */
+function holdAt(cluster: SimulatedCluster, held: string): () => void {
+  let goOn = () => {};
+  const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
+  cluster.before = async (call) => {
+    if (call === held) await mayGoOn;
+  };
+  return goOn;
+}
+
 function teardown(
   spec: ClusterSpec,
   purge = false,
@@ -131,11 +141,7 @@ it('cancels the deployment that runs, and waits until nothing of it is under way
 
 it('is joined by the same command, and by none that removes more, or less', async () => {
   const cluster = SimulatedCluster.deployed(makeSpec({ name: 'joined' }));
-  let goOn = () => {};
-  const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
-  cluster.before = async (call) => {
-    if (call === 'clearHost:h1') await mayGoOn;
-  };
+  const goOn = holdAt(cluster, 'clearHost:h1');
   await work(cluster);
   const down = (purge: boolean) =>
     startTeardown(
@@ -154,11 +160,7 @@ it('is joined by the same command, and by none that removes more, or less', asyn
 
 it('keeps a deployment from starting while it runs', async () => {
   const cluster = SimulatedCluster.deployed(makeSpec({ name: 'closing' }));
-  let goOn = () => {};
-  const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
-  cluster.before = async (call) => {
-    if (call === 'clearHost:h1') await mayGoOn;
-  };
+  const goOn = holdAt(cluster, 'clearHost:h1');
   await work(cluster);
   const handle = await teardown(cluster.spec);
   const deploy = await server.client.workflow.start(workflowNames.deploy, {

@@ -93,7 +93,7 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
         ...changes,
         ...unmounted,
         ...unlinked,
-        ...stopped.map((daemon) => ({ host: name, what: `stopped ${daemon}` })),
+        ...stopped.map((what) => ({ host: name, what })),
         ...(await removeHost(connection, { purge, cluster: spec.name })),
       ];
     },

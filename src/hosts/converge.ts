@@ -39,8 +39,11 @@ export async function converge(
   deps: ConvergeDeps,
 ): Promise<Change[]> {
   const { steps, driver } = await compare(connection, items, deps);
-  await perform(connection, steps, driver, deps);
-  return steps.map((step) => ({ host: connection.host.name, what: describeStep(step, 'done') }));
+  const notes = await perform(connection, steps, driver, deps);
+  return [...steps.map((step) => describeStep(step, 'done')), ...notes].map((what) => ({
+    host: connection.host.name,
+    what,
+  }));
 }
 
 /** What `converge` would do. */
@@ -119,10 +122,12 @@ async function perform(
   steps: readonly Step[],
   driver: InitDriver,
   deps: ConvergeDeps,
-): Promise<void> {
+): Promise<readonly string[]> {
   const options = deps.signal === undefined ? {} : { signal: deps.signal };
+  const notes: string[] = [];
   for (const step of steps) {
-    if (step.kind === 'install-packages') await installPackages(connection, step.packages, deps);
+    if (step.kind !== 'install-packages') continue;
+    notes.push(...(await installPackages(connection, step.packages, deps)));
   }
   const modes = steps.flatMap(modeScript);
   if (modes.length > 0) await connection.run(['set -e', ...modes].join('\n'), options);
@@ -149,6 +154,7 @@ async function perform(
       await connection.run(step.action.script, { timeoutMs: serviceTimeoutMs, ...options });
     }
   }
+  return notes;
 }
 
 function modeScript(step: Step): string[] {

@@ -107,8 +107,8 @@ export function enableDaemonScript(dir: string, daemon: DaemonItem): string {
 }
 
 /**
- * Stops those daemons that Perijove had started and that nobody uses now, and disables them; the others go on as
- * they are. Returns the names of those that were stopped.
+ * Stops those daemons that Perijove enabled and that answer that nothing uses them, and disables them; the others
+ * go on as they are, one that does not answer among them. Returns what was done, or why it was not, for people.
  */
 export async function stopOwnDaemons(
   connection: HostConnection,
@@ -121,11 +121,12 @@ export async function stopOwnDaemons(
         (
           daemon,
         ) => `if [ -e ${quote(ownFile(connection.host.dir, daemon))} ] && [ -d /run/systemd/system ]; then
-  used=$({ ${daemon.usedBy}; } 2>/dev/null </dev/null)
-  if [ -z "$used" ]; then
+  if ! used=$({ ${daemon.usedBy}; } 2>/dev/null </dev/null); then
+    echo ${quote(`left ${daemon.name} as it is: whether anything uses it is not known`)}
+  elif [ -z "$used" ]; then
     systemctl disable --now ${[...(daemon.activatedBy === undefined ? [] : [daemon.activatedBy]), `${daemon.name}.service`].map(quote).join(' ')} >&2 || exit 1
     rm -f ${quote(ownFile(connection.host.dir, daemon))}
-    echo ${quote(daemon.name)}
+    echo ${quote(`stopped ${daemon.name}`)}
   fi
 fi`,
       )

@@ -77,7 +77,7 @@ export interface DaemonItem {
   readonly activatedBy?: string;
   /** Shell that succeeds when it answers. */
   readonly answers: string;
-  /** Shell that prints something while somebody uses it. */
+  /** Shell that prints something while somebody uses it, and fails when that cannot be told. */
   readonly usedBy: string;
 }
 

@@ -19,8 +19,10 @@ export interface InstallOptions {
 }
 
 /**
- * Installs those of the packages that the host lacks, with apt. No daemon that a package brings is started, or
- * stays enabled. The installation goes on when the connection breaks; the next call waits for it.
+ * Installs those of the packages that the host lacks, with apt. No daemon that a newly installed package brings is
+ * started, or stays enabled; what was there before, and every SSH server, stays as it was. The installation goes on
+ * when the connection breaks; the next call waits for it. Resolves to what a person should know of it, such as a
+ * daemon that could not be disabled.
  *
  * @throws PerijoveError PACKAGE_MISSING_NO_ROOT, PACKAGE_NOT_FOUND, PACKAGE_FAILED, PACKAGES_LOCKED,
  *   UNSUPPORTED_OS, DISK_FULL
@@ -29,8 +31,8 @@ export async function installPackages(
   connection: HostConnection,
   packages: readonly string[],
   options: InstallOptions = {},
-): Promise<void> {
-  if (packages.length === 0) return;
+): Promise<readonly string[]> {
+  if (packages.length === 0) return [];
   const { signal, onWait } = options;
   const host = connection.host.name;
   const giveUpAt = performance.now() + (options.lockTimeoutMs ?? lockTimeoutMs);
@@ -41,7 +43,7 @@ export async function installPackages(
     });
     if (result.code !== exits.locked) {
       throwUnlessInstalled(result, packages);
-      return;
+      return result.stdout.split('\n').filter((line) => line !== '');
     }
     const holder = result.stderr.trim().split('\n').at(-1) ?? '';
     if (performance.now() > giveUpAt) {
@@ -85,6 +87,54 @@ apt_lock_holder() {
   done
 }`.trim();
 
+/** Where an installation keeps its files; one at a time on a machine, so one directory. */
+const workDirectory = '/run/perijove-apt';
+/** The units that new packages bring and that are still to be disabled, also when an installation was killed. */
+const broughtFile = '/var/lib/misc/perijove-brought';
+
+/**
+ * What apt runs before it unpacks (apt.conf(5), "DPkg::Pre-Install-Pkgs"), with the archives' names on stdin. Notes
+ * the units of packages that were not there before, unless a unit of that name was, and masks them until the
+ * installation ends. Each test is of a file, so that no answer of another program can be missing: what cannot be
+ * read is not noted, and stays as the package leaves it.
+ */
+const noteUnits = `
+is_there() {
+  for directory in /etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
+    if [ -e "$directory/$1" ] || [ -h "$directory/$1" ]; then return 0; fi
+  done
+  return 1
+}
+mkdir -p "\${brought%/*}"
+while IFS= read -r archive; do
+  name=$(dpkg-deb --field "$archive" Package) && [ -n "$name" ] &&
+    dpkg-deb --fsys-tarfile "$archive" > "$work/archive" && tar -tf "$work/archive" > "$work/paths" || {
+    rm -f "$work/archive"
+    echo "what \${archive##*/} brings could not be read: its daemons stay as the package leaves them" >> "$work/notes"
+    continue
+  }
+  rm -f "$work/archive"
+  case $name in openssh-*|dropbear*|tinyssh*) continue ;; esac
+  for list in "/var/lib/dpkg/info/$name.list" "/var/lib/dpkg/info/$name":*.list; do
+    if [ -e "$list" ]; then continue 2; fi
+  done
+  while IFS= read -r path; do
+    unit=\${path##*/}
+    case $unit in ''|ssh.*|sshd.*|ssh@*|sshd@*|ssh|sshd) continue ;; esac
+    case $path in
+      ./lib/systemd/system/$unit|./usr/lib/systemd/system/$unit)
+        case $unit in *.service|*.socket|*.timer|*.path) ;; *) continue ;; esac
+        if is_there "$unit"; then continue; fi
+        echo "unit $unit" >> "$brought"
+        if [ -d /run/systemd/system ]; then ln -s /dev/null "/run/systemd/system/$unit" && echo "$unit" >> "$work/masked"; fi ;;
+      ./etc/init.d/$unit)
+        if [ -e "/etc/init.d/$unit" ] || is_there "$unit.service"; then continue; fi
+        echo "script $unit" >> "$brought" ;;
+    esac
+  done < "$work/paths"
+done
+exit 0`.trim();
+
 /**
  * Everything that must not be cut in half is in a session of its own, which outlives the SSH session and writes
  * to files: apt, and around it the policy that keeps daemons from starting (Debian Policy 9.3.3.1, policy-rc.d).
@@ -100,28 +150,44 @@ restore() {
   if [ -e "$saved" ] || [ -h "$saved" ]; then mv -fT "$saved" "$policy"
   elif grep -qs perijove "$policy"; then rm -f "$policy"; fi
 }
-daemons() {
-  if [ -d /run/systemd/system ]; then systemctl list-unit-files --state=enabled --no-legend | cut -d' ' -f1 | sort
-  else ls /etc/init.d; fi
+unmask() {
+  [ -s "$work/masked" ] || return 0
+  while IFS= read -r unit; do
+    if [ -h "/run/systemd/system/$unit" ]; then rm -f "/run/systemd/system/$unit"; fi
+  done < "$work/masked"
+  rm -f "$work/masked"
+  systemctl daemon-reload
 }
-disable() {
-  if [ -d /run/systemd/system ]; then systemctl disable --now "$1"; else update-rc.d "$1" disable; fi
+disable_brought() {
+  [ -s "$brought" ] || return 0
+  while read -r kind name; do
+    case $kind in
+      unit) [ ! -d /run/systemd/system ] || systemctl disable "$name" || deb-systemd-helper disable "$name" ;;
+      script) [ -d /run/systemd/system ] && [ -e "/lib/systemd/system/$name.service" ] || update-rc.d "$name" disable ;;
+    esac || echo "$name could not be disabled: it may start at the next boot" >> "$work/notes"
+  done < "$brought"
+  rm -f "$brought"
+}
+end() {
+  restore; unmask
+  # Nobody reads them any more.
+  kill -0 "$outer" 2>/dev/null || rm -rf "$work"
 }
 restore
 if [ -e "$policy" ] || [ -h "$policy" ]; then mv -T "$policy" "$saved"; fi
-trap restore EXIT
+trap end EXIT
 trap 'exit 143' TERM HUP INT
 printf '#!/bin/sh\\n# perijove lab, perijove up: no daemon is started while packages are installed\\nexit 101\\n' > "$policy.new"
 chmod 755 "$policy.new" && mv -fT "$policy.new" "$policy" || exit 1
-daemons > "$work/before"
+printf '%s\\n' ${quote(noteUnits)} > "$work/note-units" || exit 1
 install() {
   dpkg --configure -a &&
-  apt-get -q -y -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=60 --no-install-recommends install ${names}
+  apt-get -q -y -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=60 -o DPkg::Pre-Install-Pkgs::="sh $work/note-units" \\
+    --no-install-recommends install ${names}
 }
 install > "$work/log" 2>&1 || { apt-get -q update && install; } > "$work/log" 2>&1
 code=$?
-daemons > "$work/after"
-for daemon in $(comm -13 "$work/before" "$work/after"); do disable "$daemon" >> "$work/log" 2>&1; done
+{ unmask; disable_brought; } >> "$work/log" 2>&1
 exit "$code"`.trim();
   return `
 ${aptLockHolder}
@@ -130,17 +196,22 @@ missing=
 for name in ${names}; do
   [ "$(dpkg-query -W -f '\${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing="$missing $name"
 done
-[ -n "$missing" ] || exit 0
+[ -n "$missing" ] || [ -s ${broughtFile} ] || exit 0
 [ "$(id -u)" = 0 ] || { echo "\${missing# }" >&2; exit ${exits.notRoot}; }
 mkdir -p /run/lock
 exec 8> /run/lock/perijove-apt
 flock -n 8 || { echo 'an installation by Perijove that is under way' >&2; exit ${exits.locked}; }
 holder=$(apt_lock_holder)
 [ -z "$holder" ] || { echo "$holder" >&2; exit ${exits.locked}; }
-work=$(mktemp -d) || exit 1
-DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND work
+work=${workDirectory} brought=${broughtFile} outer=$$
+# What an installation masked that was killed is unmasked by this one.
+[ ! -e "$work/masked" ] || cp "$work/masked" "$work.masked" || exit 1
+rm -rf "$work" && mkdir -m 700 "$work" || exit 1
+[ ! -e "$work.masked" ] || mv "$work.masked" "$work/masked" || exit 1
+DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND work brought outer
 setsid -w sh -c ${quote(inner)} </dev/null >/dev/null 2>&1
 code=$?
+[ ! -s "$work/notes" ] || cat "$work/notes"
 if [ "$code" != 0 ]; then
   tail -n 20 "$work/log" >&2
   if grep -q 'Could not get lock\\|is another process using it' "$work/log"; then

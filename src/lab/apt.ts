@@ -77,7 +77,9 @@ printf '#!/bin/sh\\n# ${mark}: no daemon is started while it installs packages\\
 chmod 755 "$policy.new"
 mv "$policy.new" "$policy"
 
-before=" $(present | tr '\\n' ' ')"
+# By the shell alone: with another program that fails, everything would seem to be new.
+before=' '
+for daemon in $(present); do before="$before$daemon "; done
 echo 'apt-get update'
 try apt-get -q update
 echo 'apt-get install ${packages.join(' ')}'
@@ -87,7 +89,7 @@ try apt-get -q install -y --no-install-recommends -o DPkg::Lock::Timeout=0 ${pac
 for daemon in $(present); do
   case "$before" in *" $daemon "*) continue ;; esac
   case "$daemon" in
-    *.*) if [ -d /run/systemd/system ]; then systemctl --quiet disable --now "$daemon"; fi ;;
+    *.*) if [ -d /run/systemd/system ]; then systemctl --quiet disable "$daemon"; fi ;;
     *) if [ ! -d /run/systemd/system ]; then update-rc.d "$daemon" disable >/dev/null; fi ;;
   esac
 done

@@ -29,7 +29,7 @@ ${ownedFunction(aliasOf(cluster))}
 if command -v docker >/dev/null; then
   if networks=$(timeout 10 docker network ls --filter ${quote(`label=${clusterLabel}=${cluster}`)} --format '{{.Name}}' 2>&1); then
     for name in $networks; do
-      users=$(docker network inspect --format '{{range .Containers}}{{.Name}} {{end}}' "$name")
+      users=$(docker network inspect --format '{{range .Containers}}{{.Name}} {{end}}' "$name") || exit ${exits.noDocker}
       [ -z "$users" ] || { echo "$name: $users" >&2; exit ${exits.inUse}; }
       docker network rm "$name" >/dev/null || exit 1
       echo "removed the Docker network $name"

@@ -10,8 +10,11 @@ export const storageService = 'storage';
 export const glusterDaemon: DaemonItem = {
   name: 'glusterd',
   answers: 'timeout 10 gluster --mode=script pool list',
-  usedBy:
-    "gluster --mode=script volume list | grep -v '^No volumes'; gluster --mode=script pool list | grep -vw -e localhost -e UUID",
+  usedBy: `volumes=$(timeout 10 gluster --mode=script volume list) && peers=$(timeout 10 gluster --mode=script pool list) && {
+  case $volumes in ''|'No volumes'*) ;; *) echo "$volumes" ;; esac
+  case $peers in *localhost*) ;; *) echo 'the list of peers is cut short' ;; esac
+  printf '%s\\n' "$peers" | while read -r id name state; do case $name in ''|localhost|Hostname) ;; *) echo "$name" ;; esac; done
+}`,
 };
 
 /** GlusterFS itself: servers where bricks lie, clients wherever nodes run. */

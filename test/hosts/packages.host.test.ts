@@ -148,6 +148,52 @@ printf '#!/bin/sh\\n# perijove\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755
     expect(await state()).toEqual(['meek installed', 'exit 104']);
   });
 
+  /** As if systemd ran; what of it is asked fails, and what it is ordered is written down. */
+  const brokenSystemd = `
+mkdir -p /run/systemd/system
+printf '#!/bin/sh\\necho "$*" >> /orders\\ncase $1 in list-unit-files|is-enabled|is-active|show) exit 1 ;; esac\\n' > /usr/local/bin/systemctl
+chmod 755 /usr/local/bin/systemctl
+unit() { mkdir -p "$1/lib/systemd/system"; printf '[Service]\\nExecStart=/bin/true\\n[Install]\\nWantedBy=multi-user.target\\n' > "$1/lib/systemd/system/$2"; }
+`;
+  const rebuild = (name: string) => `
+dpkg-deb --build /package/${name} /repo/${name}.deb >/dev/null
+size=$(stat -c %s /repo/${name}.deb) sum=$(sha256sum /repo/${name}.deb | cut -d' ' -f1)
+awk -v name=${name} -v size="$size" -v sum="$sum" '$1 == "Package:" { own = $2 == name } own && $1 == "Size:" { $2 = size } own && $1 == "SHA256:" { $2 = sum } { print }' /repo/Packages > /repo/Packages.new
+mv /repo/Packages.new /repo/Packages`;
+  const disabled = async () =>
+    (await machine.run('! test -e /orders || grep disable /orders; ls -A /run/systemd/system /var/lib/misc'))
+      .split('\n')
+      .filter((line) => line.startsWith('disable') || line.includes('perijove') || line.endsWith('.service'));
+
+  it('disables the unit that a new package brings, and nothing else, though systemd answers no question', async () => {
+    await machine.run(`${brokenSystemd}
+unit / there.service
+unit /package/meek fresh.service; unit /package/meek there.service; unit /package/meek ssh.service
+${rebuild('meek')}`);
+    expect(await installPackages(connection, ['meek'])).toEqual([]);
+    expect(await disabled()).toEqual(['disable fresh.service']);
+    expect(await machine.run('ls -d /run/perijove-apt* 2>/dev/null || :')).toBe('');
+  });
+
+  it.each(['dpkg-deb', 'tar'])(
+    'disables nothing when %s cannot read what a package brings',
+    async (program) => {
+      await machine.run(`${brokenSystemd}
+unit /package/meek fresh.service
+${rebuild('meek')}
+real=$(command -v ${program})
+case ${program} in
+  dpkg-deb) printf '#!/bin/sh\\ncase $1 in --field|--fsys-tarfile) exit 2 ;; esac\\nexec %s "$@"\\n' "$real" ;;
+  tar) printf '#!/bin/sh\\ncase $1 in -tf) exit 2 ;; esac\\nexec %s "$@"\\n' "$real" ;;
+esac > /usr/local/bin/${program}
+chmod 755 /usr/local/bin/${program}`);
+      expect(await installPackages(connection, ['meek'])).toEqual([
+        'what meek.deb brings could not be read: its daemons stay as the package leaves them',
+      ]);
+      expect(await disabled()).toEqual([]);
+    },
+  );
+
   it('says what is missing to a user who may not install it', async () => {
     const { ssh } = machine.host();
     const ada = await pool.get(machine.host({ ssh: { ...ssh, user: 'ada' } }));

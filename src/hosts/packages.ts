@@ -106,18 +106,19 @@ is_there() {
   return 1
 }
 mkdir -p "\${brought%/*}"
+unread() { echo "what \${1##*/} brings could not be read: its daemons stay as the package leaves them" >> "$work/notes"; }
 while IFS= read -r archive; do
-  name=$(dpkg-deb --field "$archive" Package) && [ -n "$name" ] &&
-    dpkg-deb --fsys-tarfile "$archive" > "$work/archive" && tar -tf "$work/archive" > "$work/paths" || {
-    rm -f "$work/archive"
-    echo "what \${archive##*/} brings could not be read: its daemons stay as the package leaves them" >> "$work/notes"
-    continue
-  }
-  rm -f "$work/archive"
+  name=$(dpkg-deb --field "$archive" Package) && [ -n "$name" ] || { unread "$archive"; continue; }
   case $name in openssh-*|dropbear*|tinyssh*) continue ;; esac
   for list in "/var/lib/dpkg/info/$name.list" "/var/lib/dpkg/info/$name":*.list; do
     if [ -e "$list" ]; then continue 2; fi
   done
+  # Not through a file: an archive may be larger than /run, which is memory.
+  rm -f "$work/cut"
+  { dpkg-deb --fsys-tarfile "$archive" || : > "$work/cut"; } | tar -tf - > "$work/paths" && [ ! -e "$work/cut" ] || {
+    unread "$archive"
+    continue
+  }
   while IFS= read -r path; do
     unit=\${path##*/}
     case $unit in ''|ssh.*|sshd.*|ssh@*|sshd@*|ssh|sshd) continue ;; esac

@@ -1,3 +1,4 @@
+import { wholeFiles } from './saving.js';
 import { sharedTrust } from './trust.js';
 
 export interface JupyterSettings {
@@ -50,6 +51,8 @@ if not path:
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
+
+${wholeFiles}
 
 ${sharedTrust}`;
 }

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { sharedTrust } from '../../src/jupyter/trust.js';
+import { jupyterPython } from '../support/programs.js';
 
 /** The configuration of servers, and the real notary with it. */
 const servers = `
@@ -29,19 +30,13 @@ for expression in expressions:
 print(json.dumps(results))
 `;
 
-/** The one that Jupyter runs on. */
-function python(): string {
-  const jupyter = readFileSync(path.join(process.env['PERIJOVE_TOOLS'] ?? '', 'bin/jupyter-lab'), 'utf8');
-  return jupyter.slice('#!'.length).split('\n', 1)[0] ?? '';
-}
-
 describe('trust in notebooks', () => {
   const notebooks = mkdtempSync(path.join(tmpdir(), 'perijove-trust-'));
   afterAll(() => rmSync(notebooks, { recursive: true, force: true }));
 
   /** What the expressions give, one after the other, each on a server of its own. */
   async function onServers(...expressions: readonly string[]): Promise<unknown[]> {
-    const { stdout } = await promisify(execFile)(python(), ['-c', servers, notebooks, ...expressions]);
+    const { stdout } = await promisify(execFile)(jupyterPython(), ['-c', servers, notebooks, ...expressions]);
     return JSON.parse(stdout) as unknown[];
   }
 

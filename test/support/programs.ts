@@ -1,5 +1,5 @@
 /** The programs of hosts as they lie on a host: single files, without node_modules. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 const programs = path.resolve(import.meta.dirname, '../../dist/programs');
@@ -9,4 +9,10 @@ export async function builtProgram(name: string): Promise<string> {
   const file = path.join(programs, `${name}.mjs`);
   if (!existsSync(file)) throw new Error(`${file} is missing: \`npm run build\` makes it`);
   return file;
+}
+
+/** The Python that Jupyter runs on. */
+export function jupyterPython(): string {
+  const jupyter = readFileSync(path.join(process.env['PERIJOVE_TOOLS'] ?? '', 'bin/jupyter-lab'), 'utf8');
+  return jupyter.slice('#!'.length).split('\n', 1)[0] ?? '';
 }

@@ -244,6 +244,13 @@ describe('an update', () => {
   });
 });
 
+/** Kills the agent while an offer of its is open, and resolves when the framework knows. */
+async function killOffered(): Promise<void> {
+  const { id } = await scheduler.offer();
+  await agent.kill();
+  await scheduler.event('RESCIND', (event) => at(event, 'rescind', 'offer_id', 'value') === id);
+}
+
 describe('an agent', () => {
   beforeEach(async () => await start());
 
@@ -252,8 +259,7 @@ describe('an agent', () => {
     const running = await scheduler.status('stays', 'TASK_RUNNING');
     await scheduler.acknowledge(running);
     const pid = await printed(running, 'main');
-    await agent.kill();
-    await scheduler.event('RESCIND', ({ type }) => type === 'RESCIND');
+    await killOffered();
     expect(alive(pid)).toBe(true);
     await agent.start();
     await eventually('it is back', async () => {
@@ -276,8 +282,7 @@ describe('an agent', () => {
     const running = await scheduler.status('doomed', 'TASK_RUNNING');
     await scheduler.acknowledge(running);
     const pid = await printed(running, 'main');
-    await agent.kill();
-    await scheduler.event('RESCIND', ({ type }) => type === 'RESCIND');
+    await killOffered();
     expect((await scheduler.call('KILL', { task_id: { value: 'doomed' } })).status).toBe(202);
     await agent.start();
     await scheduler.acknowledge(await scheduler.status('doomed', 'TASK_KILLING'));

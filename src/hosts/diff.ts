@@ -47,6 +47,8 @@ export interface WantedDefinition extends RenderedFile {
 /** What a host has, as far as it was asked. Paths that are not there are in no map. */
 export interface ObservedState {
   readonly packages: ReadonlySet<string>;
+  /** An installation by Perijove is under way, or was killed before it had put everything right. */
+  readonly unfinishedInstallation: boolean;
   /** Permission bits by path. */
   readonly directories: ReadonlyMap<string, number>;
   readonly files: ReadonlyMap<string, { readonly mode: number; readonly sha256: string }>;
@@ -101,7 +103,9 @@ export function diff(wanted: WantedState, observed: ObservedState): Step[] {
 
 function packageSteps(wanted: WantedState, observed: ObservedState): Step[] {
   const packages = wanted.packages.filter((name) => !observed.packages.has(name));
-  return packages.length === 0 ? [] : [{ kind: 'install-packages', packages }];
+  return packages.length === 0 && !observed.unfinishedInstallation
+    ? []
+    : [{ kind: 'install-packages', packages }];
 }
 
 function directorySteps(wanted: WantedState, observed: ObservedState): Step[] {
@@ -178,7 +182,9 @@ export function describeStep(step: Step, tense: 'plan' | 'done'): string {
   const verb = (plan: string, done: string) => (tense === 'plan' ? plan : done);
   switch (step.kind) {
     case 'install-packages':
-      return `${verb('install', 'installed')} ${step.packages.join(', ')}`;
+      return step.packages.length === 0
+        ? `${verb('finish', 'finished')} an installation of packages that was interrupted`
+        : `${verb('install', 'installed')} ${step.packages.join(', ')}`;
     case 'make-directory':
       return `${verb('make', 'made')} ${step.path}`;
     case 'set-mode':

@@ -5,6 +5,7 @@ import { observeDaemons, parseDaemons } from './daemons.js';
 import { sightOf, type ObservedState, type WantedState } from './diff.js';
 import type { InitDriver } from './init.js';
 import type { DaemonItem } from './items.js';
+import { unfinishedInstallation } from './packages.js';
 import { hostPaths } from './paths.js';
 import { installedScript } from './substitutes.js';
 
@@ -58,6 +59,9 @@ export function observeScript(dir: string, sights: Sights, driver: InitDriver): 
   const paths = [...directories, ...files, ...largeFiles];
   return [
     ...installedScript(packages, 'package installed'),
+    ...(packages.length === 0
+      ? []
+      : [unfinishedInstallation, 'if unfinished_installation; then echo installation unfinished; fi']),
     ...(paths.length === 0 ? [] : [`stat -Lc 'path %f %n' -- ${words(paths)} 2>/dev/null`]),
     ...(files.length === 0 ? [] : [`sha256sum -- ${words(files)} 2>/dev/null | sed 's/^/sha256 /'`]),
     ...(largeFiles.length === 0
@@ -107,6 +111,7 @@ export function parseObserved(output: string, sights: Sights, driver: InitDriver
   }
   return {
     packages,
+    unfinishedInstallation: /^installation unfinished$/m.test(output),
     directories,
     files,
     daemons: parseDaemons(output),

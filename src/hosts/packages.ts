@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { PerijoveError } from '../errors/error.js';
 import type { ExecResult, HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
+import { daemonPolicy } from './daemon-policy.js';
 
 /** apt may have to fetch some hundred megabytes. */
 const installTimeoutMs = 15 * 60_000;
@@ -19,7 +20,8 @@ export interface InstallOptions {
 }
 
 /**
- * Installs those of the packages that the host lacks, with apt. No daemon that a newly installed package brings is
+ * Installs those of the packages that the host lacks, with apt, and finishes what an installation left that was
+ * killed. No daemon that a newly installed package brings is
  * started, or stays enabled; what was there before, and every SSH server, stays as it was. The installation goes on
  * when the connection breaks; the next call waits for it. Resolves to what a person should know of it, such as a
  * daemon that could not be disabled.
@@ -32,7 +34,6 @@ export async function installPackages(
   packages: readonly string[],
   options: InstallOptions = {},
 ): Promise<readonly string[]> {
-  if (packages.length === 0) return [];
   const { signal, onWait } = options;
   const host = connection.host.name;
   const giveUpAt = performance.now() + (options.lockTimeoutMs ?? lockTimeoutMs);
@@ -91,6 +92,18 @@ apt_lock_holder() {
 const workDirectory = '/run/perijove-apt';
 /** The units that new packages bring and that are still to be disabled, also when an installation was killed. */
 const broughtFile = '/var/lib/misc/perijove-brought';
+/** What a person should know of an installation, until somebody was told. */
+const notesFile = '/var/lib/misc/perijove-notes';
+
+/**
+ * Shell function that succeeds for root where an installation is under way, or was killed and left something to put
+ * right: units that are masked or to be disabled, or a note.
+ */
+export const unfinishedInstallation = `
+unfinished_installation() {
+  [ -s ${broughtFile} ] || [ -s ${notesFile} ] || [ -e ${workDirectory} ] || return 1
+  [ "$(id -u)" = 0 ]
+}`.trim();
 
 /**
  * What apt runs before it unpacks (apt.conf(5), "DPkg::Pre-Install-Pkgs"), with the archives' names on stdin. Notes
@@ -106,7 +119,7 @@ is_there() {
   return 1
 }
 mkdir -p "\${brought%/*}"
-unread() { echo "what \${1##*/} brings could not be read: its daemons stay as the package leaves them" >> "$work/notes"; }
+unread() { echo "what \${1##*/} brings could not be read: its daemons stay as the package leaves them" >> "$notes"; }
 while IFS= read -r archive; do
   name=$(dpkg-deb --field "$archive" Package) && [ -n "$name" ] || { unread "$archive"; continue; }
   case $name in openssh-*|dropbear*|tinyssh*) continue ;; esac
@@ -145,12 +158,7 @@ exit 0`.trim();
 function installScript(packages: readonly string[]): string {
   const names = packages.map(quote).join(' ');
   const inner = `
-policy=/usr/sbin/policy-rc.d
-saved=$policy.before-perijove
-restore() {
-  if [ -e "$saved" ] || [ -h "$saved" ]; then mv -fT "$saved" "$policy"
-  elif grep -qs perijove "$policy"; then rm -f "$policy"; fi
-}
+${daemonPolicy}
 unmask() {
   [ -s "$work/masked" ] || return 0
   while IFS= read -r unit; do
@@ -165,21 +173,19 @@ disable_brought() {
     case $kind in
       unit) [ ! -d /run/systemd/system ] || systemctl disable "$name" || deb-systemd-helper disable "$name" ;;
       script) [ -d /run/systemd/system ] && [ -e "/lib/systemd/system/$name.service" ] || update-rc.d "$name" disable ;;
-    esac || echo "$name could not be disabled: it may start at the next boot" >> "$work/notes"
+    esac || echo "$name could not be disabled: it may start at the next boot" >> "$notes"
   done < "$brought"
   rm -f "$brought"
 }
 end() {
-  restore; unmask
+  release_daemons; unmask
+  : > "$work/ended"
   # Nobody reads them any more.
   kill -0 "$outer" 2>/dev/null || rm -rf "$work"
 }
-restore
-if [ -e "$policy" ] || [ -h "$policy" ]; then mv -T "$policy" "$saved"; fi
 trap end EXIT
 trap 'exit 143' TERM HUP INT
-printf '#!/bin/sh\\n# perijove lab, perijove up: no daemon is started while packages are installed\\nexit 101\\n' > "$policy.new"
-chmod 755 "$policy.new" && mv -fT "$policy.new" "$policy" || exit 1
+hold_daemons || exit 1
 printf '%s\\n' ${quote(noteUnits)} > "$work/note-units" || exit 1
 install() {
   dpkg --configure -a &&
@@ -193,26 +199,27 @@ exit "$code"`.trim();
   return `
 ${aptLockHolder}
 command -v apt-get >/dev/null || exit ${exits.noApt}
+${unfinishedInstallation}
 missing=
 for name in ${names}; do
   [ "$(dpkg-query -W -f '\${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing="$missing $name"
 done
-[ -n "$missing" ] || [ -s ${broughtFile} ] || exit 0
+[ -n "$missing" ] || unfinished_installation || exit 0
 [ "$(id -u)" = 0 ] || { echo "\${missing# }" >&2; exit ${exits.notRoot}; }
 mkdir -p /run/lock
 exec 8> /run/lock/perijove-apt
 flock -n 8 || { echo 'an installation by Perijove that is under way' >&2; exit ${exits.locked}; }
 holder=$(apt_lock_holder)
 [ -z "$holder" ] || { echo "$holder" >&2; exit ${exits.locked}; }
-work=${workDirectory} brought=${broughtFile} outer=$$
+work=${workDirectory} brought=${broughtFile} notes=${notesFile} outer=$$
 # What an installation masked that was killed is unmasked by this one.
 [ ! -e "$work/masked" ] || cp "$work/masked" "$work.masked" || exit 1
 rm -rf "$work" && mkdir -m 700 "$work" || exit 1
 [ ! -e "$work.masked" ] || mv "$work.masked" "$work/masked" || exit 1
-DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND work brought outer
+DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND work brought notes outer
 setsid -w sh -c ${quote(inner)} </dev/null >/dev/null 2>&1
 code=$?
-[ ! -s "$work/notes" ] || cat "$work/notes"
+if [ -s "$notes" ]; then cat "$notes" && rm -f "$notes"; fi
 if [ "$code" != 0 ]; then
   tail -n 20 "$work/log" >&2
   if grep -q 'Could not get lock\\|is another process using it' "$work/log"; then
@@ -222,6 +229,7 @@ if [ "$code" != 0 ]; then
     code=${exits.notFound}; echo "$missing" | sed 's/^E: //' | sort -u > "$work/missing"; cat "$work/missing" >&2
   fi
 fi
-rm -rf "$work"
+# One that was killed leaves what is still to be put right.
+[ ! -e "$work/ended" ] || rm -rf "$work"
 exit "$code"`.trim();
 }

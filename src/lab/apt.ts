@@ -2,9 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { PerijoveError } from '../errors/error.js';
-
-/** What is put in `policy-rc.d` by the script, so that a run that was killed is recognised by the next one. */
-const mark = 'perijove lab';
+import { daemonPolicy } from '../hosts/daemon-policy.js';
 
 /** Units and init scripts of the packages that the lab installs: those that would start a daemon. */
 const daemons = { units: ['etcd.service', 'ssh.service', 'ssh.socket'], scripts: ['etcd', 'ssh'] } as const;
@@ -25,14 +23,13 @@ set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
 log="$(mktemp)"
-policy=/usr/sbin/policy-rc.d
-saved="$policy.before-perijove"
+${daemonPolicy}
 
 finish() {
   status=$?
   trap - EXIT HUP INT TERM
-  rm -f "$log" "$policy.new" "$policy"
-  if [ -e "$saved" ]; then mv "$saved" "$policy"; fi
+  rm -f "$log"
+  release_daemons
   exit "$status"
 }
 
@@ -72,10 +69,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-if [ -e "$policy" ] && ! grep -q '${mark}' "$policy"; then mv "$policy" "$saved"; fi
-printf '#!/bin/sh\\n# ${mark}: no daemon is started while it installs packages\\nexit 101\\n' >"$policy.new"
-chmod 755 "$policy.new"
-mv "$policy.new" "$policy"
+hold_daemons
 
 # By the shell alone: with another program that fails, everything would seem to be new.
 before=' '

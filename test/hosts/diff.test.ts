@@ -39,6 +39,7 @@ const record = recordOf(item, (path) => (path === '/p/etc/zoo.cfg' ? 'cfg' : 'ab
 const running: ServiceStatus = { name: 'zookeeper', state: 'running', pid: 1, record };
 const nothing: ObservedState = {
   packages: new Set(),
+  unfinishedInstallation: false,
   directories: new Map(),
   files: new Map(),
   daemons: new Map(),
@@ -47,6 +48,7 @@ const nothing: ObservedState = {
 };
 const whole: ObservedState = {
   packages: new Set(['zookeeper']),
+  unfinishedInstallation: false,
   directories: new Map([
     ['/p', 0o700],
     ['/p/etc', 0o755],

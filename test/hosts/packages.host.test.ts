@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { converge } from '../../src/hosts/converge.js';
 import { gatherFacts } from '../../src/hosts/facts.js';
+import { noItems } from '../../src/hosts/items.js';
 import { installPackages } from '../../src/hosts/packages.js';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
 import { createSshPool } from '../../src/ssh/pool.js';
@@ -193,6 +195,42 @@ chmod 755 /usr/local/bin/${program}`);
       expect(await disabled()).toEqual([]);
     },
   );
+
+  it('finishes what a killed one left, also when no package is missing any more', async () => {
+    const items = { ...noItems, packages: ['slow', 'eager'] };
+    const deps = {
+      artifacts: { programsDir: '/nonexistent', nodeBinary: process.execPath },
+      cluster: 'test',
+    };
+    const first = installPackages(connection, items.packages);
+    const outcome = first.catch(() => undefined);
+    await eventually(async () => (await machine.run('ls /')).includes('slow'), 20_000);
+    await machine.run(`
+for pid in /proc/[0-9]*; do
+  if tr '\\0' '\\n' < "$pid/environ" 2>/dev/null | grep -q ^brought=; then echo "\${pid#/proc/}"; fi
+done > /pids
+kill -9 $(cat /pids)
+touch /go
+timeout 20 sh -c 'until dpkg --configure -a; do sleep 0.1; done'`);
+    await outcome;
+    expect(await state()).toEqual(expect.arrayContaining(['eager installed', 'slow installed', 'exit 101']));
+
+    const done = await converge(connection, items, deps);
+    expect(done.map(({ what }) => what)).toEqual([
+      'finished an installation of packages that was interrupted',
+    ]);
+    expect(await state()).toEqual(['eager installed', 'slow installed']);
+    expect(await machine.run('ls -d /run/perijove-apt* /var/lib/misc/perijove-* 2>/dev/null || :')).toBe('');
+    expect(await converge(connection, items, deps)).toEqual([]);
+  });
+
+  it('tells the next one what a person should know, when its worker died', async () => {
+    await machine.run(
+      'mkdir -p /var/lib/misc; echo "eager could not be disabled" > /var/lib/misc/perijove-notes',
+    );
+    expect(await installPackages(connection, [])).toEqual(['eager could not be disabled']);
+    expect(await installPackages(connection, [])).toEqual([]);
+  });
 
   it('says what is missing to a user who may not install it', async () => {
     const { ssh } = machine.host();

@@ -64,8 +64,8 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
     /**
      * Brings a host in line with what a stage wants there. Repeated, it finds its work done and returns nothing.
      *
-     * @throws PerijoveError SSH_*, COMMAND_FAILED, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*, SERVICE_FAILED,
-     *   MESOS_NOT_FOUND, MESOS_NOT_RUNNABLE, MESOS_FLAG_UNKNOWN
+     * @throws PerijoveError SSH_*, WAY_IN_LOST, COMMAND_FAILED, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*,
+     *   SERVICE_FAILED, MESOS_NOT_FOUND, MESOS_NOT_RUNNABLE, MESOS_FLAG_UNKNOWN
      */
     convergeHost: async ({
       spec,

@@ -1,5 +1,6 @@
 import { PerijoveError } from '../errors/error.js';
 import type { Change } from '../hosts/items.js';
+import { keepWayIn } from '../hosts/way-in.js';
 import type { ClusterSpec } from '../spec/cluster.js';
 import { formVolume, removeVolume } from '../storage/volume.js';
 import type { ActivityDeps } from './deps.js';
@@ -14,7 +15,7 @@ export function createStorageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
     /**
      * Resolves when the GlusterFS volume of the spec is there, started and as it should be, to what was changed.
      *
-     * @throws PerijoveError STORAGE_*, SSH_*, COMMAND_FAILED
+     * @throws PerijoveError STORAGE_*, WAY_IN_LOST, SSH_*, COMMAND_FAILED
      */
     ensureVolume: async ({ spec }: StorageInput): Promise<readonly Change[]> => {
       const { storage } = spec;
@@ -23,6 +24,7 @@ export function createStorageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
       return until(async () => {
         const formed = await formVolume(pool, spec, storage);
         changes.push(...formed.changes);
+        await keepWaysIn(pool, spec, formed.changes);
         return formed.waits === undefined
           ? { done: changes }
           : { not: new PerijoveError('STORAGE_FAILED', formed.waits) };
@@ -37,4 +39,18 @@ export function createStorageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
     deleteVolume: async ({ spec }: StorageInput): Promise<readonly Change[]> =>
       spec.storage.kind === 'gluster' ? removeVolume(pool, spec, spec.storage) : [],
   };
+}
+
+/** A volume is not taken back: it holds people's notebooks. */
+async function keepWaysIn(
+  pool: ActivityDeps['pool'],
+  spec: ClusterSpec,
+  changes: readonly Change[],
+): Promise<void> {
+  const hosts = spec.hosts.filter(({ name }) => changes.some(({ host }) => host === name));
+  await Promise.all(
+    hosts.map(async (host) =>
+      keepWayIn(await pool.get(host), { done: changes.filter((change) => change.host === host.name) }),
+    ),
+  );
 }

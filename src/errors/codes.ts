@@ -151,6 +151,13 @@ export const errorCodes = facts({
     retryable: true,
     exit: 'unreachable',
   },
+  WAY_IN_LOST: {
+    meaning: 'After a change to a host it let no new SSH connection in. What could be taken back was.',
+    remedy:
+      "Look at the host's firewall, its routes and its SSH server for what the change does to them; then run it again.",
+    retryable: false,
+    exit: 'failed',
+  },
   SSH_AUTH_FAILED: {
     meaning: 'The host refused the user or the key.',
     remedy: "Check `user` and `key` in the spec, and the host's authorized_keys.",

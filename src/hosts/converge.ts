@@ -4,7 +4,7 @@ import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { archiveMarker, unpackArchive } from './archives.js';
 import { bringFile, sha256OfText, sourceSha256, type Artifacts } from './artifacts.js';
-import { enableDaemonScript, startDaemon } from './daemons.js';
+import { enableDaemonScript, startDaemon, stopOwnDaemons } from './daemons.js';
 import { describeStep, diff, type Step, type WantedState } from './diff.js';
 import type { InitDriver } from './init.js';
 import type { Change, HostItems } from './items.js';
@@ -12,6 +12,7 @@ import { observeScript, parseObserved, runitPackage, sightsOf } from './observe.
 import { installPackages } from './packages.js';
 import { hostPaths } from './paths.js';
 import { initDriver, observeInit } from './services.js';
+import { keepWayIn, type Undo } from './way-in.js';
 
 /** Time for a service to end and to come up again, with its kills. */
 const serviceTimeoutMs = 90_000;
@@ -25,13 +26,16 @@ export interface ConvergeDeps {
   readonly signal?: AbortSignal;
   /** Told what is being waited for, such as another program's hold on apt. */
   readonly onWait?: (what: string) => void;
+  /** Between attempts to log in anew; some 30 s in all by default. */
+  readonly loginPausesMs?: readonly number[];
 }
 
 /**
  * Brings a host in line with what it should have: observes in one command, compares, does what differs, and
- * returns that. Nothing to do returns `[]` and has changed nothing. May be repeated after any interruption.
+ * returns that. Nothing to do returns `[]` and has changed nothing. May be repeated after any interruption. A host
+ * that lets no new SSH connection in afterwards gets back what can be taken back.
  *
- * @throws PerijoveError SSH_*, COMMAND_FAILED, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*, DAEMON_*, SERVICE_FAILED
+ * @throws PerijoveError WAY_IN_LOST, SSH_*, COMMAND_FAILED, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*, DAEMON_*, SERVICE_FAILED
  */
 export async function converge(
   connection: HostConnection,
@@ -40,6 +44,12 @@ export async function converge(
 ): Promise<Change[]> {
   const { steps, driver } = await compare(connection, items, deps);
   const notes = await perform(connection, steps, driver, deps);
+  // Also when there was nothing to do: what was done may be the work of an attempt whose answer was lost.
+  await keepWayIn(connection, {
+    done: steps.map((step) => undoOf(step, connection, driver)),
+    ...(deps.signal === undefined ? {} : { signal: deps.signal }),
+    ...(deps.loginPausesMs === undefined ? {} : { pausesMs: deps.loginPausesMs }),
+  });
   return [...steps.map((step) => describeStep(step, 'done')), ...notes].map((what) => ({
     host: connection.host.name,
     what,
@@ -155,6 +165,33 @@ async function perform(
     }
   }
   return notes;
+}
+
+/** How a step is taken back. Files, directories and packages stay: of themselves they keep nobody out. */
+function undoOf(step: Step, connection: HostConnection, driver: InitDriver): Undo {
+  const what = describeStep(step, 'done');
+  const shell = (...scripts: readonly string[]) => ({
+    what,
+    undo: () =>
+      connection.run(scripts.map((script) => `( ${script}\n) || exit 1`).join('\n'), {
+        timeoutMs: serviceTimeoutMs,
+      }),
+  });
+  switch (step.kind) {
+    case 'start-daemon':
+      return { what, undo: () => stopOwnDaemons(connection, [step.daemon]) };
+    case 'define-service': {
+      const { name, effect } = step.service;
+      const effects = effect?.remove === undefined ? [] : [effect.remove];
+      return step.isNew ? shell(driver.removeScript(name), ...effects) : { what };
+    }
+    case 'start-service':
+      return shell(driver.stopScript(step.name));
+    case 'act':
+      return step.action.undo === undefined ? { what } : shell(step.action.undo);
+    default:
+      return { what };
+  }
 }
 
 function modeScript(step: Step): string[] {

@@ -66,6 +66,8 @@ export interface ServiceItem {
     readonly observe: string;
     /** What of it differs from what is wanted, for people; any difference restarts the service. */
     readonly differences: (printed: string) => readonly string[];
+    /** Shell that takes it away, for a service that is removed in the same stage that made it. */
+    readonly remove?: string;
   };
 }
 
@@ -96,6 +98,8 @@ export interface Action {
   readonly plan: string;
   readonly done: string;
   readonly script: string;
+  /** Shell that takes it back, where that can be. */
+  readonly undo?: string;
 }
 
 /** An archive that is unpacked on the host, without its top directory. */

@@ -136,6 +136,7 @@ export function dockerNetworkActions(
       plan: `make the Docker network ${wanted.name}`,
       done: `made the Docker network ${wanted.name}`,
       script: createScript(wanted),
+      undo: `docker network rm ${quote(wanted.name)}`,
     },
   ];
 }

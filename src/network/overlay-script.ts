@@ -2,8 +2,19 @@ import { quote } from '../ssh/shell.js';
 import { ethernetAddress, type Overlay } from './overlay.js';
 
 /** Shell that says whether a link is of the cluster with that alias: `owned LINK`. */
-export function ownedFunction(alias: string): string {
+function ownedFunction(alias: string): string {
   return `owned() { [ "$(cat "/sys/class/net/$1/ifalias" 2>/dev/null)" = ${quote(alias)} ]; }`;
+}
+
+/** Shell that deletes the links with that alias, and says which. */
+export function deleteLinksScript(alias: string): string {
+  return `${ownedFunction(alias)}
+for link in /sys/class/net/*; do
+  name=\${link##*/}
+  owned "$name" || continue
+  ip link delete "$name" || exit 1
+  echo "removed the link $name"
+done`;
 }
 
 /**

@@ -6,7 +6,7 @@ import { quote } from '../ssh/shell.js';
 import { clusterLabel } from './docker-network.js';
 import { networkService } from './items.js';
 import { aliasOf } from './overlay.js';
-import { ownedFunction } from './overlay-script.js';
+import { deleteLinksScript } from './overlay-script.js';
 import { initDriver, observeInit } from '../hosts/services.js';
 
 const removeTimeoutMs = 60_000;
@@ -25,7 +25,6 @@ export async function removeNetwork(connection: HostConnection, cluster: string)
   const result = await connection.exec(
     `
 PATH="$PATH:/usr/sbin:/sbin"
-${ownedFunction(aliasOf(cluster))}
 if command -v docker >/dev/null; then
   if networks=$(timeout 10 docker network ls --filter ${quote(`label=${clusterLabel}=${cluster}`)} --format '{{.Name}}' 2>&1); then
     for name in $networks; do
@@ -40,12 +39,7 @@ if command -v docker >/dev/null; then
 fi
 ( ${driver.removeScript(networkService)}
 ) >&2 || exit 1
-for link in /sys/class/net/*; do
-  name=\${link##*/}
-  owned "$name" || continue
-  ip link delete "$name" || exit 1
-  echo "removed the link $name"
-done
+${deleteLinksScript(aliasOf(cluster))}
 rm -f ${quote(`${hostPaths(host).etc}/network.sh`)}`.trim(),
     { timeoutMs: removeTimeoutMs },
   );

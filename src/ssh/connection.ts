@@ -91,6 +91,14 @@ export interface HostConnection {
    * endpoint each time it is asked for; it stays when the connection breaks and ends with the pool.
    */
   forward(address: string, port: number): Promise<Endpoint>;
+
+  /**
+   * Logs in anew, by an SSH connection of its own, runs an empty script there and ends the connection: what the one
+   * that is open cannot prove.
+   *
+   * @throws PerijoveError SSH_*, COMMAND_FAILED, COMMAND_TIMEOUT
+   */
+  login(): Promise<void>;
 }
 
 export interface SshPool {

@@ -12,6 +12,8 @@ import { openTunnel, type Tunnel } from './tunnel.js';
 import { downloadFile, uploadFile } from './upload.js';
 
 const defaultTimeoutMs = 60_000;
+/** A busy machine may take its time to let somebody in. */
+const loginTimeoutMs = 30_000;
 
 export interface SshPoolOptions {
   readonly logger: Logger;
@@ -25,6 +27,7 @@ export interface SshPoolOptions {
  */
 export function createSshPool({ logger, knownHostsDir }: SshPoolOptions): SshPool {
   const transports = new Map<string, SshTransport>();
+  const logins = new Set<SshTransport>();
   const tunnels = new Map<string, Promise<Tunnel>>();
   let closed = false;
 
@@ -36,6 +39,24 @@ export function createSshPool({ logger, knownHostsDir }: SshPoolOptions): SshPoo
     const transport = new SshTransport({ host, target, ...through, knownHostsDir, logger });
     transports.set(key, transport);
     return transport;
+  };
+
+  const login = async (host: HostSpec) => {
+    if (closed) throw closedError();
+    const through =
+      host.jump === undefined ? {} : { through: transportTo(`${host.name} (jump host)`, host.jump) };
+    const transport = new SshTransport({
+      ...{ host: host.name, target: host.ssh, ...through, knownHostsDir, logger },
+      readyTimeoutMs: loginTimeoutMs,
+    });
+    logins.add(transport);
+    try {
+      const run = { host: host.name, script: 'exit 0', become: false, timeoutMs: loginTimeoutMs };
+      successOf(await runScript(await transport.exec(shellCommand(false)), run));
+    } finally {
+      logins.delete(transport);
+      await transport.end();
+    }
   };
 
   const listen = async (key: string, dial: () => Promise<Duplex>) => {
@@ -57,19 +78,23 @@ export function createSshPool({ logger, knownHostsDir }: SshPoolOptions): SshPoo
       if (closed) throw closedError();
       const transport = transportTo(host.name, host.ssh, host.jump);
       await transport.client();
-      return connectionTo(host, transport, listen);
+      return connectionTo(host, transport, { listen, login: () => login(host) });
     },
     async close() {
       closed = true;
       await Promise.all([
         ...[...tunnels.values()].map(async (tunnel) => (await tunnel).close()),
-        ...[...transports.values()].map((transport) => transport.end()),
+        ...[...transports.values(), ...logins].map((transport) => transport.end()),
       ]);
     },
   };
 }
 
-function connectionTo(host: HostSpec, transport: SshTransport, listen: SshPool['listen']): HostConnection {
+function connectionTo(
+  host: HostSpec,
+  transport: SshTransport,
+  { listen, login }: Pick<SshPool, 'listen'> & Pick<HostConnection, 'login'>,
+): HostConnection {
   const exec = async (script: string, options: ExecOptions = {}) => {
     const { become = host.become === 'sudo', timeoutMs = defaultTimeoutMs, signal } = options;
     const run = { host: host.name, script, become, timeoutMs, ...(signal === undefined ? {} : { signal }) };
@@ -103,6 +128,7 @@ function connectionTo(host: HostSpec, transport: SshTransport, listen: SshPool['
     },
     download: (path, file, options = {}) => downloadFile({ host: host.name, withSftp }, path, file, options),
     dial: (address, port) => transport.dial(address, port),
+    login,
     forward: (address, port) =>
       listen(`${transport.identity} ${address}:${port}`, () => transport.dial(address, port)),
   };

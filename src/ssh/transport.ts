@@ -14,7 +14,7 @@ import { hostKeyCheck } from './host-keys.js';
 
 /** OpenSSH allows 10 sessions in one connection (`MaxSessions`); two are left for ones that are ending. */
 const sessionsPerConnection = 8;
-const readyTimeoutMs = 10_000;
+const defaultReadyTimeoutMs = 10_000;
 const closedByWorker = 'the connection was closed by this worker';
 const keepAlive = { keepaliveInterval: 5_000, keepaliveCountMax: 3 } as const;
 const backOff = { firstMs: 100, mostMs: 2_000 } as const;
@@ -27,6 +27,8 @@ type Answer<T> = (error: Error | undefined, channel: T) => void;
 class SessionRefused extends Error {}
 
 export interface TransportOptions {
+  /** How long the host may take to let this side in, 10 000 by default. */
+  readonly readyTimeoutMs?: number;
   /** How long the jump host may take to reach it, 10 000 by default. */
   readonly dialTimeoutMs?: number;
   /** Name of the host, for errors and logs. */
@@ -198,7 +200,7 @@ export class SshTransport {
 
   /** By way of the jump host, if there is one: its kernel alone would try for two minutes. */
   async #dialThrough(): Promise<Duplex | undefined> {
-    const { host, target, through, dialTimeoutMs = readyTimeoutMs } = this.#options;
+    const { host, target, through, dialTimeoutMs = defaultReadyTimeoutMs } = this.#options;
     if (through === undefined) return undefined;
     const tooLong = () =>
       new PerijoveError(
@@ -219,7 +221,7 @@ export class SshTransport {
   }
 
   async #handshake(): Promise<Client> {
-    const { host, target, knownHostsDir } = this.#options;
+    const { host, target, knownHostsDir, readyTimeoutMs = defaultReadyTimeoutMs } = this.#options;
     const [credentials, hostKeys] = await Promise.all([
       readCredentials(host, target),
       hostKeyCheck(host, target, knownHostsDir),

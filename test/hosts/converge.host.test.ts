@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { PerijoveError } from '../../src/errors/error.js';
 import { converge, planChanges, type ConvergeDeps } from '../../src/hosts/converge.js';
 import { noItems, type FileItem, type HostItems, type ServiceItem } from '../../src/hosts/items.js';
 import { removeHost } from '../../src/hosts/remove.js';
@@ -336,5 +337,86 @@ describe('removeHost', () => {
     await expect(removeHost(host, { purge: true, cluster: 'test' })).rejects.toMatchObject({
       code: 'DIR_REFUSED',
     });
+  });
+});
+
+describe('the way in', () => {
+  /** Keeps every new login out, as a firewall would; what is open goes on. */
+  const locks = (undo: boolean): HostItems['conditions'] => [
+    {
+      name: 'lock',
+      observe: `[ -e '${sshd.keyFile}.pub' ] && echo open`,
+      actions: (printed) =>
+        printed === 'open'
+          ? [
+              {
+                plan: 'lock the door',
+                done: 'locked the door',
+                script: `mv '${sshd.keyFile}.pub' '${sshd.keyFile}.away'`,
+                ...(undo ? { undo: `mv '${sshd.keyFile}.away' '${sshd.keyFile}.pub'` } : {}),
+              },
+            ]
+          : [],
+    },
+  ];
+  const quick = () => ({ ...deps, loginPausesMs: [50] });
+
+  it('that a change closes is opened again over the connection that is open', async () => {
+    const changed = converge(connection, { ...twoServices(), conditions: locks(true) ?? [] }, quick());
+    await expect(changed).rejects.toMatchObject({
+      code: 'WAY_IN_LOST',
+      retryable: false,
+      place: { host: connection.host.name },
+      message: expect.stringMatching(
+        /let no new SSH connection in .* refused .*; taken back: locked the door, .*started a.*; now it lets one in again$/s,
+      ) as string,
+    });
+    await connection.login();
+    const services = await hostServices(connection, 'test');
+    expect((await services.status(['a', 'b'])).map(({ state }) => state)).toEqual(['absent', 'absent']);
+  });
+
+  it('that cannot be opened again is told', async () => {
+    const changed = converge(connection, { ...noItems, conditions: locks(false) ?? [] }, quick());
+    await expect(changed).rejects.toMatchObject({
+      code: 'WAY_IN_LOST',
+      message: expect.stringMatching(
+        /taken back: nothing; as it was changed: .*locked the door.*; it still lets none in$/,
+      ) as string,
+    });
+    await rename(`${sshd.keyFile}.away`, `${sshd.keyFile}.pub`);
+  });
+
+  it('is asked for also when an attempt before did the work', async () => {
+    await converge(connection, twoServices(), deps);
+    await rename(`${sshd.keyFile}.pub`, `${sshd.keyFile}.away`);
+    await expect(converge(connection, twoServices(), quick())).rejects.toMatchObject({ code: 'WAY_IN_LOST' });
+    await rename(`${sshd.keyFile}.away`, `${sshd.keyFile}.pub`);
+  });
+
+  it('is not known when the host is away, and nothing is taken back', async () => {
+    const away: HostItems['conditions'] = [
+      {
+        name: 'away',
+        observe: 'echo here',
+        actions: () => [
+          {
+            plan: 'go',
+            done: 'went',
+            // Its answer arrives, and then the network is gone.
+            script: 'exit 0',
+            undo: `touch '${dir}/undone'`,
+          },
+        ],
+      },
+    ];
+    const login = vi.fn(async () => {
+      await sshd.stop();
+      throw new PerijoveError('SSH_REFUSED', 'nobody listens');
+    });
+    const changed = converge({ ...connection, login }, { ...noItems, conditions: away }, quick());
+    await expect(changed).rejects.toMatchObject({ code: expect.stringMatching(/^SSH_/) as string });
+    await sshd.start();
+    expect(await connection.run(`ls '${dir}'`)).not.toContain('undone');
   });
 });

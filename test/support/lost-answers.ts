@@ -90,6 +90,7 @@ export function mortalPool(pool: SshPool, last: number): MortalPool {
     exec: (...args) => live(() => connection.exec(...args)),
     run: (...args) => live(() => connection.run(...args)),
     upload: (...args) => live(() => connection.upload(...args)),
+    login: () => connection.login(),
     download: (...args) => live(() => connection.download(...args)),
     dial: (...args) => connection.dial(...args),
     forward: (...args) => connection.forward(...args),

@@ -3,7 +3,8 @@ import { hostname } from 'node:os';
 import { Context } from '@temporalio/activity';
 import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { PerijoveError } from '../errors/error.js';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { nodeIndex, type NodeCommand } from '../mesos/launch.js';
 import { watchLeader } from '../mesos/leader-watch.js';
 import { careForMasters } from '../mesos/master-care.js';
@@ -60,9 +61,8 @@ export interface FrameworkWays {
     facts: { readonly etcdFormed: boolean; readonly taskId: string },
   ): NodeCommand;
   digest(spec: ClusterSpec, index: number, host: HostSpec): string;
-  /** Whether a node that runs takes part in etcd. */
-  healthy(spec: ClusterSpec, node: string): Promise<boolean>;
   /** As `SchedulerDeps` has them. */
+  healthy(spec: ClusterSpec, node: string, host?: string): Promise<Observation<boolean>>;
   vacate(spec: ClusterSpec, node: string, leaves: boolean): Promise<Leave>;
   retire(spec: ClusterSpec, task: Pick<NodeTask, 'node' | 'taskId'>): Promise<Leave>;
   /** Has the host end everything of a task. */
@@ -132,7 +132,7 @@ export function createFrameworkActivities(
             store,
             command: (node, host, facts) => ways.command(spec, nodeIndex(node), hostOf(spec, host), facts),
             configOf: (node, host) => ways.digest(spec, nodeIndex(node), hostOf(spec, host)),
-            healthy: (node) => ways.healthy(spec, node),
+            healthy: (node, host) => ways.healthy(spec, node, host),
             vacate: (node, leaves) => ways.vacate(spec, node, leaves),
             retire: (task) => ways.retire(spec, task),
             fence: (task) => ways.fence(spec, task),
@@ -243,13 +243,15 @@ export function createFrameworkActivities(
 export type FrameworkActivities = ReturnType<typeof createFrameworkActivities>;
 
 function waysOver(client: Client, pool: ActivityDeps['pool']): FrameworkWays {
-  const nodeOf = async (spec: ClusterSpec, node: string, token: string) => {
+  const nodeOf = async (spec: ClusterSpec, node: string, token: string, host?: string) => {
     const address = nodeAddress(spec, nodeIndex(node));
-    const endpoint = await sshReach(pool, spec).any(address, spec.nodes.controlPort);
-    return nodeClient(endpoint, token);
+    const port = spec.nodes.controlPort;
+    const reach = sshReach(pool, spec);
+    const way = host === undefined ? reach.any(address, port) : reach.via(host, address, port);
+    return nodeClient(await way, token);
   };
-  const statusOf = async (spec: ClusterSpec, node: string, token: string) =>
-    (await nodeOf(spec, node, token)).status();
+  const statusOf = async (spec: ClusterSpec, node: string, token: string, host?: string) =>
+    (await nodeOf(spec, node, token, host)).status();
   const retirement = (spec: ClusterSpec): RetirementDeps => ({
     client,
     reach: sshReach(pool, spec),
@@ -265,14 +267,14 @@ function waysOver(client: Client, pool: ActivityDeps['pool']): FrameworkWays {
       return image === undefined ? command : { ...command, image: image.reference };
     },
     digest: (spec, index, host) => configDigest(nodeConfig(spec, index, host), nodeImage(spec)?.reference),
-    healthy: async (spec, node) => {
+    healthy: async (spec, node, host) => {
       try {
         const { nodeApiToken } = await readSchedulerSecrets(pool, spec);
-        return (await statusOf(spec, node, nodeApiToken)).etcd.state === 'running';
+        return known((await statusOf(spec, node, nodeApiToken, host)).etcd.state === 'running');
       } catch (error) {
-        // It is not known to be well, whatever the reason: nothing may be taken away.
-        if (error instanceof PerijoveError) return false;
-        throw error;
+        if (!(error instanceof PerijoveError)) throw error;
+        // Nobody answers at its address; for any other reason it was not asked, or has answered something else.
+        return error.code === 'NODE_UNREACHABLE' ? known(false) : notKnown(messageOf(error));
       }
     },
     vacate: (spec, node, leaves) => vacate(retirement(spec), node, leaves),

@@ -11,7 +11,9 @@ import { moveLeadership, type LeadershipInput, type LeadershipOutcome } from '..
 import { reconcile, type ReconcileInput } from '../keeper/reconciler.js';
 import { wantedFor, type Placement } from '../keeper/wanted.js';
 import { watch, type WatchInput } from '../keeper/watch.js';
-import { PerijoveError } from '../errors/error.js';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import { listensAt } from '../hosts/listening.js';
+import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { proxyClient } from '../proxy/client.js';
 import { proxyConfigSchema, type ProxyConfig } from '../proxy/config.js';
 import { proxyConfig, proxyConfigFile } from '../proxy/items.js';
@@ -49,8 +51,10 @@ export interface KeeperWays {
   reach(spec: ClusterSpec): Reach;
   secrets(spec: ClusterSpec): Promise<KeeperSecrets>;
   placement(spec: ClusterSpec): Promise<Placement>;
-  /** Where the API of the host's proxy listens by the configuration that lies there now. */
-  presentProxy(host: HostSpec): Promise<ProxyConfig['api'] | undefined>;
+  /** Where the API of the host's proxy listens by the configuration that lies there now; undefined for none. */
+  presentProxy(host: HostSpec): Promise<Observation<ProxyConfig['api'] | undefined>>;
+  /** Whether anything listens there, as the host itself says. */
+  listens(host: HostSpec, api: ProxyConfig['api']): Promise<Observation<boolean>>;
 }
 
 const lookDeadlineMs = 2_000;
@@ -65,6 +69,7 @@ export function createKeeperActivities(
     secrets: (spec) => readSecrets(pool, spec, keeperSecretNames),
     placement: (spec) => storedPlacement(client, spec),
     presentProxy: (host) => presentProxy(pool, host),
+    listens: (host, { address, port }) => listensAt(() => pool.get(host), address, port),
   },
 ) {
   const withAccess = async <T>(spec: ClusterSpec, work: (access: KeeperAccess) => Promise<T>): Promise<T> => {
@@ -168,9 +173,13 @@ export function createKeeperActivities(
           const wanted = proxyConfig(spec, host).api;
           if (await proxyAnswers(reach, host.name, wanted)) return { host: host.name, state: 'up' };
           const present = await ways.presentProxy(host);
-          const moved = present && (present.address !== wanted.address || present.port !== wanted.port);
-          const up = moved && (await proxyAnswers(reach, host.name, present));
-          return { host: host.name, state: up ? 'up' : 'down' };
+          if (!present.known) return { host: host.name, state: 'unknown' };
+          if (present.value && (await proxyAnswers(reach, host.name, present.value))) {
+            return { host: host.name, state: 'up' };
+          }
+          // One that did not answer here may serve its users all the same.
+          const listens = await ways.listens(host, present.value ?? wanted);
+          return { host: host.name, state: !listens.known || listens.value ? 'unknown' : 'down' };
         }),
       );
     },
@@ -235,13 +244,18 @@ async function proxyAnswers(
 }
 
 /** Where the host's proxy was last told to listen, which need not be the spec's. */
-async function presentProxy(pool: SshPool, host: HostSpec): Promise<ProxyConfig['api'] | undefined> {
-  const connection = await pool.get(host);
-  const output = await connection.run(`cat ${quote(proxyConfigFile(host))} 2>/dev/null || true`);
+async function presentProxy(
+  pool: SshPool,
+  host: HostSpec,
+): Promise<Observation<ProxyConfig['api'] | undefined>> {
+  const file = quote(proxyConfigFile(host));
   try {
-    return proxyConfigSchema.parse(JSON.parse(output)).api;
-  } catch {
-    return undefined;
+    const connection = await pool.get(host);
+    const output = await connection.run(`[ -e ${file} ] || { echo none; exit 0; }\ncat ${file}`);
+    if (output.trim() === 'none') return known(undefined);
+    return known(proxyConfigSchema.parse(JSON.parse(output)).api);
+  } catch (error) {
+    return notKnown(messageOf(error));
   }
 }
 

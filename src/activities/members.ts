@@ -2,6 +2,9 @@
 export interface ServiceMember {
   /** Name of the host. */
   readonly host: string;
-  /** As it serves now; `down` also when it runs and does not serve. */
-  readonly state: 'down' | 'up' | 'leading';
+  /**
+   * As it serves now; `down` also when it runs and does not serve. `unknown`: nobody could tell, so it may serve; that
+   * it did not answer from here is no proof.
+   */
+  readonly state: 'down' | 'up' | 'leading' | 'unknown';
 }

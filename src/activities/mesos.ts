@@ -4,7 +4,7 @@ import type { Change } from '../hosts/items.js';
 import { leadingMaster, registeredMasters, withEnsemble, type MasterInfo } from '../mesos/detector.js';
 import { hostAttribute } from '../mesos/items.js';
 import { masterReach, type Credential } from '../mesos/master-http.js';
-import { masterLeader, masterState, type AgentInfo, type OperatorOptions } from '../mesos/operator-client.js';
+import { masterLeader, recoveredState, type AgentInfo, type MasterAgents, type OperatorOptions } from '../mesos/operator-client.js';
 import { runningCredential, runningDigests } from '../mesos/running-secrets.js';
 import { readMesosSecrets, type MesosSecrets } from '../mesos/secrets.js';
 import { alignZnodes, opening, protecting } from '../mesos/znodes.js';
@@ -55,10 +55,14 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
       return changesOf(spec, closed, 'protected the znodes');
     },
 
-    /** Which masters take part in the election now, wherever their present configuration has them listen. */
+    /**
+     * Which masters take part in the election now, wherever their present configuration has them listen.
+     *
+     * @throws PerijoveError ZOOKEEPER_UNREACHABLE: then it is not known, and none may be taken for down
+     */
     masterMembers: async ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => {
       const secrets = await readMesosSecrets(pool, spec);
-      const registered = await registeredOrNone(sshReach(pool, spec), spec, secrets);
+      const registered = await registeredMasters(sshReach(pool, spec), spec, secrets);
       const [leader] = registered;
       return hostsWithRole(spec, 'master').map((host) => {
         const isOf = (info: MasterInfo | undefined) => info?.address.ip === host.address;
@@ -96,13 +100,16 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
       });
     },
 
-    /** Which agents are registered and active at the leading master, whatever ports they have now. */
+    /**
+     * Which agents are registered and active at the leading master, whatever ports they have now. While that still
+     * waits for agents, nothing is known of one that it does not have.
+     */
     agentMembers: async ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => {
       const reach = sshReach(pool, spec);
-      const { agents } = await stateOfLeader(reach, spec, await readMesosSecrets(pool, spec));
+      const state = await stateOfLeader(reach, spec, await readMesosSecrets(pool, spec));
       return hostsWithRole(spec, 'agent').map((host) => ({
         host: host.name,
-        state: agentOf(agents, host) === undefined ? 'down' : 'up',
+        state: agentStateOf(state, host),
       }));
     },
 
@@ -142,18 +149,14 @@ function agentOf(agents: readonly AgentInfo[], host: HostSpec): AgentInfo | unde
   return agents.find((agent) => agent.active && agent.attributes[hostAttribute] === host.name);
 }
 
-/** Without an ensemble, no master can have been elected. */
-async function registeredOrNone(
-  reach: Reach,
-  spec: ClusterSpec,
-  secrets: MesosSecrets,
-): Promise<MasterInfo[]> {
-  try {
-    return await registeredMasters(reach, spec, secrets);
-  } catch (error) {
-    if (error instanceof PerijoveError && error.code === 'ZOOKEEPER_UNREACHABLE') return [];
-    throw error;
-  }
+/** How the agent of a host serves, by what a master says that has read its registry. */
+export function agentStateOf(
+  { agents, recoveredAgents }: MasterAgents,
+  host: HostSpec,
+): ServiceMember['state'] {
+  if (agentOf(agents, host) !== undefined) return 'up';
+  const isThere = agents.some(({ attributes }) => attributes[hostAttribute] === host.name);
+  return isThere || recoveredAgents === 0 ? 'down' : 'unknown';
 }
 
 /** Whom one master holds for the leader. */
@@ -207,13 +210,13 @@ async function stateOfLeader(
   const { ip, port } = leader.address;
   const endpoint = await masterReach(spec, reach)({ host: ip, port });
   try {
-    return await masterState(endpoint, optionsOf(secrets, signal));
+    return await recoveredState(endpoint, optionsOf(secrets, signal));
   } catch (error) {
     const host = spec.hosts.find((each) => each.address === ip);
     if (!(error instanceof PerijoveError && error.code === 'MESOS_CREDENTIAL_REFUSED') || !host) throw error;
     const credential = await running?.(host);
     if (credential === undefined || credential.secret === secrets.credential?.secret) throw error;
-    return await masterState(endpoint, optionsOf({ credential }, signal));
+    return await recoveredState(endpoint, optionsOf({ credential }, signal));
   }
 }
 

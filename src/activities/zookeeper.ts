@@ -1,4 +1,6 @@
-import { PerijoveError } from '../errors/error.js';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import { listensAt } from '../hosts/listening.js';
+import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import { quote } from '../ssh/shell.js';
@@ -14,13 +16,33 @@ export interface ZooKeeperInput {
 }
 
 export function createZooKeeperActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
-  /** The port that the host's server was last told to serve, which need not be the spec's. */
-  const configuredPort = async (host: HostSpec): Promise<number> => {
-    const connection = await pool.get(host);
-    const output = await connection.run(
-      `sed -n 's/^clientPort=//p' ${quote(zookeeperPaths(host).config)} 2>/dev/null || true`,
-    );
-    return Number(output.trim());
+  /** The port that the host's server was last told to serve, which need not be the spec's; undefined for none. */
+  const configuredPort = async (host: HostSpec): Promise<Observation<number | undefined>> => {
+    const config = quote(zookeeperPaths(host).config);
+    try {
+      const connection = await pool.get(host);
+      const output = await connection.run(`[ -e ${config} ] || { echo none; exit 0; }
+sed -n 's/^clientPort=//p' ${config}`);
+      if (output.trim() === 'none') return known(undefined);
+      const port = Number(output.trim());
+      return Number.isInteger(port) && port > 0 ? known(port) : notKnown(`${config} names no port`);
+    } catch (error) {
+      return notKnown(messageOf(error));
+    }
+  };
+
+  /** One that did not answer here is down only when its own host says that nobody listens. */
+  const stateOfSilent = async (reach: Reach, host: HostSpec): Promise<ServiceMember['state']> => {
+    const configured = await configuredPort(host);
+    if (!configured.known) return 'unknown';
+    const ports = new Set([host.ports.zookeeper, configured.value ?? host.ports.zookeeper]);
+    for (const port of ports) {
+      const { status } = await reportOf(reach, host, port);
+      if (status !== undefined) return stateOf(status);
+      const listens = await listensAt(() => pool.get(host), host.address, port);
+      if (!listens.known || listens.value) return 'unknown';
+    }
+    return 'down';
   };
 
   const membersOf = async (spec: ClusterSpec): Promise<readonly ServiceMember[]> => {
@@ -28,12 +50,8 @@ export function createZooKeeperActivities({ pool }: Pick<ActivityDeps, 'pool'>) 
     return Promise.all(
       hostsWithRole(spec, 'zookeeper').map(async (host) => {
         const { status } = await reportOf(reach, host, host.ports.zookeeper);
-        if (status !== undefined) return { host: host.name, state: stateOf(status) };
-        const port = await configuredPort(host);
-        if (!Number.isInteger(port) || port === 0 || port === host.ports.zookeeper) {
-          return { host: host.name, state: 'down' };
-        }
-        return { host: host.name, state: stateOf((await reportOf(reach, host, port)).status) };
+        const state = status === undefined ? await stateOfSilent(reach, host) : stateOf(status);
+        return { host: host.name, state };
       }),
     );
   };
@@ -70,8 +88,8 @@ async function reportOf(reach: Reach, host: HostSpec, port: number): Promise<Mem
   }
 }
 
-function stateOf(status: ServerStatus | undefined): ServiceMember['state'] {
-  switch (status?.mode) {
+function stateOf({ mode }: ServerStatus): ServiceMember['state'] {
+  switch (mode) {
     case 'leader':
     case 'standalone':
       return 'leading';
@@ -79,7 +97,6 @@ function stateOf(status: ServerStatus | undefined): ServiceMember['state'] {
     case 'observer':
       return 'up';
     case 'not-serving':
-    case undefined:
       return 'down';
   }
 }

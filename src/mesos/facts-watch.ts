@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { PerijoveError } from '../errors/error.js';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
 import type { AgentPresence, MesosFacts } from './framework-events.js';
 import { hostOfAgent } from './launch.js';
@@ -11,8 +12,8 @@ const lookEveryMs = 1_000;
 
 /**
  * Looks at the leading master each second, and stores what people are told of Mesos when it is news: who leads,
- * and which agents are there; `sees` is told as well. A master that does not answer is passed over; who notices that
- * is the subscription. Ends with the signal.
+ * and which agents are there. `sees` is told of the agents that this very master has, when they are others, and when it
+ * does not answer: whether it is gone notices the subscription. Ends with the signal.
  *
  * @throws PerijoveError SCHEDULER_REPLACED
  */
@@ -20,25 +21,42 @@ export async function watchMesos(
   { spec, store, dial, credential }: SchedulerDeps,
   master: MasterAddress,
   stored: MesosFacts | undefined,
-  sees: (facts: MesosFacts) => void,
+  sees: (here: Observation<ReadonlySet<string>>) => void,
   signal: AbortSignal,
 ): Promise<void> {
   let last = stored;
+  let told: string | undefined;
   while (!signal.aborted) {
     try {
       const options = { signal, ...(credential && { credential }) };
-      const seen = factsOf(spec, master, await masterAgents(await dial(master), options), last);
-      if (!isSame(seen, last)) {
-        sees(seen);
-        await store.storeMesos(seen);
-      }
+      const answer = await masterAgents(await dial(master), options);
+      const here = hostsHere(spec, answer);
+      const names = [...here].sort().join(' ');
+      if (told !== names) sees(known(here));
+      told = names;
+      const seen = factsOf(spec, master, answer, last);
+      if (!isSame(seen, last)) await store.storeMesos(seen);
       last = seen;
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof PerijoveError) || error.code === 'SCHEDULER_REPLACED') throw error;
+      if (told !== undefined) sees(notKnown(messageOf(error)));
+      told = undefined;
     }
     await delay(lookEveryMs, undefined, { signal }).catch(() => undefined);
   }
+}
+
+/** Hosts of the spec whose agents are registered and active. */
+function hostsHere(spec: ClusterSpec, { agents }: Pick<MasterAgents, 'agents'>): Set<string> {
+  return new Set(
+    agents
+      .filter((agent) => agent.active)
+      .flatMap(
+        ({ hostname, address: ip, port, attributes }) =>
+          hostOfAgent(spec, { hostname, address: { ip, port }, attributes })?.name ?? [],
+      ),
+  );
 }
 
 /** While a new leader still waits for agents, one that it does not have is what it was. */
@@ -48,15 +66,9 @@ export function factsOf(
   { agents, recoveredAgents }: MasterAgents,
   last: MesosFacts | undefined,
 ): MesosFacts {
-  const active = new Set(
-    agents
-      .filter((agent) => agent.active)
-      .map(({ hostname, address: ip, port, attributes }) =>
-        hostOfAgent(spec, { hostname, address: { ip, port }, attributes }),
-      ),
-  );
+  const active = hostsHere(spec, { agents });
   const presence = hostsWithRole(spec, 'agent').map((host): [string, AgentPresence] => {
-    if (active.has(host)) return [host.name, 'here'];
+    if (active.has(host.name)) return [host.name, 'here'];
     return [host.name, recoveredAgents > 0 ? (last?.agents[host.name] ?? 'away') : 'away'];
   });
   const leader = spec.hosts.find(

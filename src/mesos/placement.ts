@@ -48,7 +48,10 @@ export interface Placement {
   readonly notes: readonly string[];
 }
 
-/** So long a node waits for an offer of the host that has its data, before it goes to another one. */
+/**
+ * So long a node waits for an offer of the host that has its data, before it goes to another one. Counted from when
+ * offers are listened to: while nobody did, or the master was another one, that host could make none.
+ */
 export const homeGraceMs = 15_000;
 
 /**
@@ -149,9 +152,8 @@ function chooseAgent(
 }
 
 function waitsForHome(need: NodeNeed, { agentHosts }: PlacementInput): boolean {
-  return (
-    need.previousHost !== undefined && agentHosts.includes(need.previousHost) && need.waitedMs < homeGraceMs
-  );
+  const { previousHost, waitedMs, listenedMs = waitedMs } = need;
+  return previousHost !== undefined && agentHosts.includes(previousHost) && listenedMs < homeGraceMs;
 }
 
 function fits(pool: ResourcePool, { cpus, memoryMebibytes }: PlacementInput): boolean {

@@ -5,12 +5,15 @@ import { quote } from '../ssh/shell.js';
 import { mesosPaths } from './paths.js';
 import { parseCredential, type Credential } from './master-http.js';
 
-/** Digests (`user:password`) that masters were started with, each once. Hosts that do not answer have none. */
+/**
+ * Digests (`user:password`) that masters were started with, each once. Of all of them: a master whose digest is not
+ * known must not be shut out.
+ *
+ * @throws PerijoveError SSH_*, COMMAND_FAILED
+ */
 export async function runningDigests(pool: SshPool, spec: ClusterSpec): Promise<readonly string[]> {
   const urls = await Promise.all(
-    hostsWithRole(spec, 'master').map((host) =>
-      fileOf(pool, host, mesosPaths(host).zkUrl).catch(() => undefined),
-    ),
+    hostsWithRole(spec, 'master').map((host) => fileOf(pool, host, mesosPaths(host).zkUrl)),
   );
   const digests = urls.flatMap((url) => /^zk:\/\/([^@/]+)@/.exec(url ?? '')?.[1] ?? []);
   return [...new Set(digests)];
@@ -26,6 +29,6 @@ export async function runningCredential(pool: SshPool, host: HostSpec): Promise<
 /** @throws PerijoveError SSH_*, COMMAND_FAILED */
 async function fileOf(pool: SshPool, host: HostSpec, path: string): Promise<string | undefined> {
   const connection = await pool.get(host);
-  const text = await connection.run(`if [ -s ${quote(path)} ]; then cat ${quote(path)}; fi`);
+  const text = await connection.run(`if [ -e ${quote(path)} ]; then cat ${quote(path)} || exit 1; fi`);
   return text.trim() === '' ? undefined : text.trim();
 }

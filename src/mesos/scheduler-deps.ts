@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { ClusterSpec } from '../spec/cluster.js';
 import type { Endpoint } from '../ssh/connection.js';
+import type { Observation } from '../hosts/observation.js';
 import type { FenceAnswer } from '../node/fence.js';
 import type { FenceFacts, FenceOutcome, PresumedTask } from './fences.js';
 import type { MesosFacts } from './framework-events.js';
@@ -62,8 +63,11 @@ export interface SchedulerDeps {
   ) => NodeCommand;
   /** Digest of the configuration that the spec gives a node on a host. */
   readonly configOf: (node: string, host: string) => string;
-  /** Whether a node that runs takes part in etcd. */
-  readonly healthy: (node: string) => Promise<boolean>;
+  /**
+   * Whether a node takes part in etcd; not known when it could not be asked. With `host`, the name of the one that it
+   * is on, it is asked through that one: only there does its silence say something of the node.
+   */
+  readonly healthy: (node: string, host?: string) => Promise<Observation<boolean>>;
   /**
    * Brings Jupyter and etcd's leadership to another node, where this one has them. With `leaves`, resolves to
    * `done` only when the member may leave etcd, too.

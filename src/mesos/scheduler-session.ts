@@ -1,7 +1,7 @@
 import { messageOf, PerijoveError } from '../errors/error.js';
+import { notKnown, type Observation } from '../hosts/observation.js';
 import { hostsWithRole, nodeNames } from '../spec/cluster.js';
 import { isSuperseded, mayBeLost, settleFences } from './fences.js';
-import type { MesosFacts } from './framework-events.js';
 import type { Fencing, FenceQuestion, LookAnswer } from './fencing.js';
 import { Inbox } from './inbox.js';
 import { hostOfAgent, nodeIndex, taskInfo } from './launch.js';
@@ -23,6 +23,7 @@ import {
   type NodeTask,
   type Stranger,
   type TaskPlan,
+  type TaskPlanInput,
   type TaskUpdate,
 } from './tasks.js';
 import type { Offer, SchedulerEvent, TaskStatus } from './types.js';
@@ -72,7 +73,8 @@ export class SchedulerSession {
   #healthAskedAt = 0;
   readonly #leaving: Leaving;
   #loadedAt = Date.now();
-  #agents: MesosFacts['agents'];
+  /** Hosts whose agents the master has. */
+  #here: Observation<ReadonlySet<string>> = notKnown('nobody has looked yet');
   #suppressed: boolean | undefined;
   #missing: string | undefined;
   #missingStoredAt = 0;
@@ -86,15 +88,14 @@ export class SchedulerSession {
     this.#table = table;
     this.#launchFrom = Date.now() + (table.launches === 0 ? 0 : listenFirstMs);
     this.#missing = table.missing;
-    this.#agents = table.mesos?.agents ?? {};
     this.#nodes = nodeNames(deps.spec);
     this.#agentHosts = hostsWithRole(deps.spec, 'agent').map(({ name }) => name);
     this.#leaving = new Leaving(deps, () => this.#inbox.put(undefined));
   }
 
-  /** What the master has of agents now. */
-  sees({ agents }: MesosFacts): void {
-    this.#agents = agents;
+  /** The hosts whose agents the master has now. */
+  sees(here: Observation<ReadonlySet<string>>): void {
+    this.#here = here;
     this.#inbox.put(undefined);
   }
 
@@ -188,14 +189,7 @@ export class SchedulerSession {
       tasks: this.#table.tasks,
       strangers: [...this.#strangers.values()],
       configOf: this.#deps.configOf,
-      spread: {
-        most: mostPerHost({
-          nodeCount: this.#nodes.length,
-          agentHosts: this.#agentHosts,
-          allowMajorityOnOneHost: this.#deps.spec.nodes.allowMajorityOnOneHost,
-        }),
-        hosts: this.#agentHosts.filter((host) => this.#agents[host] !== 'away'),
-      },
+      ...this.#spread,
       noteOf: (task) => this.#fencing.note(task),
       now,
     });
@@ -206,6 +200,18 @@ export class SchedulerSession {
     const leaving = this.#leaving.note(plan.roll?.taskId);
     wakes.push(wakeAt, await this.#tell([...plan.notes, ...leaving, ...notes], now));
     return Math.min(...wakes);
+  }
+
+  /** A node is moved only to a host that is there; while that is not known, none is. */
+  get #spread(): Pick<TaskPlanInput, 'spread'> {
+    const here = this.#here;
+    if (!here.known) return {};
+    const most = mostPerHost({
+      nodeCount: this.#nodes.length,
+      agentHosts: this.#agentHosts,
+      allowMajorityOnOneHost: this.#deps.spec.nodes.allowMajorityOnOneHost,
+    });
+    return { spread: { most, hosts: this.#agentHosts.filter((host) => here.value.has(host)) } };
   }
 
   async #reconcile(now: number): Promise<void> {
@@ -259,8 +265,20 @@ export class SchedulerSession {
   }
 
   async #answerTo({ what, ...task }: FenceQuestion): Promise<LookAnswer> {
-    if (what !== 'end-anyway' && (await this.#deps.healthy(task.node))) return { kind: 'works' };
-    return what === 'look' ? { kind: 'down' } : await this.#deps.fence(task);
+    if (what === 'end-anyway') return await this.#deps.fence(task);
+    const answer = await this.#lookAt(task.node);
+    if (answer.kind !== 'down' || what === 'look') return answer;
+    // Silent from here: it is ended only when it is silent from its own host, too.
+    const { host } = task;
+    const there = this.#deps.spec.hosts.some(({ name }) => name === host);
+    const again = there ? await this.#lookAt(task.node, host) : answer;
+    return again.kind === 'down' ? await this.#deps.fence(task) : again;
+  }
+
+  async #lookAt(node: string, host?: string): Promise<LookAnswer> {
+    const healthy = await this.#deps.healthy(node, host);
+    if (!healthy.known) return { kind: 'unclear', why: healthy.why };
+    return { kind: healthy.value ? 'works' : 'down' };
   }
 
   /** @returns when to send it again */
@@ -298,7 +316,7 @@ export class SchedulerSession {
     if (now - this.#healthAskedAt < healthAgainMs) return this.#healthAskedAt + healthAgainMs;
     const others = this.#nodes.filter((other) => other !== node);
     const healthy = await Promise.all(others.map((other) => this.#deps.healthy(other)));
-    if (healthy.every(Boolean)) return now;
+    if (healthy.every((each) => each.known && each.value)) return now;
     this.#healthAskedAt = Date.now();
     return this.#healthAskedAt + healthAgainMs;
   }
@@ -354,7 +372,8 @@ export class SchedulerSession {
     return needs.map((need) => {
       const since = this.#neededSince.get(need.node) ?? now;
       this.#neededSince.set(need.node, since);
-      return { ...need, waitedMs: Math.max(need.waitedMs, now - since) };
+      const listenedMs = now - since;
+      return { ...need, waitedMs: Math.max(need.waitedMs, listenedMs), listenedMs };
     });
   }
 

@@ -7,7 +7,6 @@ import { findFramework, type FoundFramework } from './found.js';
 import { frameworkInfo, isOurs } from './launch.js';
 import type { Credential, MasterAddress } from './master-http.js';
 import { watchMesos } from './facts-watch.js';
-import type { MesosFacts } from './framework-events.js';
 import { recoveredState } from './operator-client.js';
 import { Pulse, silentAfter } from './pulse.js';
 import { subscribe, type Subscription } from './scheduler-client.js';
@@ -149,8 +148,7 @@ async function runSession(
     // Only now: whatever an earlier scheduler stored before this subscription cut it off is in it.
     const table = await store.load();
     const session = new SchedulerSession(deps, subscription, table, fencing);
-    const sees = (facts: MesosFacts) => session.sees(facts);
-    void watchMesos(deps, subscription.master, table.mesos, sees, sessionSignal).catch((error: unknown) =>
+    void watchMesos(deps, subscription.master, table.mesos, (here) => session.sees(here), sessionSignal).catch((error: unknown) =>
       over.abort(error),
     );
     await session.run();

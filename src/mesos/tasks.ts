@@ -235,6 +235,8 @@ export interface NodeNeed {
   readonly previousHost?: string;
   /** How long it has been without a task, as far as is known. */
   readonly waitedMs: number;
+  /** How long offers were listened to for it, by this scheduler and from this master; absent: as long as it waited. */
+  readonly listenedMs?: number;
 }
 
 export interface Kill {

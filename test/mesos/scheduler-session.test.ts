@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { known, notKnown } from '../../src/hosts/observation.js';
 import { Fencing } from '../../src/mesos/fencing.js';
 import { hostAttribute } from '../../src/mesos/items.js';
 import { reconcileEveryMs } from '../../src/mesos/reconcile.js';
@@ -94,6 +95,8 @@ const task = (node: string, state: TaskState): NodeTask => ({
 
 let master: PlayedMaster;
 let store: MemoryStore;
+/** What is seen of nodes and hosts. */
+let looks: Partial<Pick<SchedulerDeps, 'healthy' | 'fence'>>;
 
 /** Runs a session with these tasks in the table; the clock is the test's. */
 async function session(...tasks: readonly NodeTask[]): Promise<SchedulerSession> {
@@ -114,11 +117,12 @@ async function session(...tasks: readonly NodeTask[]): Promise<SchedulerSession>
     dial: async (address) => address,
     command: () => ({ value: 'true', environment: {} }),
     configOf: () => 'c',
-    healthy: async () => true,
+    healthy: async () => known(true),
     vacate: async () => ({ kind: 'done' }),
     retire: async () => ({ kind: 'done' }),
     fence: async () => ({ kind: 'unclear', why: 'nobody may be asked' }),
     logger: pino({ level: 'silent' }),
+    ...looks,
   };
   const fencing = new Fencing({ afterMs: undefined, agentMs: 75_000 });
   const begun = new SchedulerSession(deps, master.subscription, await framework.load(), fencing);
@@ -136,6 +140,7 @@ const stateOf = (node: string) => store.state.tasks[node]?.state;
 beforeEach(() => {
   vi.useFakeTimers({ now: start });
   failures.length = 0;
+  looks = {};
   master = new PlayedMaster();
   store = new MemoryStore(spec);
 });
@@ -393,15 +398,75 @@ describe('a task of ours that the table does not have', () => {
   );
 });
 
-it('a node of a crowded host is moved when another host is there to take it, not before', async () => {
+describe('a node of a crowded host', () => {
   const crowding = [task('node0', 'TASK_RUNNING'), { ...task('node1', 'TASK_RUNNING'), host: 'h1' }];
-  store.state = { ...store.state, mesos: { leader: 'h1', agents: { h1: 'here', h2: 'away' } } };
-  const begun = await session(...crowding);
-  await pass(60_000);
-  expect(master.took('KILL')).toEqual([]);
-  begun.sees({ leader: 'h1', agents: { h1: 'here', h2: 'here' } });
-  await settle();
-  expect(master.took('KILL')).toEqual(['KILL node1.1']);
+  const here = (...hosts: readonly string[]) => known(new Set(hosts));
+
+  it('is moved when another host is there to take it, not before', async () => {
+    const begun = await session(...crowding);
+    begun.sees(here('h1'));
+    await pass(60_000);
+    expect(master.took('KILL')).toEqual([]);
+    begun.sees(here('h1', 'h2'));
+    await settle();
+    expect(master.took('KILL')).toEqual(['KILL node1.1']);
+  });
+
+  it('stays while it is not known who is there, whatever was stored before', async () => {
+    store.state = { ...store.state, mesos: { leader: 'h1', agents: { h1: 'here', h2: 'here' } } };
+    const begun = await session(...crowding);
+    await pass(60_000);
+    expect(master.took('KILL')).toEqual([]);
+    begun.sees(here('h1'));
+    begun.sees(notKnown('no answer'));
+    await pass(60_000);
+    expect(master.took('KILL')).toEqual([]);
+  });
+});
+
+describe('a node whose task ended while nobody listened', () => {
+  it('waits for an offer of the host that has its data, from when offers can come', async () => {
+    const ended = { ...task('node0', 'TASK_KILLED'), since: new Date(start - 3_600_000).toISOString() };
+    await session(ended, task('node1', 'TASK_RUNNING'));
+    master.says({ kind: 'offers', offers: [offer('h2')] });
+    await pass(10_000);
+    expect(master.took('ACCEPT')).toEqual([]);
+    master.says({ kind: 'offers', offers: [offer('h2'), offer('h1')] });
+    await settle();
+    expect(store.state.tasks['node0']).toMatchObject({ taskId: 'node0.3', host: 'h1' });
+  });
+});
+
+describe('a task that may be lost, whose node does not answer', () => {
+  const lost = [task('node0', 'TASK_UNREACHABLE'), task('node1', 'TASK_RUNNING')] as const;
+  const asked = async (healthy: SchedulerDeps['healthy']) => {
+    const fenced: string[] = [];
+    looks = { healthy, fence: async ({ taskId }) => (fenced.push(taskId), { kind: 'gone' }) };
+    await session(...lost);
+    master.tells('node1.1', 'TASK_RUNNING');
+    master.tells('node0.1', 'TASK_UNREACHABLE');
+    await pass(60_000);
+    return fenced;
+  };
+
+  it('is ended by its host, when it is silent from there as well', async () => {
+    expect(await asked(async (node) => known(node !== 'node0'))).toEqual(['node0.1']);
+    expect(stateOf('node0')).toBe('TASK_GONE');
+  });
+
+  it('is left alone, when it answers from its host: only the way from here is broken', async () => {
+    expect(await asked(async (node, host) => known(node !== 'node0' || host === 'h1'))).toEqual([]);
+    expect(stateOf('node0')).toBe('TASK_UNREACHABLE');
+  });
+
+  it.each([undefined, 'h1'])('is left alone, when it could not be asked (through %s)', async (through) => {
+    const fenced = await asked(async (node, host) =>
+      node === 'node0' && host === through ? notKnown('no token') : known(node !== 'node0'),
+    );
+    expect(fenced).toEqual([]);
+    expect(stateOf('node0')).toBe('TASK_UNREACHABLE');
+    expect(store.state.missing).toContain('no token');
+  });
 });
 
 it('an update is acknowledged when it is stored, and only one with a UUID', async () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { known } from '../../src/hosts/observation.js';
 import { PerijoveError } from '../../src/errors/error.js';
 import { allProcesses, startVariable } from '../../src/lab/processes.js';
 import type { NodeCommand } from '../../src/mesos/launch.js';
@@ -127,7 +128,7 @@ function start({ diesAfter, ...credentials }: Faults = {}): TestScheduler {
       store,
       command: (node): NodeCommand => ({ value: command(node), environment: { CASE: spec.name } }),
       configOf: () => config,
-      healthy: async (node) => healthy(node),
+      healthy: async (node) => known(healthy(node)),
       vacate: async (node, leaves) => {
         leavings.push(`vacate ${node}${leaves ? ' for good' : ''}`);
         return vacate(node);

@@ -1,6 +1,8 @@
 /** A cluster as the keeper sees it: real nodes with etcd and Jupyter, and real proxies. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { known } from '../../src/hosts/observation.js';
+import { listenersAt } from '../../src/hosts/sockets.js';
 import type { KeeperWays } from '../../src/activities/keeper.js';
 import { nodeAddress, type ClusterSpec } from '../../src/spec/cluster.js';
 import { directReach } from '../../src/ssh/reach.js';
@@ -70,7 +72,8 @@ export async function startKeeperCluster(options: KeeperClusterOptions): Promise
     ways: {
       reach: () => directReach,
       placement: async () => ({}),
-      presentProxy: async () => undefined,
+      presentProxy: async () => known(undefined),
+      listens: async (_host, { address, port }) => known(listenersAt(address, port).length > 0),
       secrets: async () => ({ 'node-api-token': nodeToken, 'proxy-api-token': proxies[0]?.token ?? '' }),
     },
     node,

@@ -296,6 +296,27 @@ describe('a changed spec', () => {
     expect(cluster.fewestServing.get('masters')).toBe(2);
   });
 
+  it('changes members of which nobody can tell whether they serve one at a time, and goes on when all do', async () => {
+    const cluster = SimulatedCluster.deployed(makeSpec({ name: 'unheard' })).differ('masters', 'h1', 'h2');
+    for (const host of ['h1', 'h2']) cluster.serving.get('masters')?.set(host, 'unknown');
+    await deploy(cluster);
+    expect(cluster.calls.filter((call) => /masters$/i.test(call) && call !== 'members:masters')).toEqual([
+      ...['convergeHost:h1:masters', 'awaitMasters'],
+      ...['convergeHost:h2:masters', 'awaitMasters'],
+    ]);
+    expect(cluster.mostAtOnce.get('masters')).toBe(1);
+  });
+
+  it('changes agents of which nothing is heard one at a time, each while etcd is whole', async () => {
+    const cluster = SimulatedCluster.deployed(makeSpec({ name: 'silent' })).differ('agents', 'h1', 'h2', 'h3');
+    for (const host of ['h1', 'h2', 'h3']) cluster.serving.get('agents')?.set(host, 'unknown');
+    await deploy(cluster);
+    expect(
+      cluster.calls.filter((call) => call === 'awaitFormedEtcd' || /^convergeHost:.*:agents$/.test(call)),
+    ).toEqual(['h1', 'h2', 'h3'].flatMap((host) => ['awaitFormedEtcd', `convergeHost:${host}:agents`]));
+    expect(cluster.mostAtOnce.get('agents')).toBe(1);
+  });
+
   it('takes a service from a host that has its role no more, but no agent: nodes may run there', async () => {
     const { hosts } = makeSpec({ name: 'fewer' });
     const former = makeHost('h4', { address: '10.0.0.4', roles: ['proxy'] });

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection, Runtime, DefaultLogger, Worker } from '@temporalio/worker';
 import { pino } from 'pino';
+import { known } from '../../src/hosts/observation.js';
 import { createFrameworkActivities } from '../../src/activities/framework.js';
 import { createSshPool } from '../../src/ssh/pool.js';
 import { directReach, type Reach } from '../../src/ssh/reach.js';
@@ -51,7 +52,7 @@ async function main(settings: WorkerSettings): Promise<void> {
           };
         },
         digest: (spec) => spec.etcd.token,
-        healthy: async (spec, node) => !existsSync(`${dir}/${spec.name}-${node}-is-down`),
+        healthy: async (spec, node) => known(!existsSync(`${dir}/${spec.name}-${node}-is-down`)),
         vacate: async () => ({ kind: 'done' }),
         retire: async () => ({ kind: 'done' }),
         fence: async () => ({ kind: 'silent', why: 'there is no SSH here' }),

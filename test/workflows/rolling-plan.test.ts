@@ -26,6 +26,15 @@ describe('rollingSteps', () => {
     ]);
   });
 
+  it('takes those that may serve one at a time, after those that do not', () => {
+    const members = [member('h1', 'unknown'), member('h2', 'unknown'), member('h3', 'down')];
+    expect(rollingSteps(['h1', 'h2', 'h3'], members)).toEqual([
+      { hosts: ['h3'], needsWhole: false },
+      { hosts: ['h1'], needsWhole: false, unsure: true },
+      { hosts: ['h2'], needsWhole: false, unsure: true },
+    ]);
+  });
+
   it('ends with hosts that are no members any more, one at a time, while the service is whole', () => {
     const members = [member('h1', 'leading'), member('h2', 'down')];
     expect(rollingSteps(['h1', 'h2', 'h3', 'h4'], members)).toEqual([
@@ -37,17 +46,18 @@ describe('rollingSteps', () => {
   });
 
   it('leaves alone what does not differ, and never takes two that serve together', () => {
-    const state = fc.constantFrom<ServiceMember['state']>('down', 'up', 'leading');
+    const state = fc.constantFrom<ServiceMember['state']>('down', 'up', 'leading', 'unknown');
     fc.assert(
       fc.property(fc.array(fc.tuple(state, fc.boolean()), { maxLength: 9 }), (drawn) => {
         const members = drawn.map(([each], index) => member(`h${index}`, each));
         const pending = drawn.flatMap(([, differs], index) => (differs ? [`h${index}`] : []));
         const steps = rollingSteps(pending, members);
         expect(steps.flatMap(({ hosts }) => hosts).sort()).toEqual([...pending].sort());
-        for (const { hosts, needsWhole } of steps) {
-          const serving = members.filter(({ host, state: each }) => hosts.includes(host) && each !== 'down');
-          expect(serving.length).toBe(needsWhole ? 1 : 0);
-          if (needsWhole) expect(hosts).toHaveLength(1);
+        for (const { hosts, needsWhole, unsure = false } of steps) {
+          const mayServe = members.filter(({ host, state: each }) => hosts.includes(host) && each !== 'down');
+          expect(mayServe.length).toBe(needsWhole || unsure ? 1 : 0);
+          expect(mayServe.some(({ state: each }) => each === 'unknown')).toBe(unsure);
+          if (needsWhole || unsure) expect(hosts).toHaveLength(1);
         }
       }),
     );

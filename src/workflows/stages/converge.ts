@@ -40,7 +40,7 @@ export interface Rolling {
   readonly whole: () => Promise<unknown>;
   /** A host that is no member any more keeps what it has. */
   readonly keeps?: true;
-  /** What else must hold before a member that serves is changed. */
+  /** What else must hold before a member that serves, or may serve, is changed. */
   readonly before?: () => Promise<unknown>;
 }
 
@@ -64,15 +64,15 @@ export async function convergeRolling(
   const changes: Change[] = [];
   let isWhole = false;
   for (const [index, step] of steps.entries()) {
-    if (step.needsWhole) {
-      if (!isWhole) await whole();
-      await before?.();
-    }
+    if (step.needsWhole && !isWhole) await whole();
+    if (step.needsWhole || step.unsure) await before?.();
     deployment.note(`${step.hosts.join(', ')} (${index + 1} of ${steps.length})`);
     const hosts = pending.filter((host) => step.hosts.includes(host.name));
     changes.push(...(await inParallel(hosts, (host) => converge(spec, host, stage))).flat());
     isWhole = false;
-    if (steps.length > 1) {
+    // Members that are not heard of may be so for a reason that the last of them heals; `before` is there for those.
+    const isHealing = step.unsure === true && before !== undefined && steps[index + 1]?.unsure === true;
+    if (steps.length > 1 && !isHealing) {
       await whole();
       isWhole = true;
     }

@@ -1,0 +1,39 @@
+import { messageOf } from '../errors/error.js';
+import type { HostConnection } from '../ssh/connection.js';
+import { parseHexAddress } from './facts.js';
+import { known, notKnown, type Observation } from './observation.js';
+
+/** Prints `ADDRESS:PORT` of each TCP socket that listens, in hexadecimal, and `complete` last. */
+export const listenersScript = `
+list() { while read -r slot local remote state rest; do [ "$state" != 0A ] || echo "$local"; done; }
+list </proc/net/tcp || exit 1
+[ ! -e /proc/net/tcp6 ] || list </proc/net/tcp6 || exit 1
+echo complete`.trim();
+
+/** Whether a program listens at that address and port, or at all addresses. */
+export function parseListeners(output: string, address: string, port: number): Observation<boolean> {
+  const lines = output.trimEnd().split('\n');
+  if (lines.pop() !== 'complete') return notKnown('the list of the ports that are in use is cut short');
+  return known(
+    lines.some((line) => {
+      const [hex = '', hexPort = ''] = line.split(':');
+      const at = parseHexAddress(hex);
+      return Number.parseInt(hexPort, 16) === port && (at === '*' || at === address);
+    }),
+  );
+}
+
+/** The same, asked of the host itself: a service that does not answer from afar may serve all the same. */
+export async function listensAt(
+  connect: () => Promise<HostConnection>,
+  address: string,
+  port: number,
+): Promise<Observation<boolean>> {
+  try {
+    const connection = await connect();
+    const output = await connection.run(listenersScript, { timeoutMs: 10_000, become: false });
+    return parseListeners(output, address, port);
+  } catch (error) {
+    return notKnown(messageOf(error));
+  }
+}

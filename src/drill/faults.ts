@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createEtcdClient } from '../etcd/client.js';
 import { PerijoveError } from '../errors/error.js';
 import { hostPaths } from '../hosts/paths.js';
@@ -91,7 +92,7 @@ export async function planFault(
       return { kind: 'process-signal', signal: 'KILL', ...(await hostService(deps, target, agentService)) };
     case 'agent-stop': {
       const { host, process, service } = await hostService(deps, target, agentService);
-      return { kind: 'service-stop', host, process, service };
+      return { kind: 'service-stop', host, id: randomUUID(), process, service };
     }
     case 'worker-kill': {
       const worker = target === 'keeper' ? roles.keeper : roles.scheduler;
@@ -145,11 +146,34 @@ async function servicesOf({ pool, spec }: FaultDeps, hostName: string) {
   return { connection, services: await hostServices(connection, spec.name) };
 }
 
-/** But not on a host that was taken down meanwhile. */
-async function startAgain(deps: FaultDeps, host: string, service: string): Promise<void> {
+/** But not on a host that was taken down meanwhile, and not what was stopped on purpose, unless it was `ours`. */
+async function startAgain(
+  deps: FaultDeps,
+  host: string,
+  service: string,
+  { ours }: { readonly ours: boolean },
+): Promise<void> {
   const { services } = await servicesOf(deps, host);
   const [status] = await services.status([service]);
-  if (status?.state !== 'absent') await services.start(service);
+  if (status === undefined) throw absent(`${host} does not tell what ${service} does`);
+  if (status.state === 'absent' || (status.state === 'stopped' && !ours)) return;
+  await services.start(service);
+}
+
+/** On the host, for as long as a service is stopped by a drill. */
+const stopMark = (host: HostSpec, id: string) => quote(`${hostPaths(host).run}/service-stop-${id}`);
+
+/** Whether the drill came to stop the service. */
+async function wasStopped(
+  { pool, spec }: FaultDeps,
+  { host: name, id }: Extract<Fault, { kind: 'service-stop' }>,
+): Promise<boolean> {
+  if (id === undefined) return true;
+  const host = hostNamed(spec, name);
+  const script = `if [ -e ${stopMark(host, id)} ]; then echo ours; else echo none; fi`;
+  const answer = (await (await pool.get(host)).run(script)).trim();
+  if (answer !== 'ours' && answer !== 'none') throw absent(`${name} does not tell what was done to it`);
+  return answer === 'ours';
 }
 
 async function hostService(deps: FaultDeps, hostName: string, service: string) {
@@ -158,12 +182,13 @@ async function hostService(deps: FaultDeps, hostName: string, service: string) {
   if (status?.pid === undefined) throw absent(`${service} does not run on ${hostName}`);
   const isMesos = service === masterService || service === agentService;
   const inside = isMesos ? processInContainer(deps.spec, connection.host, service) : undefined;
-  const seen = await connection.run(`
-date +%s
-pid=${inside === undefined ? status.pid : `$(${inside})`}
-echo "$pid"
-sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20`);
-  const [clock = 0, pid = 0, start = 0] = seen.trim().split('\n').map(Number);
+  const seen = await connection.run(`${sameScript}
+clock=$(date +%s) || exit 1
+pid=${inside === undefined ? status.pid : `$(${inside}) || exit 1`}
+stat_of "$pid" || { echo 'it has ended' >&2; exit 1; }
+echo "$clock $pid $start"`);
+  const [clock, pid, start] = seen.trim().split(' ').map(Number);
+  if (!clock || !pid || !start) throw absent(`${hostName} does not tell which process ${service} is`);
   return { host: hostName, process: { pid, start }, service, clock };
 }
 
@@ -171,10 +196,10 @@ async function planBrick({ pool, spec }: FaultDeps, host: HostSpec): Promise<Fau
   const { storage } = spec;
   if (storage.kind !== 'gluster') throw absent('notebooks do not lie on a GlusterFS volume');
   const connection = await pool.get(host);
-  const output = await connection.run(`
+  const output = await connection.run(`${sameScript}
 for pid in $(pidof glusterfsd); do
   if tr '\\0' ' ' < "/proc/$pid/cmdline" | grep -qF ${quote(` ${brickPath(storage)} `)}; then
-    echo "$pid $(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)"
+    stat_of "$pid" && echo "$pid $start"
   fi
 done`);
   const [pid, start] = output.trim().split(' ').map(Number);
@@ -189,10 +214,11 @@ async function readMark(
   file: string,
 ): Promise<ProcessMark> {
   const connection = await pool.get(host);
-  const output = await connection.run(`
+  const output = await connection.run(`${sameScript}
 ${pidFunction(base)}
 pid=$(pid_of ${quote(file)}) || { echo 'it does not run' >&2; exit 1; }
-echo "$pid $(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)"`);
+stat_of "$pid" || { echo 'it has ended' >&2; exit 1; }
+echo "$pid $start"`);
   const [pid, start] = output.trim().split(' ').map(Number);
   if (!pid || !start) throw absent(`${file} on ${host.name} names no process`);
   return { pid, start };
@@ -226,7 +252,10 @@ export async function inject(deps: FaultDeps, fault: Fault): Promise<void> {
     }
     case 'service-stop': {
       const { connection, services } = await servicesOf(deps, fault.host);
-      if (await isSame(connection, fault.process)) await services.stop(fault.service);
+      if (!(await isSame(connection, fault.process))) return;
+      // First, so that a stop whose answer is lost is known to be ours.
+      if (fault.id !== undefined) await connection.run(`: > ${stopMark(connection.host, fault.id)}`);
+      await services.stop(fault.service);
       return;
     }
     case 'etcd-move':
@@ -247,6 +276,24 @@ export async function inject(deps: FaultDeps, fault: Fault): Promise<void> {
 async function onHost({ pool, spec }: FaultDeps, name: string, lines: readonly string[]): Promise<void> {
   const connection = await pool.get(hostNamed(spec, name));
   await connection.run([sameScript, ...lines].join('\n'));
+}
+
+/**
+ * Starts the bricks of a volume that do not run, and leaves the others alone; also the whole volume, where it was
+ * stopped or deleted meanwhile. Fails when that cannot be told.
+ */
+export function startBricksScript(volume: string): string {
+  return `
+info=$(gluster --mode=script volume info ${quote(volume)} 2>&1) || {
+  case $info in *'does not exist'*) exit 0 ;; esac
+  echo "$info" >&2
+  exit 1
+}
+case $info in
+*'Status: Started'*) gluster --mode=script volume start ${quote(volume)} force ;;
+*'Status: Stopped'* | *'Status: Created'*) ;;
+*) echo ${quote(`gluster does not tell how ${volume} is`)} >&2; exit 1 ;;
+esac`.trim();
 }
 
 async function moveLeadership(
@@ -277,7 +324,7 @@ export async function heal(deps: FaultDeps, fault: Fault): Promise<void> {
       const { pid, start } = fault.owner;
       await onHost(deps, fault.host, [
         `same ${pid} ${start} || exit 0`,
-        `case $(sed 's/.*) //' /proc/${pid}/stat) in T*) kill -s KILL ${pid} ;; esac`,
+        `case $state in T) kill -s KILL ${pid} ;; esac`,
       ]);
       return;
     }
@@ -287,16 +334,23 @@ export async function heal(deps: FaultDeps, fault: Fault): Promise<void> {
         await onHost(deps, fault.host, [`same ${pid} ${start} || exit 0`, `kill -s CONT ${pid}`]);
       }
       if (fault.service !== undefined) {
-        await startAgain(deps, fault.host, fault.service);
+        // Its supervisor starts it again; one that is stopped was stopped by somebody.
+        await startAgain(deps, fault.host, fault.service, { ours: false });
       }
       return;
     }
     case 'brick-kill':
-      // It starts the bricks that do not run, and leaves the others alone.
-      await onHost(deps, fault.host, [`gluster --mode=script volume start ${quote(fault.volume)} force`]);
+      await onHost(deps, fault.host, [startBricksScript(fault.volume)]);
       return;
-    case 'service-stop':
-      return startAgain(deps, fault.host, fault.service);
+    case 'service-stop': {
+      if (!(await wasStopped(deps, fault))) return;
+      await startAgain(deps, fault.host, fault.service, { ours: true });
+      if (fault.id !== undefined) {
+        const host = hostNamed(deps.spec, fault.host);
+        await onHost(deps, fault.host, [`rm -f ${stopMark(host, fault.id)}`]);
+      }
+      return;
+    }
     case 'etcd-move':
       return;
     case 'worker-kill':

@@ -75,10 +75,12 @@ export async function planReboot(pool: SshPool, host: HostSpec): Promise<Reboot>
   const start = await ask(
     pool,
     host,
-    `[ "$(id -u)" = 0 ] || { echo 'only root can crash it' >&2; exit 1; }
+    `${sameScript}
+[ "$(id -u)" = 0 ] || { echo 'only root can crash it' >&2; exit 1; }
 [ -d /run/systemd/system ] || { echo 'without systemd nobody would boot it again' >&2; exit 1; }
-sed 's/.*) //' /proc/1/stat | cut -d' ' -f20`,
+stat_of 1 && echo "$start"`,
   );
+  if (!/^\d+$/.test(start)) throw notPossible(host, 'it does not tell since when it runs');
   return { kind: 'host-reboot', host: host.name, init: { pid: 1, start: Number(start) } };
 }
 
@@ -135,7 +137,7 @@ ip -o -4 addr show to ${host.address} | awk 'NR == 1 { print $2 }'`,
   };
 }
 
-/** Removes the rules, whatever is there of them. */
+/** Removes the rules, whatever is there of them; fails unless iptables says that none is left. */
 const mendScript = `
 mend() {
   for hook in INPUT OUTPUT FORWARD; do
@@ -143,7 +145,12 @@ mend() {
   done
   iptables -w -F ${chain} 2>/dev/null
   iptables -w -X ${chain} 2>/dev/null
-  :
+  rules=$(iptables -w -S) || { echo 'iptables does not tell which rules are left' >&2; return 1; }
+  case $rules in
+  *${chain}*) echo 'the rules of the cut are still there' >&2; return 1 ;;
+  *'-P INPUT '*) ;;
+  *) echo 'iptables tells of no rules at all' >&2; return 1 ;;
+  esac
 }`;
 
 /** Makes all rules first, and arms what mends it; then one rule for each way cuts the host off. */
@@ -157,10 +164,10 @@ export function cutScript(host: HostSpec, fault: Partition): string {
 sleep ${noticeSeconds}
 for hook in INPUT OUTPUT FORWARD; do iptables -w -I $hook -j ${chain}; done
 sleep ${forMs / 1_000}
-mend`;
+until mend; do sleep 1; done`;
   return `${mendScript}
 ${unlessMade(host, fault)}
-mend
+mend || exit 1
 iptables -w -N ${chain} || exit 1
 ${rules.map((rule) => `iptables -w -A ${chain} ${rule} -j DROP || exit 1`).join('\n')}
 setsid sh -c ${quote(later)} >/dev/null 2>&1 </dev/null &`;
@@ -190,11 +197,12 @@ interface FileSystem {
   readonly size: string;
 }
 
-const lookAtDisk = (dir: string) =>
-  `cat /proc/sys/kernel/random/boot_id && stat -f -c '%b %S' ${dir} | awk '{ printf "%.0f\\n", $1 * $2 / 512 }'`;
-const parseDisk = (printed: string): FileSystem => {
-  const [kernel = '', size = ''] = printed.trim().split('\n');
-  return { kernel, size };
+const lookAtDisk = (dir: string) => `cat /proc/sys/kernel/random/boot_id && stat -f -c '%b %S' ${dir}`;
+/** Undefined for anything but all of it: what is not known of two disks must not make them different ones. */
+const parseDisk = (printed: string): FileSystem | undefined => {
+  const [, kernel, blocks, size] = /^([0-9a-f-]{36})\n(\d+) (\d+)$/.exec(printed.trim()) ?? [];
+  if (kernel === undefined || blocks === undefined || size === undefined) return undefined;
+  return { kernel, size: String((BigInt(blocks) * BigInt(size)) / 512n) };
 };
 const isSame = (one: FileSystem, other: FileSystem) => one.kernel === other.kernel && one.size === other.size;
 
@@ -207,7 +215,12 @@ export async function planDiskFill(
   { pool, spec }: { readonly pool: SshPool; readonly spec: Pick<ClusterSpec, 'hosts'> },
   host: HostSpec,
 ): Promise<DiskFill> {
-  const diskOf = async (of: HostSpec) => parseDisk(await ask(pool, of, lookAtDisk(quote(of.dir))));
+  const told = (disk: FileSystem | undefined, whose: string): FileSystem => {
+    if (disk === undefined) throw notPossible(host, `${whose} does not tell which disk it has`);
+    return disk;
+  };
+  const diskOf = async (of: HostSpec) =>
+    told(parseDisk(await ask(pool, of, lookAtDisk(quote(of.dir)))), of.name);
   const own = await diskOf(host);
   for (const other of spec.hosts.filter(({ name }) => name !== host.name)) {
     if (isSame(own, await diskOf(other))) {
@@ -215,7 +228,7 @@ export async function planDiskFill(
     }
   }
   const { stdout } = await promisify(execFile)('sh', ['-c', lookAtDisk('/')]);
-  if (isSame(own, parseDisk(stdout)))
+  if (isSame(own, told(parseDisk(stdout), 'this worker')))
     throw notPossible(host, `${host.dir} seems to lie on the disk of this worker`);
   return { kind: 'disk-fill', host: host.name, id: randomUUID(), forMs: fullMs };
 }

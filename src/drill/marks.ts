@@ -1,12 +1,33 @@
 /** Finding the very process again that was seen before, in POSIX shell. */
+import { PerijoveError } from '../errors/error.js';
 import type { HostConnection } from '../ssh/connection.js';
 import type { ProcessMark } from './model.js';
 
-/** `same PID START`: whether this very process lives; the name in `stat` may hold blanks and brackets. */
+/**
+ * `stat_of PID`: sets `state` and `start` of a process, and fails when there is none. `same PID START`: whether this
+ * very process lives. Both end the script when that cannot be read, for a process that is not seen need not be gone. By
+ * the shell alone: another program may fail. The name in `stat` may hold blanks, brackets and line feeds.
+ */
 export const sameScript = `
-same() { [ "$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20)" = "$2" ]; }`;
+stat_of() {
+  case $1 in '' | *[!0-9]*) echo "\`$1\` is no process" >&2; exit 3 ;; esac
+  stat=
+  { while IFS= read -r line; do stat="$stat $line"; done <"/proc/$1/stat"; } 2>/dev/null || :
+  if [ -z "$stat" ]; then
+    [ -e "/proc/$$" ] && [ ! -e "/proc/$1" ] && return 1
+    echo "/proc/$1/stat cannot be read" >&2
+    exit 3
+  fi
+  set -- \${stat##*) }
+  state=$1 start=\${20}
+}
+same() { stat_of "$1" && [ "$start" = "$2" ]; }`;
 
+/** @throws PerijoveError SSH_*; COMMAND_FAILED when it cannot be told */
 export async function isSame(connection: HostConnection, { pid, start }: ProcessMark): Promise<boolean> {
-  const answer = await connection.run(`${sameScript}\nif same ${pid} ${start}; then echo yes; fi`);
-  return answer.trim() === 'yes';
+  const script = `${sameScript}\nif same ${pid} ${start}; then echo yes; else echo no; fi`;
+  const answer = (await connection.run(script)).trim();
+  if (answer === 'yes' || answer === 'no') return answer === 'yes';
+  const host = connection.host.name;
+  throw new PerijoveError('COMMAND_FAILED', `${host} does not tell whether process ${pid} lives`, { host });
 }

@@ -35,6 +35,8 @@ export type Fault =
       /** A service is stopped, and kept so until it is healed. */
       readonly kind: 'service-stop';
       readonly host: string;
+      /** Of this stop alone: what somebody else stopped is not started. Absent in drills of earlier versions. */
+      readonly id?: string;
       readonly service: string;
       readonly process: ProcessMark;
     }

@@ -112,6 +112,27 @@ describe.skipIf(!canTry)('a host is cut off', () => {
     await eventually('its rules are gone', () => !rules().includes('PERIJOVE'));
   });
 
+  it.each([
+    ['fails', 'exit 1'],
+    ['prints nothing', 'exit 0'],
+    ['prints half', 'iptables -S | head -n 1 | cut -c1-5'],
+  ])('is not called healed when iptables %s', async (_what, answer) => {
+    const plan = await planPartition({ pool, spec }, host, 'peers');
+    await cutOff(pool, host, plan);
+    await eventually('the peer is away', () => !reaches(struck, peer));
+    const programs = mkdtempSync(path.join(dir, 'programs-'));
+    writeFileSync(
+      path.join(programs, 'iptables'),
+      `#!/bin/sh\nPATH=\${PATH#*:}\ncase "$*" in '-w -S') ${answer} ;; *) exit 4 ;; esac\n`,
+      { mode: 0o755 },
+    );
+    const broken = poolOf((script) => inside(struck, `PATH=${programs}:$PATH\n${script}`));
+    await expect(mend(broken, host, plan)).rejects.toMatchObject({ code: 'DRILL_NOT_POSSIBLE' });
+    await mend(pool, host, plan);
+    expect(reaches(struck, peer)).toBe(true);
+    expect(rules()).not.toContain('PERIJOVE');
+  });
+
   it('may be healed though it was never cut off', async () => {
     const plan = await planPartition({ pool, spec }, host, 'peers');
     await mend(pool, host, plan);
@@ -163,6 +184,21 @@ describe.skipIf(process.getuid?.() !== 0)('a disk is full', () => {
     await freeDisk(pool, host, plan);
     await fillDisk(pool, host, plan);
     expect(room()).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ['fails', 'exit 1'],
+    ['prints nothing', 'exit 0'],
+    ['prints half', 'printf 12'],
+  ])('is refused where `stat` %s: it may be the disk of another host', async (_what, answer) => {
+    const programs = mkdtempSync(path.join(dir, 'programs-'));
+    writeFileSync(path.join(programs, 'stat'), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
+    const broken = poolOf((script) =>
+      spawnSync('sh', ['-c', `PATH=${programs}:$PATH\n${script}`], { encoding: 'utf8' }),
+    );
+    await expect(planDiskFill({ pool: broken, spec: { hosts: [host, other] } }, host)).rejects.toMatchObject({
+      code: 'DRILL_NOT_POSSIBLE',
+    });
   });
 
   it('is refused where another host, or the worker, would be full as well', async () => {

@@ -1,0 +1,175 @@
+/** What a drill ends and starts again, on a host behind a real sshd with real runit: also where looks fail. */
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { heal, inject, startBricksScript, type FaultDeps } from '../../src/drill/faults.js';
+import { sameScript } from '../../src/drill/marks.js';
+import type { Fault } from '../../src/drill/model.js';
+import { hostServices, initDriver, type HostServices } from '../../src/hosts/services.js';
+import { createSshPool } from '../../src/ssh/pool.js';
+import { directReach } from '../../src/ssh/reach.js';
+import { eventually } from '../support/eventually.js';
+import { makeSpec } from '../support/spec.js';
+import { startSshd, type TestSshd } from '../support/sshd.js';
+
+const startOf = (pid: number) =>
+  Number(
+    readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')[19],
+  );
+const stateOf = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '')[0];
+
+describe('the very process', () => {
+  const empty = mkdtempSync(path.join(tmpdir(), 'perijove-empty-'));
+  afterAll(() => rmSync(empty, { recursive: true }));
+  /** With no program at all: what is known is known by the shell alone. */
+  const same = (pid: number | string, start: number) =>
+    spawnSync('/bin/sh', ['-c', `${sameScript}\nsame '${pid}' ${start}`], { env: { PATH: empty } }).status;
+
+  it('is told from one that is gone, and from another of its number', () => {
+    expect(same(process.pid, startOf(process.pid))).toBe(0);
+    expect(same(process.pid, startOf(process.pid) + 1)).toBe(1);
+    expect(same(99_999_999, 1)).toBe(1);
+  });
+
+  it('is found whatever its name is', async () => {
+    const dir = mkdtempSync(path.join(tmpdir(), 'perijove-name-'));
+    const program = path.join(dir, 'a) S 1 \n(');
+    writeFileSync(program, '#!/bin/sh\nread -r line\n');
+    chmodSync(program, 0o755);
+    const child = spawn(program, { stdio: ['pipe', 'ignore', 'ignore'] });
+    const pid = child.pid ?? 0;
+    await eventually('it has its name', () => readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('a)'));
+    expect(same(pid, startOf(pid))).toBe(0);
+    child.kill('SIGKILL');
+    rmSync(dir, { recursive: true });
+  });
+
+  it('is not taken for gone when it was never known, or cannot be read', () => {
+    expect(same('', 1)).toBe(3);
+    expect(same('NaN', 1)).toBe(3);
+    expect(same(`${process.pid}/fdinfo`, 1)).toBe(3);
+  });
+});
+
+describe('a service', () => {
+  let sshd: TestSshd;
+  let known: string;
+  let deps: FaultDeps;
+  let services: HostServices;
+  const service = 'mesos-agent';
+  const status = async () => (await services.status([service]))[0];
+  const plan = async (): Promise<Extract<Fault, { kind: 'service-stop' }>> => {
+    const pid = (await status())?.pid ?? 0;
+    return {
+      kind: 'service-stop',
+      host: 'h1',
+      id: `${pid}`,
+      service,
+      process: { pid, start: startOf(pid) },
+    };
+  };
+
+  beforeAll(async () => {
+    sshd = await startSshd({ address: '127.27.9.50' });
+    known = mkdtempSync(path.join(tmpdir(), 'perijove-known-'));
+    const host = { ...sshd.host(), name: 'h1', init: 'runit' as const };
+    const pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: known });
+    deps = { spec: makeSpec({ hosts: [host] }), pool, reach: directReach };
+    services = await hostServices(await pool.get(host), 'test');
+    mkdirSync(path.join(host.dir, 'etc/services'), { recursive: true });
+    await services.install({
+      name: service,
+      description: 'a service',
+      exec: ['/bin/sleep', '1000'],
+      env: {},
+      restartOn: [],
+    });
+  });
+  beforeEach(() => services.start(service));
+  afterEach(() => services.stop(service));
+  afterAll(async () => {
+    await services?.remove(service);
+    const connection = await deps.pool.get(deps.spec.hosts[0] ?? sshd.host());
+    await connection.run(initDriver(connection.host, 'test', 'runit').removeAllScript());
+    await deps.pool.close();
+    await sshd?.remove();
+    rmSync(known, { recursive: true, force: true });
+  });
+
+  it('that the drill stopped is started again, once', async () => {
+    const fault = await plan();
+    await inject(deps, fault);
+    expect(await status()).toMatchObject({ state: 'stopped' });
+    await inject(deps, fault);
+    await heal(deps, fault);
+    expect(await status()).toMatchObject({ state: 'running' });
+    await services.stop(service);
+    await heal(deps, fault);
+    expect(await status()).toMatchObject({ state: 'stopped' });
+  });
+
+  it('that somebody else stopped before the drill did stays as it is', async () => {
+    const fault = await plan();
+    await services.stop(service);
+    await inject(deps, fault);
+    await heal(deps, fault);
+    expect(await status()).toMatchObject({ state: 'stopped' });
+  });
+
+  it.each(['KILL', 'STOP'] as const)(
+    'that got SIG%s runs after it, unless somebody stopped it',
+    async (signal) => {
+      const { process: mark } = await plan();
+      const fault: Fault = { kind: 'process-signal', host: 'h1', signal, service, process: mark };
+      await inject(deps, fault);
+      if (signal === 'STOP') expect(stateOf(mark.pid)).toBe('T');
+      await heal(deps, fault);
+      await eventually('it runs', async () => (await status())?.state === 'running');
+      if (signal === 'STOP') expect(stateOf(mark.pid)).not.toBe('T');
+      await services.stop(service);
+      await heal(deps, fault);
+      expect(await status()).toMatchObject({ state: 'stopped' });
+    },
+  );
+});
+
+describe('the bricks of a volume', () => {
+  let dir: string;
+  const calls = () =>
+    existsSync(path.join(dir, 'calls')) ? readFileSync(path.join(dir, 'calls'), 'utf8') : '';
+  beforeEach(() => {
+    dir = mkdtempSync(path.join(tmpdir(), 'perijove-gluster-'));
+  });
+  afterEach(() => rmSync(dir, { recursive: true }));
+  const run = (answer: string) => {
+    const program = path.join(dir, 'gluster');
+    writeFileSync(
+      program,
+      `#!/bin/sh\ncase $3 in info) ${answer} ;; *) echo "$*" >>'${dir}/calls' ;; esac\n`,
+    );
+    chmodSync(program, 0o755);
+    const env = { PATH: `${dir}:/usr/bin:/bin` };
+    return spawnSync('/bin/sh', ['-c', startBricksScript('notebooks')], { env }).status;
+  };
+
+  it('are started where the volume is', () => {
+    expect(run("printf 'Volume Name: notebooks\\nStatus: Started\\n'")).toBe(0);
+    expect(calls()).toBe('--mode=script volume start notebooks force\n');
+  });
+
+  it.each([
+    ['was stopped', "printf 'Volume Name: notebooks\\nStatus: Stopped\\n'", 0],
+    ['was deleted', "echo 'Volume notebooks does not exist'; exit 1", 0],
+    ['cannot be asked for', 'echo no connection; exit 1', 1],
+    ['is told of by nothing', 'exit 0', 1],
+    ['is told of by half', "printf 'Volume Name: notebooks\\nSta'", 1],
+  ])('stay where it %s', (_what, answer, code) => {
+    expect(run(answer)).toBe(code);
+    expect(calls()).toBe('');
+  });
+});

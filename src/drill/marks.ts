@@ -10,7 +10,7 @@ import type { ProcessMark } from './model.js';
  */
 export const sameScript = `
 stat_of() {
-  case $1 in '' | *[!0-9]*) echo "\`$1\` is no process" >&2; exit 3 ;; esac
+  case $1 in '' | *[!0-9]*) echo "not a process: $1" >&2; exit 3 ;; esac
   stat=
   { while IFS= read -r line; do stat="$stat $line"; done <"/proc/$1/stat"; } 2>/dev/null || :
   if [ -z "$stat" ]; then

@@ -36,7 +36,7 @@ export interface KeeperAccess {
   member(name: string): Promise<Probe>;
   /** Over the same connection. @throws PerijoveError ETCD_*, SSH_* */
   etcd<T>(name: string, ask: (client: EtcdClient) => Promise<T>): Promise<T>;
-  /** Which host each node runs on, as the framework last stored it; empty when that is not to be had. */
+  /** Which host each node runs on, as the framework last stored it; a node of which that is not known is missing. */
   placement(): Promise<Placement>;
   close(): void;
 }

@@ -83,7 +83,7 @@ export function gateUrl(spec: ClusterSpec, node: string): string {
 
 /**
  * The ways from a host to a node, the best first; the last one is the node itself. `owner`: through the host that
- * the node runs on. `chain`: through the hosts that follow in the spec, so that the last one stands nearest to
+ * the node runs on; through each, while that is not known. `chain`: through the hosts that follow in the spec, so that the last one stands nearest to
  * the nodes; the order is the same everywhere, so a chain never closes into a circle.
  */
 export function waysTo(spec: ClusterSpec, from: HostSpec, node: string, owner: string | undefined): string[] {
@@ -93,6 +93,7 @@ export function waysTo(spec: ClusterSpec, from: HostSpec, node: string, owner: s
       case 'direct':
         return [];
       case 'owner':
+        if (owner === undefined) return proxies.filter(({ name }) => name !== from.name);
         return from.name === owner ? [] : proxies.filter(({ name }) => name === owner);
       case 'chain':
         return proxies.slice(proxies.findIndex(({ name }) => name === from.name) + 1);

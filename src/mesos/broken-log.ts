@@ -70,6 +70,8 @@ export interface SetAside {
   readonly why: string;
   /** How long it took, in seconds; absent while it is under way, or when it was interrupted. */
   readonly tookSeconds?: number;
+  /** It was interrupted, and the master was started as it was. */
+  readonly left?: true;
 }
 
 export interface SilentMaster {
@@ -121,7 +123,7 @@ export function decideRemedy(
       : paused;
   const ago = setAside && clock - setAside.at;
   const within = (seconds: number) => ago !== undefined && ago >= 0 && ago < seconds;
-  if (setAside && setAside.tookSeconds === undefined) {
+  if (setAside && setAside.tookSeconds === undefined && !setAside.left) {
     if (objection === undefined && within(underWaySeconds)) return { kind: 'set-aside', why: setAside.why };
     if (stopped) return { kind: 'start' };
   }

@@ -7,7 +7,7 @@ import { findFramework, type FoundFramework } from './found.js';
 import { frameworkInfo, isOurs } from './launch.js';
 import type { Credential, MasterAddress } from './master-http.js';
 import { watchMesos } from './facts-watch.js';
-import { recoveredState } from './operator-client.js';
+import { recoveredState, type MasterState } from './operator-client.js';
 import { Pulse, silentAfter } from './pulse.js';
 import { subscribe, type Subscription } from './scheduler-client.js';
 import type { SchedulerDeps, StoredFramework } from './scheduler-deps.js';
@@ -148,9 +148,13 @@ async function runSession(
     // Only now: whatever an earlier scheduler stored before this subscription cut it off is in it.
     const table = await store.load();
     const session = new SchedulerSession(deps, subscription, table, fencing);
-    void watchMesos(deps, subscription.master, table.mesos, (here) => session.sees(here), sessionSignal).catch((error: unknown) =>
-      over.abort(error),
-    );
+    void watchMesos(
+      deps,
+      subscription.master,
+      table.mesos,
+      (here) => session.sees(here),
+      sessionSignal,
+    ).catch((error: unknown) => over.abort(error));
     await session.run();
   } catch (error) {
     // A call that broke with the session says less than what ended the session.
@@ -183,22 +187,25 @@ async function lookForFramework(
     signal,
   });
   const found = findFramework(spec, state, new Date().toISOString());
-  if (found === 'wait') {
-    throw new PerijoveError(
-      'MESOS_UNREACHABLE',
-      `The Mesos master still waits for ${state.recoveredAgents} of its agents; they may run nodes of this cluster.`,
-    );
-  }
+  if (found === 'wait') throw waitsForAgents(state);
   if (found !== undefined) {
     logger.warn({ frameworkId: found.frameworkId }, 'took over a framework that Mesos has and nobody stored');
   }
   return found;
 }
 
+function waitsForAgents({ recoveredAgents }: MasterState): PerijoveError {
+  return new PerijoveError(
+    'MESOS_UNREACHABLE',
+    `The Mesos master still waits for ${recoveredAgents} of its agents; they may run nodes of this cluster.`,
+  );
+}
+
 /**
  * Ends the framework and all its tasks. Resolves too when Mesos does not have it (any more).
  *
- * @throws PerijoveError MESOS_UNREACHABLE, MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED
+ * @throws PerijoveError MESOS_UNREACHABLE (also while nobody knows which framework it is, and the master waits for
+ * agents that may tell), MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED
  */
 export async function teardownFramework(
   deps: Pick<SchedulerDeps, 'spec' | 'leaders' | 'dial' | 'credential' | 'logger'>,
@@ -215,6 +222,7 @@ export async function teardownFramework(
       ...(credential === undefined ? {} : { credential }),
       signal,
     });
+    if (frameworkId === undefined && state.recoveredAgents > 0) throw waitsForAgents(state);
     const ours = state.frameworks.filter((framework) => isOurs(deps.spec, framework)).map(({ id }) => id);
     const ids = new Set(frameworkId === undefined ? ours : [frameworkId, ...ours]);
     for (const id of ids) {

@@ -1,4 +1,5 @@
 import { initDriver, observeInit, hostServices } from '../hosts/services.js';
+import { PerijoveError } from '../errors/error.js';
 import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
@@ -27,11 +28,12 @@ export async function lookAtSilentMaster(connection: HostConnection, cluster: st
   const [[status], log, record] = await Promise.all([
     services.status([masterService]),
     services.logs(masterService, logLines),
-    connection.run(`date +%s; cat ${quote(recordOf(host))} 2>/dev/null || :`),
+    connection.run(`clock=$(date +%s) || exit 1\necho "$clock"\n${printRecord(host)}`),
   ]);
-  const [clock = '', ...lines] = record.split('\n');
+  const [, clock, text] = /^(\d+)\n([^]*)$/.exec(record) ?? [];
+  if (clock === undefined || text === undefined) throw cutShort(host);
   const sign = brokenLogSign(log, Number(clock) * 1_000);
-  const setAside = parseRecord(lines.join('\n'));
+  const setAside = parseRecord(wholeRecord(host, text));
   return {
     host: host.name,
     clock: Number(clock),
@@ -43,7 +45,25 @@ export async function lookAtSilentMaster(connection: HostConnection, cluster: st
 
 /** What was last set aside on a host. @throws PerijoveError SSH_*, COMMAND_FAILED */
 export async function readSetAside(connection: HostConnection): Promise<SetAside | undefined> {
-  return parseRecord(await connection.run(`cat ${quote(recordOf(connection.host))} 2>/dev/null || :`));
+  const { host } = connection;
+  return parseRecord(wholeRecord(host, await connection.run(printRecord(host))));
+}
+
+/** Fails when there is one that cannot be read: what was done would be done again, over what is kept of it. */
+const printRecord = (host: Pick<HostSpec, 'dir'>) => {
+  const record = quote(recordOf(host));
+  return `if [ -e ${record} ]; then cat ${record} || exit 1; fi\necho complete`;
+};
+
+function wholeRecord(host: HostSpec, printed: string): string {
+  const text = printed.replace(/complete\n$/, '');
+  if (text === printed || (text !== '' && !text.endsWith('\n'))) throw cutShort(host);
+  return text;
+}
+
+function cutShort({ name }: HostSpec): PerijoveError {
+  const message = `${name} does not tell what was done to its Mesos master before`;
+  return new PerijoveError('COMMAND_FAILED', message, { host: name });
 }
 
 /** Undefined for anything that is no record. */
@@ -51,7 +71,12 @@ export function parseRecord(text: string): SetAside | undefined {
   const [, at, why = '', rest = ''] = /^begun (\d+)\nwhy (.*)\n([^]*)$/.exec(text) ?? [];
   if (at === undefined) return undefined;
   const [, seconds] = /^took (\d+)$/m.exec(rest) ?? [];
-  return { at: Number(at), why, ...(seconds !== undefined && { tookSeconds: Number(seconds) }) };
+  return {
+    at: Number(at),
+    why,
+    ...(seconds !== undefined && { tookSeconds: Number(seconds) }),
+    ...(/^left$/m.test(rest) && { left: true as const }),
+  };
 }
 
 /**
@@ -71,9 +96,15 @@ export async function setAside(
   await connection.run(script, { timeoutMs: 90_000 });
 }
 
-/** Starts a master that was left stopped. @throws PerijoveError SERVICE_FAILED, SSH_*, COMMAND_FAILED */
+/**
+ * Starts a master that was left stopped, and records that its work is not gone on with: whoever stops it later does so
+ * on purpose.
+ *
+ * @throws PerijoveError SERVICE_FAILED, SSH_*, COMMAND_FAILED
+ */
 export async function startMaster(connection: HostConnection, cluster: string): Promise<void> {
   await (await hostServices(connection, cluster)).start(masterService);
+  await connection.run(`echo left >> ${quote(recordOf(connection.host))}`);
 }
 
 interface Supervisor {
@@ -95,9 +126,15 @@ export function setAsideScript(
     [masterWork, `${broken}/work_dir`],
     [masterLog, `${broken}/log_dir`],
   ].map(
-    // Both are there when a move to another file system was interrupted.
-    ([from = '', to = '']) =>
-      `if [ -e ${quote(from)} ]; then rm -rf ${quote(to)}; mv -T ${quote(from)} ${quote(to)}; fi`,
+    // What is set aside is kept, whatever lies there by now. A move to another file system may be interrupted.
+    ([from = '', to = '']) => {
+      const [source, part, target] = [from, `${to}.part`, to].map(quote);
+      return `if [ -e ${source} ] && [ ! -e ${target} ]; then
+  rm -rf ${part}
+  mv -T ${source} ${part}
+  mv -T ${part} ${target}
+fi`;
+    },
   );
   return `
 set -e

@@ -55,10 +55,15 @@ export function carriedOver({ spec, state, run }: FrameworkMemory): FrameworkInp
   return { spec, state: { ...state, lease: { run, attempt: state.lease?.attempt ?? 0 } } };
 }
 
-/** Whether the scheduler has to be started anew, and the memory with that spec in it. */
+/**
+ * Whether the scheduler has to be started anew, and the memory with that spec in it.
+ *
+ * @param asks what a removed framework ran is asked for; earlier versions took what was last seen alive for ended
+ */
 export function configure(
   memory: FrameworkMemory,
   spec: ClusterSpec,
+  asks = true,
 ): { readonly memory: FrameworkMemory; readonly result: ConfigureResult } {
   const { failure } = memory.state;
   const isSame = sameJson(memory.spec, spec);
@@ -71,7 +76,7 @@ export function configure(
       spec: isSame ? memory.spec : spec,
       configured: true,
       state: withoutSurplus(
-        failure?.code === 'MESOS_FRAMEWORK_REMOVED' ? withoutFramework(state) : state,
+        failure?.code === 'MESOS_FRAMEWORK_REMOVED' ? withoutFramework(state, asks) : state,
         spec,
       ),
     },
@@ -80,13 +85,14 @@ export function configure(
 }
 
 /**
- * Mesos killed the tasks with the framework, but none of an agent that it did not reach: the next framework asks for
- * those, and fences them. Where the tasks ran is kept, because the nodes' data are there.
+ * Mesos killed the tasks with the framework, but none of an agent that it did not reach, which nobody told: the next
+ * framework asks for them, and fences those of which Mesos cannot tell. Where the tasks ran is kept, because the nodes'
+ * data are there.
  */
-function withoutFramework(state: FrameworkState): FrameworkState {
+function withoutFramework(state: FrameworkState, asks: boolean): FrameworkState {
   const tasks = Object.values(state.tasks).map((task): NodeTask => {
     if (kindOf(task.state) === 'terminal') return task;
-    const state = mayBeLost(task) ? 'TASK_UNKNOWN' : 'TASK_GONE';
+    const state = asks || mayBeLost(task) ? 'TASK_UNKNOWN' : 'TASK_GONE';
     return { ...task, state, message: 'Mesos removed the framework', failures: 0 };
   });
   return {

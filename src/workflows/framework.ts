@@ -7,6 +7,7 @@ import {
   continueAsNew,
   isCancellation,
   log,
+  patched,
   proxyActivities,
   setCurrentDetails,
   setHandler,
@@ -118,7 +119,9 @@ export async function framework(input: FrameworkInput): Promise<void> {
   setHandler(frameworkState, () => memory.state);
   on(configureFramework).do(
     (spec) => {
-      const { memory: next, result } = configure(memory, spec);
+      const isRemoved = memory.state.failure?.code === 'MESOS_FRAMEWORK_REMOVED';
+      const asks = isRemoved && patched('ask-for-tasks-of-removed-framework');
+      const { memory: next, result } = configure(memory, spec, asks);
       memory = { ...next, state: remember(memory.state, next.state, now()) };
       publish();
       return result;

@@ -54,12 +54,14 @@ describe('what is wanted', () => {
       if (!host) throw new Error('no host');
       return waysTo({ ...spec, proxy: { ...spec.proxy, topology } }, host, 'node1', owner);
     };
-    const [h2, h3] = ['http://127.0.1.2:8888', 'http://127.0.1.3:8888'];
+    const [h1, h2, h3] = [1, 2, 3].map((each) => `http://127.0.1.${each}:8888`);
     const itself = 'http://127.0.2.11:8888';
     expect(ways('direct', 0, 'h2')).toEqual([itself]);
     expect(ways('owner', 0, 'h2')).toEqual([h2, itself]);
     expect(ways('owner', 1, 'h2')).toEqual([itself]);
-    expect(ways('owner', 0)).toEqual([itself]);
+    // Not known: a route that worked must not lose the way that it worked by.
+    expect(ways('owner', 0)).toEqual([h2, h3, itself]);
+    expect(ways('owner', 1)).toEqual([h1, h3, itself]);
     expect(ways('chain', 0)).toEqual([h2, h3, itself]);
     expect(ways('chain', 1)).toEqual([h3, itself]);
     expect(ways('chain', 2)).toEqual([itself]);

@@ -125,6 +125,10 @@ describe('the remedy', () => {
     expect(decideRemedy({ ...quiet, setAside: { ...setAside, at: 90_000 } }, others)).toEqual({
       kind: 'none',
     });
+    // It was started since: somebody else stopped it now.
+    expect(decideRemedy({ ...stopped, setAside: { ...setAside, left: true } }, others)).toEqual({
+      kind: 'none',
+    });
     expect(decideRemedy({ ...master, setAside: { ...setAside, at: 99_000 } }, others).kind).toBe('leave');
   });
 });

@@ -1,6 +1,6 @@
 /** What is done on the host of a master with a broken log, by a real shell, interrupted wherever it can be. */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -104,6 +104,31 @@ describe('is gone on with when it was interrupted', () => {
     expect(record()?.tookSeconds).toBeDefined();
     expect(read(paths().masterWork, 'file')).toBe('fresh');
     expect(read(broken('work_dir/file'))).toBe('broken');
+  });
+
+  it('after both moves, and keeps what was set aside', async () => {
+    await run(script(1_000, 'after stop')).catch(() => undefined);
+    for (const [from, to] of [
+      [paths().masterWork, 'work_dir'],
+      [paths().masterLog, 'log_dir'],
+    ] as const) {
+      renameSync(from, broken(to));
+    }
+    fill('begun anew');
+    await run(script(1_060));
+    expect(record()?.tookSeconds).toBeDefined();
+    expect(read(broken('work_dir/file'))).toBe('broken');
+    expect(read(paths().masterWork, 'file')).toBe('begun anew');
+  });
+
+  it('within a move to another file system', async () => {
+    await run(script(1_000, 'after stop')).catch(() => undefined);
+    mkdirSync(broken('work_dir.part'));
+    writeFileSync(broken('work_dir.part/half'), '');
+    await run(script(1_060));
+    expect(read(broken('work_dir/file'))).toBe('broken');
+    expect(existsSync(broken('work_dir.part'))).toBe(false);
+    expect(existsSync(broken('work_dir/half'))).toBe(false);
   });
 
   it('after one of two moves', async () => {

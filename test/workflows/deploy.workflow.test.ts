@@ -308,7 +308,12 @@ describe('a changed spec', () => {
   });
 
   it('changes agents of which nothing is heard one at a time, each while etcd is whole', async () => {
-    const cluster = SimulatedCluster.deployed(makeSpec({ name: 'silent' })).differ('agents', 'h1', 'h2', 'h3');
+    const cluster = SimulatedCluster.deployed(makeSpec({ name: 'silent' })).differ(
+      'agents',
+      'h1',
+      'h2',
+      'h3',
+    );
     for (const host of ['h1', 'h2', 'h3']) cluster.serving.get('agents')?.set(host, 'unknown');
     await deploy(cluster);
     expect(

@@ -76,17 +76,19 @@ describe('configure', () => {
     expect(next.state).toEqual(running('node0'));
   });
 
-  it('registers anew after the framework was removed: its tasks are gone, where they ran is remembered', () => {
+  it('registers anew after the framework was removed: its tasks are asked for, where they ran is remembered', () => {
     const failure = { code: 'MESOS_FRAMEWORK_REMOVED', message: 'm', remedy: 'r' };
     const memory = {
       ...firstMemory({ spec }),
       configured: true,
       state: withFailure(running('node0'), failure),
     };
+    const earlier = configure(memory, spec, false).memory.state;
+    expect(earlier.tasks['node0']).toMatchObject({ state: 'TASK_GONE', host: 'h1', failures: 0 });
     const { state } = configure(memory, spec).memory;
     expect(state).not.toHaveProperty('frameworkId');
     expect(state).not.toHaveProperty('failure');
-    expect(state.tasks['node0']).toMatchObject({ state: 'TASK_GONE', host: 'h1', failures: 0 });
+    expect(state.tasks['node0']).toMatchObject({ state: 'TASK_UNKNOWN', host: 'h1', failures: 0 });
     expect(state.launches).toBe(1);
   });
 
@@ -96,7 +98,7 @@ describe('configure', () => {
     const cutOff = withTaskUpdates(running('node0', 'node1'), updates, at, spec);
     const memory = { ...firstMemory({ spec }), configured: true, state: withFailure(cutOff, failure) };
     const { tasks } = configure(memory, spec).memory.state;
-    expect(tasks).toMatchObject({ node0: { state: 'TASK_GONE' }, node1: { state: 'TASK_UNKNOWN' } });
+    expect(tasks).toMatchObject({ node0: { state: 'TASK_UNKNOWN' }, node1: { state: 'TASK_UNKNOWN' } });
   });
 
   it('forgets a node too many whose task is over', () => {

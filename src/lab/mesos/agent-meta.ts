@@ -32,8 +32,10 @@ export class AgentMeta {
     let id: string;
     try {
       id = path.basename(readlinkSync(this.#latest));
-    } catch {
-      return undefined;
+    } catch (error) {
+      // With another ID its tasks would be somebody else's.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
     }
     const file = readIfThere(path.join(this.#agentDir(id), 'slave.info'), agentFileKind);
     return file && { id, sameBoot: file.boot_id === bootId() };

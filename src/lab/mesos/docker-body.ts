@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Launch } from './container.js';
-import { dockerArguments, removeContainer, startedAt, stopContainer } from './docker.js';
+import { dockerArguments, endOf, removeContainer, startedAt, stopContainer } from './docker.js';
 import type { TaskBody, TaskWatcher } from './task-body.js';
 
 type DockerLaunch = NonNullable<Launch['docker']>;
@@ -17,6 +17,7 @@ export class DockerBody implements TaskBody {
   /** As with Mesos's own executor for Docker. */
   readonly finishesWhenKilled = true;
   #ended = false;
+  #removed = false;
 
   constructor(
     readonly launch: Launch,
@@ -42,9 +43,17 @@ export class DockerBody implements TaskBody {
       watcher.failed(`Failed to run docker container: ${error.message}`);
     });
     client.on('exit', (code, signal) => {
+      if (ran) {
+        void this.#whenEnded().then((own) => {
+          this.#ended = true;
+          if (own === undefined) watcher.exited(code, signal);
+          else watcher.exited(own, null);
+        });
+        return;
+      }
       this.#ended = true;
       // It may have ended between two looks.
-      void (ran ? Promise.resolve(undefined) : startedAt(this.docker)).then((address) => {
+      void startedAt(this.docker).then((address) => {
         running(address);
         watcher.exited(code, signal, ran ? undefined : this.#complaint());
       });
@@ -55,6 +64,20 @@ export class DockerBody implements TaskBody {
   async end(graceMs: number): Promise<void> {
     if (graceMs > 0 && !this.#ended) await stopContainer(this.docker, graceMs);
     await removeContainer(this.docker);
+    this.#removed = true;
+  }
+
+  /**
+   * The client of a container that ran has ended: with the container, or alone (it was killed, or Docker restarts and
+   * keeps its containers). Resolves when the container is known to have ended; to its exit status, where there is one.
+   */
+  async #whenEnded(): Promise<number | undefined> {
+    while (!this.#removed) {
+      const end = await endOf(this.docker);
+      if (end.known && end.value?.running !== true) return end.value?.code;
+      await delay(pollMs);
+    }
+    return undefined;
   }
 
   /** Undefined when its client has ended before it was seen to have started. */

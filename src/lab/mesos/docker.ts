@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
+import { known, notKnown, type Observation } from '../../hosts/observation.js';
 import { killTree } from './process-tree.js';
 
 /** A container of a task, and how its Docker is reached: as the agent's flags `--docker` and `--docker_socket` say. */
@@ -47,6 +48,20 @@ export async function startedAt(container: ContainerOfTask): Promise<string | un
   const { code, stdout } = await docker(container, ['inspect', `--format=${format}`, container.name]);
   const [started = '', address = ''] = stdout.trim().split(/\s+/);
   return code === 0 && !started.startsWith('0001-') ? address : undefined;
+}
+
+/** Whether a container runs, and how it ended; undefined for one that Docker does not have. */
+export async function endOf(
+  container: ContainerOfTask,
+): Promise<Observation<{ readonly running: boolean; readonly code: number } | undefined>> {
+  const format = '{{.State.Running}} {{.State.ExitCode}}';
+  const { code, stdout, stderr } = await docker(container, ['inspect', `--format=${format}`, container.name]);
+  if (code !== 0) {
+    return /no such (object|container)/i.test(stderr) ? known(undefined) : notKnown(stderr.slice(0, 200));
+  }
+  const [, running, exitCode] = /^(true|false) (\d+)\n$/.exec(stdout) ?? [];
+  if (running === undefined) return notKnown('what Docker says of it is cut short');
+  return known({ running: running === 'true', code: Number(exitCode) });
 }
 
 /** SIGTERM, and SIGKILL after the grace, which Docker takes in whole seconds. Resolves also when it fails. */

@@ -13,21 +13,37 @@ export interface ProcessFacts {
 
 export type ProcessId = Pick<ProcessFacts, 'pid' | 'start'>;
 
-/** Undefined when there is no such process. */
+/** Undefined when there is no such process. @throws when that cannot be read: one that is not seen need not be gone */
 export function readProcess(pid: number): ProcessFacts | undefined {
+  const stat = readOf(pid, 'stat', gone);
+  return stat === undefined ? undefined : parseProcess(pid, stat);
+}
+
+/** @throws when it is not all of `/proc/<pid>/stat` */
+export function parseProcess(pid: number, stat: string): ProcessFacts {
+  // The name, in parentheses, may hold anything; what follows its last parenthesis is regular.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  if (!stat.endsWith('\n') || fields.length < 20) throw new Error(`/proc/${pid}/stat is cut short`);
+  return {
+    pid,
+    parent: Number(fields[1]),
+    session: Number(fields[3]),
+    start: Number(fields[19]),
+    zombie: fields[0] === 'Z' || fields[0] === 'X',
+  };
+}
+
+/** It has ended, before or while it was read. */
+const gone: readonly string[] = ['ENOENT', 'ESRCH'];
+/** The same, or it belongs to somebody else. */
+const notOurs: readonly string[] = [...gone, 'EACCES', 'EPERM'];
+
+function readOf(pid: number, file: string, passed: readonly string[]): string | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name, in parentheses, may hold anything; what follows its last parenthesis is regular.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return {
-      pid,
-      parent: Number(fields[1]),
-      session: Number(fields[3]),
-      start: Number(fields[19]),
-      zombie: fields[0] === 'Z' || fields[0] === 'X',
-    };
-  } catch {
-    return undefined;
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch (error) {
+    if (passed.includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
   }
 }
 
@@ -44,18 +60,11 @@ export function allProcesses(): ProcessFacts[] {
 
 /** The process whose command line has this argument. */
 export function findByArgument(argument: string): ProcessFacts | undefined {
-  return allProcesses().find(
-    ({ pid, zombie }) => !zombie && readNulls(`/proc/${pid}/cmdline`).includes(argument),
-  );
+  return allProcesses().find(({ pid, zombie }) => !zombie && readNulls(pid, 'cmdline').includes(argument));
 }
 
-function readNulls(file: string): string[] {
-  try {
-    return readFileSync(file, 'utf8').split('\0');
-  } catch {
-    // It ended, or belongs to somebody else.
-    return [];
-  }
+function readNulls(pid: number, file: string): string[] {
+  return readOf(pid, file, notOurs)?.split('\0') ?? [];
 }
 
 /** By what the processes of a task are known. */
@@ -74,7 +83,7 @@ export function membersOf(
   belonging: Belonging,
   processes: readonly ProcessFacts[],
   known: ReadonlyMap<number, number>,
-  carries: (pid: number) => boolean = (pid) => readNulls(`/proc/${pid}/environ`).includes(belonging.mark),
+  carries: (pid: number) => boolean = (pid) => readNulls(pid, 'environ').includes(belonging.mark),
 ): ProcessFacts[] {
   const { leader } = belonging;
   const members = new Set<number>();
@@ -102,11 +111,9 @@ export async function killTree(belonging: Belonging, graceMs: number): Promise<v
   const told = new Set<number>();
   const killAt = performance.now() + graceMs;
   for (;;) {
-    const alive = membersOf(belonging, allProcesses(), known).filter(
-      ({ pid, zombie }) => !zombie && pid !== process.pid,
-    );
-    if (alive.length === 0) return;
-    for (const { pid, start } of alive) {
+    const alive = aliveOf(belonging, known);
+    if (alive?.length === 0) return;
+    for (const { pid, start } of alive ?? []) {
       known.set(pid, start);
       if (performance.now() >= killAt) signal(pid, 'SIGKILL');
       else if (!told.has(pid)) {
@@ -117,6 +124,17 @@ export async function killTree(belonging: Belonging, graceMs: number): Promise<v
       }
     }
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+}
+
+/** Undefined when they cannot be seen now: then there may be some. */
+function aliveOf(belonging: Belonging, known: ReadonlyMap<number, number>): ProcessFacts[] | undefined {
+  try {
+    return membersOf(belonging, allProcesses(), known).filter(
+      ({ pid, zombie }) => !zombie && pid !== process.pid,
+    );
+  } catch {
+    return undefined;
   }
 }
 

@@ -115,8 +115,12 @@ export class TaskRun {
       this.refuse(`Failed to launch container: ${error.message}`);
     });
     child.on('exit', () => void this.#look());
-    const facts = child.pid === undefined ? undefined : readProcess(child.pid);
-    this.#executor = facts && { pid: facts.pid, start: facts.start };
+    try {
+      const facts = child.pid === undefined ? undefined : readProcess(child.pid);
+      this.#executor = facts && { pid: facts.pid, start: facts.start };
+    } catch (error) {
+      this.#options.log.warn(`Cannot see the executor of task ${this.taskId} yet: ${String(error)}`);
+    }
     this.#observe();
   }
 
@@ -127,10 +131,6 @@ export class TaskRun {
 
   /** Finds the executor again, if it is still there, and what it has written meanwhile. */
   async recover(): Promise<void> {
-    const { run } = this.#options;
-    const written = readIfThere(this.#files.executor, processKind);
-    // Killed between the start of the executor and its first word: only its command line knows it.
-    this.#executor = written ?? findByArgument(run);
     await this.#look();
     if (!this.updates.ended) this.#observe();
   }
@@ -200,11 +200,16 @@ export class TaskRun {
     }
   }
 
-  /** Takes over what the executor has written, and notices when it is gone without a last word. */
+  /**
+   * Takes over what the executor has written, and notices when it is gone without a last word. Where that cannot be
+   * seen, it may live: it is looked at again.
+   */
   async #look(): Promise<void> {
     if (this.#looking || this.updates.ended) return;
     this.#looking = true;
     try {
+      // Its command line alone knows one that has written nothing yet.
+      this.#executor ??= readIfThere(this.#files.executor, processKind) ?? findByArgument(this.#options.run);
       const alive = this.#executor !== undefined && isAlive(this.#executor);
       this.#takeStatuses();
       if (alive || this.updates.ended) return;
@@ -213,6 +218,8 @@ export class TaskRun {
       if (!this.updates.ended) {
         this.#end('TASK_FAILED', 'REASON_EXECUTOR_TERMINATED', 'Executor terminated without a final status');
       }
+    } catch (error) {
+      this.#options.log.warn(`Cannot see how task ${this.taskId} is: ${String(error)}`);
     } finally {
       this.#looking = false;
     }

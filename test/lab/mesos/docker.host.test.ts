@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { readProcess } from '../../../src/lab/mesos/process-tree.js';
+import { allProcesses, isAlive, readProcess } from '../../../src/lab/mesos/process-tree.js';
 import { docker, dockerRemove, hasDocker, makeTinyImage } from '../../support/docker.js';
 import { eventually } from '../../support/eventually.js';
 import { at, MesosProgram, TestScheduler } from '../../support/mesos.js';
@@ -124,6 +124,24 @@ describe.runIf(hasDocker)('a task in Docker', () => {
     );
     expect(containers()).toEqual([]);
     expect(sandboxFile('one', status, 'stdout')).toContain('told\n');
+  });
+
+  it('goes on when its `docker run` alone is ended, and ends with its own status', async () => {
+    await launch('lasting', patient);
+    const name = nameOf(await running('lasting'));
+    const client = allProcesses().find(({ pid }) => {
+      const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+      return words.includes('run') && words.includes(name);
+    });
+    if (client === undefined) throw new Error('no client');
+    process.kill(client.pid, 'SIGKILL');
+    await eventually('its client is gone', () => (isAlive(client) ? undefined : true));
+    await scheduler.call('KILL', { task_id: { value: 'lasting' }, agent_id: { value: agentId } });
+    await scheduler.acknowledge(await scheduler.status('lasting', 'TASK_KILLING'));
+    expect(at(await scheduler.status('lasting', 'TASK_KILLED'), 'message')).toBe(
+      'Container exited with status 7',
+    );
+    expect(containers()).toEqual([]);
   });
 
   it('ends as its command ends, and its address is free when that is told', async () => {

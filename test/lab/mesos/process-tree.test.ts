@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { membersOf, readProcess, type ProcessFacts } from '../../../src/lab/mesos/process-tree.js';
+import {
+  membersOf,
+  parseProcess,
+  readProcess,
+  type ProcessFacts,
+} from '../../../src/lab/mesos/process-tree.js';
 
 const facts = (pid: number, parent: number, session: number, start = 100): ProcessFacts => ({
   pid,
@@ -19,6 +24,19 @@ const members = (
     new Map(options.known ?? []),
     (pid) => (options.carriers ?? []).includes(pid),
   ).map(({ pid }) => pid);
+
+describe('a process', () => {
+  it('is known whatever its name is, and known to be gone', () => {
+    const stat = '7 (a) S 1 (b) R 1 7 6 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0\n';
+    expect(parseProcess(7, stat)).toEqual({ pid: 7, parent: 1, session: 6, start: 4711, zombie: false });
+    expect(readProcess(99_999_999)).toBeUndefined();
+  });
+
+  it.each(['', '7 (a', '7 (a) R 1 7', '7 (a) R 1 7 6 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 47', '7 (a) R 1 7 6\n'])(
+    'is not taken for gone, nor for another one, when `stat` is %j',
+    (stat) => expect(() => parseProcess(7, stat)).toThrow('cut short'),
+  );
+});
 
 describe('membersOf', () => {
   it('counts who carries the ID, who is in the session, and all their descendants', () => {

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { disagreementOf } from '../../src/activities/mesos.js';
+import { agentStateOf, disagreementOf } from '../../src/activities/mesos.js';
+import { PerijoveError } from '../../src/errors/error.js';
+import type { AgentInfo } from '../../src/mesos/operator-client.js';
+import { runningDigests } from '../../src/mesos/running-secrets.js';
+import type { HostSpec } from '../../src/spec/cluster.js';
+import type { SshPool } from '../../src/ssh/connection.js';
+import { makeHost, makeSpec } from '../support/spec.js';
 
 describe('disagreementOf', () => {
   it('is none when all masters name one leader', () => {
@@ -30,5 +36,42 @@ describe('disagreementOf', () => {
       code: 'MASTERS_DISAGREE',
       message: 'h1 names a:1, h2 names b:1',
     });
+  });
+});
+
+describe('the agent of a host', () => {
+  const agent = (active: boolean): AgentInfo => ({
+    ...{ id: 'S1', hostname: 'any', address: '10.0.0.1', port: 5051, registeredAt: 1, cpus: 1 },
+    active,
+    attributes: { perijove_host: 'h1' },
+    memoryMebibytes: 1,
+  });
+
+  it.each([
+    ['up', [agent(true)], 0],
+    ['down', [agent(false)], 2],
+    ['down', [], 0],
+    // A master that was elected just now: it may be one of those that it waits for.
+    ['unknown', [], 1],
+  ] as const)('is %s', (state, agents, recoveredAgents) => {
+    expect(agentStateOf({ agents, recoveredAgents }, makeHost('h1'))).toBe(state);
+  });
+});
+
+describe('the digests that masters run with', () => {
+  const poolOf = (run: (host: string) => string) =>
+    ({ get: async ({ name }: HostSpec) => ({ run: async () => run(name) }) }) as unknown as SshPool;
+
+  it('are those of all of them', async () => {
+    const pool = poolOf((host) => (host === 'h3' ? '' : 'zk://perijove:one@10.0.0.1:2181/mesos\n'));
+    expect(await runningDigests(pool, makeSpec())).toEqual(['perijove:one']);
+  });
+
+  it('are not known when one cannot be asked: it must not be shut out', async () => {
+    const pool = poolOf((host) => {
+      if (host === 'h2') throw new PerijoveError('SSH_TIMEOUT', 'no answer');
+      return 'zk://perijove:one@10.0.0.1:2181/mesos\n';
+    });
+    await expect(runningDigests(pool, makeSpec())).rejects.toMatchObject({ code: 'SSH_TIMEOUT' });
   });
 });

@@ -1,7 +1,15 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { factsOf } from '../../src/mesos/facts-watch.js';
+import type { Observation } from '../../src/hosts/observation.js';
+import { factsOf, watchMesos } from '../../src/mesos/facts-watch.js';
 import type { AgentInfo } from '../../src/mesos/operator-client.js';
+import type { SchedulerDeps } from '../../src/mesos/scheduler-deps.js';
+import { eventually } from '../support/eventually.js';
 import { makeHost, makeSpec } from '../support/spec.js';
+import { MemoryStore } from './memory-store.js';
 
 const spec = makeSpec({
   hosts: [1, 2, 3].map((index) =>
@@ -47,5 +55,51 @@ describe('what people are told of Mesos', () => {
     expect(factsOf(spec, foreign, { agents: [], recoveredAgents: 0 }, undefined).leader).toBe(
       '10.1.1.1:5050',
     );
+  });
+});
+
+describe('whose agents are there', () => {
+  const slave = (host: string) => ({
+    ...{ id: `S-${host}`, hostname: 'any', pid: 'slave(1)@10.9.9.9:1', active: true, resources: {} },
+    attributes: { perijove_host: host },
+  });
+
+  it.each([
+    ['refuses', 503, 'Service Unavailable'],
+    ['answers half', 200, '{"slaves": [{"id": "S-h1"'],
+    ['answers nothing', 200, ''],
+  ])('is not known when the master %s, whatever was known before', async (_what, status, text) => {
+    let answer = { status: 200, text: JSON.stringify({ slaves: [slave('h1')], recovered_slaves: [{}] }) };
+    const server = createServer((_request, response) => {
+      response.writeHead(answer.status).end(answer.text);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const store = new MemoryStore(spec).next();
+    await store.claim();
+    const deps: Pick<SchedulerDeps, 'spec' | 'store' | 'dial' | 'logger'> = {
+      spec,
+      store,
+      dial: async () => ({ host: '127.0.0.1', port: (server.address() as AddressInfo).port }),
+      logger: pino({ level: 'silent' }),
+    };
+    const ended = new AbortController();
+    const told: Observation<ReadonlySet<string>>[] = [];
+    const stored = { leader: 'h3', agents: { h1: 'here', h2: 'here' } } as const;
+    const watching = watchMesos(
+      deps as SchedulerDeps,
+      leader,
+      stored,
+      (here) => told.push(here),
+      ended.signal,
+    );
+    // What the leader still waits for is not there, though people are told what was before.
+    await eventually('it is known', () => told.length === 1);
+    expect(told).toEqual([{ known: true, value: new Set(['h1']) }]);
+    answer = { status, text };
+    await eventually('it is not known', () => told.length === 2);
+    expect(told[1]).toMatchObject({ known: false });
+    ended.abort();
+    await watching;
+    server.close();
   });
 });

@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { HostConnection } from '../../src/ssh/connection.js';
+import { makeHost } from '../support/spec.js';
 import { mesosPaths } from '../../src/mesos/paths.js';
-import { brokenPath, parseRecord, setAsideScript } from '../../src/mesos/set-aside.js';
+import { brokenPath, parseRecord, readSetAside, setAsideScript } from '../../src/mesos/set-aside.js';
 
 let dir: string;
 beforeEach(() => {
@@ -144,4 +146,28 @@ describe('is gone on with when it was interrupted', () => {
 it('is no record: anything else', () => {
   expect(parseRecord('')).toBeUndefined();
   expect(parseRecord('begun soon\nwhy x\n')).toBeUndefined();
+});
+
+describe('what was done', () => {
+  const ask = (before = '') => {
+    const host = makeHost('h1', { dir });
+    const connection = { host, run: async (text: string) => (await run(`${before}\n${text}`)).stdout };
+    return readSetAside(connection as unknown as HostConnection);
+  };
+
+  it('is nothing, or what the record says', async () => {
+    expect(await ask()).toBeUndefined();
+    await run(script(1_000));
+    expect(await ask()).toMatchObject({ at: 1_000, tookSeconds: expect.any(Number) as number });
+    writeFileSync(broken('record'), 'begun 1000\nwhy it is broken\nleft\n');
+    expect(await ask()).toEqual({ at: 1_000, why: 'it is broken', left: true });
+  });
+
+  it.each([
+    ['fails', 'cat() { return 1; }'],
+    ['prints half', `cat() { printf 'begun 1000\\nwhy'; }`],
+  ])('is not known when `cat` %s', async (_what, before) => {
+    await run(script(1_000));
+    await expect(ask(before)).rejects.toThrow();
+  });
 });

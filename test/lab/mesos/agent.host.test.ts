@@ -292,6 +292,7 @@ describe('an agent', () => {
 
   it('that never got a launch says so: the framework hears that the task was dropped', async () => {
     await scheduler.offer();
+    await eventually('it has its ID', () => agent.output.includes('Registered with master') || undefined);
     agent.signal('SIGSTOP');
     await scheduler.launch('never', 'exec sleep 1000');
     await agent.kill();

@@ -21,7 +21,7 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
      * are made. Two attempts at a time still make one set: new values go to the first host, which keeps what it
      * got first, and are read back from there.
      *
-     * @throws PerijoveError SECRETS_DIFFER, SECRETS_DAMAGED, SSH_*, DISK_FULL, COMMAND_FAILED
+     * @throws PerijoveError SECRETS_DIFFER, SECRETS_DAMAGED, OBSERVATION_INCOMPLETE, SSH_*, DISK_FULL, COMMAND_FAILED
      */
     ensureSecrets: async ({ spec }: SecretsInput): Promise<readonly Change[]> => {
       const { cancellationSignal: signal } = Context.current();
@@ -29,8 +29,12 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
       const [first] = connections;
       if (first === undefined) return [];
       const written = new Map<string, SecretName[]>();
-      const write = async (connection: HostConnection, values: Partial<Secrets>) => {
-        const names = await writeSecrets(connection, values, signal);
+      const write = async (
+        connection: HostConnection,
+        values: Partial<Secrets>,
+        stale: readonly SecretName[] = [],
+      ) => {
+        const names = await writeSecrets(connection, values, stale, signal);
         if (names.length === 0) return;
         written.set(connection.host.name, [...(written.get(connection.host.name) ?? []), ...names]);
       };
@@ -54,12 +58,11 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
             if (has === undefined) return;
             // A public key that differs is not worth keeping: it follows from the private one.
             const lacking = lackingSecrets(has, secrets);
-            await removeSecrets(
+            await write(
               connection,
+              Object.fromEntries(lacking.map((name) => [name, secrets[name]])),
               lacking.filter((name) => has.values[name] !== undefined),
-              signal,
             );
-            await write(connection, Object.fromEntries(lacking.map((name) => [name, secrets[name]])));
             await closeSecrets(connection, has.exposed, signal);
           }),
         );
@@ -79,12 +82,13 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
 const name = z.enum(secretNames);
 
 /**
- * Writes secrets that are not there yet, each whole or not at all, and resolves to the names of those that it
- * wrote. They travel in the script, over stdin, and are no argument of any process.
+ * Writes secrets that are not there yet, and over those that are `stale`, each whole or not at all, and resolves to the
+ * names of those that it wrote. They travel in the script, over stdin, and are no argument of any process.
  */
 async function writeSecrets(
   connection: HostConnection,
   values: Partial<Secrets>,
+  stale: readonly SecretName[],
   signal: AbortSignal,
 ): Promise<SecretName[]> {
   const entries = Object.entries(values);
@@ -96,29 +100,25 @@ chmod 700 ${quote(secrets)}
 cd ${quote(secrets)}
 umask 077
 put() {
-  base64 -d > ".$1.$$" && sync ".$1.$$" || { rm -f ".$1.$$"; exit 1; }
+  base64 -d > ".$1.$$" && [ "$(stat -c %s ".$1.$$")" = "$2" ] && sync ".$1.$$" || { rm -f ".$1.$$"; exit 1; }
+  if [ "$3" = stale ]; then mv -fT ".$1.$$" "$1"; printf '%s\\n' "$1"; return; fi
   # An empty one gives way. One that is not there yet may be somebody else's whole one a moment later.
   if [ -e "$1" ] && [ ! -s "$1" ]; then rm -f "$1"; fi
   if ln ".$1.$$" "$1" 2>/dev/null; then printf '%s\\n' "$1"; fi
   rm -f ".$1.$$"
 }
-${entries.map(([secret, value]) => `put ${secret} <<'END'\n${Buffer.from(value).toString('base64')}\nEND`).join('\n')}`;
+${entries
+  .map(([secret, value]) => {
+    const bytes = Buffer.from(value);
+    const how = stale.some((each) => each === secret) ? 'stale' : 'new';
+    return `put ${secret} ${bytes.length} ${how} <<'END'\n${bytes.toString('base64')}\nEND`;
+  })
+  .join('\n')}`;
   const output = await connection.run(script, { signal });
   return output
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => name.parse(line));
-}
-
-async function removeSecrets(
-  connection: HostConnection,
-  names: readonly SecretName[],
-  signal: AbortSignal,
-): Promise<void> {
-  if (names.length === 0) return;
-  await connection.run(`cd ${quote(hostPaths(connection.host).secrets)} && rm -f ${names.join(' ')}`, {
-    signal,
-  });
 }
 
 async function closeSecrets(

@@ -2,10 +2,10 @@ import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { PerijoveError } from '../errors/error.js';
 import { stopOwnDaemons } from '../hosts/daemons.js';
-import { dockerDaemon } from '../hosts/docker.js';
+import { dockerDaemon, needsDocker } from '../hosts/docker.js';
 import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
-import { containerLabels, nodeLayout } from '../node/layout.js';
+import { containerLabels, marks, nodeLayout } from '../node/layout.js';
 import { removeHost } from '../hosts/remove.js';
 import { removeNetwork } from '../network/remove.js';
 import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
@@ -31,7 +31,7 @@ export interface ClearHostInput {
   readonly purge: boolean;
 }
 
-const sweepTimeoutMs = 60_000;
+const sweepTimeoutMs = 180_000;
 
 export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'client' | 'pool'>) {
   return {
@@ -78,7 +78,7 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
     clearHost: async ({ spec, host: name, purge }: ClearHostInput): Promise<readonly Change[]> => {
       const host = hostOf(spec, name);
       const connection = await pool.get(host);
-      const ended = await connection.run(endNodesScript(host), {
+      const ended = await connection.run(endNodesScript(host, { docker: needsDocker(spec, host) }), {
         signal: Context.current().cancellationSignal,
         timeoutMs: sweepTimeoutMs,
       });
@@ -100,32 +100,83 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
   };
 }
 
+/**
+ * Shell: `marked EXAMPLE GREP-OPTION...` puts into `pids` the processes that were started with such a variable in their
+ * environment. Processes end meanwhile, so grep's exit code says nothing: it has to find the example, on its stdin, last.
+ */
+const markedFunction = `marked() {
+  pids='' example=$1
+  shift
+  found=$(printf '%s\\0' "$example" | LC_ALL=C grep -lsaz "$@" /proc/[0-9]*/environ -)
+  case "
+$found" in
+    *'
+(standard input)') ;;
+    *) echo 'the processes of the host could not be read' >&2; return 1 ;;
+  esac
+  for process in $found; do
+    case $process in /proc/*/environ) process=\${process#/proc/}; pids="$pids \${process%/environ}" ;; esac
+  done
+}`;
+
 /** Containers of nodes, running or not: what holds an address, and a network. */
-function removeContainers(data: string): string {
-  return `if command -v docker >/dev/null; then
+function removeContainers(data: string, needed: boolean): string {
+  return `containers_of() {
+  containers=$(timeout 60 docker ps --all --quiet --filter "label=${containerLabels.tree}=$1")
+}
+if command -v docker >/dev/null; then
   for tree in ${quote(`${data}/nodes`)}/*; do
-    containers=$(docker ps --all --quiet --filter "label=${containerLabels.tree}=$tree" 2>/dev/null)
-    [ -z "$containers" ] || docker rm --force --volumes $containers >/dev/null || exit 1
+    [ -d "$tree" ] || continue
+    # Without nodes in containers, a Docker that does not answer has none of ours.
+    containers_of "$tree" || { ${needed ? `echo "Docker does not answer which containers are of $tree" >&2; exit 1` : 'break'}; }
+    [ -n "$containers" ] || continue
+    docker rm --force --volumes $containers >/dev/null && containers_of "$tree" || exit 1
+    [ -z "$containers" ] || { echo "these containers of $tree are still there:" $containers >&2; exit 1; }
   done
 fi`;
 }
 
 /**
  * Ends what Mesos may have left: executors first, so that none starts its task again, then the trees of nodes,
- * each by its own `sweep`. Prints the names of the nodes that still ran.
+ * each by its own `sweep`. Prints the names of the nodes that still ran. Fails unless it saw that nothing is left.
  */
-function endNodesScript(host: HostSpec): string {
+export function endNodesScript(
+  host: Pick<HostSpec, 'dir'>,
+  { docker }: { readonly docker: boolean },
+): string {
   const paths = hostPaths(host);
-  return `executors=$(grep -lsaz -e ${quote(`^MESOS_DIRECTORY=${paths.data}/mesos-agent/`)} /proc/[0-9]*/environ | cut -d/ -f3)
-[ -z "$executors" ] || kill $executors 2>/dev/null
-for tree in ${quote(`${paths.data}/nodes`)}/*; do
+  const work = `MESOS_DIRECTORY=${paths.data}/mesos-agent/`;
+  const nodes = `${paths.data}/nodes`;
+  const executors = `marked ${quote(work)} -e ${quote(`^${asPattern(work)}`)}`;
+  const ofTree = `marked "${marks.tree}=$tree" -xF -e "${marks.tree}=$tree"`;
+  return `${markedFunction}
+${executors} || exit 1
+[ -z "$pids" ] || kill $pids 2>/dev/null
+for tree in ${quote(nodes)}/*; do
   [ -x "$tree/bin/sweep" ] || continue
-  if grep -qsazxF -e "PERIJOVE_NODE_TREE=$tree" /proc/[0-9]*/environ; then printf '%s\\n' "\${tree##*/}"; fi
+  ${ofTree} || exit 1
+  [ -z "$pids" ] || printf '%s\\n' "\${tree##*/}"
   "$tree/bin/sweep" node TERM 50 || exit 1
 done
-${removeContainers(paths.data)}
-[ -z "$executors" ] || kill -KILL $executors 2>/dev/null
+${removeContainers(paths.data, docker)}
+# Looked for again: a number may be another process's by now.
+${executors} || exit 1
+[ -z "$pids" ] || kill -KILL $pids 2>/dev/null
+for tree in ${quote(nodes)}/*; do
+  [ -d "$tree" ] || continue
+  tries=0
+  while ${ofTree} || exit 1; [ -n "$pids" ]; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 50 ] || { echo "these processes of $tree do not end:$pids" >&2; exit 1; }
+    sleep 0.1
+  done
+done
 # The next framework counts its launches from the beginning.
-rm -f ${quote(`${paths.data}/nodes`)}/*${nodeLayout('').fence}
+rm -f ${quote(nodes)}/*${nodeLayout('').fence}
 exit 0`;
+}
+
+/** A text as grep's basic regular expression. */
+function asPattern(text: string): string {
+  return text.replaceAll(/[\\.*[\]^$]/g, '\\$&');
 }

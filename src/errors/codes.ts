@@ -190,6 +190,13 @@ export const errorCodes = facts({
     retryable: true,
     exit: 'failed',
   },
+  OBSERVATION_INCOMPLETE: {
+    meaning:
+      'What a host answered about itself was cut short or partly missing, so nothing there was changed on the strength of it.',
+    remedy: 'Run it again; if it comes back, see what the named command answers on that host.',
+    retryable: true,
+    exit: 'failed',
+  },
   SSH_HOST_KEY_UNKNOWN: {
     meaning: 'The known-hosts file of the spec does not know the host.',
     remedy:

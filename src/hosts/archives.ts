@@ -47,6 +47,7 @@ set -e
 trap ${quote(`rm -rf ${quote(remote)} ${stage}`)} EXIT
 rm -rf ${stage}; mkdir -p ${stage}
 tar -xf ${quote(remote)} -C ${stage} --strip-components=1 --no-same-owner
+set -- ${stage}/*; [ -e "$1" ] || { echo ${quote(`nothing of ${archive.url} lies below a top directory`)} >&2; exit 1; }
 printf '%s' ${quote(marker.text)} > ${stage}/${quote(path.posix.basename(marker.path))}
 rm -rf ${quote(archive.path)}
 mv -T ${stage} ${quote(archive.path)}`,

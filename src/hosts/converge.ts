@@ -8,6 +8,7 @@ import { enableDaemonScript, startDaemon, stopOwnDaemons } from './daemons.js';
 import { describeStep, diff, type Step, type WantedState } from './diff.js';
 import type { InitDriver } from './init.js';
 import type { Change, HostItems } from './items.js';
+import { observedOn } from './observation.js';
 import { observeScript, parseObserved, runitPackage, sightsOf } from './observe.js';
 import { installPackages } from './packages.js';
 import { hostPaths } from './paths.js';
@@ -35,7 +36,7 @@ export interface ConvergeDeps {
  * returns that. Nothing to do returns `[]` and has changed nothing. May be repeated after any interruption. A host
  * that lets no new SSH connection in afterwards gets back what can be taken back.
  *
- * @throws PerijoveError WAY_IN_LOST, SSH_*, COMMAND_FAILED, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*, DAEMON_*, SERVICE_FAILED
+ * @throws PerijoveError WAY_IN_LOST, SSH_*, COMMAND_FAILED, OBSERVATION_INCOMPLETE, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*, DAEMON_*, SERVICE_FAILED
  */
 export async function converge(
   connection: HostConnection,
@@ -78,7 +79,8 @@ async function compare(
   const output = await connection.run(observeScript(connection.host.dir, sights, driver), {
     ...(signal === undefined ? {} : { signal }),
   });
-  return { steps: diff(wanted, parseObserved(output, sights, driver, new Date())), driver };
+  const observed = observedOn(connection.host.name, parseObserved(output, sights, driver, new Date()));
+  return { steps: diff(wanted, observed), driver };
 }
 
 async function wantedState(

@@ -9,7 +9,7 @@ const startTimeoutMs = 120_000;
 const answerSeconds = 60;
 const stopTimeoutMs = 120_000;
 
-const exits = { noSystemd: 69, silent: 70 } as const;
+const exits = { noSystemd: 69, silent: 70, notKnown: 75 } as const;
 
 /** How a daemon was found. */
 export interface DaemonStatus {
@@ -20,12 +20,16 @@ export interface DaemonStatus {
 
 /** Prints a line for `parseDaemons` for each daemon; changes nothing. */
 export function observeDaemons(daemons: readonly DaemonItem[]): string[] {
-  return daemons.map(
-    (daemon) => `answers=no; boots=yes
+  if (daemons.length === 0) return [];
+  return [
+    enabledFunction,
+    ...daemons.map(
+      (daemon) => `answers=no; boots=yes
 if { ${daemon.answers}; } >/dev/null 2>&1 </dev/null; then answers=yes; fi
-if [ -d /run/systemd/system ] && systemctl is-active --quiet ${unit(daemon)} && ! { ${isEnabled(daemon)}; }; then boots=no; fi
+if [ -d /run/systemd/system ] && systemctl is-active --quiet ${unit(daemon)} && [ "$(enabled ${units(daemon)})" = no ]; then boots=no; fi
 printf 'daemon %s %s %s\\n' ${quote(daemon.name)} "$answers" "$boots"`,
-  );
+    ),
+  ];
 }
 
 export function parseDaemons(output: string): Map<string, DaemonStatus> {
@@ -41,13 +45,39 @@ function unit({ name }: DaemonItem): string {
   return quote(`${name}.service`);
 }
 
-function isEnabled({ name, activatedBy }: DaemonItem): string {
-  return [`${name}.service`, ...(activatedBy === undefined ? [] : [activatedBy])]
-    .map((each) => `systemctl is-enabled --quiet ${quote(each)} 2>/dev/null`)
-    .join(' || ');
+function units({ name, activatedBy }: DaemonItem): string {
+  return [...(activatedBy === undefined ? [] : [activatedBy]), `${name}.service`].map(quote).join(' ');
 }
 
-/** Is there when Perijove enabled the daemon, so that it is Perijove's to disable. */
+/**
+ * Shell: `enabled UNIT...` prints whether systemd starts one of the units at boot: `yes`, `no`, or nothing where it
+ * did not say. `active UNIT` does the same for one that runs now.
+ */
+const enabledFunction = `
+enabled() {
+  some=no
+  for unit; do
+    said=$(LC_ALL=C systemctl is-enabled "$unit" 2>&1) || :
+    case \${said##*
+} in
+      enabled|enabled-runtime|static|alias|indirect|generated|transient) echo yes; return ;;
+      disabled|linked|linked-runtime|masked|masked-runtime|not-found|'Failed to get unit file state for '*': No such file or directory') ;;
+      *) some= ;;
+    esac
+  done
+  echo "$some"
+}
+active() {
+  case $(LC_ALL=C systemctl is-active "$1" 2>/dev/null) in
+    active|reloading|activating|deactivating|refreshing|maintenance) echo yes ;;
+    inactive|failed|unknown) echo no ;;
+  esac
+}`.trim();
+
+/**
+ * Is there when Perijove enabled the daemon, so that it is Perijove's to disable. Holds `ran` when the daemon ran before,
+ * so that it is not Perijove's to stop.
+ */
 function ownFile(dir: string, { name }: DaemonItem): string {
   return `${hostPaths({ dir }).etc}/daemons/${name}`;
 }
@@ -56,7 +86,7 @@ function ownFile(dir: string, { name }: DaemonItem): string {
  * Has systemd start a daemon, now and at each boot, and resolves when it answers. What it finds is noted on the
  * host, so that `stopOwnDaemons` leaves alone what was enabled before.
  *
- * @throws PerijoveError DAEMON_MISSING, DAEMON_FAILED, SSH_*
+ * @throws PerijoveError DAEMON_MISSING, DAEMON_FAILED, OBSERVATION_INCOMPLETE, SSH_*
  */
 export async function startDaemon(
   connection: HostConnection,
@@ -65,12 +95,16 @@ export async function startDaemon(
 ): Promise<void> {
   const { host } = connection;
   const own = quote(ownFile(host.dir, daemon));
-  const units = [unit(daemon), ...(daemon.activatedBy === undefined ? [] : [quote(daemon.activatedBy)])];
   const result = await connection.exec(
     `
 [ -d /run/systemd/system ] || exit ${exits.noSystemd}
-if ! { ${isEnabled(daemon)}; }; then mkdir -p "$(dirname ${own})" && : > ${own} || exit 1; fi
-systemctl reset-failed ${units.join(' ')} 2>/dev/null
+${enabledFunction}
+case $(enabled ${units(daemon)}) in
+  yes) ;;
+  no) if [ ! -e ${own} ]; then ${noteScript(own, daemon)}; fi ;;
+  *) exit ${exits.notKnown} ;;
+esac
+systemctl reset-failed ${units(daemon)} 2>/dev/null
 systemctl enable --now ${unit(daemon)} >&2 || { journalctl --no-pager --output=cat --lines=5 --unit=${unit(daemon)} >&2; exit 1; }
 for second in $(seq ${answerSeconds}); do
   if { ${daemon.answers}; } >/dev/null 2>&1 </dev/null; then exit 0; fi
@@ -93,6 +127,12 @@ exit ${exits.silent}`.trim(),
         host: host.name,
         subject: daemon.name,
       });
+    case exits.notKnown:
+      throw new PerijoveError(
+        'OBSERVATION_INCOMPLETE',
+        `${host.name}: systemd did not answer whether ${daemon.name} is enabled, or runs`,
+        { host: host.name, subject: daemon.name },
+      );
     case exits.silent:
       throw failed(`it was started, and did not answer within ${answerSeconds} s`);
     default:
@@ -100,15 +140,25 @@ exit ${exits.silent}`.trim(),
   }
 }
 
+/** Shell that notes, before a daemon is enabled, whether it runs. */
+function noteScript(own: string, daemon: DaemonItem): string {
+  return `ran=$(active ${unit(daemon)}); case $ran in yes) ran=ran ;; no) ran= ;; *) exit ${exits.notKnown} ;; esac
+  mkdir -p "$(dirname ${own})" && printf '%s\\n' "$ran" > ${own}.new && mv -f ${own}.new ${own} || exit 1`;
+}
+
 /** Has a daemon that runs start at each boot. */
 export function enableDaemonScript(dir: string, daemon: DaemonItem): string {
   const own = quote(ownFile(dir, daemon));
-  return `set -e\nmkdir -p "$(dirname ${own})"; : > ${own}\nsystemctl enable ${unit(daemon)}`;
+  return `set -e
+mkdir -p "$(dirname ${own})"
+[ -e ${own} ] || echo ran > ${own}
+systemctl enable ${unit(daemon)}`;
 }
 
 /**
- * Stops those daemons that Perijove enabled and that answer that nothing uses them, and disables them; the others
- * go on as they are, one that does not answer among them. Returns what was done, or why it was not, for people.
+ * Disables those daemons that Perijove enabled and that answer that nothing uses them, and stops them unless they ran
+ * before; the others go on as they are, one that does not answer among them. Returns what was done, or why it was not,
+ * for people.
  */
 export async function stopOwnDaemons(
   connection: HostConnection,
@@ -118,14 +168,18 @@ export async function stopOwnDaemons(
   const output = await connection.run(
     daemons
       .map(
-        (
-          daemon,
-        ) => `if [ -e ${quote(ownFile(connection.host.dir, daemon))} ] && [ -d /run/systemd/system ]; then
-  if ! used=$({ ${daemon.usedBy}; } 2>/dev/null </dev/null); then
+        (daemon) => `own=${quote(ownFile(connection.host.dir, daemon))}
+if [ -e "$own" ] && [ -d /run/systemd/system ]; then
+  ran=; read -r ran < "$own" || :
+  if [ "$ran" = ran ]; then
+    systemctl disable ${units(daemon)} >&2 || exit 1
+    rm -f "$own"
+    echo ${quote(`disabled ${daemon.name}, which goes on`)}
+  elif ! used=$({ ${daemon.usedBy}; } 2>/dev/null </dev/null); then
     echo ${quote(`left ${daemon.name} as it is: whether anything uses it is not known`)}
   elif [ -z "$used" ]; then
-    systemctl disable --now ${[...(daemon.activatedBy === undefined ? [] : [daemon.activatedBy]), `${daemon.name}.service`].map(quote).join(' ')} >&2 || exit 1
-    rm -f ${quote(ownFile(connection.host.dir, daemon))}
+    systemctl disable --now ${units(daemon)} >&2 || exit 1
+    rm -f "$own"
     echo ${quote(`stopped ${daemon.name}`)}
   fi
 fi`,

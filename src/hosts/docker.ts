@@ -5,7 +5,12 @@ export const dockerDaemon: DaemonItem = {
   name: 'docker',
   activatedBy: 'docker.socket',
   answers: "timeout 10 docker version --format '{{.Server.Version}}'",
-  usedBy: 'docker ps --all --quiet',
+  // Two answers that agree: an empty list alone could be one that was cut short.
+  usedBy: `listed=$(timeout 20 docker ps --all --quiet) && count=$(timeout 20 docker info --format '{{.Containers}}') && case $listed/$count in
+  /0) ;;
+  /*) false ;;
+  *) echo "$listed" ;;
+esac`,
 };
 
 /** Whether containers run on the host: nodes, or Mesos itself. */

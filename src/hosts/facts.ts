@@ -125,7 +125,7 @@ done
 say free-kib "$(df -Pk "$(existing ${quote(dir)})" | awk 'NR == 2 { print $4 }')"
 say memory-kib "$(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo)"
 say cpus "$(nproc)"
-${installedScript(wanted.packages, 'package').join('\n')}
+${installedScript(wanted.packages).join('\n')}
 for program in ${words(wanted.programs)}; do
   if command -v "$program" >/dev/null || [ -e "$program" ]; then say program "$program"; fi
 done
@@ -220,7 +220,7 @@ export function parseFacts(
       errorMs: Math.ceil((asked.after - asked.before) / 2),
       reference: asked.reference,
     },
-    packages: [...new Set(all('package'))],
+    packages: [...new Set(all('package').flatMap((each) => (/^installed (.*)$/.exec(each) ?? []).slice(1)))],
     programs: all('program'),
     addresses: all('address'),
     listeners: all('listener').flatMap(parseListener),

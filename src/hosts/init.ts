@@ -1,4 +1,5 @@
 import type { ServiceItem } from './items.js';
+import type { Observation } from './observation.js';
 
 export type InitSystem = 'systemd' | 'runit';
 
@@ -28,13 +29,15 @@ export interface InitDriver {
   installScript(service: ServiceItem): string;
   /** Ends with an error when the service does not come up within 15 s. */
   startScript(name: string): string;
+  /** Ends with an error unless the init system confirms that it is stopped. */
   stopScript(name: string): string;
   restartScript(name: string): string;
   removeScript(name: string): string;
   /** Removes all services of the cluster, and the supervisor where it is ours. */
   removeAllScript(): string;
   statusScript(names: readonly string[]): string;
-  parseStatus(output: string, names: readonly string[], now: Date): ServiceStatus[];
+  /** Not known unless there was an answer about each of the services. */
+  parseStatus(output: string, names: readonly string[], now: Date): Observation<ServiceStatus[]>;
   logsScript(name: string, lines: number): string;
   killScript(name: string, signal: string): string;
 }

@@ -1,13 +1,13 @@
-import { z } from 'zod';
 import { quote } from '../ssh/shell.js';
 import { checksumFunctions } from './checksum.js';
 import { observeDaemons, parseDaemons } from './daemons.js';
 import { sightOf, type ObservedState, type WantedState } from './diff.js';
 import type { InitDriver } from './init.js';
 import type { DaemonItem } from './items.js';
+import { known, notKnown, type Observation } from './observation.js';
 import { unfinishedInstallation } from './packages.js';
 import { hostPaths } from './paths.js';
-import { installedScript } from './substitutes.js';
+import { installedScript, parsePackages } from './substitutes.js';
 
 /** Debian's package with runsvdir, sv and svlogd. */
 export const runitPackage = 'runit';
@@ -52,17 +52,24 @@ function unique(values: readonly string[]): string[] {
   return [...new Set(values)];
 }
 
-/** One script that prints everything that `diff` compares, for `parseObserved`; few processes, whatever there is. */
+/**
+ * One script that prints everything that `diff` compares, for `parseObserved`; few processes, whatever there is. Each
+ * part says of what there is not that it is not there, and the end is marked, so that a missing answer shows.
+ */
 export function observeScript(dir: string, sights: Sights, driver: InitDriver): string {
   const words = (values: readonly string[]) => values.map(quote).join(' ');
   const { packages, directories, files, largeFiles, daemons, services, seen } = sights;
   const paths = [...directories, ...files, ...largeFiles];
   return [
-    ...installedScript(packages, 'package installed'),
+    ...installedScript(packages),
     ...(packages.length === 0
       ? []
       : [unfinishedInstallation, 'if unfinished_installation; then echo installation unfinished; fi']),
-    ...(paths.length === 0 ? [] : [`stat -Lc 'path %f %n' -- ${words(paths)} 2>/dev/null`]),
+    ...(paths.length === 0
+      ? []
+      : [
+          `{ lacking=$(LC_ALL=C stat -Lc 'path %f %n' -- ${words(paths)} 2>&1 >&3); } 3>&1; printf '%s\\n' "$lacking"`,
+        ]),
     ...(files.length === 0 ? [] : [`sha256sum -- ${words(files)} 2>/dev/null | sed 's/^/sha256 /'`]),
     ...(largeFiles.length === 0
       ? []
@@ -72,52 +79,92 @@ export function observeScript(dir: string, sights: Sights, driver: InitDriver): 
         ]),
     ...observeDaemons(daemons),
     driver.statusScript(services),
-    ...seen.map(({ name, observe }) => `(\n${observe}\n) </dev/null | sed 's|^|seen ${name} |'`),
+    ...seen.map(
+      ({ name, observe }) => `(\n${observe}\n) </dev/null | {
+  while IFS= read -r line || [ -n "$line" ]; do printf '%s\\n' "seen ${name} $line"; done
+  echo 'asked ${name}'
+}`,
+    ),
+    `echo ${end}`,
     'exit 0',
   ].join('\n');
 }
 
+/** Is printed last. */
+const end = 'observed';
+
 /** The raw mode of stat(2), in hexadecimal: type and permissions. */
-const rawMode = z
-  .string()
-  .regex(/^[0-9a-f]+$/)
-  .transform((text) => Number.parseInt(text, 16));
 const typeMask = 0o170000;
 const directoryType = 0o040000;
 const fileType = 0o100000;
 
-/** @throws ZodError when the host printed something else than the script prints */
-export function parseObserved(output: string, sights: Sights, driver: InitDriver, now: Date): ObservedState {
-  const packages = new Set<string>();
+/** Not known unless the host answered about everything that it was asked. */
+export function parseObserved(
+  output: string,
+  sights: Sights,
+  driver: InitDriver,
+  now: Date,
+): Observation<ObservedState> {
+  if (!output.endsWith(`\n${end}\n`) && output !== `${end}\n`) return notKnown('its answer was cut short');
+  const packages = parsePackages(output, sights.packages);
+  if (!packages.known) return packages;
+  const paths = parsePaths(output, sights);
+  if (!paths.known) return paths;
+  const daemons = parseDaemons(output);
+  const silent = sights.daemons.find(({ name }) => !daemons.has(name));
+  if (silent !== undefined) return notKnown(`there was no answer whether ${silent.name} runs`);
+  const services = driver.parseStatus(output, sights.services, now);
+  if (!services.known) return services;
+  const asked = new Set(output.split('\n').filter((line) => line.startsWith('asked ')));
+  const missed = sights.seen.find(({ name }) => !asked.has(`asked ${name}`));
+  if (missed !== undefined) return notKnown(`there was no answer about ${missed.name}`);
+  return known({
+    packages: packages.value,
+    unfinishedInstallation: /^installation unfinished$/m.test(output),
+    ...paths.value,
+    daemons,
+    services: services.value,
+    seen: new Map(sights.seen.map(({ name }) => [name, seenOf(output, name)])),
+  });
+}
+
+function parsePaths(
+  output: string,
+  sights: Sights,
+): Observation<Pick<ObservedState, 'directories' | 'files'>> {
+  const lines = output.split('\n');
+  const sums = new Map<string, string>();
+  const modes = new Map<string, number>();
+  const lacking = new Set<string>();
+  for (const line of lines) {
+    const [, sum, summed] = /^sha256 ([0-9a-f]{64}) {2}(.*)$/.exec(line) ?? [];
+    if (sum !== undefined && summed !== undefined) sums.set(summed, sum);
+    const [, mode, path] = /^path ([0-9a-f]+) (.*)$/.exec(line) ?? [];
+    if (mode !== undefined && path !== undefined) modes.set(path, Number.parseInt(mode, 16));
+    // Who may not look into a directory cannot overwrite anything there, either.
+    const [, absent] =
+      /^stat: .*? ['"](.*)['"]: (?:No such file or directory|Not a directory|Permission denied)$/.exec(
+        line,
+      ) ?? [];
+    if (absent !== undefined) lacking.add(absent);
+  }
   const directories = new Map<string, number>();
   const files = new Map<string, { mode: number; sha256: string }>();
-  const sums = new Map<string, string>();
-  for (const line of output.split('\n')) {
-    const sum = /^sha256 ([0-9a-f]{64}) {2}(.*)$/.exec(line);
-    if (sum?.[1] !== undefined && sum[2] !== undefined) sums.set(sum[2], sum[1]);
-  }
-  for (const line of output.split('\n')) {
-    const [kind, first = '', ...rest] = line.split(' ');
-    const subject = rest.join(' ');
-    if (kind === 'package' && first === 'installed') packages.add(subject);
-    if (kind === 'path') {
-      const raw = rawMode.parse(first);
-      const type = raw & typeMask;
-      if (type === directoryType) directories.set(subject, raw & 0o7777);
-      // One that cannot be read has no checksum, and so none that is wanted.
-      if (type === fileType)
-        files.set(subject, { mode: raw & 0o7777, sha256: sums.get(subject) ?? 'unreadable' });
+  const contents = new Set([...sights.files, ...sights.largeFiles]);
+  for (const path of new Set([...sights.directories, ...contents])) {
+    const raw = modes.get(path);
+    if (raw === undefined) {
+      if (lacking.has(path)) continue;
+      return notKnown(`stat did not answer whether ${path} exists`);
     }
+    const type = raw & typeMask;
+    if (type === directoryType) directories.set(path, raw & 0o7777);
+    if (type !== fileType || !contents.has(path)) continue;
+    const sha256 = sums.get(path);
+    if (sha256 === undefined) return notKnown(`sha256sum could not read ${path}`);
+    files.set(path, { mode: raw & 0o7777, sha256 });
   }
-  return {
-    packages,
-    unfinishedInstallation: /^installation unfinished$/m.test(output),
-    directories,
-    files,
-    daemons: parseDaemons(output),
-    services: driver.parseStatus(output, sights.services, now),
-    seen: new Map(sights.seen.map(({ name }) => [name, seenOf(output, name)])),
-  };
+  return known({ directories, files });
 }
 
 function seenOf(output: string, name: string): string {

@@ -3,6 +3,7 @@ import { quote } from '../ssh/shell.js';
 import type { HostSpec } from '../spec/cluster.js';
 import { checksumFunctions } from './checksum.js';
 import type { ServiceItem } from './items.js';
+import { known, notKnown, type Observation } from './observation.js';
 import { hostPaths } from './paths.js';
 
 /**
@@ -56,17 +57,35 @@ export function recordScript(host: Pick<HostSpec, 'dir'>, service: ServiceItem):
 } > ${quote(record)}.$$ && mv -f ${quote(record)}.$$ ${quote(record)} || rm -f ${quote(record)} ${quote(record)}.$$`;
 }
 
+/** Shell that prints the record, if there is one, for `parseRecords`: by the shell alone, so that none is missed. */
+export function printRecordScript(host: Pick<HostSpec, 'dir'>, name: string): string {
+  const record = quote(recordFile(host, name));
+  return `if [ ! -e ${record} ] || while IFS= read -r line; do printf '%s\\n' "record ${name} $line"; done < ${record}; then echo 'recorded ${name}'; fi`;
+}
+
+/** The record of a service in what its status script printed; empty when there is none. */
+export function parseRecord(lines: readonly string[], name: string): Observation<string> {
+  if (!lines.includes(`recorded ${name}`)) return notKnown(`what ${name} was started with could not be read`);
+  const prefix = `record ${name} `;
+  return known(
+    lines
+      .filter((line) => line.startsWith(prefix))
+      .map((line) => `${line.slice(prefix.length)}\n`)
+      .join(''),
+  );
+}
+
 /** What differs between two records, for people: `zoo.cfg changed`. Empty when nothing does. */
 export function recordDifference(running: string, wanted: string): string[] {
-  const before = parseRecord(running);
-  const after = parseRecord(wanted);
+  const before = sumsOf(running);
+  const after = sumsOf(wanted);
   const paths = [...new Set([...after.keys(), ...before.keys()])];
   return paths
     .filter((path) => before.get(path) !== after.get(path))
     .map((path) => `${path.slice(path.lastIndexOf('/') + 1)} changed`);
 }
 
-function parseRecord(record: string): Map<string, string> {
+function sumsOf(record: string): Map<string, string> {
   return new Map(
     record
       .split('\n')

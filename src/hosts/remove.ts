@@ -23,7 +23,8 @@ export async function removeItems(
           .at(-1);
         return [
           `if [ -e ${quote(definition?.path ?? '')} ]; then say ${quote(`removed the service ${name}`)}; fi`,
-          `( ${driver.removeScript(name)}\n) >&2 || exit 1`,
+          // Not `|| exit 1`: that would switch off the `set -e` inside.
+          `( ${driver.removeScript(name)}\n) >&2; [ $? = 0 ] || exit 1`,
         ];
       }),
       ...items.files.map(
@@ -67,19 +68,46 @@ export async function removeHost(
     `
 [ -d ${dir} ] || exit 0
 # A link could lead anywhere.
-[ "$(readlink -f ${dir})" = ${dir} ] || [ ! -h ${dir} ] || { echo ${dir} 'is a symbolic link' >&2; exit 1; }
+[ ! -h ${dir} ] || { echo ${dir} 'is a symbolic link' >&2; exit 1; }
 had=
 for path in ${programs.map(quote).join(' ')}; do [ ! -e "$path" ] || had=yes; done
 (
 ${driver.removeAllScript()}
-) >&2 || exit 1
-awk -v below=${quote(`${host.dir}/`)} 'index($5, below) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
-  while read -r mounted; do umount "$mounted" || exit 1; done || exit 1
+) >&2; [ $? = 0 ] || exit 1
+${mountedBelowFunction(host.dir)}
+mounted_below || exit 1
+(
+  IFS='
+'; set -f
+  for mounted in $mounted; do umount "$mounted" || exit 1; done
+) || exit 1
+mounted_below || exit 1
+[ -z "$mounted" ] || { echo 'still mounted:' $mounted >&2; exit 1; }
 ${purge ? `rm -rf --one-file-system ${dir} 2>/dev/null || { find ${dir} -xdev -mindepth 1 -delete && rmdir ${dir}; } || exit 1; had=yes` : `rm -rf ${programs.map(quote).join(' ')} || exit 1`}
 [ -z "$had" ] || echo ${purge ? quote(`removed ${host.dir} and all in it`) : quote(`removed services and programs below ${host.dir}`)}`.trim(),
     { timeoutMs: removeTimeoutMs },
   );
   return changesOf(connection, output);
+}
+
+/**
+ * Shell: `mounted_below` puts what is mounted below a directory into `mounted`, the newest first. By the shell alone,
+ * and with an error where /proc says nothing, since what is not unmounted would be emptied.
+ */
+function mountedBelowFunction(dir: string): string {
+  // As proc(5) writes it.
+  const escaped = `${dir}/`.replaceAll(
+    /[\\ \t\n]/g,
+    (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`,
+  );
+  return `mounted_below() {
+  mounted='' any=''
+  while read -r _ _ _ _ point _; do
+    any=yes
+    case $point in ${quote(escaped)}*) mounted=${quote(dir)}/"\${point#${quote(escaped)}}
+$mounted" ;; esac
+  done < /proc/self/mountinfo && [ -n "$any" ] || { echo 'cannot read /proc/self/mountinfo' >&2; return 1; }
+}`;
 }
 
 function changesOf(connection: HostConnection, output: string): Change[] {

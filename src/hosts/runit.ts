@@ -2,8 +2,9 @@ import { quote } from '../ssh/shell.js';
 import type { HostSpec } from '../spec/cluster.js';
 import type { InitDriver, RenderedFile, ServiceStatus } from './init.js';
 import type { ServiceItem } from './items.js';
+import { known, notKnown, type Observation } from './observation.js';
 import { hostPaths } from './paths.js';
-import { recordFile, recordScript } from './record.js';
+import { parseRecord, printRecordScript, recordScript } from './record.js';
 import { writeFileScript } from './write-file.js';
 
 /** Seconds that a service gets to end after SIGTERM, or to come up. */
@@ -24,35 +25,50 @@ service_dir() { printf '%s/%s' ${quote(paths.service)} "$1"; }
 stop_service() {
   service=$(service_dir "$1")
   [ -d "$service" ] || return 0
-  touch "$service/down"
-  rm -f ${quote(paths.run)}/"$1".failures
+  : > "$service/down" && rm -f ${quote(paths.run)}/"$1".failures || return 1
   end_service "$service"
+}
+# Only what runsv itself says counts, or that there is none: an sv that fails says nothing.
+is_gone() {
+  case $(LC_ALL=C sv status "$1" 2>&1) in
+    *': runsv not running'*|*': unable to open supervise/ok: file does not exist'*) ;;
+    *) return 1 ;;
+  esac
+}
+is_over() {
+  case $(LC_ALL=C sv status "$1" 2>&1) in down:*) ;; *) is_gone "$1" ;; esac
 }
 settled() {
   tries=0
-  until sv status "$1" 2>&1 | grep -qE "$2"; do
-    tries=$((tries + 1)); [ "$tries" -lt 50 ] || return 1
+  until "$1" "$2"; do
+    tries=$((tries + 1)); [ "$tries" -lt 50 ] || { sv status "$2" >&2 || echo "whether $2 has ended is not known" >&2; return 1; }
     sleep 0.1
   done
 }
 end_service() {
-  sv -w ${patienceSeconds} force-stop "$1" >/dev/null 2>&1 || settled "$1" '^down:|not running|unable to' || { sv status "$1" >&2; return 1; }
+  sv -w ${patienceSeconds} force-stop "$1" >/dev/null 2>&1 || :
+  settled is_over "$1"
+}
+# A child that was left alive holds the log open, and runsv would wait for it.
+end_logger() {
+  logger=; { read -r logger < ${quote(paths.run)}/removed."$1"/log/supervise/pid; } 2>/dev/null || :
+  [ -n "$logger" ] || return 0
+  args=; { IFS= read -r args < "/proc/$logger/cmdline"; } 2>/dev/null || :
+  case $args in svlogd-tt${quote(paths.log)}/"$1") kill -s KILL "$logger" ;; esac
+}
+end_removed() {
+  removed=${quote(paths.run)}/removed.$1
+  [ -d "$removed" ] || return 0
+  : > "$removed/down" && rm -f ${quote(paths.run)}/"$1".failures && end_service "$removed" || return 1
+  sv exit "$removed" >/dev/null 2>&1 || :
+  settled is_gone "$removed" 2>/dev/null || { end_logger "$1" || :; settled is_gone "$removed" || return 1; }
+  rm -rf "$removed"
 }
 # Out of the scanned directory first, so that runsvdir does not start it again.
 remove_service() {
-  removed=${quote(paths.run)}/removed.$1
-  if [ -d "$(service_dir "$1")" ]; then rm -rf "$removed"; mv -T "$(service_dir "$1")" "$removed"; fi
-  if [ -d "$removed" ]; then
-    touch "$removed/down"
-    rm -f ${quote(paths.run)}/"$1".failures
-    end_service "$removed"
-    sv exit "$removed" >/dev/null 2>&1 || :
-    # A child that was left alive holds the log open, and runsv would wait for it.
-    settled "$removed" 'not running|unable to' || {
-      logger=$(cat "$removed/log/supervise/pid"); [ -z "$logger" ] || kill -s KILL "$logger"
-      settled "$removed" 'not running|unable to'
-    }
-    rm -rf "$removed"
+  end_removed "$1" || return 1
+  if [ -d "$(service_dir "$1")" ]; then
+    mv -T "$(service_dir "$1")" ${quote(paths.run)}/removed."$1" && end_removed "$1" || return 1
   fi
   rm -f ${quote(paths.run)}/"$1".running ${quote(paths.run)}/"$1".failures ${quote(paths.run)}/"$1".pid
 }`.trim();
@@ -97,7 +113,7 @@ sv -w ${patienceSeconds} start "$service" >/dev/null || { sv status "$service" >
       `
 set -e
 service=${quote(directory(name))}
-before=$(cat "$service/supervise/pid" 2>/dev/null || :)
+before=; { read -r before < "$service/supervise/pid"; } 2>/dev/null || :
 rm -f "$service/down" ${quote(failures(name))}
 sv -w ${patienceSeconds} force-restart "$service" >/dev/null 2>&1 || :
 tries=0
@@ -121,11 +137,9 @@ ${stopRunsvdirScript(host.dir)}`.trim(),
         ? ''
         : [
             `for name in ${names.map(quote).join(' ')}; do if [ -d ${quote(paths.service)}/"$name" ]; then echo "defined $name"; fi; done`,
-            `cd ${quote(paths.service)} 2>/dev/null && sv status ${names.map((name) => quote(`./${name}`)).join(' ')} 2>&1`,
-            ...names.map(
-              (name) =>
-                `if [ -f ${quote(recordFile(host, name))} ]; then sed 's/^/record ${name} /' ${quote(recordFile(host, name))}; fi`,
-            ),
+            'command -v sv >/dev/null || echo no-sv',
+            `cd ${quote(paths.service)} 2>/dev/null && LC_ALL=C sv status ${names.map((name) => quote(`./${name}`)).join(' ')} 2>&1`,
+            ...names.map((name) => printRecordScript(host, name)),
           ].join('\n'),
     parseStatus: parseRunitStatus,
     logsScript: (name, lines) => {
@@ -133,7 +147,9 @@ ${stopRunsvdirScript(host.dir)}`.trim(),
       return `cd ${quote(log)} 2>/dev/null || exit 0; ls @*.s 2>/dev/null | sort | tail -n 2 | { while read -r old; do cat "$old"; done; cat current; } | tail -n ${lines}`;
     },
     killScript: (name, signal) =>
-      `pid=$(cat ${quote(`${directory(name)}/supervise/pid`)}) && [ -n "$pid" ] && kill -s ${quote(signal)} "$pid"`,
+      // A pid that a killed runsv left behind may be somebody else's by now.
+      `case $(sv status ${quote(directory(name))}) in run:*) ;; *) exit 1 ;; esac
+pid=$(cat ${quote(`${directory(name)}/supervise/pid`)}) && [ -n "$pid" ] && kill -s ${quote(signal)} "$pid"`,
   };
 }
 
@@ -212,10 +228,7 @@ export function runsvdirScript(dir: string): string {
   const { service, run } = hostPaths({ dir });
   const pidFile = quote(`${run}/runsvdir.pid`);
   return `
-runsvdir_pid() {
-  pid=$(cat ${pidFile} 2>/dev/null) && [ -n "$pid" ] &&
-  [ "$(tr '\\0' '\\n' < "/proc/$pid/cmdline" 2>/dev/null | head -n 3)" = ${quote(`runsvdir\n-P\n${service}`)} ] && echo "$pid"
-}
+${isRunsvdir(dir)}
 wake_runsvdir() { pid=$(runsvdir_pid) && printf . > "/proc/$pid/fd/2" || :; }
 command -v runsvdir >/dev/null || { echo 'runsvdir is not installed' >&2; exit 69; }
 mkdir -p ${quote(service)} ${quote(run)}
@@ -237,38 +250,77 @@ mkdir -p ${quote(service)} ${quote(run)}
 ) 9> ${quote(`${run}/runsvdir.lock`)}`.trim();
 }
 
-/** Ends the host's runsvdir, and with it whatever it still supervises. */
-function stopRunsvdirScript(dir: string): string {
+/**
+ * Shell: `runsvdir_pid` prints the host's runsvdir, and fails when it does not run. By the shell alone, whose `read`
+ * leaves out NUL: another program that fails would read as "it does not run".
+ */
+function isRunsvdir(dir: string): string {
   const { service, run } = hostPaths({ dir });
   return `
-pid=$(cat ${quote(`${run}/runsvdir.pid`)} 2>/dev/null)
-if [ -n "$pid" ] && tr '\\0' '\\n' < "/proc/$pid/cmdline" 2>/dev/null | grep -qxF ${quote(service)}; then
-  kill -HUP "$pid"
+runsvdir_pid() {
+  pid=; { read -r pid < ${quote(`${run}/runsvdir.pid`)}; } 2>/dev/null || :
+  [ -n "$pid" ] || return 1
+  args=; { IFS= read -r args < "/proc/$pid/cmdline"; } 2>/dev/null || :
+  case $args in runsvdir-P${quote(service)}log:*) echo "$pid" ;; *) return 1 ;; esac
+}`.trim();
+}
+
+/** Ends the host's runsvdir, and with it whatever it still supervises. */
+function stopRunsvdirScript(dir: string): string {
+  const { run } = hostPaths({ dir });
+  return `
+${isRunsvdir(dir)}
+if pid=$(runsvdir_pid); then
+  kill -HUP "$pid" || :
   tries=0
-  while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 100 ]; do tries=$((tries + 1)); sleep 0.05; done
+  while runsvdir_pid >/dev/null; do
+    tries=$((tries + 1)); [ "$tries" -lt 100 ] || { echo "runsvdir (process $pid) does not end" >&2; exit 1; }
+    sleep 0.05
+  done
 fi
 rm -f ${quote(`${run}/runsvdir.pid`)} ${quote(`${run}/runsvdir.lock`)}`.trim();
 }
 
 /** Reads `sv status`: `run: ./d: (pid 12) 34s; run: log: …`, `down: ./d: 5s, normally up, want up`, `fail: …`. */
-export function parseRunitStatus(output: string, names: readonly string[], now: Date): ServiceStatus[] {
+export function parseRunitStatus(
+  output: string,
+  names: readonly string[],
+  now: Date,
+): Observation<ServiceStatus[]> {
   const lines = output.split('\n');
-  return names.map((name) => {
-    const record = lines
-      .filter((line) => line.startsWith(`record ${name} `))
-      .map((line) => `${line.slice(`record ${name} `.length)}\n`)
-      .join('');
-    const recorded = record === '' ? {} : { record };
-    if (!lines.includes(`defined ${name}`)) return { name, state: 'absent', ...recorded };
-    const status = lines.map(parseStatusLine).find((each) => each?.name === name);
-    // runsv does not run for it: the host is just up, or the service new.
-    if (status === undefined) return { name, state: 'stopped', ...recorded };
-    const since = new Date(now.getTime() - status.seconds * 1000).toISOString();
-    if (status.state === 'run') return { name, state: 'running', pid: status.pid, since, ...recorded };
-    const comesBack =
-      status.state === 'finish' ? !status.rest.includes('want down') : status.rest.includes('want up');
-    return { name, state: comesBack ? 'restarting' : 'stopped', since, ...recorded };
-  });
+  const statuses: ServiceStatus[] = [];
+  for (const name of names) {
+    const record = parseRecord(lines, name);
+    if (!record.known) return record;
+    const state = lines.includes(`defined ${name}`)
+      ? stateOf(lines, name, now)
+      : ({ state: 'absent' } as const);
+    if (state === undefined) return notKnown(`sv did not answer what ${name} does`);
+    statuses.push({ name, ...state, ...(record.value === '' ? {} : { record: record.value }) });
+  }
+  return known(statuses);
+}
+
+function stateOf(lines: readonly string[], name: string, now: Date): Omit<ServiceStatus, 'name'> | undefined {
+  const status = lines.map(parseStatusLine).find((each) => each?.name === name);
+  if (status === undefined) {
+    // The host is just up, or the service new; without sv nothing supervises.
+    const unsupervised = lines.some((line) => line === 'no-sv' || isUnsupervised(line, name));
+    return unsupervised ? { state: 'stopped' } : undefined;
+  }
+  const since = new Date(now.getTime() - status.seconds * 1000).toISOString();
+  if (status.state === 'run') return { state: 'running', pid: status.pid, since };
+  const comesBack =
+    status.state === 'finish' ? !status.rest.includes('want down') : status.rest.includes('want up');
+  return { state: comesBack ? 'restarting' : 'stopped', since };
+}
+
+function isUnsupervised(line: string, name: string): boolean {
+  const [, subject, why = ''] = /^(?:fail|warning): \.\/([^:]+): (.*)$/.exec(line) ?? [];
+  return (
+    subject === name &&
+    (why === 'runsv not running' || /^unable to open supervise\/\w+: file does not exist$/.test(why))
+  );
 }
 
 function parseStatusLine(line: string) {

@@ -1,9 +1,9 @@
-import { z } from 'zod';
 import { PerijoveError } from '../errors/error.js';
 import type { ClusterSpec } from '../spec/cluster.js';
-import { secretNames, type SecretName } from '../spec/secrets.js';
+import type { SecretName } from '../spec/secrets.js';
 import type { HostConnection, SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
+import { known, notKnown, observedOn, type Observation } from './observation.js';
 import { hostPaths } from './paths.js';
 
 /** What one host holds. */
@@ -14,30 +14,60 @@ export interface HostSecrets {
   readonly exposed: readonly SecretName[];
 }
 
-const nameSchema = z.enum(secretNames);
-
-/** The secrets that lie on a host, to the last byte. An empty file is none. @throws PerijoveError SSH_*, SUDO_REFUSED */
+/**
+ * The secrets that lie on a host, to the last byte. An empty file is none; one that cannot be read is not none, since it
+ * would be made anew.
+ *
+ * @throws PerijoveError SSH_*, SUDO_REFUSED, OBSERVATION_INCOMPLETE
+ */
 export async function hostSecrets(
   connection: HostConnection,
   names: readonly SecretName[],
   signal?: AbortSignal,
 ): Promise<HostSecrets> {
   const { host } = connection;
-  const script = `cd ${quote(hostPaths(host).secrets)} 2>/dev/null || exit 0
+  const directory = quote(hostPaths(host).secrets);
+  const script = `
+if [ ! -e ${directory} ]; then
+  above=${directory}
+  until [ -e "$above" ]; do above=\${above%/*}; done
+  [ -d "$above" ] && [ -x "$above" ] || { echo "cannot look into $above" >&2; exit 1; }
+  for name in ${names.join(' ')}; do echo "$name none"; done
+  exit 0
+fi
+cd ${directory} || exit 1
 for name in ${names.join(' ')}; do
-  if [ -s "$name" ]; then printf '%s %s %s\\n' "$name" "$(stat -Lc %a "$name")" "$(base64 -w 0 "$name")"; fi
+  if [ -s "$name" ]; then
+    facts=$(stat -Lc '%a %s' "$name") && value=$(base64 -w 0 "$name") || exit 1
+    echo "$name $facts $value"
+  else
+    echo "$name none"
+  fi
 done`;
   const output = await connection.run(script, signal === undefined ? {} : { signal });
-  const lines = output.split('\n').filter((line) => line !== '');
-  const read = lines.map((line) => {
-    const [name, mode = '', value = ''] = line.split(' ');
-    return { name: nameSchema.parse(name), mode, value: Buffer.from(value, 'base64').toString('utf8') };
-  });
-  return {
-    host: host.name,
-    values: Object.fromEntries(read.map(({ name, value }) => [name, value])),
-    exposed: read.flatMap(({ name, mode }) => (mode === '600' || mode === '400' ? [] : [name])),
-  };
+  return observedOn(host.name, parseSecrets(output, host.name, names));
+}
+
+/** Not known unless each of the secrets is there whole, or said to be none. */
+export function parseSecrets(
+  output: string,
+  host: string,
+  names: readonly SecretName[],
+): Observation<HostSecrets> {
+  const lines = new Map(output.split('\n').map((line) => [line.split(' ')[0], line.split(' ').slice(1)]));
+  const values: Partial<Record<SecretName, string>> = {};
+  const exposed: SecretName[] = [];
+  for (const name of names) {
+    const [mode, size, encoded = ''] = lines.get(name) ?? [];
+    if (mode === 'none' && size === undefined) continue;
+    const bytes = Buffer.from(encoded, 'base64');
+    if (mode === undefined || bytes.length === 0 || String(bytes.length) !== size) {
+      return notKnown(`the secret ${name} could not be read whole`);
+    }
+    values[name] = bytes.toString('utf8');
+    if (mode !== '600' && mode !== '400') exposed.push(name);
+  }
+  return known({ host, values, exposed });
 }
 
 /**

@@ -1,6 +1,8 @@
+import { PerijoveError } from '../errors/error.js';
 import type { HostConnection } from '../ssh/connection.js';
 import type { HostSpec } from '../spec/cluster.js';
 import type { ServiceItem } from './items.js';
+import { observedOn } from './observation.js';
 import { runit } from './runit.js';
 import { systemd } from './systemd.js';
 import type { InitDriver, InitSystem, ServiceStatus } from './init.js';
@@ -17,6 +19,7 @@ export interface HostServices {
   restart(name: string): Promise<void>;
   /** Stops it and takes its definition away. */
   remove(name: string): Promise<void>;
+  /** @throws PerijoveError OBSERVATION_INCOMPLETE */
   status(names: readonly string[]): Promise<ServiceStatus[]>;
   /** The newest lines of its output, oldest first. */
   logs(name: string, lines: number): Promise<string>;
@@ -28,12 +31,20 @@ export function initDriver(host: HostSpec, cluster: string, init: InitSystem): I
   return init === 'systemd' ? systemd(host, cluster) : runit(host);
 }
 
-/** Which init system the host's services run under: what the spec says, else systemd where it is PID 1. */
+/**
+ * Which init system the host's services run under: what the spec says, else systemd where it is PID 1.
+ *
+ * @throws PerijoveError SSH_*, OBSERVATION_INCOMPLETE
+ */
 export async function observeInit(connection: HostConnection): Promise<InitSystem> {
   const { init } = connection.host;
   if (init !== 'auto') return init;
-  const found = await connection.run(detectInit, { become: false });
-  return found.trim() === 'systemd' ? 'systemd' : 'runit';
+  const found = (await connection.run(detectInit, { become: false })).trim();
+  if (found === 'systemd' || found === 'runit') return found;
+  const { name: host } = connection.host;
+  throw new PerijoveError('OBSERVATION_INCOMPLETE', `${host}: there was no answer whether systemd runs`, {
+    host,
+  });
 }
 
 /** Prints `systemd` or `runit`; the directory is what sd_booted(3) looks for. */
@@ -54,7 +65,10 @@ export async function hostServices(connection: HostConnection, cluster: string):
     restart: (name) => run(driver.restartScript(name)),
     remove: (name) => run(driver.removeScript(name)),
     status: async (names) =>
-      driver.parseStatus(await connection.run(driver.statusScript(names)), names, new Date()),
+      observedOn(
+        connection.host.name,
+        driver.parseStatus(await connection.run(driver.statusScript(names)), names, new Date()),
+      ),
     logs: (name, lines) => connection.run(driver.logsScript(name, lines)),
     kill: (name, signal) => run(driver.killScript(name, signal)),
   };

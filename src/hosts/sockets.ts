@@ -47,8 +47,10 @@ export function allSockets(): TcpSocket[] {
   return ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((file) => {
     try {
       return parseSockets(readFileSync(file, 'utf8'));
-    } catch {
-      return []; // A kernel without IPv6 has no tcp6.
+    } catch (thrown) {
+      // A kernel without IPv6 has no tcp6.
+      if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return [];
+      throw thrown;
     }
   });
 }

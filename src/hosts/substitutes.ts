@@ -1,4 +1,5 @@
 import { quote } from '../ssh/shell.js';
+import { known, notKnown, type Observation } from './observation.js';
 
 /**
  * Programs that make a package unnecessary where all of them are there: who has Docker from elsewhere needs no
@@ -14,21 +15,46 @@ const programsOf: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Shell that prints `PREFIX PACKAGE` for each of the packages that is installed, or whose programs came otherwise;
- * some of them twice.
+ * Shell that prints for each of the packages what dpkg knows of it, for `parsePackages`, and `package installed PACKAGE`
+ * where its programs came otherwise.
  */
-export function installedScript(packages: readonly string[], prefix: string): string[] {
+export function installedScript(packages: readonly string[]): string[] {
   if (packages.length === 0) return [];
+  const names = packages.map(quote).join(' ');
   const substituted = packages.flatMap((name) => {
     const programs = programsOf[name];
     if (programs === undefined) return [];
     const all = programs.map((program) => `command -v ${program} >/dev/null`).join(' && ');
     return [
-      `if ( PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"; ${all} ); then echo ${quote(`${prefix} ${name}`)}; fi`,
+      `if ( PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"; ${all} ); then echo ${quote(`package installed ${name}`)}; fi`,
     ];
   });
   return [
-    `dpkg-query -W -f '\${db:Status-Status} \${Package}\\n' ${packages.map(quote).join(' ')} 2>/dev/null | sed -n ${quote(`s/^installed /${prefix} /p`)}`,
+    `if command -v dpkg-query >/dev/null; then
+  { unknown=$(LC_ALL=C dpkg-query -W -f 'package \${db:Status-Status} \${Package}\\n' ${names} 2>&1 >&3); } 3>&1
+  printf '%s\\n' "$unknown"
+else
+  for name in ${names}; do echo "package absent $name"; done
+fi`,
     ...substituted,
   ];
+}
+
+/** Which of the packages are installed; not known when there was no answer for one of them. */
+export function parsePackages(output: string, packages: readonly string[]): Observation<ReadonlySet<string>> {
+  const installed = new Set<string>();
+  const answered = new Set<string>();
+  for (const line of output.split('\n')) {
+    const [, status, name] =
+      /^package (\S+) (\S+)$/.exec(line) ??
+      /^dpkg-query: (no packages) found matching (\S+)$/.exec(line) ??
+      [];
+    if (name === undefined) continue;
+    answered.add(name);
+    if (status === 'installed') installed.add(name);
+  }
+  const silent = packages.filter((name) => !answered.has(name));
+  return silent.length === 0
+    ? known(installed)
+    : notKnown(`dpkg-query did not answer whether ${silent.join(', ')} is installed`);
 }

@@ -2,11 +2,13 @@ import { quote } from '../ssh/shell.js';
 import type { HostSpec } from '../spec/cluster.js';
 import type { InitDriver, RenderedFile, ServiceStatus } from './init.js';
 import type { ServiceItem } from './items.js';
+import { known, notKnown, type Observation } from './observation.js';
 import { hostPaths } from './paths.js';
-import { recordFile, recordScript } from './record.js';
+import { parseRecord, printRecordScript, recordFile, recordScript } from './record.js';
 import { writeFileScript } from './write-file.js';
 
 const unitDirectory = '/etc/systemd/system';
+const statusProperties = ['LoadState', 'ActiveState', 'SubState', 'MainPID', 'StateChangeTimestamp'];
 
 /** Services as systemd units `perijove-<cluster>-<service>.service`. */
 export function systemd(host: Pick<HostSpec, 'dir'>, cluster: string): InitDriver {
@@ -16,14 +18,27 @@ export function systemd(host: Pick<HostSpec, 'dir'>, cluster: string): InitDrive
     ...renderSystemd(host, cluster, service).map(writeFileScript),
     'systemctl daemon-reload',
   ];
-  const removeUnits = (units: string) => `
-for unit in ${units}; do
-  [ -f ${unitDirectory}/"$unit" ] || continue
-  systemctl disable --now "$unit" 2>/dev/null
-  rm -f ${unitDirectory}/"$unit"
-  systemctl reset-failed "$unit" 2>/dev/null
-done
-systemctl daemon-reload`;
+  const functions = `
+# Only systemd's own word counts: what it does not say may still run.
+stopped() {
+  state=$(systemctl show --property=ActiveState "$1")
+  case $state in
+    ActiveState=inactive|ActiveState=failed) ;;
+    *) echo "systemd does not confirm that $1 is stopped: \${state:-no answer}" >&2; return 1 ;;
+  esac
+}
+remove_unit() {
+  [ -f ${unitDirectory}/"$1" ] || return 0
+  systemctl disable --now "$1" && stopped "$1" && rm -f ${unitDirectory}/"$1" || return 1
+  systemctl reset-failed "$1" 2>/dev/null || :
+}
+# Of this base directory: the name of one cluster may begin with that of another.
+is_ours() {
+  while IFS= read -r line; do
+    case $line in *${quote(unitWord(`${hostPaths(host).etc}/services/`).slice(0, -1))}*) return 0 ;; esac
+  done < "$1" || return 2
+  return 1
+}`.trim();
 
   return {
     init: 'systemd',
@@ -32,22 +47,37 @@ systemctl daemon-reload`;
     startScript: (name) =>
       `set -e\nsystemctl reset-failed ${unit(name)} 2>/dev/null || :\nsystemctl enable --now ${unit(name)}`,
     stopScript: (name) =>
-      `set -e\n[ ! -f ${unitDirectory}/${unit(name)} ] || systemctl disable --now ${unit(name)}`,
+      `set -e\n${functions}\nif [ -f ${unitDirectory}/${unit(name)} ]; then systemctl disable --now ${unit(name)}; stopped ${unit(name)}; fi`,
     restartScript: (name) => `set -e\nsystemctl enable ${unit(name)}\nsystemctl restart ${unit(name)}`,
     removeScript: (name) =>
-      `${removeUnits(unit(name))}
+      `
+set -e
+${functions}
+remove_unit ${unit(name)}
+systemctl daemon-reload
 rm -f ${quote(recordFile(host, name))} ${quote(recordProgram(host, name))}`.trim(),
-    // By their base directory: the name of one cluster may begin with that of another.
     removeAllScript: () =>
-      removeUnits(
-        `$(cd ${unitDirectory} && grep -lF ${quote(`${hostPaths(host).etc}/services/`)} perijove-*.service 2>/dev/null)`,
-      ).trim(),
+      `
+set -e
+${functions}
+for path in ${unitDirectory}/perijove-*.service; do
+  [ -f "$path" ] || continue
+  ours=0; is_ours "$path" || ours=$?
+  case $ours in
+    0) remove_unit "\${path##*/}" ;;
+    1) ;;
+    *) echo "cannot read $path" >&2; exit 1 ;;
+  esac
+done
+systemctl daemon-reload`.trim(),
     statusScript: (names) =>
       names
         .map(
-          (name) => `printf 'unit %s ' ${quote(name)}
-systemctl show ${unit(name)} --property=LoadState,ActiveState,SubState,MainPID,StateChangeTimestamp --timestamp=unix | tr '\\n' ' '; echo
-if [ -f ${quote(recordFile(host, name))} ]; then sed 's/^/record ${name} /' ${quote(recordFile(host, name))}; fi`,
+          (
+            name,
+          ) => `shown=$(systemctl show ${unit(name)} --property=${statusProperties.join(',')} --timestamp=unix)
+echo unit ${quote(name)} $shown
+${printRecordScript(host, name)}`,
         )
         .join('\n'),
     parseStatus: (output, names) => parseSystemdStatus(output, names),
@@ -128,23 +158,31 @@ function execWord(value: string): string {
 }
 
 /** Reads what `systemctl show` printed for each unit on one line. */
-export function parseSystemdStatus(output: string, names: readonly string[]): ServiceStatus[] {
+export function parseSystemdStatus(output: string, names: readonly string[]): Observation<ServiceStatus[]> {
   const lines = output.split('\n');
-  return names.map((name) => {
+  const statuses: ServiceStatus[] = [];
+  for (const name of names) {
     const line = lines.find((each) => each.startsWith(`unit ${name} `)) ?? '';
-    const property = (key: string) => new RegExp(`\\b${key}=(\\S*)`).exec(line)?.[1] ?? '';
-    const record = lines
-      .filter((each) => each.startsWith(`record ${name} `))
-      .map((each) => `${each.slice(`record ${name} `.length)}\n`)
-      .join('');
-    const recorded = record === '' ? {} : { record };
-    if (property('LoadState') !== 'loaded') return { name, state: 'absent', ...recorded };
-    const seconds = Number(property('StateChangeTimestamp').replace(/^@/, ''));
+    const property = (key: string) => new RegExp(`\\b${key}=(\\S*)`).exec(line)?.[1];
+    const record = parseRecord(lines, name);
+    if (!record.known) return record;
+    const recorded = record.value === '' ? {} : { record: record.value };
+    if (statusProperties.some((key) => property(key) === undefined)) {
+      return notKnown(`systemctl did not answer what ${name} does`);
+    }
+    if (property('LoadState') !== 'loaded') {
+      statuses.push({ name, state: 'absent', ...recorded });
+      continue;
+    }
+    const seconds = Number(property('StateChangeTimestamp')?.replace(/^@/, ''));
     const since = seconds > 0 ? { since: new Date(seconds * 1000).toISOString() } : {};
     const active = property('ActiveState');
     if (active === 'active' || active === 'reloading') {
-      return { name, state: 'running', pid: Number(property('MainPID')), ...since, ...recorded };
+      statuses.push({ name, state: 'running', pid: Number(property('MainPID')), ...since, ...recorded });
+      continue;
     }
-    return { name, state: active === 'activating' ? 'restarting' : 'stopped', ...since, ...recorded };
-  });
+    const state = active === 'activating' ? 'restarting' : 'stopped';
+    statuses.push({ name, state, ...since, ...recorded });
+  }
+  return known(statuses);
 }

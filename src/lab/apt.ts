@@ -33,9 +33,13 @@ finish() {
   exit "$status"
 }
 
+# By the shell alone: with another program that fails, everything would seem to be new. In each directory that systemd
+# reads: the unit of another installation would be disabled in place of the package's.
 present() {
   for unit in ${units}; do
-    if [ -e "/lib/systemd/system/$unit" ]; then echo "$unit"; fi
+    for directory in /etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
+      if [ -e "$directory/$unit" ] || [ -h "$directory/$unit" ]; then echo "$unit"; break; fi
+    done
   done
   for script in ${scripts}; do
     if [ -e "/etc/init.d/$script" ]; then echo "$script"; fi
@@ -71,7 +75,6 @@ trap 'exit 143' TERM
 
 hold_daemons
 
-# By the shell alone: with another program that fails, everything would seem to be new.
 before=' '
 for daemon in $(present); do before="$before$daemon "; done
 echo 'apt-get update'

@@ -6,14 +6,14 @@ import { crashHost, shutDownHost } from './machine.js';
 import {
   commandLine,
   ended,
-  identify,
+  identified,
   isAlive,
   killAll,
   processStat,
   signal,
   type ProcessIdentity,
 } from './processes.js';
-import { labPaths, readLab, writeLab, type LabState } from './state.js';
+import { isOfLab, labPaths, readLab, writeLab, type LabState } from './state.js';
 import { centralProcesses, labProcesses } from './sweep.js';
 
 /** A worker lets its activities end; Temporal writes its database. */
@@ -29,7 +29,7 @@ export interface LabDownOptions {
 /**
  * Ends a lab in order: workers, hosts, Temporal server. What it knows stays in the state directory, and the
  * next start resumes from it. With `purge` everything is killed and the directory removed, also when the lab's
- * record cannot be read.
+ * record cannot be read. What the lab has not made stays, and with it the directory.
  *
  * @throws PerijoveError LAB_BUSY, LAB_ABSENT, LAB_STATE_UNREADABLE, LAB_REMAINS
  */
@@ -40,6 +40,7 @@ export async function stopLab(options: LabDownOptions): Promise<void> {
     if (purge) return sweep(stateDir);
     throw new PerijoveError('LAB_ABSENT', `There is no lab in ${stateDir}.`);
   }
+  if (purge) requireLabDirectory(stateDir);
   await withLock(labPaths(stateDir).lock, {}, async () => {
     const lab = readForStop(options);
     if (!purge) {
@@ -67,8 +68,9 @@ function readForStop({ stateDir, purge, report }: LabDownOptions): LabState | un
 }
 
 async function stopInOrder(stateDir: string, lab: LabState, report: (line: string) => void): Promise<void> {
-  const isTemporal = ({ pid }: ProcessIdentity) => pid === lab.temporal?.pid;
-  const central = [...centralProcesses(stateDir)].map(identify).filter((identity) => identity !== undefined);
+  const isTemporal = ({ pid, startTime }: ProcessIdentity) =>
+    pid === lab.temporal?.pid && startTime === lab.temporal.startTime;
+  const { found: central } = identified(() => centralProcesses(stateDir));
 
   await end(central.filter((identity) => !isTemporal(identity)));
   report('Workers are down');
@@ -96,14 +98,29 @@ async function sweep(stateDir: string): Promise<void> {
   );
 }
 
+/**
+ * Only what the lab itself makes is removed, and only where a lab has been: a directory that was named by mistake may
+ * have `hosts` or `notebooks` of its own.
+ */
+function requireLabDirectory(stateDir: string): void {
+  const entries = readdirSync(stateDir);
+  const { state } = labPaths(stateDir);
+  if (entries.includes(path.basename(state)) || entries.every(isOfLab)) return;
+  throw new PerijoveError('LAB_ABSENT', `There is no lab in ${stateDir}, but other files are.`, {
+    subject: stateDir,
+  });
+}
+
 /** The lock's file goes last, so that no other start meets a directory that is being removed. */
 function removeFiles(stateDir: string): void {
-  const { lock } = labPaths(stateDir);
+  const { lock, state } = labPaths(stateDir);
   try {
-    for (const entry of readdirSync(stateDir)) {
+    for (const entry of readdirSync(stateDir).filter(isOfLab)) {
       const file = path.join(stateDir, entry);
-      if (file !== lock) rmSync(file, { recursive: true, force: true });
+      // Last, so that without it the rest is not taken for a directory that was named by mistake.
+      if (file !== lock && file !== state) rmSync(file, { recursive: true, force: true });
     }
+    rmSync(state, { force: true });
     rmSync(lock, { force: true });
     rmdirSync(stateDir);
   } catch (thrown) {

@@ -4,7 +4,7 @@ import type { LabFaults } from '../drill/lab.js';
 import { PerijoveError } from '../errors/error.js';
 import { withLock } from './lock.js';
 import { bootHost, crashHost } from './machine.js';
-import { commandArguments, ended, identify, isAlive, signal } from './processes.js';
+import { commandArguments, ended, identified, isAlive, signal } from './processes.js';
 import { existingLab, labPaths, writeLab } from './state.js';
 import { labHost } from './status.js';
 import { centralProcesses } from './sweep.js';
@@ -22,7 +22,7 @@ export function labFaults(stateDir: string): LabFaults {
     workers: () => workers().length,
     async killWorker(identity) {
       const pid = Number(identity.split('@')[0]);
-      const worker = workers().includes(pid) ? identify(pid) : undefined;
+      const worker = identified(workers).found.find((each) => each.pid === pid);
       if (!worker) return;
       signal(worker, 'SIGKILL');
       if (!(await ended([worker], endMs))) {

@@ -11,6 +11,7 @@ import { runsvdirScript } from '../hosts/runit.js';
 import {
   allProcesses,
   ended,
+  identified,
   identify,
   isAlive,
   killAll,
@@ -181,11 +182,11 @@ async function startServices(stateDir: string, host: LabHost): Promise<void> {
 
 function runsvdirProcess(stateDir: string, host: LabHost): ProcessIdentity | undefined {
   const directory = hostPaths(host).service;
-  const pid = [...hostProcesses(stateDir, host)].find((candidate) => {
+  const isRunsvdir = (candidate: number) => {
     const [program = '', ...args] = commandArguments(candidate);
     return path.basename(program) === 'runsvdir' && args.includes(directory);
-  });
-  return pid === undefined ? undefined : identify(pid);
+  };
+  return identified(() => [...hostProcesses(stateDir, host)].filter(isRunsvdir)).found[0];
 }
 
 /** A process of the host in a session of its own, which outlives this one. */
@@ -238,7 +239,7 @@ export async function shutDownHost(stateDir: string, host: LabHost): Promise<voi
     signal(runsvdir, 'SIGHUP');
     await ended([runsvdir, ...services.filter((identity) => identity !== undefined)], stopTimeoutMs);
   }
-  const rest = [...hostProcesses(stateDir, host)].map(identify).filter((identity) => identity !== undefined);
+  const { found: rest } = identified(() => hostProcesses(stateDir, host));
   for (const identity of rest) signal(identity, 'SIGTERM');
   await ended(rest, stopTimeoutMs);
   await crashHost(stateDir, host);

@@ -45,8 +45,11 @@ export function parseStat(line: string): ProcessStat {
 function readProc(pid: number, file: string): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
-  } catch {
-    return undefined; // It ended in between, or belongs to another user.
+  } catch (thrown) {
+    const { code = '' } = thrown as NodeJS.ErrnoException;
+    // It ended in between, or belongs to another user. Anything else does not say that it has ended.
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(code)) return undefined;
+    throw thrown;
   }
 }
 
@@ -138,18 +141,39 @@ export function withDescendants(
 }
 
 /**
+ * What `collect` finds, each with its identity from before the search; so it is no other process that has its number by
+ * now. One that was started meanwhile is left out, and counted.
+ */
+export function identified(collect: () => Iterable<number>): {
+  readonly found: readonly ProcessIdentity[];
+  readonly young: number;
+} {
+  const before = new Map(allProcesses().map(({ pid, startTime }) => [pid, startTime]));
+  const found: ProcessIdentity[] = [];
+  let young = 0;
+  for (const pid of collect()) {
+    const identity = identify(pid);
+    if (!identity) continue;
+    if (before.get(pid) === identity.startTime) found.push(identity);
+    else young += 1;
+  }
+  return { found, young };
+}
+
+/**
  * Kills a set of processes that may be forking: stops what `collect` finds until it finds nothing new, so
  * that nothing escapes between two looks, then kills all of it. Answers whom it killed.
  */
 export async function killAll(collect: () => Iterable<number>): Promise<ProcessIdentity[]> {
   const stopped = new Map<number, ProcessIdentity>();
   for (let fresh = true; fresh;) {
-    fresh = false;
-    for (const pid of collect()) {
+    const { found, young } = identified(collect);
+    fresh = young > 0;
+    for (const identity of found) {
+      const { pid } = identity;
       const known = stopped.get(pid);
       if (pid === process.pid || (known && isAlive(known))) continue;
-      const identity = identify(pid);
-      if (!identity || !signal(identity, 'SIGSTOP')) continue;
+      if (!signal(identity, 'SIGSTOP')) continue;
       stopped.set(pid, identity);
       fresh = true;
     }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
@@ -79,6 +79,14 @@ export function labPaths(stateDir: string) {
   };
 }
 
+/** Whether an entry of a state directory is one that the lab makes, or a half written one. */
+export function isOfLab(entry: string): boolean {
+  const made = Object.values(labPaths('/')).map(
+    (at) => (typeof at === 'string' ? at : at('any')).split('/')[1],
+  );
+  return made.includes(entry.replace(/\.\d+$/, ''));
+}
+
 /** What is started on a lab host has this in its environment; its value is `labPaths(stateDir).host(name)`. */
 export const hostMarker = 'PERIJOVE_LAB_HOST';
 /** Temporal and the workers have this one; its value is the state directory. */
@@ -87,10 +95,10 @@ export const labMarker = 'PERIJOVE_LAB';
 /** @throws PerijoveError LAB_STATE_UNREADABLE */
 export function readLab(stateDir: string): LabState | undefined {
   const file = labPaths(stateDir).state;
-  if (!existsSync(file)) return undefined;
   try {
     return labSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (thrown) {
+    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return undefined;
     const why = thrown instanceof z.ZodError ? z.prettifyError(thrown) : messageOf(thrown);
     throw new PerijoveError('LAB_STATE_UNREADABLE', `The lab's state cannot be read: ${why}`, { file });
   }

@@ -140,17 +140,24 @@ fi`;
 set -e
 exec 8> ${quote(`${broken}.lock`)}
 flock -w 60 8
-begun=$(sed -n 's/^begun //p' ${quote(record)} 2>/dev/null || :)
+# By the shell alone: a record that another program fails to read would be begun anew, over what it keeps.
+begun='' moved='' took=''
+if [ -e ${quote(record)} ]; then
+  while read -r what when; do
+    case $what in begun) begun=$when ;; moved) moved=yes ;; took) took=yes ;; esac
+  done < ${quote(record)}
+  [ -n "$begun" ] || { echo ${quote(`cannot read ${record}`)} >&2; exit 1; }
+fi
 if [ -n "$begun" ] && [ $((${at} - begun)) -lt 3600 ] && [ $((${at} - begun)) -gt -3600 ]; then
-  if grep -q '^took ' ${quote(record)}; then exit 0; fi
+  if [ -n "$took" ]; then exit 0; fi
 else
   rm -rf ${quote(broken)}
   mkdir ${quote(broken)}
   printf 'begun %s\\nwhy %s\\n' ${at} ${quote(oneLine)} > ${quote(`${record}.new`)}
   mv ${quote(`${record}.new`)} ${quote(record)}
-  begun=${at}
+  begun=${at} moved=
 fi
-if ! grep -q '^moved$' ${quote(record)}; then
+if [ -z "$moved" ]; then
 (
 ${supervisor.stopScript(masterService)}
 ) 8>&-

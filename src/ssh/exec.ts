@@ -65,6 +65,19 @@ export function runScript(channel: ClientChannel, run: ScriptRun): Promise<ExecR
         reject(new PerijoveError('SUDO_REFUSED', stderr.trim() || `sudo ended with ${exit.code}`, { host }));
         return;
       }
+      if (begun === undefined && exit.code === 0) {
+        const said = (stdout.trim() || stderr.trim()).split('\n').slice(-5).join('\n');
+        reject(
+          new PerijoveError(
+            'COMMAND_FAILED',
+            `the login ran something else than the command: ${said || 'it printed nothing'}`,
+            {
+              host,
+            },
+          ),
+        );
+        return;
+      }
       resolve({
         host,
         ...exit,

@@ -73,7 +73,7 @@ function settleScript(upload: {
     `chmod ${mode.toString(8)} ${quote(beside)}`,
     // Without it a power cut can leave an empty file under the final name.
     `sync ${quote(beside)} 2>/dev/null || sync`,
-    `mv -f ${quote(beside)} ${quote(target)}`,
+    `mv -fT ${quote(beside)} ${quote(target)}`,
     `find ${quote(directory)} -maxdepth 1 -name ${quote(stale)} -mmin +10 -exec rm -f {} + 2>/dev/null || :`,
   ].join('\n');
 }

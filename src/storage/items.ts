@@ -10,9 +10,10 @@ export const storageService = 'storage';
 export const glusterDaemon: DaemonItem = {
   name: 'glusterd',
   answers: 'timeout 10 gluster --mode=script pool list',
-  usedBy: `volumes=$(timeout 10 gluster --mode=script volume list) && peers=$(timeout 10 gluster --mode=script pool list) && {
-  case $volumes in ''|'No volumes'*) ;; *) echo "$volumes" ;; esac
-  case $peers in *localhost*) ;; *) echo 'the list of peers is cut short' ;; esac
+  // Itself is the last of the pool.
+  usedBy: `volumes=$(timeout 10 gluster --mode=script volume list 2>&1) && peers=$(timeout 10 gluster --mode=script pool list) && {
+  case $volumes in '') exit 1 ;; 'No volumes'*) ;; *) echo "$volumes" ;; esac
+  case $peers in *localhost*) ;; *) exit 1 ;; esac
   printf '%s\\n' "$peers" | while read -r id name state; do case $name in ''|localhost|Hostname) ;; *) echo "$name" ;; esac; done
 }`,
 };

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { observeDaemons, parseDaemons } from '../../src/hosts/daemons.js';
 import { dockerItems } from '../../src/hosts/docker.js';
 import type { DaemonItem } from '../../src/hosts/items.js';
-import { installedScript } from '../../src/hosts/substitutes.js';
+import { installedScript, parsePackages } from '../../src/hosts/substitutes.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 
 const sh = (lines: readonly string[]) => execFileSync('sh', { input: lines.join('\n'), encoding: 'utf8' });
@@ -29,12 +29,33 @@ describe('observeDaemons', () => {
 
 describe('installedScript', () => {
   it('takes the programs of a package for the package', () => {
-    const has = (...packages: string[]) =>
-      sh(['docker() { :; }; dockerd() { :; }', ...installedScript(packages, 'package')]);
-    expect(has('docker.io').split('\n')).toContain('package docker.io');
-    expect(has('no-such-package', 'glusterfs-server').split('\n')).not.toContain('package no-such-package');
-    expect(has('libc6').trim()).toBe('package libc6');
-    expect(has()).toBe('');
+    const has = (...packages: string[]) => {
+      const output = sh(['docker() { :; }; dockerd() { :; }', ...installedScript(packages)]);
+      const observed = parsePackages(output, packages);
+      return observed.known ? [...observed.value] : observed.why;
+    };
+    expect(has('docker.io')).toEqual(['docker.io']);
+    expect(has('no-such-package', 'docker.io')).toEqual(['docker.io']);
+    expect(has('libc6')).toEqual(['libc6']);
+    expect(has()).toEqual([]);
+  });
+
+  it.each([
+    ['fails', 'dpkg-query() { return 2; }'],
+    ['prints nothing', 'dpkg-query() { :; }'],
+    ['prints half', "dpkg-query() { echo 'package installed libc6'; }"],
+    ['is cut short within a line', "dpkg-query() { printf 'package installed libc6\npackage inst'; }"],
+  ])('does not take a package for missing when dpkg-query %s', (_, dpkg) => {
+    const packages = ['libc6', 'dash'];
+    expect(parsePackages(sh([dpkg, ...installedScript(packages)]), packages)).toMatchObject({
+      known: false,
+      why: expect.stringContaining('dash') as string,
+    });
+  });
+
+  it('knows that nothing is installed as a package where there is no dpkg', () => {
+    const output = sh(['command() { false; }', ...installedScript(['libc6'])]);
+    expect(parsePackages(output, ['libc6'])).toEqual({ known: true, value: new Set() });
   });
 });
 

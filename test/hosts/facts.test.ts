@@ -17,8 +17,8 @@ apart /srv/brick
 free-kib 2048
 memory-kib 4096
 cpus 2
-package runit
-package runit
+package installed runit
+package installed runit
 daemon docker no yes
 program java
 address 10.0.0.1

@@ -70,7 +70,11 @@ describe('renderRunit', () => {
 
 describe('parseRunitStatus', () => {
   const now = new Date('2024-01-01T00:01:00Z');
-  const state = (line: string) => parseRunitStatus(`defined a\n${line}\n`, ['a'], now)[0];
+  const observe = (line: string) => parseRunitStatus(`defined a\n${line}\nrecorded a\n`, ['a'], now);
+  const state = (line: string) => {
+    const observed = observe(line);
+    return observed.known ? observed.value[0] : observed.why;
+  };
 
   it.each([
     [
@@ -87,17 +91,38 @@ describe('parseRunitStatus', () => {
     ['finish: ./a: (pid 12) 2s; run: log: (pid 11) 50s', { state: 'restarting' }],
     ['finish: ./a: (pid 12) 2s, want down; run: log: (pid 11) 50s', { state: 'stopped' }],
     ['fail: ./a: runsv not running', { state: 'stopped' }],
-    ['fail: ./a: unable to open supervise/ok: file does not exist', { state: 'stopped' }],
+    ['warning: ./a: unable to open supervise/ok: file does not exist', { state: 'stopped' }],
+    ['no-sv', { state: 'stopped' }],
   ])('%s', (line, expected) => {
     expect(state(line)).toMatchObject(expected);
   });
 
   it('joins the record of each service with its state', () => {
     const output =
-      'defined a\ndown: ./a: 5s\nrecord a 1 definition\nrecord a 2 /x y\nrecord b 3 definition\n';
-    expect(parseRunitStatus(output, ['a', 'b'], now)).toMatchObject([
-      { name: 'a', state: 'stopped', record: '1 definition\n2 /x y\n' },
-      { name: 'b', state: 'absent', record: '3 definition\n' },
-    ]);
+      'defined a\ndown: ./a: 5s\nrecord a 1 definition\nrecord a 2 /x y\nrecorded a\nrecord b 3 definition\nrecorded b\n';
+    expect(parseRunitStatus(output, ['a', 'b'], now)).toMatchObject({
+      known: true,
+      value: [
+        { name: 'a', state: 'stopped', record: '1 definition\n2 /x y\n' },
+        { name: 'b', state: 'absent', record: '3 definition\n' },
+      ],
+    });
+  });
+
+  it.each([
+    ['sv failed', 'sv: not found'],
+    ['sv printed nothing', ''],
+    ['sv was cut short', 'run: ./a: (pid 12'],
+    ['sv may not look', 'fail: ./a: unable to change to service directory: access denied'],
+    ['sv answered about another one', 'down: ./b: 5s'],
+  ])('does not know the state when %s', (_, line) => {
+    expect(observe(line).known).toBe(false);
+  });
+
+  it('does not know what a service was started with when the record was not read to its end', () => {
+    expect(parseRunitStatus('defined a\ndown: ./a: 5s\nrecord a 1 definition\n', ['a'], now).known).toBe(
+      false,
+    );
+    expect(parseRunitStatus('', ['a'], now).known).toBe(false);
   });
 });

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import type { ServiceItem } from '../../src/hosts/items.js';
+import { known } from '../../src/hosts/observation.js';
 import { parseSystemdStatus, renderSystemd, systemd } from '../../src/hosts/systemd.js';
 
 const host = { dir: '/opt/perijove' };
@@ -100,18 +101,34 @@ describe('parseSystemdStatus', () => {
         'a',
         'MainPID=12 LoadState=loaded ActiveState=active SubState=running StateChangeTimestamp=@1700000000',
       ) +
-      'record a 1 definition\n' +
+      'record a 1 definition\nrecorded a\n' +
       line(
         'b',
         'MainPID=0 LoadState=loaded ActiveState=activating SubState=auto-restart StateChangeTimestamp=@1700000000',
       ) +
       line('c', 'MainPID=0 LoadState=loaded ActiveState=failed SubState=failed StateChangeTimestamp=') +
-      line('d', 'MainPID=0 LoadState=not-found ActiveState=inactive SubState=dead StateChangeTimestamp=');
-    expect(parseSystemdStatus(output, ['a', 'b', 'c', 'd'])).toEqual([
-      { name: 'a', state: 'running', pid: 12, since: '2023-11-14T22:13:20.000Z', record: '1 definition\n' },
-      { name: 'b', state: 'restarting', since: '2023-11-14T22:13:20.000Z' },
-      { name: 'c', state: 'stopped' },
-      { name: 'd', state: 'absent' },
-    ]);
+      line('d', 'MainPID=0 LoadState=not-found ActiveState=inactive SubState=dead StateChangeTimestamp=') +
+      'recorded b\nrecorded c\nrecorded d\n';
+    expect(parseSystemdStatus(output, ['a', 'b', 'c', 'd'])).toEqual(
+      known([
+        { name: 'a', state: 'running', pid: 12, since: '2023-11-14T22:13:20.000Z', record: '1 definition\n' },
+        { name: 'b', state: 'restarting', since: '2023-11-14T22:13:20.000Z' },
+        { name: 'c', state: 'stopped' },
+        { name: 'd', state: 'absent' },
+      ]),
+    );
+  });
+
+  it.each([
+    ['failed', ''],
+    ['was cut short', 'MainPID=12 LoadState=loaded ActiveSta'],
+    ['left something out', 'LoadState=not-found ActiveState=inactive SubState=dead StateChangeTimestamp='],
+  ])('does not take a service for absent when systemctl %s', (_, properties) => {
+    expect(parseSystemdStatus(`${line('a', properties)}recorded a\n`, ['a']).known).toBe(false);
+  });
+
+  it('does not know what a service was started with when its record was not read to its end', () => {
+    const whole = 'MainPID=1 LoadState=loaded ActiveState=active SubState=running StateChangeTimestamp=';
+    expect(parseSystemdStatus(`${line('a', whole)}record a 1 definition\n`, ['a']).known).toBe(false);
   });
 });

@@ -1,5 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { observeDaemons, parseDaemons } from '../../src/hosts/daemons.js';
 import { dockerItems } from '../../src/hosts/docker.js';
 import type { DaemonItem } from '../../src/hosts/items.js';
@@ -41,13 +44,17 @@ describe('installedScript', () => {
   });
 
   it.each([
-    ['fails', 'dpkg-query() { return 2; }'],
-    ['prints nothing', 'dpkg-query() { :; }'],
-    ['prints half', "dpkg-query() { echo 'package installed libc6'; }"],
-    ['is cut short within a line', "dpkg-query() { printf 'package installed libc6\npackage inst'; }"],
+    ['fails', 'exit 2'],
+    ['prints nothing', 'exit 0'],
+    ['prints half', "echo 'package installed libc6'"],
+    ['is cut short within a line', "printf 'package installed libc6\\npackage inst'"],
   ])('does not take a package for missing when dpkg-query %s', (_, dpkg) => {
+    const directory = mkdtempSync(path.join(tmpdir(), 'perijove-dpkg-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    writeFileSync(path.join(directory, 'dpkg-query'), `#!/bin/sh\n${dpkg}\n`, { mode: 0o755 });
     const packages = ['libc6', 'dash'];
-    expect(parsePackages(sh([dpkg, ...installedScript(packages)]), packages)).toMatchObject({
+    const output = sh([`PATH=${directory}:$PATH`, ...installedScript(packages)]);
+    expect(parsePackages(output, packages)).toMatchObject({
       known: false,
       why: expect.stringContaining('dash') as string,
     });

@@ -1,0 +1,134 @@
+import { execFile } from 'node:child_process';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { ServiceItem } from '../../src/hosts/items.js';
+import { parseSystemdStatus, systemd } from '../../src/hosts/systemd.js';
+import { enableDaemonScript, observeDaemons, parseDaemons } from '../../src/hosts/daemons.js';
+import { breakScript, faults } from '../support/broken-programs.js';
+import { docker, dockerRemove, hasDocker } from '../support/docker.js';
+import { eventually } from '../support/eventually.js';
+
+const image = 'perijove-host:bare';
+const hasImage = hasDocker && docker('images', '--quiet', image) !== '';
+if (!hasImage) process.stderr.write(`SKIPPED: no image ${image} is here; docker-compose.yml builds it\n`);
+
+const container = `perijove-test-systemd-${process.pid}`;
+const driver = systemd({ dir: '/opt/perijove' }, 'test');
+/** A cluster below a directory whose name ends like the other's. */
+const other = systemd({ dir: '/srv/opt/perijove' }, 'test-other');
+const service = (name: string): ServiceItem => ({
+  name,
+  description: name,
+  exec: ['/bin/sleep', '1000'],
+  env: {},
+  restartOn: [],
+});
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a script as root of the machine in the container. */
+function exec(script: string, path = ''): Promise<Result> {
+  return new Promise((resolve) => {
+    const child = execFile('docker', ['exec', '-i', container, 'sh'], (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+    child.stdin?.end(`PATH=${path}$PATH\n${script}\n`);
+  });
+}
+
+async function run(script: string): Promise<string> {
+  const { code, stdout, stderr } = await exec(script);
+  expect(code, stderr).toBe(0);
+  return stdout;
+}
+
+const broken = '/tmp/broken';
+const withBroken = (script: string) => exec(script, `${broken}:`);
+const isActive = async (unit: string) => (await exec(`systemctl is-active ${unit}`)).stdout.trim();
+const unitOf = (name: string) => `/etc/systemd/system/perijove-${name}.service`;
+
+describe.skipIf(!hasImage)('under systemd', () => {
+  beforeAll(async () => {
+    docker(
+      ...['run', '--detach', '--rm', '--name', container, '--network', 'none'],
+      ...['--cap-add', 'SYS_ADMIN', '--cap-add', 'NET_ADMIN', '--cap-add', 'SYS_PTRACE'],
+      ...['--security-opt', 'seccomp=unconfined', '--security-opt', 'apparmor=unconfined'],
+      ...['--tmpfs', '/run', '--tmpfs', '/run/lock', '--memory', '512m', image],
+    );
+    await eventually('systemd runs', async () =>
+      ['running', 'degraded'].includes((await exec('systemctl is-system-running')).stdout.trim()),
+    );
+  });
+  afterAll(() => dockerRemove('container', container));
+
+  describe('a service', () => {
+    beforeEach(async () => {
+      await run('rm -rf /tmp/broken');
+      for (const each of [driver, other]) {
+        await run(each.installScript(service('a')));
+        await run(each.startScript('a'));
+      }
+    });
+
+    it('is removed with its unit, and no other cluster is', async () => {
+      await run(driver.removeAllScript());
+      expect(await run(`ls ${unitOf('test-a')} 2>&1 || :`)).toContain('No such file');
+      expect(await isActive('perijove-test-a')).toBe('inactive');
+      expect(await isActive('perijove-test-other-a')).toBe('active');
+      await run(driver.removeAllScript());
+    });
+
+    it.each(faults)('keeps its definition, and no stop is claimed, when systemctl %s', async (fault) => {
+      await run(breakScript(broken, 'systemctl', fault, '/usr/bin/systemctl'));
+      for (const script of [driver.removeAllScript(), driver.removeScript('a'), driver.stopScript('a')]) {
+        const { code, stderr } = await withBroken(script);
+        expect(code, script).not.toBe(0);
+        expect(stderr).not.toBe('');
+        await run(`test -f ${unitOf('test-a')}`);
+      }
+      expect(await isActive('perijove-test-other-a')).toBe('active');
+    });
+
+    it.each(['grep', 'sed', 'cat', 'awk', 'tr'])('is found to be removed without %s', async (program) => {
+      await run(breakScript(broken, program, 'prints nothing', `/usr/bin/${program}`));
+      const { code, stderr } = await withBroken(driver.removeAllScript());
+      expect(code, stderr).toBe(0);
+      expect(await isActive('perijove-test-a')).toBe('inactive');
+      expect(await isActive('perijove-test-other-a')).toBe('active');
+    });
+
+    it.each(faults)('is not taken for absent or stopped when systemctl %s', async (fault) => {
+      const whole = parseSystemdStatus(await run(driver.statusScript(['a', 'b'])), ['a', 'b']);
+      expect(whole).toMatchObject({ value: [{ state: 'running' }, { state: 'absent' }] });
+      await run(breakScript(broken, 'systemctl', fault, '/usr/bin/systemctl'));
+      const { stdout } = await withBroken(driver.statusScript(['a', 'b']));
+      expect(parseSystemdStatus(stdout, ['a', 'b']).known).toBe(false);
+    });
+  });
+
+  describe('a daemon that runs', () => {
+    const daemon = { name: 'ssh', answers: 'true', usedBy: 'true' };
+
+    it.each(faults)('is not taken for one that is not enabled when systemctl %s', async (fault) => {
+      await run('rm -rf /tmp/broken');
+      await run('systemctl is-active ssh && systemctl is-enabled ssh');
+      await run(breakScript(broken, 'systemctl', fault, '/usr/bin/systemctl'));
+      const { stdout } = await withBroken(observeDaemons([daemon]).join('\n'));
+      expect(parseDaemons(stdout).get('ssh')).toEqual({ answers: true, boots: true });
+    });
+
+    it('is seen to start at boot, or not', async () => {
+      const boots = async () =>
+        parseDaemons(await run(observeDaemons([daemon]).join('\n'))).get('ssh')?.boots;
+      expect(await boots()).toBe(true);
+      await run('systemctl disable ssh');
+      expect(await boots()).toBe(false);
+      await run(enableDaemonScript('/opt/perijove', daemon));
+      expect(await boots()).toBe(true);
+      expect(await run('cat /opt/perijove/etc/daemons/ssh')).toBe('ran\n');
+    });
+  });
+});

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { observeDaemons, parseDaemons } from '../../src/hosts/daemons.js';
-import { dockerItems } from '../../src/hosts/docker.js';
+import { dockerDaemon, dockerItems } from '../../src/hosts/docker.js';
+import { glusterDaemon } from '../../src/storage/items.js';
 import type { DaemonItem } from '../../src/hosts/items.js';
 import { installedScript, parsePackages } from '../../src/hosts/substitutes.js';
 import { makeHost, makeSpec } from '../support/spec.js';
@@ -82,5 +83,48 @@ describe('dockerItems', () => {
   it('wants it where Mesos runs in it', () => {
     expect(dockerItems(inImages, makeHost('h1', { roles: ['master'] })).daemons).toHaveLength(1);
     expect(dockerItems(inImages, makeHost('h1', { roles: ['zookeeper'] })).daemons).toBeUndefined();
+  });
+});
+
+describe('usedBy', () => {
+  /** What `stopOwnDaemons` makes of it, with a program of this text instead of the daemon's client. */
+  function use(usedBy: string, program: string, text: string): 'not known' | 'none' | 'some' {
+    const directory = mkdtempSync(path.join(tmpdir(), 'perijove-used-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    writeFileSync(path.join(directory, program), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+    const output = sh([
+      `PATH=${directory}:$PATH`,
+      `if ! used=$({ ${usedBy}; } 2>/dev/null </dev/null); then echo 'not known'; elif [ -z "$used" ]; then echo none; else echo some; fi`,
+    ]);
+    return output.trim() as 'not known' | 'none' | 'some';
+  }
+
+  it.each([
+    ['not known', 'exit 1'],
+    ['not known', 'exit 0'],
+    ['not known', 'case $1 in ps) ;; info) exit 1 ;; esac'],
+    ['not known', 'case $1 in ps) ;; info) echo 3 ;; esac'],
+    ['not known', 'case $1 in ps) exit 1 ;; info) echo 0 ;; esac'],
+    ['none', 'case $1 in ps) ;; info) echo 0 ;; esac'],
+    ['some', 'case $1 in ps) echo 4711 ;; info) echo 1 ;; esac'],
+  ])('is %s for Docker with: %s', (expected, text) => {
+    expect(use(dockerDaemon.usedBy, 'docker', text)).toBe(expected);
+  });
+
+  const pool = (...names: string[]) =>
+    ['UUID Hostname State', ...names.map((name) => `1f ${name} Connected`)].join('\\n');
+  const gluster = (volumes: string, peers: string) =>
+    `case $2 in volume) printf '${volumes}' ;; pool) printf '${peers}' ;; esac`;
+  it.each([
+    ['not known', 'exit 1'],
+    ['not known', 'exit 0'],
+    ['not known', gluster('', pool('localhost'))],
+    ['not known', gluster('No volumes present in cluster\\n', '')],
+    ['not known', gluster('No volumes present in cluster\\n', 'UUID Hostname State\\n')],
+    ['none', gluster('No volumes present in cluster\\n', pool('localhost'))],
+    ['some', gluster('No volumes present in cluster\\n', pool('h2', 'localhost'))],
+    ['some', gluster('notes\\n', pool('localhost'))],
+  ])('is %s for GlusterFS with: %s', (expected, text) => {
+    expect(use(glusterDaemon.usedBy, 'gluster', text)).toBe(expected);
   });
 });

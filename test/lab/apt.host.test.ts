@@ -93,6 +93,34 @@ describe.skipIf(!isolates)('aptScript', () => {
     ).toEqual(['the daemon starts at boot']);
   });
 
+  it.each(['/etc/systemd/system', '/usr/local/lib/systemd/system'])(
+    'does not disable the unit of another installation in %s',
+    async (directory) => {
+      expect(
+        await onMachine(`
+        mkdir -p /run/systemd/system ${directory} /package/etcd-server/lib/systemd/system
+        echo '[Unit]' >${directory}/etcd.service
+        echo '[Unit]' >/package/etcd-server/lib/systemd/system/etcd.service
+        rm /repo/Packages; build etcd-server
+        printf '#!/bin/sh\\necho "systemctl $*" >>/called\\n' >/usr/bin/systemctl; chmod 755 /usr/bin/systemctl
+        sh /install.sh >/dev/null; grep -c disable /called || :; [ -e /lib/systemd/system/etcd.service ] && echo installed`),
+      ).toEqual(['0', 'installed']);
+    },
+  );
+
+  it.each(['exit 2', 'exit 0', 'exit 1'])(
+    'puts an existing policy back with a grep that does: %s',
+    async (what) => {
+      expect(
+        await onMachine(`
+        printf '#!/bin/sh\\n# perijove lab: no daemon is started\\nexit 101\\n' >/usr/sbin/policy-rc.d
+        printf '#!/bin/sh\\nexit 104\\n' >/usr/sbin/policy-rc.d.before-perijove
+        mkdir /broken; printf '#!/bin/sh\\n${what}\\n' >/broken/grep; chmod 755 /broken/grep
+        PATH=/broken:$PATH sh /install.sh >/dev/null; state`),
+      ).toEqual(['policy: exit 104']);
+    },
+  );
+
   it('puts an existing policy back, also after a failure', async () => {
     const policy = `printf '#!/bin/sh\\nexit 104\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d`;
     expect(await onMachine(`${policy}; sh /install.sh >/dev/null; state`)).toEqual(['policy: exit 104']);

@@ -1,7 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, it, onTestFinished } from 'vitest';
-import { ended, identify, isAlive, processStat, signal } from '../../src/lab/processes.js';
+import {
+  ended,
+  identified,
+  identify,
+  isAlive,
+  killAll,
+  processStat,
+  signal,
+} from '../../src/lab/processes.js';
 
 it('counts a process as alive while any of its threads runs, though it is shown as a zombie', async () => {
   const script = [
@@ -20,4 +28,47 @@ it('counts a process as alive while any of its threads runs, though it is shown 
   expect(await ended([process], 100)).toBe(false);
   expect(signal(process, 'SIGKILL')).toBe(true);
   await expect.poll(() => isAlive(process)).toBe(false);
+});
+
+const sleeper = () => {
+  const child = spawn('sleep', ['1000'], { stdio: 'ignore' });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const identity = identify(child.pid ?? 0);
+  if (!identity) throw new Error('it ended');
+  return identity;
+};
+
+it('identifies only what was there before the search: a number may be another process’s by its end', () => {
+  const there = sleeper();
+  let late: number | undefined;
+  const { found, young } = identified(() => {
+    late = sleeper().pid;
+    return [there.pid, late];
+  });
+  expect(found).toEqual([there]);
+  expect(young).toBe(1);
+});
+
+it('does not kill the process that has got the number of one that was found', async () => {
+  const marked = sleeper();
+  let other: ReturnType<typeof sleeper> | undefined;
+  const killed = await killAll(() => {
+    if (other) return [];
+    // As though it had ended, and its number been given away, while the others were looked at.
+    other = sleeper();
+    return [other.pid, marked.pid];
+  });
+  expect(killed).toEqual([marked]);
+  expect(isAlive(marked)).toBe(false);
+  expect(other && processStat(other.pid)?.state).toBe('S');
+});
+
+it('kills what was started between two looks', async () => {
+  const young: ReturnType<typeof sleeper>[] = [];
+  const killed = await killAll(() => {
+    if (young.length < 2) young.push(sleeper());
+    return young.map(({ pid }) => pid);
+  });
+  expect(killed).toHaveLength(2);
+  for (const each of young) expect(isAlive(each)).toBe(false);
 });

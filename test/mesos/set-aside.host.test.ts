@@ -143,6 +143,35 @@ describe('is gone on with when it was interrupted', () => {
   });
 });
 
+describe('with a program that is broken', () => {
+  it.each(['sed', 'grep', 'cat'].flatMap((program) => ['exit 2', 'exit 0'].map((what) => [program, what])))(
+    'is not done again, over what it keeps: %s, %s',
+    async (program, what) => {
+      await run(script(1_000));
+      fill('fresh');
+      const shims = path.join(dir, 'shims');
+      mkdirSync(shims);
+      writeFileSync(path.join(shims, program ?? ''), `#!/bin/sh\n${what}\n`, { mode: 0o755 });
+      const quoted = `'${shims.replaceAll("'", `'\\''`)}'`;
+      await run(`PATH=${quoted}:$PATH\n${script(1_060)}`);
+      expect(calls()).toEqual(['stop', 'start']);
+      expect(read(paths().masterWork, 'file')).toBe('fresh');
+      expect(read(broken('work_dir/file'))).toBe('broken');
+    },
+  );
+
+  it('is not begun over a record that is no record', async () => {
+    await run(script(1_000));
+    fill('fresh');
+    writeFileSync(broken('record'), '');
+    await expect(run(script(1_060))).rejects.toMatchObject({
+      stderr: expect.stringContaining('cannot read') as string,
+    });
+    expect(read(paths().masterWork, 'file')).toBe('fresh');
+    expect(read(broken('work_dir/file'))).toBe('broken');
+  });
+});
+
 it('is no record: anything else', () => {
   expect(parseRecord('')).toBeUndefined();
   expect(parseRecord('begun soon\nwhy x\n')).toBeUndefined();

@@ -6,7 +6,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { createSshPool } from '../../src/ssh/pool.js';
 import { SshTransport } from '../../src/ssh/transport.js';
@@ -147,6 +147,16 @@ describe('exec', () => {
       code: 'COMMAND_FAILED',
     });
     await expect(stat(mark)).rejects.toThrow('ENOENT');
+  });
+
+  it('does not take what a login runs instead of the command for its answer', async () => {
+    const forced = await startSshd({ address: '127.22.1.9', config: ['ForceCommand echo maintenance'] });
+    onTestFinished(() => forced.remove());
+    const connection = await pool.get(forced.host());
+    await expect(connection.run('cat /etc/hostname')).rejects.toMatchObject({
+      code: 'COMMAND_FAILED',
+      message: expect.stringContaining('maintenance') as string,
+    });
   });
 
   it('says so when sudo refuses', async () => {

@@ -4,7 +4,13 @@ import type { Change } from '../hosts/items.js';
 import { leadingMaster, registeredMasters, withEnsemble, type MasterInfo } from '../mesos/detector.js';
 import { hostAttribute } from '../mesos/items.js';
 import { masterReach, type Credential } from '../mesos/master-http.js';
-import { masterLeader, recoveredState, type AgentInfo, type MasterAgents, type OperatorOptions } from '../mesos/operator-client.js';
+import {
+  masterLeader,
+  recoveredState,
+  type AgentInfo,
+  type MasterAgents,
+  type OperatorOptions,
+} from '../mesos/operator-client.js';
 import { runningCredential, runningDigests } from '../mesos/running-secrets.js';
 import { readMesosSecrets, type MesosSecrets } from '../mesos/secrets.js';
 import { alignZnodes, opening, protecting } from '../mesos/znodes.js';

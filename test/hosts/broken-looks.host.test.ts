@@ -99,6 +99,14 @@ describe('converge', () => {
     },
   );
 
+  it.each(['stat', 'sha256sum', 'sv'])('waits for %s when it answers late', async (program) => {
+    await converge(connection, items(), deps);
+    await connection.run(
+      `real=$(command -v ${program}); mkdir -p ${broken}; printf '#!/bin/sh\\nsleep 2; exec %s "$@"\\n' "$real" > ${broken}/${program}; chmod 755 ${broken}/${program}`,
+    );
+    expect(await converge(preferring(connection, broken), items(), deps)).toEqual([]);
+  });
+
   it('does not overwrite a file that is there and cannot be read', async () => {
     await converge(connection, items(), deps);
     // A directory of that name hides what is wrong from nobody: sha256sum alone fails.

@@ -215,6 +215,19 @@ describe('converge', () => {
     expect(await readFile(`${dir}/opt/tool/bin/tool`, 'utf8')).toBe('tool 1.0\n');
     expect(await converge(connection, items, deps)).toEqual([]);
 
+    // Without a top directory nothing would be left of it, in place of what was there.
+    const flat = path.join(local, 'flat.tar.gz');
+    await connection.run(`tar -czf ${flat} -C ${local}/tool-1.0/bin tool`);
+    const sum = createHash('sha256')
+      .update(await readFile(flat))
+      .digest('hex');
+    const empty = { ...archive, url: `file://${flat}`, sha256: sum };
+    await expect(converge(connection, { ...noItems, archives: [empty] }, deps)).rejects.toMatchObject({
+      code: 'COMMAND_FAILED',
+      message: expect.stringContaining('top directory') as string,
+    });
+    expect(await readFile(`${dir}/opt/tool/bin/tool`, 'utf8')).toBe('tool 1.0\n');
+
     const other = { ...archive, sha256: '0'.repeat(64) };
     await expect(converge(connection, { ...noItems, archives: [other] }, deps)).rejects.toMatchObject({
       code: 'ARCHIVE_CHECKSUM',

@@ -2,10 +2,19 @@ import { execFile } from 'node:child_process';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ServiceItem } from '../../src/hosts/items.js';
 import { parseSystemdStatus, systemd } from '../../src/hosts/systemd.js';
-import { enableDaemonScript, observeDaemons, parseDaemons } from '../../src/hosts/daemons.js';
+import {
+  enableDaemonScript,
+  observeDaemons,
+  parseDaemons,
+  startDaemon,
+  stopOwnDaemons,
+} from '../../src/hosts/daemons.js';
+import type { HostConnection } from '../../src/ssh/connection.js';
+import { successOf } from '../../src/ssh/exec.js';
 import { breakScript, faults } from '../support/broken-programs.js';
 import { docker, dockerRemove, hasDocker } from '../support/docker.js';
 import { eventually } from '../support/eventually.js';
+import { makeHost } from '../support/spec.js';
 
 const image = 'perijove-host:bare';
 const hasImage = hasDocker && docker('images', '--quiet', image) !== '';
@@ -43,6 +52,23 @@ async function run(script: string): Promise<string> {
   const { code, stdout, stderr } = await exec(script);
   expect(code, stderr).toBe(0);
   return stdout;
+}
+
+/** By Docker in place of SSH. */
+function connectionTo(ask: (script: string) => Promise<Result>): HostConnection {
+  const host = makeHost('h1', { dir: '/opt/perijove' });
+  const execute = async (script: string) => ({
+    host: host.name,
+    signal: null,
+    durationMs: 0,
+    ...(await ask(script)),
+  });
+  const connection: Pick<HostConnection, 'host' | 'exec' | 'run'> = {
+    host,
+    exec: execute,
+    run: async (script) => successOf(await execute(script)),
+  };
+  return connection as HostConnection;
 }
 
 const broken = '/tmp/broken';
@@ -120,6 +146,16 @@ describe.skipIf(!hasImage)('under systemd', () => {
       expect(parseDaemons(stdout).get('ssh')).toEqual({ answers: true, boots: true });
     });
 
+    it.each(faults)('is not noted as ours, nor changed, when systemctl %s', async (fault) => {
+      await run('rm -rf /tmp/broken /opt/perijove/etc/daemons');
+      await run(breakScript(broken, 'systemctl', fault, '/usr/bin/systemctl'));
+      await expect(startDaemon(connectionTo(withBroken), daemon)).rejects.toMatchObject({
+        code: 'OBSERVATION_INCOMPLETE',
+        place: { subject: 'ssh' },
+      });
+      await run('[ ! -e /opt/perijove/etc/daemons ] && systemctl is-active ssh && systemctl is-enabled ssh');
+    });
+
     it('is seen to start at boot, or not', async () => {
       const boots = async () =>
         parseDaemons(await run(observeDaemons([daemon]).join('\n'))).get('ssh')?.boots;
@@ -129,6 +165,24 @@ describe.skipIf(!hasImage)('under systemd', () => {
       await run(enableDaemonScript('/opt/perijove', daemon));
       expect(await boots()).toBe(true);
       expect(await run('cat /opt/perijove/etc/daemons/ssh')).toBe('ran\n');
+    });
+
+    it('goes on when it ran before Perijove enabled it, and is stopped when it did not', async () => {
+      const ours = connectionTo(exec);
+      await run('rm -rf /opt/perijove/etc/daemons; systemctl disable ssh');
+      await startDaemon(ours, daemon);
+      expect(await stopOwnDaemons(ours, [daemon])).toEqual(['disabled ssh, which goes on']);
+      expect(await isActive('ssh')).toBe('active');
+      expect((await exec('systemctl is-enabled ssh')).stdout).toBe('disabled\n');
+
+      await run('systemctl stop ssh');
+      await startDaemon(ours, daemon);
+      expect(await isActive('ssh')).toBe('active');
+      const unknown = { ...daemon, usedBy: 'false' };
+      expect((await stopOwnDaemons(ours, [unknown])).join()).toContain('is not known');
+      expect(await isActive('ssh')).toBe('active');
+      expect(await stopOwnDaemons(ours, [daemon])).toEqual(['stopped ssh']);
+      expect(await isActive('ssh')).toBe('inactive');
     });
   });
 });

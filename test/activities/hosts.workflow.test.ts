@@ -199,6 +199,25 @@ describe('ensureSecrets', () => {
     expect(commands).toBe(2 + 1 + 2 + 2);
   });
 
+  it('keeps the secret of a credential whose principal changes, whenever its worker dies, on the only host', async () => {
+    const credential = ({ spec }: { readonly spec: ClusterSpec }) =>
+      path.join(spec.hosts[0]?.dir ?? '', 'etc', 'secrets', 'mesos-credential');
+    await dieEverywhere('principal', {
+      activity: 'ensureSecrets',
+      prepare: async (name) => {
+        const input = { spec: makeSpec({ name, hosts: [hostOf(name)] }) };
+        await call('ensureSecrets', input);
+        await writeFile(credential(input), JSON.stringify({ principal: 'former', secret: 'kept' }));
+        return { spec: { ...input.spec, mesos: { ...input.spec.mesos, principal: 'latter' } } };
+      },
+      look: async (input) => JSON.parse(await readFile(credential(input), 'utf8')) as unknown,
+      check: ({ left, after }) => {
+        expect(left).toMatchObject({ secret: 'kept' });
+        expect(after).toEqual({ principal: 'latter', secret: 'kept' });
+      },
+    });
+  });
+
   it('fills in what is missing or empty on one host from another, and tells what it wrote', async () => {
     const input = prepare('secrets-cut');
     const [h1, h2] = input.spec.hosts.map(({ dir }) => path.join(dir, 'etc', 'secrets'));

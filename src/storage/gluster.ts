@@ -1,5 +1,6 @@
 /** The GlusterFS volume of a cluster: which hosts have bricks, what `gluster --xml` says, what is to be done. Pure. */
-import { DOMParser, type Document, type Element } from '@xmldom/xmldom';
+import { DOMParser, onErrorStopParsing, type Document, type Element } from '@xmldom/xmldom';
+import { known, notKnown, type Observation } from '../hosts/observation.js';
 import {
   brickHosts,
   brickReplicas,
@@ -51,23 +52,41 @@ export interface Volume {
 /** What one host with a brick says. */
 export interface PoolFacts {
   readonly peers: readonly Peer[];
+  /** Of all volumes in the pool, whoever made them. */
+  readonly volumeCount: number;
   readonly volume?: Volume;
 }
 
 /** What `gluster --xml` answers to each command. */
 function answersOf(printed: string): Document[] {
   const documents = printed.match(/<\?xml .*?<\/cliOutput>/gs) ?? [];
-  return documents.map((text) => new DOMParser().parseFromString(text, 'text/xml'));
+  return documents.map((text) =>
+    new DOMParser({ onError: onErrorStopParsing }).parseFromString(text, 'text/xml'),
+  );
 }
 
 const all = (from: Document | Element, tag: string) => [...from.getElementsByTagName(tag)];
 const textOf = (from: Element, tag: string) => from.getElementsByTagName(tag)[0]?.textContent ?? undefined;
 
-/** Reads `gluster --xml pool list` and `gluster --xml volume info` together. */
-export function parsePool(printed: string, volume: string): PoolFacts {
-  const answers = answersOf(printed);
-  const elements = (tag: string) => answers.flatMap((answer) => all(answer, tag));
-  const peers = elements('peer').map((peer): Peer => {
+/**
+ * Reads `gluster --xml pool list` and `gluster --xml volume info` together. Known when both answers are there, whole
+ * and without an error: GlusterFS reports some failures with exit code 0.
+ */
+export function parsePool(printed: string, volume: string): Observation<PoolFacts> {
+  let answers: Document[];
+  try {
+    answers = answersOf(printed);
+  } catch {
+    return notKnown('the answer of gluster is no XML');
+  }
+  const failed = answers.find((answer) => all(answer, 'opRet')[0]?.textContent !== '0');
+  if (failed !== undefined) {
+    return notKnown(all(failed, 'opErrstr')[0]?.textContent || 'gluster reports an error without a text');
+  }
+  const pool = answers.find((answer) => all(answer, 'peerStatus').length > 0);
+  const info = answers.find((answer) => all(answer, 'volInfo').length > 0);
+  if (pool === undefined || info === undefined) return notKnown('the answer of gluster is cut short');
+  const peers = all(pool, 'peer').map((peer): Peer => {
     const state = textOf(peer, 'stateStr');
     return {
       names: [...new Set(all(peer, 'hostname').map(({ textContent }) => textContent ?? ''))],
@@ -75,10 +94,17 @@ export function parsePool(printed: string, volume: string): PoolFacts {
       ...(state === undefined ? {} : { state }),
     };
   });
-  const found = elements('volume').find((each) => textOf(each, 'name') === volume);
-  if (found === undefined) return { peers };
-  return {
-    peers,
+  if (!peers.some(({ names }) => names.includes('localhost'))) {
+    return notKnown('the list of peers lacks the asked host itself');
+  }
+  const volumes = all(info, 'volume');
+  const count = Number(all(info, 'count')[0]?.textContent ?? NaN);
+  if (volumes.length !== count) return notKnown(`the list of volumes has ${volumes.length} of ${count}`);
+  const found = volumes.find((each) => textOf(each, 'name') === volume);
+  const facts = { peers, volumeCount: count };
+  if (found === undefined) return known(facts);
+  return known({
+    ...facts,
     volume: {
       started: textOf(found, 'status') === '1',
       replicas: Number(textOf(found, 'replicaCount')),
@@ -87,7 +113,7 @@ export function parsePool(printed: string, volume: string): PoolFacts {
         all(found, 'option').map((option) => [textOf(option, 'name') ?? '', textOf(option, 'value') ?? '']),
       ),
     },
-  };
+  });
 }
 
 /** One thing to do, through the first host with a brick. */

@@ -3,6 +3,7 @@ import { hostPaths } from '../hosts/paths.js';
 import { brickHosts, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
 import { quote } from '../ssh/shell.js';
 import type { GlusterSpec } from './gluster.js';
+import { mountedFunction } from './mount-table.js';
 
 /** The service that mounts the volume, once after each boot. */
 export const storageService = 'storage';
@@ -52,7 +53,9 @@ export function storageItems(spec: ClusterSpec, host: HostSpec): HostItems {
         leaveChildren: true,
         once: { before: ['docker.service', `perijove-${spec.name}-mesos-agent.service`] },
         effect: {
-          observe: `grep -F ${quote(` ${storage.mount} `)} /proc/self/mountinfo; timeout 10 ls -d ${quote(`${storage.mount}/notebooks`)}`,
+          observe: `${mountedFunction(storage.mount)}
+mounted && echo "mounted \${type:-nothing} $source"
+timeout 10 ls -d "$at/notebooks"`,
           differences: (printed) => mountDifferences(storage, printed),
         },
       },
@@ -60,16 +63,28 @@ export function storageItems(spec: ClusterSpec, host: HostSpec): HostItems {
   };
 }
 
-/** What of the mount is not as wanted, by /proc/self/mountinfo and the directory in it. */
-export function mountDifferences({ mount }: GlusterSpec, printed: string): string[] {
+/**
+ * What of the mount is not as wanted. What is not known counts too: the service that is run again for it looks
+ * itself, and mounts only where it sees that nothing is mounted.
+ */
+export function mountDifferences({ mount, volume }: GlusterSpec, printed: string): string[] {
   const lines = printed.split('\n');
-  if (!lines.some((line) => line.includes(` ${mount} `) && line.includes(' - fuse.glusterfs '))) {
-    return [`${mount} is not mounted`];
-  }
+  const [, type, source = ''] = lines.find((line) => line.startsWith('mounted '))?.split(' ') ?? [];
+  if (type === undefined) return [`what is mounted at ${mount} is not known`];
+  if (type === 'nothing') return [`${mount} is not mounted`];
+  if (type !== 'fuse.glusterfs' || !isVolume(source, volume)) return [`${mount} has ${type} ${source}`];
   return lines.includes(`${mount}/notebooks`) ? [] : [`${mount} does not answer`];
 }
 
-/** Tries for a minute: after a power cut the servers come up one after the other. */
+/** `server:/volume`, which may be written without the slash. */
+function isVolume(source: string, volume: string): boolean {
+  return source.endsWith(`:/${volume}`) || source.endsWith(`:${volume}`);
+}
+
+/**
+ * Tries for a minute: after a power cut the servers come up one after the other. A volume that is slow is left
+ * alone; only one whose client is gone, as the kernel says, is unmounted. Nothing is mounted over what others mounted.
+ */
 function mountScript(spec: ClusterSpec, { volume, mount }: GlusterSpec, host: HostSpec): string {
   const servers = brickHosts(spec).map(({ address }) => address);
   // Its own first: it is there whichever other host is down.
@@ -79,14 +94,32 @@ function mountScript(spec: ClusterSpec, { volume, mount }: GlusterSpec, host: Ho
   ];
   return `#!/bin/sh
 # Written by Perijove: mounts the volume ${volume}. May be run again at any time.
-PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
-at=${quote(mount)}
-mounted() { grep -F " $at " /proc/self/mountinfo | grep -qF ' - fuse.glusterfs '; }
-if mounted && ! timeout 10 ls -d "$at/." >/dev/null 2>&1; then umount -l "$at" || exit 1; fi
-mkdir -p "$at" || exit 1
+PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin LC_ALL=C
+export PATH LC_ALL
+fail() { echo "$*" >&2; exit 1; }
+${mountedFunction(mount)}
+see() {
+  mounted || fail "the table of mounts cannot be read, so it is not known what is at $at"
+  case $type:$source in
+  : | fuse.glusterfs:*:/${volume} | fuse.glusterfs:*:${volume}) ;;
+  *) fail "$type $source is mounted at $at, and is not the volume ${volume}" ;;
+  esac
+}
+see
+if [ -n "$type" ]; then
+  said=$(timeout 30 ls -d "$at/." 2>&1)
+  case $?:$said in
+  0:*) ;;
+  *'Transport endpoint is not connected'*) umount -l "$at" || exit 1; see ;;
+  *) fail "$at does not answer: \${said:-nothing within 30 s}" ;;
+  esac
+fi
+[ -n "$type" ] || mkdir -p "$at" || exit 1
 tries=0
-until mounted; do
-  mount -t glusterfs -o _netdev,backup-volfile-servers=${backups.join(':')} ${quote(`${server}:/${volume}`)} "$at" && continue
+while [ -z "$type" ]; do
+  mount -t glusterfs -o _netdev,backup-volfile-servers=${backups.join(':')} ${quote(`${server}:/${volume}`)} "$at"
+  see
+  [ -z "$type" ] || break
   tries=$((tries + 1)); [ "$tries" -lt 30 ] || exit 1
   sleep 2
 done

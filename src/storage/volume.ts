@@ -2,11 +2,13 @@
 import { errorCodes } from '../errors/codes.js';
 import { PerijoveError } from '../errors/error.js';
 import type { Change } from '../hosts/items.js';
+import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { hostPaths } from '../hosts/paths.js';
 import type { Problem } from '../hosts/preflight.js';
 import { brickHosts, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
 import type { HostConnection, SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
+import { mountedFunction } from './mount-table.js';
 import {
   brickPath,
   nextVolumeStep,
@@ -23,11 +25,31 @@ const gluster = 'timeout 100 gluster --mode=script';
 const commandMs = 120_000;
 const bricksMs = 5_000;
 
-const lookScript = `${gluster} --xml pool list && ${gluster} --xml volume info`;
+const lookScript = `command -v gluster >/dev/null || exit 127
+${gluster} --xml pool list && ${gluster} --xml volume info`;
+const notInstalled = 127;
 
-async function look(connection: HostConnection, { volume }: GlusterSpec): Promise<PoolFacts> {
-  const printed = await connection.run(lookScript, { timeoutMs: commandMs });
-  return parsePool(printed, volume);
+/** Known as well where GlusterFS is not installed: then there is no volume. */
+async function look(connection: HostConnection, { volume }: GlusterSpec): Promise<Observation<PoolFacts>> {
+  const { code, stdout, stderr } = await connection.exec(lookScript, { timeoutMs: commandMs });
+  if (code === 0) return parsePool(stdout, volume);
+  if (code === notInstalled) return known({ peers: [], volumeCount: 0 });
+  return notKnown(lastLine(`${stdout}\n${stderr}`) || `gluster ended with ${code ?? 'a signal'}`);
+}
+
+/** @throws PerijoveError STORAGE_FAILED where it is not known */
+async function mustLook(connection: HostConnection, storage: GlusterSpec): Promise<PoolFacts> {
+  const looked = await look(connection, storage);
+  if (looked.known) return looked.value;
+  throw new PerijoveError(
+    'STORAGE_FAILED',
+    `glusterd does not tell whether there is a volume ${storage.volume}: ${looked.why}`,
+    { host: connection.host.name, subject: storage.volume },
+  );
+}
+
+function lastLine(text: string): string {
+  return text.trim().split('\n').at(-1) ?? '';
 }
 
 /** All bricks of a volume, as the first of the hosts that tells of them sees them; none when nobody does. Never rejects. */
@@ -75,7 +97,11 @@ export async function formVolume(pool: SshPool, spec: ClusterSpec, storage: Glus
   const connection = await pool.get(first);
   const changes: Change[] = [];
   for (;;) {
-    const step = nextVolumeStep(spec, storage, await look(connection, storage));
+    const looked = await look(connection, storage);
+    if (!looked.known) {
+      return { changes, waits: `${first.name} does not tell of the volume ${storage.volume}: ${looked.why}` };
+    }
+    const step = nextVolumeStep(spec, storage, looked.value);
     if (step === undefined) return { changes };
     if (step.kind === 'wait') return { changes, waits: step.reason };
     changes.push({ host: first.name, what: await perform(pool, connection, spec, storage, step) });
@@ -137,8 +163,13 @@ export async function planVolume(connection: HostConnection, spec: ClusterSpec):
   const { storage } = spec;
   if (storage.kind !== 'gluster' || brickHosts(spec)[0]?.name !== host.name)
     return { changes: [], problems: [] };
-  const looked = await connection.exec(lookScript, { timeoutMs: commandMs });
-  const facts = looked.code === 0 ? parsePool(looked.stdout, storage.volume) : { peers: [] };
+  const looked = await look(connection, storage);
+  if (!looked.known) {
+    // glusterd may be one of the things that are started first.
+    const what = `create the volume ${storage.volume} unless it is there (not known yet: ${looked.why})`;
+    return { changes: [{ host: host.name, what }], problems: [] };
+  }
+  const facts = looked.value;
   const step = nextVolumeStep(spec, storage, facts);
   if (step?.kind === 'rejected' || step?.kind === 'differs') {
     const { code, message, remedy } = obstacle(host, storage.volume, step);
@@ -175,16 +206,10 @@ async function create(
   const hosts = brickHosts(spec);
   const bricks = hosts.map(({ address }) => quote(`${address}:${path}`)).join(' ');
   const force = storage.force === true ? ' force' : '';
-  // No volume has it: a brick without a file in it is what an interrupted creation, or a deleted volume, left.
   await Promise.all(
     hosts.map(async (host) => {
       const target = await pool.get(host);
-      await target.run(
-        `set -e
-mkdir -p ${quote(storage.brick)} ${quote(hostPaths(host).data)}
-if [ -d ${quote(path)} ] && [ -z "$(find ${quote(path)} -mindepth 1 -not -path ${quote(`${path}/.glusterfs*`)} | head -n 1)" ]; then rm -rf ${quote(path)}; fi
-[ -e ${quote(path)} ] || echo ${quote(path)} > ${quote(brickFile(host))}`,
-      );
+      await target.run(emptyBrickScript(path, brickFile(host)));
     }),
   );
   await command(
@@ -194,21 +219,41 @@ if [ -d ${quote(path)} ] && [ -z "$(find ${quote(path)} -mindepth 1 -not -path $
   );
 }
 
+/**
+ * Makes way for a new brick. No volume has it: a brick without a file is what an interrupted creation, or a deleted
+ * volume, left. That there is none is what rmdir(2) says, which refuses otherwise: GlusterFS's own metadata are put
+ * aside for it, and back where it refuses. The brick is marked as ours where mkdir(2) says that it was not there.
+ */
+export function emptyBrickScript(path: string, mark: string): string {
+  return `set -e
+brick=${quote(path)} mark=${quote(mark)}
+aside=$brick.perijove-metadata
+mkdir -p "$(dirname "$brick")" "$(dirname "$mark")"
+if [ -d "$brick" ]; then
+  if [ -e "$aside" ] && [ ! -e "$brick/.glusterfs" ]; then mv "$aside" "$brick/.glusterfs"; fi
+  for directory in "$brick"/.glusterfs-*; do rmdir "$directory" 2>/dev/null || :; done
+  if [ -e "$brick/.glusterfs" ] && [ ! -e "$aside" ]; then mv "$brick/.glusterfs" "$aside"; fi
+  if ! rmdir "$brick" 2>/dev/null && [ -e "$aside" ]; then mv "$aside" "$brick/.glusterfs"; fi
+fi
+[ -e "$brick" ] || rm -rf "$aside"
+if mkdir "$brick" 2>/dev/null; then echo "$brick" >"$mark"; else [ -d "$brick" ]; fi`;
+}
+
 async function command(connection: HostConnection, words: string, volume: string): Promise<void> {
   const { code, stdout, stderr } = await connection.exec(`${gluster} ${words}`, { timeoutMs: commandMs });
   if (code === 0) return;
-  const said = `${stdout}\n${stderr}`.trim().split('\n').at(-1) ?? '';
-  const known = /root partition|system's root/.test(said)
+  const said = lastLine(`${stdout}\n${stderr}`);
+  const cause = /root partition|system's root/.test(said)
     ? 'STORAGE_BRICK_ROOT'
     : /already part of a volume|is already a brick|parent directory .* is already/.test(said)
       ? 'STORAGE_BRICK_TAKEN'
       : /already part of another cluster|rejected/i.test(said)
         ? 'STORAGE_PEER_REJECTED'
         : 'STORAGE_FAILED';
-  throw new PerijoveError(known, said, {
+  throw new PerijoveError(cause, said, {
     host: connection.host.name,
     subject: volume,
-    remedy: errorCodes[known].remedy,
+    remedy: errorCodes[cause].remedy,
   });
 }
 
@@ -244,7 +289,17 @@ export async function removeVolume(
   const path = quote(brickPath(storage));
   await Promise.all(
     left.map(async (host) => {
-      await (await pool.get(host)).run(`rm -rf ${path}`, { timeoutMs: commandMs });
+      const connection = await pool.get(host);
+      // A host that was cut off from the pool, or from which it was, may still have the volume.
+      const { volume } = await mustLook(connection, storage);
+      if (volume !== undefined) {
+        throw new PerijoveError(
+          'STORAGE_FAILED',
+          `glusterd on ${host.name} still has the volume ${storage.volume}, which the pool does not list`,
+          { host: host.name, subject: storage.volume },
+        );
+      }
+      await connection.run(`rm -rf --one-file-system ${path}`, { timeoutMs: commandMs });
       changes.push({ host: host.name, what: `removed ${brickPath(storage)}` });
     }),
   );
@@ -277,15 +332,25 @@ async function dissolve(
   const { host } = connection;
   const name = quote(storage.volume);
   const changes: Change[] = [];
-  const { volume, peers } = await look(connection, storage);
+  const { volume, peers } = await mustLook(connection, storage);
   if (volume !== undefined && volume.options[ownerOption] !== spec.name) return 'of others';
   if (volume?.started === true) await command(connection, `volume stop ${name} force`, storage.volume);
   if (volume !== undefined) {
     await command(connection, `volume delete ${name}`, storage.volume);
     changes.push({ host: host.name, what: `deleted the volume ${storage.volume}` });
   }
-  const others = await connection.run(`${gluster} --xml volume info`, { timeoutMs: commandMs });
-  if (others.includes('<volume>')) return changes;
+  const { volume: left, volumeCount } = await mustLook(connection, storage);
+  if (left !== undefined) {
+    throw new PerijoveError(
+      'STORAGE_FAILED',
+      `the volume ${storage.volume} was deleted, and is still there`,
+      {
+        host: host.name,
+        subject: storage.volume,
+      },
+    );
+  }
+  if (volumeCount > 0) return changes;
   for (const peer of brickHosts(spec).filter(({ name }) => name !== host.name)) {
     if (!peers.some(({ names }) => names.includes(peer.address))) continue;
     await command(connection, `peer detach ${peer.address}`, storage.volume);
@@ -294,11 +359,35 @@ async function dissolve(
   return changes;
 }
 
-/** Unmounts the volume on a host; returns what was there. */
-export async function unmountVolume(connection: HostConnection, { mount }: GlusterSpec): Promise<Change[]> {
-  const at = quote(mount);
-  const said = await connection.run(
-    `if grep -F ${quote(` ${mount} `)} /proc/self/mountinfo | grep -qF ' - fuse.glusterfs '; then umount ${at} || umount -l ${at} || exit 1; echo unmounted; fi`,
+const notOurs = 71;
+
+/**
+ * Unmounts the volume on a host; returns what was there. Another file system at that place stays.
+ *
+ * @throws PerijoveError COMMAND_FAILED also where it is not known what is mounted
+ */
+export async function unmountVolume(
+  connection: HostConnection,
+  { mount, volume }: GlusterSpec,
+): Promise<Change[]> {
+  const { host } = connection;
+  const { code, stdout, stderr } = await connection.exec(
+    `${mountedFunction(mount)}
+mounted || { echo 'the table of mounts cannot be read' >&2; exit 1; }
+case $type:$source in
+:*) exit 0 ;;
+fuse.glusterfs:*:/${volume} | fuse.glusterfs:*:${volume}) ;;
+*) exit ${notOurs} ;;
+esac
+umount "$at" || umount -l "$at" || exit 1
+echo unmounted`,
   );
-  return said.includes('unmounted') ? [{ host: connection.host.name, what: `unmounted ${mount}` }] : [];
+  if (code === notOurs) return [];
+  if (code !== 0) {
+    throw new PerijoveError('COMMAND_FAILED', `${mount} is not unmounted: ${lastLine(stderr)}`, {
+      host: host.name,
+      subject: mount,
+    });
+  }
+  return stdout.includes('unmounted') ? [{ host: host.name, what: `unmounted ${mount}` }] : [];
 }

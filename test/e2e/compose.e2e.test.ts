@@ -182,7 +182,8 @@ kill $! && wait $!
           here.hosts[0]?.name ?? '',
           'gluster --xml pool list && gluster --xml volume info',
         );
-        return parsePool(printed, storage.volume);
+        const looked = parsePool(printed, storage.volume);
+        return looked.known ? looked.value : expect.unreachable(looked.why);
       };
 
       await thoughWorkersDie(pool, async (mortal) => {

@@ -45,8 +45,11 @@ const pool = peerStatus(peer(second), peer(third), own);
 /** What one command prints. */
 const answer = (inner: string) =>
   `<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<cliOutput>\n  <opRet>0</opRet>\n${inner}\n</cliOutput>\n`;
-const next = (peers: string, volumes = '<volInfo/>', of = spec) =>
-  nextVolumeStep(of, storage, parsePool(answer(peers) + answer(volumes), 'v'));
+const none = '<volInfo><volumes><count>0</count></volumes></volInfo>';
+const next = (peers: string, volumes = none, of = spec) => {
+  const looked = parsePool(answer(peers) + answer(volumes), 'v');
+  return nextVolumeStep(of, storage, looked.known ? looked.value : expect.unreachable(looked.why));
+};
 
 describe('nextVolumeStep', () => {
   it('goes from nothing to a volume, and then has nothing to do', () => {
@@ -60,14 +63,14 @@ describe('nextVolumeStep', () => {
   });
 
   it('waits for a pool that is not whole, and says who is rejected', () => {
-    expect(next(peerStatus(peer(second, 0), peer(third)))).toEqual({
+    expect(next(peerStatus(peer(second, 0), peer(third), own))).toEqual({
       kind: 'wait',
       reason: 'h2 is not connected',
     });
-    expect(next(peerStatus(peer(second, 1, 'Accepted peer request'), peer(third)))).toMatchObject({
+    expect(next(peerStatus(peer(second, 1, 'Accepted peer request'), peer(third), own))).toMatchObject({
       kind: 'wait',
     });
-    expect(next(peerStatus(peer(second), peer(third, 1, 'Peer Rejected')))).toMatchObject({
+    expect(next(peerStatus(peer(second), peer(third, 1, 'Peer Rejected'), own))).toMatchObject({
       kind: 'rejected',
       peer: 'h3',
     });
@@ -86,6 +89,42 @@ describe('nextVolumeStep', () => {
 
   it('keeps the brick apart from where a disk is mounted', () => {
     expect(brickPath(storage)).toBe('/srv/brick/v');
+  });
+});
+
+describe('parsePool', () => {
+  const whole = answer(pool) + answer(volume());
+
+  it('knows a volume that is there, and one that is not', () => {
+    expect(parsePool(whole, 'v')).toMatchObject({ known: true, value: { volumeCount: 1, volume: {} } });
+    expect(parsePool(whole, 'other')).toMatchObject({ known: true, value: { volumeCount: 1 } });
+    expect(parsePool(answer(pool) + answer(none), 'v')).toMatchObject({
+      known: true,
+      value: { volumeCount: 0 },
+    });
+  });
+
+  it('knows nothing of an answer that is cut short, wherever it is cut', () => {
+    for (let length = 0; length < whole.trimEnd().length; length += 1) {
+      expect(parsePool(whole.slice(0, length), 'v'), `after ${length} characters`).toMatchObject({
+        known: false,
+      });
+    }
+    expect(parsePool(answer(volume()) + answer(pool).slice(0, 200) + answer(none), 'v').known).toBe(false);
+  });
+
+  it.each([
+    [
+      'another transaction',
+      answer(pool) + answer('').replace('<opRet>0<', '<opRet>-1<opErrstr>busy</opErrstr><'),
+    ],
+    ['an error', answer(pool) + answer(none).replace('<opRet>0<', '<opRet>-1<')],
+    ['no peers, not even itself', answer(peerStatus()) + answer(none)],
+    ['one volume of two', answer(pool) + answer(volume().replace('<count>1<', '<count>2<'))],
+    ['volumes without a count', answer(pool) + answer('<volInfo/>')],
+    ['one command alone', answer(pool)],
+  ])('knows nothing of an answer with %s', (_what, printed) => {
+    expect(parsePool(printed, 'v')).toMatchObject({ known: false, why: expect.any(String) as string });
   });
 });
 

@@ -38,13 +38,18 @@ describe('storageItems', () => {
     expect(glusterItems(spec, h4)).toMatchObject({ packages: ['glusterfs-client'], daemons: [] });
   });
 
-  it('sees a mount that is missing, and one that hangs or lost its client', () => {
-    const line = '512 29 0:60 / /srv/notes rw,relatime shared:1 - fuse.glusterfs 10.0.0.1:/notes rw';
-    expect(mountDifferences(gluster, `${line}\n/srv/notes/notebooks`)).toEqual([]);
-    expect(mountDifferences(gluster, line)).toEqual(['/srv/notes does not answer']);
-    expect(mountDifferences(gluster, '/srv/notes/notebooks')).toEqual(['/srv/notes is not mounted']);
-    expect(mountDifferences(gluster, line.replace('fuse.glusterfs', 'ext4'))).toEqual([
+  it('sees a mount that is missing, one of others, and one that hangs or lost its client', () => {
+    const mounted = 'mounted fuse.glusterfs 10.0.0.1:/notes';
+    expect(mountDifferences(gluster, `${mounted}\n/srv/notes/notebooks`)).toEqual([]);
+    expect(mountDifferences(gluster, mounted)).toEqual(['/srv/notes does not answer']);
+    expect(mountDifferences(gluster, 'mounted nothing \n/srv/notes/notebooks')).toEqual([
       '/srv/notes is not mounted',
+    ]);
+    expect(mountDifferences(gluster, 'mounted ext4 /dev/sdb1\n/srv/notes/notebooks')).toEqual([
+      '/srv/notes has ext4 /dev/sdb1',
+    ]);
+    expect(mountDifferences(gluster, '/srv/notes/notebooks')).toEqual([
+      'what is mounted at /srv/notes is not known',
     ]);
   });
 });

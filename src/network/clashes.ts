@@ -1,6 +1,7 @@
 /** What is in the way of the nodes' network on a host, decided from what is there. Pure. */
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
+import { known, notKnown, type Observation } from '../hosts/observation.js';
 import type { Problem } from '../hosts/preflight.js';
 import { addressNumber, isIpv4, parseSubnet, type Subnet } from '../spec/addresses.js';
 import { nodeAddress, nodeName, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
@@ -20,42 +21,56 @@ const routes = z.array(
 type Route = z.output<typeof routes>[number];
 
 export interface NetworkFacts {
-  readonly links: readonly Link[];
-  readonly routes: readonly Route[];
-  /** The interface that has the host's address. */
-  readonly underlay?: string;
-  /** Absent where Docker does not answer. */
-  readonly networks?: readonly DockerNetwork[];
+  /** Empty where the host lacks `ip`: it will be installed. */
+  readonly ip: Observation<{
+    readonly links: readonly Link[];
+    readonly routes: readonly Route[];
+    /** The interface that has the host's address. */
+    readonly underlay?: string;
+  }>;
+  readonly networks: Observation<readonly DockerNetwork[]>;
 }
 
 /** Prints what `parseNetworkFacts` reads; changes nothing. */
 export function networkFactsScript({ address }: Pick<HostSpec, 'address'>): string {
   return `PATH="$PATH:/usr/sbin:/sbin"
-if command -v ip >/dev/null; then
-  printf 'links '; ip -j -d link show
-  printf 'routes '; ip -j -4 route show
-  printf 'underlay '; ip -j -4 address show to ${quote(address)}
-fi 2>/dev/null
+if ! command -v ip >/dev/null; then echo 'no ip'; else (
+  printf 'links '; ip -j -d link show || exit
+  printf 'routes '; ip -j -4 route show || exit
+  printf 'underlay '; ip -j -4 address show to ${quote(address)} || exit
+  echo 'ip complete'
+) 2>/dev/null; fi
 ${observeDockerNetworks}
 exit 0`;
 }
 
 const interfaces = z.array(z.object({ ifname: z.string().optional() }));
 
-/** @throws ZodError, SyntaxError */
 export function parseNetworkFacts(printed: string): NetworkFacts {
+  return { ip: parseIp(printed.split('\n')), networks: parseDockerNetworks(printed) };
+}
+
+function parseIp(lines: readonly string[]): NetworkFacts['ip'] {
+  if (lines.includes('no ip')) return known({ links: [], routes: [] });
+  if (!lines.includes('ip complete')) return notKnown('ip fails, or its answer is cut short');
   const part = (kind: string): unknown => {
-    const line = printed.split('\n').find((each) => each.startsWith(`${kind} `));
-    return line === undefined ? [] : JSON.parse(line.slice(kind.length + 1) || '[]');
+    const line = lines.find((each) => each.startsWith(`${kind} `)) ?? '';
+    return JSON.parse(line.slice(kind.length + 1));
   };
-  const networks = parseDockerNetworks(printed);
-  const underlay = interfaces.parse(part('underlay')).find(({ ifname }) => ifname !== undefined)?.ifname;
-  return {
-    links: links.parse(part('links')),
-    routes: routes.parse(part('routes')),
-    ...(underlay === undefined ? {} : { underlay }),
-    ...(networks === undefined ? {} : { networks }),
-  };
+  try {
+    const found = links.parse(part('links'));
+    // A host without a link is none that can be asked.
+    if (found.length === 0) return notKnown('ip lists no link, not even the loopback');
+    const underlay = interfaces.parse(part('underlay')).find(({ ifname }) => ifname !== undefined)?.ifname;
+    return known({
+      links: found,
+      routes: routes.parse(part('routes')),
+      ...(underlay === undefined ? {} : { underlay }),
+    });
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof z.ZodError)) throw error;
+    return notKnown('ip answers something else than JSON');
+  }
 }
 
 /** Every problem of a host with the nodes' network; empty when the way is free. What is the cluster's own is none. */
@@ -84,8 +99,8 @@ function problem(host: HostSpec, code: ErrorCode, message: string, remedy?: stri
 function existingProblems(spec: ClusterSpec, host: HostSpec, { networks }: NetworkFacts): Problem[] {
   const { network } = spec;
   // Where Docker does not answer yet, the stage looks again when it does.
-  if (network.kind !== 'existing' || networks === undefined || !host.roles.includes('agent')) return [];
-  const found = networks.find(({ name }) => name === network.name);
+  if (network.kind !== 'existing' || !networks.known || !host.roles.includes('agent')) return [];
+  const found = networks.value.find(({ name }) => name === network.name);
   if (found === undefined) {
     return [problem(host, 'NETWORK_MISSING', `Docker has no network ${network.name}`)];
   }
@@ -110,16 +125,24 @@ function overlayProblems(
   overlay: Overlay,
   facts: NetworkFacts,
 ): Problem[] {
+  if (!facts.ip.known) {
+    const why = `it is not known which links and routes there are: ${facts.ip.why}`;
+    return [
+      problem(host, 'COMMAND_FAILED', why, 'Run `ip -j -d link` and `ip -j route` there; then run it again.'),
+    ];
+  }
   const { subnet } = spec.network;
+  const { links: found, routes: taken, underlay: way } = facts.ip.value;
   const clash = (message: string, remedy?: string) => problem(host, 'NETWORK_CLASH', message, remedy);
-  const networks = facts.networks ?? [];
+  // A Docker that does not answer yet has no bridges but those that `ip` lists, and refuses networks that overlap.
+  const networks = facts.networks.known ? facts.networks.value : [];
   const own = new Set([
-    ...facts.links.flatMap(({ ifname, ifalias }) => (ifalias === overlay.alias ? [ifname] : [])),
+    ...found.flatMap(({ ifname, ifalias }) => (ifalias === overlay.alias ? [ifname] : [])),
     ...networks.flatMap((each) => (isOwn(each, spec.name) ? (each.bridge ?? []) : [])),
   ]);
   const foreign = networks.filter((each) => !isOwn(each, spec.name));
   const foreignBridges = new Set(foreign.map(({ bridge }) => bridge));
-  const underlay = facts.links.find(({ ifname }) => ifname === facts.underlay);
+  const underlay = found.find(({ ifname }) => ifname === way);
   const needed = overlay.mtu + vxlanOverheadBytes;
 
   return [
@@ -146,13 +169,13 @@ function overlayProblems(
         ? [clash(`Docker has a network ${each.name} already, which is not of this cluster`, otherName)]
         : [];
     }),
-    ...facts.routes
+    ...taken
       .filter(({ dev }) => dev === undefined || !(own.has(dev) || foreignBridges.has(dev)))
       .filter((route) => takes(route, subnet))
       .map(({ dst, dev }) =>
         clash(`${dst} is routed to ${dev ?? 'elsewhere'}, and the nodes would have ${subnet}`),
       ),
-    ...facts.links
+    ...found
       .filter(({ ifname }) => !own.has(ifname))
       .flatMap(({ ifname, linkinfo }) => {
         if (ifname === overlay.bridge || ifname === overlay.device) {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { PerijoveError } from '../errors/error.js';
 import type { Action } from '../hosts/items.js';
+import { known, notKnown, type Observation } from '../hosts/observation.js';
 import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
 import { quote } from '../ssh/shell.js';
 import { overlayOf } from './overlay.js';
@@ -36,7 +37,7 @@ const record = z
   .record(z.string(), z.string())
   .nullish()
   .transform((value) => value ?? {});
-const network = z
+const inspected = z
   .object({
     Name: z.string(),
     Id: z.string(),
@@ -46,39 +47,63 @@ const network = z
     }),
     Options: record,
     Labels: record,
-    Containers: z.record(z.string(), z.object({ Name: z.string() })).nullish(),
+    Containers: z.record(z.string(), z.object({ Name: z.string() })),
   })
-  .transform(({ Name, Id, Driver, IPAM, Options, Labels, Containers }): DockerNetwork => ({
-    name: Name,
-    driver: Driver,
-    ...(Driver === 'bridge' ? { bridge: Options[bridgeOption] ?? `br-${Id.slice(0, 12)}` } : {}),
-    pools: (IPAM.Config ?? []).flatMap(({ Subnet, Gateway, IPRange }) =>
-      Subnet === undefined
-        ? []
-        : [
-            {
-              subnet: Subnet,
-              ...(Gateway === undefined ? {} : { gateway: Gateway }),
-              ...(IPRange === undefined ? {} : { range: IPRange }),
-            },
-          ],
-    ),
-    options: Options,
-    labels: Labels,
-    containers: Object.values(Containers ?? {}).map(({ Name: container }) => container),
+  .transform(({ Name, Id, Driver, IPAM, Options, Labels, Containers }) => ({
+    id: Id,
+    network: {
+      name: Name,
+      driver: Driver,
+      ...(Driver === 'bridge' ? { bridge: Options[bridgeOption] ?? `br-${Id.slice(0, 12)}` } : {}),
+      pools: (IPAM.Config ?? []).flatMap(({ Subnet, Gateway, IPRange }) =>
+        Subnet === undefined
+          ? []
+          : [
+              {
+                subnet: Subnet,
+                ...(Gateway === undefined ? {} : { gateway: Gateway }),
+                ...(IPRange === undefined ? {} : { range: IPRange }),
+              },
+            ],
+      ),
+      options: Options,
+      labels: Labels,
+      containers: Object.values(Containers).map(({ Name: container }) => container),
+    } satisfies DockerNetwork,
   }));
 
-/** Prints `docker` when Docker answers, and then a line for each network. */
-export const observeDockerNetworks = `if timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then
-  echo docker
-  docker network ls --quiet --no-trunc | xargs -r docker network inspect --format '{{json .}}'
-fi 2>/dev/null`;
+/**
+ * Prints `no docker` where there is none, and otherwise the IDs of all networks, a line for each that Docker can
+ * inspect, and at last that this is all.
+ */
+export const observeDockerNetworks = `if ! command -v docker >/dev/null; then echo 'no docker'; else (
+  ids=$(timeout 10 docker network ls --quiet --no-trunc) || exit
+  [ -n "$ids" ] || exit
+  for id in $ids; do echo "network $id"; done
+  timeout 20 docker network inspect --format '{{json .}}' $ids || exit
+  echo 'docker complete'
+) 2>/dev/null; fi`;
 
-/** Undefined where Docker does not answer. @throws ZodError, SyntaxError */
-export function parseDockerNetworks(printed: string): DockerNetwork[] | undefined {
+/** Known when each network that is listed was inspected. Where there is no Docker, there are none. */
+export function parseDockerNetworks(printed: string): Observation<DockerNetwork[]> {
   const lines = printed.split('\n');
-  if (!lines.includes('docker')) return undefined;
-  return lines.filter((line) => line.startsWith('{')).map((line) => network.parse(JSON.parse(line)));
+  if (lines.includes('no docker')) return known([]);
+  if (!lines.includes('docker complete')) return notKnown('Docker does not answer, or not in full');
+  try {
+    const found = lines
+      .filter((line) => line.startsWith('{'))
+      .map((line) => inspected.parse(JSON.parse(line)));
+    const listed = lines.flatMap((line) => /^network ([0-9a-f]+)$/.exec(line)?.[1] ?? []);
+    const missing = listed.find((id) => !found.some((each) => each.id === id));
+    if (missing !== undefined) return notKnown(`Docker does not tell of its network ${missing.slice(0, 12)}`);
+    // No Docker is without this one.
+    if (!found.some(({ network: { name } }) => name === 'none'))
+      return notKnown('Docker lists a part of its networks');
+    return known(found.map(({ network: each }) => each));
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof z.ZodError)) throw error;
+    return notKnown('Docker answers something else than JSON about networks');
+  }
 }
 
 export function isOwn({ labels }: DockerNetwork, cluster: string): boolean {
@@ -105,15 +130,28 @@ export function wantedDockerNetwork(spec: ClusterSpec, host: HostSpec): DockerNe
 }
 
 /**
- * What is to be done so that Docker has the network that is wanted, and no other one of the cluster.
+ * What is to be done so that Docker has the network that is wanted, and no other one of the cluster. None is removed
+ * unless all of them are known.
  *
  * @throws PerijoveError NETWORK_DIFFERS when one that must go has containers
  */
 export function dockerNetworkActions(
   wanted: DockerNetwork,
-  observed: readonly DockerNetwork[],
+  looked: Observation<readonly DockerNetwork[]>,
   { cluster, host }: { readonly cluster: string; readonly host: string },
 ): Action[] {
+  const create: Action = {
+    plan: `make the Docker network ${wanted.name}`,
+    done: `made the Docker network ${wanted.name}`,
+    script: createScript(wanted),
+    undo: `docker network rm ${quote(wanted.name)}`,
+  };
+  // Docker may have been started since. It refuses a second network of the name.
+  if (!looked.known) {
+    const unless = `docker network inspect ${quote(wanted.name)} >/dev/null 2>&1`;
+    return [{ ...create, script: `${unless} || ${create.script}` }];
+  }
+  const observed = looked.value;
   const same = observed.find((each) => each.name === wanted.name && isSame(each, wanted));
   const others = observed.filter((each) => each !== same && isOwn(each, cluster));
   const used = others.find(({ containers }) => containers.length > 0);
@@ -130,15 +168,7 @@ export function dockerNetworkActions(
     script: `docker network rm ${quote(name)}`,
   }));
   if (same !== undefined) return removals;
-  return [
-    ...removals,
-    {
-      plan: `make the Docker network ${wanted.name}`,
-      done: `made the Docker network ${wanted.name}`,
-      script: createScript(wanted),
-      undo: `docker network rm ${quote(wanted.name)}`,
-    },
-  ];
+  return [...removals, create];
 }
 
 function isSame(has: DockerNetwork, wanted: DockerNetwork): boolean {

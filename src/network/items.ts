@@ -55,7 +55,7 @@ export function networkItems(spec: ClusterSpec, host: HostSpec): HostItems {
               name: `docker-network`,
               observe: observeDockerNetworks,
               actions: (printed) =>
-                dockerNetworkActions(dockerNetwork, parseDockerNetworks(printed) ?? [], {
+                dockerNetworkActions(dockerNetwork, parseDockerNetworks(printed), {
                   cluster: spec.name,
                   host: host.name,
                 }),

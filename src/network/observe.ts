@@ -1,5 +1,6 @@
 /** What `ip -j` and `bridge -j` say of the links of an overlay, and what of it differs from what is wanted. Pure. */
 import { z } from 'zod';
+import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { ethernetAddress, type Overlay } from './overlay.js';
 
 const link = z.object({
@@ -51,34 +52,47 @@ export interface ObservedOverlay {
   readonly peers: readonly string[];
 }
 
-/** @throws ZodError, SyntaxError when it is something else than `observeOverlayScript` prints */
-export function parseOverlay(printed: string): ObservedOverlay {
+/** Known when all of what `observeOverlayScript` prints is there, and for each link both of its lines. */
+export function parseOverlay(printed: string): Observation<ObservedOverlay> {
+  const lines = printed.split('\n');
   const parts = (kind: string): unknown[] =>
-    printed
-      .split('\n')
+    lines
       .filter((line) => line.startsWith(`${kind} `))
       .map((line) => JSON.parse(line.slice(kind.length + 1)) as unknown);
-  return {
-    links: parts('link').flatMap((part) => links.parse(part)),
-    addresses: Object.fromEntries(
-      parts('address')
-        .flatMap((part) => addresses.parse(part))
-        .map(({ ifname, addr_info }) => [
-          ifname,
-          addr_info.flatMap((each) => ('local' in each ? [`${each.local}/${each.prefixlen}`] : [])),
-        ]),
-    ),
-    peers: parts('fdb')
-      .flatMap((part) => entries.parse(part))
-      .flatMap(({ mac, dst }) => (mac === '00:00:00:00:00:00' && dst !== undefined ? [dst] : [])),
-  };
+  if (!lines.includes('complete')) return notKnown('ip failed, or its answer is cut short');
+  try {
+    const linkParts = parts('link').map((part) => links.parse(part));
+    const addressParts = parts('address').map((part) => addresses.parse(part));
+    if (linkParts.some((part) => part.length !== 1) || addressParts.length !== linkParts.length) {
+      return notKnown('ip does not tell of a link that is there');
+    }
+    return known({
+      links: linkParts.flat(),
+      addresses: Object.fromEntries(
+        addressParts
+          .flat()
+          .map(({ ifname, addr_info }) => [
+            ifname,
+            addr_info.flatMap((each) => ('local' in each ? [`${each.local}/${each.prefixlen}`] : [])),
+          ]),
+      ),
+      peers: parts('fdb')
+        .flatMap((part) => entries.parse(part))
+        .flatMap(({ mac, dst }) => (mac === '00:00:00:00:00:00' && dst !== undefined ? [dst] : [])),
+    });
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof z.ZodError)) throw error;
+    return notKnown('ip answers something else than JSON about links');
+  }
 }
 
-/** What of the overlay is not as wanted, for people; empty when all is. */
-export function overlayDifferences(
-  wanted: Overlay,
-  { links: has, addresses, peers }: ObservedOverlay,
-): string[] {
+/**
+ * What of the overlay is not as wanted, for people; empty when all is. What is not known counts too: the script that
+ * is run again for it looks itself, and changes nothing where it cannot tell what there is.
+ */
+export function overlayDifferences(wanted: Overlay, observed: Observation<ObservedOverlay>): string[] {
+  if (!observed.known) return [`its links are not known: ${observed.why}`];
+  const { links: has, addresses, peers } = observed.value;
   const { device, bridge, alias, mtu, vni, port, local, address } = wanted;
   const vxlan = has.find(({ ifname }) => ifname === device);
   const switching = has.find(({ ifname }) => ifname === bridge);

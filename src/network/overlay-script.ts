@@ -31,6 +31,7 @@ set -eu
 PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
 device=${quote(device)} bridge=${quote(bridge)}
 ${ownedFunction(alias)}
+unknown() { echo "ip does not tell $1, so nothing is changed" >&2; exit 1; }
 there() { [ -e "/sys/class/net/$1" ]; }
 
 for link in /sys/class/net/*; do
@@ -41,9 +42,11 @@ done
 
 if there "$device"; then
   owned "$device" || { echo "$device is there, and not of this cluster" >&2; exit 1; }
-  case "$(ip -d link show "$device") " in
-    *' vxlan id ${vni} local ${local} '*' dstport ${port} nolearning '*) ;;
-    *) ip link delete "$device" ;;
+  has=$(ip -j -d link show dev "$device") || unknown "what $device is"
+  case $has in
+    '['*'"ifname":"'"$device"'"'*'"info_kind":"vxlan","info_data":{"id":${vni},"local":"${local}",'*'"port":${port},"learning":false,'*']') ;;
+    '['*'"ifname":"'"$device"'"'*']') ip link delete "$device" ;;
+    *) unknown "what $device is" ;;
   esac
 fi
 there "$device" || ip link add "$device" type vxlan id ${vni} local ${local} dstport ${port} nolearning
@@ -56,15 +59,18 @@ elif [ ! -d "/sys/class/net/$bridge/bridge" ]; then
 fi
 ip link set "$bridge" alias ${quote(alias)} address ${ethernetAddress(address)} mtu ${mtu}
 ip link set "$device" master "$bridge"
-ip -4 -o address show dev "$bridge" | while read -r _ _ _ has _; do
-  [ "$has" = ${address} ] || ip address delete "$has" dev "$bridge"
+has=$(ip -4 -o address show dev "$bridge") || unknown "the addresses of $bridge"
+[ -z "$has" ] || printf '%s\\n' "$has" | while read -r _ _ _ one rest; do
+  case $one:$rest in */*:*' preferred_lft '*) ;; *) unknown "the addresses of $bridge" ;; esac
+  [ "$one" = ${address} ] || ip address delete "$one" dev "$bridge"
 done
 ip address replace ${address} dev "$bridge"
 ip link set "$device" up
 ip link set "$bridge" up
 
 # A frame for everybody, or for somebody unknown, goes to every other host.
-has=$(bridge fdb show dev "$device" | sed -n 's/^00:00:00:00:00:00 .*dst \\([0-9.]*\\).*/\\1/p')
+has=$(bridge fdb show dev "$device") || unknown "the peers of $device"
+has=$(printf '%s\\n' "$has" | sed -n 's/^00:00:00:00:00:00 .*dst \\([0-9.]*\\) .*permanent.*/\\1/p')
 for peer in $has; do
   case ${quote(` ${peers.join(' ')} `)} in
     *" $peer "*) ;;
@@ -77,14 +83,14 @@ done
 `;
 }
 
-/** Prints what \`parseOverlay\` reads; nothing where nothing is. */
+/** Prints what `parseOverlay` reads: what is there, and at last that this is all. */
 export function observeOverlayScript({ device, bridge }: Pick<Overlay, 'device' | 'bridge'>): string {
   return `( PATH="$PATH:/usr/sbin:/sbin"
 for link in ${quote(device)} ${quote(bridge)}; do
   [ -e "/sys/class/net/$link" ] || continue
-  printf 'link '; ip -j -d link show dev "$link"
-  printf 'address '; ip -j -4 address show dev "$link"
+  printf 'link '; ip -j -d link show dev "$link" || exit
+  printf 'address '; ip -j -4 address show dev "$link" || exit
 done
-[ ! -e ${quote(`/sys/class/net/${device}`)} ] || { printf 'fdb '; bridge -j fdb show dev ${quote(device)}; }
-) 2>/dev/null`;
+[ ! -e ${quote(`/sys/class/net/${device}`)} ] || { printf 'fdb '; bridge -j fdb show dev ${quote(device)} || exit; }
+echo complete ) 2>/dev/null`;
 }

@@ -68,57 +68,98 @@ export async function fenceNode(
  * First the fence is set, then everything is ended. A `perijove-node start` of a fenced launch that this does
  * not see yet reads the fence before it does anything; one that it sees is ended, whatever it has read.
  */
-export function fenceScript({ node, base, program, launch, container = false }: FencedNode): string {
+export function fenceScript(
+  { node, base, program, launch, container = false }: FencedNode,
+  patience = patienceTenths,
+): string {
   const layout = nodeLayout(base);
   return `
+unclear() { echo "$*" >&2; exit 1; }
 fence=${quote(layout.fence)}
 if [ -e ${quote(program)} ]; then
   mkdir -p ${quote(layout.run)} || exit 1
-  last=$(cat "$fence" 2>/dev/null)
-  if [ "\${last:-0}" -lt ${launch} ]; then
+  last=0
+  # A fence is never lowered. One without a byte is what a power cut may leave.
+  if [ -s "$fence" ]; then read -r last <"$fence" || unclear "$fence cannot be read"; fi
+  case $last in '' | *[!0-9]*) unclear "$fence holds no number" ;; esac
+  if [ "$last" -lt ${launch} ]; then
     echo ${launch} >"$fence.$$" && mv "$fence.$$" "$fence" || exit 1
   fi
 fi
 ${leftFunction(layout.base, layout.sshdConfig)}
 # What Mesos runs of the node: its shell, and \`perijove-node start\`.
-starts() { grep -lsazF -e ${quote(configMark(layout.base))} /proc/[0-9]*/environ | cut -d/ -f3; }
-launch_of() { tr '\\0' '\\n' <"/proc/$1/environ" 2>/dev/null | sed -n 's/^${nodeEnvironment.task}=.*\\.//p'; }
+starts() { files=$(marked ${quote(configMark(layout.base))} zF /proc/[0-9]*/environ) && pids_of "$files"; }
+# Sets \`of\` to the number of a process's launch, 0 where it has none. Fails where that cannot be told.
+launch_of() {
+  of=0
+  environment=$({ cat "/proc/$1/environ" && printf 'whole\\000'; } 2>/dev/null | tr '\\0' '\\n')
+  case $environment in *"
+whole") ;; *) return 1 ;; esac
+  case $environment in *${quote(configMark(layout.base))}*) ;; *) return 1 ;; esac
+  while read -r line; do
+    case $line in ${nodeEnvironment.task}=*.*) of=\${line##*.} ;; esac
+  done <<ENVIRONMENT
+$environment
+ENVIRONMENT
+  case $of in '' | *[!0-9]*) return 1 ;; esac
+}
 waited=0
 while :; do
-  pids="$(starts) $(left node)"
-  # What was found before a later launch is seen is not of that launch; what is found afterwards may be.
-  for pid in $(starts); do
-    launch=$(launch_of "$pid")
-    [ "\${launch:-0}" -le ${launch} ] || exit 0
-  done
-  [ -n "\${pids# }" ] || break
-  if [ "$waited" -gt ${patienceTenths} ]; then
-    echo ${quote(`processes of ${node} do not end:`)} $pids >&2
-    exit 1
+  why=${quote(`it is not known which processes of ${node} run`)} pids=''
+  if ran=$(starts) && those=$(left node) && now=$(starts); then
+    why=${quote(`processes of ${node} do not end:`)}
+    # What was found before a later launch is seen is not of that launch; what is found afterwards may be.
+    unknown=''
+    for pid in $now; do
+      if launch_of "$pid"; then
+        [ "$of" -le ${launch} ] || exit 0
+      elif [ -e "/proc/$pid" ]; then
+        unknown="$unknown $pid"
+      fi
+    done
+    if [ -n "$unknown" ]; then
+      why=${quote(`it is not known which launch of ${node} runs:`)}$unknown
+    else
+      pids=$(echo $ran $those)
+      [ -n "$pids" ] || break
+    fi
   fi
-  kill -s KILL $pids 2>/dev/null
+  [ "$waited" -le ${patience} ] || unclear "$why" $pids
+  [ -z "$pids" ] || kill -s KILL $pids 2>/dev/null
   sleep 0.1
   waited=$((waited + 1))
 done
 ${container ? removeContainers(node, layout.base, launch) : ''}`;
 }
 
-/** A container may be there without a process, too: one that was only made, or has ended. */
+/**
+ * A container may be there without a process, too: one that was only made, or has ended. Docker prints a heading even
+ * where there is none, and each line has an end: without these a list is none.
+ */
 function removeContainers(node: string, base: string, launch: number): string {
-  const task = `{{.ID}} {{.Label "${containerLabels.task}"}}`;
+  const task = `table {{.ID}} {{.Label "${containerLabels.task}"}} end`;
   return `
 fenced() {
   there=$(timeout 10 docker ps --all --no-trunc --filter ${quote(`label=${containerLabels.tree}=${base}`)} --format ${quote(task)}) || return 1
-  echo "$there" | while read -r id task; do [ -z "$id" ] || [ "\${task##*.}" -gt ${launch} ] || echo "$id"; done
+  case $there in 'CONTAINER ID '*) ;; *) return 1 ;; esac
+  printf '%s\\n' "$there" | {
+    read -r heading
+    while read -r id task end; do
+      case $task:$end in
+      end:) of=0 ;;
+      *.*:end) of=\${task##*.} ;;
+      *) exit 1 ;;
+      esac
+      case $of in '' | *[!0-9]*) exit 1 ;; esac
+      [ "$of" -gt ${launch} ] || echo "$id"
+    done
+  }
 }
 waited=0
 while :; do
-  containers=$(fenced 2>/dev/null) || { echo 'no Docker server answers' >&2; exit 1; }
+  containers=$(fenced 2>/dev/null) || unclear 'no Docker server answers'
   [ -n "$containers" ] || break
-  if [ "$waited" -gt ${patienceTenths} ]; then
-    echo ${quote(`containers of ${node} do not end:`)} $containers >&2
-    exit 1
-  fi
+  [ "$waited" -le ${patienceTenths} ] || unclear ${quote(`containers of ${node} do not end:`)} $containers
   timeout 10 docker rm --force --volumes $containers >/dev/null 2>&1
   sleep 0.1
   waited=$((waited + 1))

@@ -113,24 +113,43 @@ function jupyterCommand(config: NodeConfig, executable: string): string {
   return `${words.join(' ')} ${quote(executable)} ${quote(`--config=${layout.jupyterConfig}`)}`;
 }
 
-/** The shell function `left SERVICE|node`: prints the process IDs of what is marked as the service's or the node's. */
+/**
+ * The shell functions `marked`, and `left SERVICE|node`, which prints the process IDs of what is marked as the
+ * service's or the node's. Both fail where that cannot be told.
+ *
+ * `marked PATTERN OPTIONS FILE…` prints the files with a match. The exit code of grep(1) says nothing: processes end
+ * while it reads. So a last file is always found, its stdin, and a list without it is cut short.
+ */
 export function leftFunction(base: string, sshdConfig: string): string {
-  return `left() {
+  return `marked() {
+  pattern=$1 options=$2
+  shift 2
+  matches=$(printf '%s\\000' "\${pattern#^}" | grep -lsa$options --label=whole -e "$pattern" -- "$@" -)
+  case $matches in
+  whole) ;;
+  *"
+whole") printf '%s\\n' "\${matches%?whole}" ;;
+  *) return 1 ;;
+  esac
+}
+pids_of() { for file in $1; do file=\${file#/proc/}; printf '%s\\n' "\${file%%/*}"; done; }
+left() {
   case $1 in
   node) mark=${quote(`${marks.tree}=${base}`)} ;;
   *) mark=${quote(`${marks.service}=${base}:`)}$1 ;;
   esac
-  {
-    grep -lsazxF -e "$mark" /proc/[0-9]*/environ
-    # sshd overwrites its environment with its title, which shows its command line.
-    case $1 in
-    node | sshd)
-      for title in $(grep -lsa '^sshd: ' /proc/[0-9]*/cmdline); do
-        grep -lsaF -e ${quote(`-f ${sshdConfig} `)} "$title"
-      done
-      ;;
-    esac
-  } | cut -d/ -f3
+  files=$(marked "$mark" zxF /proc/[0-9]*/environ) || return 1
+  # sshd overwrites its environment with its title, which shows its command line.
+  case $1 in
+  node | sshd)
+    titles=$(marked '^sshd: ' '' /proc/[0-9]*/cmdline) || return 1
+    if [ -n "$titles" ]; then
+      titles=$(marked ${quote(`-f ${sshdConfig} `)} F $titles) || return 1
+    fi
+    ;;
+  *) titles='' ;;
+  esac
+  pids_of "$files $titles"
 }`;
 }
 
@@ -162,19 +181,18 @@ export function configMark(base: string): string {
 /**
  * `sweep SERVICE|node SIGNAL TENTHS`: sends SIGNAL (0 for none) to every process that is marked as the
  * service's or the node's, and SIGKILL to what is left after TENTHS of a second; ends when all are gone, or
- * with an error when SIGKILL does not help within 5 s.
+ * with an error when SIGKILL does not help within 5 s, or when it is not known for so long what runs.
  */
 function sweep(base: string, sshdConfig: string): string {
   return `#!/bin/sh
 ${leftFunction(base, sshdConfig)}
-pids=$(left "$1")
-[ -n "$pids" ] || exit 0
-kill -s "$2" $pids 2>/dev/null
+pids=$(left "$1") && { [ -n "$pids" ] || exit 0; }
+[ -z "$pids" ] || kill -s "$2" $pids 2>/dev/null
 waited=0
-while pids=$(left "$1"); [ -n "$pids" ]; do
-  [ "$waited" -lt "$3" ] || kill -s KILL $pids 2>/dev/null
+while ! pids=$(left "$1") || [ -n "$pids" ]; do
+  [ -z "$pids" ] || [ "$waited" -lt "$3" ] || kill -s KILL $pids 2>/dev/null
   if [ "$waited" -gt $(($3 + 50)) ]; then
-    echo "sweep: these processes do not end:" $pids >&2
+    echo "sweep: these processes do not end:" \${pids:-it is not known which run} >&2
     exit 1
   fi
   sleep 0.1

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { networkProblems, parseNetworkFacts, type NetworkFacts } from '../../src/network/clashes.js';
 import type { DockerNetwork } from '../../src/network/docker-network.js';
+import { known, notKnown } from '../../src/hosts/observation.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 
 const host = makeHost('h1', { address: '172.16.6.103' });
@@ -25,7 +26,8 @@ const network = (name: string, subnet: string, more: Partial<DockerNetwork> = {}
   ...more,
 });
 const eth0 = { ifname: 'eth0', mtu: 1500, flags: [] };
-const free: NetworkFacts = {
+type Ip = Extract<NetworkFacts['ip'], { known: true }>['value'];
+const free = {
   links: [eth0],
   routes: [
     { dst: 'default', gateway: '172.16.6.1', dev: 'eth0' },
@@ -34,11 +36,21 @@ const free: NetworkFacts = {
   underlay: 'eth0',
   networks: [network('bridge', '172.17.0.0/16')],
 };
-const messages = (facts: Partial<NetworkFacts>, of = spec) =>
-  networkProblems(of, host, { ...free, ...facts }).map(({ code, message }) => `${code} ${message}`);
-const withRoute = (...routes: NetworkFacts['routes']) => messages({ routes: [...free.routes, ...routes] });
+const factsOf = ({ networks = free.networks, ...ip }: Partial<Ip> & { networks?: DockerNetwork[] }) => ({
+  ip: known({ links: free.links, routes: free.routes, underlay: free.underlay, ...ip }),
+  networks: known(networks),
+});
+const messages = (facts: Parameters<typeof factsOf>[0], of = spec) =>
+  networkProblems(of, host, factsOf(facts)).map(({ code, message }) => `${code} ${message}`);
+const withRoute = (...routes: Ip['routes']) => messages({ routes: [...free.routes, ...routes] });
 
 describe('networkProblems of a VXLAN', () => {
+  it('does not take a host that cannot be looked at for one where the way is free', () => {
+    expect(networkProblems(spec, host, { ...factsOf({}), ip: notKnown('no answer') })).toMatchObject([
+      { code: 'COMMAND_FAILED', message: expect.stringContaining('no answer') as string },
+    ]);
+  });
+
   it('finds none where the way is free', () => {
     expect(messages({})).toEqual([]);
     expect(messages({ links: [], routes: [], networks: [] })).toEqual([]);
@@ -120,10 +132,9 @@ describe('networkProblems of an existing network', () => {
     expect(messages({ networks: [network('calico_net', '192.168.0.0/29')] }, existing)).toEqual([
       'NETWORK_SUBNET h1: the Docker network calico_net has 192.168.0.0/29, which 192.168.0.10 of node0 is not in',
     ]);
-    const { networks, ...silent } = free;
-    expect(networks).toBeDefined();
+    const silent = { ...factsOf({}), networks: notKnown('no answer') };
     expect(networkProblems(existing, host, silent)).toEqual([]);
-    expect(networkProblems(existing, { ...host, roles: ['proxy'] }, free)).toEqual([]);
+    expect(networkProblems(existing, { ...host, roles: ['proxy'] }, factsOf({}))).toEqual([]);
   });
 });
 
@@ -132,14 +143,33 @@ describe('parseNetworkFacts', () => {
     const printed = `links [{"ifname":"lo","mtu":65536,"flags":[]},{"ifname":"eth0","mtu":1500,"linkinfo":{"info_kind":"veth"}}]
 routes [{"dst":"default","gateway":"172.16.62.1","dev":"eth0","flags":[]},{"type":"unreachable","dst":"192.168.0.0/24","dev":"lo","metric":4000000,"flags":[]}]
 underlay [{},{"ifindex":18,"ifname":"eth0","addr_info":[{"local":"172.16.6.103"}]}]
-docker
+ip complete
+no docker
 `;
     expect(parseNetworkFacts(printed)).toMatchObject({
-      links: [{ ifname: 'lo' }, { ifname: 'eth0', mtu: 1500 }],
-      routes: [{ dst: 'default' }, { type: 'unreachable' }],
-      underlay: 'eth0',
-      networks: [],
+      ip: {
+        known: true,
+        value: {
+          links: [{ ifname: 'lo' }, { ifname: 'eth0', mtu: 1500 }],
+          routes: [{ dst: 'default' }, { type: 'unreachable' }],
+          underlay: 'eth0',
+        },
+      },
+      networks: { known: true, value: [] },
     });
-    expect(parseNetworkFacts('')).toEqual({ links: [], routes: [] });
+    for (let length = 0; length < printed.indexOf('complete') + 7; length += 1) {
+      expect(parseNetworkFacts(printed.slice(0, length)).ip.known, `after ${length} characters`).toBe(false);
+    }
+    for (const line of ['links []', 'links ', 'routes ', 'underlay ']) {
+      const kind = line.split(' ')[0] ?? '';
+      expect(parseNetworkFacts(printed.replace(new RegExp(`^${kind} .*$`, 'm'), line)).ip.known, line).toBe(
+        false,
+      );
+    }
+    expect(parseNetworkFacts('no ip\nno docker\n').ip).toEqual({
+      known: true,
+      value: { links: [], routes: [] },
+    });
+    expect(parseNetworkFacts('')).toMatchObject({ ip: { known: false }, networks: { known: false } });
   });
 });

@@ -5,6 +5,7 @@ import {
   wantedDockerNetwork,
   type DockerNetwork,
 } from '../../src/network/docker-network.js';
+import { known, notKnown } from '../../src/hosts/observation.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 
 /** As Docker 20.10 prints it. */
@@ -33,7 +34,19 @@ const spec = makeSpec({
   nodes: { containerizer: 'docker' },
   network: { kind: 'vxlan', name: 'perijove', subnet: '192.168.0.0/24', vni: 42, mtu: 1450 },
 });
-const parse = (...lines: readonly string[]) => parseDockerNetworks(['docker', ...lines].join('\n')) ?? [];
+const none = line({
+  Name: 'none',
+  Id: 'ff',
+  Driver: 'null',
+  IPAM: { Config: null },
+  Options: null,
+  Labels: null,
+});
+const parse = (...lines: readonly string[]) => {
+  const looked = parseDockerNetworks([...lines, none, 'docker complete'].join('\n'));
+  if (!looked.known) throw new Error(looked.why);
+  return looked.value.filter(({ name }) => name !== 'none');
+};
 const wanted = wantedDockerNetwork(spec, host);
 
 describe('parseDockerNetworks', () => {
@@ -49,15 +62,26 @@ describe('parseDockerNetworks', () => {
     expect(made).toMatchObject({ bridge: 'br-479fc561ea25', pools: [{ subnet: '172.18.0.0/16' }] });
   });
 
-  it('tells a Docker without networks from none', () => {
-    expect(parseDockerNetworks('docker\n')).toEqual([]);
-    expect(parseDockerNetworks('')).toBeUndefined();
+  it('tells a host without Docker from a Docker that does not answer, or not in full', () => {
+    expect(parseDockerNetworks('no docker\n')).toEqual({ known: true, value: [] });
+    const id = /"Id":"(\w+)"/.exec(line())?.[1] ?? '';
+    const all = [`network ${id}`, 'network ff', line(), none, 'docker complete', ''];
+    expect(parseDockerNetworks(all.join('\n'))).toMatchObject({ known: true, value: [{}, {}] });
+    for (let length = 0; length < all.join('\n').length - 1; length += 11) {
+      expect(parseDockerNetworks(all.join('\n').slice(0, length)).known, `after ${length}`).toBe(false);
+    }
+    expect(parseDockerNetworks(all.filter((each) => each !== line()).join('\n'))).toMatchObject({
+      why: 'Docker does not tell of its network 479fc561ea25',
+    });
+    expect(parseDockerNetworks([line(), 'docker complete'].join('\n')).known).toBe(false);
+    const silent = line().replace('"Containers":{},', '');
+    expect(parseDockerNetworks([silent, none, 'docker complete'].join('\n')).known).toBe(false);
   });
 });
 
 describe('dockerNetworkActions', () => {
   const actions = (...observed: readonly DockerNetwork[]) =>
-    dockerNetworkActions(wanted ?? fail(), observed, { cluster: 'test', host: 'h1' });
+    dockerNetworkActions(wanted ?? fail(), known(observed), { cluster: 'test', host: 'h1' });
   const fail = (): never => {
     throw new Error('no network is wanted');
   };
@@ -69,6 +93,15 @@ describe('dockerNetworkActions', () => {
     expect(action?.script.replaceAll("'", '')).toBe(
       'docker network create --driver bridge --opt com.docker.network.bridge.name=perijove --opt com.docker.network.driver.mtu=1450 --label io.perijove.cluster=test --subnet 192.168.0.0/24 --ip-range 192.168.0.243/32 --gateway 192.168.0.243 perijove',
     );
+  });
+
+  it('removes nothing where Docker does not tell what there is', () => {
+    const made = dockerNetworkActions(wanted ?? fail(), notKnown('no answer'), {
+      cluster: 'test',
+      host: 'h1',
+    });
+    expect(made.map(({ plan }) => plan)).toEqual(['make the Docker network perijove']);
+    expect(made[0]?.script).toMatch(/^docker network inspect perijove .* \|\| docker network create /);
   });
 
   it('leaves what is right, whoever is in it, and networks of others', () => {

@@ -35,7 +35,7 @@ describe('networkItems', () => {
     });
     const [condition] = networkItems(existing, host).conditions ?? [];
     expect(condition?.actions('')).toEqual([]);
-    expect(() => condition?.actions('docker\n')).toThrow(
+    expect(() => condition?.actions('no docker\n')).toThrow(
       expect.objectContaining({ code: 'NETWORK_MISSING' }) as Error,
     );
     expect(networkItems(existing, { ...host, roles: ['proxy'] })).toEqual(noItems);

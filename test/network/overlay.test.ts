@@ -75,6 +75,7 @@ address [{},{"ifname":"vxlan42","addr_info":[]}]
 link [{"ifname":"perijove","flags":["BROADCAST","MULTICAST","UP","LOWER_UP"],"mtu":1450,"address":"02:42:c0:a8:00:ef","linkinfo":{"info_kind":"bridge","info_data":{"forward_delay":1500}},"ifalias":"perijove test"}]
 address [{"ifname":"perijove","addr_info":[{"family":"inet","local":"192.168.0.239","prefixlen":24,"scope":"global"}]}]
 fdb [{"mac":"0e:e1:21:19:85:13","flags":[],"master":"perijove","state":""},{"mac":"00:00:00:00:00:00","dst":"172.16.6.95","flags":["self"],"state":"permanent"},{"mac":"00:00:00:00:00:00","dst":"172.16.6.103","flags":["self"],"state":"permanent"}]
+complete
 `;
   const differences = (text: string) => overlayDifferences(overlay, parseOverlay(text));
 
@@ -99,8 +100,18 @@ fdb [{"mac":"0e:e1:21:19:85:13","flags":[],"master":"perijove","state":""},{"mac
 
   it('says what is missing', () => {
     const lines = printed.split('\n');
-    expect(differences('')).toEqual(['no vxlan42 and no perijove']);
+    expect(differences('complete\n')).toEqual(['no vxlan42 and no perijove']);
     expect(differences(lines.slice(2).join('\n'))).toEqual(['no vxlan42']);
-    expect(differences(lines.slice(0, 2).join('\n'))).toEqual(['no perijove']);
+    expect(differences([...lines.slice(0, 2), 'complete'].join('\n'))).toEqual(['no perijove']);
+  });
+
+  it('takes nothing that is cut short, or that ip leaves out, for something missing', () => {
+    const unknown = [expect.stringContaining('its links are not known') as string];
+    for (let length = 0; length < printed.length - 1; length += 7) {
+      expect(differences(printed.slice(0, length)), `after ${length} characters`).toEqual(unknown);
+    }
+    expect(differences(printed.replace(/^link .*$/m, 'link []'))).toEqual(unknown);
+    expect(differences(printed.replace(/^link .*$/m, 'link '))).toEqual(unknown);
+    expect(differences(printed.replace(/^address .*\n/m, ''))).toEqual(unknown);
   });
 });

@@ -5,11 +5,13 @@ export const dockerDaemon: DaemonItem = {
   name: 'docker',
   activatedBy: 'docker.socket',
   answers: "timeout 10 docker version --format '{{.Server.Version}}'",
-  // Two answers that agree: an empty list alone could be one that was cut short.
-  usedBy: `listed=$(timeout 20 docker ps --all --quiet) && count=$(timeout 20 docker info --format '{{.Containers}}') && case $listed/$count in
-  /0) ;;
-  /*) false ;;
-  *) echo "$listed" ;;
+  // A list without its heading is none, and the number must agree with it.
+  usedBy: `containers=$(timeout 10 docker ps --all --format 'table {{.ID}}') && count=$(timeout 10 docker info --format '{{.Containers}}') &&
+case $containers:$count in
+'CONTAINER ID:0') ;;
+'CONTAINER ID'*:0 | 'CONTAINER ID:'* | *:) false ;;
+'CONTAINER ID'*) echo "$containers" ;;
+*) false ;;
 esac`,
 };
 

@@ -11,7 +11,7 @@ import {
 } from './docker-network.js';
 import { overlayDifferences, parseOverlay } from './observe.js';
 import { overlayOf } from './overlay.js';
-import { deleteLinksScript, observeOverlayScript, overlayScript } from './overlay-script.js';
+import { deleteLinks, observeOverlayScript, overlayScript, ownedFunction } from './overlay-script.js';
 
 /** The service that makes the links, once after each boot. */
 export const networkService = 'network';
@@ -43,7 +43,7 @@ export function networkItems(spec: ClusterSpec, host: HostSpec): HostItems {
         effect: {
           observe: observeOverlayScript(overlay),
           differences: (printed) => overlayDifferences(overlay, parseOverlay(printed)),
-          remove: `PATH="$PATH:/usr/sbin:/sbin"\n${deleteLinksScript(overlay.alias)}`,
+          remove: `PATH="$PATH:/usr/sbin:/sbin"\n${ownedFunction(overlay.alias)}\n${deleteLinks}`,
         },
       },
     ],

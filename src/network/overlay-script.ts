@@ -2,20 +2,18 @@ import { quote } from '../ssh/shell.js';
 import { ethernetAddress, type Overlay } from './overlay.js';
 
 /** Shell that says whether a link is of the cluster with that alias: `owned LINK`. */
-function ownedFunction(alias: string): string {
+export function ownedFunction(alias: string): string {
   return `owned() { [ "$(cat "/sys/class/net/$1/ifalias" 2>/dev/null)" = ${quote(alias)} ]; }`;
 }
 
-/** Shell that deletes the links with that alias, and says which. */
-export function deleteLinksScript(alias: string): string {
-  return `${ownedFunction(alias)}
+/** Shell that deletes the links that are `owned`, and says which. */
+export const deleteLinks = `
 for link in /sys/class/net/*; do
   name=\${link##*/}
   owned "$name" || continue
   ip link delete "$name" || exit 1
   echo "removed the link $name"
-done`;
-}
+done`.trim();
 
 /**
  * A script that makes the links of an overlay: at boot, and whenever something of it differs. What is right stays as

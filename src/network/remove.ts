@@ -1,12 +1,13 @@
 import { PerijoveError } from '../errors/error.js';
 import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
+import type { HostSpec } from '../spec/cluster.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { clusterLabel } from './docker-network.js';
 import { networkService } from './items.js';
 import { aliasOf } from './overlay.js';
-import { deleteLinksScript } from './overlay-script.js';
+import { deleteLinks, ownedFunction } from './overlay-script.js';
 import { initDriver, observeInit } from '../hosts/services.js';
 
 const removeTimeoutMs = 60_000;
@@ -23,24 +24,7 @@ export async function removeNetwork(connection: HostConnection, cluster: string)
   const { host } = connection;
   const driver = initDriver(host, cluster, await observeInit(connection));
   const result = await connection.exec(
-    `
-PATH="$PATH:/usr/sbin:/sbin"
-if command -v docker >/dev/null; then
-  if networks=$(timeout 10 docker network ls --filter ${quote(`label=${clusterLabel}=${cluster}`)} --format '{{.Name}}' 2>&1); then
-    for name in $networks; do
-      users=$(docker network inspect --format '{{range .Containers}}{{.Name}} {{end}}' "$name") || exit ${exits.noDocker}
-      [ -z "$users" ] || { echo "$name: $users" >&2; exit ${exits.inUse}; }
-      docker network rm "$name" >/dev/null || exit 1
-      echo "removed the Docker network $name"
-    done
-  elif [ -e ${quote(`${hostPaths(host).etc}/network.sh`)} ]; then
-    exit ${exits.noDocker}
-  fi
-fi
-( ${driver.removeScript(networkService)}
-) >&2 || exit 1
-${deleteLinksScript(aliasOf(cluster))}
-rm -f ${quote(`${hostPaths(host).etc}/network.sh`)}`.trim(),
+    removeNetworkScript(host, cluster, driver.removeScript(networkService)),
     { timeoutMs: removeTimeoutMs },
   );
   const place = { host: host.name };
@@ -53,7 +37,7 @@ rm -f ${quote(`${hostPaths(host).etc}/network.sh`)}`.trim(),
     case exits.inUse:
       throw new PerijoveError(
         'NETWORK_IN_USE',
-        `${host.name}: containers are in the Docker network ${result.stderr.trim()}`,
+        `${host.name}: containers are in the network ${result.stderr.trim()}`,
         place,
       );
     case exits.noDocker:
@@ -65,4 +49,45 @@ rm -f ${quote(`${hostPaths(host).etc}/network.sh`)}`.trim(),
     default:
       throw new PerijoveError('COMMAND_FAILED', `${host.name}: ${result.stderr.trim()}`, place);
   }
+}
+
+/** Prints a line for each thing that it has removed. A network or a bridge that somebody is on stays. */
+export function removeNetworkScript(
+  host: Pick<HostSpec, 'dir'>,
+  cluster: string,
+  removeService: string,
+): string {
+  return `PATH="$PATH:/usr/sbin:/sbin"
+${ownedFunction(aliasOf(cluster))}
+script=${quote(`${hostPaths(host).etc}/network.sh`)}
+if command -v docker >/dev/null; then
+  # No Docker is without the network \`none\`: a list that lacks it is none.
+  if networks=$(timeout 10 docker network ls --format '{{.Name}} {{.Label "${clusterLabel}"}} end' 2>/dev/null) &&
+    printf '%s\\n' "$networks" | grep -q '^none '; then
+    for name in $(printf '%s\\n' "$networks" | sed -n ${quote(`s/ ${cluster} end$//p`)}); do
+      users=$(timeout 10 docker network inspect --format '{{range .Containers}}{{.Name}} {{end}}end' "$name") || exit ${exits.noDocker}
+      case $users in
+      end) ;;
+      *end) echo "$name: \${users% end}" >&2; exit ${exits.inUse} ;;
+      *) exit ${exits.noDocker} ;;
+      esac
+      docker network rm "$name" >/dev/null || exit 1
+      echo "removed the Docker network $name"
+    done
+  elif [ -e "$script" ]; then
+    exit ${exits.noDocker}
+  fi
+fi
+# Whatever Docker says, a bridge with a port that is not ours is in use.
+for link in /sys/class/net/*; do
+  owned "\${link##*/}" || continue
+  for port in "$link"/brif/*; do
+    [ -e "$port" ] || continue
+    owned "\${port##*/}" || { echo "\${link##*/}: \${port##*/}" >&2; exit ${exits.inUse}; }
+  done
+done
+( ${removeService}
+) >&2 || exit 1
+${deleteLinks}
+rm -f "$script"`;
 }

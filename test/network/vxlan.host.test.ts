@@ -3,10 +3,14 @@
  * machine's own links are not touched.
  */
 import { execFile, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { networkFactsScript, networkProblems, parseNetworkFacts } from '../../src/network/clashes.js';
 import { overlayDifferences, parseOverlay } from '../../src/network/observe.js';
+import { removeNetworkScript } from '../../src/network/remove.js';
 import { overlayOf, type Overlay } from '../../src/network/overlay.js';
 import { observeOverlayScript, overlayScript } from '../../src/network/overlay-script.js';
 import type { HostSpec } from '../../src/spec/cluster.js';
@@ -49,6 +53,40 @@ const problems = async (host: HostSpec) =>
 const reaches = (namespace: string, address: string) =>
   within(namespace, `timeout 5 bash -c '</dev/tcp/${address}/9' 2>&1 || true`).then((said) =>
     said.includes('refused'),
+  );
+/** Applies it where a program is another one: in the mounts of `ip netns exec` alone. */
+const applyWith = (
+  host: HostSpec,
+  program: 'ip' | 'bridge' | 'docker',
+  on: string,
+  by: string,
+  script?: string,
+) =>
+  within(
+    place(host),
+    `set -e
+directory=$(mktemp -d); trap 'umount "$directory"; rmdir "$directory"' EXIT
+mount -t tmpfs none "$directory"
+path=$(readlink -f "$(command -v ${program})")
+cp "$path" "$directory/real"
+cat >"$directory/broken" <<END
+#!/bin/sh
+case "\\$*" in ${on}) ${by} ;; *) exec "$directory/real" "\\$@" ;; esac
+END
+chmod 755 "$directory/broken"
+mount --bind "$directory/broken" "$path"
+set +e
+(
+${script ?? overlayScript(overlay(host))}
+)
+code=$?
+umount "$path"
+exit $code`,
+  );
+const whatIsThere = (host: HostSpec) =>
+  within(
+    place(host),
+    'cat /sys/class/net/{vxlan4242,perijove}/ifindex; ip -4 -o address show dev perijove; bridge fdb show dev vxlan4242 | grep ^00:00:00:00:00:00',
   );
 const linkNumbers = (host: HostSpec) =>
   within(place(host), 'cat /sys/class/net/{vxlan4242,perijove}/ifindex').then((text) => text.split('\n'));
@@ -154,6 +192,31 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
     expect(await reaches(node(host), nodeAddress(other))).toBe(true);
   });
 
+  describe.each([
+    ['the link', 'ip', "*'-d link show'*"],
+    ['the addresses', 'ip', "*'address show'*"],
+    ['the peers', 'bridge', "*'fdb show'*"],
+  ] as const)('changes nothing when the look at %s', (_what, program, on) => {
+    it.each([
+      ['fails', 'exit 1'],
+      ['is empty', 'exit 0'],
+      ['is cut short', '"$directory/real" "\\$@" | head -c 70'],
+      ['is cut short, and fails', '"$directory/real" "\\$@" | head -c 30; exit 1'],
+    ])('%s', async (_how, by) => {
+      const [host = makeHost('none')] = hosts;
+      await apply(host);
+      const before = await whatIsThere(host);
+      await applyWith(host, program, on, by).catch(() => undefined);
+      expect(await whatIsThere(host)).toBe(before);
+      const printed = await applyWith(host, program, on, by, observeOverlayScript(overlay(host))).catch(
+        (error: unknown) => (error as { stdout: string }).stdout,
+      );
+      const seen = overlayDifferences(overlay(host), parseOverlay(printed));
+      expect(seen).toHaveLength(1);
+      expect(seen[0]).not.toMatch(/^no (vxlan|perijove)/);
+    });
+  });
+
   it('takes over the bridge that Docker made, and leaves links of others alone', async () => {
     const [, , host = makeHost('none')] = hosts;
     await within(
@@ -174,5 +237,50 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
     await apply(host, { ...spec, network: { ...network, vni: 4243 } });
     expect(await within(place(host), 'ls /sys/class/net')).not.toContain('vxlan4242');
     expect(await differences(host)).toEqual(['no vxlan4242']);
+  });
+
+  describe('the removal of the network', () => {
+    const [host = makeHost('none')] = hosts;
+    const directory = mkdtempSync(path.join(tmpdir(), 'perijove-remove-'));
+    afterAll(() => rmSync(directory, { recursive: true, force: true }));
+    beforeEach(() => {
+      mkdirSync(path.join(directory, 'etc'), { recursive: true });
+      writeFileSync(path.join(directory, 'etc', 'network.sh'), '');
+    });
+    const script = removeNetworkScript({ dir: directory }, 'netns', ':');
+    const remove = (by: string) =>
+      applyWith(host, 'docker', '*', by, script).then(
+        (printed) => ({ code: 0, printed }),
+        ({ code, stdout: printed }: { code: number; stdout: string }) => ({ code, printed }),
+      );
+    const list = (of: string) => `case "\\$*" in 'network ls'*) ${of} ;; esac`;
+    const all = "printf 'none  end\\\\nperijove netns end\\\\n'";
+
+    it.each([
+      ['fails', 'exit 1', 72],
+      ['lists nothing', 'exit 0', 72],
+      ['lists a part', list("printf 'bridge  end\\\\n'"), 72],
+      ['does not tell who is in it', `${list(all)}; case "\\$*" in *inspect*) exit 1 ;; esac`, 72],
+      ['tells nothing of who is in it', list(all), 72],
+      ['tells a part of who is in it', `${list(all)}; case "\\$*" in *inspect*) printf 'a ' ;; esac`, 72],
+      ['says that somebody is in it', `${list(all)}; case "\\$*" in *inspect*) printf 'a end' ;; esac`, 71],
+      ['says that there is none, and a container is on the bridge', list("printf 'none  end\\\\n'"), 71],
+    ])('takes nothing away when Docker %s', async (_how, by, code) => {
+      await apply(host);
+      const before = await whatIsThere(host);
+      expect(await remove(by)).toEqual({ code, printed: '' });
+      expect(await whatIsThere(host)).toBe(before);
+      expect(existsSync(path.join(directory, 'etc', 'network.sh'))).toBe(true);
+    });
+
+    it('takes the links away when nobody is on them any more, and those of others stay', async () => {
+      await within(place(host), 'ip link set node nomaster; ip link add other type bridge');
+      const { code, printed } = await remove(list("printf 'none  end\\\\n'"));
+      expect([code, printed.split('\n').sort()]).toEqual([
+        0,
+        ['', 'removed the link perijove', 'removed the link vxlan4242'],
+      ]);
+      expect(await within(place(host), 'ls /sys/class/net')).toMatch(/^eth0\nlo\nnode\nother\n$/);
+    });
   });
 });

@@ -56,7 +56,7 @@ describe('drills', () => {
   });
 
   it('shows the evidence again, as text and as a picture', async () => {
-    const picture = path.join(lab.stateDir, 'drill.svg');
+    const picture = path.join(path.dirname(lab.stateDir), 'drill.svg');
     const report = await lab.json<Evidence>('drill', 'report', '--svg', picture);
     expect(report).toMatchObject({ number: 1, drill: 'etcd-move' });
     expect(readFileSync(picture, 'utf8')).toContain('</svg>');

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { PerijoveError } from '../errors/error.js';
 import type { ExecOptions, HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { observeDaemons, parseDaemons } from './daemons.js';
@@ -74,7 +75,7 @@ export interface HostFacts {
 /**
  * Looks at a host in one command that changes nothing.
  *
- * @throws PerijoveError SSH_*, SUDO_REFUSED
+ * @throws PerijoveError SSH_*, SUDO_REFUSED, COMMAND_FAILED when a command of it failed
  */
 export async function gatherFacts(
   connection: HostConnection,
@@ -185,7 +186,7 @@ const facts = z.object({
 /**
  * Reads what `factsScript` printed. `before` and `after` are the worker's clock around the command.
  *
- * @throws ZodError when something is missing
+ * @throws PerijoveError COMMAND_FAILED when something is missing
  */
 export function parseFacts(
   output: string,
@@ -197,7 +198,12 @@ export function parseFacts(
     .filter((line) => line.includes(' '))
     .map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)] as const);
   const all = (name: string) => lines.flatMap(([key, value]) => (key === name ? [value] : []));
-  const one = facts.parse(Object.fromEntries(lines));
+  const parsed = facts.safeParse(Object.fromEntries(lines));
+  if (!parsed.success) {
+    const lacking = [...new Set(parsed.error.issues.map(({ path }) => path.join('.')))].join(', ');
+    throw new PerijoveError('COMMAND_FAILED', `the host does not say what it is: no ${lacking}`, { host });
+  }
+  const one = parsed.data;
   const clockMs = Number(one.clock) / 1e6;
   return {
     host,

@@ -30,19 +30,22 @@ export const canCopyMachine =
 /** A throw-away copy of this machine, in namespaces of its own, with an sshd. The network is shared. */
 export interface TestMachine {
   host(overrides?: Partial<HostSpec>): HostSpec;
+  /** Its file system, as this machine has it. */
+  readonly root: string;
   /** Runs a script in it as root, past SSH. */
   run(script: string): Promise<string>;
   /** Ends everything in it, and with that it is gone. */
   remove(): Promise<void>;
 }
 
-/** `setup` runs in it as root before its sshd starts. */
+/** `setup` runs in it as root before its sshd starts; `environment` is that of its sessions, for `SetEnv`. */
 export async function startMachine(options: {
   readonly address: string;
   readonly setup: string;
   readonly user?: string;
+  readonly environment?: string;
 }): Promise<TestMachine> {
-  const { address, setup, user = 'root' } = options;
+  const { address, setup, user = 'root', environment = 'SHLVL=1' } = options;
   const directory = await mkdtemp(path.join(tmpdir(), 'perijove-machine-'));
   const keys = await mkdtemp(path.join(tmpdir(), 'perijove-keys-'));
   const keyFile = path.join(keys, 'id');
@@ -58,7 +61,7 @@ ssh-keygen -q -t ed25519 -N '' -f /etc/perijove-test/host
 ${setup}
 exec /usr/sbin/sshd -D -e -f /dev/null -o ListenAddress=${address} -o Port=2200 -o HostKey=/etc/perijove-test/host \
   -o AuthorizedKeysFile=/etc/perijove-test/authorized -o PidFile=none -o UsePAM=no -o StrictModes=no \
-  -o PermitRootLogin=yes -o SetEnv=SHLVL=1 -o 'Subsystem=sftp internal-sftp'
+  -o PermitRootLogin=yes -o 'SetEnv=${environment}' -o 'Subsystem=sftp internal-sftp'
 `;
   const unshare: ChildProcess = spawn(
     'unshare',
@@ -86,7 +89,10 @@ exec /usr/sbin/sshd -D -e -f /dev/null -o ListenAddress=${address} -o Port=2200 
     await remove();
     throw new Error(`the machine does not come up; it said: ${said}`, { cause: error });
   }
+  const { stdout } = await promisify(execFile)('ps', ['-o', 'pid=', '--ppid', String(unshare.pid)]);
+  const first = stdout.trim();
   return {
+    root: `/proc/${first}/root`,
     host: (overrides = {}) =>
       makeHost('machine', {
         ssh: { address, port: 2200, user, keyFile, agent: false },
@@ -97,9 +103,6 @@ exec /usr/sbin/sshd -D -e -f /dev/null -o ListenAddress=${address} -o Port=2200 
         ...overrides,
       }),
     run: async (script) => {
-      const first = (
-        await promisify(execFile)('ps', ['-o', 'pid=', '--ppid', String(unshare.pid)])
-      ).stdout.trim();
       const nsenter = ['-t', first, '-m', '-p', '-r', '-w', 'sh', '-c', script];
       return (await promisify(execFile)('nsenter', nsenter)).stdout;
     },

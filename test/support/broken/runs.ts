@@ -1,0 +1,137 @@
+/** Runs a scenario once for each way to break each of its looks, and tells what went wrong. */
+import { messageOf, PerijoveError } from '../../../src/errors/error.js';
+import type { SshPool } from '../../../src/ssh/connection.js';
+import { eventually } from '../eventually.js';
+import { breaksOf, poolEndedBy, spread, type Break, type BrokenCommands, type Place } from './commands.js';
+
+/** Something that Perijove does on a host by scripts. */
+export interface Scenario {
+  /** Makes the state in which it has something to do; what an earlier run left is removed. */
+  readonly prepare: () => Promise<void>;
+  readonly act: (pool: SshPool, signal: AbortSignal) => Promise<unknown>;
+  /** Prints the state that it is to lead to; what one whole run leads to is what is right. */
+  readonly state: () => Promise<string>;
+}
+
+export interface World {
+  readonly place: Place;
+  readonly commands: BrokenCommands;
+  readonly pool: SshPool;
+  /** Prints everything that is there and not the cluster's. */
+  readonly foreign: () => Promise<string>;
+}
+
+/** What came of the runs of one scenario. */
+export interface Runs {
+  readonly breaks: number;
+  /** How many there would be with all of them. */
+  readonly possible: number;
+  /** Breaks whose call was not made, since the order of calls differs from run to run. */
+  readonly notReached: number;
+  /** How many runs ended how: `done`, or a code. */
+  readonly ends: Readonly<Record<string, number>>;
+  /** Runs that ended as if all were done, and it was not: by their breaks. */
+  readonly silent: readonly string[];
+  /** Runs after which processes were left that did not end within seconds. */
+  readonly lingering: readonly string[];
+  /** What must not be: by their breaks. */
+  readonly faults: readonly string[];
+}
+
+/** A process of a session that ended gets SIGTERM at once and SIGKILL after five seconds. */
+const endMs = 8_000;
+
+export async function runBroken(
+  world: World,
+  scenario: Scenario,
+  options: { readonly most: number; readonly told: (line: string) => void },
+): Promise<Runs> {
+  const { commands, pool, foreign } = world;
+  await commands.disarm();
+  await scenario.prepare();
+  await scenario.act(pool, new AbortController().signal);
+  const right = await scenario.state();
+  await scenario.prepare();
+  const before = await scenario.state();
+  const calls = await commands.record(() => scenario.act(pool, new AbortController().signal));
+  const all = breaksOf(calls);
+  const breaks = spread(all, options.most);
+  const runs = { notReached: 0, ends: {} as Record<string, number> };
+  const silent: string[] = [];
+  const lingering: string[] = [];
+  const faults: string[] = [];
+  if ((await scenario.state()) !== right) faults.push('two whole runs lead to different states');
+
+  for (const each of breaks) {
+    const name = nameOf(each);
+    const began = performance.now();
+    await scenario.prepare();
+    const stood = await foreign();
+    await commands.break(each);
+    const end = await commands.whileNothingHangs((signal) =>
+      endOf(scenario, poolEndedBy(pool, signal), signal),
+    );
+    const reached = await commands.reached();
+    runs.notReached += reached ? 0 : 1;
+    runs.ends[end.kind] = (runs.ends[end.kind] ?? 0) + 1;
+    if (end.kind === 'bug') faults.push(`${name}: ended with ${end.why}`);
+    const left = await untilNoneLeft(commands);
+    if (left.length > 0) {
+      lingering.push(`${name}: ${left.join('; ')}`);
+      await commands.end(left.map((line) => line.split(' ')[0] ?? ''));
+      await untilNoneLeft(commands);
+    }
+    await commands.disarm();
+    const stands = await foreign();
+    if (stands !== stood) faults.push(`${name}: did harm: ${difference(stood, stands)}`);
+    const reachedState = await scenario.state();
+    if (end.kind === 'done' && reachedState !== right && before !== right) {
+      silent.push(`${name}: ${difference(right, reachedState)}`);
+    }
+    try {
+      await scenario.act(pool, new AbortController().signal);
+      const state = await scenario.state();
+      if (state !== right) faults.push(`${name}: not put right afterwards: ${difference(right, state)}`);
+    } catch (error) {
+      faults.push(`${name}: does not work afterwards: ${messageOf(error)}`);
+    }
+    options.told(`${name}: ${end.kind} (${Math.round(performance.now() - began)} ms)`);
+  }
+  return { breaks: breaks.length, possible: all.length, ...runs, silent, lingering, faults };
+}
+
+async function endOf(
+  scenario: Scenario,
+  pool: SshPool,
+  signal: AbortSignal,
+): Promise<{ readonly kind: string; readonly why?: string }> {
+  try {
+    await scenario.act(pool, signal);
+    return { kind: 'done' };
+  } catch (error) {
+    return error instanceof PerijoveError
+      ? { kind: error.code }
+      : { kind: 'bug', why: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
+
+async function untilNoneLeft(commands: BrokenCommands): Promise<string[]> {
+  let left: string[] = [];
+  await eventually(async () => (left = await commands.left()).length === 0, endMs).catch(() => undefined);
+  return left;
+}
+
+function nameOf({ command, number, words, way }: Break): string {
+  return `call ${number} of \`${command} ${words.replaceAll('\n', ' ').slice(0, 90)}\` ${way}`;
+}
+
+/** Lines that one of the texts has and the other has not. */
+function difference(before: string, after: string): string {
+  const [old, now] = [before.split('\n'), after.split('\n')];
+  return [
+    ...old.filter((line) => !now.includes(line)).map((line) => `- ${line}`),
+    ...now.filter((line) => !old.includes(line)).map((line) => `+ ${line}`),
+  ]
+    .slice(0, 6)
+    .join(' ');
+}

@@ -1,0 +1,137 @@
+/** What is run with broken looks on a host without systemd (test/broken/bare-host.host.test.ts). */
+export type BareScenario =
+  | 'converge a bare host'
+  | 'converge a change'
+  | 'stop, start and restart a service'
+  | 'remove a service'
+  | 'status and log of a service'
+  | 'remove items'
+  | 'remove a host'
+  | 'purge a host'
+  | 'clear a host'
+  | 'fence a node'
+  | 'set a broken replica aside'
+  | 'look at a silent master'
+  | 'provide secrets'
+  | 'keep secrets'
+  | 'unpack an archive'
+  | 'survey a host'
+  | 'locate a node';
+
+/** What is run with broken looks on a server with systemd and Docker (test/broken/server.host.test.ts). */
+export type ServerScenario =
+  | 'install packages'
+  | 'converge a bare server'
+  | 'stop, start and restart a unit'
+  | 'status and log of a unit'
+  | 'remove units'
+  | 'purge a server'
+  | 'start a daemon'
+  | 'enable a daemon'
+  | 'stop own daemons'
+  | 'make a network'
+  | 'replace a network'
+  | 'remove a network'
+  | 'survey a network'
+  | 'clear a server of containers'
+  | 'fence a container'
+  | 'remove a volume'
+  | 'look for an image';
+
+type Scenario = BareScenario | ServerScenario;
+
+/** Which scenarios run a script; or why none does. */
+type Row = readonly [Scenario, ...Scenario[]] | { readonly not: string };
+
+/** Every place in `src` that sends a script to a host, by file and function. */
+export const scripts: Readonly<Record<string, Row>> = {
+  'activities/hosts.ts#lookAtNetwork': ['survey a network'],
+  'activities/keeper.ts#presentProxy': { not: 'one cat, whose failure is no proxy to ask' },
+  'activities/secrets.ts#writeSecrets': ['provide secrets'],
+  'activities/secrets.ts#removeSecrets': ['keep secrets'],
+  'activities/secrets.ts#closeSecrets': ['keep secrets'],
+  'activities/teardown.ts#clearHost': ['clear a host', 'clear a server of containers'],
+  'activities/zookeeper.ts#configuredPort': { not: 'one sed, whose failure is no port to ask' },
+  'cli/logs.ts#run': { not: 'prints a log for a person, and nothing follows from it' },
+  'cli/targets.ts#locateNode': ['locate a node'],
+  'drill/faults.ts#hostService': { not: 'drills need a whole cluster' },
+  'drill/faults.ts#planBrick': { not: 'drills need a whole cluster' },
+  'drill/faults.ts#readMark': { not: 'drills need a whole cluster' },
+  'drill/faults.ts#onHost': { not: 'drills need a whole cluster' },
+  'drill/host-faults.ts#ask': { not: 'drills need a whole cluster' },
+  'drill/look.ts#findProcesses': { not: 'drills need a whole cluster' },
+  'drill/marks.ts#isSame': { not: 'drills need a whole cluster' },
+  'drill/notebooks.ts#readNotebooks': { not: 'drills need a whole cluster' },
+  'drill/notebooks.ts#removeMarker': { not: 'looks at nothing' },
+  'hosts/archives.ts#unpackArchive': ['unpack an archive'],
+  'hosts/artifacts.ts#copiedOnHost': ['converge a bare host'],
+  'hosts/converge.ts#compare': ['converge a bare host', 'converge a change', 'converge a bare server'],
+  'hosts/converge.ts#perform': ['converge a bare host', 'enable a daemon', 'make a network'],
+  'hosts/converge.ts#runServiceScript': ['converge a bare host', 'converge a change'],
+  'hosts/daemons.ts#startDaemon': ['start a daemon'],
+  'hosts/daemons.ts#stopOwnDaemons': ['stop own daemons'],
+  'hosts/facts.ts#gatherFacts': ['survey a host'],
+  'hosts/packages.ts#installPackages': ['install packages'],
+  'hosts/remove.ts#removeItems': ['remove items', 'remove units'],
+  'hosts/remove.ts#removeHost': ['remove a host', 'purge a host', 'purge a server'],
+  'hosts/secrets.ts#hostSecrets': ['provide secrets', 'keep secrets'],
+  'hosts/services.ts#observeInit': ['purge a server'],
+  'hosts/services.ts#run': ['stop, start and restart a service', 'stop, start and restart a unit'],
+  'hosts/services.ts#status': ['status and log of a service', 'status and log of a unit'],
+  'hosts/services.ts#logs': ['status and log of a service', 'status and log of a unit'],
+  'mesos/installation.ts#observeMesos': ['survey a host'],
+  'mesos/running-secrets.ts#fileOf': { not: 'one cat, whose failure is an error' },
+  'mesos/set-aside.ts#lookAtSilentMaster': ['look at a silent master'],
+  'mesos/set-aside.ts#readSetAside': { not: 'the same as in lookAtSilentMaster' },
+  'mesos/set-aside.ts#setAside': ['set a broken replica aside'],
+  'network/remove.ts#removeNetwork': ['remove a network'],
+  'node/fence.ts#fenceNode': ['fence a node', 'fence a container'],
+  'node/image-base.ts#ensureBase': { not: 'needs a registry or a mirror' },
+  'node/image-host.ts#hostHasImage': ['look for an image'],
+  'node/image-host.ts#pullOnHost': { not: 'looks at nothing' },
+  'node/image-host.ts#buildOnHost': { not: 'looks at nothing' },
+  'node/image-host.ts#fetchFromHost': { not: 'removes its own archive alone' },
+  'node/image-host.ts#loadOnHost': { not: 'removes its own archive alone' },
+  'node/image-host.ts#checkSpace': { not: 'refuses or goes on' },
+  'ssh/upload.ts#uploadFile': ['converge a bare host', 'unpack an archive'],
+  'ssh/upload.ts#transfer': { not: 'looks at nothing' },
+  'ssh/upload.ts#explain': { not: 'looks at nothing' },
+  'storage/volume.ts#look': ['remove a volume'],
+  'storage/volume.ts#lookAtBricks': ['remove a volume'],
+  'storage/volume.ts#planVolume': ['remove a volume'],
+  'storage/volume.ts#create': { not: 'needs three servers with GlusterFS' },
+  'storage/volume.ts#command': ['remove a volume'],
+  'storage/volume.ts#removeVolume': ['remove a volume'],
+  'storage/volume.ts#brickState': ['remove a volume'],
+  'storage/volume.ts#dissolve': ['remove a volume'],
+  'storage/volume.ts#unmountVolume': ['clear a host'],
+};
+
+/** The scripts of the drivers of both init systems. */
+export const driverScripts: Readonly<Record<string, readonly [BareScenario, ServerScenario]>> = {
+  installScript: ['converge a bare host', 'converge a bare server'],
+  startScript: ['stop, start and restart a service', 'stop, start and restart a unit'],
+  stopScript: ['stop, start and restart a service', 'stop, start and restart a unit'],
+  restartScript: ['stop, start and restart a service', 'stop, start and restart a unit'],
+  removeScript: ['remove a service', 'remove units'],
+  removeAllScript: ['purge a host', 'purge a server'],
+  statusScript: ['status and log of a service', 'status and log of a unit'],
+  logsScript: ['status and log of a service', 'status and log of a unit'],
+  killScript: ['status and log of a service', 'status and log of a unit'],
+};
+
+/** What else is called `run` or `exec`: none of these is a connection to a host. */
+export const noConnections: readonly string[] = [
+  ...[
+    'call.definition',
+    'client',
+    'command',
+    'control.gate',
+    'election',
+    'jupyter',
+    'lane',
+    'scope',
+    'session',
+  ],
+  ...['stage', 'this.#mesos', 'this.member', 'transport', 'worker'],
+];

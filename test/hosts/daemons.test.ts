@@ -105,8 +105,9 @@ describe('usedBy', () => {
     ['not known', 'case $1 in ps) ;; info) exit 1 ;; esac'],
     ['not known', 'case $1 in ps) ;; info) echo 3 ;; esac'],
     ['not known', 'case $1 in ps) exit 1 ;; info) echo 0 ;; esac'],
-    ['none', 'case $1 in ps) ;; info) echo 0 ;; esac'],
-    ['some', 'case $1 in ps) echo 4711 ;; info) echo 1 ;; esac'],
+    ['not known', 'case $1 in ps) ;; info) echo 0 ;; esac'],
+    ['none', 'case $1 in ps) echo "CONTAINER ID" ;; info) echo 0 ;; esac'],
+    ['some', 'case $1 in ps) printf "CONTAINER ID\\n4711\\n" ;; info) echo 1 ;; esac'],
   ])('is %s for Docker with: %s', (expected, text) => {
     expect(use(dockerDaemon.usedBy, 'docker', text)).toBe(expected);
   });

@@ -1,7 +1,7 @@
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { createEtcdClient, type EtcdClient } from '../etcd/client.js';
 import { peerUrl } from '../etcd/command.js';
-import { hasStarted, type Membership } from '../etcd/members.js';
+import { hasStarted, type Member, type Membership } from '../etcd/members.js';
 import { probeMember } from '../etcd/probe.js';
 import { strayMembers } from '../etcd/retire.js';
 import { verdict } from '../etcd/verdict.js';
@@ -58,14 +58,7 @@ export function createEtcdActivities({
 
   /** Of nodes that ended before their member had left. */
   const removeStrays = async (spec: ClusterSpec, { members }: Membership, through: EtcdClient) => {
-    const tasks = Object.values((await frameworkOf(spec))?.tasks ?? {});
-    const kept = tasks.filter(({ state }) => kindOf(state) !== 'terminal').map(({ node }) => node);
-    const memberOf = (name: string) => ({
-      name,
-      peerUrl: peerUrl({ address: nodeAddress(spec, nodeIndex(name)), peerPort: spec.etcd.peerPort }),
-    });
-    const wanted = [...nodeNames(spec), ...kept].map(memberOf);
-    for (const { id, name } of strayMembers(members, wanted)) {
+    for (const { id, name } of straysOf(spec, members, (await frameworkOf(spec))?.tasks)) {
       logger.warn({ memberId: id, name }, 'removing a member of no node');
       await through.memberRemove(id, { deadlineMs: removeMs }).catch((error: unknown) => {
         // It is asked again, and what is missing is told.
@@ -108,6 +101,23 @@ async function membershipOf(client: EtcdClient | undefined): Promise<Membership 
   } catch (error) {
     return messageOf(error);
   }
+}
+
+/** Members of no node of the spec and of no task. None where no framework runs: nodes may run on without it. */
+export function straysOf(
+  spec: ClusterSpec,
+  members: readonly Member[],
+  tasks: FrameworkState['tasks'] | undefined,
+): Member[] {
+  if (tasks === undefined) return [];
+  const kept = Object.values(tasks)
+    .filter(({ state }) => kindOf(state) !== 'terminal')
+    .map(({ node }) => node);
+  const wanted = [...nodeNames(spec), ...kept].map((name) => ({
+    name,
+    peerUrl: peerUrl({ address: nodeAddress(spec, nodeIndex(name)), peerPort: spec.etcd.peerPort }),
+  }));
+  return strayMembers(members, wanted);
 }
 
 /** What a membership lacks to be that of `names`; undefined when it lacks nothing. */

@@ -74,7 +74,10 @@ export async function retire(
       case 'remove': {
         if (decision.memberId !== memberId) return done;
         const [through = ''] = decision.through;
-        await members.client(through)?.memberRemove(memberId, { deadlineMs: changeMs });
+        const client = members.client(through);
+        if (client === undefined)
+          return { kind: 'waits', why: `no member to remove that of ${node} through` };
+        await client.memberRemove(memberId, { deadlineMs: changeMs });
         return done;
       }
     }

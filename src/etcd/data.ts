@@ -16,7 +16,8 @@ export async function readData(dataDir: string): Promise<DataView> {
     return { kind: 'unreadable', why: messageOf(error) };
   }
   const [oldest] = segments;
-  if (oldest === undefined) return { kind: 'none' };
+  // A log is never without a segment, so these were lost.
+  if (oldest === undefined) return { kind: 'unreadable', why: 'the write-ahead log has no segment' };
   try {
     await using segment = await open(path.join(wal, oldest));
     const { buffer, bytesRead } = await segment.read(Buffer.alloc(4096), 0, 4096, 0);

@@ -45,8 +45,11 @@ export interface Observation {
   readonly peers: readonly PeerView[];
 }
 
-/** An added member starts within seconds. One that is silent for so long holds up all others for nothing. */
-export const learnerPatienceMs = 10_000;
+/**
+ * An added member starts within seconds, and on a machine that is twenty times slower within a minute. One that is
+ * silent for so long holds up all others for nothing.
+ */
+export const learnerPatienceMs = 60_000;
 
 export type Decision =
   /** Bootstrap with the static initial cluster. */
@@ -177,18 +180,20 @@ function decideWithoutQuorum({ name, peerUrl, formed, static: own, data, peers }
 
 /**
  * The membership as a quorum knows it, and the nodes of the members that were found healthy: they answered,
- * are listed, and follow the leader at the term of the member that the linearizable read went through.
+ * are listed, and follow the leader at the term of the member that the linearizable read went through. Undefined too
+ * where reads went through members of different clusters.
  */
 export function quorumOf({
   peers,
 }: Pick<Observation, 'peers'>): { membership: Membership; healthy: string[]; leader: string } | undefined {
   const answered = peers.filter((peer) => peer.ok);
-  const confirmed = answered
-    .filter((peer) => peer.linearizable && peer.leader !== undefined)
-    .reduce<(typeof answered)[number] | undefined>(
-      (best, peer) => (best === undefined || peer.term > best.term ? peer : best),
-      undefined,
-    );
+  const read = answered.filter((peer) => peer.linearizable && peer.leader !== undefined);
+  // Which of them is the cluster of this node, no term tells.
+  if (new Set(read.map(({ membership: { clusterId } }) => clusterId)).size > 1) return undefined;
+  const confirmed = read.reduce<(typeof answered)[number] | undefined>(
+    (best, peer) => (best === undefined || peer.term > best.term ? peer : best),
+    undefined,
+  );
   if (confirmed?.leader === undefined) return undefined;
   const { membership, term, leader } = confirmed;
   const healthy = answered.filter(

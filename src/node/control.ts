@@ -152,6 +152,12 @@ export async function nodeControl({
       }
       await replaceFile(layout.etcdRetired, '');
       const data = await readData(layout.etcdData);
+      if (data.kind === 'unreadable') {
+        throw new Refusal(500, {
+          code: 'FAILED',
+          message: `whether ${config.name} has a member is not known: ${data.why}`,
+        });
+      }
       return data.kind === 'member' ? { memberId: data.memberId } : {};
     },
 

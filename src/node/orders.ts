@@ -51,9 +51,12 @@ export async function storeOrders(file: string, orders: Orders): Promise<void> {
 
 /**
  * A node that starts anew does not serve on an order of its earlier life: leadership has moved since. The
- * generations stay, so older orders are still refused. A damaged file counts as none.
+ * generations stay, so older orders are still refused. A damaged file counts as none; one that cannot be read stays.
  */
 export async function forgetServe(file: string): Promise<void> {
-  const orders = await readOrders(file).catch(() => noOrders);
+  const orders = await readOrders(file).catch((error: unknown) => {
+    if (error instanceof SyntaxError || error instanceof z.ZodError) return noOrders;
+    throw error;
+  });
   await storeOrders(file, { ...orders, jupyter: { ...orders.jupyter, serve: false } });
 }

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, open, readFile, rm, stat } from 'node:fs/promises';
-import { replaceFile } from './files.js';
+import { isMissing, replaceFile } from './files.js';
 
 export interface ServiceState {
   readonly state: 'up' | 'ending' | 'down';
@@ -13,7 +13,7 @@ export interface ServiceState {
 /**
  * What `runsv` says of the service, in the files that runsv(8) documents. A service that never had a
  * supervisor is down; of one whose supervisor was killed this is the last that is known, until the supervisor
- * is restarted within seconds.
+ * is restarted within seconds. Rejects where it cannot be read: that is no service that is down.
  */
 export async function serviceState(directory: string): Promise<ServiceState> {
   try {
@@ -27,8 +27,9 @@ export async function serviceState(directory: string): Promise<ServiceState> {
     if (!text.startsWith('run') || pid.trim() === '') return { state: 'ending' };
     const up = !text.includes('want down') && !text.includes('got TERM');
     return { state: up ? 'up' : 'ending', pid: Number(pid), startedAt: mtimeMs };
-  } catch {
-    return { state: 'down' };
+  } catch (error) {
+    if (isMissing(error)) return { state: 'down' };
+    throw error;
   }
 }
 

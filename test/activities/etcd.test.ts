@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { lackOf } from '../../src/activities/etcd.js';
+import { lackOf, straysOf } from '../../src/activities/etcd.js';
 import type { Member } from '../../src/etcd/members.js';
+import { makeSpec } from '../support/spec.js';
 
 const member = (name: string, overrides: Partial<Member> = {}): Member => ({
   id: `id-of-${name}`,
@@ -35,5 +36,25 @@ describe('lackOf', () => {
 
   it('passes on why the membership is not known', () => {
     expect(lackOf(['node0'], 'the leader is no node')).toBe('the leader is no node');
+  });
+});
+
+describe('straysOf', () => {
+  const spec = makeSpec({ nodes: { count: 1 } });
+  const task = (node: string, state: 'TASK_RUNNING' | 'TASK_UNREACHABLE' | 'TASK_KILLED') => ({
+    [node]: { node, taskId: `${node}.1`, agentId: 'a', host: 'h', config: '', state, since: '', failures: 0 },
+  });
+  const strays = (tasks: Parameters<typeof straysOf>[2]) =>
+    straysOf(spec, [member('node0'), member('node5')], tasks).map(({ name }) => name);
+
+  it('are members of nodes that are not wanted and have no task', () => {
+    expect(strays({})).toEqual(['node5']);
+    expect(strays(task('node5', 'TASK_KILLED'))).toEqual(['node5']);
+    expect(strays(task('node5', 'TASK_RUNNING'))).toEqual([]);
+    expect(strays(task('node5', 'TASK_UNREACHABLE'))).toEqual([]);
+  });
+
+  it('are none while it is not known which tasks there are', () => {
+    expect(strays(undefined)).toEqual([]);
   });
 });

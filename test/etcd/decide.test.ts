@@ -149,6 +149,24 @@ describe('decideEtcdStart', () => {
     });
   });
 
+  describe('a node that is answered by two clusters', () => {
+    const other = peer(2, three, { term: 9 });
+    const stranger = { ...other, membership: { clusterId: 'another', members: [founder(2)] } } as PeerView;
+
+    it('puts no data aside, and starts with them', () => {
+      expect(decideEtcdStart(node0({ data: own, peers: [peer(1, three), stranger] }))).toMatchObject({
+        kind: 'start-with-data',
+      });
+    });
+
+    it('removes nobody, adds nothing and bootstraps nothing while it is empty', () => {
+      for (const formed of [true, false]) {
+        const decision = decideEtcdStart(node0({ formed, peers: [peer(1, three), stranger] }));
+        expect(decision.kind).toBe('wait');
+      }
+    });
+  });
+
   describe('a node whose data cannot be read', () => {
     const data: DataView = { kind: 'unreadable', why: 'torn' };
 
@@ -222,11 +240,11 @@ describe('decideEtcdStart', () => {
     it('waits for the one who learns, and removes it when it has been silent for long', () => {
       const without = [founder(1), founder(2), addition(5, 'added5')];
       const peers = [peer(1, without), peer(2, without), silent(5)];
-      expect(decideEtcdStart(node0({ peers, learnerSilentMs: 9_000 }))).toEqual({
+      expect(decideEtcdStart(node0({ peers, learnerSilentMs: 59_000 }))).toEqual({
         kind: 'wait',
         reason: `${url(5)} was added before, and has not caught up yet`,
       });
-      expect(decideEtcdStart(node0({ peers, learnerSilentMs: 10_000 }))).toMatchObject({
+      expect(decideEtcdStart(node0({ peers, learnerSilentMs: 60_000 }))).toMatchObject({
         kind: 'remove',
         memberId: 'added5',
         through: ['node1', 'node2'],

@@ -1,6 +1,7 @@
 import { access, readFile, rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { peerUrl } from '../../src/etcd/command.js';
+import { learnerPatienceMs } from '../../src/etcd/decide.js';
 import { staticMemberId } from '../../src/etcd/identity.js';
 import type { Member } from '../../src/etcd/members.js';
 import { probeMember } from '../../src/etcd/probe.js';
@@ -189,10 +190,10 @@ describe('etcd among the nodes', () => {
     await eventually(async () => {
       const names = (await members([node(0), node(1)])).filter(({ learner }) => !learner);
       return names.some(({ name }) => name === 'node4');
-    }, longMs);
+    }, learnerPatienceMs + longMs);
     node(3).start({ etcdFormed: true });
     await eventually(whole, longMs);
-  });
+  }, 180_000);
 
   it('takes a node back whose data vanish while it runs, though it was started for a bootstrap', async () => {
     const id = await memberId(node(2));

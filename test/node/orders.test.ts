@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
@@ -49,6 +49,13 @@ describe('the file of the orders', () => {
     };
     await storeOrders(file, orders);
     expect(await readOrders(file)).toEqual(orders);
+  });
+
+  it('stays as it is when it cannot be read', async () => {
+    const unreadable = path.join(dir, 'directory');
+    await mkdir(unreadable);
+    await expect(forgetServe(unreadable)).rejects.toMatchObject({ code: 'EISDIR' });
+    expect(await readdir(dir)).toContain('directory');
   });
 
   it('of an earlier release is read, and does not serve', async () => {

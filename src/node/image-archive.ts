@@ -27,6 +27,8 @@ const factsSchema = z.object({ imageBytes: z.int().positive() });
 /** Fast: hosts and workers are near each other, and it is sent once. */
 const gzipLevel = 1;
 const questionMs = 10_000;
+/** Nobody writes an archive for so long without a byte. */
+const abandonedMs = 24 * 60 * 60_000;
 /** Those that are being made: several hosts want the same one. */
 const underWay = new Map<string, Promise<ImageArchive>>();
 
@@ -102,8 +104,7 @@ async function makeArchive(
     const facts = await write(temporary);
     await rename(temporary, file);
     await writeFile(`${file}.json`, JSON.stringify(facts));
-    const names = (await readdir(path.dirname(file))).filter((name) => !name.startsWith(path.basename(file)));
-    await Promise.all(names.map((name) => rm(path.join(path.dirname(file), name), { force: true })));
+    await removeOthers(file);
     return { file, ...facts, archiveBytes: (await stat(file)).size };
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') {
@@ -115,6 +116,20 @@ async function makeArchive(
     throw error;
   } finally {
     await rm(temporary, { force: true });
+  }
+}
+
+/** Removes archives of other versions, and what a worker that was killed has left; not what one is writing. */
+async function removeOthers(file: string): Promise<void> {
+  const directory = path.dirname(file);
+  for (const name of await readdir(directory)) {
+    if (name.startsWith(path.basename(file))) continue;
+    const other = path.join(directory, name);
+    if (name.endsWith('.new')) {
+      const written = await stat(other).catch(() => undefined);
+      if (written === undefined || Date.now() - written.mtimeMs < abandonedMs) continue;
+    }
+    await rm(other, { force: true });
   }
 }
 

@@ -4,11 +4,13 @@ import { hostPaths } from '../hosts/paths.js';
 import { installPackages } from '../hosts/packages.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
+import { imageFunction } from './image-reference.js';
 import type { ImageWork } from './image-archive.js';
 
 const base = 'debian:bookworm-slim';
 const pullTimeoutMs = 10 * 60_000;
 const makeTimeoutMs = 20 * 60_000;
+const notKnownExit = 64;
 
 /**
  * Sees to it that Docker on the host has Debian's image. Where no registry gives it, it is made by debootstrap, with
@@ -20,10 +22,19 @@ export async function ensureBase(connection: HostConnection, { signal, say }: Im
   const { host } = connection;
   say(`${host.name} looks for ${base}`);
   const pulled = await connection.exec(
-    `docker image inspect ${base} >/dev/null 2>&1 || docker pull --quiet ${base} >/dev/null`,
+    `${imageFunction}
+has_image ${base} && exit 0
+[ $? -eq 1 ] || exit ${notKnownExit}
+docker pull --quiet ${base} >/dev/null || exit 1`,
     { timeoutMs: pullTimeoutMs, signal },
   );
   if (pulled.code === 0) return;
+  if (pulled.code === notKnownExit) {
+    throw new PerijoveError('DAEMON_FAILED', `${host.name}: docker does not tell whether it has ${base}`, {
+      host: host.name,
+      subject: 'docker',
+    });
+  }
   const failed = (why: string) =>
     new PerijoveError('IMAGE_BUILD_FAILED', `${host.name} has no ${base}: ${why}`, { host: host.name });
   const refused = pulled.stderr.trim().split('\n').at(-1) ?? '';
@@ -43,6 +54,7 @@ export async function ensureBase(connection: HostConnection, { signal, say }: Im
 
 function makeScript(root: string): string {
   return `
+${imageFunction}
 set -e
 umask 022
 root=${quote(root)}
@@ -65,5 +77,8 @@ if ls /usr/local/share/ca-certificates/*.crt >/dev/null 2>&1; then
   cp /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/"
   chroot "$root" update-ca-certificates
 fi
+# The name is nobody else's.
+has_image ${base} && exit 0
+[ $? -eq 1 ]
 tar --numeric-owner --one-file-system -C "$root" -c . | docker import --change 'CMD ["bash"]' - ${base} >/dev/null`;
 }

@@ -8,6 +8,7 @@ import type { HostConnection } from '../ssh/connection.js';
 import { isNoSpace } from '../ssh/exec.js';
 import { quote } from '../ssh/shell.js';
 import { ensureBase } from './image-base.js';
+import { imageFunction } from './image-reference.js';
 import { notHere, type ImageArchive, type ImageWork } from './image-archive.js';
 import { lackOfSpace, type FreeSpace } from './image-plan.js';
 
@@ -35,10 +36,12 @@ until timeout 10 docker version >/dev/null 2>&1; do
   [ "$asked" -lt 30 ] || exit ${noDockerExit}
   sleep 1
 done
-docker image inspect ${quote(reference)} >/dev/null 2>&1`,
+${imageFunction}
+has_image ${quote(reference)}
+case $? in 0 | 1) exit $? ;; *) exit ${noDockerExit} ;; esac`,
     { timeoutMs: lookTimeoutMs, signal },
   );
-  if (code === noDockerExit) {
+  if (code !== 0 && code !== 1) {
     const { name } = connection.host;
     throw new PerijoveError('DAEMON_FAILED', `no Docker server answers on ${name}`, { host: name });
   }
@@ -172,13 +175,19 @@ async function checkSpace(
   const output = await connection.run(
     `
 mkdir -p ${quote(run)} || exit 1
-docker=$(docker info --format '{{.DockerRootDir}}')
+docker=$(docker info --format '{{.DockerRootDir}}') && [ -n "$docker" ] || { echo 'Docker does not tell where its data are' >&2; exit 1; }
 for place in ${quote(run)} "$docker"; do df -Pk "$place" | awk 'NR == 2 { print $1, $4 }'; done
 echo "$docker"`,
     { signal },
   );
   const [first = '', second = '', root = ''] = output.trim().split('\n');
-  const lack = lackOfSpace(archive, { directory: spaceOf(first), docker: spaceOf(second) });
+  const [directory, docker] = [spaceOf(first), spaceOf(second)];
+  if (directory === undefined || docker === undefined) {
+    throw new PerijoveError('COMMAND_FAILED', `df on ${host.name} does not tell how much space is free`, {
+      host: host.name,
+    });
+  }
+  const lack = lackOfSpace(archive, { directory, docker });
   if (lack === undefined) return;
   const where = lack.where === 'docker' ? root : run;
   throw new PerijoveError(
@@ -188,9 +197,9 @@ echo "$docker"`,
   );
 }
 
-function spaceOf(line: string): FreeSpace {
-  const [device = '', kibibytes] = line.split(' ');
-  return { device, freeBytes: Number(kibibytes) * 1024 };
+function spaceOf(line: string): FreeSpace | undefined {
+  const [, device, kibibytes] = /^(\S+) (\d+)$/.exec(line) ?? [];
+  return device === undefined ? undefined : { device, freeBytes: Number(kibibytes) * 1024 };
 }
 
 function mebibytes(bytes: number): string {

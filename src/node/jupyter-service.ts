@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { Bell } from './bell.js';
 import type { JupyterState, JupyterStatus } from './api.js';
 import type { NodeConfig } from './config.js';
+import { isMissing } from './files.js';
 import { DirectoryWatch } from './directory-watch.js';
 import { serviceState, startWithSupervisor, tellSupervisor, type ServiceState } from './runit.js';
 
@@ -9,11 +11,17 @@ export interface JupyterServiceOptions {
   /** Its runit directory. */
   readonly directory: string;
   readonly standby: NodeConfig['jupyter']['standby'];
-  /** Resolves to true when Jupyter answered; never rejects. */
-  readonly answers: () => Promise<boolean>;
+  /** Resolves to true when Jupyter answered within that time; never rejects. */
+  readonly answers: (withinMs: number) => Promise<boolean>;
+  /** Stands in the environment of its process, and of no other. */
+  readonly mark: string;
   readonly logger: Logger;
   /** For how long one that answered before, or never did, may be silent: a minute and three by default. */
-  readonly patience?: { readonly hungMs: number; readonly neverReadyMs: number };
+  readonly patience?: {
+    readonly hungMs: number;
+    readonly neverReadyMs: number;
+    readonly lastAnswerMs: number;
+  };
 }
 
 /** How long a Jupyter that was told to stop may take, before it is killed. */
@@ -24,6 +32,10 @@ const hungMs = 60_000;
 const neverReadyMs = 180_000;
 /** So many questions in a row it has left unanswered then. */
 const leastMisses = 10;
+/** One that is ready answers within this. */
+const answerMs = 1_000;
+/** And one that is only slow within this: it is asked so once more before it is killed. */
+const lastAnswerMs = 20_000;
 /** Between two looks while something is under way. */
 const quickMs = 50;
 /** Between two looks at the process where its supervisor does not tell of a change. */
@@ -97,7 +109,7 @@ export class JupyterService {
     this.follow(service);
     if (wanted) {
       // One that was told to stop must end before it can start.
-      if (service.state === 'ending') this.killLate(service);
+      if (service.state === 'ending') await this.killLate(service);
       else this.stoppingSince = undefined;
       if (service.state === 'down') await tellSupervisor(directory, 'u');
       await this.look(service);
@@ -124,13 +136,13 @@ export class JupyterService {
       return;
     }
     if (this.answeredAt !== 0 && this.missed === 0 && performance.now() - this.answeredAt < healthMs) return;
-    const answered = await this.options.answers();
+    const answered = await this.options.answers(answerMs);
     if (!this.wanted || this.process !== seen) return;
     if (!answered) {
       if (this.missed === 0) this.missedSince = performance.now();
       this.missed += 1;
       if (this.answeredAt === 0 || this.missed >= 2) this.set('starting');
-      this.killHung(seen);
+      await this.killHung(seen);
       return;
     }
     if (this.answeredAt === 0) this.startMs = Math.max(0, Math.round(Date.now() - seen.startedAt));
@@ -150,26 +162,43 @@ export class JupyterService {
     this.set('stopping');
     this.stoppingSince ??= performance.now();
     if (service.state === 'up') await tellSupervisor(directory, 'd');
-    else this.killLate(service);
+    else await this.killLate(service);
   }
 
-  private killLate({ pid }: ServiceState): void {
+  private async killLate({ pid }: ServiceState): Promise<void> {
     this.stoppingSince ??= performance.now();
     // Not by the supervisor's command `k`: after that it does not run `finish`, and kernels would be left.
-    if (pid !== undefined && performance.now() - this.stoppingSince > graceMs) killIfThere(pid);
+    if (pid !== undefined && performance.now() - this.stoppingSince > graceMs) await this.kill(pid);
   }
 
-  private killHung({ pid }: NonNullable<JupyterService['process']>): void {
-    const patience = this.options.patience ?? { hungMs, neverReadyMs };
+  private async killHung(seen: NonNullable<JupyterService['process']>): Promise<void> {
+    const patience = this.options.patience ?? { hungMs, neverReadyMs, lastAnswerMs };
     const most = this.answeredAt === 0 ? patience.neverReadyMs : patience.hungMs;
     const silentMs = performance.now() - this.missedSince;
     // Of a time in which nobody asked, because this process was stopped as well, nothing is known.
     if (silentMs < most || this.missed < leastMisses) return;
+    const { pid } = seen;
+    if (await this.options.answers(patience.lastAnswerMs)) {
+      this.options.logger.warn({ pid }, 'Jupyter answers late');
+      this.missed = 0;
+      return;
+    }
+    if (this.process !== seen || !this.wanted) return;
     this.options.logger.warn(
       { pid, silentMs: Math.round(silentMs) },
       'killing a Jupyter that does not answer',
     );
-    killIfThere(pid);
+    await this.kill(pid);
+  }
+
+  /** The supervisor may have been killed and the number given to another process since. */
+  private async kill(pid: number): Promise<void> {
+    const { mark, logger } = this.options;
+    const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch((error: unknown) => {
+      if (!isMissing(error)) logger.warn({ pid, err: error }, 'not known whether this is Jupyter');
+      return '';
+    });
+    if (environment.split('\0').includes(mark)) killIfThere(pid);
   }
 
   private set(state: JupyterState): void {

@@ -16,21 +16,22 @@ export interface ServiceState {
  * is restarted within seconds. Rejects where it cannot be read: that is no service that is down.
  */
 export async function serviceState(directory: string): Promise<ServiceState> {
+  let text: string;
   try {
-    const [text, pid, { mtimeMs }] = await Promise.all([
-      readFile(`${directory}/supervise/stat`, 'utf8'),
-      readFile(`${directory}/supervise/pid`, 'utf8'),
-      // Written anew when the process starts.
-      stat(`${directory}/supervise/pid`),
-    ]);
-    if (text.startsWith('down')) return { state: 'down' };
-    if (!text.startsWith('run') || pid.trim() === '') return { state: 'ending' };
-    const up = !text.includes('want down') && !text.includes('got TERM');
-    return { state: up ? 'up' : 'ending', pid: Number(pid), startedAt: mtimeMs };
+    text = await readFile(`${directory}/supervise/stat`, 'utf8');
   } catch (error) {
     if (isMissing(error)) return { state: 'down' };
     throw error;
   }
+  if (text.startsWith('down')) return { state: 'down' };
+  const [pid, { mtimeMs }] = await Promise.all([
+    readFile(`${directory}/supervise/pid`, 'utf8'),
+    // Written anew when the process starts.
+    stat(`${directory}/supervise/pid`),
+  ]);
+  if (!text.startsWith('run') || pid.trim() === '') return { state: 'ending' };
+  const up = !text.includes('want down') && !text.includes('got TERM');
+  return { state: up ? 'up' : 'ending', pid: Number(pid), startedAt: mtimeMs };
 }
 
 /**

@@ -6,7 +6,7 @@ import { holderOf } from '../hosts/sockets.js';
 import { nodeControl } from './control.js';
 import { GateControl } from './gate-control.js';
 import { JupyterService } from './jupyter-service.js';
-import { nodeLayout } from './layout.js';
+import { nodeLayout, serviceMark } from './layout.js';
 import { promoteOwnMember } from './promotion.js';
 import { readSecret } from './prepare.js';
 import { controlServer } from './server.js';
@@ -23,12 +23,16 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
   const jupyter = new JupyterService({
     directory: `${layout.service}/jupyter`,
     standby: config.jupyter.standby,
-    answers: () =>
-      answersOk({
-        socketPath: layout.jupyterSocket,
-        path: '/api/status',
-        headers: { authorization: `token ${jupyterToken}` },
-      }),
+    mark: serviceMark(layout.base, 'jupyter'),
+    answers: (withinMs) =>
+      answersOk(
+        {
+          socketPath: layout.jupyterSocket,
+          path: '/api/status',
+          headers: { authorization: `token ${jupyterToken}` },
+        },
+        withinMs,
+      ),
     logger,
   });
   const control = await nodeControl({
@@ -67,10 +71,10 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
   server.closeAllConnections();
 }
 
-/** Whether a GET is answered with 200 within a second. */
-async function answersOk(options: RequestOptions): Promise<boolean> {
+/** Whether a GET is answered with 200 in time. */
+async function answersOk(options: RequestOptions, withinMs = 1_000): Promise<boolean> {
   return new Promise((resolve) => {
-    const asked = request({ ...options, signal: AbortSignal.timeout(1_000), agent: false }, (response) => {
+    const asked = request({ ...options, signal: AbortSignal.timeout(withinMs), agent: false }, (response) => {
       response.resume();
       resolve(response.statusCode === 200);
     });

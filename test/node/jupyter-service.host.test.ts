@@ -7,6 +7,7 @@ import path from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { JupyterService } from '../../src/node/jupyter-service.js';
+import { serviceState } from '../../src/node/runit.js';
 import { eventually } from '../support/eventually.js';
 
 let directory: string;
@@ -14,11 +15,19 @@ let supervisor: ChildProcess | undefined;
 let ended: AbortController;
 let running: Promise<void> | undefined;
 let answering: boolean;
+/** It answers those who wait. */
+let late: boolean;
+let mark: string;
+let warnings: string[];
 
 beforeEach(() => {
+  supervisor = undefined;
   directory = mkdtempSync(path.join(tmpdir(), 'perijove-jupyter-'));
   ended = new AbortController();
   answering = true;
+  late = false;
+  warnings = [];
+  mark = `PERIJOVE_NODE_SERVICE=${directory}:jupyter`;
 });
 afterEach(async () => {
   ended.abort();
@@ -41,15 +50,23 @@ const pid = () => Number(readFileSync(path.join(directory, 'supervise', 'pid'), 
 /** Has the supervisor run it, as a node has. */
 function start(program: string, standby: 'warm' | 'cold'): JupyterService {
   mkdirSync(directory, { recursive: true });
-  writeFileSync(path.join(directory, 'run'), `#!/bin/sh\n${program}\n`, { mode: 0o755 });
+  writeFileSync(
+    path.join(directory, 'run'),
+    `#!/bin/sh\nexec env '${mark}' sh -c '${program.replaceAll("'", `'\\''`)}'\n`,
+    { mode: 0o755 },
+  );
   if (standby === 'cold') writeFileSync(path.join(directory, 'down'), '');
   supervisor = spawn('runsv', [directory], { stdio: 'ignore' });
   const service = new JupyterService({
     directory,
     standby,
-    answers: async () => answering,
-    logger: pino({ level: 'silent' }),
-    patience: { hungMs: 300, neverReadyMs: 1_500 },
+    mark: `PERIJOVE_NODE_SERVICE=${directory}:jupyter`,
+    answers: async (withinMs) => answering || (late && withinMs > 1_000),
+    logger: pino(
+      { level: 'warn' },
+      { write: (line) => warnings.push((JSON.parse(line) as { msg: string }).msg) },
+    ),
+    patience: { hungMs: 300, neverReadyMs: 1_500, lastAnswerMs: 2_000 },
   });
   running = service.run(ended.signal);
   return service;
@@ -64,6 +81,36 @@ it('that answers no more is killed, and answers when it was started anew', async
   await eventually(() => pid() !== first && pid() > 0, 20_000);
   answering = true;
   await eventually(() => service.status.state === 'ready', 20_000);
+});
+
+it('that answers late is not ready, and stays', async () => {
+  const service = start('exec sleep 1000', 'warm');
+  await eventually(() => service.status.state === 'ready', 20_000);
+  const first = pid();
+  late = true;
+  answering = false;
+  await eventually(() => warnings.filter((each) => each === 'Jupyter answers late').length >= 3, 20_000);
+  expect([service.status.state, pid()]).toEqual(['starting', first]);
+  answering = true;
+  await eventually(() => service.status.state === 'ready', 20_000);
+  expect(pid()).toBe(first);
+});
+
+it('whose number another process has is not killed', async () => {
+  mark = 'ANOTHER=process';
+  const service = start('exec sleep 1000', 'warm');
+  await eventually(() => service.status.state === 'ready', 20_000);
+  const first = pid();
+  answering = false;
+  const said = 'killing a Jupyter that does not answer';
+  await eventually(() => warnings.filter((each) => each === said).length >= 3, 20_000);
+  expect(pid()).toBe(first);
+});
+
+it('is not said to be stopped where its supervisor cannot be asked', async () => {
+  mkdirSync(path.join(directory, 'supervise', 'stat'), { recursive: true });
+  await expect(serviceState(directory)).rejects.toMatchObject({ code: 'EISDIR' });
+  expect(await serviceState(path.join(directory, 'none'))).toEqual({ state: 'down' });
 });
 
 it('that never answered is killed later', async () => {

@@ -59,9 +59,14 @@ export async function prepareEtcd({ config, programs }: StartedNode, logger: Log
   try {
     for (;;) {
       const observation = await observe(config, settings, clients, added);
-      const decision: Decision = (await isThere(layout.etcdRetired))
-        ? { kind: 'wait', reason: 'the node is to go; it does not join again' }
-        : decideEtcdStart({ ...observation, learnerSilentMs: learner.silentMs(observation.peers) });
+      const decided = decideEtcdStart({
+        ...observation,
+        learnerSilentMs: learner.silentMs(observation.peers),
+      });
+      const decision: Decision =
+        decided.kind !== 'drop-data' && (await isThere(layout.etcdRetired))
+          ? { kind: 'wait', reason: 'the node is to go; it does not join again' }
+          : decided;
       if (`${decision.kind}: ${decision.reason}` !== said) {
         said = `${decision.kind}: ${decision.reason}`;
         logger.info({ decision: decision.kind, reason: decision.reason, data: observation.data }, 'etcd');

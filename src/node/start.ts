@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { readFile, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { PerijoveError } from '../errors/error.js';
-import { dropData } from '../etcd/data.js';
 import { nodeConfigSchema, nodeEnvironment, type NodeConfig } from './config.js';
 import { isMissing, overwriteFile, replaceFile } from './files.js';
 import { hostsEntries, readHosts, renderHosts } from './hosts.js';
@@ -32,7 +31,8 @@ export async function startNode(index: number, own: NodeJS.ProcessEnv, logger: L
   await makeTree(config);
   await replaceFile(layout.owner, String(process.pid));
   await sweep(config, 'KILL', 0);
-  await settleRetirement(layout);
+  // Whether the member has left is for the others to say: `etcd-start.ts` asks them, and sets its data aside.
+  await rm(layout.etcdRetired, { force: true });
   await replaceFile(layout.task, own[nodeEnvironment.task] ?? '');
   await writeTree(config, environment);
   if (own[nodeEnvironment.etcdFormed] === 'true') await replaceFile(layout.etcdFormed, '');
@@ -57,7 +57,6 @@ export async function startNode(index: number, own: NodeJS.ProcessEnv, logger: L
   // Tells each runsv to stop its service and to exit.
   if (supervisor.exitCode === null && supervisor.signalCode === null) supervisor.kill('SIGHUP');
   await sweep(config, '0', stopTenths);
-  await settleRetirement(layout);
   if (event !== 'SIGTERM' && event !== 'SIGINT') {
     throw new PerijoveError('NODE_FAILED', `the supervisor of ${config.name} died: ${event}`);
   }
@@ -100,17 +99,6 @@ async function checkFence(layout: NodeLayout, own: NodeJS.ProcessEnv): Promise<v
   throw new PerijoveError('NODE_FENCED', `${taskId} was given up; its node may run elsewhere`, {
     subject: taskId,
   });
-}
-
-/** The data of a member that has left for good are set aside: no later life of the node starts with them. */
-async function settleRetirement(layout: NodeLayout): Promise<void> {
-  const retired = await readFile(layout.etcdRetired).catch((error: unknown) => {
-    if (isMissing(error)) return undefined;
-    throw error;
-  });
-  if (retired === undefined) return;
-  await dropData(layout.etcdData);
-  await rm(layout.etcdRetired, { force: true });
 }
 
 /** Ends what runs in the tree: the signal, and SIGKILL after some tenths of a second. */

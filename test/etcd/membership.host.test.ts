@@ -167,13 +167,28 @@ describe('etcd among the nodes', () => {
       return state === 'waiting' && reason?.includes('is to go') === true;
     }, longMs);
     expect((await members()).map(({ name }) => name).sort()).toEqual(['node0', 'node1', 'node2', 'node3']);
+    await eventually(
+      () =>
+        access(`${node(4).layout.etcdData}.dropped/member`).then(
+          () => true,
+          () => false,
+        ),
+      longMs,
+    );
     await node(4).stop();
-    await access(`${node(4).layout.etcdData}.dropped/member`);
 
-    // Nobody could say by a quorum that the data are stale: they are not there any more.
     node(4).start({ etcdFormed: true, taskId: 'node4.8' });
     await eventually(whole, longMs);
     expect(await memberId(node(4))).not.toBe(id);
+  });
+
+  it('keeps the data of a node that was to go, and whose member has not left', async () => {
+    const id = await memberId(node(4));
+    expect(await node(4).control.retire({ task: 'node4.8' })).toEqual({ memberId: id });
+    await node(4).crash();
+    node(4).start({ etcdFormed: true, taskId: 'node4.9' });
+    await eventually(whole, longMs);
+    expect(await memberId(node(4))).toBe(id);
   });
 
   it('removes a learner that does not answer, so that the next node may join', async () => {

@@ -1,5 +1,5 @@
-// Writes what is derived from the source: the JSON Schema of cluster.yaml, the tables of docs/spec.md and
-// docs/errors.md. With --check it writes nothing, and fails when a file differs.
+// Writes what is derived from the source: the JSON Schema of cluster.yaml, the tables of docs/spec.md,
+// docs/errors.md and docs/operations.md. With --check it writes nothing, and fails when a file differs.
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 /** The modules that the files are derived from, as they are now: dist/ may be older. */
 async function load() {
-  const entry = ['spec/file', 'spec/shape', 'errors/codes', 'errors/error']
+  const entry = ['spec/file', 'spec/shape', 'errors/codes', 'errors/error', 'hosts/footprint']
     .map((module) => `export * from './src/${module}.ts';`)
     .concat("export { z } from 'zod';")
     .join('\n');
@@ -129,11 +129,24 @@ function specFile(text) {
   );
 }
 
+/** docs/operations.md with what `up` leaves on a host between `<!-- footprint -->` and `<!-- end -->`. */
+function operationsFile(text) {
+  const rows = source.footprint.map(
+    ({ what, until }) => `| ${what} | ${until === 'purge' ? 'gone' : 'stays'} |`,
+  );
+  const table = ['| what | after `down --purge` |', '| --- | --- |', ...rows].join('\n');
+  return text.replace(
+    /<!-- footprint .*?-->[^]*?<!-- end -->/,
+    () => `<!-- footprint of src/hosts/footprint.ts -->\n\n${table}\n\n<!-- end -->`,
+  );
+}
+
 const specDocument = await readFile(path.join(root, 'docs/spec.md'), 'utf8');
 const files = {
   'schema/cluster.schema.json': schemaFile(),
   'docs/errors.md': errorsFile(),
   'docs/spec.md': specFile(specDocument),
+  'docs/operations.md': operationsFile(await readFile(path.join(root, 'docs/operations.md'), 'utf8')),
 };
 
 const stale = [];

@@ -11,7 +11,10 @@ import { formVolume, removeVolume } from '../../src/storage/volume.js';
 import { createSshPool } from '../../src/ssh/pool.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { mortalPool } from '../support/lost-answers.js';
-import { ComposeCluster, findCompose, type Entrance } from '../support/compose.js';
+import { ComposeCluster, type Entrance } from '../support/compose.js';
+import { findCompose } from '../support/compose-project.js';
+import { describeDifferences, unlisted, unseen, type Phase } from '../support/footprint.js';
+import { compare, type Snapshot } from '../support/snapshot.js';
 
 /** `bare`: servers of nothing but Debian; `ready`: with the packages in their image. */
 const target = process.env['PERIJOVE_TEST_COMPOSE'];
@@ -39,10 +42,15 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
   });
   let spec: ClusterSpec;
   let entrances: ReadonlyMap<string, Entrance>;
+  const before = new Map<string, Snapshot>();
 
   beforeAll(async () => {
     spec = await loadSpec('examples/compose.yaml');
     await cluster.up();
+    for (const { name } of spec.hosts) {
+      await cluster.settle(name);
+      before.set(name, await cluster.snapshot(name));
+    }
   }, 900_000);
   afterEach(async ({ task }) => {
     if (task.result?.state === 'fail') console.error(await cluster.logs());
@@ -50,6 +58,19 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
   afterAll(() => cluster.down(), 120_000);
 
   const through = (host: string) => entrances.get(host) ?? expect.unreachable(`no proxy on ${host}`);
+
+  /** All that is different on the servers is in the list of docs/operations.md, and all of that is different. */
+  async function expectFootprint(phase: Phase): Promise<void> {
+    const differences = [];
+    for (const { name, address } of spec.hosts) {
+      expect(await cluster.login(address), `a new login on ${name}`).toBe(true);
+      const found = compare(before.get(name) ?? new Map(), await cluster.snapshot(name));
+      expect(describeDifferences(unlisted(phase, found)), name).toEqual([]);
+      differences.push(...found);
+    }
+    // Packages that are in the image bring nothing.
+    if (target === 'bare') expect(unseen(phase, differences)).toEqual([]);
+  }
 
   it('comes up, and a notebook cell answers through each host', async () => {
     const { result, stages } = await cluster.json<Deployed>('up', 'examples/compose.yaml');
@@ -62,6 +83,8 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
     );
     for (const entrance of entrances.values()) expect(await entrance.cell('6*7')).toBe('42');
   }, 600_000);
+
+  it('leaves what else is on its servers as it was', () => expectFootprint('up'), 120_000);
 
   it('is left alone by another `up`', async () => {
     expect(await cluster.json<Deployed>('up', 'examples/compose.yaml')).toMatchObject({ changed: 0 });
@@ -148,6 +171,7 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
   it('is gone after `down --purge`: no container, network, volume, route, mount, unit or file', async () => {
     await cluster.ready();
     await cluster.perijove('down', '--purge');
+    await expectFootprint('purged');
     for (const { name } of spec.hosts) {
       const left = await cluster.onHost(
         name,

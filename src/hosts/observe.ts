@@ -143,7 +143,7 @@ function parsePaths(
     if (mode !== undefined && path !== undefined) modes.set(path, Number.parseInt(mode, 16));
     // Who may not look into a directory cannot overwrite anything there, either.
     const [, absent] =
-      /^stat: .*? ['"](.*)['"]: (?:No such file or directory|Not a directory|Permission denied)$/.exec(
+      /^(?:\S*\/)?stat: .*? ['"](.*)['"]: (?:No such file or directory|Not a directory|Permission denied)$/.exec(
         line,
       ) ?? [];
     if (absent !== undefined) lacking.add(absent);

@@ -8,7 +8,7 @@ export const debianPackages = `
 rm -rf /var/lib/dpkg /etc/apt/sources.list /etc/apt/sources.list.d /var/lib/apt/lists /usr/sbin/policy-rc.d
 mkdir -p /var/lib/dpkg/info /var/lib/dpkg/updates /var/lib/dpkg/triggers /var/lib/apt/lists /repo
 touch /var/lib/dpkg/status
-printf '#!/bin/sh\\necho N 2\\n' > /sbin/runlevel; chmod 755 /sbin/runlevel
+rm -f /sbin/runlevel; printf '#!/bin/sh\\necho N 2\\n' > /sbin/runlevel; chmod 755 /sbin/runlevel
 echo 'deb [trusted=yes] file:/repo ./' > /etc/apt/sources.list
 make() {
   mkdir -p "/package/$1/DEBIAN"

@@ -249,7 +249,7 @@ export class BrokenCommands {
   async left(): Promise<string[]> {
     const printed = await this.place.run(`
 for pid in $(/usr/bin/grep -lsazx '${scopeVariable}=1' /proc/[0-9]*/environ | /usr/bin/cut -d/ -f3); do
-  line=$(/usr/bin/tr '\\0' ' ' < "/proc/$pid/cmdline" 2>/dev/null | /usr/bin/head -c 80) && [ -n "$line" ] && echo "$pid $line"
+  line=$(/usr/bin/tr '\\0\\n' '  ' < "/proc/$pid/cmdline" 2>/dev/null | /usr/bin/head -c 80) && [ -n "$line" ] && echo "$pid $line"
 done
 :`);
     return printed.split('\n').filter((line) => !/^(|\d+ (sh -s|sleep 5) )$/.test(line));

@@ -319,7 +319,9 @@ async function brickState(pool: SshPool, host: HostSpec, storage: GlusterSpec): 
     await pool.get(host)
   ).run(
     `if timeout 10 gluster --mode=script pool list >/dev/null 2>&1; then echo answers; fi
-if [ "$(cat ${quote(brickFile(host))} 2>/dev/null)" = ${path} ] && [ -e ${path} ]; then echo brick; fi`,
+made=
+if [ -e ${quote(brickFile(host))} ]; then read -r made < ${quote(brickFile(host))} || exit 1; fi
+if [ "$made" = ${path} ] && [ -e ${path} ]; then echo brick; fi`,
   );
   return { answers: said.includes('answers'), brick: said.includes('brick') };
 }

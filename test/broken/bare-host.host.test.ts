@@ -183,6 +183,7 @@ mkdir -p ${paths.masterWork} ${paths.masterLog}; echo replica > ${paths.masterWo
       state,
     },
     'remove a service': {
+      claims: true,
       prepare: running,
       act: async (via) => (await hostServices(await via.get(host()), 'test')).remove('a'),
       state,
@@ -198,21 +199,25 @@ mkdir -p ${paths.masterWork} ${paths.masterLog}; echo replica > ${paths.masterWo
       state,
     },
     'remove items': {
+      claims: true,
       prepare: running,
       act: async (via) => removeItems(await via.get(host()), items(), { cluster: 'test' }),
       state,
     },
     'remove a host': {
+      claims: true,
       prepare: withMount,
       act: async (via) => removeHost(await via.get(host()), { purge: false, cluster: 'test' }),
       state,
     },
     'purge a host': {
+      claims: true,
       prepare: withMount,
       act: async (via) => removeHost(await via.get(host()), { purge: true, cluster: 'test' }),
       state,
     },
     'clear a host': {
+      claims: true,
       prepare: async () => {
         await withMount();
         await nodeRuns();
@@ -228,6 +233,7 @@ mkdir -p ${paths.masterWork} ${paths.masterLog}; echo replica > ${paths.masterWo
       state: async () => `${await state()}${await machine.run(nodeState)}`,
     },
     'fence a node': {
+      claims: true,
       prepare: nodeRuns,
       act: async (via) => {
         const answer = await fenceNode(

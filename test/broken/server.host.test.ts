@@ -42,10 +42,12 @@ const image = `perijove-test-broken-${process.pid}`;
 const noClient = {} as Client;
 
 /** A package database of its own, whose state can be put back; `fresh` brings a unit, `eager` an init script. */
-const packages = `${debianPackages}
+// In systemd's package `runlevel` is a link to `systemctl`, which would be written over.
+const packages = `rm -f /sbin/runlevel
+${debianPackages}
 unit() { mkdir -p "$1/lib/systemd/system"; printf '[Service]\\nExecStart=/bin/sleep 999\\n[Install]\\nWantedBy=multi-user.target\\n' > "$1/lib/systemd/system/$2"; }
 make meek; unit /package/meek fresh.service; unit /package/meek there.service; unit /package/meek ssh.service; rm /package/meek/lib/systemd/system/ssh.service
-printf '#!/bin/sh\\nset -e\\ndeb-systemd-helper enable fresh.service\\ndeb-systemd-invoke start fresh.service\\n' > /package/meek/DEBIAN/postinst; chmod 755 /package/meek/DEBIAN/postinst
+printf '#!/bin/sh\\nset -e\\ndeb-systemd-helper enable fresh.service >/dev/null || true\\ndeb-systemd-invoke start fresh.service || true\\n' > /package/meek/DEBIAN/postinst; chmod 755 /package/meek/DEBIAN/postinst
 build meek
 make eager; daemon eager eager; build eager
 apt-get -q update
@@ -71,11 +73,11 @@ ip link add other0 type bridge; ip link set other0 alias 'perijove test2' up; ip
 `;
 
 const foreignScript = `
-systemctl list-unit-files --state=enabled --no-legend | cut -d' ' -f1 | grep -v -e '^perijove-test-' -e '^own'
-systemctl list-units --type=service,socket,timer --state=active --no-legend --plain | cut -d' ' -f1 | grep -v -e '^perijove-test-' -e '^own' -e '^user' -e '^apt-daily' -e '^dpkg-db' -e '^glusterd' -e '^run-'
+systemctl list-unit-files --state=enabled --no-legend | cut -d' ' -f1 | grep -v -e '^perijove-test-' -e '^own' -e '^fresh'
+systemctl list-units --type=service,socket,timer --state=active --no-legend --plain | cut -d' ' -f1 | grep -v -e '^perijove-test-' -e '^own' -e '^fresh' -e '^user' -e '^apt-daily' -e '^dpkg-db' -e '^glusterd' -e '^run-'
 for unit in ssh docker containerd other there perijove-other-a perijove-test2-a dbus systemd-journald; do echo "$unit $(systemctl show --property=MainPID --value "$unit.service")"; done
 find /etc /opt /var/lib/other /srv/other /usr/local/bin /usr/local/lib -path ${dir} -prune -o -name 'perijove-test-*' -prune -o -name 'own*' -prune -o -name 'fresh.service' -prune -o -name '*eager*' -prune -o -path /etc/apt -prune -o -path /etc/rc*.d -prune -o -type d -printf '%p %m\\n' -o -printf '%p %y %m %s %T@ %l\\n' | sort
-awk '$5 != "${dir}" && index($5, "${dir}/") != 1 { print "mount", $5 }' /proc/self/mountinfo | sort
+awk '$5 != "${dir}" && $5 !~ "^(${dir}|/var/lib/docker/overlay2|/run/docker/netns)/" { print "mount", $5 }' /proc/self/mountinfo | sort
 docker ps --all --format '{{.Names}} {{.State}}' | grep other | sort
 docker inspect --format '{{.State.Pid}}' other
 docker network ls --format '{{.ID}} {{.Name}} {{.Labels}}' | grep -v test$ | sort
@@ -177,7 +179,7 @@ ${how === 'ours' ? `systemctl enable --quiet own.service; mkdir -p ${dir}/etc/da
   const tree = `${dir}/data/nodes/node0`;
   const container = async () => {
     await server.run(`mkdir -p ${tree}/run ${dir}/bin; touch ${dir}/bin/perijove-node; rm -f ${tree}/run/*
-docker inspect own >/dev/null 2>&1 || docker run --detach --name own --env PERIJOVE_NODE_TREE=${tree} --label ${containerLabels.tree}=${tree} --label ${containerLabels.task}=node0.3 ${image} sleep 5432 >/dev/null`);
+docker inspect own >/dev/null 2>&1 || docker run --detach --name own --network none --env PERIJOVE_NODE_TREE=${tree} --label ${containerLabels.tree}=${tree} --label ${containerLabels.task}=node0.3 ${image} sleep 5432 >/dev/null`);
   };
   const containerState = () =>
     server.run(
@@ -240,6 +242,7 @@ systemctl is-active fresh.service eager.service; systemctl is-enabled ssh.servic
       state,
     },
     'remove units': {
+      claims: true,
       prepare: async () => void (await whole()),
       act: async (via) => {
         const of = await services(via);
@@ -250,6 +253,7 @@ systemctl is-active fresh.service eager.service; systemctl is-enabled ssh.servic
       state,
     },
     'purge a server': {
+      claims: true,
       prepare: async () => void (await whole()),
       act: async (via) => removeHost(await via.get(host()), { purge: true, cluster: 'test' }),
       state,
@@ -283,6 +287,7 @@ systemctl is-active fresh.service eager.service; systemctl is-enabled ssh.servic
       state: () => server.run(`${networkState}\ncat /sys/class/net/br-t/mtu`),
     },
     'remove a network': {
+      claims: true,
       prepare: async () => void (await makeNetwork(pool)),
       act: async (via) => removeNetwork(await via.get(host()), 'test'),
       state: () => server.run(networkState),
@@ -293,6 +298,7 @@ systemctl is-active fresh.service eager.service; systemctl is-enabled ssh.servic
       state: async () => '',
     },
     'clear a server of containers': {
+      claims: true,
       prepare: container,
       act: async (via, signal) =>
         asActivity(signal, () =>
@@ -305,6 +311,7 @@ systemctl is-active fresh.service eager.service; systemctl is-enabled ssh.servic
       state: containerState,
     },
     'fence a container': {
+      claims: true,
       prepare: container,
       act: async (via) => {
         const answer = await fenceNode(
@@ -318,6 +325,7 @@ systemctl is-active fresh.service eager.service; systemctl is-enabled ssh.servic
       state: containerState,
     },
     'remove a volume': {
+      claims: true,
       prepare: volume,
       act: async (via) => {
         await lookAtBricks(via, [host()], gluster.volume);

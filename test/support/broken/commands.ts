@@ -255,8 +255,9 @@ done
     return printed.split('\n').filter((line) => !/^(|\d+ (sh -s|sleep 5) )$/.test(line));
   }
 
-  async end(pids: readonly string[]): Promise<void> {
-    await this.place.run(`kill -s KILL ${pids.join(' ')} 2>/dev/null || :`);
+  /** Ends the command that hangs, and nothing else. */
+  async endHanging(): Promise<void> {
+    await this.place.run("pkill -KILL -f '^/usr/bin/sleep 987$' || :");
   }
 }
 

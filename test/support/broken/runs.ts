@@ -9,6 +9,8 @@ export interface Scenario {
   /** Makes the state in which it has something to do; what an earlier run left is removed. */
   readonly prepare: () => Promise<void>;
   readonly act: (pool: SshPool, signal: AbortSignal) => Promise<unknown>;
+  /** What ends well must have been done: others build on it that something is gone. */
+  readonly claims?: boolean;
   /** Prints the state that it is to lead to; what one whole run leads to is what is right. */
   readonly state: () => Promise<string>;
 }
@@ -78,15 +80,17 @@ export async function runBroken(
     const left = await untilNoneLeft(commands);
     if (left.length > 0) {
       lingering.push(`${name}: ${left.join('; ')}`);
-      await commands.end(left.map((line) => line.split(' ')[0] ?? ''));
-      await untilNoneLeft(commands);
+      await commands.endHanging();
+      await eventually('the rest of it ends', async () => (await commands.left()).length === 0);
     }
     await commands.disarm();
     const stands = await foreign();
     if (stands !== stood) faults.push(`${name}: did harm: ${difference(stood, stands)}`);
     const reachedState = await scenario.state();
     if (end.kind === 'done' && reachedState !== right && before !== right) {
-      silent.push(`${name}: ${difference(right, reachedState)}`);
+      const what = `${name}: ${difference(right, reachedState)}`;
+      if (scenario.claims === true) faults.push(`ended as if all were done: ${what}`);
+      else silent.push(what);
     }
     try {
       await scenario.act(pool, new AbortController().signal);

@@ -75,8 +75,11 @@ function strays(phase: Phase, { differences }: Observed): string[] {
 
 const all = ({ differences }: Observed) => Object.values(differences).flat();
 const results: object[] = [];
-const stop = () => void cluster.down().finally(() => process.exit(130));
-process.once('SIGINT', stop).once('SIGTERM', stop);
+const stop = (signal: NodeJS.Signals) => {
+  console.error(`ended by ${signal}`);
+  void cluster.down().finally(() => process.exit(130));
+};
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
 
 console.log(
   '| run | `up` | exit codes of `up`, `down --purge` | load, median and highest | enabled before, not now | new SSH logins after each | timers as before | differences that are not in the list |',

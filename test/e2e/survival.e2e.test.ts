@@ -79,11 +79,12 @@ describe('a deployment', () => {
     await replaceWorkersDuring('zookeeper');
 
     // One with another spec is refused, and changes nothing of this one.
-    const other = path.join(path.dirname(lab.stateDir), 'other.yaml');
+    const other = path.join(lab.stateDir, 'other.yaml');
     writeFileSync(other, readFileSync(lab.specFile, 'utf8').replace('count: 5', 'count: 3'));
     const refused = await lab.start('up', '--file', other, '--json').ended;
     expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: 'SPEC_DIFFERS' } });
     expect(refused.code).toBe(4);
+    rmSync(other);
 
     await begun('masters');
     const { temporal } = lab.state;

@@ -1,4 +1,5 @@
 import type { BrowserContext, Locator, Page } from 'playwright-core';
+import { vi } from 'vitest';
 
 /** JupyterLab in a browser, as who uses it sees it. Each wait is for something that the page shows. */
 export class JupyterPage {
@@ -47,7 +48,15 @@ export class JupyterPage {
     const cell = this.cells.nth((await this.cells.count()) - 1);
     const editor = cell.locator('.cm-content');
     await editor.fill(code);
-    await editor.press('Shift+Enter');
+    const begun = cell.locator('.jp-InputPrompt').filter({ hasText: /[\d*]/ });
+    // JupyterLab drops a key that comes while it still connects the notebook with its kernel.
+    await vi.waitFor(
+      async () => {
+        await editor.press('Shift+Enter');
+        await begun.waitFor({ timeout: 5_000 });
+      },
+      { timeout: 60_000 },
+    );
     const output = cell.locator('.jp-OutputArea-output').first();
     await output.waitFor();
     return ((await output.textContent()) ?? '').trim();

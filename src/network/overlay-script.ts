@@ -1,9 +1,16 @@
 import { quote } from '../ssh/shell.js';
 import { ethernetAddress, type Overlay } from './overlay.js';
 
-/** Shell that says whether a link is of the cluster with that alias: `owned LINK`. */
+/**
+ * Shell that says whether a link is of the cluster with that alias: `owned LINK`. By the shell alone, so that no
+ * program that fails leaves a link behind as somebody else's.
+ */
 export function ownedFunction(alias: string): string {
-  return `owned() { [ "$(cat "/sys/class/net/$1/ifalias" 2>/dev/null)" = ${quote(alias)} ]; }`;
+  return `owned() {
+  has_alias=''
+  read -r has_alias 2>/dev/null < "/sys/class/net/$1/ifalias" || :
+  [ "$has_alias" = ${quote(alias)} ]
+}`;
 }
 
 /** Shell that deletes the links that are `owned`, and says which. */

@@ -179,7 +179,7 @@ ${how === 'ours' ? `systemctl enable --quiet own.service; mkdir -p ${dir}/etc/da
   const tree = `${dir}/data/nodes/node0`;
   const container = async () => {
     await server.run(`mkdir -p ${tree}/run ${dir}/bin; touch ${dir}/bin/perijove-node; rm -f ${tree}/run/*
-docker inspect own >/dev/null 2>&1 || docker run --detach --name own --network none --env PERIJOVE_NODE_TREE=${tree} --label ${containerLabels.tree}=${tree} --label ${containerLabels.task}=node0.3 ${image} sleep 5432 >/dev/null`);
+docker inspect own >/dev/null 2>&1 || docker run --detach --name own --network none --env PERIJOVE_NODE_TREE=${tree} --label ${containerLabels.tree}=${tree} --label ${containerLabels.task}=node0.3 ${image} sh -c 'trap exit TERM; sleep 5432 & wait' >/dev/null`);
   };
   const containerState = () =>
     server.run(

@@ -126,12 +126,24 @@ while IFS= read -r archive; do
   for list in "/var/lib/dpkg/info/$name.list" "/var/lib/dpkg/info/$name":*.list; do
     if [ -e "$list" ]; then continue 2; fi
   done
-  # Not through a file: an archive may be larger than /run, which is memory.
-  rm -f "$work/cut"
-  { dpkg-deb --fsys-tarfile "$archive" || : > "$work/cut"; } | tar -tf - > "$work/paths" && [ ! -e "$work/cut" ] || {
+  rm -rf "$work/cut" "$work/control"
+  mkdir "$work/control" || exit 0
+  { dpkg-deb --ctrl-tarfile "$archive" || : > "$work/cut"; } | tar -xf - -C "$work/control" && [ ! -e "$work/cut" ] || {
     unread "$archive"
     continue
   }
+  if [ -s "$work/control/md5sums" ]; then
+    # By far quicker than to unpack the archive once more.
+    while read -r sum path; do echo "./$path"; done < "$work/control/md5sums" > "$work/paths"
+    [ ! -s "$work/control/conffiles" ] ||
+      while read -r path; do echo ".$path"; done < "$work/control/conffiles" >> "$work/paths"
+  else
+    # Not through a file: an archive may be larger than /run, which is memory.
+    { dpkg-deb --fsys-tarfile "$archive" || : > "$work/cut"; } | tar -tf - > "$work/paths" && [ ! -e "$work/cut" ] || {
+      unread "$archive"
+      continue
+    }
+  fi
   while IFS= read -r path; do
     unit=\${path##*/}
     case $unit in ''|ssh.*|sshd.*|ssh@*|sshd@*|ssh|sshd) continue ;; esac

@@ -19,7 +19,7 @@ import { canCopyMachine, startMachine, type TestMachine } from '../support/machi
  */
 const setup = `${debianPackages}
 make meek; mkdir -p /package/meek/opt; echo meek > /package/meek/opt/meek; build meek
-make eager; daemon eager eager; build eager
+make eager; daemon eager eager; build eager sums
 make slow
 printf '#!/bin/sh\\ntouch /slow\\nuntil [ -e /go ]; do sleep 0.1; done\\n' > /package/slow/DEBIAN/postinst
 chmod 755 /package/slow/DEBIAN/postinst; build slow

@@ -1,8 +1,8 @@
 /**
  * For the `sh` of a throw-away copy of this machine: an empty package database, a repository of its own, and functions
  * that put packages there. `make NAME` begins one, with its files below /package/NAME; `daemon NAME SERVICE` gives it a
- * service that it starts and enables by itself, as Debian's packages do, and that leaves /started; `build NAME` is to
- * be last. `starts_at_boot SERVICE` tells whether it is enabled.
+ * service that it starts and enables by itself, as Debian's packages do, and that leaves /started; `build NAME [sums]` is to
+ * be last; with `sums` it has a list of its files, as most packages do. `starts_at_boot SERVICE` tells whether it is enabled.
  */
 export const debianPackages = `
 rm -rf /var/lib/dpkg /etc/apt/sources.list /etc/apt/sources.list.d /var/lib/apt/lists /usr/sbin/policy-rc.d
@@ -31,6 +31,9 @@ END
   chmod 755 "/package/$1/etc/init.d/$2" "/package/$1/DEBIAN/postinst"
 }
 build() {
+  if [ "\${2-}" = sums ]; then
+    (cd "/package/$1" && find . -type f ! -path './DEBIAN/*' -printf '%P\\n' | xargs md5sum > DEBIAN/md5sums)
+  fi
   dpkg-deb --build "/package/$1" "/repo/$1.deb" >/dev/null
   { dpkg-deb --field "/repo/$1.deb"; echo "Filename: ./$1.deb"; echo "Size: $(stat -c %s "/repo/$1.deb")"
     echo "SHA256: $(sha256sum "/repo/$1.deb" | cut -d' ' -f1)"; echo; } >> /repo/Packages

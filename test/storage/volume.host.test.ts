@@ -134,8 +134,8 @@ until gluster --mode=script pool list; do sleep 0.2; done`,
     });
 
     it('stays when it is not known whether it is ours', async () => {
-      await replace('/usr/local/bin/cat', 'exit 1');
-      expect(await removeVolume(pool, spec(), storage)).toEqual([]);
+      await machine.run(`printf /srv/brick > ${host.dir}/data/gluster-brick`);
+      await expect(removeVolume(pool, spec(), storage)).rejects.toMatchObject({ code: 'COMMAND_FAILED' });
       expect(await brick()).toBe('kept\n');
     });
 

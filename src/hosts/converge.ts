@@ -175,7 +175,8 @@ function undoOf(step: Step, connection: HostConnection, driver: InitDriver): Und
   const shell = (...scripts: readonly string[]) => ({
     what,
     undo: () =>
-      connection.run(scripts.map((script) => `( ${script}\n) || exit 1`).join('\n'), {
+      // Not `|| exit 1`: that would switch off the `set -e` inside.
+      connection.run(scripts.map((script) => `( ${script}\n)\n[ $? = 0 ] || exit 1`).join('\n'), {
         timeoutMs: serviceTimeoutMs,
       }),
   });

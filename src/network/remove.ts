@@ -61,10 +61,22 @@ export function removeNetworkScript(
 ${ownedFunction(aliasOf(cluster))}
 script=${quote(`${hostPaths(host).etc}/network.sh`)}
 if command -v docker >/dev/null; then
-  # No Docker is without the network \`none\`: a list that lacks it is none.
-  if networks=$(timeout 10 docker network ls --format '{{.Name}} {{.Label "${clusterLabel}"}} end' 2>/dev/null) &&
-    printf '%s\\n' "$networks" | grep -q '^none '; then
-    for name in $(printf '%s\\n' "$networks" | sed -n ${quote(`s/ ${cluster} end$//p`)}); do
+  # No Docker is without the network \`none\`: a list that lacks it is none. Read by the shell alone.
+  newline='
+'
+  networks=$(timeout 10 docker network ls --format '{{.Name}} {{.Label "${clusterLabel}"}} end' 2>/dev/null) || networks=
+  case $newline$networks in
+  *"$newline"'none '*) whole=yes ;;
+  *) whole= ;;
+  esac
+  if [ -n "$whole" ]; then
+    own=
+    IFS=$newline; set -f
+    for line in $networks; do
+      case $line in *${quote(` ${cluster} end`)}) own="$own \${line%% *}" ;; esac
+    done
+    unset IFS; set +f
+    for name in $own; do
       users=$(timeout 10 docker network inspect --format '{{range .Containers}}{{.Name}} {{end}}end' "$name") || exit ${exits.noDocker}
       case $users in
       end) ;;
@@ -87,7 +99,7 @@ for link in /sys/class/net/*; do
   done
 done
 ( ${removeService}
-) >&2 || exit 1
+) >&2; [ $? = 0 ] || exit 1
 ${deleteLinks}
 rm -f "$script"`;
 }

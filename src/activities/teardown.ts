@@ -6,6 +6,7 @@ import { dockerDaemon, needsDocker } from '../hosts/docker.js';
 import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import { containerLabels, marks, nodeLayout } from '../node/layout.js';
+import { markedFunction } from '../node/scripts.js';
 import { removeHost } from '../hosts/remove.js';
 import { removeNetwork } from '../network/remove.js';
 import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
@@ -100,25 +101,6 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
   };
 }
 
-/**
- * Shell: `marked EXAMPLE GREP-OPTION...` puts into `pids` the processes that were started with such a variable in their
- * environment. Processes end meanwhile, so grep's exit code says nothing: it has to find the example, on its stdin, last.
- */
-const markedFunction = `marked() {
-  pids='' example=$1
-  shift
-  found=$(printf '%s\\0' "$example" | LC_ALL=C grep -lsaz "$@" /proc/[0-9]*/environ -)
-  case "
-$found" in
-    *'
-(standard input)') ;;
-    *) echo 'the processes of the host could not be read' >&2; return 1 ;;
-  esac
-  for process in $found; do
-    case $process in /proc/*/environ) process=\${process#/proc/}; pids="$pids \${process%/environ}" ;; esac
-  done
-}`;
-
 /** Containers of nodes, running or not: what holds an address, and a network. */
 function removeContainers(data: string, needed: boolean): string {
   return `containers_of() {
@@ -147,9 +129,14 @@ export function endNodesScript(
   const paths = hostPaths(host);
   const work = `MESOS_DIRECTORY=${paths.data}/mesos-agent/`;
   const nodes = `${paths.data}/nodes`;
-  const executors = `marked ${quote(work)} -e ${quote(`^${asPattern(work)}`)}`;
-  const ofTree = `marked "${marks.tree}=$tree" -xF -e "${marks.tree}=$tree"`;
+  const executors = `find_marked ${quote(work)} ${quote(`^${asPattern(work)}`)} z`;
+  const ofTree = `find_marked "${marks.tree}=$tree" "${marks.tree}=$tree" zxF`;
   return `${markedFunction}
+# Sets \`pids\` to the processes that were started with such a variable in their environment.
+find_marked() {
+  files=$(marked "$@" /proc/[0-9]*/environ) || { echo 'the processes of the host could not be read' >&2; return 1; }
+  pids=$(pids_of "$files")
+}
 ${executors} || exit 1
 [ -z "$pids" ] || kill $pids 2>/dev/null
 for tree in ${quote(nodes)}/*; do
@@ -167,7 +154,7 @@ for tree in ${quote(nodes)}/*; do
   tries=0
   while ${ofTree} || exit 1; [ -n "$pids" ]; do
     tries=$((tries + 1))
-    [ "$tries" -lt 50 ] || { echo "these processes of $tree do not end:$pids" >&2; exit 1; }
+    [ "$tries" -lt 50 ] || { echo "these processes of $tree do not end:" $pids >&2; exit 1; }
     sleep 0.1
   done
 done

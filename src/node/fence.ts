@@ -88,7 +88,7 @@ if [ -e ${quote(program)} ]; then
 fi
 ${leftFunction(layout.base, layout.sshdConfig)}
 # What Mesos runs of the node: its shell, and \`perijove-node start\`.
-starts() { files=$(marked ${quote(configMark(layout.base))} zF /proc/[0-9]*/environ) && pids_of "$files"; }
+starts() { files=$(marked ${quote(configMark(layout.base))} ${quote(configMark(layout.base))} zF /proc/[0-9]*/environ) && pids_of "$files"; }
 # Sets \`of\` to the number of a process's launch, 0 where it has none. Fails where that cannot be told.
 launch_of() {
   of=0

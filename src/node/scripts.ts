@@ -114,17 +114,14 @@ function jupyterCommand(config: NodeConfig, executable: string): string {
 }
 
 /**
- * The shell functions `marked`, and `left SERVICE|node`, which prints the process IDs of what is marked as the
- * service's or the node's. Both fail where that cannot be told.
- *
- * `marked PATTERN OPTIONS FILE…` prints the files with a match. The exit code of grep(1) says nothing: processes end
- * while it reads. So a last file is always found, its stdin, and a list without it is cut short.
+ * The shell functions `marked EXAMPLE PATTERN OPTIONS FILE…`, which prints the files with a match, and `pids_of FILES`,
+ * which prints the process IDs of files in /proc. The exit code of grep(1) says nothing: processes end while it reads.
+ * So a last file is always found, its stdin with the example, and a list without it is cut short: then `marked` fails.
  */
-export function leftFunction(base: string, sshdConfig: string): string {
-  return `marked() {
-  pattern=$1 options=$2
-  shift 2
-  matches=$(printf '%s\\000' "\${pattern#^}" | grep -lsa$options --label=whole -e "$pattern" -- "$@" -)
+export const markedFunction = `marked() {
+  example=$1 pattern=$2 options=$3
+  shift 3
+  matches=$(printf '%s\\000' "$example" | grep -lsa$options --label=whole -e "$pattern" -- "$@" -)
   case $matches in
   whole) ;;
   *"
@@ -132,19 +129,26 @@ whole") printf '%s\\n' "\${matches%?whole}" ;;
   *) return 1 ;;
   esac
 }
-pids_of() { for file in $1; do file=\${file#/proc/}; printf '%s\\n' "\${file%%/*}"; done; }
+pids_of() { for file in $1; do file=\${file#/proc/}; printf '%s\\n' "\${file%%/*}"; done; }`;
+
+/**
+ * The functions of `markedFunction`, and `left SERVICE|node`, which prints the process IDs of what is marked as the
+ * service's or the node's. It fails where that cannot be told.
+ */
+export function leftFunction(base: string, sshdConfig: string): string {
+  return `${markedFunction}
 left() {
   case $1 in
   node) mark=${quote(`${marks.tree}=${base}`)} ;;
   *) mark=${quote(`${marks.service}=${base}:`)}$1 ;;
   esac
-  files=$(marked "$mark" zxF /proc/[0-9]*/environ) || return 1
+  files=$(marked "$mark" "$mark" zxF /proc/[0-9]*/environ) || return 1
   # sshd overwrites its environment with its title, which shows its command line.
   case $1 in
   node | sshd)
-    titles=$(marked '^sshd: ' '' /proc/[0-9]*/cmdline) || return 1
+    titles=$(marked 'sshd: ' '^sshd: ' '' /proc/[0-9]*/cmdline) || return 1
     if [ -n "$titles" ]; then
-      titles=$(marked ${quote(`-f ${sshdConfig} `)} F $titles) || return 1
+      titles=$(marked ${quote(`-f ${sshdConfig} `)} ${quote(`-f ${sshdConfig} `)} F $titles) || return 1
     fi
     ;;
   *) titles='' ;;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { PerijoveError } from '../errors/error.js';
 import type { HostConnection } from '../ssh/connection.js';
-import { quote } from '../ssh/shell.js';
+import { orFail, quote } from '../ssh/shell.js';
 import { archiveMarker, unpackArchive } from './archives.js';
 import { bringFile, sha256OfText, sourceSha256, type Artifacts } from './artifacts.js';
 import { enableDaemonScript, startDaemon, stopOwnDaemons } from './daemons.js';
@@ -174,11 +174,7 @@ function undoOf(step: Step, connection: HostConnection, driver: InitDriver): Und
   const what = describeStep(step, 'done');
   const shell = (...scripts: readonly string[]) => ({
     what,
-    undo: () =>
-      // Not `|| exit 1`: that would switch off the `set -e` inside.
-      connection.run(scripts.map((script) => `( ${script}\n)\n[ $? = 0 ] || exit 1`).join('\n'), {
-        timeoutMs: serviceTimeoutMs,
-      }),
+    undo: () => connection.run(scripts.map(orFail).join('\n'), { timeoutMs: serviceTimeoutMs }),
   });
   switch (step.kind) {
     case 'start-daemon':

@@ -1,6 +1,6 @@
 import { PerijoveError } from '../errors/error.js';
 import type { HostConnection } from '../ssh/connection.js';
-import { quote } from '../ssh/shell.js';
+import { orFail, quote } from '../ssh/shell.js';
 import type { Change, HostItems } from './items.js';
 import { hostPaths, isSystemDirectory } from './paths.js';
 import { initDriver, observeInit } from './services.js';
@@ -23,8 +23,7 @@ export async function removeItems(
           .at(-1);
         return [
           `if [ -e ${quote(definition?.path ?? '')} ]; then say ${quote(`removed the service ${name}`)}; fi`,
-          // Not `|| exit 1`: that would switch off the `set -e` inside.
-          `( ${driver.removeScript(name)}\n) >&2; [ $? = 0 ] || exit 1`,
+          orFail(driver.removeScript(name)),
         ];
       }),
       ...items.files.map(
@@ -71,9 +70,7 @@ export async function removeHost(
 [ ! -h ${dir} ] || { echo ${dir} 'is a symbolic link' >&2; exit 1; }
 had=
 for path in ${programs.map(quote).join(' ')}; do [ ! -e "$path" ] || had=yes; done
-(
-${driver.removeAllScript()}
-) >&2; [ $? = 0 ] || exit 1
+${orFail(driver.removeAllScript())}
 ${mountedBelowFunction(host.dir)}
 mounted_below || exit 1
 (

@@ -3,7 +3,7 @@ import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import type { HostSpec } from '../spec/cluster.js';
 import type { HostConnection } from '../ssh/connection.js';
-import { quote } from '../ssh/shell.js';
+import { orFail, quote } from '../ssh/shell.js';
 import { clusterLabel } from './docker-network.js';
 import { networkService } from './items.js';
 import { aliasOf } from './overlay.js';
@@ -98,8 +98,7 @@ for link in /sys/class/net/*; do
     owned "\${port##*/}" || { echo "\${link##*/}: \${port##*/}" >&2; exit ${exits.inUse}; }
   done
 done
-( ${removeService}
-) >&2; [ $? = 0 ] || exit 1
+${orFail(removeService)}
 ${deleteLinks}
 rm -f "$script"`;
 }

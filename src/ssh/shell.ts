@@ -3,6 +3,14 @@ export function quote(value: string): string {
   return /^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
 }
 
+/**
+ * Runs a script in a subshell, its output to stderr, and ends the script around it with an error when it fails. Not by
+ * `( … ) || exit 1`, which switches off a `set -e` inside.
+ */
+export function orFail(script: string): string {
+  return `(\n${script}\n) >&2; [ $? = 0 ] || exit 1`;
+}
+
 /** Stands before a script's own output, so that what a login shell prints is no part of it. */
 const beginning = '\u001eperijove\u001e';
 

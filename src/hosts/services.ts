@@ -1,8 +1,7 @@
-import { PerijoveError } from '../errors/error.js';
 import type { HostConnection } from '../ssh/connection.js';
 import type { HostSpec } from '../spec/cluster.js';
 import type { ServiceItem } from './items.js';
-import { observedOn } from './observation.js';
+import { known, notKnown, observedOn } from './observation.js';
 import { runit } from './runit.js';
 import { systemd } from './systemd.js';
 import type { InitDriver, InitSystem, ServiceStatus } from './init.js';
@@ -40,11 +39,11 @@ export async function observeInit(connection: HostConnection): Promise<InitSyste
   const { init } = connection.host;
   if (init !== 'auto') return init;
   const found = (await connection.run(detectInit, { become: false })).trim();
-  if (found === 'systemd' || found === 'runit') return found;
-  const { name: host } = connection.host;
-  throw new PerijoveError('OBSERVATION_INCOMPLETE', `${host}: there was no answer whether systemd runs`, {
-    host,
-  });
+  const answered = found === 'systemd' || found === 'runit';
+  return observedOn(
+    connection.host.name,
+    answered ? known(found) : notKnown('there was no answer whether systemd runs'),
+  );
 }
 
 /** Prints `systemd` or `runit`; the directory is what sd_booted(3) looks for. */

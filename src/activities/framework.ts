@@ -273,7 +273,7 @@ function waysOver(client: Client, pool: ActivityDeps['pool']): FrameworkWays {
         return known((await statusOf(spec, node, nodeApiToken, host)).etcd.state === 'running');
       } catch (error) {
         if (!(error instanceof PerijoveError)) throw error;
-        // Nobody answers at its address; for any other reason it was not asked, or has answered something else.
+        // Only a node that does not answer is down; after any other error its state is not known.
         return error.code === 'NODE_UNREACHABLE' ? known(false) : notKnown(messageOf(error));
       }
     },

@@ -100,7 +100,7 @@ async function sweep(stateDir: string): Promise<void> {
 
 /**
  * Only what the lab itself makes is removed, and only where a lab has been: a directory that was named by mistake may
- * have `hosts` or `notebooks` of its own.
+ * hold somebody's own `hosts` or `notebooks`.
  */
 function requireLabDirectory(stateDir: string): void {
   const entries = readdirSync(stateDir);

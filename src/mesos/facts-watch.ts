@@ -11,9 +11,9 @@ import type { SchedulerDeps } from './scheduler-deps.js';
 const lookEveryMs = 1_000;
 
 /**
- * Looks at the leading master each second, and stores what people are told of Mesos when it is news: who leads,
- * and which agents are there. `sees` is told of the agents that this very master has, when they are others, and when it
- * does not answer: whether it is gone notices the subscription. Ends with the signal.
+ * Looks at the leading master each second, and stores what changed of what status shows of Mesos: who leads, and which
+ * agents are registered. `sees` is called with the agents of this master when they changed, and when the master does not
+ * answer; the subscription notices when it is gone. Ends with the signal.
  *
  * @throws PerijoveError SCHEDULER_REPLACED
  */

@@ -93,8 +93,8 @@ export interface HostConnection {
   forward(address: string, port: number): Promise<Endpoint>;
 
   /**
-   * Logs in anew, by an SSH connection of its own, runs an empty script there and ends the connection: what the one
-   * that is open cannot prove.
+   * Opens another SSH connection, runs an empty script over it and closes it. A connection that is already open does
+   * not prove that the host accepts new ones.
    *
    * @throws PerijoveError SSH_*, COMMAND_FAILED, COMMAND_TIMEOUT
    */

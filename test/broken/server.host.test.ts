@@ -41,7 +41,7 @@ const image = `perijove-test-broken-${process.pid}`;
 /** Clearing a host asks no Temporal. */
 const noClient = {} as Client;
 
-/** A package database of its own, whose state can be put back; `fresh` brings a unit, `eager` an init script. */
+/** An empty package database that can be restored; `fresh` brings a unit, `eager` an init script. */
 // In systemd's package `runlevel` is a link to `systemctl`, which would be written over.
 const packages = `rm -f /sbin/runlevel
 ${debianPackages}

@@ -166,8 +166,8 @@ describe('the bricks of a volume', () => {
     ['was stopped', "printf 'Volume Name: notebooks\\nStatus: Stopped\\n'", 0],
     ['was deleted', "echo 'Volume notebooks does not exist'; exit 1", 0],
     ['cannot be asked for', 'echo no connection; exit 1', 1],
-    ['is told of by nothing', 'exit 0', 1],
-    ['is told of by half', "printf 'Volume Name: notebooks\\nSta'", 1],
+    ['is not printed at all', 'exit 0', 1],
+    ['is printed by half', "printf 'Volume Name: notebooks\\nSta'", 1],
   ])('stay where it %s', (_what, answer, code) => {
     expect(run(answer)).toBe(code);
     expect(calls()).toBe('');

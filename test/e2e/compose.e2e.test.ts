@@ -84,7 +84,11 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
     for (const entrance of entrances.values()) expect(await entrance.cell('6*7')).toBe('42');
   }, 600_000);
 
-  it('lets new logins in, and leaves what else is on bare servers as it was', () => expectFootprint('up'), 120_000);
+  it(
+    'lets new logins in, and leaves what else is on bare servers as it was',
+    () => expectFootprint('up'),
+    120_000,
+  );
 
   it('is left alone by another `up`', async () => {
     expect(await cluster.json<Deployed>('up', 'examples/compose.yaml')).toMatchObject({ changed: 0 });

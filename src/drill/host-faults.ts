@@ -26,15 +26,38 @@ const isolatedMs = 20_000;
 /** In case nobody is left to mend it. */
 const neglectedMs = 180_000;
 const chain = 'PERIJOVE-DRILL';
+/** Well after the last timer of a fault has ended, and after the last attempt to make it. */
+const forgottenMinutes = 60;
 
 const markOf = (host: HostSpec, { kind, id }: Partition | DiskFill) => `${hostPaths(host).run}/${kind}-${id}`;
 
-/** Goes on only where this fault was not made before, and marks it as made. */
+/** Goes on only where this fault was not made before, and marks it as made: by an empty file. */
 function unlessMade(host: HostSpec, fault: Partition | DiskFill): string {
   const mark = quote(markOf(host, fault));
+  const marks = quote(`${fault.kind}-*`);
   return `[ ! -e ${mark} ] || exit 0
-rm -f ${quote(markOf(host, { ...fault, id: '' }))}*
+find ${quote(hostPaths(host).run)} -maxdepth 1 -name ${marks} -mmin +${forgottenMinutes} -exec rm -f {} + || exit 1
 : > ${mark} || exit 1`;
+}
+
+/** Keeps a fault that comes late from being made. It may not be mended yet. */
+const markMade = (host: HostSpec, fault: Partition | DiskFill) => `: > ${quote(markOf(host, fault))}`;
+
+/** Says in the mark that the fault is mended, so that its timer has nothing left to do. */
+const markMended = (host: HostSpec, fault: Partition | DiskFill) =>
+  `echo mended > ${quote(markOf(host, fault))}`;
+
+/** Starts what mends the fault after its time, should nobody else have done so: it ends within a second of that. */
+function armTimer(host: HostSpec, fault: Partition | DiskFill, begin: string, heal: string): string {
+  const timer = `${begin}
+left=${Math.ceil(fault.forMs / 1_000)}
+while [ "$left" -gt 0 ]; do
+  [ ! -s ${quote(markOf(host, fault))} ] || exit 0
+  left=$((left - 1))
+  sleep 1
+done
+${heal}`;
+  return `setsid sh -c ${quote(timer)} >/dev/null 2>&1 </dev/null &`;
 }
 
 function notPossible(host: HostSpec, why: string): PerijoveError {
@@ -155,22 +178,20 @@ mend() {
 
 /** Makes all rules first, and arms what mends it; then one rule for each way cuts the host off. */
 export function cutScript(host: HostSpec, fault: Partition): string {
-  const { device, peers, forMs } = fault;
+  const { device, peers } = fault;
   const rules =
     peers === undefined
       ? [`-i ${quote(device)}`, `-o ${quote(device)}`]
       : peers.flatMap((peer) => [`-s ${peer}`, `-d ${peer}`]);
-  const later = `${mendScript}
+  const cut = `${mendScript}
 sleep ${noticeSeconds}
-for hook in INPUT OUTPUT FORWARD; do iptables -w -I $hook -j ${chain}; done
-sleep ${forMs / 1_000}
-until mend; do sleep 1; done`;
+for hook in INPUT OUTPUT FORWARD; do iptables -w -I $hook -j ${chain}; done`;
   return `${mendScript}
 ${unlessMade(host, fault)}
 mend || exit 1
 iptables -w -N ${chain} || exit 1
 ${rules.map((rule) => `iptables -w -A ${chain} ${rule} -j DROP || exit 1`).join('\n')}
-setsid sh -c ${quote(later)} >/dev/null 2>&1 </dev/null &`;
+${armTimer(host, fault, cut, 'until mend; do sleep 1; done')}`;
 }
 
 /** Cuts the host off, unless it was before. It mends itself when nobody else does. */
@@ -181,7 +202,9 @@ export async function cutOff(pool: SshPool, host: HostSpec, fault: Partition): P
 
 /** Mends the cut as soon as the host can be reached; one that comes late is not made any more. */
 export async function mend(pool: SshPool, host: HostSpec, fault: Partition): Promise<void> {
-  await askUntilAnswered(pool, host, `${mendScript}\n: > ${quote(markOf(host, fault))}\nmend`, neglectedMs);
+  const script = `${mendScript}
+${markMade(host, fault)} && mend && ${markMended(host, fault)}`;
+  await askUntilAnswered(pool, host, script, neglectedMs);
 }
 
 // --- disk -------------------------------------------------------------------------------------------------
@@ -242,7 +265,7 @@ export async function fillDisk(pool: SshPool, host: HostSpec, fault: DiskFill): 
     pool,
     host,
     `${unlessMade(host, fault)}
-setsid sh -c ${quote(`sleep ${fault.forMs / 1_000}; rm -f ${file}`)} >/dev/null 2>&1 </dev/null &
+${armTimer(host, fault, '', `rm -f ${file}`)}
 # At once what can be had at once, then what is left; a few files may have been freed meanwhile.
 fallocate -l "$(df --output=avail -B1 ${quote(host.dir)} | tail -n 1)" ${file} 2>/dev/null
 timeout 3 dd if=/dev/zero bs=64k oflag=append conv=notrunc of=${file} 2>/dev/null
@@ -262,5 +285,10 @@ export async function freeDisk(pool: SshPool, host: HostSpec, fault: DiskFill): 
     if (left === '') break;
     await delay(pauseMs);
   }
-  await askUntilAnswered(pool, host, `rm -f ${file}\n: > ${quote(markOf(host, fault))}`, neglectedMs);
+  await askUntilAnswered(
+    pool,
+    host,
+    `${markMade(host, fault)} && rm -f ${file} && ${markMended(host, fault)}`,
+    neglectedMs,
+  );
 }

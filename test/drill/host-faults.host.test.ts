@@ -14,6 +14,7 @@ import {
   type DiskFill,
   type Partition,
 } from '../../src/drill/host-faults.js';
+import { allProcesses, commandArguments } from '../../src/lab/processes.js';
 import type { HostSpec } from '../../src/spec/cluster.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { eventually } from '../support/eventually.js';
@@ -47,6 +48,12 @@ const poolOf = (run: (script: string) => SpawnSyncReturns<string>) =>
       },
     }),
   }) as unknown as SshPool;
+/** The processes that would mend a fault. */
+const timers = ({ id }: Partition | DiskFill) =>
+  allProcesses().filter(({ pid }) => {
+    const [program, option, script = ''] = commandArguments(pid);
+    return program === 'sh' && option === '-c' && script.includes(id);
+  });
 /** Nobody listens there: whoever is reached refuses. */
 const reaches = (from: Place, to: Place) =>
   inside(from, `LC_ALL=C timeout 1 bash -c ': < /dev/tcp/${to.address}/9'`).stderr.includes('refused');
@@ -96,11 +103,24 @@ describe.skipIf(!canTry)('a host is cut off', () => {
     await cutOff(pool, host, plan);
     expect(rules()).toBe(cut);
 
+    expect(timers(plan)).toHaveLength(1);
     await mend(pool, host, plan);
     expect(reaches(struck, peer)).toBe(true);
     expect(rules()).not.toContain('PERIJOVE');
     await cutOff(pool, host, plan);
     expect(rules()).not.toContain('PERIJOVE');
+    await eventually('its timer has ended', () => timers(plan).length === 0);
+  });
+
+  it('again, and the timer of the cut before does not mend it', async () => {
+    const before: Partition = { ...(await planPartition({ pool, spec }, host, 'peers')), forMs: 3_000 };
+    await cutOff(pool, host, before);
+    await mend(pool, host, before);
+    const plan = await planPartition({ pool, spec }, host, 'peers');
+    await cutOff(pool, host, plan);
+    await eventually('the timer before has ended', () => timers(before).length === 0);
+    expect(reaches(struck, peer)).toBe(false);
+    await mend(pool, host, plan);
   });
 
   it('from everybody, and mends that by itself', async () => {
@@ -174,6 +194,7 @@ describe.skipIf(process.getuid?.() !== 0)('a disk is full', () => {
     expect(statfsSync(other.dir).bavail).toBeGreaterThan(0);
     await eventually('there is room again', () => room() > 0);
     await freeDisk(pool, host, plan);
+    await eventually('its timer has ended', () => timers(plan).length === 0);
     await fillDisk(pool, host, plan);
     expect(room()).toBeGreaterThan(0.9 * before);
     expect(readdirSync(host.dir).filter((name) => name.includes('fill'))).toEqual([]);

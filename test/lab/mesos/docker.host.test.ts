@@ -94,6 +94,13 @@ describe.runIf(hasDocker)('a task in Docker', () => {
       'utf8',
     );
 
+  /** A signal that comes before a command has its trap is lost: the first process of a container ignores it. */
+  const listening = (taskId: string, status: unknown) =>
+    eventually('it is up', () => {
+      const text = sandboxFile(taskId, status, 'stdout');
+      return text.includes('up\n') ? text : undefined;
+    });
+
   const inspect = (name: string, format: string) => docker('inspect', `--format=${format}`, name);
 
   it('runs as the real one starts it, at its address, and is killed with grace', async () => {
@@ -107,10 +114,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
     expect(
       inspect(nameOf(status), '{{.HostConfig.CpuShares}} {{.HostConfig.Memory}} {{.Config.Hostname}}'),
     ).toBe('512 33554432 node3');
-    const output = await eventually('it is up', () => {
-      const text = sandboxFile('one', status, 'stdout');
-      return text.includes('up\n') ? text : undefined;
-    });
+    const output = await listening('one', status);
     expect(output).toContain(`MESOS_CONTAINER_NAME=${nameOf(status)}\n`);
     // What the command of the host would have, and a container has not.
     expect(output).not.toContain('MESOS_AGENT_ENDPOINT');
@@ -128,7 +132,9 @@ describe.runIf(hasDocker)('a task in Docker', () => {
 
   it('goes on when its `docker run` alone is ended, and ends with its own status', async () => {
     await launch('lasting', patient);
-    const name = nameOf(await running('lasting'));
+    const status = await running('lasting');
+    const name = nameOf(status);
+    await listening('lasting', status);
     const client = allProcesses().find(({ pid }) => {
       const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
       return words.includes('run') && words.includes(name);

@@ -8,6 +8,7 @@ import { hostPaths } from '../hosts/paths.js';
 import { containerLabels, marks, nodeLayout } from '../node/layout.js';
 import { markedFunction } from '../node/scripts.js';
 import { removeHost } from '../hosts/remove.js';
+import { keepWayIn } from '../hosts/way-in.js';
 import { removeNetwork } from '../network/remove.js';
 import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
 import { glusterDaemon } from '../storage/items.js';
@@ -70,41 +71,58 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
 
     /**
      * Ends the nodes on the host, also those that no agent knows any more, and removes their network, services and
-     * programs; with
-     * `purge` everything below the base directory, and the daemons that Perijove started stop. Repeated, it finds
-     * nothing and returns nothing.
+     * programs; with `purge` everything below the base directory, and the daemons that Perijove started stop. Repeated,
+     * it finds nothing and returns nothing. Ends with a new login: one that fails is told, though nothing of this can
+     * be taken back.
      *
-     * @throws PerijoveError DIR_REFUSED, NETWORK_IN_USE, DAEMON_FAILED, SSH_*, COMMAND_FAILED
+     * @throws PerijoveError WAY_IN_LOST, DIR_REFUSED, NETWORK_IN_USE, DAEMON_FAILED, SSH_*, COMMAND_FAILED
      */
     clearHost: async ({ spec, host: name, purge }: ClearHostInput): Promise<readonly Change[]> => {
       const host = hostOf(spec, name);
       const connection = await pool.get(host);
+      const signal = Context.current().cancellationSignal;
       const ended = await connection.run(endNodesScript(host, { docker: needsDocker(spec, host) }), {
-        signal: Context.current().cancellationSignal,
+        signal,
         timeoutMs: sweepTimeoutMs,
       });
-      const changes = ended
+      const changes: Change[] = ended
         .split('\n')
         .filter((line) => line !== '')
         .map((node) => ({ host: name, what: `ended ${node}` }));
       const unmounted = spec.storage.kind === 'gluster' ? await unmountVolume(connection, spec.storage) : [];
       const unlinked = spec.network.kind === 'vxlan' ? await removeNetwork(connection, spec.name) : [];
       const stopped = purge ? await stopOwnDaemons(connection, [dockerDaemon, glusterDaemon]) : [];
-      return [
-        ...changes,
+      changes.push(
         ...unmounted,
         ...unlinked,
         ...stopped.map((what) => ({ host: name, what })),
         ...(await removeHost(connection, { purge, cluster: spec.name })),
-      ];
+      );
+      await keepWayIn(connection, { done: changes, signal });
+      return changes;
     },
   };
 }
 
 /** Containers of nodes, running or not: what holds an address, and a network. */
 function removeContainers(data: string, needed: boolean): string {
-  return `containers_of() {
-  containers=$(timeout 60 docker ps --all --quiet --filter "label=${containerLabels.tree}=$1")
+  return `# Sets \`containers\` to those of a tree, once two answers of Docker agree on how many it has in all.
+containers_of() {
+  for try in 1 2 3; do
+    listed=$(timeout 60 docker ps --all --format '{{.ID}} {{.Label "${containerLabels.tree}"}}') || return 1
+    count=$(timeout 60 docker info --format '{{.Containers}}') || return 1
+    containers= listing=0
+    while read -r id tree_of; do
+      [ -n "$id" ] || continue
+      listing=$((listing + 1))
+      [ "$tree_of" != "$1" ] || containers="$containers $id"
+    done <<LISTED
+$listed
+LISTED
+    [ "$listing" != "$count" ] || return 0
+    sleep 1
+  done
+  return 1
 }
 if command -v docker >/dev/null; then
   for tree in ${quote(`${data}/nodes`)}/*; do

@@ -79,6 +79,11 @@ function brickFile(host: HostSpec): string {
   return `${hostPaths(host).data}/gluster-brick`;
 }
 
+/** Says that Perijove took the host into the pool, and so may let it go: it was in none before. */
+function peerFile(host: HostSpec): string {
+  return `${hostPaths(host).data}/gluster-peer`;
+}
+
 export interface Formed {
   readonly changes: readonly Change[];
   /** What keeps the volume from being whole, and time may heal. */
@@ -104,7 +109,10 @@ export async function formVolume(pool: SshPool, spec: ClusterSpec, storage: Glus
     const step = nextVolumeStep(spec, storage, looked.value);
     if (step === undefined) return { changes };
     if (step.kind === 'wait') return { changes, waits: step.reason };
-    changes.push({ host: first.name, what: await perform(pool, connection, spec, storage, step) });
+    changes.push({
+      host: first.name,
+      what: await perform(pool, connection, spec, storage, { step, facts: looked.value }),
+    });
   }
 }
 
@@ -113,11 +121,14 @@ async function perform(
   connection: HostConnection,
   spec: ClusterSpec,
   storage: GlusterSpec,
-  step: Exclude<VolumeStep, { kind: 'wait' }>,
+  { step, facts }: { readonly step: Exclude<VolumeStep, { kind: 'wait' }>; readonly facts: PoolFacts },
 ): Promise<string> {
   const { volume } = storage;
   switch (step.kind) {
     case 'probe':
+      await markAsTaken(pool, step.peer);
+      if (facts.peers.every(({ names }) => names.includes('localhost')))
+        await markAsTaken(pool, connection.host);
       await command(connection, `peer probe ${step.peer.address}`, volume);
       return `took ${step.peer.name} into the GlusterFS pool`;
     case 'create':
@@ -133,6 +144,12 @@ async function perform(
     case 'differs':
       throw obstacle(connection.host, volume, step);
   }
+}
+
+/** Before the host is taken, so that the answer to that may be lost. */
+async function markAsTaken(pool: SshPool, host: HostSpec): Promise<void> {
+  const file = quote(peerFile(host));
+  await (await pool.get(host)).run(`mkdir -p "$(dirname ${file})" && : > ${file}`);
 }
 
 function obstacle(
@@ -258,7 +275,8 @@ async function command(connection: HostConnection, words: string, volume: string
 }
 
 /**
- * Stops and deletes the volume if it is the cluster's, lets the peers go, and removes the bricks that Perijove made.
+ * Stops and deletes the volume if it is the cluster's, lets the peers go that Perijove took into the pool, and removes
+ * the bricks that it made.
  * To be called when nobody has it mounted any more. Where no glusterd runs and no brick is left, it was done before.
  *
  * @throws PerijoveError STORAGE_FAILED, SSH_*, COMMAND_FAILED
@@ -282,7 +300,8 @@ export async function removeVolume(
   }
   const changes: Change[] = [];
   if (server !== undefined) {
-    const dissolved = await dissolve(await pool.get(server), spec, storage);
+    const taken = hosts.filter((_, index) => states[index]?.taken);
+    const dissolved = await dissolve(pool, await pool.get(server), spec, { storage, taken });
     if (dissolved === 'of others') return [];
     changes.push(...dissolved);
   }
@@ -311,6 +330,8 @@ interface BrickState {
   readonly answers: boolean;
   /** A brick is there, and Perijove made it. */
   readonly brick: boolean;
+  /** Perijove took the host into the pool. */
+  readonly taken: boolean;
 }
 
 async function brickState(pool: SshPool, host: HostSpec, storage: GlusterSpec): Promise<BrickState> {
@@ -321,15 +342,22 @@ async function brickState(pool: SshPool, host: HostSpec, storage: GlusterSpec): 
     `if timeout 10 gluster --mode=script pool list >/dev/null 2>&1; then echo answers; fi
 made=
 if [ -e ${quote(brickFile(host))} ]; then read -r made < ${quote(brickFile(host))} || exit 1; fi
-if [ "$made" = ${path} ] && [ -e ${path} ]; then echo brick; fi`,
+if [ "$made" = ${path} ] && [ -e ${path} ]; then echo brick; fi
+if [ -e ${quote(peerFile(host))} ]; then echo taken; fi`,
   );
-  return { answers: said.includes('answers'), brick: said.includes('brick') };
+  const words = said.split('\n');
+  return {
+    answers: words.includes('answers'),
+    brick: words.includes('brick'),
+    taken: words.includes('taken'),
+  };
 }
 
 async function dissolve(
+  pool: SshPool,
   connection: HostConnection,
   spec: ClusterSpec,
-  storage: GlusterSpec,
+  { storage, taken }: { readonly storage: GlusterSpec; readonly taken: readonly HostSpec[] },
 ): Promise<Change[] | 'of others'> {
   const { host } = connection;
   const name = quote(storage.volume);
@@ -353,11 +381,12 @@ async function dissolve(
     );
   }
   if (volumeCount > 0) return changes;
-  for (const peer of brickHosts(spec).filter(({ name }) => name !== host.name)) {
+  for (const peer of taken.filter(({ name }) => name !== host.name)) {
     if (!peers.some(({ names }) => names.includes(peer.address))) continue;
     await command(connection, `peer detach ${peer.address}`, storage.volume);
     changes.push({ host: host.name, what: `let ${peer.name} go from the GlusterFS pool` });
   }
+  await Promise.all(taken.map(async (each) => (await pool.get(each)).run(`rm -f ${quote(peerFile(each))}`)));
   return changes;
 }
 

@@ -227,6 +227,20 @@ kill $! && wait $!
       const left = await facts();
       expect([left.volume, left.peers.flatMap(({ names }) => names)]).toEqual([undefined, ['localhost']]);
       for (const { name } of here.hosts) expect(await cluster.onHost(name, `ls ${storage.brick}`)).toBe('');
+
+      // A pool that was there before, and keeps what it had.
+      const [first, second] = here.hosts;
+      await cluster.onHost(first?.name ?? '', `gluster --mode=script peer probe ${second?.address}`);
+      await vi.waitFor(
+        async () => {
+          const { waits } = await formVolume(pool, here, storage);
+          expect(waits).toBeUndefined();
+        },
+        { timeout: 60_000, interval: 500 },
+      );
+      await removeVolume(pool, here, storage);
+      const kept = (await facts()).peers.flatMap(({ names }) => names);
+      expect(kept.toSorted()).toEqual([second?.address, 'localhost']);
     } finally {
       await pool.close();
       await rm(directory, { recursive: true, force: true });

@@ -105,6 +105,8 @@ export const scripts: Readonly<Record<string, Row>> = {
   'storage/volume.ts#lookAtBricks': ['remove a volume'],
   'storage/volume.ts#create': { not: 'needs three servers with GlusterFS' },
   'storage/volume.ts#command': ['remove a volume'],
+  'storage/volume.ts#markAsTaken': { not: 'looks at nothing' },
+  'storage/volume.ts#dissolve': ['remove a volume'],
   'storage/volume.ts#removeVolume': ['remove a volume'],
   'storage/volume.ts#brickState': ['remove a volume'],
   'storage/volume.ts#unmountVolume': ['clear a host'],

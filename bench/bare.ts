@@ -8,7 +8,7 @@ import { loadavg } from 'node:os';
 import { findCompose, ComposeProject } from '../test/support/compose-project.js';
 import { describeDifferences, unlisted, unseen, type Phase } from '../test/support/footprint.js';
 import { compare, type Difference, type Snapshot } from '../test/support/snapshot.js';
-import { loadSpec } from '../src/spec/load.js';
+import { loadSpec } from '../src/cluster/load.js';
 import { summary, writeResult } from './report.js';
 
 const count = Number(process.argv[2] ?? 10);

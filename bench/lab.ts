@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import type { ClusterStatus } from '../src/activities/cluster-status.js';
+import type { ClusterStatus } from '../src/status/cluster-status.js';
 import { allProcesses, ended, identify, signal, startVariable } from '../src/lab/processes.js';
 import type { LabStatus } from '../src/lab/status.js';
 import { marks } from '../src/node/layout.js';
-import { nodeAddress, nodeNames, type ClusterSpec } from '../src/spec/cluster.js';
-import { loadSpec } from '../src/spec/load.js';
+import { nodeAddress, nodeNames, type ClusterSpec } from '../src/cluster/spec.js';
+import { loadSpec } from '../src/cluster/load.js';
 
 const run = promisify(execFile);
 const readyWithinMs = 300_000;

@@ -9,11 +9,11 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 /** Program name on hosts → its entry. */
 export const programs = {
-  'mesos-master': 'src/lab/mesos/master-main.ts',
-  'mesos-agent': 'src/lab/mesos/agent-main.ts',
-  'mesos-executor': 'src/lab/mesos/executor-main.ts',
-  'perijove-node': 'src/node/main.ts',
-  'perijove-proxy': 'src/proxy/main.ts',
+  'mesos-master': 'src/stand-in/master-main.ts',
+  'mesos-agent': 'src/stand-in/agent-main.ts',
+  'mesos-executor': 'src/stand-in/executor-main.ts',
+  'perijove-node': 'src/node/runtime/main.ts',
+  'perijove-proxy': 'src/proxy/program/main.ts',
 };
 
 /** What a dependency reads from its package at run time is inlined. */

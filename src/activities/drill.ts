@@ -14,13 +14,13 @@ import { checkSafe, chooseTarget, struckHostOf, type Roles } from '../drill/targ
 import { PerijoveError } from '../errors/error.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { createAccess, keeperSecretNames } from '../keeper/access.js';
-import { readMesosSecrets } from '../mesos/secrets.js';
-import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
-import { formatDuration } from '../spec/units.js';
+import { readMesosSecrets } from '../mesos/installation/secrets.js';
+import { hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
+import { formatDuration } from '../cluster/units.js';
 import { sshReach } from '../ssh/reach.js';
 import { frameworkState, workflowIds, type DrillInput } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
-import { observeCluster } from './observe.js';
+import { observeCluster } from '../status/observe.js';
 import { until } from './poll.js';
 
 export interface DrillStepInput {

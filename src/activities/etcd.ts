@@ -5,14 +5,14 @@ import { hasStarted, type Member, type Membership } from '../etcd/members.js';
 import { probeMember } from '../etcd/probe.js';
 import { strayMembers } from '../etcd/retire.js';
 import { verdict } from '../etcd/verdict.js';
-import { nodeIndex } from '../mesos/launch.js';
-import { kindOf } from '../mesos/tasks.js';
-import { nodeAddress, nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import { nodeIndex } from '../mesos/scheduler/launch.js';
+import { kindOf } from '../mesos/scheduler/tasks.js';
+import { nodeAddress, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import { sshReach } from '../ssh/reach.js';
 import { frameworkState, workflowIds, type FrameworkState } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
 import { until } from './poll.js';
-import { isRunning } from './running.js';
+import { isRunning } from '../temporal/running.js';
 
 export interface EtcdInput {
   readonly spec: ClusterSpec;

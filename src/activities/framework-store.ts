@@ -9,7 +9,7 @@ import {
 import { ApplicationFailure } from '@temporalio/common';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { PerijoveError } from '../errors/error.js';
-import type { FrameworkStore } from '../mesos/scheduler-deps.js';
+import type { FrameworkStore } from '../mesos/scheduler/deps.js';
 import {
   claimScheduler,
   frameworkState,

@@ -5,21 +5,25 @@ import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
-import { nodeIndex, type NodeCommand } from '../mesos/launch.js';
-import { watchLeader } from '../mesos/leader-watch.js';
-import { careForMasters } from '../mesos/master-care.js';
-import { masterReach } from '../mesos/master-http.js';
-import { runScheduler, teardownFramework } from '../mesos/scheduler.js';
-import { readSchedulerSecrets, type MesosSecrets, type SchedulerSecrets } from '../mesos/secrets.js';
-import { parseTaskId } from '../mesos/tasks.js';
-import type { PresumedTask } from '../mesos/fences.js';
-import type { Leave } from '../mesos/scheduler-deps.js';
-import type { NodeTask } from '../mesos/tasks.js';
+import { nodeIndex, type NodeCommand } from '../mesos/scheduler/launch.js';
+import { watchLeader } from '../mesos/masters/leader-watch.js';
+import { careForMasters } from '../mesos/masters/care.js';
+import { masterReach } from '../mesos/masters/http.js';
+import { runScheduler, teardownFramework } from '../mesos/scheduler/scheduler.js';
+import {
+  readSchedulerSecrets,
+  type MesosSecrets,
+  type SchedulerSecrets,
+} from '../mesos/installation/secrets.js';
+import { parseTaskId } from '../mesos/scheduler/tasks.js';
+import type { PresumedTask } from '../mesos/fencing/fences.js';
+import type { Leave } from '../mesos/scheduler/deps.js';
+import type { NodeTask } from '../mesos/scheduler/tasks.js';
 import { nodeClient } from '../node/client.js';
-import { nodeImage } from '../node/image.js';
+import { nodeImage } from '../node/image/image.js';
 import { configDigest, nodeCommand, nodeConfig } from '../node/config.js';
 import { fenceNode, type FenceAnswer } from '../node/fence.js';
-import { nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import { nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import {
   configureFramework,
@@ -41,9 +45,9 @@ import {
 import { lasting } from '../temporal/options.js';
 import type { ActivityDeps } from './deps.js';
 import { workflowStore } from './framework-store.js';
-import { hostOf } from './host-of.js';
+import { hostOf } from '../cluster/host-of.js';
 import { retire, vacate, type RetirementDeps } from './retirement.js';
-import { isRunning } from './running.js';
+import { isRunning } from '../temporal/running.js';
 import { schedulerTurns } from './scheduler-turns.js';
 
 export interface FrameworkSpecInput {

@@ -1,44 +1,20 @@
 import { Context } from '@temporalio/activity';
-import { converge, planChanges, type ConvergeDeps } from '../hosts/converge.js';
-import { gatherFacts, type HostFacts } from '../hosts/facts.js';
+import { hostOf } from '../cluster/host-of.js';
+import type { ClusterSpec } from '../cluster/spec.js';
+import { desiredItems, unwantedItems } from '../deployment/desired.js';
+import { surveyOf, type HostSurvey } from '../deployment/host-survey.js';
+import type { ConvergingStage } from '../deployment/stages.js';
+import { converge, type ConvergeDeps } from '../hosts/converge.js';
 import type { Change } from '../hosts/items.js';
-import { factsWanted, type Problem } from '../hosts/preflight.js';
 import { removeItems } from '../hosts/remove.js';
-import { hostServices } from '../hosts/services.js';
-import { installationProblems, observeMesos, requireInstallation } from '../mesos/installation.js';
-import { networkFactsScript, networkProblems, parseNetworkFacts } from '../network/clashes.js';
-import type { ClusterSpec } from '../spec/cluster.js';
-import type { HostConnection } from '../ssh/connection.js';
-import { planVolume } from '../storage/volume.js';
-import type { StageName } from '../temporal/contract.js';
-import {
-  allItems,
-  convergingStages,
-  desiredItems,
-  unwantedItems,
-  unwantedServices,
-  type ConvergingStage,
-} from './desired.js';
+import { observeMesos, requireInstallation } from '../mesos/installation/installation.js';
 import type { ActivityDeps } from './deps.js';
-import { hostOf } from './host-of.js';
 
 export interface HostInput {
   /** The cluster as this host needs to know it. */
   readonly spec: ClusterSpec;
   /** Name of the host. */
   readonly host: string;
-}
-
-/** A host as a deployment finds it. */
-export interface HostSurvey {
-  readonly host: string;
-  readonly facts: HostFacts;
-  /** Packages that the spec wants there. */
-  readonly packages: readonly string[];
-  /** What is wrong with what is already there, such as an installation or a network; absent when nothing is. */
-  readonly problems?: readonly Problem[];
-  /** What each stage will change there, as far as can be told before. Stages with nothing to do are not in it. */
-  readonly pending: Readonly<Partial<Record<StageName, readonly Change[]>>>;
 }
 
 export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'pool' | 'artifacts'>) {
@@ -75,7 +51,9 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
       const host = hostOf(spec, name);
       const connection = await pool.get(host);
       const deps = convergeDeps(spec);
-      const mesos = mesosStages.has(stage) ? await observeMesos(connection, spec, signalOf(deps)) : undefined;
+      const mesos = mesosStages.has(stage)
+        ? await observeMesos(connection, spec, { signal: Context.current().cancellationSignal })
+        : undefined;
       requireInstallation(spec, host, mesos);
       const unwanted = unwantedItems(host, stage);
       const removed =
@@ -87,78 +65,3 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
 
 /** Those that start programs of Mesos, and so need to know where they lie. */
 const mesosStages: ReadonlySet<ConvergingStage> = new Set(['masters', 'agents']);
-
-function signalOf({ signal }: ConvergeDeps): { readonly signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
-}
-
-/**
- * Looks at a host and changes nothing: the same look for a deployment, for `check` and for `plan`.
- *
- * @throws PerijoveError SSH_*, SUDO_REFUSED
- */
-export async function surveyOf(
-  connection: HostConnection,
-  spec: ClusterSpec,
-  deps: ConvergeDeps,
-): Promise<HostSurvey> {
-  const { host } = connection;
-  const mesos = await observeMesos(connection, spec, signalOf(deps));
-  const items = allItems(spec, host, mesos);
-  const [facts, network, volume, unwanted, changes] = await Promise.all([
-    gatherFacts(connection, factsWanted(spec, host, items), signalOf(deps)),
-    lookAtNetwork(connection, spec, deps),
-    planVolume(connection, spec),
-    unwantedChanges(connection, spec),
-    planChanges(connection, items, deps),
-  ]);
-  // Where all of it is there already, each stage's part is: the one look was enough.
-  const planned =
-    changes.length === 0
-      ? []
-      : await Promise.all(
-          convergingStages.map(async (stage) => ({
-            stage,
-            changes: await planChanges(connection, desiredItems(spec, host, stage, mesos), deps),
-          })),
-        );
-  const pending = new Map<StageName, readonly Change[]>();
-  for (const part of [...planned, ...unwanted, { stage: 'storage' as const, changes: volume.changes }]) {
-    if (part.changes.length === 0) continue;
-    pending.set(part.stage, [...(pending.get(part.stage) ?? []), ...part.changes]);
-  }
-  const problems = [...installationProblems(spec, host, mesos), ...network, ...volume.problems];
-  return {
-    host: host.name,
-    facts,
-    packages: items.packages,
-    ...(problems.length === 0 ? {} : { problems }),
-    pending: Object.fromEntries(pending),
-  };
-}
-
-async function lookAtNetwork(
-  connection: HostConnection,
-  spec: ClusterSpec,
-  deps: ConvergeDeps,
-): Promise<readonly Problem[]> {
-  if (spec.network.kind === 'flat') return [];
-  const printed = await connection.run(networkFactsScript(connection.host), signalOf(deps));
-  return networkProblems(spec, connection.host, parseNetworkFacts(printed));
-}
-
-async function unwantedChanges(
-  connection: HostConnection,
-  spec: ClusterSpec,
-): Promise<readonly { readonly stage: ConvergingStage; readonly changes: readonly Change[] }[]> {
-  const unwanted = unwantedServices(connection.host);
-  if (unwanted.length === 0) return [];
-  const services = await hostServices(connection, spec.name);
-  const found = await services.status(unwanted.map(({ service }) => service));
-  return unwanted.map(({ stage, service }) => ({
-    stage,
-    changes: found.some(({ name, state }) => name === service && state !== 'absent')
-      ? [{ host: connection.host.name, what: `remove the service ${service}` }]
-      : [],
-  }));
-}

@@ -9,13 +9,13 @@ import {
   saveLocally,
   type ImageArchive,
   type ImageWork,
-} from '../node/image-archive.js';
-import { buildOnHost, fetchFromHost, hostHasImage, loadOnHost, pullOnHost } from '../node/image-host.js';
-import type { ImageSight } from '../node/image-plan.js';
-import { imageContext, nodeImage } from '../node/image.js';
-import { hostsWithRole, type ClusterSpec } from '../spec/cluster.js';
+} from '../node/image/archive.js';
+import { buildOnHost, fetchFromHost, hostHasImage, loadOnHost, pullOnHost } from '../node/image/host.js';
+import type { ImageSight } from '../node/image/plan.js';
+import { imageContext, nodeImage } from '../node/image/image.js';
+import { hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
 import type { ActivityDeps } from './deps.js';
-import { hostOf } from './host-of.js';
+import { hostOf } from '../cluster/host-of.js';
 
 /** Where an image can be had: on the machine of a worker, or on a host, by its name. */
 export type ImageSource = { readonly kind: 'worker' } | { readonly kind: 'host'; readonly host: string };

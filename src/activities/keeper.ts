@@ -17,7 +17,7 @@ import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { proxyClient } from '../proxy/client.js';
 import { proxyConfigSchema, type ProxyConfig } from '../proxy/config.js';
 import { proxyConfig, proxyConfigFile } from '../proxy/items.js';
-import { hostsWithRole, nodeNames, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import { hostsWithRole, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
@@ -38,9 +38,9 @@ import {
 } from '../temporal/contract.js';
 import { lasting } from '../temporal/options.js';
 import type { ActivityDeps } from './deps.js';
-import type { ServiceMember } from './members.js';
+import type { ServiceMember } from '../deployment/members.js';
 import { until } from './poll.js';
-import { isRunning } from './running.js';
+import { isRunning } from '../temporal/running.js';
 
 export interface KeeperSpecInput {
   readonly spec: ClusterSpec;

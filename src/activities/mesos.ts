@@ -1,24 +1,29 @@
 import { Context } from '@temporalio/activity';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import type { Change } from '../hosts/items.js';
-import { leadingMaster, registeredMasters, withEnsemble, type MasterInfo } from '../mesos/detector.js';
-import { hostAttribute } from '../mesos/items.js';
-import { masterReach, type Credential } from '../mesos/master-http.js';
+import {
+  leadingMaster,
+  registeredMasters,
+  withEnsemble,
+  type MasterInfo,
+} from '../mesos/masters/detector.js';
+import { hostAttribute } from '../mesos/installation/items.js';
+import { masterReach, type Credential } from '../mesos/masters/http.js';
 import {
   masterLeader,
   recoveredState,
   type AgentInfo,
   type MasterAgents,
   type OperatorOptions,
-} from '../mesos/operator-client.js';
-import { runningCredential, runningDigests } from '../mesos/running-secrets.js';
-import { readMesosSecrets, type MesosSecrets } from '../mesos/secrets.js';
-import { alignZnodes, opening, protecting } from '../mesos/znodes.js';
+} from '../mesos/masters/operator-client.js';
+import { runningCredential, runningDigests } from '../mesos/installation/running-secrets.js';
+import { readMesosSecrets, type MesosSecrets } from '../mesos/installation/secrets.js';
+import { alignZnodes, opening, protecting } from '../mesos/masters/znodes.js';
 import { readSecrets } from '../hosts/secrets.js';
-import { hostsWithRole, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import { hostsWithRole, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import type { ActivityDeps } from './deps.js';
-import type { ServiceMember } from './members.js';
+import type { ServiceMember } from '../deployment/members.js';
 import { until } from './poll.js';
 
 export interface MesosInput {

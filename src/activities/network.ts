@@ -1,6 +1,6 @@
 import { PerijoveError, messageOf } from '../errors/error.js';
-import { bridgeAddresses } from '../spec/bridges.js';
-import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import { bridgeAddresses } from '../cluster/bridges.js';
+import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { neighbours } from '../network/neighbours.js';
 import type { ActivityDeps } from './deps.js';

@@ -6,14 +6,14 @@ import { peerUrl } from '../etcd/command.js';
 import { quorumOf, type PeerView } from '../etcd/decide.js';
 import { viewMember } from '../etcd/probe.js';
 import { decideRetirement, type Retirement } from '../etcd/retire.js';
-import { nodeIndex } from '../mesos/launch.js';
-import type { Leave } from '../mesos/scheduler-deps.js';
-import type { NodeTask } from '../mesos/tasks.js';
+import { nodeIndex } from '../mesos/scheduler/launch.js';
+import type { Leave } from '../mesos/scheduler/deps.js';
+import type { NodeTask } from '../mesos/scheduler/tasks.js';
 import type { NodeClient } from '../node/client.js';
-import { nodeAddress, nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import { nodeAddress, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { Reach } from '../ssh/reach.js';
 import { keeperState, moveJupyter, workflowIds, type KeeperState } from '../temporal/contract.js';
-import { isRunning } from './running.js';
+import { isRunning } from '../temporal/running.js';
 
 export interface RetirementDeps {
   readonly client: Client;

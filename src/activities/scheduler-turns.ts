@@ -1,8 +1,8 @@
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import type { ErrorCode } from '../errors/codes.js';
 import { PerijoveError } from '../errors/error.js';
-import { silentAfter } from '../mesos/pulse.js';
-import type { HandOver } from '../mesos/scheduler-deps.js';
+import { silentAfter } from '../mesos/scheduler/pulse.js';
+import type { HandOver } from '../mesos/scheduler/deps.js';
 
 /** Until the place is free for whoever asks first. */
 const handOverMs = 200;

@@ -3,12 +3,12 @@ import { z } from 'zod';
 import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import { hostSecrets } from '../hosts/secrets.js';
-import type { ClusterSpec } from '../spec/cluster.js';
-import { secretNames, type SecretName, type Secrets } from '../spec/secrets.js';
+import type { ClusterSpec } from '../cluster/spec.js';
+import { secretNames, type SecretName, type Secrets } from '../cluster/secrets.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import type { ActivityDeps } from './deps.js';
-import { decideSecrets, lackingSecrets, makeSecret } from './secret-values.js';
+import { decideSecrets, lackingSecrets, makeSecret } from '../deployment/secret-values.js';
 
 export interface SecretsInput {
   readonly spec: ClusterSpec;

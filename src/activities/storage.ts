@@ -1,7 +1,7 @@
 import { PerijoveError } from '../errors/error.js';
 import type { Change } from '../hosts/items.js';
 import { keepWayIn } from '../hosts/way-in.js';
-import type { ClusterSpec } from '../spec/cluster.js';
+import type { ClusterSpec } from '../cluster/spec.js';
 import { formVolume, removeVolume } from '../storage/volume.js';
 import type { ActivityDeps } from './deps.js';
 import { until } from './poll.js';

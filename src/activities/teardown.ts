@@ -10,15 +10,15 @@ import { markedFunction } from '../node/scripts.js';
 import { removeHost } from '../hosts/remove.js';
 import { keepWayIn } from '../hosts/way-in.js';
 import { removeNetwork } from '../network/remove.js';
-import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { glusterDaemon } from '../storage/items.js';
 import { unmountVolume } from '../storage/volume.js';
 import { quote } from '../ssh/shell.js';
 import { workflowIds } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
-import { hostOf } from './host-of.js';
+import { hostOf } from '../cluster/host-of.js';
 import { until } from './poll.js';
-import { isRunning } from './running.js';
+import { isRunning } from '../temporal/running.js';
 
 export interface ClusterInput {
   /** Name of the cluster. */

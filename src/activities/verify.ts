@@ -3,13 +3,13 @@ import ssh2 from 'ssh2';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { runCell } from '../jupyter/client.js';
-import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
-import type { Secrets } from '../spec/secrets.js';
+import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import type { Secrets } from '../cluster/secrets.js';
 import type { Endpoint } from '../ssh/connection.js';
 import { sshReach } from '../ssh/reach.js';
 import { frameworkState, keeperState, workflowIds } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
-import { hostOf } from './host-of.js';
+import { hostOf } from '../cluster/host-of.js';
 import { until, type Look } from './poll.js';
 
 export interface VerifyInput {

@@ -1,10 +1,10 @@
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { listensAt } from '../hosts/listening.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
-import { hostsWithRole, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import { hostsWithRole, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import { quote } from '../ssh/shell.js';
-import type { ServiceMember } from './members.js';
+import type { ServiceMember } from '../deployment/members.js';
 import { judgeEnsemble, type MemberReport } from '../zookeeper/ensemble.js';
 import { serverStatus, type ServerStatus } from '../zookeeper/four-letter.js';
 import { zookeeperPaths } from '../zookeeper/items.js';

@@ -7,8 +7,8 @@ import {
   type WorkflowHandle,
 } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import type { ClusterSpec } from '../spec/cluster.js';
-import { specDigest } from '../spec/digest.js';
+import type { ClusterSpec } from '../cluster/spec.js';
+import { specDigest } from '../cluster/digest.js';
 import {
   attachDeploy,
   deployProgress,

@@ -1,7 +1,7 @@
 /** Speaking with the framework of a cluster: one connection, one error when there is none. */
 import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
 import { PerijoveError } from '../errors/error.js';
-import type { ClusterSpec } from '../spec/cluster.js';
+import type { ClusterSpec } from '../cluster/spec.js';
 import { workflowIds } from '../temporal/contract.js';
 import type { CommandContext } from './command.js';
 import { openSpec } from './spec-file.js';

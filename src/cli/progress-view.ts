@@ -1,6 +1,6 @@
 /** How a deployment in progress is shown: redrawn on a terminal, one line for each event elsewhere. */
 import type { Colors } from 'picocolors/types.js';
-import { formatDuration } from '../spec/units.js';
+import { formatDuration } from '../cluster/units.js';
 import type { DeployProgress, StageProgress } from '../temporal/contract.js';
 import type { CommandContext } from './command.js';
 import { cut, table } from './table.js';

@@ -3,8 +3,7 @@ import { ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporali
 import type { Colors } from 'picocolors/types.js';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { exitCodes, messageOf, PerijoveError, type ErrorPlace } from '../errors/error.js';
-import { SpecError, type SpecProblem } from '../spec/problem.js';
-import type { DeployProgress } from '../temporal/contract.js';
+import { SpecError, type SpecProblem } from '../cluster/problem.js';
 import type { FailureDetails, FailureProblem } from '../temporal/failure.js';
 
 export interface Report {
@@ -62,12 +61,6 @@ export function reportOf(thrown: unknown): Report {
 
 function plain(code: ErrorCode, message: string): Report {
   return { code, message, place: {}, remedy: errorCodes[code].remedy, exitCode: exitCodeOf(code) };
-}
-
-/** The report of a deployment that failed, from its progress. */
-export function reportOfFailure(failure: NonNullable<DeployProgress['failure']>): Report {
-  const { code, message, remedy, host } = failure;
-  return { code, message, remedy, place: host === undefined ? {} : { host }, exitCode: exitCodeOf(code) };
 }
 
 function stackOf(error: Error): string {

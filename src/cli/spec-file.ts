@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { PerijoveError } from '../errors/error.js';
 import { labPaths, labStateDir } from '../lab/state.js';
-import type { ClusterSpec } from '../spec/cluster.js';
-import { loadSpec } from '../spec/load.js';
+import type { ClusterSpec } from '../cluster/spec.js';
+import { loadSpec } from '../cluster/load.js';
 import type { CommandContext } from './command.js';
 
 /** The option of every command that reads a spec. */

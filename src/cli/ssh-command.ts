@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { PerijoveError } from '../errors/error.js';
-import type { HostSpec, SshTarget } from '../spec/cluster.js';
+import type { HostSpec, SshTarget } from '../cluster/spec.js';
 import { pinFile } from '../ssh/host-keys.js';
 import { quote } from '../ssh/shell.js';
 

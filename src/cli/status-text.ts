@@ -1,12 +1,6 @@
 import type { Colors } from 'picocolors/types.js';
-import type {
-  AgentLook,
-  ClusterStatus,
-  MasterLook,
-  Observation,
-  Phase,
-} from '../activities/cluster-status.js';
-import { formatDuration } from '../spec/units.js';
+import type { AgentLook, ClusterStatus, MasterLook, Observation, Phase } from '../status/cluster-status.js';
+import { formatDuration } from '../cluster/units.js';
 import { table } from './table.js';
 
 type Paint = (text: string) => string;

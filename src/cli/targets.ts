@@ -1,11 +1,11 @@
 /** What `logs` and `ssh` are told to look at: a host or a node, and a service of it. */
 import { PerijoveError } from '../errors/error.js';
 import { hostPaths } from '../hosts/paths.js';
-import { agentService, masterService } from '../mesos/items.js';
+import { agentService, masterService } from '../mesos/installation/items.js';
 import { networkItems } from '../network/items.js';
 import { nodeLayout, serviceNames } from '../node/layout.js';
 import { pidFunction } from '../node/scripts.js';
-import { nodeNames, type ClusterSpec, type HostSpec, type Role } from '../spec/cluster.js';
+import { nodeNames, type ClusterSpec, type HostSpec, type Role } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { storageItems } from '../storage/items.js';

@@ -1,6 +1,6 @@
 /** Every drill, as data. */
-import { isLoopback } from '../spec/addresses.js';
-import { agentPatienceMs, type ClusterSpec } from '../spec/cluster.js';
+import { isLoopback } from '../cluster/addresses.js';
+import { agentPatienceMs, type ClusterSpec } from '../cluster/spec.js';
 
 export const drillNames = [
   'node-kill',

@@ -3,7 +3,7 @@
  * recovered, whether it kept to its budget, and what must be true of a cluster after it. Imported by the
  * workflow, so nothing here may touch the world.
  */
-import { formatDuration } from '../spec/units.js';
+import { formatDuration } from '../cluster/units.js';
 import type { BrickLook } from '../storage/gluster.js';
 import type { DrillEvent, Evidence, HostMeasure, Invariant, Lane, Span } from './evidence.js';
 import {

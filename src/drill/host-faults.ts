@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { PerijoveError } from '../errors/error.js';
 import { hostPaths } from '../hosts/paths.js';
-import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { sameScript } from './marks.js';

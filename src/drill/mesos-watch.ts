@@ -1,6 +1,6 @@
-import { leaderOf } from '../mesos/agreement.js';
-import { whomNames } from '../mesos/whom-names.js';
-import { hostsWithRole } from '../spec/cluster.js';
+import { leaderOf } from '../mesos/masters/agreement.js';
+import { whomNames } from '../mesos/masters/whom-names.js';
+import { hostsWithRole } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { View } from './decide.js';
 import type { DrillEvent } from './evidence.js';

@@ -2,7 +2,7 @@
  * Mesos as drills look at it: what a look found, what happened between two looks, what a drill still waits for,
  * and what must hold afterwards. Pure: imported by the workflow.
  */
-import { leaderOf } from '../mesos/agreement.js';
+import { leaderOf } from '../mesos/masters/agreement.js';
 import { timed } from '../hosts/kept-lines.js';
 import type { Expectation } from './catalogue.js';
 import type { DrillEvent, Invariant } from './evidence.js';

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { request } from 'undici';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { nodeConfig } from '../node/config.js';
-import type { ClusterSpec } from '../spec/cluster.js';
+import type { ClusterSpec } from '../cluster/spec.js';
 import type { Endpoint, SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import type { NotebookFile } from './model.js';

@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { verdict, type Probe as MemberProbe, type Verdict } from '../etcd/verdict.js';
 import { messageOf } from '../errors/error.js';
-import { hostsWithRole, nodeNames, type HostSpec } from '../spec/cluster.js';
+import { hostsWithRole, nodeNames, type HostSpec } from '../cluster/spec.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
 import { joinWatched, spansOf, type Sample, type View } from './decide.js';
 import type { DrillEvent, Lane, Span } from './evidence.js';

@@ -1,4 +1,4 @@
-import { formatDuration } from '../spec/units.js';
+import { formatDuration } from '../cluster/units.js';
 import type { Evidence, Span } from './evidence.js';
 import { headline, offset } from './text.js';
 

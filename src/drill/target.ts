@@ -1,8 +1,8 @@
 /** What a drill is done to: chosen from who holds which role now. Pure. */
 import { PerijoveError } from '../errors/error.js';
-import { brickHosts, hostsWithRole, majority, nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import { brickHosts, hostsWithRole, majority, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { DrillDefinition } from './catalogue.js';
-import { leaderOf } from '../mesos/agreement.js';
+import { leaderOf } from '../mesos/masters/agreement.js';
 import type { Before } from './model.js';
 
 export interface Roles extends Before {

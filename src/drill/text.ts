@@ -1,4 +1,4 @@
-import { formatDuration } from '../spec/units.js';
+import { formatDuration } from '../cluster/units.js';
 import type { Evidence } from './evidence.js';
 
 /** A time after the fault, as `+0.52 s` or `-1.00 s`. */

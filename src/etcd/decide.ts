@@ -1,5 +1,5 @@
 /** How a node starts its etcd member: decided from what its data say and what the other members say. */
-import { majority } from '../spec/cluster.js';
+import { majority } from '../cluster/spec.js';
 import type { Identity } from './identity.js';
 import { hasStarted, voterIds, type Member, type Membership } from './members.js';
 

@@ -1,5 +1,5 @@
 /** When a learner is given its vote. */
-import { majority } from '../spec/cluster.js';
+import { majority } from '../cluster/spec.js';
 import { quorumOf, type PeerView } from './decide.js';
 import { voterIds } from './members.js';
 

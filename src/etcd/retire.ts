@@ -1,5 +1,5 @@
 /** How the member of a node that is to go leaves etcd. */
-import { majority } from '../spec/cluster.js';
+import { majority } from '../cluster/spec.js';
 import { quorumOf, type PeerView } from './decide.js';
 import { voterIds, type Member } from './members.js';
 

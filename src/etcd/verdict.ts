@@ -1,4 +1,4 @@
-import { majority } from '../spec/cluster.js';
+import { majority } from '../cluster/spec.js';
 
 /** What one configured member said when it was asked. */
 export type Probe =

@@ -1,4 +1,4 @@
-import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { noItems, type DaemonItem, type HostItems } from './items.js';
 
 export const dockerDaemon: DaemonItem = {

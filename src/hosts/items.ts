@@ -1,4 +1,4 @@
-import type { Install } from '../spec/cluster.js';
+import type { Install } from '../cluster/spec.js';
 
 /**
  * What a host should have, as data. Subjects (`zookeeper/`, `mesos/`, …) return these values from pure

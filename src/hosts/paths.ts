@@ -1,4 +1,4 @@
-import type { HostSpec } from '../spec/cluster.js';
+import type { HostSpec } from '../cluster/spec.js';
 
 /** Where things lie below a host's base directory. */
 export function hostPaths(host: Pick<HostSpec, 'dir'>) {

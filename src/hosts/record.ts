@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { quote } from '../ssh/shell.js';
-import type { HostSpec } from '../spec/cluster.js';
+import type { HostSpec } from '../cluster/spec.js';
 import { checksumFunctions } from './checksum.js';
 import type { ServiceItem } from './items.js';
 import { known, notKnown, type Observation } from './observation.js';

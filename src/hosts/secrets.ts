@@ -1,6 +1,6 @@
 import { PerijoveError } from '../errors/error.js';
-import type { ClusterSpec } from '../spec/cluster.js';
-import type { SecretName } from '../spec/secrets.js';
+import type { ClusterSpec } from '../cluster/spec.js';
+import type { SecretName } from '../cluster/secrets.js';
 import type { HostConnection, SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { known, notKnown, observedOn, type Observation } from './observation.js';

@@ -1,5 +1,5 @@
 import type { HostConnection } from '../ssh/connection.js';
-import type { HostSpec } from '../spec/cluster.js';
+import type { HostSpec } from '../cluster/spec.js';
 import type { ServiceItem } from './items.js';
 import { known, notKnown, observedOn } from './observation.js';
 import { runit } from './runit.js';

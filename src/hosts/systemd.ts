@@ -1,5 +1,5 @@
 import { quote } from '../ssh/shell.js';
-import type { HostSpec } from '../spec/cluster.js';
+import type { HostSpec } from '../cluster/spec.js';
 import type { InitDriver, RenderedFile, ServiceStatus } from './init.js';
 import type { ServiceItem } from './items.js';
 import { known, notKnown, type Observation } from './observation.js';

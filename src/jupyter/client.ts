@@ -4,7 +4,7 @@ import { request } from 'undici';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
-import { deadlineAfter } from '../ssh/deadline.js';
+import { deadlineAfter } from '../net/deadline.js';
 import { CellRun } from './cell.js';
 
 export interface JupyterClientOptions {

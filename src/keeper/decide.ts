@@ -3,7 +3,7 @@
  * it, and what is remembered. Imported by the workflow, so nothing here may touch the world.
  */
 import type { Finding } from '../etcd/verdict.js';
-import type { ClusterSpec } from '../spec/cluster.js';
+import type { ClusterSpec } from '../cluster/spec.js';
 import type { Drift, DriftKind, Incident, KeeperEvent, KeeperState, Verdict } from './state.js';
 
 export const initialState: KeeperState = {

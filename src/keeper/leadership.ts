@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, PerijoveError } from '../errors/error.js';
-import { gateRule, type ClusterSpec } from '../spec/cluster.js';
+import { gateRule, type ClusterSpec } from '../cluster/spec.js';
 import type { KeeperAccess } from './access.js';
 import { patience } from './reconciler.js';
 import type { Verdict } from './state.js';

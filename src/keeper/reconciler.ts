@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PerijoveError } from '../errors/error.js';
 import type { JupyterStatus } from '../node/api.js';
-import type { ClusterSpec } from '../spec/cluster.js';
+import type { ClusterSpec } from '../cluster/spec.js';
 import type { KeeperAccess } from './access.js';
 import type { KeeperChange, ReconcileResult } from './decide.js';
 import { drifts, isElsewhere, serves, type NodeView, type View } from './drift.js';

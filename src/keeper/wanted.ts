@@ -10,7 +10,7 @@ import {
   type ClusterSpec,
   type GateRule,
   type HostSpec,
-} from '../spec/cluster.js';
+} from '../cluster/spec.js';
 import type { Verdict } from './state.js';
 
 /** Which host each node runs on, by name; a node that is not known to run anywhere is missing. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { verdict as findVerdict, type Finding, type Probe } from '../etcd/verdict.js';
-import { nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { KeeperAccess } from './access.js';
 import { notice, type Known, type WatchEvent } from './decide.js';
 import { drifts, type NodeView, type ProxyView } from './drift.js';

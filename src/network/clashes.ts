@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
-import type { Problem } from '../hosts/preflight.js';
-import { addressNumber, isIpv4, parseSubnet, type Subnet } from '../spec/addresses.js';
-import { nodeAddress, nodeName, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import type { Problem } from '../hosts/problem.js';
+import { addressNumber, isIpv4, parseSubnet, type Subnet } from '../cluster/addresses.js';
+import { nodeAddress, nodeName, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { quote } from '../ssh/shell.js';
 import { isOwn, observeDockerNetworks, parseDockerNetworks, type DockerNetwork } from './docker-network.js';
 import { links, type Link } from './observe.js';

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { PerijoveError } from '../errors/error.js';
 import type { Action } from '../hosts/items.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
-import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { quote } from '../ssh/shell.js';
 import { overlayOf } from './overlay.js';
 

@@ -1,7 +1,7 @@
 import { PerijoveError } from '../errors/error.js';
 import { noItems, type HostItems } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
-import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { networkFactsScript, networkProblems, parseNetworkFacts } from './clashes.js';
 import {
   dockerNetworkActions,

@@ -1,7 +1,7 @@
 /** The VXLAN of a cluster as one host has it. Pure. */
-import { parseSubnet } from '../spec/addresses.js';
-import { bridgeAddresses } from '../spec/bridges.js';
-import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import { parseSubnet } from '../cluster/addresses.js';
+import { bridgeAddresses } from '../cluster/bridges.js';
+import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 
 /** IANA's port for VXLAN. */
 const vxlanPort = 4789;

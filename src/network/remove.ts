@@ -1,7 +1,7 @@
 import { PerijoveError } from '../errors/error.js';
 import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
-import type { HostSpec } from '../spec/cluster.js';
+import type { HostSpec } from '../cluster/spec.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { orFail, quote } from '../ssh/shell.js';
 import { clusterLabel } from './docker-network.js';

@@ -1,7 +1,7 @@
 import { request } from 'undici';
 import type { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
-import { limit } from '../ssh/deadline.js';
+import { limit } from '../net/deadline.js';
 import {
   hostsStatusSchema,
   jupyterStatusSchema,

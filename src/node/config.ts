@@ -10,8 +10,8 @@ import {
   sharedDirectory,
   type ClusterSpec,
   type HostSpec,
-} from '../spec/cluster.js';
-import { canonicalJson } from '../spec/digest.js';
+} from '../cluster/spec.js';
+import { canonicalJson } from '../cluster/digest.js';
 
 const port = z.int().min(1).max(65535);
 const path = z.string().startsWith('/');

@@ -1,7 +1,7 @@
 import { noItems, type HostItems } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
-import { proxyApiAddress, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
-import type { SecretName } from '../spec/secrets.js';
+import { proxyApiAddress, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import type { SecretName } from '../cluster/secrets.js';
 import type { ProxyConfig } from './config.js';
 
 const tokenSecret: SecretName = 'proxy-api-token';

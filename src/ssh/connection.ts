@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { HostSpec } from '../spec/cluster.js';
+import type { HostSpec } from '../cluster/spec.js';
 
 /** The one shape of every command's result, whatever its exit code. */
 export interface ExecResult {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import ssh2 from 'ssh2';
 import { messageOf, PerijoveError } from '../errors/error.js';
-import type { SshTarget } from '../spec/cluster.js';
+import type { SshTarget } from '../cluster/spec.js';
 
 /** The part of ssh2's configuration that says who connects. */
 export interface Credentials {

@@ -1,6 +1,6 @@
 import type { ClientChannel } from 'ssh2';
 import { PerijoveError } from '../errors/error.js';
-import { reasonOf } from './abortable.js';
+import { reasonOf } from '../net/abortable.js';
 import type { ExecResult } from './connection.js';
 import { afterBeginning, frame } from './shell.js';
 

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { PerijoveError } from '../errors/error.js';
-import type { HostSpec } from '../spec/cluster.js';
+import type { HostSpec } from '../cluster/spec.js';
 
 /** How long the host before gets, before the next one is tried beside it. */
 const staggerMs = 250;

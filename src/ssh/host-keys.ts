@@ -3,7 +3,7 @@ import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ServerHostKeyAlgorithm } from 'ssh2';
 import { messageOf, PerijoveError } from '../errors/error.js';
-import type { SshTarget } from '../spec/cluster.js';
+import type { SshTarget } from '../cluster/spec.js';
 import { fingerprint, keyType, knownHostsLine, knownKeys, type KnownKey } from './known-hosts.js';
 
 /** What is known of a host's key before the connection, and the check of the key that it then shows. */

@@ -1,7 +1,7 @@
 import { PerijoveError } from '../errors/error.js';
-import type { ClusterSpec, HostSpec } from '../spec/cluster.js';
+import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import type { Endpoint, SshPool } from './connection.js';
-import { dialledWithin } from './deadline.js';
+import { dialledWithin } from '../net/deadline.js';
 import { firstToAnswer } from './first-answer.js';
 
 /** How a client gets to an address of the cluster. */

@@ -6,10 +6,10 @@ import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import ssh2, { type Client, type ClientChannel } from 'ssh2';
 import { PerijoveError } from '../errors/error.js';
-import type { SshTarget } from '../spec/cluster.js';
+import type { SshTarget } from '../cluster/spec.js';
 import { classifySshError } from './classify.js';
 import { readCredentials, type Credentials } from './credentials.js';
-import { dialledWithin } from './deadline.js';
+import { dialledWithin } from '../net/deadline.js';
 import { hostKeyCheck } from './host-keys.js';
 
 /** OpenSSH allows 10 sessions in one connection (`MaxSessions`); two are left for ones that are ending. */

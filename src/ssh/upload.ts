@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { SFTPWrapper } from 'ssh2';
 import { messageOf, PerijoveError } from '../errors/error.js';
-import { abortable } from './abortable.js';
+import { abortable } from '../net/abortable.js';
 import { classifySshError } from './classify.js';
 import type { DownloadOptions, ExecOptions, ExecResult, UploadOptions, UploadSource } from './connection.js';
 import { successOf } from './exec.js';

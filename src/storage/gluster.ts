@@ -8,7 +8,7 @@ import {
   type ClusterSpec,
   type HostSpec,
   type StorageSpec,
-} from '../spec/cluster.js';
+} from '../cluster/spec.js';
 
 export type GlusterSpec = Extract<StorageSpec, { kind: 'gluster' }>;
 

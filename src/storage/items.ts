@@ -1,6 +1,6 @@
 import { noItems, type DaemonItem, type HostItems } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
-import { brickHosts, type ClusterSpec, type HostSpec } from '../spec/cluster.js';
+import { brickHosts, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { quote } from '../ssh/shell.js';
 import type { GlusterSpec } from './gluster.js';
 import { mountedFunction } from './mount-table.js';

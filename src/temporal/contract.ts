@@ -4,14 +4,15 @@
  */
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
 import type { ErrorCode } from '../errors/codes.js';
+import type { StageName } from '../deployment/stages.js';
 import type { DrillName } from '../drill/catalogue.js';
 import type { Evidence } from '../drill/evidence.js';
 import type { Change } from '../hosts/items.js';
-import type { FenceFacts, FenceOutcome } from '../mesos/fences.js';
-import type { FrameworkHistory, MesosFacts } from '../mesos/framework-events.js';
-import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/tasks.js';
+import type { FenceFacts, FenceOutcome } from '../mesos/fencing/fences.js';
+import type { FrameworkHistory, MesosFacts } from '../mesos/scheduler/framework-events.js';
+import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/scheduler/tasks.js';
 import type { KeeperState, Incident } from '../keeper/state.js';
-import type { ClusterSpec } from '../spec/cluster.js';
+import type { ClusterSpec } from '../cluster/spec.js';
 
 export const taskQueue = 'perijove';
 
@@ -38,23 +39,6 @@ export const searchAttributes = { cluster: 'PerijoveCluster', stage: 'PerijoveSt
 
 /** Memo keys: the last state, readable while no worker runs. */
 export const memoKeys = { state: 'perijoveState', purge: 'perijovePurge' } as const;
-
-export const stageNames = [
-  'preflight',
-  'secrets',
-  'install',
-  'network',
-  'storage',
-  'zookeeper',
-  'masters',
-  'agents',
-  'image',
-  'framework',
-  'etcd',
-  'keeper',
-  'verify',
-] as const;
-export type StageName = (typeof stageNames)[number];
 
 // --- deploy ---------------------------------------------------------------------------------------------
 
@@ -119,7 +103,7 @@ export interface FrameworkInput {
   readonly state?: FrameworkState;
 }
 
-export type { LaunchIntent, NodeTask, TaskState, TaskUpdate } from '../mesos/tasks.js';
+export type { LaunchIntent, NodeTask, TaskState, TaskUpdate } from '../mesos/scheduler/tasks.js';
 
 /** Which attempt of the scheduler activity may write: a higher (run, attempt) takes over from a lower one. */
 export interface SchedulerLease {
@@ -135,7 +119,7 @@ export interface FrameworkFailure {
   readonly remedy: string;
 }
 
-export type { FrameworkEvent, MesosFacts, PastTask } from '../mesos/framework-events.js';
+export type { FrameworkEvent, MesosFacts, PastTask } from '../mesos/scheduler/framework-events.js';
 
 export interface FrameworkState extends TaskTable, FenceFacts, FrameworkHistory {
   readonly frameworkId?: string;

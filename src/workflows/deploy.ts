@@ -7,8 +7,8 @@ import {
   type DeployInput,
   type DeployProgress,
   type DeployResult,
-  type StageName,
 } from '../temporal/contract.js';
+import type { StageName } from '../deployment/stages.js';
 import { failure, lastWord } from './failure.js';
 import {
   markdownOf,
@@ -23,7 +23,7 @@ import {
 } from './progress.js';
 import { stages } from './stages/index.js';
 import type { Deployment } from './stages/stage.js';
-import { hostsToConverge } from './survey-plan.js';
+import { hostsToConverge } from '../deployment/hosts-to-converge.js';
 
 /**
  * Brings a cluster to what its spec says, stage by stage. Each stage looks first and changes only what differs,

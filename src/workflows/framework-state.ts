@@ -7,7 +7,7 @@ import {
   mayBeLost,
   settleFences,
   type FenceOutcome,
-} from '../mesos/fences.js';
+} from '../mesos/fencing/fences.js';
 import {
   adoptTasks,
   applyIntents,
@@ -18,8 +18,8 @@ import {
   type LaunchIntent,
   type NodeTask,
   type TaskUpdate,
-} from '../mesos/tasks.js';
-import { nodeNames, type ClusterSpec } from '../spec/cluster.js';
+} from '../mesos/scheduler/tasks.js';
+import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type {
   ConfigureResult,
   FenceResult,

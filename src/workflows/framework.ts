@@ -39,7 +39,7 @@ import {
   type StopFrameworkResult,
 } from '../temporal/contract.js';
 import { endless, quick } from '../temporal/options.js';
-import { compact, remember, withoutHistory } from '../mesos/framework-events.js';
+import { compact, remember, withoutHistory } from '../mesos/scheduler/framework-events.js';
 import { lastWord } from './failure.js';
 import {
   carriedOver,

@@ -1,6 +1,6 @@
 import type { ApplicationFailure } from '@temporalio/common';
 import { phaseOf } from '../keeper/decide.js';
-import { formatDuration } from '../spec/units.js';
+import { formatDuration } from '../cluster/units.js';
 import type { MoveResult } from '../temporal/contract.js';
 import type { KeeperState } from '../keeper/state.js';
 

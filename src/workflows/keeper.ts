@@ -17,7 +17,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { nodeNames, type ClusterSpec } from '../spec/cluster.js';
+import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { KeeperActivities } from '../activities/keeper.js';
 import {
   adopt,

@@ -1,12 +1,7 @@
 /** How far a deployment is, as plain data. Pure. */
 import type { Change } from '../hosts/items.js';
-import {
-  stageNames,
-  type DeployProgress,
-  type DeployResult,
-  type StageName,
-  type StageProgress,
-} from '../temporal/contract.js';
+import { stageNames, type StageName } from '../deployment/stages.js';
+import type { DeployProgress, DeployResult, StageProgress } from '../temporal/contract.js';
 
 export function newProgress(cluster: string, digest: string): DeployProgress {
   return {

@@ -1,5 +1,5 @@
 import { defineSearchAttributeKey } from '@temporalio/common';
-import type { ClusterSpec } from '../spec/cluster.js';
+import type { ClusterSpec } from '../cluster/spec.js';
 import { searchAttributes } from '../temporal/contract.js';
 
 const cluster = defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD');

@@ -5,7 +5,7 @@ import type { TeardownInput, TeardownResult } from '../temporal/contract.js';
 import { patient, waiting } from '../temporal/options.js';
 import { lastWord } from './failure.js';
 import { clusterAttribute } from './search-attributes.js';
-import { specForHost } from './survey-plan.js';
+import { specForHost } from '../deployment/hosts-to-converge.js';
 
 const { stopKeeper, stopFramework } = proxyActivities<Activities>(waiting);
 const { cancelDeploy, clearHost, deleteVolume } = proxyActivities<Activities>(patient);

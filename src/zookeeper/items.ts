@@ -1,6 +1,6 @@
 import { archivesOf, noItems, type FileItem, type HostItems } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
-import { hostsWithRole, type ClusterSpec, type HostSpec, type Install } from '../spec/cluster.js';
+import { hostsWithRole, type ClusterSpec, type HostSpec, type Install } from '../cluster/spec.js';
 
 /** Name of the service on hosts. */
 export const zookeeperService = 'zookeeper';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { leastSure, nodesWaiting } from '../../src/activities/framework.js';
-import type { NodeTask } from '../../src/mesos/tasks.js';
+import type { NodeTask } from '../../src/mesos/scheduler/tasks.js';
 import type { FrameworkState } from '../../src/temporal/contract.js';
 import { makeSpec } from '../support/spec.js';
 

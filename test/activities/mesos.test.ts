@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { agentStateOf, disagreementOf } from '../../src/activities/mesos.js';
 import { PerijoveError } from '../../src/errors/error.js';
-import type { AgentInfo } from '../../src/mesos/operator-client.js';
-import { runningDigests } from '../../src/mesos/running-secrets.js';
-import type { HostSpec } from '../../src/spec/cluster.js';
+import type { AgentInfo } from '../../src/mesos/masters/operator-client.js';
+import { runningDigests } from '../../src/mesos/installation/running-secrets.js';
+import type { HostSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 

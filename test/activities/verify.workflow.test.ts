@@ -9,7 +9,7 @@ import { createEtcdActivities } from '../../src/activities/etcd.js';
 import { createKeeperActivities } from '../../src/activities/keeper.js';
 import { createVerifyActivities } from '../../src/activities/verify.js';
 import { jupyterStatus } from '../../src/jupyter/client.js';
-import { nodeNames, type ClusterSpec } from '../../src/spec/cluster.js';
+import { nodeNames, type ClusterSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { createSshPool } from '../../src/ssh/pool.js';
 import {

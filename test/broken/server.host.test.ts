@@ -21,7 +21,7 @@ import { networkFactsScript, parseNetworkFacts } from '../../src/network/clashes
 import { networkItems } from '../../src/network/items.js';
 import { removeNetwork } from '../../src/network/remove.js';
 import { fenceNode } from '../../src/node/fence.js';
-import { hostHasImage } from '../../src/node/image-host.js';
+import { hostHasImage } from '../../src/node/image/host.js';
 import { containerLabels } from '../../src/node/layout.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { createSshPool } from '../../src/ssh/pool.js';

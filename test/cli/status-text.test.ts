@@ -1,6 +1,6 @@
 import { createColors } from 'picocolors';
 import { describe, expect, it } from 'vitest';
-import { emptyStatus, noAgent, noMaster, type ClusterStatus } from '../../src/activities/cluster-status.js';
+import { emptyStatus, noAgent, noMaster, type ClusterStatus } from '../../src/status/cluster-status.js';
 import { statusText } from '../../src/cli/status-text.js';
 import { makeSpec } from '../support/spec.js';
 

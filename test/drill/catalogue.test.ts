@@ -10,7 +10,7 @@ import {
 } from '../../src/drill/catalogue.js';
 import { randomSeries } from '../../src/drill/series.js';
 import { candidates, checkSafe, checkTarget, chooseTarget, type Roles } from '../../src/drill/target.js';
-import { agentPatienceMs } from '../../src/spec/cluster.js';
+import { agentPatienceMs } from '../../src/cluster/spec.js';
 import { mesosSight } from '../support/drill.js';
 import { makeGluster, makeSpec } from '../support/spec.js';
 

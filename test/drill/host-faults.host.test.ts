@@ -15,7 +15,7 @@ import {
   type Partition,
 } from '../../src/drill/host-faults.js';
 import { allProcesses, commandArguments } from '../../src/lab/processes.js';
-import type { HostSpec } from '../../src/spec/cluster.js';
+import type { HostSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { eventually } from '../support/eventually.js';
 import { makeHost } from '../support/spec.js';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createEtcdClient, type EtcdClient } from '../../src/etcd/client.js';
 import { isAlive, signal } from '../../src/lab/processes.js';
 import { gatePath } from '../../src/node/api.js';
-import { nodeAddress, nodeNames } from '../../src/spec/cluster.js';
+import { nodeAddress, nodeNames } from '../../src/cluster/spec.js';
 import { keeperState, workflowIds } from '../../src/temporal/contract.js';
 import { runInKernel, startKernel } from '../support/kernel.js';
 import { TestLab } from '../support/lab.js';

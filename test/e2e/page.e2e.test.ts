@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { z } from 'zod';
 import { createEtcdClient } from '../../src/etcd/client.js';
 import { signal } from '../../src/lab/processes.js';
-import { nodeAddress, nodeNames } from '../../src/spec/cluster.js';
+import { nodeAddress, nodeNames } from '../../src/cluster/spec.js';
 import { startBrowser, type TestBrowser } from '../support/chromium.js';
 import { JupyterPage } from '../support/jupyter-page.js';
 import { TestLab } from '../support/lab.js';

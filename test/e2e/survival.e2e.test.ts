@@ -6,10 +6,11 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { hostPaths } from '../../src/hosts/paths.js';
 import { isAlive, signal } from '../../src/lab/processes.js';
-import { leadingMaster } from '../../src/mesos/detector.js';
-import { authorization, parseCredential } from '../../src/mesos/master-http.js';
+import { leadingMaster } from '../../src/mesos/masters/detector.js';
+import { authorization, parseCredential } from '../../src/mesos/masters/http.js';
 import { directReach } from '../../src/ssh/reach.js';
-import { frameworkState, workflowIds, type StageName } from '../../src/temporal/contract.js';
+import type { StageName } from '../../src/deployment/stages.js';
+import { frameworkState, workflowIds } from '../../src/temporal/contract.js';
 import { eventually } from '../support/eventually.js';
 import { TestLab } from '../support/lab.js';
 

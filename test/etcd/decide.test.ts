@@ -8,7 +8,7 @@ import {
   type PeerView,
 } from '../../src/etcd/decide.js';
 import type { Member } from '../../src/etcd/members.js';
-import { majority } from '../../src/spec/cluster.js';
+import { majority } from '../../src/cluster/spec.js';
 
 /** Part of a reason. */
 const saying = (text: string): string => expect.stringContaining(text) as string;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decideRetirement, strayMembers, type RetirementInput } from '../../src/etcd/retire.js';
-import { majority } from '../../src/spec/cluster.js';
+import { majority } from '../../src/cluster/spec.js';
 import { learnerOf, memberOf, silent, urlOf, viewOf } from '../support/members.js';
 
 const names = (count: number) => Array.from({ length: count }, (_, index) => `node${index}`);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { verdict, type Probe, type Verdict } from '../../src/etcd/verdict.js';
-import { majority } from '../../src/spec/cluster.js';
+import { majority } from '../../src/cluster/spec.js';
 
 /** Part of a reason. */
 const saying = (text: string): string => expect.stringContaining(text) as string;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isLabSubnet, renderLabSpec, type LabPlace } from '../../src/lab/spec.js';
-import { parseSpec } from '../../src/spec/load.js';
+import { parseSpec } from '../../src/cluster/load.js';
 
 const place: LabPlace = {
   stateDir: '/state/lab',

@@ -3,9 +3,9 @@ import {
   parseInstallation,
   type MesosInstallation,
   type MesosProgram,
-} from '../../src/mesos/installation.js';
-import { agentItems, masterItems } from '../../src/mesos/items.js';
-import type { Install } from '../../src/spec/cluster.js';
+} from '../../src/mesos/installation/installation.js';
+import { agentItems, masterItems } from '../../src/mesos/installation/items.js';
+import type { Install } from '../../src/cluster/spec.js';
 import { recording } from '../support/mesos-recordings.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 

@@ -3,9 +3,9 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { processInContainer } from '../../src/mesos/container.js';
-import { leadingMaster } from '../../src/mesos/detector.js';
-import { masterItems } from '../../src/mesos/items.js';
+import { processInContainer } from '../../src/mesos/installation/container.js';
+import { leadingMaster } from '../../src/mesos/masters/detector.js';
+import { masterItems } from '../../src/mesos/installation/items.js';
 import { directReach } from '../../src/ssh/reach.js';
 import type { ServiceItem } from '../../src/hosts/items.js';
 import { docker, dockerRemove, hasDocker, makeTinyImage } from '../support/docker.js';

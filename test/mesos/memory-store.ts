@@ -1,9 +1,9 @@
 /** The framework's state in this process, with the rules of the workflow that keeps it in production. */
 import type { ErrorCode } from '../../src/errors/codes.js';
 import { PerijoveError } from '../../src/errors/error.js';
-import { remember } from '../../src/mesos/framework-events.js';
-import type { FrameworkStore } from '../../src/mesos/scheduler-deps.js';
-import type { ClusterSpec } from '../../src/spec/cluster.js';
+import { remember } from '../../src/mesos/scheduler/framework-events.js';
+import type { FrameworkStore } from '../../src/mesos/scheduler/deps.js';
+import type { ClusterSpec } from '../../src/cluster/spec.js';
 import type { FrameworkState, SchedulerLease } from '../../src/temporal/contract.js';
 import {
   claim,

@@ -1,19 +1,24 @@
 import fc from 'fast-check';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { candidates } from '../../src/mesos/candidates.js';
-import { masterInfoSchema } from '../../src/mesos/detector.js';
-import type { MasterAddress } from '../../src/mesos/master-http.js';
+import { candidates } from '../../src/mesos/masters/candidates.js';
+import { masterInfoSchema } from '../../src/mesos/masters/detector.js';
+import type { MasterAddress } from '../../src/mesos/masters/http.js';
 import {
   masterHealth,
   masterLeader,
   masterState,
   masterVersion,
   recoveredState,
-} from '../../src/mesos/operator-client.js';
-import { RecordDecoder } from '../../src/mesos/recordio.js';
-import { subscribe, type Subscription } from '../../src/mesos/scheduler-client.js';
-import { parseEvent, type FrameworkInfo, type SchedulerEvent, type TaskInfo } from '../../src/mesos/types.js';
+} from '../../src/mesos/masters/operator-client.js';
+import { RecordDecoder } from '../../src/mesos/scheduler/recordio.js';
+import { subscribe, type Subscription } from '../../src/mesos/scheduler/client.js';
+import {
+  parseEvent,
+  type FrameworkInfo,
+  type SchedulerEvent,
+  type TaskInfo,
+} from '../../src/mesos/scheduler/types.js';
 import { at } from '../support/mesos.js';
 import {
   exchanges,

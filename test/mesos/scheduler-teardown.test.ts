@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
-import { teardownFramework } from '../../src/mesos/scheduler.js';
+import { teardownFramework } from '../../src/mesos/scheduler/scheduler.js';
 import { makeSpec } from '../support/spec.js';
 
 it('does not call a framework torn down that nobody stored, while agents may yet tell of it', async () => {

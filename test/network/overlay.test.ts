@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bridgeAddresses } from '../../src/spec/bridges.js';
+import { bridgeAddresses } from '../../src/cluster/bridges.js';
 import { ethernetAddress, overlayOf } from '../../src/network/overlay.js';
 import { overlayDifferences, parseOverlay } from '../../src/network/observe.js';
 import { makeHost, makeSpec } from '../support/spec.js';

@@ -13,7 +13,7 @@ import { overlayDifferences, parseOverlay } from '../../src/network/observe.js';
 import { removeNetworkScript } from '../../src/network/remove.js';
 import { overlayOf, type Overlay } from '../../src/network/overlay.js';
 import { observeOverlayScript, overlayScript } from '../../src/network/overlay-script.js';
-import type { HostSpec } from '../../src/spec/cluster.js';
+import type { HostSpec } from '../../src/cluster/spec.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 
 const run = promisify(execFile);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { configDigest, nodeCommand, nodeConfig, nodeConfigSchema } from '../../src/node/config.js';
 import { nodeItems } from '../../src/node/items.js';
-import type { ClusterSpec } from '../../src/spec/cluster.js';
+import type { ClusterSpec } from '../../src/cluster/spec.js';
 import { makeGluster, makeHost, makeSpec } from '../support/spec.js';
 
 const host = makeHost('h1');

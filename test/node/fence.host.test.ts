@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { hostPaths } from '../../src/hosts/paths.js';
 import { nodeCommand } from '../../src/node/config.js';
 import { fenceNode, type FenceAnswer } from '../../src/node/fence.js';
-import type { HostSpec } from '../../src/spec/cluster.js';
+import type { HostSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { createSshPool } from '../../src/ssh/pool.js';
 import { eventually } from '../support/eventually.js';

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cacheDir } from '../../src/hosts/artifacts.js';
-import { keepArchive } from '../../src/node/image-archive.js';
-import { imageFunction } from '../../src/node/image-reference.js';
+import { keepArchive } from '../../src/node/image/archive.js';
+import { imageFunction } from '../../src/node/image/reference.js';
 
 let directory: string;
 beforeEach(() => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { nodeConfig } from '../../src/node/config.js';
 import { nodeLayout } from '../../src/node/layout.js';
-import { parseSpec } from '../../src/spec/load.js';
+import { parseSpec } from '../../src/cluster/load.js';
 
 /** A spec whose hosts have a base directory of so many bytes. */
 const withDir = (bytes: number, nodes: number) =>

@@ -1,7 +1,7 @@
 import { PassThrough, type Duplex } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PerijoveError } from '../../src/errors/error.js';
-import type { HostSpec } from '../../src/spec/cluster.js';
+import type { HostSpec } from '../../src/cluster/spec.js';
 import { firstToAnswer } from '../../src/ssh/first-answer.js';
 import { makeHost } from '../support/spec.js';
 

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'vitest';
-import type { ClusterStatus } from '../../src/activities/cluster-status.js';
+import type { ClusterStatus } from '../../src/status/cluster-status.js';
 import { runCell } from '../../src/jupyter/client.js';
-import type { ClusterSpec } from '../../src/spec/cluster.js';
+import type { ClusterSpec } from '../../src/cluster/spec.js';
 import { ComposeProject } from './compose-project.js';
 import { expectReady, untilStatus } from './status.js';
 

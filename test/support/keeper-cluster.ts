@@ -4,7 +4,7 @@ import path from 'node:path';
 import { known } from '../../src/hosts/observation.js';
 import { listenersAt } from '../../src/hosts/sockets.js';
 import type { KeeperWays } from '../../src/activities/keeper.js';
-import { nodeAddress, type ClusterSpec } from '../../src/spec/cluster.js';
+import { nodeAddress, type ClusterSpec } from '../../src/cluster/spec.js';
 import { directReach } from '../../src/ssh/reach.js';
 import { prepareNodes, type TestNode, type TestNodes } from './nodes.js';
 import { startProxy, type TestProxy } from './proxy.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Client } from '@temporalio/client';
 import { expect, vi } from 'vitest';
-import type { ClusterStatus } from '../../src/activities/cluster-status.js';
+import type { ClusterStatus } from '../../src/status/cluster-status.js';
 import { hostProcesses } from '../../src/lab/machine.js';
 import {
   commandArguments,
@@ -23,8 +23,8 @@ import { labMarker, labPaths, readLab, type LabState } from '../../src/lab/state
 import { labProcesses } from '../../src/lab/sweep.js';
 import { temporalPorts } from '../../src/lab/temporal.js';
 import { runCell } from '../../src/jupyter/client.js';
-import { loadSpec } from '../../src/spec/load.js';
-import type { ClusterSpec } from '../../src/spec/cluster.js';
+import { loadSpec } from '../../src/cluster/load.js';
+import type { ClusterSpec } from '../../src/cluster/spec.js';
 import { connectClient } from '../../src/temporal/connect.js';
 import { deployProgress, workflowIds, type DeployProgress } from '../../src/temporal/contract.js';
 import { expectReady, untilStatus } from './status.js';

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { RecordDecoder } from '../../src/mesos/recordio.js';
+import { RecordDecoder } from '../../src/mesos/scheduler/recordio.js';
 import { eventually } from './eventually.js';
 import { builtProgram } from './programs.js';
 

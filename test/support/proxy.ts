@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { HostSpec } from '../../src/spec/cluster.js';
+import type { HostSpec } from '../../src/cluster/spec.js';
 import { proxyClient, type ProxyClient } from '../../src/proxy/client.js';
 import { proxyConfig, proxyItems } from '../../src/proxy/items.js';
 import { builtProgram } from './programs.js';

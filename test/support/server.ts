@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import type { HostSpec } from '../../src/spec/cluster.js';
+import type { HostSpec } from '../../src/cluster/spec.js';
 import { docker, dockerRemove, hasDocker } from './docker.js';
 import { eventually } from './eventually.js';
 import { makeHost } from './spec.js';

@@ -4,9 +4,9 @@
  */
 import { Context } from '@temporalio/activity';
 import type { Activities } from '../../src/activities/index.js';
-import type { ConvergingStage } from '../../src/activities/desired.js';
-import type { HostSurvey } from '../../src/activities/hosts.js';
-import type { ServiceMember } from '../../src/activities/members.js';
+import type { ConvergingStage } from '../../src/deployment/stages.js';
+import type { HostSurvey } from '../../src/deployment/host-survey.js';
+import type { ServiceMember } from '../../src/deployment/members.js';
 import type { HostFacts } from '../../src/hosts/facts.js';
 import type { Change } from '../../src/hosts/items.js';
 import {
@@ -15,7 +15,7 @@ import {
   type ClusterSpec,
   type HostSpec,
   type Role,
-} from '../../src/spec/cluster.js';
+} from '../../src/cluster/spec.js';
 
 type State = ServiceMember['state'];
 

@@ -1,5 +1,5 @@
 import type { GlusterSpec } from '../../src/storage/gluster.js';
-import type { ClusterSpec, HostPorts, HostSpec } from '../../src/spec/cluster.js';
+import type { ClusterSpec, HostPorts, HostSpec } from '../../src/cluster/spec.js';
 
 type Overrides<T> = { readonly [K in keyof T]?: T[K] extends readonly unknown[] ? T[K] : Partial<T[K]> };
 

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import type { HostSpec } from '../../src/spec/cluster.js';
+import type { HostSpec } from '../../src/cluster/spec.js';
 import { eventually } from './eventually.js';
 import { makeHost } from './spec.js';
 

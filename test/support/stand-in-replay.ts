@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { vi } from 'vitest';
-import { taskStatusKind, type TaskStatus } from '../../src/lab/mesos/messages.js';
-import { readMessage } from '../../src/lab/mesos/proto.js';
+import { taskStatusKind, type TaskStatus } from '../../src/stand-in/messages.js';
+import { readMessage } from '../../src/stand-in/proto.js';
 import { at } from './mesos.js';
 import { exchanges, recordsOf, sections, type Exchange } from './mesos-recordings.js';
 import { passTimeUntil, RecordedAgent, StandIn, type Answer, type Asked, type Stream } from './stand-in.js';

@@ -4,22 +4,22 @@ import { request, type ClientRequest, type IncomingMessage, type Server } from '
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { vi } from 'vitest';
-import { masterAuthentication } from '../../src/lab/mesos/authentication.js';
-import type { AgentLink } from '../../src/lab/mesos/cluster.js';
-import { makeMasterInfo } from '../../src/lab/mesos/election.js';
-import { masterFlags, parseFlags } from '../../src/lab/mesos/flags.js';
-import { listen } from '../../src/lab/mesos/http.js';
-import { Log } from '../../src/lab/mesos/log.js';
-import { handleMasterRequest } from '../../src/lab/mesos/master-http.js';
-import type { MasterProcess } from '../../src/lab/mesos/master-process.js';
-import { Master } from '../../src/lab/mesos/master.js';
-import type { TaskStatus } from '../../src/lab/mesos/messages.js';
-import { readMessage } from '../../src/lab/mesos/proto.js';
-import { fromAgentKind, type ToAgent } from '../../src/lab/mesos/protocol.js';
-import { parseResources, toApi } from '../../src/lab/mesos/resources.js';
-import { memoryRegistry } from '../../src/lab/mesos/registry.js';
-import { UpdateStream } from '../../src/lab/mesos/update-stream.js';
-import { RecordDecoder } from '../../src/mesos/recordio.js';
+import { masterAuthentication } from '../../src/stand-in/authentication.js';
+import type { AgentLink } from '../../src/stand-in/cluster.js';
+import { makeMasterInfo } from '../../src/stand-in/election.js';
+import { masterFlags, parseFlags } from '../../src/stand-in/flags.js';
+import { listen } from '../../src/stand-in/http.js';
+import { Log } from '../../src/stand-in/log.js';
+import { handleMasterRequest } from '../../src/stand-in/master-http.js';
+import type { MasterProcess } from '../../src/stand-in/master-process.js';
+import { Master } from '../../src/stand-in/master.js';
+import type { TaskStatus } from '../../src/stand-in/messages.js';
+import { readMessage } from '../../src/stand-in/proto.js';
+import { fromAgentKind, type ToAgent } from '../../src/stand-in/protocol.js';
+import { parseResources, toApi } from '../../src/stand-in/resources.js';
+import { memoryRegistry } from '../../src/stand-in/registry.js';
+import { UpdateStream } from '../../src/stand-in/update-stream.js';
+import { RecordDecoder } from '../../src/mesos/scheduler/recordio.js';
 
 /** A log that nobody reads. */
 export class SilentLog extends Log {

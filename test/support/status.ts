@@ -1,5 +1,5 @@
 import { expect, vi } from 'vitest';
-import type { ClusterStatus } from '../../src/activities/cluster-status.js';
+import type { ClusterStatus } from '../../src/status/cluster-status.js';
 
 /** Looks again and again until the status is as `assertion` has it. */
 export function untilStatus(

@@ -7,7 +7,7 @@ import { serverStatus, type ServerStatus } from '../../src/zookeeper/four-letter
 import { judgeEnsemble } from '../../src/zookeeper/ensemble.js';
 import type { Endpoint } from '../../src/ssh/connection.js';
 import { zookeeperItems, zookeeperPaths } from '../../src/zookeeper/items.js';
-import type { ClusterSpec, HostSpec } from '../../src/spec/cluster.js';
+import type { ClusterSpec, HostSpec } from '../../src/cluster/spec.js';
 import { makeHost, makeSpec } from './spec.js';
 
 export interface TestServer {

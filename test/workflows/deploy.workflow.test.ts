@@ -9,12 +9,12 @@ import {
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PerijoveError } from '../../src/errors/error.js';
-import type { ClusterSpec } from '../../src/spec/cluster.js';
+import type { ClusterSpec } from '../../src/cluster/spec.js';
+import { stageNames } from '../../src/deployment/stages.js';
 import {
   attachDeploy,
   deployProgress,
   memoKeys,
-  stageNames,
   taskQueue,
   workflowIds,
   workflowNames,

@@ -8,7 +8,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { FrameworkActivities } from '../../src/activities/framework.js';
 import { PerijoveError } from '../../src/errors/error.js';
-import { withoutHistory } from '../../src/mesos/framework-events.js';
+import { withoutHistory } from '../../src/mesos/scheduler/framework-events.js';
 import { connectClient, type TemporalClient } from '../../src/temporal/connect.js';
 import {
   claimScheduler,

@@ -9,8 +9,8 @@ import { temporal } from '@temporalio/proto';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { allProcesses, startVariable } from '../../src/lab/processes.js';
-import { parseTaskId } from '../../src/mesos/tasks.js';
-import type { ClusterSpec } from '../../src/spec/cluster.js';
+import { parseTaskId } from '../../src/mesos/scheduler/tasks.js';
+import type { ClusterSpec } from '../../src/cluster/spec.js';
 import {
   configureFramework,
   fenceHost,

@@ -7,7 +7,7 @@ import type { Activities } from '../../src/activities/index.js';
 import { startTeardown } from '../../src/cli/teardown.js';
 import { createTeardownActivities } from '../../src/activities/teardown.js';
 import { PerijoveError } from '../../src/errors/error.js';
-import type { ClusterSpec } from '../../src/spec/cluster.js';
+import type { ClusterSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { taskQueue, workflowIds, workflowNames, type TeardownResult } from '../../src/temporal/contract.js';
 import { record } from '../support/histories.js';

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { candidates } from '../../src/mesos/candidates.js';
-import { leadingMaster } from '../../src/mesos/detector.js';
+import { candidates } from '../../src/mesos/masters/candidates.js';
+import { leadingMaster } from '../../src/mesos/masters/detector.js';
 import { directReach } from '../../src/ssh/reach.js';
 import { connectZooKeeper, type ZooKeeperClient } from '../../src/zookeeper/client.js';
 import { fourLetter, isRunning, serverStatus } from '../../src/zookeeper/four-letter.js';

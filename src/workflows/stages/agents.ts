@@ -8,7 +8,7 @@ const { agentMembers } = proxyActivities<Activities>(quick);
 const { awaitAgents, awaitFormedEtcd } = proxyActivities<Activities>(patient);
 
 /** Nodes live on agents: while agents change one by one, etcd is to be whole before the next one does. */
-export const agents: Stage = {
+export const agents = {
   name: 'agents',
   title: 'Every Mesos agent registered',
   run: (deployment) => {
@@ -22,4 +22,4 @@ export const agents: Stage = {
       before: () => awaitFormedEtcd.executeWithOptions({ summary: 'etcd whole' }, [{ spec }]),
     });
   },
-};
+} as const satisfies Stage;

@@ -1,13 +1,13 @@
 import { proxyActivities } from '@temporalio/workflow';
-import type { ConvergingStage } from '../../activities/desired.js';
+import type { ConvergingStage } from '../../deployment/stages.js';
 import type { Activities } from '../../activities/index.js';
-import type { ServiceMember } from '../../activities/members.js';
+import type { ServiceMember } from '../../deployment/members.js';
 import type { Change } from '../../hosts/items.js';
-import type { ClusterSpec, HostSpec } from '../../spec/cluster.js';
+import type { ClusterSpec, HostSpec } from '../../cluster/spec.js';
 import { patient } from '../../temporal/options.js';
 import { inParallel } from '../parallel.js';
-import { rollingSteps } from '../rolling-plan.js';
-import { specForHost } from '../survey-plan.js';
+import { rollingSteps } from '../../deployment/rolling-order.js';
+import { specForHost } from '../../deployment/hosts-to-converge.js';
 import type { Deployment } from './stage.js';
 
 const { convergeHost } = proxyActivities<Activities>(patient);

@@ -6,7 +6,7 @@ import type { Stage } from './stage.js';
 const { awaitEtcd } = proxyActivities<Activities>(patient);
 const { markEtcdFormed } = proxyActivities<Activities>(quick);
 
-export const etcd: Stage = {
+export const etcd = {
   name: 'etcd',
   title: 'Every node a healthy member of etcd',
   async run({ spec }) {
@@ -15,4 +15,4 @@ export const etcd: Stage = {
     return [];
   },
   proof: ({ nodes }) => `${nodes.count} healthy members`,
-};
+} as const satisfies Stage;

@@ -7,7 +7,7 @@ import type { Deployment, Stage } from './stage.js';
 const { announceNodes, ensureFramework } = proxyActivities<Activities>(quick);
 const { awaitNodes } = proxyActivities<Activities>(waiting);
 
-export const framework: Stage = {
+export const framework = {
   name: 'framework',
   title: 'The Mesos framework holds a task for every node',
   async run(deployment) {
@@ -24,7 +24,7 @@ export const framework: Stage = {
     await allNodesRun(deployment);
     return changes;
   },
-};
+} as const satisfies Stage;
 
 /** What is missing may change often, for days; then it is in the framework's own details alone. */
 const mostNotes = 100;

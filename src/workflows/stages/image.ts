@@ -2,14 +2,14 @@ import { proxyActivities } from '@temporalio/workflow';
 import type { ImageSource } from '../../activities/image.js';
 import type { Activities } from '../../activities/index.js';
 import type { Change } from '../../hosts/items.js';
-import { planImage, type ImagePlan } from '../../node/image-plan.js';
+import { planImage, type ImagePlan } from '../../node/image/plan.js';
 import { patient } from '../../temporal/options.js';
 import { inParallel } from '../parallel.js';
 import type { Deployment, Stage } from './stage.js';
 
 const { buildImage, deliverImage, observeImage, pullImage } = proxyActivities<Activities>(patient);
 
-export const image: Stage = {
+export const image = {
   name: 'image',
   title: 'The image of the nodes on every host',
   skip: ({ nodes }) =>
@@ -34,7 +34,7 @@ export const image: Stage = {
       }
     }
   },
-};
+} as const satisfies Stage;
 
 async function sourceOf(
   deployment: Deployment,

@@ -1,3 +1,4 @@
+import { stageNames, type StageName } from '../../deployment/stages.js';
 import { agents } from './agents.js';
 import { etcd } from './etcd.js';
 import { framework } from './framework.js';
@@ -13,8 +14,7 @@ import { storage } from './storage.js';
 import { verify } from './verify.js';
 import { zookeeper } from './zookeeper.js';
 
-/** A deployment, in its order. */
-export const stages: readonly Stage[] = [
+const byName: { readonly [Name in StageName]: Stage & { readonly name: Name } } = {
   preflight,
   secrets,
   install,
@@ -28,4 +28,7 @@ export const stages: readonly Stage[] = [
   etcd,
   keeper,
   verify,
-];
+};
+
+/** A deployment, in its order. */
+export const stages: readonly Stage[] = stageNames.map((name) => byName[name]);

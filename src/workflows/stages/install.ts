@@ -3,10 +3,10 @@ import { workflowIds, workflowNames } from '../../temporal/contract.js';
 import type { host as hostWorkflow } from '../host.js';
 import { inParallel } from '../parallel.js';
 import { clusterAttribute } from '../search-attributes.js';
-import { specForHost } from '../survey-plan.js';
+import { specForHost } from '../../deployment/hosts-to-converge.js';
 import type { Stage } from './stage.js';
 
-export const install: Stage = {
+export const install = {
   name: 'install',
   title: 'Install packages and programs',
   async run(deployment) {
@@ -21,4 +21,4 @@ export const install: Stage = {
     );
     return changes.flat();
   },
-};
+} as const satisfies Stage;

@@ -8,7 +8,7 @@ const { proxyMembers, ensureKeeper } = proxyActivities<Activities>(quick);
 const { awaitKeeper } = proxyActivities<Activities>(waiting);
 
 /** Proxies change one by one, each with its route back before the next: some host always leads to Jupyter. */
-export const keeper: Stage = {
+export const keeper = {
   name: 'keeper',
   title: 'Jupyter on the leader, and a route to it on every host',
   async run(deployment) {
@@ -27,4 +27,4 @@ export const keeper: Stage = {
     });
     return changed ? [...proxies, { host: spec.name, what: 'handed the spec to the keeper' }] : proxies;
   },
-};
+} as const satisfies Stage;

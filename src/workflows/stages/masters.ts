@@ -8,7 +8,7 @@ import type { Stage } from './stage.js';
 const { masterMembers, openZnodes, protectZnodes } = proxyActivities<Activities>(quick);
 const { awaitMasters } = proxyActivities<Activities>(patient);
 
-export const masters: Stage = {
+export const masters = {
   name: 'masters',
   title: 'All Mesos masters name the same leader',
   run: async (deployment) => {
@@ -26,4 +26,4 @@ export const masters: Stage = {
     const closed = await protectZnodes.executeWithOptions({ summary: 'who may write' }, [{ spec }]);
     return [...opened, ...changed, ...closed];
   },
-};
+} as const satisfies Stage;

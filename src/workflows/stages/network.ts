@@ -1,6 +1,6 @@
 import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
-import { hostsWithRole } from '../../spec/cluster.js';
+import { hostsWithRole } from '../../cluster/spec.js';
 import { patient } from '../../temporal/options.js';
 import { inParallel } from '../parallel.js';
 import { converge, convergeAll } from './converge.js';
@@ -8,7 +8,7 @@ import type { Stage } from './stage.js';
 
 const { awaitNetwork } = proxyActivities<Activities>(patient);
 
-export const network: Stage = {
+export const network = {
   name: 'network',
   title: 'Give the nodes a network',
   skip: ({ network: { kind, subnet } }) =>
@@ -24,4 +24,4 @@ export const network: Stage = {
     await awaitNetwork.executeWithOptions({ summary: 'hosts reach each other' }, [{ spec }]);
     return changes;
   },
-};
+} as const satisfies Stage;

@@ -1,17 +1,17 @@
 import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
-import { preflightProblems } from '../../hosts/preflight.js';
+import { preflightProblems } from '../../deployment/preflight.js';
 import { patient, quick } from '../../temporal/options.js';
 import { failureOfProblems } from '../failure.js';
 import { inParallel } from '../parallel.js';
-import { specForHost } from '../survey-plan.js';
+import { specForHost } from '../../deployment/hosts-to-converge.js';
 import type { Stage } from './stage.js';
 
 const { surveyHost } = proxyActivities<Activities>(patient);
 const { checkNoTeardown } = proxyActivities<Activities>(quick);
 
 /** One look at each host tells what it is, what is in the way, and what every later stage will change there. */
-export const preflight: Stage = {
+export const preflight = {
   name: 'preflight',
   title: 'Look at the hosts',
   async run(deployment) {
@@ -40,4 +40,4 @@ export const preflight: Stage = {
     return [];
   },
   proof: ({ hosts }) => `nothing is in the way on ${hosts.map(({ name }) => name).join(', ')}`,
-};
+} as const satisfies Stage;

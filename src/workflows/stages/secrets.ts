@@ -5,7 +5,7 @@ import type { Stage } from './stage.js';
 
 const { ensureSecrets } = proxyActivities<Activities>(patient);
 
-export const secrets: Stage = {
+export const secrets = {
   name: 'secrets',
   title: 'Make the secrets once, and give them to every host',
   async run(deployment) {
@@ -14,4 +14,4 @@ export const secrets: Stage = {
     deployment.gotSecrets = new Set(changes.map((change) => change.host));
     return changes;
   },
-};
+} as const satisfies Stage;

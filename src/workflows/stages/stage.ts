@@ -1,7 +1,7 @@
-import type { HostSurvey } from '../../activities/hosts.js';
+import type { HostSurvey } from '../../deployment/host-survey.js';
 import type { Change } from '../../hosts/items.js';
-import type { ClusterSpec, HostSpec } from '../../spec/cluster.js';
-import type { StageName } from '../../temporal/contract.js';
+import type { ClusterSpec, HostSpec } from '../../cluster/spec.js';
+import type { StageName } from '../../deployment/stages.js';
 
 /** One step of a deployment. */
 export interface Stage {

@@ -6,7 +6,7 @@ import type { Stage } from './stage.js';
 
 const { ensureVolume } = proxyActivities<Activities>(patient);
 
-export const storage: Stage = {
+export const storage = {
   name: 'storage',
   title: 'Give the notebooks a storage that all nodes share',
   async run(deployment) {
@@ -17,4 +17,4 @@ export const storage: Stage = {
         : [];
     return [...formed, ...(await convergeAll(deployment, 'storage'))];
   },
-};
+} as const satisfies Stage;

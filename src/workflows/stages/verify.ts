@@ -1,13 +1,13 @@
 import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
-import { hostsWithRole } from '../../spec/cluster.js';
+import { hostsWithRole } from '../../cluster/spec.js';
 import { patient } from '../../temporal/options.js';
 import type { Stage } from './stage.js';
 
 const { verifyNotebooks, verifySsh } = proxyActivities<Activities>(patient);
 
 /** The proof: what users do works, through every host and from every node. */
-export const verify: Stage = {
+export const verify = {
   name: 'verify',
   title: 'A notebook cell through every host, and ssh from every node',
   async run({ spec }) {
@@ -21,4 +21,4 @@ export const verify: Stage = {
     const hosts = hostsWithRole(spec, 'proxy').map(({ name }) => name);
     return `6*7 = 42 through ${hosts.join(', ')}; ssh among ${spec.nodes.count} nodes`;
   },
-};
+} as const satisfies Stage;

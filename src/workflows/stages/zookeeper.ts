@@ -7,7 +7,7 @@ import type { Stage } from './stage.js';
 const { zookeeperMembers } = proxyActivities<Activities>(quick);
 const { awaitZookeeper } = proxyActivities<Activities>(patient);
 
-export const zookeeper: Stage = {
+export const zookeeper = {
   name: 'zookeeper',
   title: 'One leader, and all other members following it',
   run: (deployment) => {
@@ -18,4 +18,4 @@ export const zookeeper: Stage = {
       whole: () => awaitZookeeper.executeWithOptions({ summary: 'ensemble whole' }, [{ spec }]),
     });
   },
-};
+} as const satisfies Stage;

@@ -1,0 +1,313 @@
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import type { Client } from '@temporalio/client';
+import { budgetOf, catalogue, findDrill, refusalOf, type DrillDefinition } from '../../drill/catalogue.js';
+import type { Evidence } from '../../drill/evidence.js';
+import { randomSeries } from '../../drill/series.js';
+import { evidenceSvg } from '../../drill/svg.js';
+import { checkTarget } from '../../drill/target.js';
+import { evidenceText, headline, offset } from '../../drill/text.js';
+import { exitCodes, messageOf, PerijoveError } from '../../errors/error.js';
+import type { ClusterSpec } from '../../cluster/spec.js';
+import { durationMs, durationPattern, formatDuration } from '../../cluster/units.js';
+import type { DrillInput } from '../../temporal/contract.js';
+import { defineCommand, defineGroup, type CommandContext } from '../command.js';
+import { printJson } from '../io.js';
+import { reportOf } from '../report.js';
+import { fileOption, openSpec } from '../spec-file.js';
+import { table } from '../table.js';
+import { labOf, temporalOptions, temporalSettings, withTemporal } from '../temporal.js';
+
+const listCommand = defineCommand({
+  name: 'list',
+  summary: 'print the drills that there are',
+  options: { file: fileOption },
+  async run(context, { options }) {
+    const { spec, absolute } = await openSpec(context, options.file);
+    const inLab = labOf(absolute) !== undefined;
+    const drills = catalogue.map((definition) => {
+      const { name, what, target } = definition;
+      const refusal = refusalOf(definition, spec, inLab);
+      return {
+        name,
+        what,
+        target,
+        budgetMs: budgetOf(definition, spec),
+        possible: refusal === undefined,
+        ...(refusal !== undefined && { reason: refusal }),
+      };
+    });
+    if (context.json) printJson(context, drills);
+    else {
+      const { colors } = context;
+      const rows = drills.map(({ name, what, budgetMs, possible, reason }) => [
+        possible ? colors.bold(name) : colors.dim(name),
+        formatDuration(budgetMs),
+        possible ? what : colors.dim(`${what}; not here: ${reason ?? ''}`),
+      ]);
+      context.stdout.write(`${table([['drill', 'budget', 'what is done'], ...rows]).join('\n')}\n`);
+    }
+    return exitCodes.done;
+  },
+});
+
+const runCommand = defineCommand({
+  name: 'run',
+  summary: 'inject a fault, watch, heal, and tell how it went',
+  description:
+    'A cluster that is not whole is not drilled, and there is one drill at a time. What was broken is ' +
+    'healed in any case: after a recovery or without one, after Ctrl-C, and when the worker that did it ' +
+    'is dead. `random` is a series that the seed decides; it ends at the first thing that is not as it ' +
+    'must be. Exit code 1 when a drill took longer than its budget, or something does not hold.',
+  args: { name: { description: 'a drill of `perijove drill list`, or random', optional: true } },
+  options: {
+    file: fileOption,
+    all: { flags: '--all', description: 'every drill that is possible here, one after the other' },
+    target: { flags: '--target <name>', description: 'a node, a host; of a worker: scheduler or keeper' },
+    budget: { flags: '--budget <duration>', description: "another one than the drill's own, such as 2s" },
+    count: { flags: '--count <number>', description: 'how many drills a random series has (default: 10)' },
+    seed: {
+      flags: '--seed <text>',
+      description: 'of a random series (default: a new one, which is printed)',
+    },
+    ...temporalOptions,
+  },
+  examples: [
+    ['perijove drill run node-kill', "the leader's node"],
+    ['perijove drill run proxy-kill --target h2', 'the proxy of one host'],
+    ['perijove drill run random --count 20 --seed 7', 'the same 20 each time'],
+  ],
+  async run(context, { args, options }) {
+    const { spec, absolute } = await openSpec(context, options.file);
+    const budgetMs = budgetGiven(options.budget);
+    const inLab = labOf(absolute) !== undefined;
+    const possible = catalogue.filter((each) => refusalOf(each, spec, inLab) === undefined);
+    const temporal = temporalSettings(context, options, absolute);
+    const given = { spec, ...(budgetMs !== undefined && { budgetMs }) };
+
+    if (args.name !== undefined && options.all) throw usage('give a name or --all, not both');
+    if (args.name !== 'random' && (options.count ?? options.seed) !== undefined) {
+      throw usage('--count and --seed are of a random series');
+    }
+    if (options.all || args.name === 'random') {
+      if (options.target !== undefined) throw usage('--target is of one drill');
+      const seed = options.seed ?? randomBytes(4).toString('hex');
+      const steps = options.all
+        ? possible.map(({ name }) => ({ drill: name }))
+        : randomSeries(possible, countGiven(options.count), seed).map((step) => ({ ...step, seed }));
+      return withTemporal(temporal, ({ client }) =>
+        runSeries(
+          context,
+          client,
+          steps.map((step) => ({ ...given, ...step })),
+          options.all ? undefined : seed,
+        ),
+      );
+    }
+    const definition = wanted(args.name, spec, inLab, options.target);
+    const input = {
+      ...given,
+      drill: definition.name,
+      ...(options.target !== undefined && { target: options.target }),
+    };
+    return withTemporal(temporal, async ({ client }) => {
+      const evidence = await runOne(context, client, input);
+      if (context.json) printJson(context, evidence);
+      else context.stdout.write(`\n${evidenceText(evidence)}`);
+      return evidence.verdict.passed ? exitCodes.done : exitCodes.failed;
+    });
+  },
+});
+
+function usage(message: string): PerijoveError {
+  return new PerijoveError('USAGE', message, { remedy: 'See `perijove drill run --help`.' });
+}
+
+/** @throws PerijoveError DRILL_UNKNOWN, DRILL_NOT_POSSIBLE, UNKNOWN_TARGET, USAGE */
+function wanted(
+  name: string | undefined,
+  spec: ClusterSpec,
+  inLab: boolean,
+  target: string | undefined,
+): DrillDefinition {
+  if (name === undefined) throw usage('a drill, `random` or --all is needed');
+  const definition = findDrill(name);
+  if (!definition) {
+    throw new PerijoveError('DRILL_UNKNOWN', `there is no drill \`${name}\``, {
+      remedy: `There are ${catalogue.map((each) => each.name).join(', ')}, and random.`,
+    });
+  }
+  const refusal = refusalOf(definition, spec, inLab);
+  if (refusal !== undefined) throw new PerijoveError('DRILL_NOT_POSSIBLE', `${name}: ${refusal}`);
+  if (target !== undefined) checkTarget(definition, spec, target);
+  return definition;
+}
+
+function budgetGiven(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!durationPattern.test(text)) throw usage(`--budget ${text} is no duration such as 2s or 500ms`);
+  return durationMs(text);
+}
+
+const defaultCount = 10;
+const mostInSeries = 1_000;
+
+function countGiven(text: string | undefined): number {
+  const count = text === undefined ? defaultCount : Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= mostInSeries) return count;
+  throw usage(`--count ${text} is no number from 1 to ${mostInSeries}`);
+}
+
+/** Runs one drill to its end, and shows it meanwhile. */
+async function runOne(
+  context: CommandContext,
+  client: Client,
+  input: Omit<DrillInput, 'number'>,
+): Promise<Evidence> {
+  const { followDrill, startDrill } = await import('../drill-run.js');
+  const { noWorker } = await import('../waits.js');
+  const say = (line: string) => {
+    if (!context.json) context.stdout.write(`${line}\n`);
+  };
+  const handle = await startDrill(client, input);
+  say(`${handle.workflowId}: ${input.drill}`);
+  try {
+    return await followDrill(
+      client,
+      handle,
+      {
+        onState: ({ phase, target }) => {
+          if (phase === 'observing') say(`  the cluster is whole; the target is ${target ?? ''}`);
+          if (phase === 'healing') say('  healing, and waiting until the cluster is whole');
+        },
+        onEvent: ({ at, what }) => say(`  ${offset(at).padStart(9)}  ${what}`),
+        onWait: () => context.stderr.write(`${noWorker}\n`),
+      },
+      context.signal,
+    );
+  } catch (error) {
+    if (!context.signal.aborted) throw error;
+    throw new PerijoveError('CANCELLED', 'the drill was cancelled, and what it did is healed', {
+      remedy: 'Run it again.',
+      cause: error,
+    });
+  }
+}
+
+/** In a series, the cluster may take this long to be whole again before the next drill. */
+const waitMs = 180_000;
+/** A drill that is refused for such a reason is left out of a series. */
+const skipped = new Set(['DRILL_UNSAFE', 'DRILL_NOT_POSSIBLE']);
+
+async function runSeries(
+  context: CommandContext,
+  client: Client,
+  steps: readonly Omit<DrillInput, 'number'>[],
+  seed: string | undefined,
+): Promise<number> {
+  const { colors, json, stdout } = context;
+  const drills: Evidence[] = [];
+  const left: { readonly drill: string; readonly reason: string }[] = [];
+  const say = (line: string) => {
+    if (!json) stdout.write(`${line}\n`);
+  };
+  if (seed !== undefined) say(`seed ${seed}, ${steps.length} drills`);
+  let broken: Evidence | undefined;
+  let thrown: Error | undefined;
+  for (const [index, step] of steps.entries()) {
+    try {
+      const evidence = await runOne(context, client, index === 0 ? step : { ...step, waitMs });
+      drills.push(evidence);
+      const mark = evidence.verdict.passed ? colors.green('✔') : colors.red('✖');
+      say(`${mark} ${index + 1}/${steps.length} ${headline(evidence)}`);
+      for (const reason of evidence.verdict.reasons) say(`    ${reason}`);
+      if (evidence.invariants.every(({ holds }) => holds)) continue;
+      broken = evidence;
+      break;
+    } catch (error) {
+      const { code, message } = reportOf(error);
+      if (!skipped.has(code)) {
+        thrown = error instanceof Error ? error : new Error(messageOf(error));
+        break;
+      }
+      left.push({ drill: step.drill, reason: message });
+      say(`- ${index + 1}/${steps.length} ${step.drill}: left out, ${message}`);
+    }
+  }
+  const failed = drills.filter(({ verdict }) => !verdict.passed).length;
+  const passed = failed === 0 && thrown === undefined;
+  if (json) {
+    const error =
+      thrown === undefined ? {} : { error: { code: reportOf(thrown).code, message: messageOf(thrown) } };
+    printJson(context, { ...(seed !== undefined && { seed }), passed, leftOut: left, drills, ...error });
+    return thrown === undefined ? (passed ? exitCodes.done : exitCodes.failed) : reportOf(thrown).exitCode;
+  }
+  if (broken) stdout.write(`\n${evidenceText(broken)}\n`);
+  say(
+    `${drills.length} of ${steps.length} drills run, ${failed} failed${left.length > 0 ? `, ${left.length} left out` : ''}`,
+  );
+  if (thrown !== undefined) throw thrown;
+  return passed ? exitCodes.done : exitCodes.failed;
+}
+
+const reportCommand = defineCommand({
+  name: 'report',
+  summary: 'print the evidence of a drill',
+  description: 'Of the newest one when no number is given. It needs no worker.',
+  args: { number: { description: 'number of the drill', optional: true } },
+  options: {
+    file: fileOption,
+    svg: { flags: '--svg <path>', description: 'write the time line as a picture' },
+    ...temporalOptions,
+  },
+  async run(context, { args, options }) {
+    const { spec, absolute } = await openSpec(context, options.file);
+    return withTemporal(temporalSettings(context, options, absolute), async ({ client }) => {
+      const { newestDrill, readDrill } = await import('../drill-run.js');
+      const number = args.number === undefined ? await newestDrill(client, spec.name) : Number(args.number);
+      if (!Number.isInteger(number) || number < 1) {
+        throw args.number === undefined
+          ? new PerijoveError('DRILL_UNKNOWN', `${spec.name} has not been drilled yet`)
+          : usage(`${args.number} is no number of a drill`);
+      }
+      const { state, evidence, ended } = await readDrill(client, spec.name, number);
+      if (options.svg !== undefined) {
+        if (!evidence) throw new PerijoveError('DRILL_UNKNOWN', `drill ${number} has left no evidence`);
+        writePicture(options.svg, evidenceSvg(evidence));
+      }
+      if (context.json) printJson(context, evidence ?? { state: state ?? null });
+      else if (evidence) context.stdout.write(evidenceText(evidence));
+      else {
+        const what = state
+          ? `${state.drill} of ${state.target ?? 'no target yet'}: ${state.phase}`
+          : 'waiting';
+        const how = state?.failure ? `\n  ${state.failure.message} (${state.failure.code})` : '';
+        const unhealed = state?.unhealed === true ? `\n  not healed ${ended ? '' : 'yet'}` : '';
+        context.stdout.write(`drill ${number}: ${what}${how}${unhealed.trimEnd()}\n`);
+      }
+      return exitCodes.done;
+    });
+  },
+});
+
+/** @throws PerijoveError USAGE */
+function writePicture(file: string, picture: string): void {
+  try {
+    writeFileSync(file, picture);
+  } catch (error) {
+    throw new PerijoveError('USAGE', `cannot write ${file}: ${messageOf(error)}`, {
+      file,
+      remedy: 'Name another with --svg.',
+      cause: error,
+    });
+  }
+}
+
+export const drillCommand = defineGroup({
+  name: 'drill',
+  summary: 'inject faults on purpose, and see the cluster recover',
+  description:
+    'A drill breaks one thing, watches every host as its users would, heals, and leaves evidence: a time ' +
+    'line, a verdict against a budget, and whether everything holds that must.',
+  commands: [listCommand, runCommand, reportCommand],
+});

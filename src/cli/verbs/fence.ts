@@ -1,0 +1,68 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { WorkflowUpdateFailedError } from '@temporalio/client';
+import type { ErrorCode } from '../../errors/codes.js';
+import { exitCodes } from '../../errors/error.js';
+import { fenceHost, type FenceResult } from '../../temporal/contract.js';
+import { defineCommand, type CommandContext } from '../command.js';
+import { withFramework } from '../framework.js';
+import { printJson } from '../io.js';
+import { order } from '../keeper.js';
+import { fileOption } from '../spec-file.js';
+import { unknownTarget } from '../targets.js';
+import { temporalOptions } from '../temporal.js';
+
+export const fenceCommand = defineCommand({
+  name: 'fence',
+  summary: 'say that a host is lost, so that its nodes are launched elsewhere',
+  description:
+    'For a host that neither Mesos nor SSH reaches, and that is switched off or will not come back. Its nodes are ' +
+    'waited for no longer; a node that still answers at its address is. Should the host come back, what runs ' +
+    'there of them is ended. `mesos.fenceAfter` in the spec says so by itself after a while.',
+  args: { host: { description: 'name of the host, such as h2' } },
+  options: { file: fileOption, ...temporalOptions },
+  examples: [['perijove fence h2', 'the machine of h2 is gone for good']],
+  async run(context, { args: { host }, options }) {
+    return withFramework(context, options, async ({ spec, client, handle }) => {
+      try {
+        const ask = () => handle.executeUpdate(fenceHost, { args: [host] });
+        const result = await order(context, client, ask, 'the framework');
+        return result ? said(context, host, result) : left(context);
+      } catch (error) {
+        // A host that is no more in the spec may have nodes yet, so the framework is asked first.
+        const isKnown = spec.hosts.some(({ name }) => name === host);
+        if (isKnown || !isRefusal(error, 'HOST_NOT_LOST')) throw error;
+        throw unknownTarget(
+          `${spec.name} has no host \`${host}\``,
+          spec.hosts.map(({ name }) => name),
+        );
+      }
+    });
+  },
+});
+
+function isRefusal(error: unknown, code: ErrorCode): boolean {
+  return (
+    error instanceof WorkflowUpdateFailedError &&
+    error.cause instanceof ApplicationFailure &&
+    error.cause.type === code
+  );
+}
+
+function said(context: CommandContext, host: string, result: FenceResult): number {
+  const { changed, nodes } = result;
+  if (context.json) {
+    printJson(context, { result: 'done', host, ...result });
+  } else {
+    const when = changed ? 'is taken for lost' : 'was taken for lost before';
+    context.stdout.write(
+      `${context.colors.green('done')}: ${host} ${when}; ${nodes.join(', ')} need not be waited for there\n`,
+    );
+  }
+  return exitCodes.done;
+}
+
+function left(context: CommandContext): number {
+  if (context.json) printJson(context, { result: 'detached' });
+  else context.stdout.write('The framework is told as soon as a worker runs.\n');
+  return exitCodes.done;
+}

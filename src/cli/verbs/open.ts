@@ -1,0 +1,133 @@
+import { exitCodes, PerijoveError } from '../../errors/error.js';
+import { hostsWithRole, type ClusterSpec } from '../../cluster/spec.js';
+import type { SshPool } from '../../ssh/connection.js';
+import { workflowIds } from '../../temporal/contract.js';
+import { defineCommand } from '../command.js';
+import { withHosts } from '../hosts.js';
+import { printJson } from '../io.js';
+import { fileOption, openSpec } from '../spec-file.js';
+import { labOf, temporalOptions, temporalSettings } from '../temporal.js';
+
+const pages = ['jupyter', 'temporal', 'mesos'] as const;
+type Page = (typeof pages)[number];
+
+interface PageAddress {
+  /** Name of the host; absent for what is on none. */
+  readonly host?: string;
+  readonly url: string;
+}
+
+export const openCommand = defineCommand({
+  name: 'open',
+  summary: 'open Jupyter, Temporal or Mesos in the browser',
+  description:
+    'With --url it prints the address instead: for Jupyter one for each host, with the token. No ' +
+    'other command prints it. With --host it is the address through that host.',
+  args: { page: { description: 'jupyter, temporal or mesos' } },
+  options: {
+    file: fileOption,
+    url: { flags: '--url', description: 'print the address, and open nothing' },
+    host: { flags: '--host <name>', description: 'Jupyter through this host' },
+    ...temporalOptions,
+  },
+  async run(context, { args, options }) {
+    const page = pages.find((each) => each === args.page);
+    if (page === undefined) {
+      throw new PerijoveError('USAGE', `there is no page \`${args.page}\``, {
+        remedy: `There are ${pages.join(', ')}.`,
+      });
+    }
+    const { spec, absolute } = await openSpec(context, options.file);
+    const find: Record<Page, () => Promise<readonly PageAddress[]>> = {
+      jupyter: () => withHosts(context, (pool) => jupyterAddresses(pool, spec)),
+      mesos: () => withHosts(context, (pool) => mesosAddress(pool, spec)),
+      temporal: async () => {
+        const ui = context.env['PERIJOVE_TEMPORAL_UI'] ?? labOf(absolute)?.temporal?.ui;
+        const { resolveTarget } = await import('../../temporal/connect.js');
+        const { address, namespace } = resolveTarget(temporalSettings(context, options, absolute));
+        const base = ui ?? (await devServerUi(address));
+        const workflow = encodeURIComponent(workflowIds.deploy(spec.name));
+        return [{ url: `${base.replace(/\/$/, '')}/namespaces/${namespace}/workflows/${workflow}` }];
+      },
+    };
+    const found = (await find[page]()).filter(
+      ({ host }) => options.host === undefined || host === options.host,
+    );
+    const [first] = found;
+    if (!first) {
+      const names = hostsWithRole(spec, 'proxy').map(({ name }) => name);
+      throw new PerijoveError('UNKNOWN_TARGET', `no proxy runs on \`${options.host ?? ''}\``, {
+        remedy: `There are ${names.join(', ')}.`,
+      });
+    }
+    if (page === 'mesos' && spec.mesos.principal !== undefined) {
+      context.stderr.write(
+        `Mesos asks for the principal ${spec.mesos.principal} and its secret: etc/secrets/mesos-credential on any host.\n`,
+      );
+    }
+    if (context.json) printJson(context, found);
+    else if (options.url) for (const { url } of found) context.stdout.write(`${url}\n`);
+    else await openInBrowser(context, first.url);
+    return exitCodes.done;
+  },
+});
+
+/** One address for each proxy, with the token. @throws PerijoveError SSH_*, SECRETS_ABSENT */
+async function jupyterAddresses(pool: SshPool, spec: ClusterSpec): Promise<PageAddress[]> {
+  const { readSecrets } = await import('../../hosts/secrets.js');
+  const { 'jupyter-token': token } = await readSecrets(pool, spec, ['jupyter-token']);
+  return hostsWithRole(spec, 'proxy').map(({ name, address, ports }) => ({
+    host: name,
+    url: `http://${address}:${ports.proxy}/lab?token=${encodeURIComponent(token)}`,
+  }));
+}
+
+/** @throws PerijoveError ADDRESS_UNKNOWN */
+async function mesosAddress(pool: SshPool, spec: ClusterSpec): Promise<PageAddress[]> {
+  const [{ sshReach }, { masterLeader }] = await Promise.all([
+    import('../../ssh/reach.js'),
+    import('../../mesos/masters/operator-client.js'),
+  ]);
+  const reach = sshReach(pool, spec);
+  const leader = await Promise.any(
+    hostsWithRole(spec, 'master').map(async (host) => {
+      const endpoint = await reach.via(host.name, host.address, host.ports.master);
+      const named = await masterLeader(endpoint, { timeoutMs: 5_000 });
+      if (!named) throw new Error(`${host.name} knows no leader`);
+      return named;
+    }),
+  ).catch((cause: unknown) => {
+    throw new PerijoveError('ADDRESS_UNKNOWN', 'no Mesos master that answers knows a leading one', { cause });
+  });
+  const host = spec.hosts.find(
+    ({ address, hostname, ports }) =>
+      ports.master === leader.port && (address === leader.host || hostname === leader.host),
+  );
+  const url = `http://${host?.address ?? leader.host}:${leader.port}/`;
+  return [host ? { host: host.name, url } : { url }];
+}
+
+/** Temporal's development server has its Web UI 1000 ports above its frontend. */
+const uiOffset = 1000;
+
+/** @throws PerijoveError ADDRESS_UNKNOWN when no Web UI answers there */
+async function devServerUi(address: string): Promise<string> {
+  const [host = '', port = ''] = address.split(':');
+  const url = `http://${host}:${Number(port) + uiOffset}`;
+  try {
+    await fetch(url, { signal: AbortSignal.timeout(3_000) });
+    return url;
+  } catch (cause) {
+    throw new PerijoveError('ADDRESS_UNKNOWN', `no Web UI of Temporal answers at ${url}`, {
+      remedy: 'Set PERIJOVE_TEMPORAL_UI to its address.',
+      cause,
+    });
+  }
+}
+
+async function openInBrowser(context: Parameters<typeof openCommand.run>[0], url: string): Promise<void> {
+  const { openPage } = await import('../browser.js');
+  await openPage(url, context.env);
+  const { origin } = new URL(url);
+  context.stdout.write(`Opened ${origin}/ in the browser.\n`);
+}

@@ -1,0 +1,66 @@
+import type { Colors } from 'picocolors/types.js';
+import { exitCodes } from '../../errors/error.js';
+import type { Change } from '../../hosts/items.js';
+import { stageNames, type StageName } from '../../deployment/stages.js';
+import { defineCommand } from '../command.js';
+import { knownHostsDir, withHosts } from '../hosts.js';
+import { printJson } from '../io.js';
+import { count } from '../progress-view.js';
+import { exitCodeOf, problemText } from '../report.js';
+import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
+import type { Survey } from '../../deployment/cluster-survey.js';
+
+export interface PlannedStage {
+  readonly name: StageName;
+  readonly changes: readonly Change[];
+}
+
+export const planCommand = defineCommand({
+  name: 'plan',
+  summary: 'print what `up` would change, and change nothing',
+  description:
+    'Compares every host with the spec. What follows from these changes is not listed: nodes that are ' +
+    'launched or relaunched, and the moves of Jupyter.',
+  args: { file: fileArgument },
+  options: { file: fileOption },
+  async run(context, { args, options }) {
+    const { spec } = await openSpec(context, givenFile(args.file, options.file));
+    const survey = await withHosts(context, async (pool) => {
+      const { surveyCluster } = await import('../../deployment/cluster-survey.js');
+      return surveyCluster(pool, spec, knownHostsDir(context.env), context.signal);
+    });
+    const stages = plannedStages(survey);
+    const changes = stages.reduce((sum, stage) => sum + stage.changes.length, 0);
+    if (context.json) printJson(context, { cluster: spec.name, changes, stages, problems: survey.problems });
+    else context.stdout.write(planText(stages, changes, survey, context.colors));
+    const [first] = survey.problems;
+    return first === undefined ? exitCodes.done : exitCodeOf(first.code);
+  },
+});
+
+/** What each stage would change, in the order in which `up` runs them; stages with nothing to do are left out. */
+export function plannedStages({ hosts }: Pick<Survey, 'hosts'>): PlannedStage[] {
+  return stageNames
+    .map((name) => ({ name, changes: hosts.flatMap(({ pending }) => pending[name] ?? []) }))
+    .filter(({ changes }) => changes.length > 0);
+}
+
+function planText(
+  stages: readonly PlannedStage[],
+  changes: number,
+  { problems }: Survey,
+  colors: Colors,
+): string {
+  const lines = [
+    ...stages.flatMap(({ name, changes: each }) => [
+      colors.bold(name),
+      ...each.map(({ host, what }) => `  ${host}: ${what}`),
+    ]),
+    ...problems.flatMap((problem) => ['', ...problemText({ title: problem.message, ...problem }, colors)]),
+    ...(stages.length + problems.length > 0 ? [''] : []),
+    changes === 0 && problems.length === 0
+      ? 'Nothing to change: the hosts are as the spec says.'
+      : `${count(changes, 'change')} to make.`,
+  ];
+  return `${lines.join('\n')}\n`;
+}

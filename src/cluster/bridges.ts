@@ -1,0 +1,28 @@
+import { addressNumber, addressText, parseSubnet } from './addresses.js';
+import type { ClusterSpec } from './spec.js';
+
+type Bridged = Pick<ClusterSpec, 'hosts' | 'network'>;
+
+/** The addresses of a VXLAN's subnet that are for hosts: its upper quarter without the broadcast address. */
+export function bridgeRange(subnet: string): { readonly first: number; readonly count: number } {
+  const { first, last } = parseSubnet(subnet) ?? { first: 0, last: 3 };
+  const size = last - first + 1;
+  return { first: first + size - Math.floor(size / 4), count: Math.floor(size / 4) - 1 };
+}
+
+/**
+ * The address of each host's bridge in a VXLAN, by the host's name. It follows from the host's own address, so that
+ * other hosts may come and go without a change; two hosts whose places are the same are told apart by their order
+ * in the spec. Hosts that find no place are not in it.
+ */
+export function bridgeAddresses({ hosts, network }: Bridged): ReadonlyMap<string, string> {
+  const { first, count } = bridgeRange(network.subnet);
+  const taken = new Map<number, string>();
+  for (const { name, address } of hosts) {
+    if (taken.size >= count) break;
+    let place = addressNumber(address) % count;
+    while (taken.has(place)) place = (place + 1) % count;
+    taken.set(place, name);
+  }
+  return new Map([...taken].map(([place, name]) => [name, addressText(first + place)]));
+}

@@ -1,0 +1,265 @@
+import { readFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { closest, distance } from 'fastest-levenshtein';
+import { z } from 'zod';
+import { errorCodes, type ErrorCode } from '../errors/codes.js';
+import { PerijoveError } from '../errors/error.js';
+import { check, type Finding, type SpecPath } from './checks.js';
+import type { ClusterSpec } from './spec.js';
+import { clusterFile, type ClusterFile } from './schema.js';
+import { normalize, type LocalPlaces } from './normalize.js';
+import { SpecError, type SpecProblem } from './problem.js';
+import { knownKeys, sample, schemaAt } from './shape.js';
+import { readSource, type Source } from './source.js';
+
+export interface ParsedSpec {
+  /** There when there are no problems. */
+  readonly spec?: ClusterSpec;
+  /** In the order of their lines. */
+  readonly problems: readonly SpecProblem[];
+}
+
+/** `hosts[1].ports.master` */
+function pathText(steps: SpecPath): string {
+  return steps
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
+    .join('')
+    .replace(/^\./, '');
+}
+
+function valueAt(data: unknown, steps: SpecPath): unknown {
+  return steps.reduce<unknown>(
+    (value, step) =>
+      value !== null && typeof value === 'object' && Object.hasOwn(value, step)
+        ? (value as Record<string | number, unknown>)[step]
+        : undefined,
+    data,
+  );
+}
+
+/** A value as a message shows it, cut to a readable length. */
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  if (value !== null && typeof value === 'object') return 'keys with values';
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return `\`${text.length > 60 ? `${text.slice(0, 57)}…` : text}\``.replace(/\n/g, '↵');
+}
+
+/** The known key that an unknown one is probably meant to be: it begins so, or at most half of its letters differ. */
+function nearestKey(key: string, known: readonly string[]): string | undefined {
+  if (known.length === 0) return undefined;
+  const plain = (text: string) => text.toLowerCase().replace(/[_-]/g, '');
+  const within = known.find((candidate) => plain(key).startsWith(plain(candidate)));
+  if (within !== undefined) return within;
+  const nearest = closest(key, known);
+  return distance(key, nearest) <= Math.max(1, Math.floor(nearest.length / 2)) ? nearest : undefined;
+}
+
+interface Flaw extends Finding {
+  /** The problem is the key itself, not its value. */
+  readonly atKey?: boolean;
+  /** The key that an unknown one is probably meant to be. */
+  readonly meant?: string;
+}
+
+/** What one complaint of zod means for the reader of the file. */
+function flawsOf(issue: z.core.$ZodIssue, data: unknown, prefix: SpecPath = []): Flaw[] {
+  const at = [...prefix, ...issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step))];
+  const value = valueAt(data, at);
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => {
+        const known = knownKeys(clusterFile, at);
+        const nearest = nearestKey(key, known);
+        const where = at.length === 0 ? 'a cluster' : pathText(at);
+        return {
+          code: 'SPEC_UNKNOWN_KEY',
+          at: [...at, key],
+          atKey: true,
+          ...(nearest !== undefined && { meant: nearest }),
+          message: `${where} has no key ${shown(key)}`,
+          remedy:
+            nearest === undefined ? `Its keys are ${known.join(', ')}.` : `Did you mean \`${nearest}\`?`,
+        };
+      });
+    case 'invalid_union': {
+      // A mapping where a mapping is possible: what is wrong inside it says more than "neither fits".
+      const inside = issue.errors.find((option) =>
+        option.every((nested) => nested.path.length > 0 || nested.code === 'unrecognized_keys'),
+      );
+      if (inside) return inside.flatMap((nested) => flawsOf(nested, data, at));
+      break;
+    }
+    case 'invalid_key':
+      return [
+        {
+          code: 'SPEC_BAD_VALUE',
+          at,
+          atKey: true,
+          message: `${pathText(at.slice(0, -1))}: expected ${issue.issues[0]?.message ?? 'another key'}, found ${shown(at.at(-1))}`,
+        },
+      ];
+    default:
+      break;
+  }
+  if (value === undefined || (value === null && at.length === 0)) {
+    const key = String(at.at(-1) ?? '');
+    const parent = at.slice(0, -1);
+    const where = parent.length === 0 ? 'the file' : pathText(parent);
+    const example = sample(schemaAt(clusterFile, at) ?? clusterFile);
+    return [
+      at.length === 0
+        ? {
+            code: 'SPEC_MISSING_KEY',
+            at,
+            message: 'the file is empty',
+            remedy: 'Write one with `perijove init`.',
+          }
+        : {
+            code: 'SPEC_MISSING_KEY',
+            at,
+            message: `${where} has no ${key}`,
+            remedy:
+              typeof example === 'string' || typeof example === 'number'
+                ? `Add it, such as \`${key}: ${example}\`.`
+                : `Add \`${key}\`.`,
+          },
+    ];
+  }
+  const subject = at.length === 0 ? 'the file' : pathText(at);
+  return [
+    { code: 'SPEC_BAD_VALUE', at, message: `${subject}: expected ${issue.message}, found ${shown(value)}` },
+  ];
+}
+
+/** A misspelt key is one problem, not also the absence of the right one. */
+function withoutEchoes(flaws: readonly Flaw[]): Flaw[] {
+  const meant = flaws.flatMap((flaw) =>
+    flaw.meant === undefined ? [] : [pathText([...flaw.at.slice(0, -1), flaw.meant])],
+  );
+  return flaws.filter(({ code, at }) => code !== 'SPEC_MISSING_KEY' || !meant.includes(pathText(at)));
+}
+
+/** `data` with the value at `steps` replaced, or removed where it may be absent. */
+function mended(data: unknown, steps: SpecPath, schema: z.core.$ZodType = clusterFile): unknown {
+  const [step, ...rest] = steps;
+  if (step === undefined) return sample(schema);
+  const inner = schemaAt(schema, [step]);
+  if (Array.isArray(data) && typeof step === 'number' && inner) {
+    return data.map((entry: unknown, index) => (index === step ? mended(entry, rest, inner) : entry));
+  }
+  if (data === null || typeof data !== 'object' || Array.isArray(data)) return sample(schema);
+  const { [String(step)]: old, ...others } = data as Record<string, unknown>;
+  if (!inner) return others;
+  if (rest.length > 0) return { ...others, [step]: mended(old, rest, inner) };
+  // With its default, or without it where it is optional: only a required key needs a value.
+  return z.safeParse(inner, undefined).success ? others : { ...others, [step]: sample(inner) };
+}
+
+/**
+ * The nearest valid file, so that whatever is right can be checked even when something else is wrong; undefined
+ * when there is none near.
+ */
+function nearestValid(data: unknown, flaws: readonly Flaw[]): ClusterFile | undefined {
+  let attempt = data;
+  let remaining: readonly Flaw[] = flaws;
+  for (let round = 0; round < 5 && remaining.length > 0; round += 1) {
+    for (const flaw of remaining) attempt = mended(attempt, flaw.at);
+    const result = clusterFile.safeParse(attempt);
+    if (result.success) return result.data;
+    const current = attempt;
+    remaining = result.error.issues.flatMap((issue) => flawsOf(issue, current));
+  }
+  return undefined;
+}
+
+function startsWith(path: SpecPath, start: SpecPath): boolean {
+  return start.every((step, index) => step === path[index]);
+}
+
+/** What the checks find that does not rest on a value that is broken itself. */
+function findingsBeside(flaws: readonly Flaw[], file: ClusterFile, spec: ClusterSpec): Finding[] {
+  const broken = flaws.flatMap(({ code, at, meant }): SpecPath[] => {
+    if (code !== 'SPEC_UNKNOWN_KEY') return [at];
+    return meant === undefined ? [] : [[...at.slice(0, -1), meant]];
+  });
+  return check(file, spec).filter(
+    ({ at, see = [], restsOn = [] }) =>
+      !broken.some(
+        (place) =>
+          startsWith(at, place) ||
+          (see.length > 0 && startsWith(see, place)) ||
+          restsOn.some((path) => startsWith(path, place) || startsWith(place, path)),
+      ),
+  );
+}
+
+function problemOf(flaw: Flaw, source: Source, file: string): SpecProblem {
+  const see = flaw.see && source.has(flaw.see) ? flaw.see : undefined;
+  // Of two values that do not go together, one may be a default, which stands on no line.
+  const at = see && !source.has(flaw.at) ? see : flaw.at;
+  const place = flaw.atKey === true ? source.placeOfKey(at) : source.placeOf(at);
+  const other = see ? source.placeOf(see).line : place.line;
+  return {
+    code: flaw.code,
+    file,
+    ...place,
+    message: other === place.line ? flaw.message : `${flaw.message} (see line ${other})`,
+    remedy: flaw.remedy ?? remedyOf(flaw.code),
+  };
+}
+
+function remedyOf(code: ErrorCode): string {
+  return errorCodes[code].remedy;
+}
+
+/**
+ * Reads a spec from its text. Finds all problems at once and never throws. `file` names the text in problems;
+ * local paths in it are relative to the directory of `file`.
+ */
+export function parseSpec(text: string, file: string, home = os.homedir()): ParsedSpec {
+  const places: LocalPlaces = { directory: path.dirname(path.resolve(file)), home };
+  const source = readSource(text);
+  if (source.syntax.length > 0) {
+    const problems = source.syntax.map((problem): SpecProblem => ({
+      code: 'SPEC_YAML',
+      file,
+      ...problem,
+      remedy: remedyOf('SPEC_YAML'),
+    }));
+    return { problems };
+  }
+  const result = clusterFile.safeParse(source.data);
+  const flaws = result.success ? [] : result.error.issues.flatMap((issue) => flawsOf(issue, source.data));
+  const nearest = result.success ? result.data : nearestValid(source.data, flaws);
+  const spec = nearest && normalize(nearest, places);
+  const findings = nearest && spec ? findingsBeside(flaws, nearest, spec) : [];
+  const problems = [...withoutEchoes(flaws), ...findings]
+    .map((flaw) => problemOf(flaw, source, file))
+    .sort((a, b) => a.line - b.line || a.column - b.column);
+  return problems.length === 0 && spec ? { spec, problems } : { problems };
+}
+
+/**
+ * Reads a spec from a file.
+ *
+ * @param name how messages name the file
+ * @throws PerijoveError SPEC_NOT_FOUND; SpecError (SPEC_INVALID) with all problems
+ */
+export async function loadSpec(file: string, name = file): Promise<ClusterSpec> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code ?? 'unknown reason'})`;
+    throw new PerijoveError('SPEC_NOT_FOUND', `${name} ${why}`, { file: name, cause });
+  }
+  const { spec, problems } = parseSpec(text, file);
+  if (spec) return spec;
+  throw new SpecError(
+    problems.map((problem) => ({ ...problem, file: name })),
+    name,
+  );
+}

@@ -1,0 +1,173 @@
+import path from 'node:path';
+import { addressNumber, addressText, parseSubnet } from './addresses.js';
+import {
+  majority,
+  type ClusterSpec,
+  type HostSpec,
+  type Install,
+  type NetworkSpec,
+  type SshTarget,
+} from './spec.js';
+import type { ClusterFile } from './schema.js';
+import { durationMs, sizeBytes } from './units.js';
+
+type HostFile = ClusterFile['hosts'][number];
+type SshFile = ClusterFile['ssh'];
+
+/** What a path in the spec is relative to. */
+export interface LocalPlaces {
+  /** Directory of the spec file. */
+  readonly directory: string;
+  /** What `~` stands for. */
+  readonly home: string;
+}
+
+function localPath(text: string, places: LocalPlaces): string {
+  const expanded = text === '~' || text.startsWith('~/') ? path.join(places.home, text.slice(1)) : text;
+  return path.resolve(places.directory, expanded);
+}
+
+function withoutTrailingSlash(text: string): string {
+  return text.replace(/(.)\/$/, '$1');
+}
+
+/** How a target authenticates: its own settings, else those of `fallback`. A key of its own turns the agent off. */
+function credentials(
+  own: SshFile,
+  fallback: SshFile,
+  places: LocalPlaces,
+): Omit<SshTarget, 'address' | 'port'> {
+  const key = own.key ?? (own.agent === true ? undefined : fallback.key);
+  const agent = own.agent ?? (own.key === undefined ? fallback.agent : undefined) ?? key === undefined;
+  const knownHosts = own.knownHosts ?? fallback.knownHosts;
+  return {
+    user: own.user ?? fallback.user ?? 'root',
+    agent,
+    ...(key !== undefined && { keyFile: localPath(key, places) }),
+    ...(knownHosts !== undefined && { knownHostsFile: localPath(knownHosts, places) }),
+  };
+}
+
+function normalizeHost(host: HostFile, defaults: SshFile, places: LocalPlaces): HostSpec {
+  const target = credentials(host, defaults, places);
+  const jump = host.jump ?? defaults.jump;
+  return {
+    name: host.name,
+    ssh: { address: host.sshAddress ?? host.address, port: host.port ?? defaults.port ?? 22, ...target },
+    ...(jump && {
+      jump: {
+        address: jump.address,
+        port: jump.port ?? 22,
+        ...credentials(jump, { ...defaults, ...withoutUndefined(host) }, places),
+      },
+    }),
+    become: host.become ?? defaults.become ?? (target.user === 'root' ? 'none' : 'sudo'),
+    address: host.address,
+    hostname: host.hostname ?? host.address,
+    dir: withoutTrailingSlash(host.dir),
+    init: host.init,
+    roles: [...new Set(host.roles)],
+    ports: host.ports,
+  };
+}
+
+function withoutUndefined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as T;
+}
+
+type InstallFile = Exclude<ClusterFile['mesos']['install'], 'lab'> | ClusterFile['zookeeper']['install'];
+
+/** Where more than one source is named (a finding of `checks.ts`), the first of them counts. */
+function normalizeInstall(install: InstallFile | 'lab'): Install {
+  if (install === 'lab') return { kind: 'lab' };
+  if (install.package !== undefined) return { kind: 'package', package: install.package };
+  if (install.path !== undefined) return { kind: 'path', path: withoutTrailingSlash(install.path) };
+  if (install.tarball !== undefined) {
+    return { kind: 'tarball', url: install.tarball, sha256: install.sha256 ?? '' };
+  }
+  return { kind: 'image', image: ('image' in install ? install.image : undefined) ?? '' };
+}
+
+function normalizeNetwork({ subnet, existing, vxlan }: ClusterFile['network']): NetworkSpec {
+  if (existing !== undefined) return { kind: 'existing', name: existing, subnet };
+  if (vxlan !== undefined) return { kind: 'vxlan', name: vxlan.name, subnet, vni: vxlan.id, mtu: vxlan.mtu };
+  return { kind: 'flat', subnet };
+}
+
+function normalizeFlags(flags: ClusterFile['mesos']['agent']['flags']): Record<string, string> {
+  return Object.fromEntries(Object.entries(flags).map(([flag, value]) => [flag, String(value)]));
+}
+
+function defaultFirstAddress(subnet: string): string {
+  return addressText((parseSubnet(subnet)?.first ?? addressNumber('0.0.0.0')) + 10);
+}
+
+/**
+ * Fills in all defaults and converts units. The result means something only for a file in which `checks.ts`
+ * finds nothing.
+ */
+export function normalize(file: ClusterFile, places: LocalPlaces): ClusterSpec {
+  const hosts = file.hosts.map((host) => normalizeHost(host, file.ssh, places));
+  const masters = hosts.filter((host) => host.roles.includes('master')).length;
+  const { zookeeper, mesos, storage, nodes, etcd } = file;
+  return {
+    name: file.name,
+    hosts,
+    zookeeper: {
+      install: normalizeInstall(zookeeper.install),
+      tickTimeMs: durationMs(zookeeper.tickTime),
+      initLimitTicks: zookeeper.initLimit,
+      syncLimitTicks: zookeeper.syncLimit,
+      heapBytes: sizeBytes(zookeeper.heap),
+      digest: zookeeper.digest,
+    },
+    mesos: {
+      install: normalizeInstall(mesos.install),
+      cluster: mesos.cluster ?? file.name,
+      quorum: mesos.quorum ?? majority(masters),
+      zkPath: mesos.zkPath,
+      sessionTimeoutMs: durationMs(mesos.sessionTimeout),
+      agentPingTimeoutMs: durationMs(mesos.agentPingTimeout),
+      maxAgentPingTimeouts: mesos.maxAgentPingTimeouts,
+      framework: mesos.framework ?? file.name,
+      ...(mesos.principal !== undefined && { principal: mesos.principal }),
+      role: mesos.role,
+      failoverTimeoutMs: durationMs(mesos.failoverTimeout),
+      ...(mesos.fenceAfter !== 'never' && { fenceAfterMs: durationMs(mesos.fenceAfter) }),
+      masterFlags: normalizeFlags(mesos.master.flags),
+      agentFlags: normalizeFlags(mesos.agent.flags),
+    },
+    network: normalizeNetwork(file.network),
+    storage: storage.gluster
+      ? {
+          kind: 'gluster',
+          volume: storage.gluster.volume,
+          brick: withoutTrailingSlash(storage.gluster.brick),
+          mount: withoutTrailingSlash(storage.gluster.mount),
+          pingTimeoutMs: durationMs(storage.gluster.pingTimeout),
+          ...(storage.gluster.force && { force: true }),
+        }
+      : { kind: 'path', path: withoutTrailingSlash(storage.path ?? '') },
+    nodes: {
+      count: nodes.count,
+      cpus: nodes.cpus,
+      memoryBytes: sizeBytes(nodes.memory),
+      firstAddress: nodes.firstAddress ?? defaultFirstAddress(file.network.subnet),
+      containerizer: nodes.containerizer,
+      image: nodes.image,
+      sshPort: nodes.sshPort,
+      controlPort: nodes.controlPort,
+      allowMajorityOnOneHost: nodes.allowMajorityOnOneHost,
+    },
+    etcd: {
+      token: etcd.token ?? file.name,
+      heartbeatMs: durationMs(etcd.heartbeat),
+      electionMs: durationMs(etcd.election),
+      clientPort: etcd.clientPort,
+      peerPort: etcd.peerPort,
+      executable: etcd.executable,
+    },
+    jupyter: file.jupyter,
+    proxy: { topology: file.proxy.topology, drainMs: durationMs(file.proxy.drain) },
+  };
+}

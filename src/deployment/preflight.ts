@@ -1,0 +1,290 @@
+/** What is in the way of a deployment, decided from what the hosts look like. Pure: workflows import it. */
+import { errorCodes, type ErrorCode } from '../errors/codes.js';
+import {
+  brickHosts,
+  nodeAddress,
+  nodeName,
+  proxyApiAddress,
+  type ClusterSpec,
+  type HostSpec,
+} from '../cluster/spec.js';
+import type { FactsWanted, HostFacts, Listener } from '../hosts/facts.js';
+import type { HostItems } from '../hosts/items.js';
+import { isSystemDirectory } from '../hosts/paths.js';
+import type { Problem } from '../hosts/problem.js';
+
+/** The Node.js binary alone has 100 MB; data and logs come on top. */
+const leastFreeBytes = 512 * 1024 * 1024;
+const clockToleranceMs = 1_000;
+/** Characters of a command line that tell what it is. */
+const longestCommand = 60;
+
+/** Where a program of the cluster is to listen. */
+interface Place {
+  readonly what: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What there is to find out about a host before `preflightProblems` can judge. */
+export function factsWanted(spec: ClusterSpec, host: HostSpec, items: HostItems): FactsWanted {
+  return {
+    packages: items.packages,
+    daemons: items.daemons ?? [],
+    ports: [...new Set(places(spec, host).map(({ port }) => port))],
+    programs: programs(spec, host),
+    addresses: boundAddresses(spec, host),
+    writable: [host.dir, ...storagePaths(spec, host)],
+    apart: bricks(spec, host),
+    dirs: spec.hosts.map(({ dir }) => dir),
+  };
+}
+
+/** Every problem at once, each with its host and what to do about it; empty when the way is free. */
+export function preflightProblems(
+  spec: ClusterSpec,
+  facts: readonly HostFacts[],
+  items: Readonly<Record<string, HostItems>> = {},
+): Problem[] {
+  return [
+    ...tierProblems(spec),
+    ...spec.hosts.flatMap((host) => {
+      const found = facts.find((each) => each.host === host.name);
+      return found === undefined ? [] : hostProblems(spec, host, found, items[host.name]?.packages ?? []);
+    }),
+    ...clockProblems(facts),
+  ];
+}
+
+function problem(
+  code: ErrorCode,
+  message: string,
+  options: { host?: string; remedy?: string } = {},
+): Problem {
+  const { host, remedy = errorCodes[code].remedy } = options;
+  return { code, message, remedy, ...(host === undefined ? {} : { host }) };
+}
+
+function tierProblems({ nodes, mesos }: ClusterSpec): Problem[] {
+  return [
+    ...(mesos.install.kind === 'image' && nodes.containerizer === 'mesos'
+      ? [
+          problem(
+            'MESOS_IMAGE_PROCESS_NODES',
+            'mesos.install: image, and nodes.containerizer: mesos: an agent in a container cannot run nodes that are processes of the host',
+          ),
+        ]
+      : []),
+  ];
+}
+
+function hostProblems(
+  spec: ClusterSpec,
+  host: HostSpec,
+  facts: HostFacts,
+  packages: readonly string[],
+): Problem[] {
+  const at = (code: ErrorCode, message: string, remedy?: string) =>
+    problem(code, `${host.name}: ${message}`, {
+      host: host.name,
+      ...(remedy === undefined ? {} : { remedy }),
+    });
+  const missing = packages.filter((name) => !facts.packages.includes(name));
+  return [
+    ...(isSystemDirectory(host.dir)
+      ? [at('DIR_REFUSED', `dir is ${host.dir}, a directory of the system`)]
+      : []),
+    ...(facts.writable.includes(host.dir) ? [] : [at('DIR_NOT_WRITABLE', `cannot write to ${host.dir}`)]),
+    ...(facts.freeBytes >= leastFreeBytes
+      ? []
+      : [
+          at(
+            'DISK_FULL',
+            `${mebibytes(facts.freeBytes)} are free at ${host.dir}; ${mebibytes(leastFreeBytes)} are the least`,
+          ),
+        ]),
+    ...storagePaths(spec, host)
+      .filter((path) => !facts.writable.includes(path))
+      .map((path) => at('STORAGE_NOT_WRITABLE', `cannot write to ${path}`)),
+    ...bricks(spec, host)
+      .filter((brick) => !facts.apart.includes(brick))
+      .map((brick) => at('STORAGE_BRICK_ROOT', `${brick} lies on the root file system`)),
+    ...initProblems(host, facts, packages).map((message) => at('NO_INIT', message)),
+    ...packageProblems(facts, missing, at),
+    ...programs(spec, host)
+      .filter((name) => !facts.programs.includes(name))
+      .map((name) => at('PROGRAM_MISSING', `has no ${name}`)),
+    // systemd starts those that do not run.
+    ...facts.daemons
+      .filter(({ answers }) => !answers && !facts.init.systemd)
+      .map(({ name }) => at('DAEMON_MISSING', `${name} does not run, and there is no systemd to start it`)),
+    ...boundAddresses(spec, host)
+      .filter((address) => !facts.addresses.includes(address))
+      .map((address) => at('ADDRESS_NOT_LOCAL', `no interface has ${address}`)),
+    ...clashesOf(spec, host, facts).map((message) => at('PORT_IN_USE', message)),
+  ];
+}
+
+function packageProblems(
+  facts: HostFacts,
+  missing: readonly string[],
+  at: (code: ErrorCode, message: string, remedy?: string) => Problem,
+): Problem[] {
+  if (missing.length === 0) return [];
+  const names = missing.join(' ');
+  if (!facts.apt)
+    return [at('UNSUPPORTED_OS', `lacks ${names}, and ${facts.os.name} has no apt to install it`)];
+  if (facts.uid === 0) return [];
+  return [
+    at(
+      'PACKAGE_MISSING_NO_ROOT',
+      `lacks ${names}`,
+      `Run there: sudo apt-get install ${names}; or connect as root, or set \`become: sudo\`.`,
+    ),
+  ];
+}
+
+function initProblems(host: HostSpec, { init, apt, uid }: HostFacts, packages: readonly string[]): string[] {
+  // converge installs runit where it is missing and may be installed.
+  const runit = init.runit || packages.includes('runit') || (apt && uid === 0);
+  switch (host.init) {
+    case 'systemd':
+      return init.systemd ? [] : ['systemd is not its PID 1'];
+    case 'runit':
+      return runit ? [] : ['has no runit'];
+    case 'auto':
+      return init.systemd || runit ? [] : ['has neither systemd nor runit'];
+  }
+}
+
+/** Those that differ by more than a second, even if both round trips were as unlucky as they can be. */
+function clockProblems(facts: readonly HostFacts[]): Problem[] {
+  return facts.flatMap((a, index) =>
+    facts.slice(index + 1).flatMap((b) => {
+      if (a.clock.reference !== b.clock.reference) return [];
+      const apartMs = Math.abs(a.clock.offsetMs - b.clock.offsetMs);
+      if (apartMs - a.clock.errorMs - b.clock.errorMs <= clockToleranceMs) return [];
+      const [ahead, behind] = a.clock.offsetMs > b.clock.offsetMs ? [a, b] : [b, a];
+      const seconds = (apartMs / 1000).toFixed(1);
+      return [
+        problem('CLOCK_SKEW', `the clock of ${ahead.host} is ${seconds} s ahead of that of ${behind.host}`, {
+          host: ahead.host,
+        }),
+      ];
+    }),
+  );
+}
+
+/** One message for each program that listens where ours are to, with all its places. */
+function clashesOf(spec: ClusterSpec, host: HostSpec, { listeners }: HostFacts): string[] {
+  const clashing = new Map<string, Place[]>();
+  for (const place of places(spec, host)) {
+    const listener = listeners.find((each) => clashes(place, each));
+    if (listener === undefined) continue;
+    const name = listenerName(listener);
+    clashing.set(name, [...(clashing.get(name) ?? []), place]);
+  }
+  return [...clashing].map(([name, taken]) => {
+    const where = taken.map(({ what, address, port }) => `${what} is to listen at ${address}:${port}`);
+    return `${where.join(', and ')}, where ${name} does`;
+  });
+}
+
+function clashes(place: Place, listener: Listener): boolean {
+  return (
+    !listener.own &&
+    listener.port === place.port &&
+    (listener.address === '*' || listener.address === place.address)
+  );
+}
+
+function listenerName({ pid, command }: Listener): string {
+  if (pid === undefined) return 'a program of another user';
+  const name = command === undefined || command === '' ? 'a program' : command;
+  return `${name.length > longestCommand ? `${name.slice(0, longestCommand)}…` : name} (process ${pid})`;
+}
+
+/** Everything of the cluster that listens on a host: its services, and what may run there as a process node. */
+function places(spec: ClusterSpec, host: HostSpec): Place[] {
+  const { address, ports, roles } = host;
+  const service = (what: string, port: number): Place => ({ what, address, port });
+  return [
+    ...(roles.includes('zookeeper')
+      ? [
+          service('ZooKeeper', ports.zookeeper),
+          service("ZooKeeper's peer port", ports.zookeeperPeer),
+          service("ZooKeeper's election port", ports.zookeeperElection),
+        ]
+      : []),
+    ...(roles.includes('master') ? [service('the Mesos master', ports.master)] : []),
+    ...(roles.includes('agent') ? [service('the Mesos agent', ports.agent)] : []),
+    ...(roles.includes('proxy')
+      ? [
+          service('the proxy', ports.proxy),
+          { what: "the proxy's API", address: proxyApiAddress(host), port: ports.proxyApi },
+        ]
+      : []),
+    ...(hasProcessNodes(spec, host) ? nodePlaces(spec) : []),
+  ];
+}
+
+function nodePlaces(spec: ClusterSpec): Place[] {
+  const { nodes, etcd, jupyter } = spec;
+  return Array.from({ length: nodes.count }, (_, index) => {
+    const address = nodeAddress(spec, index);
+    const place = (what: string, port: number): Place => ({
+      what: `${what} of ${nodeName(index)}`,
+      address,
+      port,
+    });
+    return [
+      place('etcd', etcd.clientPort),
+      place('etcd', etcd.peerPort),
+      place('sshd', nodes.sshPort),
+      place('the API', nodes.controlPort),
+      place('Jupyter', jupyter.port),
+    ];
+  }).flat();
+}
+
+function hasProcessNodes({ nodes }: ClusterSpec, { roles }: HostSpec): boolean {
+  return nodes.containerizer === 'mesos' && roles.includes('agent');
+}
+
+/** What no package of ours brings. */
+function programs(spec: ClusterSpec, host: HostSpec): string[] {
+  const { zookeeper, etcd, jupyter } = spec;
+  const { roles } = host;
+  return [
+    ...(zookeeper.install.kind === 'path' && roles.includes('zookeeper')
+      ? [`${zookeeper.install.path}/lib`]
+      : []),
+    ...(zookeeper.install.kind !== 'package' && roles.includes('zookeeper') ? ['java'] : []),
+    ...(hasProcessNodes(spec, host)
+      ? [jupyter.executable, ...(etcd.executable.startsWith('/') ? [etcd.executable] : [])]
+      : []),
+  ];
+}
+
+/** Addresses that programs on the host bind: its own, and those of the process nodes that may run there. */
+function boundAddresses(spec: ClusterSpec, host: HostSpec): string[] {
+  const nodes = hasProcessNodes(spec, host)
+    ? Array.from({ length: spec.nodes.count }, (_, index) => nodeAddress(spec, index))
+    : [];
+  return [host.address, ...nodes];
+}
+
+function storagePaths({ storage }: ClusterSpec, { roles }: HostSpec): string[] {
+  return storage.kind === 'path' && roles.includes('agent') ? [storage.path] : [];
+}
+
+/** Where a brick is to lie, if GlusterFS would refuse it on the root file system. */
+function bricks(spec: ClusterSpec, host: HostSpec): string[] {
+  const { storage } = spec;
+  if (storage.kind !== 'gluster' || storage.force === true) return [];
+  return brickHosts(spec).some(({ name }) => name === host.name) ? [storage.brick] : [];
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.floor(bytes / 1024 / 1024)} MiB`;
+}

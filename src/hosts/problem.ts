@@ -1,0 +1,10 @@
+import type { ErrorCode } from '../errors/codes.js';
+
+/** One thing that is in the way of a deployment. */
+export interface Problem {
+  readonly code: ErrorCode;
+  /** Name of the host; absent when it is about the cluster. */
+  readonly host?: string;
+  readonly message: string;
+  readonly remedy: string;
+}

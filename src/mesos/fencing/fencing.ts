@@ -1,0 +1,236 @@
+/**
+ * When a task that Mesos cannot tell about is given up: never while it may still run, for two nodes would have one
+ * address. Pure: the memory of one scheduler of what hosts and nodes answered, and the decision.
+ */
+import type { FenceAnswer } from '../../node/fence.js';
+import { mayBeLost, taskOf, type FenceOutcome, type FenceTable, type PresumedTask } from './fences.js';
+import { kindOf, type NodeTask, type TaskState } from '../scheduler/tasks.js';
+
+/** `works`: the node takes part in etcd. */
+export type LookAnswer = FenceAnswer | { readonly kind: 'works' } | { readonly kind: 'down' };
+
+export interface FenceQuestion extends PresumedTask {
+  /** `look`: whether the node works. `end`: the same first, and if not, to end it. `end-anyway`: to end it. */
+  readonly what: 'look' | 'end' | 'end-anyway';
+}
+
+const firstDelayMs = 1_000;
+const longestDelayMs = 15_000;
+/** A node that works is only looked at. */
+const workingDelayMs = 5_000;
+/** A node is ended when it did not work for so long: elections, and a moment without network, are none of it. */
+export const patienceMs = 5_000;
+/** Answers that lie further apart prove nothing of the time in between: the worker was stopped, or cut off. */
+export const longestGapMs = 90_000;
+
+/** Agents need some seconds to find a new master, however short the patience that is asked of masters. */
+const leastAgentMs = 10_000;
+
+interface Case {
+  /** A question is under way since. */
+  askedAt?: number;
+  nextAt: number;
+  times: number;
+  answeredAt?: number;
+  last?: LookAnswer;
+  /** It has not worked since. */
+  downSince?: number;
+  /** Neither host nor node has answered since. */
+  silentSince?: number;
+  /** An operator says so since, as far as this scheduler knows. */
+  condemnedAt?: number;
+  /** The last question that was answered was asked at. */
+  answeredFor?: number;
+}
+
+export interface FencingTimes {
+  /** Silence for so long is taken for death; undefined: it proves nothing, however long. */
+  readonly afterMs: number | undefined;
+  /** A master misses an agent for so long before it gives it up. */
+  readonly agentMs: number;
+}
+
+/**
+ * What a scheduler asks about tasks that may be lost, and what it makes of the answers. One value for all
+ * subscriptions of one scheduler; another scheduler begins anew. It does no I/O; all times are milliseconds
+ * since the epoch.
+ *
+ * - A node that works is left alone, whatever became of its agent: ending it would only do harm.
+ * - One that does not work is ended by its host, over SSH, and given up when the host confirms it.
+ * - One whose host and address are silent is given up after `afterMs` of that, if Mesos has not heard from the
+ *   agent for as long; and at once when an operator says that the host is lost.
+ * - A host that answers and cannot confirm keeps its node, unless an operator says that it is lost; a node that
+ *   answers at its address keeps it whatever anybody says.
+ */
+export class Fencing {
+  readonly #afterMs: number | undefined;
+  readonly #agentMs: number;
+  readonly #cases = new Map<string, Case>();
+  #subscribedAt = 0;
+  /** What Mesos told on this subscription: whether a task may be lost. */
+  #heard = new Map<string, boolean>();
+
+  constructor({ afterMs, agentMs }: FencingTimes) {
+    this.#afterMs = afterMs;
+    this.#agentMs = Math.max(leastAgentMs, agentMs);
+  }
+
+  /** Another subscription: what the master before said does not count. */
+  subscribed(now: number): void {
+    this.#subscribedAt = now;
+    this.#heard = new Map();
+  }
+
+  /** Mesos told a state of the task, or it was launched. */
+  heard(taskId: string, state: TaskState): void {
+    this.#heard.set(taskId, mayBeLost({ state }));
+  }
+
+  /**
+   * Tasks that live by what was last heard, and of which this master tells nothing though it was asked: their
+   * agents have not come to it. It would call them unreachable only after ten minutes (at the least: that is the
+   * smallest `agent_reregister_timeout`), and a host may well have gone down together with the master before.
+   * An intent is none of them: what became of it Mesos alone can tell.
+   */
+  missing(table: FenceTable, now: number): NodeTask[] {
+    return now < this.#missingAt ? [] : this.#unheard(table);
+  }
+
+  #unheard(table: FenceTable): NodeTask[] {
+    return Object.values(table.tasks).filter(
+      ({ taskId, state }) => kindOf(state) === 'live' && state !== 'INTENDED' && !this.#heard.has(taskId),
+    );
+  }
+
+  get #missingAt(): number {
+    return this.#subscribedAt + this.#agentMs;
+  }
+
+  /** What to ask now. Each question must be answered, by `answered`, before it is asked again. */
+  due(table: FenceTable, now: number): FenceQuestion[] {
+    const open = new Map<string, PresumedTask & { readonly waits: boolean }>();
+    for (const { node, taskId, host } of table.presumed ?? []) {
+      const present = taskOf(table, taskId);
+      if (present === undefined || kindOf(present.state) === 'terminal') {
+        open.set(taskId, { node, taskId, host, waits: false });
+      }
+    }
+    for (const task of Object.values(table.tasks)) {
+      const { node, taskId, host } = task;
+      if (mayBeLost(task)) open.set(taskId, { node, taskId, host, waits: true });
+    }
+    for (const taskId of this.#cases.keys()) if (!open.has(taskId)) this.#cases.delete(taskId);
+
+    const questions: FenceQuestion[] = [];
+    for (const { waits, ...task } of open.values()) {
+      const known = this.#cases.get(task.taskId) ?? { nextAt: now, times: 0 };
+      this.#cases.set(task.taskId, known);
+      const condemned = waits && table.fences?.[task.host] !== undefined;
+      if (!condemned) delete known.condemnedAt;
+      else if (known.condemnedAt === undefined) {
+        known.condemnedAt = now;
+        known.nextAt = now;
+      }
+      if (known.askedAt !== undefined || known.nextAt > now) continue;
+      known.askedAt = now;
+      const isDown = known.downSince !== undefined && now - known.downSince >= patienceMs;
+      questions.push({ ...task, what: condemned || !waits ? 'end-anyway' : isDown ? 'end' : 'look' });
+    }
+    return questions;
+  }
+
+  answered(taskId: string, answer: LookAnswer, now: number): void {
+    const known = this.#cases.get(taskId);
+    if (known === undefined) return;
+    if (known.askedAt !== undefined) known.answeredFor = known.askedAt;
+    delete known.askedAt;
+    if (known.answeredAt !== undefined && now - known.answeredAt > longestGapMs) {
+      delete known.downSince;
+      delete known.silentSince;
+    }
+    known.answeredAt = now;
+    // The reason of the first of several like answers stays, so that what people are told does.
+    if (known.last?.kind !== answer.kind) known.last = answer;
+    if (answer.kind === 'works') delete known.downSince;
+    else known.downSince ??= now;
+    // Whether a node works says nothing about its host.
+    if (answer.kind === 'silent') known.silentSince ??= now;
+    else if (answer.kind !== 'down') delete known.silentSince;
+    const settled = answer.kind === 'works' || answer.kind === 'down';
+    known.times = settled ? 0 : known.times + 1;
+    const delayMs = Math.min(longestDelayMs, firstDelayMs * 2 ** Math.max(0, known.times - 1));
+    known.nextAt = now + (answer.kind === 'works' ? workingDelayMs : delayMs);
+    // It was asked before the operator spoke: it is asked again, to end the node.
+    if (known.condemnedAt !== undefined && !isAskedSince(known, known.condemnedAt)) known.nextAt = now;
+  }
+
+  /** The tasks that can be given up by what is known; to be stored, which makes them something else. */
+  outcomes(table: FenceTable, now: number): FenceOutcome[] {
+    return [...this.#cases].flatMap(([taskId, known]): FenceOutcome[] => {
+      const { last } = known;
+      const host =
+        taskOf(table, taskId)?.host ?? table.presumed?.find((each) => each.taskId === taskId)?.host ?? '';
+      if (last?.kind === 'gone') {
+        return [{ taskId, how: 'ended', message: `fenced: nothing of it runs on ${host} any more` }];
+      }
+      const task = taskOf(table, taskId);
+      if (task === undefined || !mayBeLost(task)) return [];
+      const presumed = (why: string): FenceOutcome[] => [
+        { taskId, how: 'presumed', message: `fenced: ${why}` },
+      ];
+      const { condemnedAt } = known;
+      const isCondemned = condemnedAt !== undefined && isAskedSince(known, condemnedAt);
+      if (isCondemned && (last?.kind === 'silent' || last?.kind === 'unclear')) {
+        return presumed(`an operator said that ${host} is lost`);
+      }
+      const at = this.#presumedDeadAt(task);
+      // An agent of which this master tells nothing for as long as it gives its agents is missed, too.
+      const isMissed = this.#heard.get(taskId) ?? now >= this.#missingAt;
+      if (at === undefined || (known.answeredAt ?? 0) < at || !isMissed) return [];
+      return presumed(`neither the agent nor SSH on ${host}, nor the node, answered any more`);
+    });
+  }
+
+  /** For people: what is known of a task that is waited for, and until when. */
+  note(task: NodeTask): string | undefined {
+    const { host, node } = task;
+    const known = this.#cases.get(task.taskId);
+    const word = `\`perijove fence ${host}\` if the host is lost for good`;
+    switch (known?.last?.kind) {
+      case undefined:
+      case 'gone':
+        return undefined;
+      case 'works':
+        return 'the node works, so it is left alone';
+      case 'down':
+        return `the node does not answer, so ${host} is asked to end it`;
+      case 'alive':
+        return `${host} does not answer SSH (${known.last.why}), but ${node} answers at its address`;
+      case 'unclear':
+        return `${host} cannot say that it has ended (${known.last.why}); ${word}`;
+      case 'silent': {
+        const at = this.#presumedDeadAt(task);
+        const end =
+          at === undefined ? word : `it is taken for dead at ${new Date(at).toISOString()}, or by ${word}`;
+        return `${host} does not answer SSH either since ${new Date(known.silentSince ?? 0).toISOString()} (${known.last.why}); ${end}`;
+      }
+    }
+  }
+
+  /** When `due` or `missing` has something to say again. */
+  wakeAt(table: FenceTable): number {
+    const open = [...this.#cases.values()].filter(({ askedAt }) => askedAt === undefined);
+    const missingAt = this.#unheard(table).length === 0 ? Infinity : this.#missingAt;
+    return Math.min(missingAt, ...open.map(({ nextAt }) => nextAt));
+  }
+
+  #presumedDeadAt({ taskId, since }: NodeTask): number | undefined {
+    const { silentSince } = this.#cases.get(taskId) ?? {};
+    if (this.#afterMs === undefined || silentSince === undefined) return undefined;
+    return Math.max(silentSince, Date.parse(since)) + this.#afterMs;
+  }
+}
+
+function isAskedSince({ answeredFor }: Case, at: number): boolean {
+  return answeredFor !== undefined && answeredFor >= at;
+}

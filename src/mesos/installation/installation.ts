@@ -1,0 +1,254 @@
+/** Where an installed Mesos lies on a host and what it can do: found by looking, not by what is customary. */
+import type { ErrorCode } from '../../errors/codes.js';
+import { PerijoveError } from '../../errors/error.js';
+import type { Problem } from '../../hosts/problem.js';
+import { errorCodes } from '../../errors/codes.js';
+import type { ClusterSpec, HostSpec, Install } from '../../cluster/spec.js';
+import type { HostConnection } from '../../ssh/connection.js';
+import { quote } from '../../ssh/shell.js';
+import { mesosPrefix } from './paths.js';
+
+export type MesosProgram = 'mesos-master' | 'mesos-agent';
+
+export interface ProgramFound {
+  /** Of the file that is to be run. */
+  readonly path: string;
+  /** What `--version` says, such as `1.3.2`; absent when it does not answer. */
+  readonly version?: string;
+  /** What it says instead of a version. */
+  readonly complaint?: string;
+  /** Names of all flags in `--help`, also older names of them; empty when it does not tell. */
+  readonly flags: readonly string[];
+}
+
+/** What a host has of the Mesos that the spec names. */
+export interface MesosInstallation {
+  /** The directory or package is there; its programs need not be. */
+  readonly isThere: boolean;
+  readonly programs: Readonly<Partial<Record<MesosProgram, ProgramFound>>>;
+  /** Where its executors and helpers lie (`--launcher_dir`). */
+  readonly launcherDir?: string;
+  /** Where its web UI lies (`--webui_dir`). */
+  readonly webuiDir?: string;
+  /** Where its libraries lie, if it finds them only by LD_LIBRARY_PATH. */
+  readonly libraryDir?: string;
+  /** Another one when a program or libmesos was replaced. */
+  readonly stamp?: string;
+}
+
+/** A Mesos takes a moment to load: libmesos has some hundred megabytes. */
+const answerTimeoutSeconds = 20;
+const lookTimeoutMs = 180_000;
+
+/** In which order a directory is searched: an installation prefix, a build tree, a directory of programs. */
+const places = (name: MesosProgram) => [
+  `sbin/${name}`,
+  `bin/${name}.sh`,
+  `src/${name}`,
+  `bin/${name}`,
+  `${name}.sh`,
+  name,
+];
+
+/** Which programs a host runs by its roles; none where Mesos is no installation on the host. */
+export function mesosPrograms({ mesos }: ClusterSpec, { roles }: HostSpec): readonly MesosProgram[] {
+  if (mesos.install.kind === 'lab' || mesos.install.kind === 'image') return [];
+  return [
+    ...(roles.includes('master') ? (['mesos-master'] as const) : []),
+    ...(roles.includes('agent') ? (['mesos-agent'] as const) : []),
+  ];
+}
+
+/**
+ * Looks for the host's Mesos, and asks its programs for their version and flags; undefined where the host has
+ * no installation of its own. Changes nothing.
+ *
+ * @throws PerijoveError SSH_*, SUDO_REFUSED
+ */
+export async function observeMesos(
+  connection: HostConnection,
+  spec: ClusterSpec,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<MesosInstallation | undefined> {
+  const { host } = connection;
+  const programs = mesosPrograms(spec, host);
+  if (programs.length === 0) return undefined;
+  const script = installationScript(spec.mesos.install, mesosPrefix(spec.mesos.install, host), programs);
+  const output = await connection.run(script, { timeoutMs: lookTimeoutMs, ...options });
+  return parseInstallation(output);
+}
+
+/** Prints `name value` lines for `parseInstallation`. */
+export function installationScript(
+  install: Install,
+  prefix: string,
+  programs: readonly MesosProgram[],
+): string {
+  const names = install.kind === 'package' ? quote(install.package) : '';
+  const find = (name: MesosProgram) =>
+    install.kind === 'package'
+      ? `found=$(dpkg -L ${names} 2>/dev/null | grep -m 1 -E '/s?bin/${name}$')
+[ -n "$found" ] || found=$(PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" command -v ${name})`
+      : `found=
+for each in ${places(name)
+          .map((place) => quote(`${prefix}/${place}`))
+          .join(' ')}; do
+  if [ -f "$each" ]; then found=$each; break; fi
+done`;
+  const isThere =
+    install.kind === 'package'
+      ? `[ "$(dpkg-query -W -f '\${db:Status-Status}' ${names} 2>/dev/null)" = installed ]`
+      : `[ -d ${quote(prefix)} ]`;
+  return `
+say() { [ -z "$2" ] || printf '%s %s\\n' "$1" "$2"; }
+ask() { timeout ${answerTimeoutSeconds} "$found" "$1" </dev/null 2>&1; }
+look() {
+  home=\${found%/*}
+  case \${home##*/} in sbin | bin | src) home=\${home%/*} ;; esac
+  [ -x "$found" ] || { say complaint "$1 it is not executable"; return; }
+  answer=$(ask --version); code=$?
+  # 127: the loader misses a library.
+  if [ "$code" = 127 ]; then
+    for each in "$home/lib" "$home/lib64" "$home/src/.libs"; do
+      [ -d "$each" ] || continue
+      LD_LIBRARY_PATH=$each; export LD_LIBRARY_PATH
+      if second=$(ask --version); then answer=$second; code=0; say library-dir "$each"; break; fi
+      unset LD_LIBRARY_PATH
+    done
+  fi
+  version=$(printf '%s\\n' "$answer" | sed -n 's/^mesos \\([0-9][^ ]*\\).*/\\1/p' | head -n 1)
+  if [ "$code" = 0 ] && [ -n "$version" ]; then say version "$1 $version"
+  elif [ "$code" = 124 ]; then say complaint "$1 it did not answer within ${answerTimeoutSeconds} s"
+  else say complaint "$1 $(printf '%s\\n' "\${answer:-exit status $code}" | grep . | tail -n 1 | cut -c1-200)"; fi
+  say flags "$1 $(ask --help | grep '^  --' | grep -oE -e '--(\\[no-\\])?[a-z][a-z0-9_]*' | sed 's/^--\\(\\[no-\\]\\)*//' | tr '\\n' ' ')"
+}
+support() {
+  for each in "$home/libexec/mesos" "$home/lib/mesos" "$home/src"; do
+    if [ -f "$each/mesos-containerizer" ] || [ -f "$each/mesos-executor" ]; then say launcher-dir "$each"; break; fi
+  done
+  # The web UI of a build lies with the sources, of which the build's directory may be a part.
+  for each in "$home/share/mesos/webui" "$home/src/webui" "\${home%/*}/src/webui"; do
+    if [ -d "$each" ]; then say webui-dir "$each"; break; fi
+  done
+}
+stamp() {
+  for each in "$@" "$home"/lib/libmesos*.so* "$home"/lib64/libmesos*.so* "$home"/src/.libs/libmesos*.so* \\
+    "$home/src/.libs/mesos-master" "$home/src/.libs/mesos-agent"; do
+    if [ -f "$each" ]; then stat -Lc '%n %s %Y' -- "$each"; fi
+  done | sha256sum | cut -c1-16
+}
+if ${isThere}; then say there yes; fi
+set --
+${programs
+  .map(
+    (name) => `${find(name)}
+if [ -n "$found" ]; then set -- "$@" "$found"; say program "${name} $found"; look ${name}; fi`,
+  )
+  .join('\n')}
+if [ $# -gt 0 ]; then support; say stamp "$(stamp "$@")"; fi
+exit 0`.trim();
+}
+
+export function parseInstallation(output: string): MesosInstallation {
+  const lines = output
+    .split('\n')
+    .filter((line) => line.includes(' '))
+    .map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)] as const);
+  const one = (name: string) => lines.find(([key]) => key === name)?.[1];
+  const of = (name: string, program: MesosProgram) =>
+    lines
+      .find(([key, value]) => key === name && value.startsWith(`${program} `))?.[1]
+      .slice(program.length + 1);
+  const foundAs = (program: MesosProgram): ProgramFound | undefined => {
+    const path = of('program', program);
+    if (path === undefined) return undefined;
+    const version = of('version', program);
+    const complaint = of('complaint', program);
+    return {
+      path,
+      ...(version === undefined ? {} : { version }),
+      ...(complaint === undefined ? {} : { complaint }),
+      flags: (of('flags', program) ?? '').split(' ').filter(Boolean),
+    };
+  };
+  const master = foundAs('mesos-master');
+  const agent = foundAs('mesos-agent');
+  const optional = { launcherDir: one('launcher-dir'), webuiDir: one('webui-dir') };
+  const libraryDir = one('library-dir');
+  const stamp = one('stamp');
+  return {
+    isThere: one('there') === 'yes',
+    programs: {
+      ...(master === undefined ? {} : { 'mesos-master': master }),
+      ...(agent === undefined ? {} : { 'mesos-agent': agent }),
+    },
+    ...(optional.launcherDir === undefined ? {} : { launcherDir: optional.launcherDir }),
+    ...(optional.webuiDir === undefined ? {} : { webuiDir: optional.webuiDir }),
+    ...(libraryDir === undefined ? {} : { libraryDir }),
+    ...(stamp === undefined ? {} : { stamp }),
+  };
+}
+
+/**
+ * What is wrong with a host's Mesos, before anything is started with it. `found` is undefined where there is
+ * nothing to look for. A package or an archive that is still to be installed is no problem.
+ */
+export function installationProblems(
+  spec: ClusterSpec,
+  host: HostSpec,
+  found: MesosInstallation | undefined,
+): Problem[] {
+  if (found === undefined) return [];
+  const { install } = spec.mesos;
+  if (!found.isThere && install.kind !== 'path') return [];
+  const problem = (code: ErrorCode, message: string, remedy: string = errorCodes[code].remedy): Problem => ({
+    code,
+    host: host.name,
+    message: `${host.name}: ${message}`,
+    remedy,
+  });
+  return mesosPrograms(spec, host).flatMap((name): Problem[] => {
+    const program = found.programs[name];
+    if (program === undefined) {
+      return [
+        problem('MESOS_NOT_FOUND', `${whereOf(install, host)} has no ${name}: ${lookedFor(install, name)}`),
+      ];
+    }
+    if (program.version === undefined) {
+      return [
+        problem(
+          'MESOS_NOT_RUNNABLE',
+          `${program.path} --version: ${program.complaint ?? 'no answer'}`,
+          `Run it there by hand: ${program.path} --version has to print \`mesos 1.3.2\` or the like.`,
+        ),
+      ];
+    }
+    const given = Object.keys(name === 'mesos-master' ? spec.mesos.masterFlags : spec.mesos.agentFlags);
+    const unknown = given.filter((flag) => program.flags.length > 0 && !program.flags.includes(flag));
+    if (unknown.length === 0) return [];
+    const flags = unknown.map((flag) => `--${flag}`).join(', ');
+    return [problem('MESOS_FLAG_UNKNOWN', `${name} ${program.version} has no flag ${flags}`)];
+  });
+}
+
+/** @throws PerijoveError MESOS_NOT_FOUND, MESOS_NOT_RUNNABLE, MESOS_FLAG_UNKNOWN */
+export function requireInstallation(
+  spec: ClusterSpec,
+  host: HostSpec,
+  found: MesosInstallation | undefined,
+): void {
+  // By now it should be there, whatever it comes from.
+  const [first] = installationProblems(spec, host, found && { ...found, isThere: true });
+  if (first === undefined) return;
+  throw new PerijoveError(first.code, first.message, { host: host.name, remedy: first.remedy });
+}
+
+function whereOf(install: Install, host: HostSpec): string {
+  return install.kind === 'package' ? `the package ${install.package}` : mesosPrefix(install, host);
+}
+
+function lookedFor(install: Install, name: MesosProgram): string {
+  return install.kind === 'package'
+    ? `neither among the package's files nor on PATH`
+    : `looked for ${places(name).join(', ')} in it`;
+}

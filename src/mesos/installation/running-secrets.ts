@@ -1,0 +1,34 @@
+/** What masters run with now, from the files that they were started with: it may be older than the secrets. */
+import { hostsWithRole, type ClusterSpec, type HostSpec } from '../../cluster/spec.js';
+import type { SshPool } from '../../ssh/connection.js';
+import { quote } from '../../ssh/shell.js';
+import { mesosPaths } from './paths.js';
+import { parseCredential, type Credential } from '../masters/http.js';
+
+/**
+ * Digests (`user:password`) that masters were started with, each once. Of all of them: a master whose digest is not
+ * known must not be shut out.
+ *
+ * @throws PerijoveError SSH_*, COMMAND_FAILED
+ */
+export async function runningDigests(pool: SshPool, spec: ClusterSpec): Promise<readonly string[]> {
+  const urls = await Promise.all(
+    hostsWithRole(spec, 'master').map((host) => fileOf(pool, host, mesosPaths(host).zkUrl)),
+  );
+  const digests = urls.flatMap((url) => /^zk:\/\/([^@/]+)@/.exec(url ?? '')?.[1] ?? []);
+  return [...new Set(digests)];
+}
+
+/** The credential that a host's master was started with; undefined when it was started without one. */
+export async function runningCredential(pool: SshPool, host: HostSpec): Promise<Credential | undefined> {
+  const text = await fileOf(pool, host, mesosPaths(host).credentials);
+  const inner = /^\{"credentials":\[(.*)\]\}$/s.exec(text ?? '')?.[1];
+  return inner === undefined ? undefined : parseCredential(inner);
+}
+
+/** @throws PerijoveError SSH_*, COMMAND_FAILED */
+async function fileOf(pool: SshPool, host: HostSpec, path: string): Promise<string | undefined> {
+  const connection = await pool.get(host);
+  const text = await connection.run(`if [ -e ${quote(path)} ]; then cat ${quote(path)} || exit 1; fi`);
+  return text.trim() === '' ? undefined : text.trim();
+}

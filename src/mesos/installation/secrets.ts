@@ -1,0 +1,42 @@
+import { readSecrets } from '../../hosts/secrets.js';
+import type { ClusterSpec } from '../../cluster/spec.js';
+import type { SshPool } from '../../ssh/connection.js';
+import { parseCredential, type Credential } from '../masters/http.js';
+
+/** What masters and the ensemble are asked with, where the spec wants it. */
+export interface MesosSecrets {
+  /** Where the spec names a principal. */
+  readonly credential?: Credential;
+  /** `user:password`, where the spec protects Mesos' znodes. */
+  readonly digest?: string;
+}
+
+export interface SchedulerSecrets extends MesosSecrets {
+  readonly nodeApiToken: string;
+}
+
+/** What a scheduler needs. @throws PerijoveError SSH_*, SECRETS_ABSENT, SECRETS_DAMAGED */
+export async function readSchedulerSecrets(pool: SshPool, spec: ClusterSpec): Promise<SchedulerSecrets> {
+  const [secrets, mesos] = await Promise.all([
+    readSecrets(pool, spec, ['node-api-token']),
+    readMesosSecrets(pool, spec),
+  ]);
+  return { nodeApiToken: secrets['node-api-token'], ...mesos };
+}
+
+/**
+ * Empty where the spec sets neither a principal nor a digest; no host is asked then.
+ *
+ * @throws PerijoveError SSH_*, SECRETS_ABSENT, SECRETS_DAMAGED
+ */
+export async function readMesosSecrets(pool: SshPool, spec: ClusterSpec): Promise<MesosSecrets> {
+  const { principal } = spec.mesos;
+  const [credential, digest] = await Promise.all([
+    principal === undefined ? undefined : readSecrets(pool, spec, ['mesos-credential']),
+    spec.zookeeper.digest ? readSecrets(pool, spec, ['zookeeper-digest']) : undefined,
+  ]);
+  return {
+    ...(credential && { credential: parseCredential(credential['mesos-credential']) }),
+    ...(digest && { digest: digest['zookeeper-digest'] }),
+  };
+}

@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import { PerijoveError } from '../../errors/error.js';
+import type { ClusterSpec } from '../../cluster/spec.js';
+import type { Endpoint } from '../../ssh/connection.js';
+import type { Reach } from '../../ssh/reach.js';
+
+/** Where a master listens, as the cluster sees it. */
+export interface MasterAddress {
+  /** IPv4 address or host name. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A principal and its secret, for HTTP basic authentication. */
+export interface Credential {
+  readonly principal: string;
+  readonly secret: string;
+}
+
+const credentialSchema = z.object({ principal: z.string(), secret: z.string() });
+
+/**
+ * Reads the secret `mesos-credential`: a JSON object, or `principal secret` on one line, the two forms that
+ * `--credential` of a Mesos agent takes.
+ *
+ * @throws PerijoveError SECRETS_DAMAGED when it is neither
+ */
+export function parseCredential(text: string): Credential {
+  try {
+    const [principal, secret, ...rest] = text.trim().split(/\s+/);
+    const isPlain = !text.trimStart().startsWith('{') && rest.length === 0;
+    return credentialSchema.parse(isPlain ? { principal, secret } : JSON.parse(text));
+  } catch {
+    // Neither the text nor what the parser says of it may get into a message.
+    throw new PerijoveError('SECRETS_DAMAGED', 'The secret mesos-credential holds no principal and secret.', {
+      subject: 'mesos-credential',
+    });
+  }
+}
+
+export function authorization(credential: Credential | undefined): Record<string, string> {
+  if (credential === undefined) return {};
+  const pair = Buffer.from(`${credential.principal}:${credential.secret}`).toString('base64');
+  return { authorization: `Basic ${pair}` };
+}
+
+/** How a master is dialled: through its own host where the spec has it, whatever name it goes by. */
+export function masterReach(spec: ClusterSpec, reach: Reach): (master: MasterAddress) => Promise<Endpoint> {
+  return async ({ host: name, port }) => {
+    const host = spec.hosts.find(
+      (each) => each.ports.master === port && (each.address === name || each.hostname === name),
+    );
+    return host === undefined ? await reach.any(name, port) : await reach.via(host.name, host.address, port);
+  };
+}
+
+/** `Location: //host:port/path`, as a master that does not lead answers. */
+export function redirectTarget(location: string | undefined): MasterAddress | undefined {
+  const match = /^(?:http:)?\/\/([^/:]+):(\d+)(?:\/|$)/.exec(location ?? '');
+  if (match?.[1] === undefined) return undefined;
+  return { host: match[1], port: Number(match[2]) };
+}
+
+/** What an answer other than the hoped-for one means; the texts are those of Mesos 1.3.2. */
+export function refusal(status: number, body: string, master: MasterAddress, what: string): PerijoveError {
+  const subject = `${master.host}:${master.port}`;
+  const said = body.trim() === '' ? `${status}` : `${status}: ${body.trim().slice(0, 300)}`;
+  const message = `The Mesos master at ${subject} answered ${said} to ${what}.`;
+  if (status === 307 || status >= 500) return new PerijoveError('MESOS_UNREACHABLE', message, { subject });
+  if (
+    /^Framework is not subscribed/.test(body) ||
+    /^The stream ID .* didn't match/.test(body) ||
+    /^Framework cannot be found/.test(body)
+  ) {
+    return new PerijoveError('MESOS_STREAM_LOST', message, { subject });
+  }
+  if (status === 401 || /^Authenticated principal '.*' does not match/.test(body)) {
+    return new PerijoveError('MESOS_CREDENTIAL_REFUSED', message, { subject });
+  }
+  if (status === 403) return new PerijoveError('MESOS_REFUSED', message, { subject });
+  if (status === 404) return new PerijoveError('MESOS_BAD_STREAM', message, { subject });
+  return new PerijoveError('MESOS_BAD_REQUEST', message, { subject });
+}

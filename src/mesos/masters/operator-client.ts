@@ -1,0 +1,333 @@
+/** What anyone may ask a Mesos master, without being a framework. */
+import { request } from 'undici';
+import { z } from 'zod';
+import { messageOf, PerijoveError } from '../../errors/error.js';
+import type { Endpoint } from '../../ssh/connection.js';
+import { limit } from '../../net/deadline.js';
+import { authorization, redirectTarget, refusal, type Credential, type MasterAddress } from './http.js';
+import type { Label } from '../scheduler/types.js';
+
+export interface OperatorOptions {
+  readonly credential?: Credential;
+  /** Of the whole call; 5,000 by default. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface AgentInfo {
+  readonly id: string;
+  readonly hostname: string;
+  /** IPv4 address and port that the agent registered with. */
+  readonly address: string;
+  readonly port: number;
+  readonly active: boolean;
+  /** When it registered last with this master: seconds since the epoch. */
+  readonly registeredAt: number;
+  /** Attributes with their values as text. */
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly cpus: number;
+  readonly memoryMebibytes: number;
+}
+
+export interface TaskFacts {
+  readonly id: string;
+  readonly agentId: string;
+  readonly state: `TASK_${string}`;
+  readonly labels: readonly Label[];
+}
+
+export interface FrameworkFacts {
+  readonly id: string;
+  readonly name: string;
+  readonly active: boolean;
+  readonly connected: boolean;
+  /** Seconds since the epoch: with a master first, and again with another one or after a break. */
+  readonly registeredAt: number | undefined;
+  readonly reregisteredAt: number | undefined;
+  readonly labels: readonly Label[];
+  /** Tasks that are not terminal, as far as agents have told them. */
+  readonly tasks: readonly TaskFacts[];
+  readonly unreachableTasks: readonly TaskFacts[];
+}
+
+export interface MasterState {
+  readonly version: string;
+  /** `master@address:port` of the master that leads. */
+  readonly leader: string;
+  /** Seconds since the epoch. */
+  readonly electedAt: number | undefined;
+  readonly agents: readonly AgentInfo[];
+  /** Agents of the registry that have not registered with this master yet. */
+  readonly recoveredAgents: number;
+  readonly frameworks: readonly FrameworkFacts[];
+  /** IDs of frameworks that were torn down, or were away too long. */
+  readonly completedFrameworks: readonly string[];
+}
+
+const labels = z.array(z.object({ key: z.string(), value: z.string().default('') })).default([]);
+
+const taskSchema = z.object({
+  id: z.string(),
+  slave_id: z.string(),
+  state: z.templateLiteral(['TASK_', z.string()]),
+  labels,
+});
+
+const agentsSchema = z.object({
+  slaves: z.array(
+    z.object({
+      id: z.string(),
+      hostname: z.string(),
+      pid: z.string(),
+      active: z.boolean(),
+      registered_time: z.number().default(0),
+      reregistered_time: z.number().optional(),
+      attributes: z.record(z.string(), z.unknown()).default({}),
+      resources: z.object({ cpus: z.number().default(0), mem: z.number().default(0) }),
+    }),
+  ),
+  recovered_slaves: z.array(z.unknown()).default([]),
+});
+
+const stateSchema = agentsSchema.extend({
+  version: z.string(),
+  leader: z.string(),
+  elected_time: z.number().optional(),
+  frameworks: z.array(
+    z.object({
+      id: z.string(),
+      name: z.string(),
+      active: z.boolean(),
+      connected: z.boolean().default(true),
+      registered_time: z.number().optional(),
+      reregistered_time: z.number().optional(),
+      labels,
+      tasks: z.array(taskSchema).default([]),
+      unreachable_tasks: z.array(taskSchema).default([]),
+    }),
+  ),
+  completed_frameworks: z.array(z.object({ id: z.string() })).default([]),
+});
+
+/**
+ * `/state` of the leading master.
+ *
+ * @throws PerijoveError MESOS_UNREACHABLE (also when this master does not lead),
+ * MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_STREAM
+ */
+export async function masterState(endpoint: Endpoint, options: OperatorOptions = {}): Promise<MasterState> {
+  const state = await getJson(endpoint, '/state', stateSchema, options);
+  return {
+    version: state.version,
+    leader: state.leader,
+    electedAt: state.elected_time,
+    agents: state.slaves.map(agentOf),
+    recoveredAgents: state.recovered_slaves.length,
+    frameworks: state.frameworks.map((framework) => ({
+      id: framework.id,
+      name: framework.name,
+      active: framework.active,
+      connected: framework.connected,
+      registeredAt: framework.registered_time,
+      reregisteredAt: framework.reregistered_time,
+      labels: framework.labels,
+      tasks: framework.tasks.map(factsOf),
+      unreachableTasks: framework.unreachable_tasks.map(factsOf),
+    })),
+    completedFrameworks: state.completed_frameworks.map(({ id }) => id),
+  };
+}
+
+export interface MasterAgents {
+  readonly agents: readonly AgentInfo[];
+  /** Agents of the registry that have not come to this master yet. */
+  readonly recoveredAgents: number;
+}
+
+/** `/slaves` of the leading master. @throws as `masterState` */
+export async function masterAgents(endpoint: Endpoint, options: OperatorOptions = {}): Promise<MasterAgents> {
+  const answer = await getJson(endpoint, '/slaves', agentsSchema, options);
+  return { agents: answer.slaves.map(agentOf), recoveredAgents: answer.recovered_slaves.length };
+}
+
+/** How a master is, whether it leads or not, as `/metrics/snapshot` of the master itself says it. */
+export interface MasterMetrics {
+  readonly uptimeSeconds: number | undefined;
+  /** Its replica of the replicated log takes part. */
+  readonly logRecovered: boolean | undefined;
+  /** How many masters have the log, where this version of Mesos tells it. */
+  readonly logEnsembleSize: number | undefined;
+}
+
+/** Of Mesos 1.3 the registrar alone tells of the log; later ones have metrics of the log itself. */
+const metricsSchema = z.object({
+  'master/uptime_secs': z.number().optional(),
+  'log/recovered': z.number().optional(),
+  'log/ensemble_size': z.number().optional(),
+  'registrar/log/recovered': z.number().optional(),
+  'registrar/log/ensemble_size': z.number().optional(),
+});
+
+/** @throws as `masterState` */
+export async function masterMetrics(
+  endpoint: Endpoint,
+  options: OperatorOptions = {},
+): Promise<MasterMetrics> {
+  const metrics = await getJson(endpoint, '/metrics/snapshot', metricsSchema, options);
+  const recovered = metrics['log/recovered'] ?? metrics['registrar/log/recovered'];
+  return {
+    uptimeSeconds: metrics['master/uptime_secs'],
+    logRecovered: recovered === undefined ? undefined : recovered === 1,
+    logEnsembleSize: metrics['log/ensemble_size'] ?? metrics['registrar/log/ensemble_size'],
+  };
+}
+
+/**
+ * The same as `masterState`, of a master that has read its registry. One that was elected and still waits for
+ * its quorum answers `/state` too, without agents and frameworks, as if there were none; calls of the v1 API it refuses.
+ *
+ * @throws PerijoveError MESOS_UNREACHABLE (also for a master that has not finished recovery),
+ * MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_STREAM
+ */
+export async function recoveredState(
+  endpoint: Endpoint,
+  options: OperatorOptions = {},
+): Promise<MasterState> {
+  const call = { type: 'GET_HEALTH' };
+  const answer = await ask(endpoint, '/api/v1', options, call);
+  if (answer.status !== 200) throw refusal(answer.status, answer.body, endpoint, call.type);
+  return await masterState(endpoint, options);
+}
+
+/** Whether this master answers at all, leading or not. It never throws for one that does not. */
+export async function masterHealth(endpoint: Endpoint, options: OperatorOptions = {}): Promise<boolean> {
+  try {
+    return (await ask(endpoint, '/health', options)).status === 200;
+  } catch (error) {
+    if (error instanceof PerijoveError && error.code === 'MESOS_UNREACHABLE') return false;
+    throw error;
+  }
+}
+
+/**
+ * The master that this master holds for the leader; undefined when it knows none.
+ *
+ * @throws PerijoveError MESOS_UNREACHABLE, MESOS_BAD_STREAM
+ */
+export async function masterLeader(
+  endpoint: Endpoint,
+  options: OperatorOptions = {},
+): Promise<MasterAddress | undefined> {
+  const answer = await ask(endpoint, '/redirect', options);
+  if (answer.status === 503) return undefined;
+  const leader = answer.status === 307 ? redirectTarget(answer.location) : undefined;
+  if (leader === undefined) throw refusal(answer.status, answer.body, endpoint, 'GET /redirect');
+  return leader;
+}
+
+/**
+ * Whether the replica of the registry's log that this master has takes part; false also for one that is empty and
+ * still catches up, and where no metric tells it.
+ *
+ * @throws PerijoveError MESOS_UNREACHABLE, MESOS_BAD_STREAM, MESOS_CREDENTIAL_REFUSED
+ */
+export async function hasRecoveredLog(endpoint: Endpoint, options: OperatorOptions = {}): Promise<boolean> {
+  return (await masterMetrics(endpoint, options)).logRecovered === true;
+}
+
+export interface MasterVersion {
+  readonly version: string;
+  /** It is the lab's stand-in, not Apache Mesos. */
+  readonly standIn: boolean;
+}
+
+const versionSchema = z.object({ version: z.string(), stand_in: z.boolean().default(false) });
+
+/** @throws PerijoveError MESOS_UNREACHABLE, MESOS_BAD_STREAM */
+export async function masterVersion(
+  endpoint: Endpoint,
+  options: OperatorOptions = {},
+): Promise<MasterVersion> {
+  const { version, stand_in: standIn } = await getJson(endpoint, '/version', versionSchema, options);
+  return { version, standIn };
+}
+
+function agentOf(agent: z.infer<typeof agentsSchema>['slaves'][number]): AgentInfo {
+  const { id, hostname, pid, active, attributes, resources } = agent;
+  return {
+    id,
+    registeredAt: agent.reregistered_time ?? agent.registered_time,
+    hostname,
+    ...addressOf(pid),
+    active,
+    attributes: Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, String(value)])),
+    cpus: resources.cpus,
+    memoryMebibytes: resources.mem,
+  };
+}
+
+function factsOf(task: z.infer<typeof taskSchema>): TaskFacts {
+  return { id: task.id, agentId: task.slave_id, state: task.state, labels: task.labels };
+}
+
+/** `slave(1)@10.0.0.1:5051` */
+function addressOf(pid: string): { address: string; port: number } {
+  const match = /@(.+):(\d+)$/.exec(pid);
+  return { address: match?.[1] ?? '', port: Number(match?.[2] ?? 0) };
+}
+
+async function getJson<T>(
+  endpoint: Endpoint,
+  path: string,
+  schema: z.ZodType<T>,
+  options: OperatorOptions,
+): Promise<T> {
+  const answer = await ask(endpoint, path, options);
+  if (answer.status !== 200) throw refusal(answer.status, answer.body, endpoint, `GET ${path}`);
+  try {
+    return schema.parse(JSON.parse(answer.body));
+  } catch (cause) {
+    throw new PerijoveError(
+      'MESOS_BAD_STREAM',
+      `What listens at ${endpoint.host}:${endpoint.port} answered to GET ${path} as no Mesos master does.`,
+      { subject: `${endpoint.host}:${endpoint.port}`, cause },
+    );
+  }
+}
+
+/** GET, or POST of a call. */
+async function ask(
+  endpoint: Endpoint,
+  path: string,
+  { credential, timeoutMs = 5_000, signal }: OperatorOptions,
+  call?: { readonly type: string },
+): Promise<{ status: number; body: string; location: string | undefined }> {
+  const time = limit(timeoutMs, signal);
+  const base = `http://${endpoint.host}:${endpoint.port}`;
+  try {
+    const answer = await request(`${base}${path}`, {
+      headers: {
+        ...authorization(credential),
+        accept: 'application/json',
+        ...(call === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(call === undefined ? {} : { method: 'POST', body: JSON.stringify(call) }),
+      signal: time.signal,
+    });
+    const { location } = answer.headers;
+    return {
+      status: answer.statusCode,
+      body: await answer.body.text(),
+      location: typeof location === 'string' ? location : undefined,
+    };
+  } catch (cause) {
+    signal?.throwIfAborted();
+    const why = time.passed ? `no answer within ${timeoutMs} ms` : messageOf(cause);
+    throw new PerijoveError('MESOS_UNREACHABLE', `The Mesos master at ${base} does not answer: ${why}.`, {
+      subject: base,
+      cause,
+    });
+  } finally {
+    time.end();
+  }
+}

@@ -1,0 +1,219 @@
+/** What happens to the framework, its tasks and its Mesos, as lines for people: found by comparing states. Pure. */
+import type { FenceFacts } from '../fencing/fences.js';
+import { kindOf, type NodeTask, type TaskTable } from './tasks.js';
+
+export type FrameworkEventKind =
+  /** Which master leads; which agents are there. */
+  | 'leader'
+  | 'agent'
+  /** Which worker holds the scheduler, and whether it has given up. */
+  | 'scheduler'
+  | 'failed'
+  /** The framework's ID. */
+  | 'framework'
+  /** What becomes of a task. */
+  | 'launched'
+  | 'running'
+  | 'lost'
+  | 'fenced'
+  | 'ended';
+
+export interface FrameworkEvent {
+  /** Rises by one with each event. */
+  readonly seq: number;
+  /** ISO 8601. */
+  readonly at: string;
+  readonly kind: FrameworkEventKind;
+  /** A sentence without its full stop. */
+  readonly what: string;
+}
+
+/** As the leading master tells: `away` are agents that it had and has lost, and those that it never had. */
+export type AgentPresence = 'here' | 'away';
+
+/** What the scheduler saw of Mesos last. Hosts by their names in the spec. */
+export interface MesosFacts {
+  /** Whose master leads; its address where the spec has no such host. */
+  readonly leader: string;
+  readonly agents: Readonly<Record<string, AgentPresence>>;
+}
+
+/** A task that another one of its node has followed. */
+export interface PastTask {
+  readonly taskId: string;
+  readonly host: string;
+  /** What it was in last. */
+  readonly state: string;
+  readonly message?: string;
+  /** ISO 8601: when it got into that state, and when it was first seen running. */
+  readonly since: string;
+  readonly startedAt?: string;
+}
+
+/** What is compared. */
+export interface FrameworkSight extends TaskTable, FenceFacts {
+  readonly frameworkId?: string;
+  readonly scheduler?: string;
+  readonly lease?: { readonly run: number; readonly attempt: number };
+  readonly failure?: { readonly code: string; readonly message: string };
+  readonly mesos?: MesosFacts;
+}
+
+type Line = Pick<FrameworkEvent, 'kind' | 'what'>;
+
+/** What has happened between two states of one framework, the causes before what follows from them. */
+export function happened(before: FrameworkSight, after: FrameworkSight): readonly Line[] {
+  return [
+    ...ofScheduler(before, after),
+    ...ofMesos(before.mesos, after.mesos),
+    ...ofFences(before, after),
+    ...Object.keys({ ...before.tasks, ...after.tasks }).flatMap((node) =>
+      ofTask(before.tasks[node], after.tasks[node]),
+    ),
+  ];
+}
+
+function ofScheduler(before: FrameworkSight, after: FrameworkSight): Line[] {
+  const { scheduler, lease, failure, frameworkId } = after;
+  const lines: Line[] = [];
+  const took =
+    lease !== undefined && (lease.run !== before.lease?.run || lease.attempt !== before.lease.attempt);
+  if (took && scheduler !== undefined) {
+    const from =
+      before.scheduler === undefined || before.scheduler === scheduler ? '' : `, after ${before.scheduler}`;
+    lines.push({ kind: 'scheduler', what: `${scheduler} holds the scheduler${from}` });
+  }
+  if (failure !== undefined && failure !== before.failure) {
+    lines.push({
+      kind: 'failed',
+      what: `the scheduler has given up (${failure.code}): ${ended(failure.message)}`,
+    });
+  }
+  if (frameworkId !== undefined && frameworkId !== before.frameworkId) {
+    lines.push({ kind: 'framework', what: `Mesos has the framework under the ID ${frameworkId}` });
+  }
+  if (frameworkId === undefined && before.frameworkId !== undefined) {
+    lines.push({ kind: 'framework', what: `the framework ${before.frameworkId} is no more` });
+  }
+  return lines;
+}
+
+function ofMesos(before: MesosFacts | undefined, after: MesosFacts | undefined): Line[] {
+  if (after === undefined) return [];
+  const lines: Line[] = [];
+  if (after.leader !== before?.leader) {
+    const from = before === undefined ? '' : `, after that of ${before.leader}`;
+    lines.push({ kind: 'leader', what: `the Mesos master of ${after.leader} leads${from}` });
+  }
+  for (const [host, presence] of Object.entries(after.agents)) {
+    const earlier = before?.agents[host];
+    if (presence === earlier || (earlier === undefined && presence === 'here')) continue;
+    const what = presence === 'here' ? 'is back' : 'is away';
+    lines.push({ kind: 'agent', what: `the Mesos agent of ${host} ${what}` });
+  }
+  return lines;
+}
+
+function ofFences(before: FenceFacts, after: FenceFacts): Line[] {
+  return Object.entries(after.fences ?? {}).flatMap(([host, { nodes }]): Line[] =>
+    before.fences?.[host] === undefined
+      ? [{ kind: 'fenced', what: `an operator says that ${host} is lost, with ${nodes.join(', ')}` }]
+      : [],
+  );
+}
+
+function ofTask(before: NodeTask | undefined, after: NodeTask | undefined): Line[] {
+  if (after === undefined) {
+    return before === undefined ? [] : [{ kind: 'ended', what: `${before.node} is needed no more` }];
+  }
+  const { host, taskId, state, message } = after;
+  if (before?.taskId !== taskId) {
+    const from = before === undefined ? '' : `, after ${before.taskId} on ${before.host} (${before.state})`;
+    return [{ kind: 'launched', what: `${taskId} is launched on ${host}${from}` }];
+  }
+  if (before.state === state) return [];
+  const why = message === undefined || message === '' ? '' : `: ${ended(message)}`;
+  const line = (kind: FrameworkEventKind, what: string): Line[] => [
+    { kind, what: `${taskId} on ${host} ${what}` },
+  ];
+  const kind = kindOf(state);
+  if (state === 'TASK_RUNNING') {
+    return line('running', kindOf(before.state) === 'live' ? 'runs' : 'is heard of again, and runs');
+  }
+  if (kind === 'unreachable' || kind === 'unknown') return line('lost', `is not heard of (${state})${why}`);
+  if (state === 'TASK_GONE') return line('fenced', `is given up${why}`);
+  if (kind === 'terminal') return line('ended', `has ended (${state})${why}`);
+  return [];
+}
+
+function ended(text: string): string {
+  return text.replace(/\.$/, '');
+}
+
+/** So many events are kept, and so many past tasks of each node. */
+const eventsKept = 50;
+const pastKept = 4;
+
+/** What is kept of what has happened. Newest first. */
+export interface FrameworkHistory {
+  readonly events?: readonly FrameworkEvent[];
+  readonly past?: Readonly<Record<string, readonly PastTask[]>>;
+}
+
+/** The later state with what has happened since the earlier one in its history. */
+export function remember<T extends FrameworkSight & FrameworkHistory>(before: T, after: T, at: string): T {
+  const lines = happened(before, after);
+  const past = withPast(before, after);
+  if (lines.length === 0 && past === undefined) return after;
+  const events = after.events ?? [];
+  const seq = events[0]?.seq ?? 0;
+  const fresh = lines.map((line, index) => ({ seq: seq + index + 1, at, ...line })).reverse();
+  return {
+    ...after,
+    events: [...fresh, ...events].slice(0, eventsKept),
+    ...(past === undefined ? {} : { past }),
+  };
+}
+
+function withPast(
+  before: FrameworkSight,
+  after: FrameworkSight & FrameworkHistory,
+): FrameworkHistory['past'] | undefined {
+  const followed = Object.values(before.tasks).filter(
+    ({ node, taskId }) => after.tasks[node] !== undefined && after.tasks[node].taskId !== taskId,
+  );
+  if (followed.length === 0) return undefined;
+  const past = { ...after.past };
+  for (const { node, taskId, host, state, message, since, startedAt } of followed) {
+    const task: PastTask = {
+      taskId,
+      host,
+      state,
+      ...(message === undefined ? {} : { message }),
+      since,
+      ...(startedAt === undefined ? {} : { startedAt }),
+    };
+    past[node] = [task, ...(past[node] ?? [])].slice(0, pastKept);
+  }
+  return past;
+}
+
+/** For those who need no history. */
+export function withoutHistory<T extends FrameworkHistory>(state: T): Omit<T, keyof FrameworkHistory> {
+  const { events, past, ...rest } = state;
+  return rest;
+}
+
+const eventsInMemo = 10;
+
+/** For the memo, which the server limits: the newest events, and of each node the task before the present one. */
+export function compact<T extends FrameworkHistory>(state: T): T {
+  const { events, past } = state;
+  return {
+    ...state,
+    ...(events && { events: events.slice(0, eventsInMemo) }),
+    ...(past && {
+      past: Object.fromEntries(Object.entries(past).map(([node, tasks]) => [node, tasks.slice(0, 1)])),
+    }),
+  };
+}

@@ -1,0 +1,164 @@
+/** What we tell Mesos about the framework and its tasks. */
+import { hostname } from 'node:os';
+import { hostPaths } from '../../hosts/paths.js';
+import {
+  hostsWithRole,
+  nodeAddress,
+  sharedDirectory,
+  type ClusterSpec,
+  type HostSpec,
+} from '../../cluster/spec.js';
+import { hostAttribute } from '../installation/items.js';
+import { containerLabels } from '../../node/layout.js';
+import type { FrameworkFacts } from '../masters/operator-client.js';
+import type { LaunchIntent } from './tasks.js';
+import type { FrameworkInfo, Label, ResourceRequest, TaskInfo } from './types.js';
+
+const clusterLabel = 'perijove.cluster';
+const nodeLabel = 'perijove.node';
+const configLabel = 'perijove.config';
+
+/** etcd, sshd and Jupyter get this long to end after SIGTERM. */
+const killGraceNs = 10 * 1e9;
+
+/** Mesos resends nothing to a framework without PARTITION_AWARE when an agent is cut off: it calls its tasks lost. */
+const capabilities = ['PARTITION_AWARE', 'TASK_KILLING_STATE'].map((type) => ({ type }));
+
+/** The framework of a cluster. Its tasks run as the user that installed them on the hosts. */
+export function frameworkInfo(spec: ClusterSpec): FrameworkInfo {
+  const [host] = hostsWithRole(spec, 'agent');
+  const { principal } = spec.mesos;
+  return {
+    user: host === undefined ? 'root' : userOf(host),
+    name: spec.mesos.framework,
+    role: spec.mesos.role,
+    failover_timeout: spec.mesos.failoverTimeoutMs / 1_000,
+    checkpoint: true,
+    hostname: hostname(),
+    ...(principal === undefined ? {} : { principal }),
+    capabilities,
+    labels: { labels: [{ key: clusterLabel, value: spec.name }] },
+  };
+}
+
+function userOf(host: HostSpec): string {
+  return host.become === 'sudo' ? 'root' : host.ssh.user;
+}
+
+/** Whether a framework that a master knows is that of the cluster. */
+export function isOurs(spec: ClusterSpec, framework: FrameworkFacts): boolean {
+  return labelOf(framework.labels, clusterLabel) === spec.name;
+}
+
+/** The digest of the configuration that a task was launched with; empty for one that carries none. */
+export function configOfTask(labels: readonly Label[]): string {
+  return labelOf(labels, configLabel) ?? '';
+}
+
+function labelOf(labels: readonly Label[], key: string): string | undefined {
+  return labels.find((label) => label.key === key)?.value;
+}
+
+export interface AgentIdentity {
+  readonly hostname: string;
+  readonly address?: { readonly ip: string; readonly port: number };
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** The host of the spec that an agent (or an offer of it) belongs to. */
+export function hostOfAgent(spec: ClusterSpec, agent: AgentIdentity): HostSpec | undefined {
+  const hosts = hostsWithRole(spec, 'agent');
+  const named = hosts.find(({ name }) => name === agent.attributes[hostAttribute]);
+  if (named !== undefined) return named;
+  const { address } = agent;
+  const addressed = hosts.find((host) => host.address === address?.ip && host.ports.agent === address.port);
+  if (addressed !== undefined) return addressed;
+  const sameName = hosts.filter((host) => host.hostname === agent.hostname);
+  return sameName.length === 1 ? sameName[0] : undefined;
+}
+
+/** The command and environment of a node; without secrets. */
+export interface NodeCommand {
+  readonly value: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** What its container runs from; absent where it is none. */
+  readonly image?: string;
+}
+
+/** The task of a node, as the ACCEPT carries it. */
+export function taskInfo(
+  spec: ClusterSpec,
+  intent: LaunchIntent,
+  host: HostSpec,
+  command: NodeCommand,
+  resources: readonly ResourceRequest[],
+): TaskInfo {
+  const container = command.image === undefined ? undefined : containerOf(spec, intent, host, command.image);
+  return {
+    name: intent.node,
+    task_id: { value: intent.taskId },
+    agent_id: { value: intent.agentId },
+    resources,
+    command: {
+      shell: true,
+      value: command.value,
+      user: userOf(host),
+      environment: {
+        variables: Object.entries(command.environment).map(([name, value]) => ({ name, value })),
+      },
+    },
+    ...(container === undefined ? {} : { container }),
+    kill_policy: { grace_period: { nanoseconds: killGraceNs } },
+    labels: {
+      labels: [
+        { key: clusterLabel, value: spec.name },
+        { key: nodeLabel, value: intent.node },
+        { key: configLabel, value: intent.config },
+      ],
+    },
+  };
+}
+
+/**
+ * A container at the node's own address. What it keeps, and what it has from its host, lies at the same paths as
+ * there. Its labels are those of a process's environment: by them it is found when nobody else knows it.
+ */
+function containerOf(
+  spec: ClusterSpec,
+  { node, taskId }: LaunchIntent,
+  host: HostSpec,
+  image: string,
+): Record<string, unknown> {
+  const paths = hostPaths(host);
+  const tree = paths.clusterNode(node);
+  const volume = (path: string, mode: 'RO' | 'RW') => ({ container_path: path, host_path: path, mode });
+  const label = (key: string, value: string) => ({ key: 'label', value: `${key}=${value}` });
+  // A flat network has none of Docker's; `checks.ts` refuses that, since there are no addresses to fix in it.
+  const network = spec.network.kind === 'flat' ? undefined : spec.network.name;
+  const address = nodeAddress(spec, nodeIndex(node));
+  return {
+    type: 'DOCKER',
+    volumes: [
+      volume(paths.bin, 'RO'),
+      volume(paths.secrets, 'RO'),
+      volume(tree, 'RW'),
+      volume(sharedDirectory(spec), 'RW'),
+    ],
+    ...(network === undefined ? {} : { hostname: node, network_infos: [{ name: network }] }),
+    docker: {
+      image,
+      network: network === undefined ? 'HOST' : 'USER',
+      parameters: [
+        ...(network === undefined ? [] : [{ key: 'ip', value: address }]),
+        label(clusterLabel, spec.name),
+        label(containerLabels.tree, tree),
+        label(containerLabels.task, taskId),
+      ],
+    },
+  };
+}
+
+/** 3 of `node3`. */
+export function nodeIndex(node: string): number {
+  return Number(node.slice('node'.length));
+}

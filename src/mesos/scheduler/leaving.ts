@@ -1,0 +1,79 @@
+import { messageOf } from '../../errors/error.js';
+import type { Leave, SchedulerDeps } from './deps.js';
+import type { TaskPlan } from './tasks.js';
+
+type Roll = NonNullable<TaskPlan['roll']>;
+
+export type LeavingStep =
+  | { readonly kind: 'kill' }
+  /** Store that its member leaves etcd, then call `retire`. */
+  | { readonly kind: 'store' }
+  /** Until then, or until the bell rings. */
+  | { readonly kind: 'wait'; readonly until: number };
+
+interface Question {
+  readonly taskId: string;
+  readonly phase: 'vacate' | 'retire';
+  /** Undefined while it is open. */
+  answer?: Leave & { readonly at: number };
+}
+
+const againMs = 2_000;
+
+/**
+ * What must be done before a task that works is killed: what users are served by goes to another node, and a node
+ * that goes for good leaves etcd. It is asked beside the scheduler's loop, which goes on meanwhile.
+ */
+export class Leaving {
+  #at: Question | undefined;
+
+  /** @param bell rings when a question is answered */
+  constructor(
+    private readonly deps: Pick<SchedulerDeps, 'vacate' | 'retire' | 'logger'>,
+    private readonly bell: () => void,
+  ) {}
+
+  /** What to do about the task now; it asks what has to be asked. */
+  next(roll: Roll, now: number): LeavingStep {
+    const at = this.#at;
+    if (at?.taskId !== roll.taskId) return this.#ask(roll, 'vacate');
+    if (at.answer === undefined) return { kind: 'wait', until: Infinity };
+    if (at.answer.kind === 'waits') {
+      const until = at.answer.at + againMs;
+      // What was vacated may have come back since.
+      return now < until ? { kind: 'wait', until } : this.#ask(roll, at.phase);
+    }
+    return at.phase === 'retire' || !roll.leaves ? { kind: 'kill' } : { kind: 'store' };
+  }
+
+  /** Its member leaves etcd now. */
+  retire(roll: Roll): void {
+    this.#ask(roll, 'retire');
+  }
+
+  /** What the task waits for. */
+  note(taskId: string | undefined): readonly string[] {
+    const at = this.#at;
+    return taskId !== undefined && at?.taskId === taskId && at.answer?.kind === 'waits'
+      ? [at.answer.why]
+      : [];
+  }
+
+  #ask(roll: Roll, phase: 'vacate' | 'retire'): LeavingStep {
+    const { taskId, node } = roll;
+    const before = this.#at?.taskId === taskId ? this.#at.answer : undefined;
+    const at: Question = { taskId, phase };
+    this.#at = at;
+    const { vacate, retire, logger } = this.deps;
+    const question = phase === 'vacate' ? vacate(node, roll.leaves) : retire({ node, taskId });
+    void question
+      .catch((error: unknown): Leave => ({ kind: 'waits', why: `${node} stays: ${messageOf(error)}` }))
+      .then((answer) => {
+        const isNews = answer.kind === 'done' || before?.kind !== 'waits' || before.why !== answer.why;
+        if (isNews) logger.info({ taskId, phase, answer }, 'a node is to go');
+        at.answer = { ...answer, at: Date.now() };
+        this.bell();
+      });
+    return { kind: 'wait', until: Infinity };
+  }
+}

@@ -1,0 +1,90 @@
+import { PerijoveError } from '../../errors/error.js';
+
+/** A length of more digits than this is no record of Mesos. */
+const longestLengthDigits = 10;
+const defaultLargestRecordBytes = 64 * 2 ** 20;
+
+/**
+ * Takes a RecordIO stream apart, wherever its chunks are cut: each record is its length in bytes as decimal
+ * digits, a newline, and that many bytes. (Format: Mesos' "Scheduler HTTP API" document; recordings in
+ * `test/fixtures/mesos`.)
+ */
+export class RecordDecoder {
+  readonly #largestRecordBytes: number;
+  #digits = '';
+  /** Bytes that the present record still lacks; undefined while its length is being read. */
+  #missing: number | undefined;
+  #parts: Uint8Array[] = [];
+
+  constructor(options: { readonly largestRecordBytes?: number } = {}) {
+    this.#largestRecordBytes = options.largestRecordBytes ?? defaultLargestRecordBytes;
+  }
+
+  /**
+   * The records that end within this chunk. The decoder keeps what follows them.
+   *
+   * @throws PerijoveError MESOS_BAD_STREAM; the decoder is of no use afterwards
+   */
+  push(chunk: Uint8Array): Buffer[] {
+    const records: Buffer[] = [];
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#missing === undefined) {
+        const newline = chunk.indexOf(newlineByte, at);
+        const end = newline === -1 ? chunk.length : newline;
+        this.#readDigits(chunk.subarray(at, end));
+        if (newline !== -1) this.#missing = this.#length();
+        at = end + 1;
+      } else {
+        const part = chunk.subarray(at, at + this.#missing);
+        this.#parts.push(part);
+        this.#missing -= part.length;
+        at += part.length;
+      }
+      if (this.#missing === 0) {
+        records.push(Buffer.concat(this.#parts));
+        this.#parts = [];
+        this.#missing = undefined;
+      }
+    }
+    return records;
+  }
+
+  /**
+   * To be called when the stream has ended.
+   *
+   * @throws PerijoveError MESOS_BAD_STREAM when it ended inside a record
+   */
+  end(): void {
+    if (this.#missing !== undefined || this.#digits !== '') {
+      throw new PerijoveError('MESOS_BAD_STREAM', 'The stream of the Mesos master ended inside a record.');
+    }
+  }
+
+  #readDigits(bytes: Uint8Array): void {
+    this.#digits += Buffer.from(bytes).toString('latin1');
+    if (this.#digits.length > longestLengthDigits || !/^\d*$/.test(this.#digits)) {
+      const shown = JSON.stringify(this.#digits.slice(0, 40));
+      throw new PerijoveError(
+        'MESOS_BAD_STREAM',
+        `The stream of the Mesos master has ${shown} where a length belongs.`,
+      );
+    }
+  }
+
+  #length(): number {
+    const length = Number(this.#digits);
+    if (this.#digits === '' || length > this.#largestRecordBytes) {
+      throw new PerijoveError(
+        'MESOS_BAD_STREAM',
+        this.#digits === ''
+          ? 'The stream of the Mesos master has a record without a length.'
+          : `The stream of the Mesos master announces a record of ${length} bytes.`,
+      );
+    }
+    this.#digits = '';
+    return length;
+  }
+}
+
+const newlineByte = 0x0a;

@@ -1,0 +1,332 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf, PerijoveError } from '../../errors/error.js';
+import { agentPatienceMs } from '../../cluster/spec.js';
+import type { MasterInfo } from '../masters/detector.js';
+import { Fencing } from '../fencing/fencing.js';
+import { findFramework, type FoundFramework } from './found.js';
+import { frameworkInfo, isOurs } from './launch.js';
+import type { Credential, MasterAddress } from '../masters/http.js';
+import { watchMesos } from '../masters/facts-watch.js';
+import { recoveredState, type MasterState } from '../masters/operator-client.js';
+import { Pulse, silentAfter } from './pulse.js';
+import { subscribe, type Subscription } from './client.js';
+import type { SchedulerDeps, StoredFramework } from './deps.js';
+import { SchedulerSession } from './session.js';
+
+const firstPauseMs = 100;
+const longestPauseMs = 5_000;
+/** A subscription that lasted this long was a good one: the next attempt needs no long pause. */
+const goodSessionMs = 5_000;
+/** So long it may take to find a leading master before people are told. */
+const quietMs = 10_000;
+
+/**
+ * Keeps the nodes of a cluster running on Mesos, until the signal aborts. Rides out whatever heals: no leading
+ * master, no ZooKeeper, a lost connection, another master that leads.
+ *
+ * With `handOver` it gives up its place instead, when the master that ZooKeeper names does not answer this worker,
+ * or ZooKeeper does not: another worker may do better. While ZooKeeper says that nobody leads, none does.
+ *
+ * A credential that a master refuses is looked up anew, once: masters that were restarted with another one are
+ * told that one. No master is asked twice with what it refused.
+ *
+ * @throws PerijoveError SCHEDULER_REPLACED, SCHEDULER_CUT_OFF, MESOS_FRAMEWORK_REMOVED, MESOS_CREDENTIAL_REFUSED,
+ * MESOS_REFUSED, MESOS_BAD_REQUEST, ZOOKEEPER_AUTH_FAILED; else the reason of the signal
+ */
+export async function runScheduler(deps: SchedulerDeps, signal: AbortSignal): Promise<never> {
+  const ended = new AbortController();
+  const leadership = new Leadership(deps.leaders, AbortSignal.any([signal, ended.signal]));
+  try {
+    return await scheduleForEver(deps, leadership, signal);
+  } finally {
+    ended.abort();
+  }
+}
+
+async function scheduleForEver(
+  given: SchedulerDeps,
+  leadership: Leadership,
+  signal: AbortSignal,
+): Promise<never> {
+  let deps = given;
+  const { store, logger, handOver } = deps;
+  const fencing = new Fencing({
+    afterMs: deps.spec.mesos.fenceAfterMs,
+    agentMs: agentPatienceMs(deps.spec.mesos),
+  });
+  let failures = 0;
+  let troubleSince = Date.now();
+  let told: string | undefined;
+  let unanswered = 0;
+  for (;;) {
+    signal.throwIfAborted();
+    let sessionSince: number | undefined;
+    let pulse: Pulse | undefined;
+    try {
+      const leader = await leadership.leader(longestPauseMs);
+      pulse = new Pulse(() => deps.dial(addressOf(leader)));
+      pulse.unanswered = unanswered;
+      if (!(await pulse.ask(signal))) throw silent(leader);
+      const stored = await store.claim();
+      sessionSince = Date.now();
+      await runSession(deps, leadership, leader, stored, fencing, pulse, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const renewed = await renewedAfter(error, deps);
+      if (renewed !== undefined) {
+        logger.info({ master: messageOf(error) }, 'the credential of Mesos has changed');
+        deps = { ...deps, credential: renewed };
+        continue;
+      }
+      if (!(error instanceof PerijoveError && error.retryable)) throw error;
+      if (sessionSince !== undefined && Date.now() - sessionSince >= goodSessionMs) {
+        failures = 0;
+        troubleSince = Date.now();
+        told = undefined;
+      }
+      logger.warn({ code: error.code, reason: error.message }, 'no session with a leading Mesos master');
+      unanswered = pulse?.unanswered ?? (leadership.isBlind ? unanswered + silentAfter : 0);
+      if (handOver !== undefined && unanswered >= handOver.afterUnanswered) {
+        throw new PerijoveError('SCHEDULER_CUT_OFF', error.message, { cause: error });
+      }
+      if (Date.now() - troubleSince >= quietMs && told !== error.code) {
+        await store.claim();
+        await store.storeMissing(error.message);
+        told = error.code;
+      }
+      const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** failures);
+      failures += 1;
+      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+/** Another credential than the one that was refused; undefined when there is none, or nothing was refused. */
+async function renewedAfter(error: unknown, deps: SchedulerDeps): Promise<Credential | undefined> {
+  if (!(error instanceof PerijoveError && error.code === 'MESOS_CREDENTIAL_REFUSED')) return undefined;
+  const now = await deps.renewed?.();
+  const isSame = now?.principal === deps.credential?.principal && now?.secret === deps.credential?.secret;
+  return isSame ? undefined : now;
+}
+
+async function runSession(
+  deps: SchedulerDeps,
+  leadership: Leadership,
+  leader: MasterInfo,
+  stored: StoredFramework,
+  fencing: Fencing,
+  pulse: Pulse,
+  signal: AbortSignal,
+): Promise<void> {
+  const { store, spec, logger, credential, handOver } = deps;
+  const over = new AbortController();
+  const sessionSignal = AbortSignal.any([signal, over.signal]);
+  const master = addressOf(leader);
+  const found =
+    stored.frameworkId === undefined ? await lookForFramework(deps, master, sessionSignal) : undefined;
+  const frameworkId = stored.frameworkId ?? found?.frameworkId;
+  const subscription = await subscribe({
+    master,
+    dial: deps.dial,
+    framework: frameworkInfo(spec),
+    ...(frameworkId === undefined ? {} : { frameworkId }),
+    ...(credential === undefined ? {} : { credential }),
+    signal: sessionSignal,
+  });
+  const stopWatching = leadership.onChange((next) => {
+    if (next.id !== (subscription.masterId ?? leader.id)) {
+      over.abort(new PerijoveError('MESOS_UNREACHABLE', 'Another Mesos master leads now.'));
+    }
+  });
+  void pulse.watch(() => over.abort(silent(leader)), sessionSignal);
+  try {
+    handOver?.subscribed();
+    logger.info({ frameworkId: subscription.frameworkId, master: leader.pid }, 'subscribed to Mesos');
+    if (stored.frameworkId === undefined) {
+      await store.storeFrameworkId(subscription.frameworkId, found?.tasks ?? []);
+    }
+    // Only now: whatever an earlier scheduler stored before this subscription cut it off is in it.
+    const table = await store.load();
+    const session = new SchedulerSession(deps, subscription, table, fencing);
+    void watchMesos(
+      deps,
+      subscription.master,
+      table.mesos,
+      (here) => session.sees(here),
+      sessionSignal,
+    ).catch((error: unknown) => over.abort(error));
+    await session.run();
+  } catch (error) {
+    // A call that broke with the session says less than what ended the session.
+    if (over.signal.aborted && !signal.aborted) throw over.signal.reason;
+    throw error;
+  } finally {
+    stopWatching();
+    over.abort();
+    subscription.close();
+    over.abort();
+  }
+}
+
+function addressOf(leader: MasterInfo): MasterAddress {
+  return { host: leader.address.ip, port: leader.address.port };
+}
+
+function silent(leader: MasterInfo): PerijoveError {
+  const { host, port } = addressOf(leader);
+  return new PerijoveError('MESOS_UNREACHABLE', `The Mesos master at ${host}:${port} does not answer.`);
+}
+
+async function lookForFramework(
+  { spec, dial, credential, logger }: SchedulerDeps,
+  master: MasterAddress,
+  signal: AbortSignal,
+): Promise<FoundFramework | undefined> {
+  const state = await recoveredState(await dial(master), {
+    ...(credential === undefined ? {} : { credential }),
+    signal,
+  });
+  const found = findFramework(spec, state, new Date().toISOString());
+  if (found === 'wait') throw waitsForAgents(state);
+  if (found !== undefined) {
+    logger.warn({ frameworkId: found.frameworkId }, 'took over a framework that Mesos has and nobody stored');
+  }
+  return found;
+}
+
+function waitsForAgents({ recoveredAgents }: MasterState): PerijoveError {
+  return new PerijoveError(
+    'MESOS_UNREACHABLE',
+    `The Mesos master still waits for ${recoveredAgents} of its agents; they may run nodes of this cluster.`,
+  );
+}
+
+/**
+ * Ends the framework and all its tasks. Resolves too when Mesos does not have it (any more).
+ *
+ * @throws PerijoveError MESOS_UNREACHABLE (also while nobody knows which framework it is, and the master waits for
+ * agents that may tell), MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED
+ */
+export async function teardownFramework(
+  deps: Pick<SchedulerDeps, 'spec' | 'leaders' | 'dial' | 'credential' | 'logger'>,
+  frameworkId: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const ended = new AbortController();
+  const leadership = new Leadership(deps.leaders, AbortSignal.any([signal, ended.signal]));
+  try {
+    const leader = await leadership.leader(longestPauseMs);
+    const master = addressOf(leader);
+    const { credential } = deps;
+    const state = await recoveredState(await deps.dial(master), {
+      ...(credential === undefined ? {} : { credential }),
+      signal,
+    });
+    if (frameworkId === undefined && state.recoveredAgents > 0) throw waitsForAgents(state);
+    const ours = state.frameworks.filter((framework) => isOurs(deps.spec, framework)).map(({ id }) => id);
+    const ids = new Set(frameworkId === undefined ? ours : [frameworkId, ...ours]);
+    for (const id of ids) {
+      if (!state.completedFrameworks.includes(id)) await teardownById(deps, master, id, signal);
+    }
+  } finally {
+    ended.abort();
+  }
+}
+
+async function teardownById(
+  { spec, dial, credential, logger }: Pick<SchedulerDeps, 'spec' | 'dial' | 'credential' | 'logger'>,
+  master: MasterAddress,
+  frameworkId: string,
+  signal: AbortSignal,
+): Promise<void> {
+  let subscription: Subscription | undefined;
+  try {
+    subscription = await subscribe({
+      master,
+      dial,
+      framework: frameworkInfo(spec),
+      frameworkId,
+      ...(credential === undefined ? {} : { credential }),
+      signal,
+    });
+    await subscription.teardown();
+    logger.info({ frameworkId }, 'tore the framework down');
+  } catch (error) {
+    if (!(error instanceof PerijoveError && error.code === 'MESOS_FRAMEWORK_REMOVED')) throw error;
+  } finally {
+    subscription?.close();
+  }
+}
+
+/** The newest news of who leads. */
+class Leadership {
+  #leader: MasterInfo | undefined;
+  #blind: unknown;
+  #listeners = new Set<(leader: MasterInfo) => void>();
+  readonly #signal: AbortSignal;
+
+  constructor(leaders: SchedulerDeps['leaders'], signal: AbortSignal) {
+    this.#signal = signal;
+    void this.#follow(leaders(signal));
+  }
+
+  /** ZooKeeper cannot be asked. */
+  get isBlind(): boolean {
+    return this.#blind !== undefined;
+  }
+
+  /**
+   * Waits for a leader.
+   *
+   * @throws PerijoveError MESOS_UNREACHABLE when there is none within `ms`, or ZooKeeper cannot be asked;
+   * ZOOKEEPER_AUTH_FAILED when it refuses to tell
+   */
+  async leader(ms: number): Promise<MasterInfo> {
+    if (this.#leader !== undefined) return this.#leader;
+    const over = new AbortController();
+    const known = new Promise<MasterInfo>((resolve) => {
+      const stop = this.onChange(resolve);
+      over.signal.addEventListener('abort', stop);
+    });
+    try {
+      const late = delay(ms, undefined, { signal: AbortSignal.any([this.#signal, over.signal]) });
+      const leader = await Promise.race([known, late.catch(() => undefined)]);
+      this.#signal.throwIfAborted();
+      if (leader !== undefined) return leader;
+      const blind = this.#blind;
+      if (blind instanceof PerijoveError && blind.code === 'ZOOKEEPER_AUTH_FAILED') throw blind;
+      throw new PerijoveError(
+        'MESOS_UNREACHABLE',
+        this.#blind === undefined
+          ? 'ZooKeeper names no leading Mesos master.'
+          : `ZooKeeper cannot be asked for the leading Mesos master: ${messageOf(this.#blind)}`,
+        { cause: this.#blind },
+      );
+    } finally {
+      over.abort();
+    }
+  }
+
+  /** @returns what ends it */
+  onChange(listener: (leader: MasterInfo) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  async #follow(news: ReturnType<SchedulerDeps['leaders']>): Promise<void> {
+    try {
+      for await (const each of news) {
+        if (each.kind === 'blind') {
+          this.#blind = each.error;
+          continue;
+        }
+        this.#blind = undefined;
+        this.#leader = each.leader;
+        if (each.leader === undefined) continue;
+        for (const listener of [...this.#listeners]) listener(each.leader);
+      }
+    } catch (error) {
+      this.#blind = error;
+    }
+  }
+}

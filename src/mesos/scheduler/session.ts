@@ -1,0 +1,469 @@
+import { messageOf, PerijoveError } from '../../errors/error.js';
+import { notKnown, type Observation } from '../../hosts/observation.js';
+import { hostsWithRole, nodeNames } from '../../cluster/spec.js';
+import { isSuperseded, mayBeLost, settleFences } from '../fencing/fences.js';
+import type { Fencing, FenceQuestion, LookAnswer } from '../fencing/fencing.js';
+import { Inbox } from '../../net/inbox.js';
+import { hostOfAgent, nodeIndex, taskInfo } from './launch.js';
+import { mostPerHost, place, type HostOffer, type Placed } from './placement.js';
+import { Reconciliation } from './reconcile.js';
+import { errorOfEvent, type Subscription } from './client.js';
+import { Leaving } from './leaving.js';
+import type { SchedulerDeps, StoredFramework } from './deps.js';
+import {
+  applyUpdates,
+  kindOf,
+  offersWanted,
+  parseTaskId,
+  planTasks,
+  taskIdOf,
+  type Kill,
+  type LaunchIntent,
+  type NodeNeed,
+  type NodeTask,
+  type Stranger,
+  type TaskPlan,
+  type TaskPlanInput,
+  type TaskUpdate,
+} from './tasks.js';
+import type { Offer, SchedulerEvent, TaskStatus } from './types.js';
+
+/** An offer that does not help now comes again after this time. */
+const refuseWhileWantedSeconds = 5;
+/** Nothing is wanted; REVIVE takes it back. */
+const refuseSeconds = 3_600;
+/** A KILL may be lost: it is sent again until the task is dead. */
+const killAgainMs = 10_000;
+const healthAgainMs = 2_000;
+/** While a task may be lost, an operator's word about its host is looked for this often. */
+const wordAgainMs = 2_000;
+/** A node may lack an offer for so long before people are told what is missing. */
+const quietMs = 5_000;
+/**
+ * No task is launched this soon after the subscription, so that Mesos can first tell of tasks that no table has
+ * (it does not say when it has told them all). A framework that launched nothing yet need not wait.
+ */
+const listenFirstMs = 500;
+/** Of a task whose agent has not come to the master that leads now. */
+const unheard = 'the leading Mesos master has not heard from its agent';
+const mebibyte = 2 ** 20;
+
+/**
+ * One subscription, from its first event to its end: takes in what Mesos says, stores it, acknowledges it, and
+ * acts on it. Events are handled one batch after the other, and so are the effects: an intent is stored before
+ * the ACCEPT that carries it, a state before its acknowledgement.
+ */
+export class SchedulerSession {
+  readonly #deps: SchedulerDeps;
+  readonly #subscription: Subscription;
+  readonly #fencing: Fencing;
+  /** Undefined: a question of the fencing was answered, or an agent came or went. */
+  readonly #inbox = new Inbox<SchedulerEvent | undefined>();
+  readonly #reconciliation = new Reconciliation(Date.now());
+  readonly #nodes: readonly string[];
+  readonly #agentHosts: readonly string[];
+  readonly #launchFrom: number;
+  #table: StoredFramework;
+  #offers = new Map<string, Offer>();
+  /** The last offer of each agent that was declined, and when. */
+  #declined = new Map<string, { readonly offer: Offer; readonly at: number }>();
+  #strangers = new Map<string, Stranger>();
+  #killSentAt = new Map<string, number>();
+  #neededSince = new Map<string, number>();
+  #healthAskedAt = 0;
+  readonly #leaving: Leaving;
+  #loadedAt = Date.now();
+  /** Hosts whose agents the master has. */
+  #here: Observation<ReadonlySet<string>> = notKnown('nobody has looked yet');
+  #suppressed: boolean | undefined;
+  #missing: string | undefined;
+  #missingStoredAt = 0;
+
+  /** @param fencing what earlier subscriptions of this scheduler have found */
+  constructor(deps: SchedulerDeps, subscription: Subscription, table: StoredFramework, fencing: Fencing) {
+    this.#deps = deps;
+    this.#fencing = fencing;
+    fencing.subscribed(Date.now());
+    this.#subscription = subscription;
+    this.#table = table;
+    this.#launchFrom = Date.now() + (table.launches === 0 ? 0 : listenFirstMs);
+    this.#missing = table.missing;
+    this.#nodes = nodeNames(deps.spec);
+    this.#agentHosts = hostsWithRole(deps.spec, 'agent').map(({ name }) => name);
+    this.#leaving = new Leaving(deps, () => this.#inbox.put(undefined));
+  }
+
+  /** The hosts whose agents the master has now. */
+  sees(here: Observation<ReadonlySet<string>>): void {
+    this.#here = here;
+    this.#inbox.put(undefined);
+  }
+
+  /** Ends only by throwing: what ended the subscription, or what the store threw. */
+  async run(): Promise<never> {
+    void this.#receive();
+    let wakeAt = Date.now();
+    for (;;) {
+      await this.#takeIn(await this.#inbox.take(wakeAt - Date.now()));
+      wakeAt = await this.#act();
+    }
+  }
+
+  /** Reads on while the loop is busy: the master's heartbeats must be heard. */
+  async #receive(): Promise<void> {
+    try {
+      for await (const event of this.#subscription.events) this.#inbox.put(event);
+    } catch (error) {
+      this.#inbox.fail(error);
+    }
+  }
+
+  async #takeIn(events: readonly (SchedulerEvent | undefined)[]): Promise<void> {
+    const statuses: TaskStatus[] = [];
+    for (const event of events) {
+      switch (event?.kind) {
+        case 'offers':
+          for (const offer of event.offers) this.#offers.set(offer.id, offer);
+          break;
+        case 'rescind':
+          this.#offers.delete(event.offerId);
+          break;
+        case 'update':
+          statuses.push(event.status);
+          break;
+        case 'error':
+          throw errorOfEvent(event.message, this.#subscription.master);
+        case 'subscribed':
+        case 'heartbeat':
+        case 'other':
+        case undefined:
+          break;
+      }
+    }
+    if (statuses.length > 0) await this.#takeStatuses(statuses);
+  }
+
+  async #takeStatuses(statuses: readonly TaskStatus[]): Promise<void> {
+    const now = Date.now();
+    const at = new Date(now).toISOString();
+    const news: TaskUpdate[] = [];
+    let table = this.#table;
+    for (const status of statuses) {
+      const { taskId, state, message = status.reason } = status;
+      const update = { taskId, state, ...(message === undefined ? {} : { message }) };
+      const next = applyUpdates(table, [update], at);
+      if (next !== table) news.push(update);
+      table = next;
+      this.#noteStranger(status);
+      this.#reconciliation.heard(taskId, state, now);
+      this.#fencing.heard(taskId, state);
+      this.#deps.logger.info({ taskId, state, reason: status.reason, text: message }, 'task status');
+    }
+    if (news.length > 0) await this.#deps.store.storeTaskUpdates(news);
+    this.#table = settleFences(table);
+    for (const { taskId, agentId, uuid } of statuses) {
+      if (uuid === undefined || agentId === undefined) continue;
+      await this.#subscription.acknowledge(taskId, agentId, uuid);
+    }
+  }
+
+  #noteStranger({ taskId, state, agentId }: TaskStatus): void {
+    const node = parseTaskId(taskId)?.node;
+    const isKnown = node !== undefined && this.#table.tasks[node]?.taskId === taskId;
+    const kind = kindOf(state);
+    // What was said of it before it was given up may arrive late; nobody could kill it.
+    const isLate = kind === 'unreachable' && isSuperseded(this.#table, taskId);
+    if (isKnown || isLate || kind === 'terminal') this.#strangers.delete(taskId);
+    else if (kind !== 'unknown') {
+      this.#strangers.set(taskId, { taskId, ...(agentId === undefined ? {} : { agentId }) });
+    }
+  }
+
+  /** @returns when to act again though nothing happens */
+  async #act(): Promise<number> {
+    const now = Date.now();
+    await this.#reconcile(now);
+    const wakes = [await this.#fence(now), this.#reconciliation.wakeAt];
+    const plan = planTasks({
+      nodes: this.#nodes,
+      tasks: this.#table.tasks,
+      strangers: [...this.#strangers.values()],
+      configOf: this.#deps.configOf,
+      ...this.#spread,
+      noteOf: (task) => this.#fencing.note(task),
+      now,
+    });
+    if (plan.wakeAt !== undefined) wakes.push(plan.wakeAt);
+    for (const kill of plan.kill) wakes.push(await this.#kill(kill, now));
+    if (plan.roll !== undefined) wakes.push(await this.#roll(plan.roll, now));
+    const { notes, wakeAt } = await this.#useOffers(plan, now);
+    const leaving = this.#leaving.note(plan.roll?.taskId);
+    wakes.push(wakeAt, await this.#tell([...plan.notes, ...leaving, ...notes], now));
+    return Math.min(...wakes);
+  }
+
+  /** A node is moved only to a host that is there; while that is not known, none is. */
+  get #spread(): Pick<TaskPlanInput, 'spread'> {
+    const here = this.#here;
+    if (!here.known) return {};
+    const most = mostPerHost({
+      nodeCount: this.#nodes.length,
+      agentHosts: this.#agentHosts,
+      allowMajorityOnOneHost: this.#deps.spec.nodes.allowMajorityOnOneHost,
+    });
+    return { spread: { most, hosts: this.#agentHosts.filter((host) => here.value.has(host)) } };
+  }
+
+  async #reconcile(now: number): Promise<void> {
+    const { explicit, implicit } = this.#reconciliation.due(this.#table.tasks, now);
+    if (explicit.length > 0) await this.#subscription.reconcile(explicit);
+    if (implicit) await this.#subscription.reconcile([]);
+  }
+
+  /** Gives up what is known to be over; asks about the rest beside the loop. @returns when to act again */
+  async #fence(now: number): Promise<number> {
+    await this.#miss(this.#fencing.missing(this.#table, now), now);
+    const waits = Object.values(this.#table.tasks).some(mayBeLost);
+    if (waits && now - this.#loadedAt >= wordAgainMs) {
+      this.#table = await this.#deps.store.load();
+      this.#loadedAt = now;
+    }
+    for (const question of this.#fencing.due(this.#table, now)) void this.#ask(question);
+    const outcomes = this.#fencing.outcomes(this.#table, now);
+    if (outcomes.length > 0) {
+      for (const outcome of outcomes) this.#deps.logger.warn(outcome, 'fenced a task');
+      this.#table = await this.#deps.store.storeFencing(outcomes);
+    }
+    return Math.min(waits ? this.#loadedAt + wordAgainMs : Infinity, this.#fencing.wakeAt(this.#table));
+  }
+
+  /** Calls tasks unreachable of which nothing is heard. Mesos is asked for them as before. */
+  async #miss(tasks: readonly NodeTask[], now: number): Promise<void> {
+    if (tasks.length === 0) return;
+    const updates = tasks.map(
+      ({ taskId }) => ({ taskId, state: 'TASK_UNREACHABLE', message: unheard }) as const,
+    );
+    for (const { taskId, state, message } of updates) {
+      this.#deps.logger.warn({ taskId }, message);
+      this.#fencing.heard(taskId, state);
+    }
+    await this.#deps.store.storeTaskUpdates(updates);
+    this.#table = applyUpdates(this.#table, updates, new Date(now).toISOString());
+  }
+
+  async #ask(question: FenceQuestion): Promise<void> {
+    const { taskId } = question;
+    let answer: LookAnswer;
+    try {
+      answer = await this.#answerTo(question);
+    } catch (error) {
+      answer = { kind: 'unclear', why: messageOf(error) };
+    }
+    this.#deps.logger.debug({ taskId, answer }, 'asked about a task that may be lost');
+    this.#fencing.answered(taskId, answer, Date.now());
+    this.#inbox.put(undefined);
+  }
+
+  async #answerTo({ what, ...task }: FenceQuestion): Promise<LookAnswer> {
+    if (what === 'end-anyway') return await this.#deps.fence(task);
+    const answer = await this.#lookAt(task.node);
+    if (answer.kind !== 'down' || what === 'look') return answer;
+    // Silent from here: it is ended only when it is silent from its own host, too.
+    const { host } = task;
+    const there = this.#deps.spec.hosts.some(({ name }) => name === host);
+    const again = there ? await this.#lookAt(task.node, host) : answer;
+    return again.kind === 'down' ? await this.#deps.fence(task) : again;
+  }
+
+  async #lookAt(node: string, host?: string): Promise<LookAnswer> {
+    const healthy = await this.#deps.healthy(node, host);
+    if (!healthy.known) return { kind: 'unclear', why: healthy.why };
+    return { kind: healthy.value ? 'works' : 'down' };
+  }
+
+  /** @returns when to send it again */
+  async #kill({ taskId, agentId, why }: Kill, now: number): Promise<number> {
+    const sentAt = this.#killSentAt.get(taskId);
+    if (sentAt !== undefined && now - sentAt < killAgainMs) return sentAt + killAgainMs;
+    this.#deps.logger.info({ taskId, why }, 'killing a task');
+    await this.#subscription.kill({ taskId, ...(agentId === undefined ? {} : { agentId }) });
+    this.#killSentAt.set(taskId, now);
+    return now + killAgainMs;
+  }
+
+  /** @returns when to look again */
+  async #roll(roll: NonNullable<TaskPlan['roll']>, now: number): Promise<number> {
+    if (this.#killSentAt.has(roll.taskId)) return await this.#kill(roll, now);
+    if (!roll.leaves) {
+      const again = await this.#othersHealthyFrom(roll.node, now);
+      if (again > now) return again;
+    }
+    const step = this.#leaving.next(roll, now);
+    switch (step.kind) {
+      case 'kill':
+        return await this.#kill(roll, now);
+      case 'store':
+        this.#table = await this.#deps.store.storeRetiring(roll.taskId);
+        this.#leaving.retire(roll);
+        return Infinity;
+      case 'wait':
+        return step.until;
+    }
+  }
+
+  /** @returns `now` when all nodes but this one are healthy, else when to look again */
+  async #othersHealthyFrom(node: string, now: number): Promise<number> {
+    if (now - this.#healthAskedAt < healthAgainMs) return this.#healthAskedAt + healthAgainMs;
+    const others = this.#nodes.filter((other) => other !== node);
+    const healthy = await Promise.all(others.map((other) => this.#deps.healthy(other)));
+    if (healthy.every((each) => each.known && each.value)) return now;
+    this.#healthAskedAt = Date.now();
+    return this.#healthAskedAt + healthAgainMs;
+  }
+
+  async #useOffers(plan: TaskPlan, now: number): Promise<{ notes: readonly string[]; wakeAt: number }> {
+    const needs = this.#withWaitingTimes(
+      plan.launch.map((need) => this.#withoutDeadHost(need)),
+      now,
+    );
+    if (!offersWanted(plan)) {
+      await this.#decline([...this.#offers.keys()], refuseSeconds);
+      await this.#suppress(true);
+      return { notes: [], wakeAt: Infinity };
+    }
+    await this.#suppress(false);
+    if (now < this.#launchFrom) return { notes: [], wakeAt: this.#launchFrom };
+    const placement = place({
+      needs,
+      occupied: this.#occupied(),
+      offers: [...this.#offers.values()].map((offer) => this.#ofHost(offer)),
+      declined: [...this.#declined.values()]
+        .filter(({ at }) => now - at < 2 * 1_000 * refuseWhileWantedSeconds)
+        .map(({ offer }) => this.#ofHost(offer)),
+      agentHosts: this.#agentHosts,
+      nodeCount: this.#nodes.length,
+      cpus: this.#deps.spec.nodes.cpus,
+      memoryMebibytes: Math.ceil(this.#deps.spec.nodes.memoryBytes / mebibyte),
+      allowMajorityOnOneHost: this.#deps.spec.nodes.allowMajorityOnOneHost,
+    });
+    if (placement.accepts.length > 0) await this.#launch(placement.accepts, now);
+    await this.#decline(placement.declines, refuseWhileWantedSeconds);
+    const longest = Math.max(0, ...needs.map(({ waitedMs }) => waitedMs));
+    return longest >= quietMs || placement.notes.length === 0
+      ? { notes: placement.notes, wakeAt: Infinity }
+      : { notes: [], wakeAt: now + quietMs - longest };
+  }
+
+  /** No offer of a host that was taken for dead is worth waiting for. */
+  #withoutDeadHost({ node, previousHost, waitedMs }: NodeNeed): NodeNeed {
+    const isDead = this.#table.presumed?.some((task) => task.node === node && task.host === previousHost);
+    return { node, ...(previousHost === undefined || isDead ? {} : { previousHost }), waitedMs };
+  }
+
+  #ofHost(offer: Offer): HostOffer {
+    const { id, agentId, hostname, resources } = offer;
+    return { id, agentId, hostname, host: hostOfAgent(this.#deps.spec, offer)?.name, resources };
+  }
+
+  /** A node that never had a task has waited since this session first saw that it needs one. */
+  #withWaitingTimes(needs: readonly NodeNeed[], now: number): NodeNeed[] {
+    const nodes = new Set(needs.map(({ node }) => node));
+    for (const node of this.#neededSince.keys()) if (!nodes.has(node)) this.#neededSince.delete(node);
+    return needs.map((need) => {
+      const since = this.#neededSince.get(need.node) ?? now;
+      this.#neededSince.set(need.node, since);
+      const listenedMs = now - since;
+      return { ...need, waitedMs: Math.max(need.waitedMs, listenedMs), listenedMs };
+    });
+  }
+
+  /** Nodes by host: those that run there, and those that may. */
+  #occupied(): Record<string, number> {
+    const occupied: Record<string, number> = {};
+    for (const { host, state } of Object.values(this.#table.tasks)) {
+      if (kindOf(state) !== 'terminal') occupied[host] = (occupied[host] ?? 0) + 1;
+    }
+    return occupied;
+  }
+
+  async #launch(
+    accepts: readonly { readonly offerIds: readonly string[]; readonly nodes: readonly Placed[] }[],
+    now: number,
+  ): Promise<void> {
+    const { spec, store, configOf, command, logger } = this.#deps;
+    const first = this.#table.launches + 1;
+    const order = accepts.flatMap(({ nodes }) => nodes.map(({ node }) => node));
+    order.sort((a, b) => nodeIndex(a) - nodeIndex(b));
+    const intentOf = ({ node, host, agentId }: Placed): LaunchIntent => ({
+      node,
+      taskId: taskIdOf(node, first + order.indexOf(node)),
+      agentId,
+      host,
+      config: configOf(node, host),
+    });
+    const launches = accepts.map(({ offerIds, nodes }) => ({
+      offerIds,
+      nodes: nodes.map((placed) => ({ intent: intentOf(placed), placed })),
+    }));
+    try {
+      this.#table = await store.storeIntents(
+        launches.flatMap(({ nodes }) => nodes.map(({ intent }) => intent)),
+      );
+    } catch (error) {
+      if (!(error instanceof PerijoveError && error.code === 'INTENT_REJECTED')) throw error;
+      logger.warn({ reason: error.message }, 'the stored tasks are not what this scheduler took them for');
+      this.#table = await store.load();
+      return;
+    }
+    for (const { offerIds, nodes } of launches) {
+      const tasks = nodes.map(({ intent, placed }) => {
+        const host = spec.hosts.find(({ name }) => name === placed.host);
+        if (host === undefined) throw new Error(`${placed.host} is no host of the spec`);
+        const { etcdFormed } = this.#table;
+        const { taskId } = intent;
+        const told = command(placed.node, placed.host, { etcdFormed, taskId });
+        return taskInfo(spec, intent, host, told, placed.resources);
+      });
+      await this.#subscription.accept(offerIds, tasks);
+      for (const id of offerIds) this.#offers.delete(id);
+      for (const { intent } of nodes) {
+        this.#reconciliation.launched(intent.taskId, now);
+        this.#fencing.heard(intent.taskId, 'INTENDED');
+        this.#neededSince.delete(intent.node);
+        logger.info({ taskId: intent.taskId, host: intent.host }, 'launching a task');
+      }
+    }
+  }
+
+  async #decline(offerIds: readonly string[], seconds: number): Promise<void> {
+    const present = offerIds.filter((id) => this.#offers.has(id));
+    if (present.length === 0) return;
+    await this.#subscription.decline(present, seconds);
+    for (const id of present) {
+      const offer = this.#offers.get(id);
+      if (offer !== undefined) this.#declined.set(offer.agentId, { offer, at: Date.now() });
+      this.#offers.delete(id);
+    }
+  }
+
+  /** Said once per subscription and change: the master may remember either from the one before. */
+  async #suppress(wanted: boolean): Promise<void> {
+    if (this.#suppressed === wanted) return;
+    if (wanted) await this.#subscription.suppress();
+    else await this.#subscription.revive();
+    this.#suppressed = wanted;
+  }
+
+  /** Stores what is being waited for when that has changed. @returns when to try again */
+  async #tell(notes: readonly string[], now: number): Promise<number> {
+    const missing = notes.length === 0 ? undefined : notes.join('. ');
+    if (missing === this.#missing) return Infinity;
+    // What is over is told at once; what changes again and again is not worth an event each time.
+    if (missing !== undefined && now - this.#missingStoredAt < quietMs)
+      return this.#missingStoredAt + quietMs;
+    await this.#deps.store.storeMissing(missing ?? null);
+    this.#missing = missing;
+    this.#missingStoredAt = now;
+    return Infinity;
+  }
+}

@@ -1,0 +1,188 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { createEtcdClient, type EtcdClient } from '../../etcd/client.js';
+import { viewMember } from '../../etcd/probe.js';
+import { addedMemberFlags, newMemberFlags, peerUrl, type MemberSettings } from '../../etcd/command.js';
+import { clearData, dropData, readData } from '../../etcd/data.js';
+import {
+  decideEtcdStart,
+  quorumOf,
+  type Decision,
+  type Observation,
+  type PeerView,
+} from '../../etcd/decide.js';
+import { staticClusterId, staticMemberId } from '../../etcd/identity.js';
+import { messageOf } from '../../errors/error.js';
+import { quote } from '../../ssh/shell.js';
+import type { NodeConfig } from '../config.js';
+import { storeDecision } from './decision-file.js';
+import { isMissing, replaceFile } from '../../net/files.js';
+import { nodeLayout } from '../layout.js';
+import type { StartedNode } from './started.js';
+
+/** etcd 3.4 runs on 64-bit ARM, and wants to hear that it is meant to. */
+const architecture = process.arch === 'arm64' ? ['env', 'ETCD_UNSUPPORTED_ARCH=arm64'] : [];
+
+/** Between two looks while there is nothing to do but wait. */
+const waitMs = 300;
+
+/**
+ * `perijove-node etcd`: decides how etcd is to be started, does what must be done first, and resolves when the
+ * command that starts it is written. It may be killed and run again at any point.
+ */
+export async function prepareEtcd({ config, programs }: StartedNode, logger: Logger): Promise<void> {
+  const layout = nodeLayout(config.paths.base);
+  const settings: MemberSettings = {
+    name: config.name,
+    address: config.address,
+    nodes: config.nodes,
+    clientPort: config.ports.etcdClient,
+    peerPort: config.ports.etcdPeer,
+    token: config.etcd.token,
+    heartbeatMs: config.etcd.heartbeatMs,
+    electionMs: config.etcd.electionMs,
+    dataDir: layout.etcdData,
+    onLoopback: config.ownsMachine,
+  };
+  const clients = new Map(
+    config.nodes
+      .filter(({ name }) => name !== config.name)
+      .map(({ name, address }) => [
+        name,
+        createEtcdClient({ host: address, port: config.ports.etcdClient }, { deadlineMs: 800 }),
+      ]),
+  );
+  let added: string | undefined;
+  let said = '';
+  const learner = new LearnerWatch();
+  const begin = (flags: readonly string[]) =>
+    replaceFile(
+      layout.etcdCommand,
+      `exec ${[...architecture, programs.etcd, ...flags].map(quote).join(' ')}\n`,
+    );
+
+  try {
+    for (;;) {
+      const observation = await observe(config, settings, clients, added);
+      const decided = decideEtcdStart({
+        ...observation,
+        learnerSilentMs: learner.silentMs(observation.peers),
+      });
+      const decision: Decision =
+        decided.kind !== 'drop-data' && (await isThere(layout.etcdRetired))
+          ? { kind: 'wait', reason: 'the node is to go; it does not join again' }
+          : decided;
+      if (`${decision.kind}: ${decision.reason}` !== said) {
+        said = `${decision.kind}: ${decision.reason}`;
+        logger.info({ decision: decision.kind, reason: decision.reason, data: observation.data }, 'etcd');
+      }
+      const started = decision.kind.startsWith('start-');
+      await storeDecision(layout.etcdDecision, { started, reason: said });
+      try {
+        switch (decision.kind) {
+          case 'start-new':
+            await clearData(layout.etcdData);
+            await begin(newMemberFlags(settings));
+            return;
+          case 'start-with-data':
+            await begin(newMemberFlags(settings));
+            return;
+          case 'start-added':
+            await clearData(layout.etcdData);
+            await begin(addedMemberFlags(settings, decision.members));
+            return;
+          case 'drop-data':
+            await dropData(layout.etcdData);
+            break;
+          case 'remove':
+            await throughAny(clients, decision, (client) =>
+              client.memberRemove(decision.memberId, { deadlineMs: 5_000 }),
+            );
+            break;
+          case 'add':
+            added = await throughAny(clients, decision, (client) =>
+              client.memberAdd(peerUrl(settings), { deadlineMs: 5_000 }),
+            );
+            break;
+          case 'wait':
+            await delay(waitMs);
+        }
+      } catch (error) {
+        logger.warn({ decision: decision.kind, error: messageOf(error) }, 'not done; deciding again');
+        await delay(waitMs);
+      }
+    }
+  } finally {
+    for (const client of clients.values()) client.close();
+  }
+}
+
+async function observe(
+  config: NodeConfig,
+  settings: MemberSettings,
+  clients: ReadonlyMap<string, EtcdClient>,
+  added: string | undefined,
+): Promise<Observation> {
+  const layout = nodeLayout(config.paths.base);
+  const data = await readData(layout.etcdData);
+  // From here on the node has had a member: should the data vanish, it must not bootstrap again.
+  if (data.kind === 'member') await replaceFile(layout.etcdFormed, '');
+  const formed = await isThere(layout.etcdFormed);
+  const peers = await Promise.all([...clients].map(([node, client]) => viewMember(node, client)));
+  const urls = config.nodes.map(({ address }) => peerUrl({ ...settings, address }));
+  return {
+    name: config.name,
+    peerUrl: peerUrl(settings),
+    formed,
+    static: {
+      memberId: staticMemberId(peerUrl(settings), settings.token),
+      clusterId: staticClusterId(urls, settings.token),
+    },
+    data,
+    ...(added === undefined ? {} : { added }),
+    peers,
+  };
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return readFile(file).then(
+    () => true,
+    (error: unknown) => {
+      if (isMissing(error)) return false;
+      throw error;
+    },
+  );
+}
+
+/** For how long the one learner of the cluster has been listed, and has not answered. */
+class LearnerWatch {
+  #seen: { readonly id: string; readonly at: number } | undefined;
+
+  silentMs(peers: readonly PeerView[]): number {
+    const id = quorumOf({ peers })?.membership.members.find((member) => member.learner)?.id;
+    const answers = peers.some((peer) => !peer.ok && peer.learner === id);
+    if (id === undefined || answers) this.#seen = undefined;
+    else if (this.#seen?.id !== id) this.#seen = { id, at: performance.now() };
+    return this.#seen === undefined ? 0 : performance.now() - this.#seen.at;
+  }
+}
+
+/** Tries the members one after the other; rejects with the last one's error. */
+async function throughAny<Result>(
+  clients: ReadonlyMap<string, EtcdClient>,
+  { through }: Extract<Decision, { kind: 'add' | 'remove' }>,
+  ask: (client: EtcdClient) => Promise<Result>,
+): Promise<Result> {
+  let failure: unknown = new Error('no member to ask');
+  for (const node of through) {
+    const client = clients.get(node);
+    if (client === undefined) continue;
+    try {
+      return await ask(client);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}

@@ -1,0 +1,144 @@
+/**
+ * Whether a node's gate is open. No clock and no I/O: every `at` is a reading, in ms, of one clock that no
+ * change of the time of day moves (`performance.now()`).
+ */
+import type { GateRule } from '../../cluster/spec.js';
+import type { Orders } from './orders.js';
+
+/** For how long a read proves, from when it was begun. */
+export const proofMs = 500;
+
+/** What the node's own etcd member said of itself. */
+export interface MemberView {
+  readonly leads: boolean;
+  /** Raft term. */
+  readonly term: number;
+}
+
+/** What is known of the own member; `learn` adds an answer to it. */
+export interface Knowledge {
+  /** Its last word. */
+  readonly member?: MemberView;
+  /** When the last linearizable read that succeeded was begun, whoever leads. */
+  readonly readAt?: number;
+  /** The last such read that began and ended while this member led, in one term. */
+  readonly led?: { readonly at: number; readonly term: number };
+  /** The end of a read is known, and the member's word after it is not yet. */
+  readonly pending?: { readonly begunAt?: number };
+  /** The newest term of an own leadership in which a read was begun. */
+  readonly triedTerm?: number;
+}
+
+export type Question = 'status' | 'read';
+
+/** A question that was answered, or (without `view`, or with `succeeded: false`) was not in time. */
+export type Answer =
+  | { readonly asked: 'status'; readonly view?: MemberView }
+  | { readonly asked: 'read'; readonly begunAt: number; readonly succeeded: boolean };
+
+export const nothingKnown: Knowledge = {};
+
+/**
+ * Questions are asked one after the other. A term has one leader, and a member that lost its leadership leads
+ * again in a later term only. So a read between two statuses that name the same own leadership took place
+ * within it: a quorum knew of no later term after the read was begun.
+ */
+export function learn(known: Knowledge, answer: Answer): Knowledge {
+  const { member, pending, ...rest } = known;
+  const kept = member === undefined ? rest : { ...rest, member };
+  if (answer.asked === 'read') {
+    const { begunAt, succeeded } = answer;
+    return {
+      ...kept,
+      ...(succeeded ? { readAt: begunAt } : {}),
+      ...(member?.leads === true ? { triedTerm: member.term, pending: succeeded ? { begunAt } : {} } : {}),
+    };
+  }
+  const { view } = answer;
+  // The read before it proves nothing then; the next one may.
+  if (view === undefined) return kept;
+  const within = member?.leads === true && view.leads && member.term === view.term;
+  return {
+    ...rest,
+    member: view,
+    ...(within && pending?.begunAt !== undefined ? { led: { at: pending.begunAt, term: view.term } } : {}),
+  };
+}
+
+/**
+ * `soon`: a proof has to be renewed before it runs out. `when-told`: an election is all that could change the
+ * answer, and the member writes those down.
+ */
+export type When = 'at-once' | 'soon' | 'when-told';
+
+/**
+ * What to ask the member next, and when. Undefined when no answer could open the gate. A read is worth its price
+ * only where it can prove something.
+ */
+export function nextQuestion(
+  known: Knowledge,
+  { rule, order }: Pick<GateFacts, 'rule' | 'order'>,
+): { readonly ask: Question; readonly when: When } | undefined {
+  if (rule === 'word') return order.serve ? { ask: 'read', when: 'soon' } : undefined;
+  const { member, pending, triedTerm } = known;
+  if (pending !== undefined) return { ask: 'status', when: 'at-once' };
+  if (member?.leads !== true) return { ask: 'status', when: member === undefined ? 'soon' : 'when-told' };
+  // Once for each leadership: a read that fails must not be repeated without a pause.
+  return { ask: 'read', when: triedTerm === member.term ? 'soon' : 'at-once' };
+}
+
+export interface GateFacts {
+  readonly rule: GateRule;
+  /** The last one. */
+  readonly order: Orders['jupyter'];
+  readonly jupyterReady: boolean;
+  readonly known: Knowledge;
+}
+
+export type GateDecision =
+  | {
+      readonly open: true;
+      readonly closing: boolean;
+      readonly term: number;
+      /** The moment at which this decision is void, unless a newer one has taken its place. */
+      readonly until: number;
+      readonly reason: string;
+    }
+  | {
+      readonly open: false;
+      /** Another node serves now, and requests that are under way may end; otherwise nothing may go on. */
+      readonly inOrder: boolean;
+      readonly reason: string;
+    };
+
+/**
+ * By `reflex`: open while the own member leads, which a read within the last 500 ms must prove. As soon as it
+ * is known that it leads no longer, the gate is closing, and it shuts when the proof is 500 ms old: the new
+ * leader's is open by then, and users find one of the two at each moment. By `word`: open while the keeper
+ * wants it so and the member is in touch with a quorum, whoever leads.
+ */
+export function decideGate({ rule, order, jupyterReady, known }: GateFacts, now: number): GateDecision {
+  if (rule === 'word') {
+    if (!order.serve) return { open: false, inOrder: true, reason: 'the keeper does not want users here' };
+    if (!jupyterReady) return shut('Jupyter is not ready');
+    const until = (known.readAt ?? -Infinity) + proofMs;
+    if (now >= until) return shut(`no linearizable read within ${proofMs} ms`);
+    return { open: true, closing: false, term: order.term, until, reason: 'the keeper wants users here' };
+  }
+  if (!jupyterReady) return shut('Jupyter is not ready');
+  const { member, led } = known;
+  if (led === undefined) return shut('the own etcd member does not lead');
+  const moved =
+    order.term > led.term || (member !== undefined && (!member.leads || member.term !== led.term));
+  const until = led.at + proofMs;
+  if (now >= until) {
+    return moved
+      ? { open: false, inOrder: true, reason: 'the own etcd member leads no longer' }
+      : shut(`no linearizable read within ${proofMs} ms`);
+  }
+  return { open: true, closing: moved, term: led.term, until, reason: 'the own etcd member leads' };
+}
+
+function shut(reason: string): GateDecision {
+  return { open: false, inOrder: false, reason };
+}

@@ -1,0 +1,95 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { EtcdClient } from '../../etcd/client.js';
+import { messageOf } from '../../errors/error.js';
+import { Bell } from '../../net/bell.js';
+import { DirectoryWatch } from './directory-watch.js';
+import type { Answer, Question, When } from './gate-decide.js';
+
+export interface MemberWatchOptions {
+  /** Of the node's own member. */
+  readonly client: Pick<EtcdClient, 'status' | 'linearizableRead'>;
+  /** What is to be asked now; asked anew after each answer, and with each turn. */
+  readonly next: () => { readonly ask: Question; readonly when: When } | undefined;
+  readonly learned: (answer: Answer) => void;
+  /** Directory of the member's log, in which it writes of every election. */
+  readonly log: string;
+  readonly logger: Logger;
+}
+
+/** Between the beginnings of two turns, where each answer counts. */
+const turnMs = 100;
+/** The same, where the member's log tells of what could change the answer. */
+const calmMs = 500;
+/** However much it logs. */
+const leastMs = 10;
+/** Of one question. A stalled member holds up the next question by no more than this. */
+const deadlineMs = 300;
+
+/**
+ * Asks the node's own etcd member, one question after the other: it never waits with a second one in hand, so
+ * a member that stalls is not met by a queue when it goes on.
+ */
+export class MemberWatch {
+  private readonly bell = new Bell();
+  private readonly elections: DirectoryWatch;
+  private answering = true;
+
+  constructor(private readonly options: MemberWatchOptions) {
+    this.elections = new DirectoryWatch(options.log, () => this.wake());
+  }
+
+  /** Begins the next turn now. */
+  wake(): void {
+    this.bell.ring();
+  }
+
+  /** Asks until `signal`. */
+  async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.wake(), { once: true });
+    while (!signal.aborted) {
+      const begunAt = performance.now();
+      let question = this.options.next();
+      while (question !== undefined && !signal.aborted) {
+        this.options.learned(await this.ask(question.ask));
+        question = this.options.next();
+        if (question?.when !== 'at-once') break;
+      }
+      const told = this.elections.listen() && this.answering && question?.when === 'when-told';
+      await this.bell.pause(Math.max(0, begunAt + (told ? calmMs : turnMs) - performance.now()));
+      await delay(Math.max(0, begunAt + leastMs - performance.now()));
+    }
+    this.elections.close();
+  }
+
+  private async ask(question: Question): Promise<Answer> {
+    const { client } = this.options;
+    if (question === 'status') {
+      try {
+        const { memberId, leader, term } = await client.status({ deadlineMs });
+        this.note(true);
+        return { asked: 'status', view: { leads: leader === memberId, term } };
+      } catch (error) {
+        this.note(false, error);
+        return { asked: 'status' };
+      }
+    }
+    const begunAt = performance.now();
+    try {
+      await client.linearizableRead({ deadlineMs });
+      this.note(true);
+      return { asked: 'read', begunAt, succeeded: true };
+    } catch (error) {
+      this.note(false, error);
+      return { asked: 'read', begunAt, succeeded: false };
+    }
+  }
+
+  /** Says it when the member ceases to answer, and when it does again; not ten times a second. */
+  private note(answered: boolean, error?: unknown): void {
+    if (answered === this.answering) return;
+    this.answering = answered;
+    if (answered) this.options.logger.info('the own etcd member answers again');
+    else this.options.logger.warn({ reason: messageOf(error) }, 'the own etcd member does not answer');
+  }
+}

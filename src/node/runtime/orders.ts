@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { isMissing, replaceFile } from '../../net/files.js';
+
+const ordersSchema = z.object({
+  /** The highest that was seen in any order. */
+  generation: z.int().min(0),
+  jupyter: z.object({
+    generation: z.int().min(0),
+    // A file of an earlier release has neither of these.
+    term: z.int().min(0).default(0),
+    serve: z.boolean().default(false),
+  }),
+  hosts: z.object({ generation: z.int().min(0) }),
+});
+export type Orders = Readonly<z.infer<typeof ordersSchema>>;
+
+export const noOrders: Orders = {
+  generation: 0,
+  jupyter: { generation: 0, term: 0, serve: false },
+  hosts: { generation: 0 },
+};
+
+/**
+ * Why an order is not to be carried out: one of a lower generation than any before, or of a lower term than
+ * the one that it would replace, is of an older verdict. Undefined when it may be.
+ */
+export function staleness(
+  orders: Orders,
+  order: { readonly generation: number; readonly term?: number },
+): string | undefined {
+  const { generation, term = Infinity } = order;
+  if (generation < orders.generation) return `generation ${generation} is older than ${orders.generation}`;
+  if (term < orders.jupyter.term) return `term ${term} is lower than ${orders.jupyter.term}`;
+  return undefined;
+}
+
+/** The orders that the node was last given; they outlive the control process. */
+export async function readOrders(file: string): Promise<Orders> {
+  try {
+    return ordersSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (error) {
+    if (isMissing(error)) return noOrders;
+    throw error;
+  }
+}
+
+export async function storeOrders(file: string, orders: Orders): Promise<void> {
+  await replaceFile(file, JSON.stringify(orders), 0o600);
+}
+
+/**
+ * A node that starts anew does not serve on an order of its earlier life: leadership has moved since. The
+ * generations stay, so older orders are still refused. A damaged file counts as none; one that cannot be read stays.
+ */
+export async function forgetServe(file: string): Promise<void> {
+  const orders = await readOrders(file).catch((error: unknown) => {
+    if (error instanceof SyntaxError || error instanceof z.ZodError) return noOrders;
+    throw error;
+  });
+  await storeOrders(file, { ...orders, jupyter: { ...orders.jupyter, serve: false } });
+}

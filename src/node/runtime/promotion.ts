@@ -1,0 +1,62 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { messageOf } from '../../errors/error.js';
+import { createEtcdClient } from '../../etcd/client.js';
+import { viewMember } from '../../etcd/probe.js';
+import { decidePromotion } from '../../etcd/promote.js';
+import type { NodeConfig } from '../config.js';
+
+/** While the own member learns, or does not answer. */
+const soonMs = 500;
+/** While it has its vote: another one takes its place only when its data were lost. */
+const seldomMs = 5_000;
+const changeMs = 5_000;
+
+/** Gets the node's own member its vote, once it has caught up; until the signal aborts. */
+export async function promoteOwnMember(
+  config: Pick<NodeConfig, 'name' | 'address' | 'nodes' | 'ports'>,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const own = createEtcdClient({ host: config.address, port: config.ports.etcdClient });
+  let said: string | undefined;
+  try {
+    while (!signal.aborted) {
+      const status = await own.status().catch(() => undefined);
+      if (status?.learner === true) {
+        const outcome = await promote(config, status.memberId).catch(messageOf);
+        if (outcome !== said) logger.info({ memberId: status.memberId, outcome }, 'the own member learns');
+        said = outcome;
+      }
+      const pauseMs = status?.learner === false ? seldomMs : soonMs;
+      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  } finally {
+    own.close();
+  }
+}
+
+/** A learner itself can ask for nothing: the others are asked. Resolves to what came of it, for people. */
+async function promote(
+  { name, nodes, ports }: Pick<NodeConfig, 'name' | 'nodes' | 'ports'>,
+  memberId: string,
+): Promise<string> {
+  const clients = new Map(
+    nodes
+      .filter((node) => node.name !== name)
+      .map((node) => [
+        node.name,
+        createEtcdClient({ host: node.address, port: ports.etcdClient }, { deadlineMs: 800 }),
+      ]),
+  );
+  try {
+    const peers = await Promise.all([...clients].map(([node, client]) => viewMember(node, client)));
+    const decision = decidePromotion(memberId, peers);
+    if (decision.kind === 'wait') return decision.reason;
+    const [through = ''] = decision.through;
+    await clients.get(through)?.memberPromote(memberId, { deadlineMs: changeMs });
+    return 'it has a vote';
+  } finally {
+    for (const client of clients.values()) client.close();
+  }
+}

@@ -1,0 +1,84 @@
+import { once } from 'node:events';
+import { request, type RequestOptions } from 'node:http';
+import type { Logger } from 'pino';
+import { createEtcdClient } from '../../etcd/client.js';
+import { holderOf } from '../../hosts/sockets.js';
+import { nodeControl } from './control.js';
+import { GateControl } from './gate-control.js';
+import { JupyterService } from './jupyter-service.js';
+import { nodeLayout, serviceMark } from '../layout.js';
+import { promoteOwnMember } from './promotion.js';
+import { readSecret } from './prepare.js';
+import { controlServer } from './server.js';
+import { readStartedNode } from './started.js';
+
+/** `perijove-node serve`: the control API, the care for the node's Jupyter, and its gate. Ends with SIGTERM. */
+export async function serveNode(base: string, logger: Logger): Promise<void> {
+  const { config } = await readStartedNode(base);
+  const layout = nodeLayout(config.paths.base);
+  const jupyterToken = (await readSecret(config, 'jupyter-token')).trim();
+  const apiToken = (await readSecret(config, 'node-api-token')).trim();
+
+  const etcd = { host: config.address, port: config.ports.etcdClient };
+  const jupyter = new JupyterService({
+    directory: `${layout.service}/jupyter`,
+    standby: config.jupyter.standby,
+    mark: serviceMark(layout.base, 'jupyter'),
+    answers: (withinMs) =>
+      answersOk(
+        {
+          socketPath: layout.jupyterSocket,
+          path: '/api/status',
+          headers: { authorization: `token ${jupyterToken}` },
+        },
+        withinMs,
+      ),
+    logger,
+  });
+  const control = await nodeControl({
+    config,
+    jupyter,
+    gateControl: (about) =>
+      new GateControl({
+        rule: config.jupyter.gate,
+        etcd: createEtcdClient(etcd),
+        etcdLog: `${layout.log}/etcd`,
+        gate: {
+          address: config.address,
+          port: config.ports.jupyter,
+          socket: layout.jupyterSocket,
+          holderOf,
+        },
+        about,
+        logger,
+      }),
+    // etcd answers this one only when a linearizable read succeeds.
+    etcdHealthy: () => answersOk({ ...etcd, path: '/health' }),
+  });
+  const server = controlServer(control, apiToken, logger);
+  server.listen(config.ports.control, config.address);
+  await once(server, 'listening');
+  logger.info({ address: config.address, port: config.ports.control }, 'control API listens');
+
+  const ending = new AbortController();
+  process.once('SIGTERM', () => ending.abort());
+  await Promise.all([
+    jupyter.run(ending.signal),
+    control.gate.run(ending.signal),
+    promoteOwnMember(config, logger, ending.signal),
+  ]);
+  server.close();
+  server.closeAllConnections();
+}
+
+/** Whether a GET is answered with 200 in time. */
+async function answersOk(options: RequestOptions, withinMs = 1_000): Promise<boolean> {
+  return new Promise((resolve) => {
+    const asked = request({ ...options, signal: AbortSignal.timeout(withinMs), agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    asked.on('error', () => resolve(false));
+    asked.end();
+  });
+}

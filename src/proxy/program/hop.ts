@@ -1,0 +1,50 @@
+import type { IncomingMessage } from 'node:http';
+import { pipeline, type Duplex } from 'node:stream';
+import type { RouteNode } from '../api.js';
+import { authorityOf, nodeWay, tunnelHeader, viaHeader, type TunnelFailure, type Ways } from './ways.js';
+
+const ignore = (): void => undefined;
+
+/**
+ * Answers `CONNECT <address of a node>:<port>` of another host's proxy: a tunnel to that node's gate, and to
+ * nothing else. It is the asking proxy that chooses the node, so what this host's own users get does not matter
+ * here, and a gate that ends a connection is noticed at the far end at once.
+ */
+export async function serveTunnel(
+  request: IncomingMessage,
+  client: Duplex,
+  head: Buffer,
+  nodes: readonly RouteNode[] | undefined,
+  ways: Ways,
+): Promise<void> {
+  client.on('error', () => client.destroy());
+  const refuse = (status: string, failure: TunnelFailure): void => {
+    client.end(
+      `HTTP/1.1 ${status}\r\n${tunnelHeader}: ${failure}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`,
+    );
+  };
+  if (nodes === undefined) return refuse('503 Service Unavailable', 'no-route');
+  const node = nodes.find((each) => authorityOf(nodeWay(each)) === request.url);
+  if (node === undefined) return refuse('403 Forbidden', 'not-a-node');
+  const dialled = await ways.dial(node, { via: viaOf(request) });
+  if (dialled.kind === 'refused') return refuse('502 Bad Gateway', 'refused');
+  if (dialled.kind === 'unreachable') return refuse('504 Gateway Timeout', 'unreachable');
+  const { socket } = dialled;
+  if (client.destroyed) {
+    socket.destroy();
+    return;
+  }
+  client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+  if (head.length > 0) socket.write(head);
+  // An end passes on as an end; what breaks ends both.
+  pipeline(client, socket, ignore);
+  pipeline(socket, client, ignore);
+}
+
+function viaOf(request: IncomingMessage): readonly string[] {
+  const value = request.headers[viaHeader];
+  return String(value ?? '')
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+}

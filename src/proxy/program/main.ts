@@ -1,0 +1,97 @@
+/** `perijove-proxy CONFIG`: the proxy program of one host. */
+import { EventEmitter, once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import type { Server, ServerResponse } from 'node:http';
+import { pino } from 'pino';
+import { messageOf, PerijoveError } from '../../errors/error.js';
+import { createApiServer } from './api-server.js';
+import { proxyConfigSchema, type ProxyConfig } from '../config.js';
+import { JupyterProxy } from './jupyter-proxy.js';
+import { RouteFile } from './route-file.js';
+import { Router } from './router.js';
+
+/** How long requests under way may take to end after SIGTERM. */
+const shutdownMs = 2_000;
+
+const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
+
+async function listen(server: Server, { address, port }: ProxyConfig['listen'], what: string): Promise<void> {
+  server.listen(port, address);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const place = `${address}:${port}`;
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+      throw new PerijoveError('PORT_IN_USE', `${place} is taken by another program (for ${what})`, {
+        subject: place,
+      });
+    }
+    throw error;
+  }
+}
+
+async function start(configFile: string): Promise<void> {
+  const config = proxyConfigSchema.parse(JSON.parse(await readFile(configFile, 'utf8')));
+  const token = (await readFile(config.tokenFile, 'utf8')).trim();
+  if (token === '') throw new Error(`${config.tokenFile} is empty`);
+
+  const routeFile = new RouteFile(config.routeFile, logger);
+  const stored = await routeFile.load();
+  const { listen: place } = config;
+  const router = new Router({
+    self: `${place.address}:${place.port}`,
+    logger,
+    onChange: (route) => void routeFile.store(route),
+  });
+  if (stored) router.restore(stored);
+  const proxy = new JupyterProxy({ cluster: config.cluster, host: config.host, router, logger });
+  const api = createApiServer({ router, token, routeFile, logger });
+  const servers = [proxy.proxyServer, api];
+  const underWay = new Set<ServerResponse>();
+  const ended = new EventEmitter();
+  for (const server of servers) {
+    server.on('request', (_request, response: ServerResponse) => {
+      underWay.add(response);
+      response.once('close', () => {
+        underWay.delete(response);
+        if (underWay.size === 0) ended.emit('all');
+      });
+    });
+  }
+
+  const stop = async (signal: string): Promise<void> => {
+    logger.info({ signal, requests: underWay.size }, 'stopping');
+    for (const server of servers) {
+      server.close();
+      server.closeIdleConnections();
+    }
+    // Websockets never end by themselves; they are not waited for.
+    if (underWay.size > 0) {
+      await once(ended, 'all', { signal: AbortSignal.timeout(shutdownMs) }).catch(() => undefined);
+    }
+    logger.info({ cut: underWay.size }, 'stopped');
+    process.exit(0);
+  };
+  process.once('SIGTERM', (signal) => void stop(signal));
+  process.once('SIGINT', (signal) => void stop(signal));
+
+  await listen(api, config.api, 'the API');
+  await listen(proxy.proxyServer, config.listen, 'Jupyter');
+  logger.info({ listen: config.listen, api: config.api, route: router.route ?? null }, 'serving');
+}
+
+const [configFile] = process.argv.slice(2);
+if (configFile === undefined) {
+  process.stderr.write('usage: perijove-proxy CONFIG\n');
+  process.exit(2);
+}
+start(configFile).catch((error: unknown) => {
+  if (error instanceof PerijoveError) {
+    logger.fatal({ code: error.code, place: error.place, remedy: error.remedy }, error.message);
+    process.stderr.write(`perijove-proxy: ${error.code}: ${error.message}\n${error.remedy}\n`);
+  } else {
+    logger.fatal({ err: error }, 'cannot start');
+    process.stderr.write(`perijove-proxy: cannot start: ${messageOf(error)}\n`);
+  }
+  process.exit(1);
+});

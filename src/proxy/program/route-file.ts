@@ -1,0 +1,76 @@
+import { open, readFile, rename } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import { routeSchema, type Route } from '../api.js';
+
+/** The last route on disk, for a proxy that starts anew. Writes follow one another; the newest one wins. */
+export class RouteFile {
+  #writing: Promise<void> = Promise.resolve();
+  #newest: Route | undefined;
+  #stored = false;
+
+  constructor(
+    readonly file: string,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Whether the newest route is on disk. */
+  get stored(): boolean {
+    return this.#stored;
+  }
+
+  /**
+   * The stored route. Undefined when none was stored yet, or when what is there is none of this version: that
+   * is logged.
+   */
+  async load(): Promise<Route | undefined> {
+    try {
+      const route = routeSchema.parse(JSON.parse(await readFile(this.file, 'utf8')));
+      const names = route.nodes.map(({ name }) => name);
+      if (!names.includes(route.node) || !names.includes(route.serving.node))
+        throw new Error('the route leads to none of its nodes');
+      this.#stored = true;
+      return route;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+        const { file, logger } = this;
+        logger.error({ err: error, file }, 'the stored route cannot be read; waiting for a new one');
+      }
+      return undefined;
+    }
+  }
+
+  /**
+   * Resolves to whether the route is on disk. It is in force already: a full disk must not keep users from
+   * Jupyter, so this never rejects.
+   */
+  async store(route: Route): Promise<boolean> {
+    this.#newest = route;
+    this.#stored = false;
+    this.#writing = this.#writing.then(async () => {
+      // One write is enough for all that came while the one before it took place.
+      if (this.#stored || this.#newest === undefined) return;
+      const writing = this.#newest;
+      try {
+        await replace(this.file, `${JSON.stringify(writing)}\n`);
+        this.#stored = writing === this.#newest;
+      } catch (error) {
+        this.logger.error({ err: error }, 'the route could not be stored; a restart would not know it');
+      }
+    });
+    await this.#writing;
+    return this.#stored;
+  }
+}
+
+/** At `file` there is either the earlier text or all of this one, also after a loss of power. */
+async function replace(file: string, text: string): Promise<void> {
+  const temporary = `${file}.new`;
+  const handle = await open(temporary, 'w', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, file);
+}

@@ -1,0 +1,144 @@
+import http from 'node:http';
+import type net from 'node:net';
+import { DialAgent, PreparedAgent } from './agents.js';
+import type { RouteNode } from '../api.js';
+import { authorityOf, nodeWay, type Ways } from './ways.js';
+
+const probeDeadlineMs = 2_000;
+/** Many waiting pages ask at once; the node is asked once for all of them. */
+const probeSharedForMs = 300;
+
+/** No connection could be made: nothing of the request has left this machine. */
+export class NotConnected extends Error {
+  constructor(
+    readonly code: 'ECONNREFUSED' | 'ETIMEDOUT',
+    reason: string,
+  ) {
+    super(reason);
+  }
+}
+
+/** One node's Jupyter as the proxy sees it, behind the gate: its connections, and whether it answers. */
+export class Upstream {
+  // Idle connections end before a server's own limit (5 s in Node, an hour in Jupyter) could end them just when
+  // they are used again. The limit does not concern connections in use.
+  readonly #agent = new DialAgent(() => this.connect(), { timeout: 4_000 });
+  /** Open connections: the way that each one takes, and when it was made. */
+  readonly #open = new Map<net.Socket, { readonly way: string; readonly at: number }>();
+  #node: RouteNode;
+  #target: string;
+  #probe: { readonly startedAt: number; readonly result: Promise<boolean> } | undefined;
+
+  constructor(
+    node: RouteNode,
+    private readonly ways: Ways,
+  ) {
+    this.#node = node;
+    this.#target = ways.best(node);
+  }
+
+  get node(): RouteNode {
+    return this.#node;
+  }
+
+  /** With other ways to the same address. */
+  set node(node: RouteNode) {
+    this.#node = node;
+    if (!node.ways.includes(this.#target)) this.#target = this.ways.best(node);
+  }
+
+  /** Where the gate listens, for the library, which connects by the agent. */
+  get address(): URL {
+    return new URL(`http://${authorityOf(nodeWay(this.#node))}`);
+  }
+
+  /** The way of the newest connection. */
+  get target(): string {
+    return this.#target;
+  }
+
+  /** Keeps connections for the next request. */
+  get agent(): http.Agent {
+    return this.#agent;
+  }
+
+  /** Open connections, those of websockets included. */
+  get connections(): number {
+    return this.#open.size;
+  }
+
+  /** @throws NotConnected */
+  async connect(): Promise<net.Socket> {
+    const dialled = await this.ways.dial(this.#node);
+    if (dialled.kind === 'refused') throw new NotConnected('ECONNREFUSED', `${this.#node.name} refuses`);
+    if (dialled.kind === 'unreachable') throw new NotConnected('ETIMEDOUT', dialled.reason);
+    const { socket, way } = dialled;
+    this.#target = way;
+    this.#open.set(socket, { way, at: performance.now() });
+    socket.once('close', () => this.#open.delete(socket));
+    return socket;
+  }
+
+  /** For one request, over a connection of `connect`. */
+  agentFor(socket: net.Socket): http.Agent {
+    return new PreparedAgent(socket);
+  }
+
+  /** Whether a new connection gets any HTTP answer to `GET /api` (Jupyter answers it without a token). */
+  answers(): Promise<boolean> {
+    if (!this.#probe || Date.now() - this.#probe.startedAt > probeDeadlineMs + probeSharedForMs) {
+      const own = { startedAt: Date.now(), result: this.#answersNow() };
+      this.#probe = own;
+      void own.result.then(() => {
+        setTimeout(() => {
+          if (this.#probe === own) this.#probe = undefined;
+        }, probeSharedForMs).unref();
+      });
+    }
+    return this.#probe.result;
+  }
+
+  /** Whether connections stay open after their request; those in use are not touched. */
+  keepIdle(keep: boolean): void {
+    this.#agent.keepIdle = keep;
+    if (!keep) this.dropIdle();
+  }
+
+  /** Ends connections that no request uses. */
+  dropIdle(): void {
+    for (const idle of Object.values(this.#agent.freeSockets)) {
+      for (const socket of [...(idle ?? [])]) socket.destroy();
+    }
+  }
+
+  /** Ends every connection at once; or those that take one way and were made before a time. */
+  cut(only?: { readonly way: string; readonly since: number }): void {
+    for (const [socket, { way, at }] of [...this.#open]) {
+      if (only !== undefined && (way !== only.way || at > only.since)) continue;
+      socket.destroy(Object.assign(new Error('the connection was cut'), { code: 'ECONNRESET' }));
+    }
+  }
+
+  async #answersNow(): Promise<boolean> {
+    const signal = AbortSignal.timeout(probeDeadlineMs);
+    const dialled = await this.ways.dial(this.#node);
+    if (dialled.kind !== 'connected') return false;
+    const { socket } = dialled;
+    return new Promise((resolve) => {
+      const request = http.get({
+        ...{ host: this.address.hostname, path: '/api', headers: { connection: 'close' } },
+        agent: new PreparedAgent(socket),
+        signal,
+      });
+      request.on('response', (answer) => {
+        answer.destroy();
+        resolve(true);
+      });
+      request.on('error', () => resolve(false));
+      request.on('close', () => {
+        socket.destroy();
+        resolve(false);
+      });
+    });
+  }
+}

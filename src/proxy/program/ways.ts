@@ -1,0 +1,243 @@
+import http from 'node:http';
+import net from 'node:net';
+import { messageOf } from '../../errors/error.js';
+import type { RouteNode } from '../api.js';
+
+/** A connection that is not made within this time, by any way, is taken for impossible. */
+export const dialDeadlineMs = 1_000;
+/** A way that is silent for this long gets company: the next one is tried beside it. */
+const staggerMs = 200;
+/** How often a way that was passed over is tried again, apart from requests. */
+const retryMs = 1_000;
+
+/** The proxies that a tunnel came through, each by the address that it listens at. */
+export const viaHeader = 'x-perijove-via';
+/** What a proxy on the way says when it cannot make the tunnel. */
+export const tunnelHeader = 'x-perijove-tunnel';
+export const tunnelFailures = ['refused', 'unreachable', 'no-route', 'not-a-node'] as const;
+export type TunnelFailure = (typeof tunnelFailures)[number];
+
+export type Dialled =
+  | { readonly kind: 'connected'; readonly socket: net.Socket; readonly way: string }
+  /** The node itself refuses, or a proxy on the way says that it does. */
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'unreachable'; readonly reason: string };
+
+type Node = Pick<RouteNode, 'ways'>;
+
+/** Where the node's gate listens: the end of every way. */
+export function nodeWay({ ways }: Node): string {
+  return ways.at(-1) ?? '';
+}
+
+/** `127.0.1.2:8888` of `http://127.0.1.2:8888`. */
+export function authorityOf(way: string): string {
+  const { hostname, port } = new URL(way);
+  return `${hostname}:${port === '' ? '80' : port}`;
+}
+
+/**
+ * The ways in the order in which to try them. A tunnel never leads through the same proxy twice; in one that
+ * comes back to where it was (`self` is in `via`), the way is the node itself. Ways that did not answer are
+ * tried when no other one does.
+ */
+export function waysToTry(
+  node: Node,
+  { self, via, passedOver }: { self: string; via: readonly string[]; passedOver: ReadonlySet<string> },
+): readonly string[] {
+  const last = nodeWay(node);
+  if (via.includes(self)) return [last];
+  const seen = new Set(via.concat(self));
+  const open = node.ways.filter((way) => way === last || !seen.has(authorityOf(way)));
+  return [...open.filter((way) => !passedOver.has(way)), ...open.filter((way) => passedOver.has(way))];
+}
+
+export interface DialOptions {
+  readonly via?: readonly string[];
+  readonly deadlineMs?: number;
+}
+
+/** How this proxy connects to nodes: by the first of a node's ways that answers. */
+export class Ways {
+  /** By way: how to try it again. */
+  readonly #passedOver = new Map<string, Node>();
+  #retry: NodeJS.Timeout | undefined;
+
+  /**
+   * @param self the address that this proxy listens at: `127.0.1.1:8888`
+   * @param onDead called with a way on which the connections hang that were made before `since`, a reading of
+   * `performance.now()`
+   */
+  constructor(
+    readonly self: string,
+    private readonly onDead: (way: string, since: number) => void = () => undefined,
+  ) {}
+
+  /** The way that would be tried first. */
+  best(node: Node): string {
+    return this.#toTry(node)[0] ?? nodeWay(node);
+  }
+
+  /** Never rejects. A socket that is handed out has a listener for errors. */
+  dial(node: Node, { via = [], deadlineMs = dialDeadlineMs }: DialOptions = {}): Promise<Dialled> {
+    return new Promise((resolve) => {
+      const ways = this.#toTry(node, via);
+      const last = nodeWay(node);
+      const ending = new AbortController();
+      const reasons: string[] = [];
+      let next = 0;
+      let running = 0;
+      let stagger: NodeJS.Timeout | undefined;
+
+      const settle = (result: Dialled): void => {
+        clearTimeout(deadline);
+        clearTimeout(stagger);
+        ending.abort();
+        resolve(result);
+      };
+      const tryNext = (): void => {
+        clearTimeout(stagger);
+        const way = ways[next];
+        if (way === undefined) {
+          if (running === 0) settle({ kind: 'unreachable', reason: reasons.join('; ') });
+          return;
+        }
+        next += 1;
+        running += 1;
+        stagger = setTimeout(() => {
+          if (way !== last) this.#passOver(way, node);
+          if (next < ways.length) tryNext();
+        }, staggerMs);
+        const dialled =
+          way === last ? connect(way, ending.signal) : this.#tunnel(way, node, via, ending.signal);
+        void dialled.then((result) => {
+          running -= 1;
+          if (ending.signal.aborted) {
+            if (result.kind === 'connected') result.socket.destroy();
+            return;
+          }
+          if (result.kind !== 'unreachable') {
+            this.#passedOver.delete(way);
+            settle(result);
+            return;
+          }
+          reasons.push(`${way}: ${result.reason}`);
+          if (way !== last) this.#passOver(way, node);
+          tryNext();
+        });
+      };
+      const deadline = setTimeout(() => {
+        settle({ kind: 'unreachable', reason: `no connection within ${deadlineMs} ms` });
+      }, deadlineMs);
+      tryNext();
+    });
+  }
+
+  /** The way was silent on a connection that it had made: other ones are tried before it, until it answers. */
+  suspect(way: string, node: Node): void {
+    if (way !== nodeWay(node)) this.#passOver(way, node);
+  }
+
+  /** Connections over this way that were made before are of no use any more. */
+  dead(way: string, since: number): void {
+    this.onDead(way, since);
+  }
+
+  #toTry(node: Node, via: readonly string[] = []): readonly string[] {
+    return waysToTry(node, { self: this.self, via, passedOver: new Set(this.#passedOver.keys()) });
+  }
+
+  #tunnel(way: string, node: Node, via: readonly string[], signal: AbortSignal): Promise<Dialled> {
+    return tunnel(way, authorityOf(nodeWay(node)), [...via, this.self], signal);
+  }
+
+  #passOver(way: string, node: Node): void {
+    this.#passedOver.set(way, node);
+    this.#retry ??= setTimeout(() => void this.#tryAgain(), retryMs).unref();
+  }
+
+  async #tryAgain(): Promise<void> {
+    await Promise.all(
+      [...this.#passedOver].map(async ([way, node]) => {
+        const result = await this.#tunnel(way, node, [], AbortSignal.timeout(dialDeadlineMs));
+        if (result.kind === 'connected') result.socket.destroy();
+        if (result.kind === 'unreachable') this.dead(way, performance.now());
+        else this.#passedOver.delete(way);
+      }),
+    );
+    this.#retry =
+      this.#passedOver.size === 0 ? undefined : setTimeout(() => void this.#tryAgain(), retryMs).unref();
+  }
+}
+
+function endpoint(way: string): { readonly host: string; readonly port: number } {
+  const { hostname, port } = new URL(way);
+  return { host: hostname, port: port === '' ? 80 : Number(port) };
+}
+
+function connect(way: string, signal: AbortSignal): Promise<Dialled> {
+  return new Promise((resolve) => {
+    // Without keep-alive, a websocket whose machine lost its power would stay for ever.
+    const socket = net.connect({
+      ...endpoint(way),
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 2_000,
+    });
+    const abort = (): void => void socket.destroy(new Error('given up'));
+    signal.addEventListener('abort', abort);
+    socket.once('connect', () => {
+      signal.removeEventListener('abort', abort);
+      resolve({ kind: 'connected', socket, way });
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      signal.removeEventListener('abort', abort);
+      resolve(
+        error.code === 'ECONNREFUSED'
+          ? { kind: 'refused' }
+          : { kind: 'unreachable', reason: messageOf(error) },
+      );
+    });
+  });
+}
+
+/** A connection to the node's gate through another host's proxy (RFC 9110, 9.3.6). */
+function tunnel(
+  way: string,
+  authority: string,
+  via: readonly string[],
+  signal: AbortSignal,
+): Promise<Dialled> {
+  return new Promise((resolve) => {
+    const request = http.request({
+      ...endpoint(way),
+      method: 'CONNECT',
+      path: authority,
+      headers: { host: authority, [viaHeader]: via.join(', ') },
+      agent: false,
+      signal,
+    });
+    request.once('connect', (answer, socket: net.Socket) => {
+      socket.on('error', () => socket.destroy());
+      if (answer.statusCode === 200) {
+        socket.setNoDelay(true);
+        socket.setKeepAlive(true, 2_000);
+        resolve({ kind: 'connected', socket, way });
+        return;
+      }
+      socket.destroy();
+      const failure = answer.headers[tunnelHeader];
+      resolve(
+        failure === 'refused'
+          ? { kind: 'refused' }
+          : { kind: 'unreachable', reason: `status ${answer.statusCode}, ${String(failure ?? 'no proxy')}` },
+      );
+    });
+    request.once('response', (answer) => {
+      answer.destroy();
+      resolve({ kind: 'unreachable', reason: `status ${answer.statusCode}, no proxy` });
+    });
+    request.on('error', (error) => resolve({ kind: 'unreachable', reason: messageOf(error) }));
+    request.end();
+  });
+}

@@ -1,0 +1,13 @@
+import { ZNodeError, type ZooKeeperClient } from '../zookeeper/client.js';
+
+/** Asks once more when the connection broke in between, for as long as the session lives. */
+export async function patiently<T>(session: ZooKeeperClient, ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof ZNodeError && error.code === 'LOST')) throw error;
+      await session.opened(session.sessionTimeoutMs);
+    }
+  }
+}

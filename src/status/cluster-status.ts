@@ -1,0 +1,293 @@
+/** What a look at a cluster found, as `status --json` prints it, and what it means. Pure. */
+import type { PastTask } from '../temporal/contract.js';
+import { brickHosts, hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
+
+export type Phase = 'absent' | 'deploying' | 'ready' | 'degraded' | 'failed';
+
+/**
+ * Temporal's name of a workflow's state in lower case; `absent`: there is none; `unknown`: nobody could be asked;
+ * `paused`: it runs, and does nothing for as long as an operator wants it so.
+ */
+export type WorkflowStatus =
+  | 'running'
+  | 'paused'
+  | 'completed'
+  | 'failed'
+  | 'canceled'
+  | 'terminated'
+  | 'timed_out'
+  | 'continued_as_new'
+  | 'absent'
+  | 'unknown';
+
+export type ZooKeeperMode = 'leader' | 'follower' | 'observer' | 'standalone' | 'not-serving' | 'down';
+export type MasterStatus = 'leading' | 'standing-by' | 'down';
+/** `unknown` while no master leads, so that nobody can tell. */
+export type AgentStatus = 'registered' | 'disconnected' | 'absent' | 'unknown';
+
+/** What keeps Perijove from being served, and no time heals: a refused credential, znodes of somebody else. */
+export interface MesosProblem {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+export interface MasterLook {
+  readonly host: string;
+  readonly state: MasterStatus;
+  readonly version: string | null;
+  /** The number of its znode: the lowest one leads. */
+  readonly sequence: number | null;
+  /** ISO 8601: since when it leads; null for one that does not. */
+  readonly leadsSince: string | null;
+  /** ISO 8601: when its process started. */
+  readonly startedAt: string | null;
+  /** Its replica of the replicated log takes part; and how many there are, where its version tells it. */
+  readonly logRecovered: boolean | null;
+  readonly logEnsembleSize: number | null;
+}
+
+export interface AgentLook {
+  readonly host: string;
+  readonly state: AgentStatus;
+  readonly id: string | null;
+  /** ISO 8601: when it registered with the present master, last. */
+  readonly registeredAt: string | null;
+}
+
+/** The contract of `perijove status --json`. What could not be found out is null. */
+export interface ClusterStatus {
+  readonly cluster: string;
+  readonly phase: Phase;
+  /** What workflows know comes from their last stored state: no worker answers for them. */
+  readonly stale: boolean;
+  readonly workflows: {
+    readonly deploy: WorkflowStatus;
+    readonly framework: WorkflowStatus;
+    readonly keeper: WorkflowStatus;
+  };
+  readonly zookeeper: {
+    readonly members: readonly { readonly host: string; readonly mode: ZooKeeperMode }[];
+  };
+  readonly mesos: {
+    /** Name of the host. */
+    readonly leader: string | null;
+    readonly masters: readonly MasterLook[];
+    readonly agents: readonly AgentLook[];
+    readonly standIn: boolean;
+    readonly problem: MesosProblem | null;
+  };
+  readonly framework: {
+    readonly id: string | null;
+    /** Which worker holds the scheduler: `pid@host`. */
+    readonly scheduler: string | null;
+    /** State: Mesos's own names, `INTENDED`, or `ABSENT` for a node without a task. */
+    readonly tasks: readonly {
+      readonly node: string;
+      readonly host: string | null;
+      readonly state: string;
+      readonly taskId: string | null;
+      /** ISO 8601: since when it is in that state. */
+      readonly since: string | null;
+      /** What Mesos, or whoever gave the task up, said of it. */
+      readonly message: string | null;
+      /** The tasks before this one, the newest first. */
+      readonly past: readonly PastTask[];
+    }[];
+    /** As the leading master has it; null while none tells. ISO 8601. */
+    readonly connected: boolean | null;
+    readonly registeredAt: string | null;
+    readonly reregisteredAt: string | null;
+    /** Why the scheduler has given up. */
+    readonly failure: MesosProblem | null;
+    /** What nodes wait for: which resources are missing on which agent, who must come back first, … */
+    readonly missing: string | null;
+  };
+  readonly etcd: {
+    readonly leader: string | null;
+    readonly term: number | null;
+    readonly members: readonly { readonly node: string; readonly healthy: boolean }[];
+  };
+  readonly jupyter: {
+    /** The node that serves: its Jupyter is ready, its gate open. */
+    readonly node: string | null;
+    readonly generation: number | null;
+    readonly standby: string;
+  };
+  readonly proxies: readonly {
+    readonly host: string;
+    /** Where users reach Jupyter, without the token. */
+    readonly url: string;
+    readonly target: string | null;
+    readonly generation: number | null;
+    readonly healthy: boolean;
+  }[];
+  readonly storage: {
+    readonly kind: 'path' | 'gluster';
+    /** Of a GlusterFS volume. */
+    readonly bricks: readonly {
+      readonly host: string;
+      /** Null while no host of the volume tells. */
+      readonly online: boolean | null;
+      /** Files on it that other bricks have yet to get. */
+      readonly pending: number | null;
+    }[];
+  };
+  readonly incidents: readonly { readonly at: string; readonly what: string; readonly tookMs: number }[];
+}
+
+/** A status, and for people why it is no better than it is. */
+export interface Observation {
+  readonly status: ClusterStatus;
+  /** Sentences without their full stop, the root causes first. */
+  readonly reasons: readonly string[];
+}
+
+/** When the last deploy and the last teardown began: the later one is what the user wanted. ISO 8601. */
+export interface Beginnings {
+  readonly deploy?: string;
+  readonly teardown?: string;
+}
+
+/** What keeps a cluster from being ready, by what is seen; empty for one that is whole. */
+export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>): string[] {
+  const found: string[] = [];
+  const { zookeeper, mesos, framework, etcd, jupyter, proxies, storage, workflows } = status;
+
+  const modes = zookeeper.members.map(({ mode }) => mode);
+  const whole = modes.length === 1 ? ['standalone'] : ['leader', 'follower'];
+  const missing = zookeeper.members.filter(({ mode }) => !whole.includes(mode));
+  if (missing.length > 0) {
+    found.push(`ZooKeeper: ${missing.map(({ host, mode }) => `${host} is ${mode}`).join(', ')}`);
+  } else if (modes.length > 1 && modes.filter((mode) => mode === 'leader').length !== 1) {
+    found.push('ZooKeeper has not exactly one leader');
+  }
+
+  const down = mesos.masters.filter(({ state }) => state === 'down').map(({ host }) => host);
+  if (down.length > 0) found.push(`Mesos master down on ${down.join(', ')}`);
+  if (mesos.leader === null) found.push('no Mesos master leads');
+  const unrecovered = mesos.masters.filter(({ logRecovered }) => logRecovered === false);
+  if (unrecovered.length > 0) {
+    found.push(`the replicated log is not recovered on ${unrecovered.map(({ host }) => host).join(', ')}`);
+  }
+  if (mesos.problem !== null) found.push(problemText(mesos.problem));
+  const agents = mesos.agents.filter(({ state }) => state !== 'registered' && state !== 'unknown');
+  if (agents.length > 0) {
+    found.push(`Mesos agent ${agents.map(({ host, state }) => `${state} on ${host}`).join(', ')}`);
+  }
+
+  for (const name of ['framework', 'keeper'] as const) {
+    const state = workflows[name];
+    if (state !== 'running' && state !== 'paused')
+      found.push(`the workflow ${name}:${spec.name} is ${state}`);
+  }
+  if (framework.failure !== null) found.push(`the scheduler has given up: ${problemText(framework.failure)}`);
+  const tasks = framework.tasks.filter(({ state }) => state !== 'TASK_RUNNING');
+  if (tasks.length > 0) {
+    found.push(`not running: ${tasks.map(({ node, state }) => `${node} (${state})`).join(', ')}`);
+  }
+
+  if (etcd.leader === null) found.push('etcd has no leader that a majority agrees on');
+  const silent = etcd.members.filter(({ healthy }) => !healthy).map(({ node }) => node);
+  if (silent.length > 0) found.push(`etcd member unhealthy: ${silent.join(', ')}`);
+
+  if (jupyter.node === null) found.push('Jupyter is ready on no node');
+  else if (etcd.leader !== null && jupyter.node !== etcd.leader) {
+    found.push(`Jupyter is on ${jupyter.node} while ${etcd.leader} leads etcd`);
+  }
+  const closed = proxies.filter(({ healthy }) => !healthy).map(({ host }) => host);
+  if (closed.length > 0) found.push(`no Jupyter through the proxy of ${closed.join(', ')}`);
+
+  const { bricks } = storage;
+  if (bricks.length > 0 && bricks.every(({ online }) => online === null)) {
+    found.push('no host tells of the GlusterFS volume');
+  }
+  const lost = bricks.filter(({ online }) => online === false).map(({ host }) => host);
+  if (lost.length > 0) found.push(`GlusterFS brick down on ${lost.join(', ')}`);
+  return found;
+}
+
+/** A sentence without its full stop. */
+export function problemText({ code, message, remedy }: MesosProblem): string {
+  return `${message.replace(/\.$/, '')} (${code}). ${remedy.replace(/\.$/, '')}`;
+}
+
+/** Whether anything of the cluster is there: a workflow that runs, or a program that answers. */
+export function isThere(status: Omit<ClusterStatus, 'phase'>): boolean {
+  const { workflows, zookeeper, mesos, etcd, proxies } = status;
+  return (
+    Object.values(workflows).includes('running') ||
+    zookeeper.members.some(({ mode }) => mode !== 'down') ||
+    mesos.masters.some(({ state }) => state !== 'down') ||
+    etcd.members.some(({ healthy }) => healthy) ||
+    proxies.some(({ generation }) => generation !== null)
+  );
+}
+
+/** In one word, how the cluster is. */
+export function phaseOf(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>, began: Beginnings): Phase {
+  const { deploy } = status.workflows;
+  if (deploy === 'running') return 'deploying';
+  const tornDown = began.teardown !== undefined && (began.deploy ?? '') < began.teardown;
+  if (tornDown || deploy === 'absent' || deploy === 'unknown') {
+    return isThere(status) ? 'degraded' : 'absent';
+  }
+  if (deploy !== 'completed') return 'failed';
+  return shortcomings(spec, status).length === 0 ? 'ready' : 'degraded';
+}
+
+/** What is known of what does not answer. */
+export const noMaster: Omit<MasterLook, 'host'> = {
+  state: 'down',
+  version: null,
+  sequence: null,
+  leadsSince: null,
+  startedAt: null,
+  logRecovered: null,
+  logEnsembleSize: null,
+};
+export const noAgent: Omit<AgentLook, 'host'> = {
+  state: 'unknown',
+  id: null,
+  registeredAt: null,
+};
+export const noFrameworkLook: Pick<
+  ClusterStatus['framework'],
+  'connected' | 'registeredAt' | 'reregisteredAt'
+> = { connected: null, registeredAt: null, reregisteredAt: null };
+
+/** A status in which nothing is known, to be filled. */
+export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
+  const hosts = (role: 'zookeeper' | 'master' | 'agent' | 'proxy') => hostsWithRole(spec, role);
+  return {
+    cluster: spec.name,
+    stale: false,
+    workflows: { deploy: 'unknown', framework: 'unknown', keeper: 'unknown' },
+    zookeeper: { members: hosts('zookeeper').map(({ name }) => ({ host: name, mode: 'down' })) },
+    mesos: {
+      leader: null,
+      masters: hosts('master').map(({ name }) => ({ ...noMaster, host: name })),
+      agents: hosts('agent').map(({ name }) => ({ ...noAgent, host: name })),
+      standIn: spec.mesos.install.kind === 'lab',
+      problem: null,
+    },
+    framework: { id: null, scheduler: null, tasks: [], ...noFrameworkLook, failure: null, missing: null },
+    etcd: { leader: null, term: null, members: [] },
+    jupyter: { node: null, generation: null, standby: spec.jupyter.standby },
+    proxies: hosts('proxy').map((host) => ({
+      host: host.name,
+      url: `http://${host.address}:${host.ports.proxy}/`,
+      target: null,
+      generation: null,
+      healthy: false,
+    })),
+    storage: {
+      kind: spec.storage.kind,
+      bricks:
+        spec.storage.kind === 'gluster'
+          ? brickHosts(spec).map(({ name }) => ({ host: name, online: null, pending: null }))
+          : [],
+    },
+    incidents: [],
+  };
+}

@@ -1,0 +1,184 @@
+/** What can be seen of Mesos: in ZooKeeper, and from its masters. */
+import { PerijoveError } from '../errors/error.js';
+import { readMasters, withEnsemble, type RegisteredMaster } from '../mesos/masters/detector.js';
+import { hostOfAgent } from '../mesos/scheduler/launch.js';
+import { masterReach } from '../mesos/masters/http.js';
+import {
+  masterLeader,
+  masterMetrics,
+  masterState,
+  masterVersion,
+  type MasterState,
+  type OperatorOptions,
+} from '../mesos/masters/operator-client.js';
+import { readMesosSecrets, type MesosSecrets } from '../mesos/installation/secrets.js';
+import { accessTrouble } from '../mesos/masters/znodes.js';
+import { hostsWithRole, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import type { SshPool } from '../ssh/connection.js';
+import type { Reach } from '../ssh/reach.js';
+import { answerOf, askMs } from './answer-of.js';
+import {
+  noAgent,
+  noFrameworkLook,
+  noMaster,
+  type AgentLook,
+  type ClusterStatus,
+  type MesosProblem,
+} from './cluster-status.js';
+
+export interface MesosLook {
+  readonly mesos: ClusterStatus['mesos'];
+  /** The framework of that ID, as the leading master has it. */
+  readonly framework: (id: string | undefined) => typeof noFrameworkLook;
+}
+
+/** Never rejects for the state of the cluster. `hosts` are those that answer. */
+export async function lookAtMesos(
+  pool: SshPool,
+  reach: Reach,
+  spec: ClusterSpec,
+  hosts: readonly HostSpec[],
+): Promise<MesosLook> {
+  const secrets = await secretsOf(pool, spec, hosts);
+  const options = { timeoutMs: askMs, ...(secrets.credential && { credential: secrets.credential }) };
+  const [views, election] = await Promise.all([
+    Promise.all(hostsWithRole(spec, 'master').map((host) => viewOf(reach, hosts, host, options))),
+    hosts.length === 0 ? noElection : lookAtElection(reach, spec, secrets),
+  ]);
+  const leader = views.map(({ leader }) => leader).find((named) => named !== undefined);
+  const leading = views.find(
+    ({ host, version }) =>
+      version !== undefined &&
+      leader?.port === host.ports.master &&
+      (leader.host === host.address || leader.host === host.hostname),
+  );
+  const answer =
+    leader && leading
+      ? await masterReach(
+          spec,
+          reach,
+        )(leader)
+          .then((endpoint) => masterState(endpoint, options))
+          .catch((error: unknown) => problemOf(error))
+      : undefined;
+  const state = answer !== undefined && 'agents' in answer ? answer : undefined;
+  const refused = answer !== undefined && 'code' in answer ? answer : undefined;
+  return {
+    mesos: {
+      leader: leading?.host.name ?? null,
+      masters: views.map(({ host, version, metrics }) => {
+        if (version === undefined) return { ...noMaster, host: host.name };
+        const registered = election.masters.find(
+          ({ address }) => address.ip === host.address && address.port === host.ports.master,
+        );
+        return {
+          host: host.name,
+          state: host === leading?.host ? 'leading' : 'standing-by',
+          version: version.version,
+          sequence: registered?.sequence ?? null,
+          leadsSince: host === leading?.host ? isoOf(state?.electedAt) : null,
+          startedAt: metrics?.uptimeSeconds === undefined ? null : agoOf(metrics.uptimeSeconds),
+          logRecovered: metrics?.logRecovered ?? null,
+          logEnsembleSize: metrics?.logEnsembleSize ?? null,
+        };
+      }),
+      agents: hostsWithRole(spec, 'agent').map((host) => agentLook(spec, state, host)),
+      standIn:
+        views.find(({ version }) => version !== undefined)?.version?.standIn ??
+        spec.mesos.install.kind === 'lab',
+      problem: refused ?? election.problem ?? null,
+    },
+    framework: (id) => {
+      const found = state?.frameworks.find((framework) => framework.id === id);
+      if (found === undefined) return noFrameworkLook;
+      return {
+        connected: found.connected,
+        registeredAt: isoOf(found.registeredAt),
+        reregisteredAt: isoOf(found.reregisteredAt),
+      };
+    },
+  };
+}
+
+/** Without those that no host has: whoever asks without them hears what is missing. */
+async function secretsOf(
+  pool: SshPool,
+  spec: ClusterSpec,
+  hosts: readonly HostSpec[],
+): Promise<MesosSecrets> {
+  if (hosts.length === 0) return {};
+  return await readMesosSecrets(pool, { ...spec, hosts }).catch(() => ({}));
+}
+
+/** What one master says of itself; without a version it does not answer. */
+async function viewOf(reach: Reach, hosts: readonly HostSpec[], host: HostSpec, options: OperatorOptions) {
+  const view = await answerOf(hosts, host, async () => {
+    const endpoint = await reach.via(host.name, host.address, host.ports.master);
+    const [leader, version, metrics] = await Promise.all([
+      masterLeader(endpoint, options),
+      masterVersion(endpoint, options),
+      // It needs the credential, and the others do not.
+      masterMetrics(endpoint, options).catch(() => undefined),
+    ]);
+    return { leader, version, metrics };
+  });
+  return { host, leader: view?.leader, version: view?.version, metrics: view?.metrics };
+}
+
+function agentLook(spec: ClusterSpec, state: MasterState | undefined, host: HostSpec): AgentLook {
+  if (state === undefined) return { ...noAgent, host: host.name };
+  const agent = state.agents.find(
+    (each) =>
+      hostOfAgent(spec, {
+        hostname: each.hostname,
+        address: { ip: each.address, port: each.port },
+        attributes: each.attributes,
+      })?.name === host.name,
+  );
+  if (agent === undefined) return { ...noAgent, host: host.name, state: 'absent' };
+  return {
+    host: host.name,
+    state: agent.active ? 'registered' : 'disconnected',
+    id: agent.id,
+    registeredAt: isoOf(agent.registeredAt),
+  };
+}
+
+interface Election {
+  readonly masters: readonly RegisteredMaster[];
+  readonly problem?: MesosProblem;
+}
+
+const noElection: Election = { masters: [] };
+
+async function lookAtElection(reach: Reach, spec: ClusterSpec, secrets: MesosSecrets): Promise<Election> {
+  const path = spec.mesos.zkPath;
+  try {
+    return await withEnsemble(reach, spec, secrets, async (zookeeper) => {
+      const { digest } = secrets;
+      const trouble = digest === undefined ? undefined : await accessTrouble(zookeeper, path, digest);
+      const problem = problemOf(trouble);
+      return { masters: await readMasters(zookeeper, path), ...(problem && { problem }) };
+    });
+  } catch (error) {
+    // Without an ensemble nothing is known of its znodes; that it is down is told elsewhere.
+    const problem = problemOf(error);
+    return { masters: [], ...(problem && { problem }) };
+  }
+}
+
+/** What no time heals; anything else is seen as what does not answer. */
+function problemOf(error: unknown): MesosProblem | undefined {
+  if (!(error instanceof PerijoveError) || error.retryable) return undefined;
+  const { code, message, remedy } = error;
+  return { code, message, remedy };
+}
+
+function isoOf(seconds: number | undefined): string | null {
+  return seconds === undefined ? null : new Date(seconds * 1_000).toISOString();
+}
+
+/** Whole seconds: what is computed anew at each look is to be the same. */
+function agoOf(seconds: number): string {
+  return new Date(Math.round(Date.now() / 1_000 - seconds) * 1_000).toISOString();
+}

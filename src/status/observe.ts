@@ -1,0 +1,371 @@
+/** One look at everything that a cluster is made of, within seconds also when most of it is down. */
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { QueryDefinition } from '@temporalio/common';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import { createEtcdClient } from '../etcd/client.js';
+import { probeMember } from '../etcd/probe.js';
+import { verdict, type Probe } from '../etcd/verdict.js';
+import { readSecrets } from '../hosts/secrets.js';
+import { keeperSecretNames } from '../keeper/access.js';
+import { nodeClient } from '../node/client.js';
+import { proxyClient } from '../proxy/client.js';
+import {
+  brickHosts,
+  hostsWithRole,
+  nodeAddress,
+  nodeNames,
+  proxyApiAddress,
+  type ClusterSpec,
+  type HostSpec,
+} from '../cluster/spec.js';
+import type { SshPool } from '../ssh/connection.js';
+import { sshReach, type Reach } from '../ssh/reach.js';
+import {
+  frameworkState,
+  keeperState,
+  memoKeys,
+  workflowIds,
+  type DeployProgress,
+  type FrameworkState,
+  type KeeperState,
+} from '../temporal/contract.js';
+import { brickPath } from '../storage/gluster.js';
+import { lookAtBricks } from '../storage/volume.js';
+import { serverStatus } from '../zookeeper/four-letter.js';
+import {
+  emptyStatus,
+  phaseOf,
+  shortcomings,
+  type ClusterStatus,
+  type Observation,
+  type WorkflowStatus,
+} from './cluster-status.js';
+import { answerOf, askMs } from './answer-of.js';
+import { lookAtMesos, type MesosLook } from './observe-mesos.js';
+
+export interface ObserveDeps {
+  /** Absent when the Temporal server cannot be reached. */
+  readonly client?: Client;
+  readonly pool: SshPool;
+}
+
+// A host of a machine that is busy answers late, one that is gone never; a look is to be over in a few seconds.
+const connectMs = 4_000;
+
+/**
+ * Looks at the cluster: at its workflows, and through SSH at its hosts, all at once. What cannot be reached is
+ * reported as that. Never rejects for the state of the cluster.
+ */
+export async function observeCluster({ client, pool }: ObserveDeps, spec: ClusterSpec): Promise<Observation> {
+  const [workflows, live] = await Promise.all([
+    client ? lookAtWorkflows(client, spec) : undefined,
+    lookAtHosts(pool, spec),
+  ]);
+  const framework = workflows?.framework.state;
+  const keeper = workflows?.keeper.state;
+  const empty = emptyStatus(spec);
+  const status: Omit<ClusterStatus, 'phase'> = {
+    ...empty,
+    ...live.status,
+    stale: workflows !== undefined && (workflows.framework.stored || workflows.keeper.stored),
+    workflows: {
+      deploy: workflows?.deploy.status ?? 'unknown',
+      framework: workflows?.framework.status ?? 'unknown',
+      keeper: keeperStatus(workflows?.keeper),
+    },
+    framework: {
+      id: framework?.frameworkId ?? null,
+      scheduler: framework?.scheduler ?? null,
+      tasks: withSurplus(nodeNames(spec), Object.keys(framework?.tasks ?? {})).map((node) => {
+        const task = framework?.tasks[node];
+        return {
+          node,
+          host: task?.host ?? null,
+          state: task?.state ?? 'ABSENT',
+          taskId: task?.taskId ?? null,
+          since: task?.since ?? null,
+          message: task?.message ?? null,
+          past: framework?.past?.[node] ?? [],
+        };
+      }),
+      ...live.frameworkInMesos(framework?.frameworkId),
+      failure: framework?.failure ?? null,
+      missing: framework?.missing ?? null,
+    },
+    jupyter: { ...live.status.jupyter, generation: keeper?.generation ?? null },
+    proxies: live.status.proxies.map((proxy) => ({
+      ...proxy,
+      healthy: proxy.healthy && (keeper === undefined || proxy.generation === keeper.generation),
+    })),
+    incidents: keeper?.incidents ?? [],
+  };
+  const phase = phaseOf(spec, status, {
+    ...(workflows?.deploy.began !== undefined && { deploy: workflows.deploy.began }),
+    ...(workflows?.teardown.began !== undefined && { teardown: workflows.teardown.began }),
+  });
+  const causes = [
+    ...(client ? [] : ['the Temporal server cannot be reached, so nothing is known of the workflows']),
+    ...(workflows?.deploy.failure === undefined
+      ? []
+      : [`the last deploy failed: ${workflows.deploy.failure}`]),
+    ...(keeper?.paused ? [pausedText(keeper.paused)] : []),
+    ...(status.stale ? ['no worker answers; what workflows know is their last stored state'] : []),
+    ...live.reasons,
+    ...Object.values(framework?.masters ?? {}),
+    ...(framework?.missing === undefined ? [] : [framework.missing]),
+  ];
+  const reasons =
+    phase === 'ready' || phase === 'absent' ? causes : [...causes, ...shortcomings(spec, status)];
+  const { cluster, ...rest } = status;
+  return { status: { cluster, phase, ...rest }, reasons };
+}
+
+/** The nodes of the spec, then those that are still to go. */
+function withSurplus(wanted: readonly string[], present: readonly string[]): string[] {
+  return [...wanted, ...present.filter((node) => !wanted.includes(node)).toSorted()];
+}
+
+function keeperStatus(look: WorkflowLook<KeeperState> | undefined): WorkflowStatus {
+  const status = look?.status ?? 'unknown';
+  return status === 'running' && look?.state?.paused ? 'paused' : status;
+}
+
+function pausedText({ since, reason }: NonNullable<KeeperState['paused']>): string {
+  const why = reason === undefined ? '' : ` (${reason})`;
+  return `the keeper is paused since ${since}${why}: nothing is moved or repaired before \`perijove resume\``;
+}
+
+// --- workflows ------------------------------------------------------------------------------------------
+
+interface WorkflowLook<T> {
+  readonly status: WorkflowStatus;
+  /** ISO 8601. */
+  readonly began?: string;
+  readonly state?: T;
+  /** The state is from the memo of a workflow that runs and does not answer. */
+  readonly stored: boolean;
+  readonly failure?: string;
+}
+
+async function lookAtWorkflows(client: Client, spec: ClusterSpec) {
+  const { name } = spec;
+  const [deploy, framework, keeper, teardown] = await Promise.all([
+    lookAtWorkflow<DeployProgress>(client, workflowIds.deploy(name)),
+    lookAtWorkflow<FrameworkState>(client, workflowIds.framework(name), frameworkState),
+    lookAtWorkflow<KeeperState>(client, workflowIds.keeper(name), keeperState),
+    lookAtWorkflow(client, workflowIds.teardown(name)),
+  ]);
+  const failure = deploy.status === 'failed' ? deploy.state?.failure : undefined;
+  return {
+    deploy: failure ? { ...deploy, failure: `${failure.message} (${failure.code})` } : deploy,
+    framework,
+    keeper,
+    teardown,
+  };
+}
+
+/** What a workflow says of itself while it runs; else, and when no worker answers, what it stored last. */
+async function lookAtWorkflow<T>(
+  client: Client,
+  workflowId: string,
+  query?: QueryDefinition<T>,
+): Promise<WorkflowLook<T>> {
+  const handle = client.workflow.getHandle(workflowId);
+  try {
+    const described = await soon(client, () => handle.describe());
+    const look: WorkflowLook<T> = {
+      status: described.status.name.toLowerCase() as WorkflowStatus,
+      began: described.startTime.toISOString(),
+      stored: false,
+    };
+    const stored = described.memo?.[memoKeys.state] as T | undefined;
+    const withMemo = stored === undefined ? look : { ...look, state: stored };
+    if (!query) return withMemo;
+    // What a framework or keeper that ended knew last is no longer so.
+    if (described.status.name !== 'RUNNING') return look;
+    try {
+      return { ...look, state: await soon(client, () => handle.query(query)) };
+    } catch {
+      return { ...withMemo, stored: true };
+    }
+  } catch (error) {
+    return { status: error instanceof WorkflowNotFoundError ? 'absent' : 'unknown', stored: false };
+  }
+}
+
+function soon<T>(client: Client, ask: () => Promise<T>): Promise<T> {
+  return client.connection.withDeadline(Date.now() + askMs, ask);
+}
+
+// --- hosts ----------------------------------------------------------------------------------------------
+
+type LiveStatus = Pick<ClusterStatus, 'zookeeper' | 'mesos' | 'etcd' | 'proxies' | 'storage'> & {
+  readonly jupyter: Pick<ClusterStatus['jupyter'], 'node' | 'standby'>;
+};
+
+async function lookAtHosts(
+  pool: SshPool,
+  spec: ClusterSpec,
+): Promise<{
+  readonly status: LiveStatus;
+  readonly reasons: readonly string[];
+  readonly frameworkInMesos: MesosLook['framework'];
+}> {
+  const attempts = await Promise.all(
+    spec.hosts.map(async (host) => {
+      try {
+        await within(
+          pool.get(host),
+          connectMs,
+          `${host.name} did not answer SSH within ${connectMs / 1000} s`,
+        );
+        return { host };
+      } catch (error) {
+        return { reason: reasonOf(error, host) };
+      }
+    }),
+  );
+  const hosts = attempts.flatMap(({ host }) => host ?? []);
+  const reasons = attempts.flatMap(({ reason }) => reason ?? []);
+  // Only through hosts that answer: a way through any other one would cost its deadline.
+  const reach = sshReach(pool, { hosts });
+  const [zookeeper, mesos, etcd, nodesAndProxies, storage] = await Promise.all([
+    lookAtZooKeeper(reach, spec, hosts),
+    lookAtMesos(pool, reach, spec, hosts),
+    lookAtEtcd(reach, spec, hosts),
+    lookAtNodesAndProxies(pool, reach, spec, hosts),
+    lookAtStorage(pool, spec, hosts),
+  ]);
+  const { jupyter, proxies } = nodesAndProxies;
+  return {
+    status: { zookeeper, mesos: mesos.mesos, etcd: etcd.status, jupyter, proxies, storage },
+    frameworkInMesos: mesos.framework,
+    reasons: [...reasons, ...(hosts.length === 0 ? [] : [...nodesAndProxies.reasons, ...etcd.reasons])],
+  };
+}
+
+function reasonOf(error: unknown, host: HostSpec): string {
+  const message = messageOf(error);
+  const code = error instanceof PerijoveError ? ` (${error.code})` : '';
+  return `${message.includes(host.name) ? message : `${host.name}: ${message}`}${code}`;
+}
+
+async function lookAtZooKeeper(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
+  const members = hostsWithRole(spec, 'zookeeper').map(async (host) => {
+    const mode = await answerOf(hosts, host, async () => {
+      const endpoint = await reach.via(host.name, host.address, host.ports.zookeeper);
+      return (await serverStatus(endpoint, askMs)).mode;
+    });
+    return { host: host.name, mode: mode ?? 'down' } as const;
+  });
+  return { members: await Promise.all(members) };
+}
+
+async function lookAtEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
+  const probes: Probe[] = await Promise.all(
+    nodeNames(spec).map(async (node, index) => {
+      if (hosts.length === 0) return { node, ok: false, reason: 'no host can be reached' } as const;
+      const client = createEtcdClient(await reach.any(nodeAddress(spec, index), spec.etcd.clientPort));
+      try {
+        return await probeMember(node, client, { deadlineMs: askMs });
+      } finally {
+        client.close();
+      }
+    }),
+  );
+  const found = verdict(probes);
+  const status: ClusterStatus['etcd'] = {
+    leader: found.kind === 'verdict' ? found.verdict.leader : null,
+    term: found.kind === 'verdict' ? found.verdict.term : null,
+    members: probes.map((probe) => ({ node: probe.node, healthy: probe.ok && probe.leader !== undefined })),
+  };
+  return { status, reasons: found.kind === 'verdict' ? [] : [`etcd: ${found.reason}`] };
+}
+
+/** Any one host of a volume tells of all its bricks. */
+async function lookAtStorage(
+  pool: SshPool,
+  spec: ClusterSpec,
+  hosts: readonly HostSpec[],
+): Promise<ClusterStatus['storage']> {
+  const unknown = emptyStatus(spec).storage;
+  if (spec.storage.kind !== 'gluster') return unknown;
+  const { storage } = spec;
+  const servers = brickHosts(spec);
+  const bricks = await lookAtBricks(
+    pool,
+    servers.filter((host) => hosts.includes(host)),
+    storage.volume,
+  );
+  if (bricks.length === 0) return unknown;
+  return {
+    ...unknown,
+    bricks: servers.map(({ name, address }) => {
+      const found = bricks.find(({ brick }) => brick === `${address}:${brickPath(storage)}`);
+      return { host: name, online: found?.online ?? null, pending: found?.pending ?? null };
+    }),
+  };
+}
+
+async function lookAtNodesAndProxies(
+  pool: SshPool,
+  reach: Reach,
+  spec: ClusterSpec,
+  hosts: readonly HostSpec[],
+) {
+  const { proxies: unknown, jupyter } = emptyStatus(spec);
+  if (hosts.length === 0) return { jupyter, proxies: unknown, reasons: [] };
+  const secrets = await within(
+    readSecrets(pool, { hosts }, keeperSecretNames),
+    askMs,
+    'no answer in time',
+  ).catch((error: unknown) => {
+    const isMissing = error instanceof PerijoveError && error.code === 'SECRETS_ABSENT';
+    return isMissing ? 'there are none yet' : messageOf(error);
+  });
+  if (typeof secrets === 'string') {
+    const reason = `nodes and proxies cannot be asked, for want of their tokens: ${secrets}`;
+    return { jupyter, proxies: unknown, reasons: [reason] };
+  }
+  const [nodes, proxies] = await Promise.all([
+    Promise.all(
+      nodeNames(spec).map(async (node, index) => {
+        const status = await reach
+          .any(nodeAddress(spec, index), spec.nodes.controlPort)
+          .then((endpoint) => nodeClient(endpoint, secrets['node-api-token']).status({ timeoutMs: askMs }))
+          .catch(() => undefined);
+        return { node, jupyter: status?.jupyter };
+      }),
+    ),
+    Promise.all(
+      unknown.map(async (proxy, index) => {
+        const host = hostsWithRole(spec, 'proxy')[index];
+        const health =
+          host &&
+          (await answerOf(hosts, host, async () => {
+            const endpoint = await reach.via(host.name, proxyApiAddress(host), host.ports.proxyApi);
+            return proxyClient(endpoint, secrets['proxy-api-token']).health({ timeoutMs: askMs });
+          }));
+        if (!health?.route) return proxy;
+        const { serving, generation } = health.route;
+        return { ...proxy, target: serving.target, generation, healthy: health.answering === true };
+      }),
+    ),
+  ]);
+  const open = nodes.flatMap(({ node, jupyter: seen }) => (seen?.gate.open ? [{ node, ...seen }] : []));
+  // For a moment of a move there are two: users are with the higher term.
+  const [serving] = open.sort((a, b) => b.gate.term - a.gate.term || b.generation - a.generation);
+  return { jupyter: { ...jupyter, node: serving?.node ?? null }, proxies, reasons: [] };
+}
+
+async function within<T>(promise: Promise<T>, ms: number, message: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new PerijoveError('SSH_TIMEOUT', message)), ms);
+  });
+  try {
+    return await Promise.race([promise, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,695 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { PerijoveError } from '../../src/errors/error.js';
+import { specDigest } from '../../src/cluster/digest.js';
+import { loadSpec, parseSpec } from '../../src/cluster/load.js';
+import { SpecError } from '../../src/cluster/problem.js';
+
+const valid = `name: demo
+ssh:
+  key: ~/.ssh/id_ed25519
+hosts:
+  - name: h1
+    address: 10.0.0.1
+  - name: h2
+    address: 10.0.0.2
+  - name: h3
+    address: 10.0.0.3
+mesos:
+  install:
+    path: /usr/local
+network:
+  subnet: 192.168.0.0/24
+storage:
+  path: /srv/notebooks
+nodes:
+  containerizer: mesos
+etcd:
+  election: 500ms
+`;
+
+/** The valid file with one piece of its text replaced. */
+function edited(piece: string, replacement: string, text = valid): string {
+  if (!text.includes(piece)) throw new Error(`the file has no ${piece}`);
+  return text.replace(piece, replacement);
+}
+
+/** The valid file with Docker nodes in a VXLAN. */
+function inVxlan(prefix: string, more = ''): string {
+  const docker = edited('containerizer: mesos', `containerizer: docker\n  count: 5${more}`);
+  return edited('/24\n', `${prefix}\n  vxlan: {}\n`, docker);
+}
+
+/** `CODE line:column message` of each problem. */
+function problems(text: string): string[] {
+  return parseSpec(text, 'cluster.yaml').problems.map(
+    ({ code, line, column, message }) => `${code} ${line}:${column} ${message}`,
+  );
+}
+
+function specOf(text: string) {
+  const { spec, problems: found } = parseSpec(text, '/clusters/cluster.yaml', '/home/ann');
+  if (!spec) throw new Error(found.map(({ message }) => message).join('\n'));
+  return spec;
+}
+
+describe('a valid file', () => {
+  it('gets all defaults, in plain JSON with units in the names', () => {
+    const spec = specOf(valid);
+    expect(spec.hosts[0]).toEqual({
+      name: 'h1',
+      ssh: {
+        address: '10.0.0.1',
+        port: 22,
+        user: 'root',
+        keyFile: '/home/ann/.ssh/id_ed25519',
+        agent: false,
+      },
+      become: 'none',
+      address: '10.0.0.1',
+      hostname: '10.0.0.1',
+      dir: '/opt/perijove',
+      init: 'auto',
+      roles: ['zookeeper', 'master', 'agent', 'proxy'],
+      ports: {
+        zookeeper: 2181,
+        zookeeperPeer: 2888,
+        zookeeperElection: 3888,
+        master: 5050,
+        agent: 5051,
+        proxy: 8888,
+        proxyApi: 8887,
+      },
+    });
+    expect(spec.mesos).toEqual({
+      install: { kind: 'path', path: '/usr/local' },
+      cluster: 'demo',
+      quorum: 2,
+      zkPath: '/mesos',
+      sessionTimeoutMs: 10_000,
+      agentPingTimeoutMs: 15_000,
+      maxAgentPingTimeouts: 5,
+      framework: 'demo',
+      role: '*',
+      failoverTimeoutMs: 604_800_000,
+      fenceAfterMs: 300_000,
+      masterFlags: {},
+      agentFlags: {},
+    });
+    expect(spec.zookeeper.install).toEqual({ kind: 'package', package: 'zookeeper' });
+    expect(spec.network).toEqual({ kind: 'flat', subnet: '192.168.0.0/24' });
+    expect(spec.nodes).toMatchObject({ count: 5, memoryBytes: 2 ** 29, firstAddress: '192.168.0.10' });
+    expect(spec.etcd).toMatchObject({ token: 'demo', heartbeatMs: 50, electionMs: 500 });
+    expect(JSON.parse(JSON.stringify(spec))).toEqual(spec);
+  });
+
+  it('takes silence for no proof where `mesos.fenceAfter` is `never`', () => {
+    const mesos = (fenceAfter: string) => edited('mesos:\n', `mesos:\n  fenceAfter: ${fenceAfter}\n`);
+    expect(specOf(mesos('never')).mesos).not.toHaveProperty('fenceAfterMs');
+    expect(specOf(mesos('90s')).mesos.fenceAfterMs).toBe(90_000);
+    expect(problems(mesos('soon'))).toEqual([expect.stringContaining('SPEC_BAD_VALUE')]);
+  });
+
+  it('takes sections whose keys are all commented out for absent ones', () => {
+    expect(specOf(`${valid}jupyter:\n  # port: 9999\n`).jupyter.port).toBe(8888);
+  });
+
+  it('resolves local paths against the directory of the file', () => {
+    expect(specOf(edited('~/.ssh/id_ed25519', 'keys/id')).hosts[0]?.ssh.keyFile).toBe('/clusters/keys/id');
+  });
+
+  it('becomes root by sudo for users that are not root', () => {
+    const spec = specOf(edited('  key:', '  user: ops\n  key:'));
+    expect(spec.hosts[0]?.become).toBe('sudo');
+  });
+
+  it('uses the agent where there is no key', () => {
+    expect(specOf(edited('  key: ~/.ssh/id_ed25519', '  user: root')).hosts[0]?.ssh).toEqual({
+      address: '10.0.0.1',
+      port: 22,
+      user: 'root',
+      agent: true,
+    });
+  });
+
+  it("lets a host override the defaults, and gives a jump host the host's own credentials", () => {
+    const spec = specOf(
+      edited(
+        '    address: 10.0.0.1\n',
+        '    address: 10.0.0.1\n    sshAddress: h1.example.org\n    user: ann\n    key: /keys/ann\n    jump: { address: gate.example.org }\n',
+      ),
+    );
+    expect(spec.hosts[0]).toMatchObject({
+      ssh: { address: 'h1.example.org', user: 'ann', keyFile: '/keys/ann', agent: false },
+      jump: { address: 'gate.example.org', port: 22, user: 'ann', keyFile: '/keys/ann', agent: false },
+      become: 'sudo',
+      address: '10.0.0.1',
+    });
+    expect(spec.hosts[1]).not.toHaveProperty('jump');
+  });
+
+  it('reads flags of any scalar type as text', () => {
+    const text = edited(
+      '    path: /usr/local\n',
+      '    path: /usr/local\n  agent:\n    flags: { a: 1, b: true, c: x }\n',
+    );
+    expect(specOf(text).mesos.agentFlags).toEqual({ a: '1', b: 'true', c: 'x' });
+  });
+
+  it('has a digest that depends on what it says, not on how it is written', () => {
+    const other = edited('name: demo\n', '', `# the same\n${valid}name: demo\n`);
+    expect(specDigest(specOf(other))).toBe(specDigest(specOf(valid)));
+    expect(specDigest(specOf(edited('500ms', '600ms')))).not.toBe(specDigest(specOf(valid)));
+    expect(specDigest(specOf(valid))).toMatch(/^[0-9a-f]{64}$/);
+  });
+});
+
+describe('a problem is found, with its code and at its place', () => {
+  const threeHosts = '10.0.0.3\n';
+  const cases: readonly (readonly [title: string, text: string, expected: readonly string[]])[] = [
+    ['no YAML', edited('name: demo', 'name: "demo'), ['SPEC_YAML 22:1 Missing closing "quote']],
+    ['a key twice', `${valid}name: again\n`, ['SPEC_YAML 22:1 Map keys must be unique']],
+    [
+      'an alias of nothing',
+      edited('demo', '*nobody'),
+      ['SPEC_YAML 1:1 Unresolved alias (the anchor must be set before the alias): nobody'],
+    ],
+    ['an empty file', '# nothing\n', ['SPEC_MISSING_KEY 1:1 the file is empty']],
+    ['a list', '- a\n', ['SPEC_BAD_VALUE 1:1 the file: expected keys with values, found a list']],
+    [
+      'an unknown key',
+      edited('etcd:\n', 'etcd:\n  hartbeat: 1ms\n'),
+      ['SPEC_UNKNOWN_KEY 21:3 etcd has no key `hartbeat`'],
+    ],
+    ['a missing key', edited('name: demo\n', ''), ['SPEC_MISSING_KEY 1:1 the file has no name']],
+    ['a key without its value', edited('name: demo', 'name:'), ['SPEC_MISSING_KEY 1:1 the file has no name']],
+    [
+      'a missing key of a host',
+      edited('    address: 10.0.0.2\n', ''),
+      ['SPEC_MISSING_KEY 7:5 hosts[1] has no address'],
+    ],
+    [
+      'no hosts',
+      'name: a\nhosts: []\nmesos: { install: lab }\nnodes: { containerizer: mesos }\nnetwork: { subnet: 10.0.0.0/8 }\nstorage: { path: /x }\n',
+      ['SPEC_BAD_VALUE 2:8 hosts: expected at least one host, found a list'],
+    ],
+    [
+      'a misspelt key that is needed, once',
+      edited('address: 10.0.0.2', 'adress: 10.0.0.2'),
+      ['SPEC_UNKNOWN_KEY 8:5 hosts[1] has no key `adress`'],
+    ],
+    [
+      'a number without a unit',
+      edited('500ms', '500'),
+      [
+        'SPEC_BAD_VALUE 21:13 etcd.election: expected a duration with its unit, such as 500ms, 2s or 1w, found `500`',
+      ],
+    ],
+    [
+      'a port out of range',
+      edited(threeHosts, '10.0.0.3\n    ports: { proxy: 88888 }\n'),
+      ['SPEC_BAD_VALUE 11:21 hosts[2].ports.proxy: expected a port from 1 to 65535, found `88888`'],
+    ],
+    [
+      'a host name for an address',
+      edited('10.0.0.2', 'h2.example.org'),
+      [
+        'SPEC_BAD_VALUE 8:14 hosts[1].address: expected an IPv4 address, such as 172.16.6.103, found `h2.example.org`',
+      ],
+    ],
+    [
+      'a relative directory',
+      edited(threeHosts, '10.0.0.3\n    dir: perijove\n'),
+      [
+        'SPEC_BAD_VALUE 11:10 hosts[2].dir: expected an absolute path without spaces and quotes, such as /opt/perijove, found `perijove`',
+      ],
+    ],
+    [
+      'a directory that climbs',
+      edited(threeHosts, '10.0.0.3\n    dir: /opt/../etc\n'),
+      [
+        'SPEC_BAD_VALUE 11:10 hosts[2].dir: expected an absolute path without spaces and quotes, such as /opt/perijove, found `/opt/../etc`',
+      ],
+    ],
+    [
+      "a host with a node's name",
+      edited('name: h2', 'name: node2'),
+      ['SPEC_BAD_VALUE 7:11 node2 is the name of a node'],
+    ],
+    [
+      'a flag with dashes',
+      edited('    path: /usr/local\n', '    path: /usr/local\n  master:\n    flags: { --quiet: true }\n'),
+      [
+        'SPEC_BAD_VALUE 15:14 mesos.master.flags: expected the name of a flag, without dashes, such as work_dir, found `--quiet`',
+      ],
+    ],
+    [
+      'a directory in which sockets would have too long names',
+      edited('10.0.0.3\n', `10.0.0.3\n    dir: /${'d'.repeat(80)}\n`),
+      [
+        'SPEC_BAD_VALUE 11:10 hosts[2].dir has 81 bytes, and the paths of Unix sockets below it would be too long',
+      ],
+    ],
+    [
+      'another word for Mesos',
+      edited('\n    path: /usr/local', ' apache'),
+      [
+        'SPEC_BAD_VALUE 12:12 mesos.install: expected `lab`, or one of the keys package, path, tarball, image, found `apache`',
+      ],
+    ],
+    [
+      'no source of Mesos',
+      edited('\n    path: /usr/local', ' {}'),
+      ['SPEC_MISSING_KEY 12:12 mesos.install has none of package, path, tarball, image'],
+    ],
+    [
+      'an unknown source of Mesos',
+      edited('path: /usr/local', 'paht: /usr/local'),
+      ['SPEC_UNKNOWN_KEY 13:5 mesos.install has no key `paht`'],
+    ],
+    [
+      'two sources',
+      edited('/usr/local\n', '/usr/local\n    image: mesos\n'),
+      ['SPEC_ONE_OF 14:12 mesos.install has path and image, which exclude each other'],
+    ],
+    [
+      'a tarball without its checksum',
+      edited('path: /usr/local', 'tarball: https://example.org/mesos.tgz'),
+      ['SPEC_MISSING_KEY 13:14 mesos.install.tarball has no sha256'],
+    ],
+    [
+      'a checksum without its tarball',
+      edited('/usr/local\n', `/usr/local\n    sha256: ${'a'.repeat(64)}\n`),
+      ['SPEC_ONE_OF 14:13 mesos.install.sha256 belongs to a tarball, and there is none'],
+    ],
+    [
+      'no storage',
+      edited('storage:\n  path: /srv/notebooks', 'storage: {}'),
+      ['SPEC_MISSING_KEY 16:10 storage has none of path, gluster'],
+    ],
+    [
+      'notebooks where `down --purge` deletes everything',
+      edited('path: /srv/notebooks', 'path: /opt/perijove/notebooks'),
+      ['SPEC_BAD_VALUE 17:9 storage.path lies in /opt/perijove, which `perijove down --purge` deletes on h1'],
+    ],
+    [
+      'two kinds of network',
+      edited(
+        '/24\n',
+        '/24\n  existing: calico_net\n  vxlan: {}\n',
+        edited('containerizer: mesos', 'containerizer: docker'),
+      ),
+      ['SPEC_ONE_OF 17:10 network has existing and vxlan, which exclude each other (see line 16)'],
+    ],
+    [
+      'Docker nodes on a flat network',
+      edited('containerizer: mesos', 'containerizer: docker'),
+      ['SPEC_NETWORK 19:18 Docker nodes cannot have fixed addresses in a flat network (see line 15)'],
+    ],
+    [
+      'process nodes in a VXLAN',
+      edited('/24\n', '/24\n  vxlan: { id: 7 }\n'),
+      [
+        'SPEC_NETWORK 16:10 nodes.containerizer: mesos makes process trees on the hosts, which cannot join a VXLAN (see line 20)',
+      ],
+    ],
+    [
+      'a host of a VXLAN on loopback',
+      edited('10.0.0.1', '127.0.0.1', inVxlan('/24')),
+      [
+        'SPEC_NETWORK 6:14 h1 has the loopback address 127.0.0.1, from which no packet of a VXLAN reaches another host (see line 16)',
+      ],
+    ],
+    [
+      'a VXLAN without room for the hosts',
+      inVxlan('/29', '\n  firstAddress: 192.168.0.1'),
+      [
+        'SPEC_NETWORK 15:11 192.168.0.0/29 has room for 1 host in its upper quarter, where each host has an address, and there are 3',
+      ],
+    ],
+    [
+      'nodes where the hosts of a VXLAN have their addresses',
+      inVxlan('/24', '\n  firstAddress: 192.168.0.190'),
+      [
+        'SPEC_NODE_ADDRESS_TAKEN 22:17 nodes would have 192.168.0.192 to 192.168.0.194, of the upper quarter of 192.168.0.0/24, where the hosts have theirs (see line 15)',
+      ],
+    ],
+    [
+      'an even ensemble',
+      edited(threeHosts, '10.0.0.3\n    roles: [master, agent, proxy]\n'),
+      [
+        'SPEC_EVEN_ENSEMBLE 5:3 2 hosts have the role zookeeper, and an ensemble of 2 survives no more failures than one of 1',
+      ],
+    ],
+    [
+      'a role that nobody has',
+      valid.replaceAll(/address: 10.*/g, '$&\n    roles: [zookeeper, master, agent]'),
+      ['SPEC_ROLE_MISSING 5:3 no host has the role proxy'],
+    ],
+    [
+      'an unknown role, without consequences',
+      edited(threeHosts, '10.0.0.3\n    roles: [zookeper]\n'),
+      [
+        'SPEC_BAD_VALUE 11:13 hosts[2].roles[0]: expected one of zookeeper, master, agent, proxy, found `zookeper`',
+      ],
+    ],
+    [
+      'a quorum that is no majority',
+      edited('mesos:\n', 'mesos:\n  quorum: 1\n'),
+      ['SPEC_QUORUM 12:11 a quorum of 1 does not fit 3 masters'],
+    ],
+    [
+      'a quorum above the number of masters',
+      edited('mesos:\n', 'mesos:\n  quorum: 4\n'),
+      ['SPEC_QUORUM 12:11 a quorum of 4 does not fit 3 masters'],
+    ],
+    [
+      'two hosts of one name',
+      edited('name: h3', 'name: h1'),
+      ['SPEC_DUPLICATE_HOST 9:11 two hosts are named h1 (see line 5)'],
+    ],
+    [
+      'two hosts of one address, as one problem',
+      edited('10.0.0.3', '10.0.0.1'),
+      ['SPEC_DUPLICATE_HOST 10:14 h3 has the address 10.0.0.1 of h1 (see line 6)'],
+    ],
+    [
+      'two hosts behind one sshd',
+      valid.replaceAll(/address: (10.0.0.[12])/g, 'address: $1\n    sshAddress: gate.example.org'),
+      [
+        'SPEC_DUPLICATE_HOST 10:17 SSH to h2 and to h1 leads to the same sshd, gate.example.org:22 (see line 7)',
+      ],
+    ],
+    [
+      'a directory that two hosts of one machine share',
+      valid.replaceAll('10.0.0', '127.0.1').replace('.3\n', '.3\n    dir: /opt/h3\n'),
+      ['SPEC_DIR_CLASH 7:5 h2 and h1 are on one machine and have the same directory /opt/perijove'],
+    ],
+    [
+      'two services on one port',
+      edited(threeHosts, '10.0.0.3\n    ports:\n      agent: 6060\n      master: 6060\n'),
+      [
+        'SPEC_PORT_CLASH 12:14 the Mesos agent on h3 and the Mesos master on h3 have the same address and port, 10.0.0.3:6060 (see line 13)',
+      ],
+    ],
+    [
+      'a service on the port of sshd',
+      edited(threeHosts, '10.0.0.3\n    ports: { proxy: 22 }\n'),
+      ['SPEC_PORT_CLASH 11:21 the proxy on h3 and sshd of h3 have the same address and port, 10.0.0.3:22'],
+    ],
+    [
+      "the proxy's API on the proxy's own port, on loopback",
+      valid.replaceAll(
+        /address: 10.0.0.(\d)/g,
+        'address: 127.0.1.$1\n    dir: /opt/h$1\n    ports: { proxy: 7000, proxyApi: 7000 }',
+      ),
+      [8, 12, 16].map(
+        (line, index) =>
+          `SPEC_PORT_CLASH ${line}:37 the proxy's API on h${index + 1} and the proxy on h${index + 1} have the same address and port, 127.0.1.${index + 1}:7000`,
+      ),
+    ],
+    [
+      'two programs of a node on one port',
+      edited('etcd:\n', 'etcd:\n  clientPort: 8888\n'),
+      ["SPEC_PORT_CLASH 21:15 Jupyter and etcd's client port of each node have the same port 8888"],
+    ],
+    [
+      'a subnet with host bits',
+      edited('192.168.0.0/24', '192.168.0.1/24'),
+      [
+        'SPEC_BAD_VALUE 15:11 network.subnet: expected a subnet whose address is its first one, such as 192.168.0.0/24, found `192.168.0.1/24`',
+      ],
+    ],
+    [
+      'nodes outside of the subnet',
+      edited('nodes:\n', 'nodes:\n  firstAddress: 192.168.1.10\n'),
+      [
+        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would have 192.168.1.10 to 192.168.1.14, outside of 192.168.0.0/24 (see line 15)',
+      ],
+    ],
+    [
+      'nodes that end outside of the subnet',
+      edited('nodes:\n', 'nodes:\n  firstAddress: 192.168.0.253\n'),
+      [
+        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would have 192.168.0.253 to 192.168.1.1, outside of 192.168.0.0/24 (see line 15)',
+      ],
+    ],
+    [
+      'a node with the broadcast address',
+      edited('nodes:\n', 'nodes:\n  firstAddress: 192.168.0.251\n'),
+      [
+        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would have 192.168.0.251 to 192.168.0.255, which includes the broadcast address 192.168.0.255 (see line 15)',
+      ],
+    ],
+    [
+      "a node with the subnet's own address",
+      edited('nodes:\n', 'nodes:\n  firstAddress: 192.168.0.0\n'),
+      [
+        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would have 192.168.0.0 to 192.168.0.4, which includes the address of the subnet itself, 192.168.0.0 (see line 15)',
+      ],
+    ],
+    [
+      'nodes past the end of all addresses',
+      edited('nodes:\n', 'nodes:\n  firstAddress: 255.255.255.254\n'),
+      [
+        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would have 255.255.255.254 to 255.255.255.255, outside of 192.168.0.0/24 (see line 15)',
+      ],
+    ],
+    [
+      'a node with the address of a host',
+      edited(
+        'nodes:\n',
+        'nodes:\n  firstAddress: 10.0.0.1\n',
+        edited(
+          '192.168.0.0/24',
+          '10.0.0.0/24',
+          edited('10.0.0.1', '10.0.1.1', edited('10.0.0.2', '10.0.1.2')),
+        ),
+      ),
+      ['SPEC_NODE_ADDRESS_TAKEN 19:17 node2 would have 10.0.0.3, the address of h3 (see line 10)'],
+    ],
+    [
+      'a majority of etcd on one host',
+      edited('nodes:\n', 'nodes:\n  count: 1\n'),
+      [
+        'SPEC_ETCD_MAJORITY_ON_ONE_HOST 19:10 with 1 node on 3 agent hosts, one host holds 1, and the majority of etcd is 1',
+      ],
+    ],
+    [
+      'an election shorter than 5 heartbeats',
+      edited('500ms', '500ms\n  heartbeat: 101ms'),
+      [
+        'SPEC_TIMEOUT 21:13 etcd accepts an election time-out of 5 heartbeats (here 505 ms) to 50 s, not 500 ms (see line 22)',
+      ],
+    ],
+    [
+      'a session that ZooKeeper does not grant',
+      edited('mesos:\n', 'mesos:\n  sessionTimeout: 3s\n'),
+      ['SPEC_TIMEOUT 12:19 ZooKeeper grants sessions of 2 to 20 ticks, here 4000 to 40000 ms, not 3000 ms'],
+    ],
+    [
+      'a ping of agents that a master does not accept',
+      edited('mesos:\n', 'mesos:\n  agentPingTimeout: 500ms\n'),
+      ['SPEC_TIMEOUT 12:21 a Mesos master accepts a ping time-out of 1 s to 15 min, not 500 ms'],
+    ],
+    [
+      'a ping time-out that GlusterFS does not take',
+      edited(
+        '  path: /srv/notebooks',
+        '  gluster: { volume: v, brick: /srv/b, mount: /srv/m, pingTimeout: 1500ms }',
+      ),
+      ['SPEC_TIMEOUT 17:68 GlusterFS takes a ping time-out of 1 to 1013 whole seconds, not 1500 ms'],
+    ],
+    [
+      'agents that are given up before they can notice another leader',
+      edited('mesos:\n', 'mesos:\n  agentPingTimeout: 1s\n  maxAgentPingTimeouts: 10\n'),
+      [
+        'SPEC_TIMEOUT 12:21 a master would give agents up after 10000 ms, before they notice that another one leads, which takes 10000 ms',
+      ],
+    ],
+    [
+      'a flag that has a key of its own',
+      edited('mesos:\n', 'mesos:\n  master: { flags: { slave_ping_timeout: 1secs } }\n'),
+      [
+        'SPEC_BAD_VALUE 12:42 --slave_ping_timeout is set by mesos.agentPingTimeout, since the scheduler goes by it, too',
+      ],
+    ],
+  ];
+  it.each(cases)('%s', (_title, text, expected) => {
+    expect(problems(text)).toEqual(expected);
+  });
+
+  it('unless the spec accepts the majority on one host', () => {
+    expect(problems(edited('nodes:\n', 'nodes:\n  count: 1\n  allowMajorityOnOneHost: true\n'))).toEqual([]);
+  });
+
+  it('all at once, in the order of their lines', () => {
+    const text = edited(
+      'nodes:\n',
+      'nodes:\n  memory: 512\n  count: 1\n',
+      edited('name: h2', 'name: H2', edited('mesos:\n', 'mesos:\n  quorum: 9\n')),
+    );
+    expect(problems(text).map((problem) => problem.split(' ').slice(0, 2).join(' '))).toEqual([
+      'SPEC_BAD_VALUE 7:11',
+      'SPEC_QUORUM 12:11',
+      'SPEC_BAD_VALUE 20:11',
+      'SPEC_ETCD_MAJORITY_ON_ONE_HOST 21:10',
+    ]);
+  });
+
+  it('with the nearest known key as its remedy', () => {
+    const remedies = ['hartbeat', 'election_timeout', 'clientport', 'zzzzzz'].map((key) => {
+      const { problems: found } = parseSpec(`${valid}  ${key}: 1\n`, 'cluster.yaml');
+      return found[0]?.remedy;
+    });
+    expect(remedies).toEqual([
+      'Did you mean `heartbeat`?',
+      'Did you mean `election`?',
+      'Did you mean `clientPort`?',
+      'Its keys are token, heartbeat, election, clientPort, peerPort, executable.',
+    ]);
+  });
+});
+
+describe('any text at all', () => {
+  const scalars = fc.oneof(
+    fc.string(),
+    fc.integer(),
+    fc.double(),
+    fc.boolean(),
+    fc.constantFrom(null, 'lab', '127.0.0.1', '10.0.0.0/8', '1s', '512MiB', '/x', 'zookeeper', '__proto__'),
+  );
+  const keys = fc.oneof(
+    fc.constantFrom(
+      ...[
+        'name',
+        'ssh',
+        'hosts',
+        'address',
+        'ports',
+        'roles',
+        'jump',
+        'zookeeper',
+        'mesos',
+        'install',
+        'agent',
+        'flags',
+      ],
+      ...[
+        'network',
+        'subnet',
+        'vxlan',
+        'storage',
+        'gluster',
+        'nodes',
+        'count',
+        'etcd',
+        'jupyter',
+        'proxy',
+        'path',
+      ],
+      ...['constructor', '__proto__', 'toString'],
+    ),
+    fc.string(),
+  );
+  const { tree } = fc.letrec((tie) => ({
+    tree: fc.oneof({ depthSize: 'small', withCrossShrink: true }, scalars, tie('list'), tie('map')),
+    list: fc.array(tie('tree'), { maxLength: 4 }),
+    map: fc.dictionary(keys, tie('tree'), { maxKeys: 8, noNullPrototype: true }),
+  }));
+
+  /** Either a spec, or problems with a code, a place in the file and something to do. */
+  function expectVerdict(text: string): void {
+    const { spec, problems: found } = parseSpec(text, 'cluster.yaml');
+    expect(spec === undefined).toBe(found.length > 0);
+    const lines = text.split(/\r\n|\n|\r/).length;
+    for (const problem of found) {
+      expect(problem.line).toBeGreaterThanOrEqual(1);
+      expect(problem.line).toBeLessThanOrEqual(lines);
+      expect(problem.column).toBeGreaterThanOrEqual(1);
+      expect(problem.message).not.toBe('');
+      expect(problem.remedy).not.toBe('');
+    }
+  }
+
+  it('gets a verdict, and never an exception', () => {
+    fc.assert(fc.property(fc.string({ maxLength: 200 }), expectVerdict), { numRuns: 300 });
+  });
+
+  it('gets one for any tree of data', () => {
+    fc.assert(
+      fc.property(tree, (data) => {
+        expectVerdict(stringify(data));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('gets one when a part of a valid file is replaced by anything', () => {
+    const lines = valid.split('\n').length - 1;
+    fc.assert(
+      fc.property(fc.nat(lines - 1), fc.oneof(tree, scalars), (line, data) => {
+        const replaced = valid.split('\n');
+        replaced[line] = (replaced[line] ?? '').replace(/(: ).+|$/, (match, colon: string | undefined) =>
+          colon === undefined ? match : `${colon}${JSON.stringify(data ?? null)}`,
+        );
+        expectVerdict(replaced.join('\n'));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('gets one for aliases that would grow without bound', () => {
+    const bomb = ['a: &a [x,x,x,x,x,x,x,x,x]'];
+    for (const [name, inner] of ['ba', 'cb', 'dc', 'ed', 'fe'].map((pair) => pair.split(''))) {
+      bomb.push(
+        `${name ?? ''}: &${name ?? ''} [${Array(9)
+          .fill(`*${inner ?? ''}`)
+          .join(',')}]`,
+      );
+    }
+    expectVerdict(bomb.join('\n'));
+  });
+});
+
+describe('loadSpec', () => {
+  let directory: string;
+  beforeAll(async () => {
+    directory = await mkdtemp(path.join(os.tmpdir(), 'perijove-spec-'));
+  });
+  afterAll(async () => {
+    await rm(directory, { recursive: true });
+  });
+
+  it('reads a file', async () => {
+    const file = path.join(directory, 'good.yaml');
+    await writeFile(file, valid);
+    expect((await loadSpec(file)).name).toBe('demo');
+  });
+
+  it('refuses one that does not exist', async () => {
+    const error = await loadSpec(path.join(directory, 'none.yaml')).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(PerijoveError);
+    expect(error).toMatchObject({ code: 'SPEC_NOT_FOUND', exitCode: 2 });
+  });
+
+  it('refuses one that is no file', async () => {
+    await expect(loadSpec(directory)).rejects.toMatchObject({ code: 'SPEC_NOT_FOUND' });
+  });
+
+  it('carries all problems of a bad one', async () => {
+    const file = path.join(directory, 'bad.yaml');
+    await writeFile(file, edited('name: demo\n', '', edited('500ms', '5')));
+    const error: unknown = await loadSpec(file).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(SpecError);
+    expect(error).toMatchObject({ code: 'SPEC_INVALID', exitCode: 2, message: `${file} has 2 problems` });
+    expect((error as SpecError).problems.map(({ code }) => code)).toEqual([
+      'SPEC_MISSING_KEY',
+      'SPEC_BAD_VALUE',
+    ]);
+  });
+});

@@ -1,0 +1,168 @@
+import { describe, expect, it } from 'vitest';
+import type { HostFacts, Listener } from '../../src/hosts/facts.js';
+import { noItems } from '../../src/hosts/items.js';
+import { factsWanted, preflightProblems } from '../../src/deployment/preflight.js';
+import type { ClusterSpec } from '../../src/cluster/spec.js';
+import type { GlusterSpec } from '../../src/storage/gluster.js';
+import { makeGluster, makeSpec } from '../support/spec.js';
+
+/** A host on which nothing is in the way of the spec. */
+function goodFacts(spec: ClusterSpec, index: number, overrides: Partial<HostFacts> = {}): HostFacts {
+  const host = spec.hosts[index];
+  if (host === undefined) throw new Error(`the spec has no host ${index}`);
+  const wanted = factsWanted(spec, host, noItems);
+  return {
+    host: host.name,
+    os: { id: 'debian', version: '12', name: 'Debian GNU/Linux 12' },
+    arch: 'x86_64',
+    kernel: '6.1.0',
+    hostname: host.name,
+    uid: 0,
+    init: { systemd: false, runit: true },
+    apt: true,
+    freeBytes: 10e9,
+    writable: wanted.writable,
+    apart: wanted.apart,
+    memoryBytes: 8e9,
+    cpus: 2,
+    clock: { offsetMs: 0, errorMs: 50, reference: 'worker' },
+    packages: wanted.packages,
+    daemons: [],
+    programs: wanted.programs,
+    addresses: wanted.addresses,
+    listeners: [],
+    ...overrides,
+  };
+}
+
+const spec = makeSpec();
+const [host] = spec.hosts;
+const problemsWith = (overrides: Partial<HostFacts>, of = spec, packages: readonly string[] = []) =>
+  preflightProblems(
+    of,
+    of.hosts.map((_, index) => goodFacts(of, index, index === 0 ? overrides : {})),
+    { [of.hosts[0]?.name ?? '']: { ...noItems, packages } },
+  );
+const listener = (overrides: Partial<Listener>): Listener => ({
+  address: host?.address ?? '',
+  port: host?.ports.master ?? 0,
+  pid: 12,
+  command: 'nginx -g daemon',
+  own: false,
+  ...overrides,
+});
+
+describe('preflightProblems', () => {
+  it('finds nothing where nothing is in the way', () => {
+    expect(problemsWith({})).toEqual([]);
+  });
+
+  it.each<[string, Partial<HostFacts>]>([
+    ['DISK_FULL', { freeBytes: 100 * 1024 * 1024 }],
+    ['DIR_NOT_WRITABLE', { writable: [spec.storage.kind === 'path' ? spec.storage.path : ''] }],
+    ['STORAGE_NOT_WRITABLE', { writable: [host?.dir ?? ''] }],
+    ['ADDRESS_NOT_LOCAL', { addresses: goodFacts(spec, 0).addresses.slice(1) }],
+    ['PROGRAM_MISSING', { programs: [] }],
+    ['PORT_IN_USE', { listeners: [listener({})] }],
+    ['NO_INIT', { init: { systemd: true, runit: false }, apt: false }],
+  ])('%s', (code, overrides) => {
+    const problems = problemsWith(overrides);
+    expect(problems.map((problem) => problem.code)).toContain(code);
+    for (const problem of problems) {
+      expect(problem.host).toBe(host?.name);
+      expect(problem.remedy).not.toBe('');
+    }
+  });
+
+  it('refuses a brick on the root file system, unless the spec wants it there', () => {
+    const withBrick = (more: Partial<GlusterSpec>) =>
+      makeSpec({
+        storage: makeGluster(more),
+      });
+    expect(problemsWith({}, withBrick({}))).toEqual([]);
+    expect(problemsWith({ apart: [] }, withBrick({}))).toMatchObject([
+      { code: 'STORAGE_BRICK_ROOT', host: host?.name },
+    ]);
+    expect(problemsWith({ apart: [] }, withBrick({ force: true }))).toEqual([]);
+  });
+
+  it('names what holds a port, and who may not be seen', () => {
+    const [byNginx] = problemsWith({ listeners: [listener({ address: '*' })] });
+    expect(byNginx?.message).toContain(
+      `the Mesos master is to listen at ${host?.address}:${host?.ports.master}`,
+    );
+    expect(byNginx?.message).toContain('nginx -g daemon (process 12)');
+    const { address, port, own } = listener({});
+    expect(problemsWith({ listeners: [{ address, port, own }] })[0]?.message).toContain(
+      'a program of another user',
+    );
+  });
+
+  it('names a program that holds several ports once, and not with its whole command line', () => {
+    const java = { pid: 7, command: `java ${'-Dx=y '.repeat(40)}` };
+    const problems = problemsWith({
+      listeners: [
+        listener({ ...java, port: host?.ports.zookeeper ?? 0 }),
+        listener({ ...java, port: host?.ports.zookeeperPeer ?? 0 }),
+        listener({}),
+      ],
+    });
+    expect(problems).toHaveLength(2);
+    expect(problems[0]?.message).toMatch(
+      /ZooKeeper is to listen at \S+:2181, and ZooKeeper's peer port is to listen at \S+:2888, where java \S.{1,60}… \(process 7\) does$/,
+    );
+  });
+
+  it('leaves what an earlier run started, and listeners at other addresses', () => {
+    expect(problemsWith({ listeners: [listener({ own: true }), listener({ address: '10.9.9.9' })] })).toEqual(
+      [],
+    );
+  });
+
+  it('looks at the addresses of process nodes too', () => {
+    const port = spec.jupyter.port;
+    const [problem] = problemsWith({ listeners: [listener({ address: spec.nodes.firstAddress, port })] });
+    expect(problem?.message).toContain('Jupyter of node0');
+  });
+
+  it('names missing packages only to who may not install them', () => {
+    expect(problemsWith({ packages: [] }, spec, ['zookeeper'])).toEqual([]);
+    expect(problemsWith({ packages: [], uid: 1000 }, spec, ['zookeeper'])[0]).toMatchObject({
+      code: 'PACKAGE_MISSING_NO_ROOT',
+      remedy: expect.stringContaining('apt-get install zookeeper') as string,
+    });
+    expect(problemsWith({ packages: [], apt: false }, spec, ['zookeeper'])[0]?.code).toBe('UNSUPPORTED_OS');
+    expect(problemsWith({ packages: ['zookeeper'], apt: false, uid: 1000 }, spec, ['zookeeper'])).toEqual([]);
+  });
+
+  it('sees clocks that are apart by more than the round trips explain', () => {
+    const clock = (offsetMs: number, errorMs = 50, reference = 'worker') => ({
+      clock: { offsetMs, errorMs, reference },
+    });
+    expect(problemsWith(clock(900))).toEqual([]);
+    expect(problemsWith(clock(1500, 600))).toEqual([]);
+    expect(problemsWith(clock(-5000, 50, 'another worker'))).toEqual([]);
+    const problems = problemsWith(clock(-5000));
+    expect(problems.map(({ code }) => code)).toEqual(['CLOCK_SKEW', 'CLOCK_SKEW']);
+    expect(problems[0]?.message).toBe('the clock of h2 is 5.0 s ahead of that of h1');
+  });
+
+  it('refuses containers of Mesos for nodes that are processes', () => {
+    const install = { kind: 'image', image: 'mesos:1' } as const;
+    expect(preflightProblems(makeSpec({ mesos: { install } }), []).map(({ code }) => code)).toEqual([
+      'MESOS_IMAGE_PROCESS_NODES',
+    ]);
+  });
+
+  it('has a daemon that does not run started by systemd, and refuses where there is none', () => {
+    const docker = (answers: boolean) => ({ daemons: [{ name: 'docker', answers }] });
+    const withSystemd = { init: { systemd: true, runit: true } };
+    expect(problemsWith(docker(true))).toEqual([]);
+    expect(problemsWith({ ...docker(false), ...withSystemd })).toEqual([]);
+    expect(problemsWith(docker(false))[0]).toMatchObject({
+      code: 'DAEMON_MISSING',
+      host: 'h1',
+      message: 'h1: docker does not run, and there is no systemd to start it',
+    });
+  });
+});

@@ -1,0 +1,138 @@
+/** A program in Jupyter's place, under the real supervisor. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { JupyterService } from '../../../src/node/runtime/jupyter-service.js';
+import { serviceState } from '../../../src/node/runtime/runit.js';
+import { eventually } from '../../support/eventually.js';
+
+let directory: string;
+let supervisor: ChildProcess | undefined;
+let ended: AbortController;
+let running: Promise<void> | undefined;
+let answering: boolean;
+/** It answers those who wait. */
+let late: boolean;
+let mark: string;
+let warnings: string[];
+
+beforeEach(() => {
+  supervisor = undefined;
+  directory = mkdtempSync(path.join(tmpdir(), 'perijove-jupyter-'));
+  ended = new AbortController();
+  answering = true;
+  late = false;
+  warnings = [];
+  mark = `PERIJOVE_NODE_SERVICE=${directory}:jupyter`;
+});
+afterEach(async () => {
+  ended.abort();
+  await running;
+  if (supervisor !== undefined) {
+    const gone = once(supervisor, 'exit');
+    try {
+      process.kill(pid(), 'SIGKILL');
+    } catch {
+      // It does not run.
+    }
+    supervisor.kill('SIGTERM');
+    await gone;
+  }
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const pid = () => Number(readFileSync(path.join(directory, 'supervise', 'pid'), 'utf8'));
+
+/** Has the supervisor run it, as a node has. */
+function start(program: string, standby: 'warm' | 'cold'): JupyterService {
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(
+    path.join(directory, 'run'),
+    `#!/bin/sh\nexec env '${mark}' sh -c '${program.replaceAll("'", `'\\''`)}'\n`,
+    { mode: 0o755 },
+  );
+  if (standby === 'cold') writeFileSync(path.join(directory, 'down'), '');
+  supervisor = spawn('runsv', [directory], { stdio: 'ignore' });
+  const service = new JupyterService({
+    directory,
+    standby,
+    mark: `PERIJOVE_NODE_SERVICE=${directory}:jupyter`,
+    answers: async (withinMs) => answering || (late && withinMs > 1_000),
+    logger: pino(
+      { level: 'warn' },
+      { write: (line) => warnings.push((JSON.parse(line) as { msg: string }).msg) },
+    ),
+    patience: { hungMs: 300, neverReadyMs: 1_500, lastAnswerMs: 2_000 },
+  });
+  running = service.run(ended.signal);
+  return service;
+}
+
+it('that answers no more is killed, and answers when it was started anew', async () => {
+  const service = start('exec sleep 1000', 'warm');
+  await eventually(() => service.status.state === 'ready', 20_000);
+  const first = pid();
+  answering = false;
+  await eventually(() => service.status.state === 'starting', 20_000);
+  await eventually(() => pid() !== first && pid() > 0, 20_000);
+  answering = true;
+  await eventually(() => service.status.state === 'ready', 20_000);
+});
+
+it('that answers late is not ready, and stays', async () => {
+  const service = start('exec sleep 1000', 'warm');
+  await eventually(() => service.status.state === 'ready', 20_000);
+  const first = pid();
+  late = true;
+  answering = false;
+  await eventually(() => warnings.filter((each) => each === 'Jupyter answers late').length >= 3, 20_000);
+  expect([service.status.state, pid()]).toEqual(['starting', first]);
+  answering = true;
+  await eventually(() => service.status.state === 'ready', 20_000);
+  expect(pid()).toBe(first);
+});
+
+it('whose number another process has is not killed', async () => {
+  mark = 'ANOTHER=process';
+  const service = start('exec sleep 1000', 'warm');
+  await eventually(() => service.status.state === 'ready', 20_000);
+  const first = pid();
+  answering = false;
+  const said = 'killing a Jupyter that does not answer';
+  await eventually(() => warnings.filter((each) => each === said).length >= 3, 20_000);
+  expect(pid()).toBe(first);
+});
+
+it('is not said to be stopped where its supervisor cannot be asked', async () => {
+  mkdirSync(path.join(directory, 'supervise', 'stat'), { recursive: true });
+  await expect(serviceState(directory)).rejects.toMatchObject({ code: 'EISDIR' });
+  expect(await serviceState(path.join(directory, 'none'))).toEqual({ state: 'down' });
+});
+
+it('that never answered is killed later', async () => {
+  answering = false;
+  start('exec sleep 1000', 'warm');
+  await eventually(() => pid() > 0, 20_000);
+  const [first, startedAt] = [pid(), performance.now()];
+  await eventually(() => pid() !== first && pid() > 0, 20_000);
+  expect(performance.now() - startedAt).toBeGreaterThan(1_000);
+});
+
+it('that hangs while it is to stop is killed also when it is wanted again meanwhile', async () => {
+  const service = start("trap '' TERM; while :; do sleep 0.2; done", 'cold');
+  await eventually(() => service.status.state === 'stopped', 20_000);
+  service.serve(true);
+  await eventually(() => service.status.state === 'ready', 20_000);
+  const first = pid();
+  service.serve(false);
+  await eventually(
+    () => readFileSync(path.join(directory, 'supervise', 'stat'), 'utf8').includes('want down'),
+    20_000,
+  );
+  service.serve(true);
+  await eventually(() => service.status.state === 'ready' && pid() !== first, 30_000);
+});

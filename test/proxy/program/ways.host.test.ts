@@ -1,0 +1,142 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import { request } from 'undici';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { WebSocket } from 'ws';
+import type { RouteOrder } from '../../../src/proxy/api.js';
+import { startGate, type TestGate } from '../../support/gate.js';
+import { startProxy, type TestProxy } from '../../support/proxy.js';
+
+const proxies: TestProxy[] = [];
+const gates: TestGate[] = [];
+let generation = 0;
+
+beforeAll(async () => {
+  for (const index of [1, 2, 3]) proxies.push(await startProxy({ address: `127.26.1.4${index}` }));
+  // A gate each on the machines of the hosts.
+  for (const index of [0, 1, 2]) {
+    gates.push(await startGate({ address: `127.26.2.4${index}`, node: `node${index}`, term: 1 }));
+  }
+});
+afterAll(async () => {
+  await Promise.all(proxies.map((proxy) => proxy.remove()));
+  await Promise.all(gates.map((gate) => gate.close()));
+});
+
+type Topology = 'owner' | 'chain';
+
+/** As the keeper composes them: host `at` to node `to`, which lives on the host of the same number. */
+function waysOf(topology: Topology, at: number, to: number): string[] {
+  const node = gates[to]?.url ?? '';
+  const url = (host: number) => proxies[host % 3]?.url ?? '';
+  if (at === to) return [node];
+  return topology === 'owner' ? [url(to), node] : [url(at + 1), url(at + 2), node];
+}
+
+async function orderAll(topology: Topology, node: number): Promise<void> {
+  generation += 1;
+  await Promise.all(
+    proxies.map(async (proxy, at) => {
+      const nodes = gates.map((_, to) => ({ name: `node${to}`, ways: waysOf(topology, at, to) }));
+      const order: RouteOrder = {
+        ...{ generation, term: generation, node: `node${node}`, nodes, reflexes: true, drainMs: 1_000 },
+      };
+      await proxy.client.setRoute(order, { timeoutMs: 10_000 });
+    }),
+  );
+}
+
+/** Exactly one gate is open, at the term of the next order. */
+async function openOnly(node: number): Promise<void> {
+  await Promise.all(gates.map((gate) => gate.shut({ inOrder: false })));
+  await gates[node]?.open(generation + 1);
+}
+
+async function get(proxy: TestProxy): Promise<string> {
+  const answer = await request(proxy.url);
+  return `${answer.statusCode} ${await answer.body.text()}`;
+}
+
+async function echoes(proxy: TestProxy): Promise<boolean> {
+  const socket = new WebSocket(proxy.url.replace('http', 'ws'));
+  await once(socket, 'open');
+  socket.send('echo');
+  const [data] = (await once(socket, 'message')) as [Buffer];
+  socket.terminate();
+  return data.toString() === 'echo';
+}
+
+describe.each(['owner', 'chain'] as const)('topology %s', (topology) => {
+  test('each host goes the first of its ways', async () => {
+    await openOnly(2);
+    await orderAll(topology, 2);
+    for (const [at, proxy] of proxies.entries()) {
+      expect(await get(proxy)).toBe('200 node2');
+      expect(await echoes(proxy)).toBe(true);
+      expect((await proxy.client.route())?.serving.target).toBe(waysOf(topology, at, 2)[0]);
+    }
+  });
+
+  test('a reflex finds the next gate through the proxies', async () => {
+    await openOnly(0);
+    await orderAll(topology, 0);
+    for (const proxy of proxies) expect(await get(proxy)).toBe('200 node0');
+    await gates[0]?.shut();
+    await gates[1]?.open(generation + 1);
+    for (const proxy of proxies) {
+      expect(await get(proxy)).toBe('200 node1');
+      expect((await proxy.client.route())?.serving).toMatchObject({ node: 'node1', by: 'reflex' });
+    }
+    // The next order must be of a higher term than what the reflex has found.
+    generation += 1;
+  });
+
+  test.each(['SIGTERM', 'SIGKILL', 'SIGSTOP'] as const)(
+    'every host reaches Jupyter while the proxy of any other one is gone (%s)',
+    async (signal) => {
+      for (const [at, proxy] of proxies.entries()) {
+        await openOnly(2);
+        await orderAll(topology, 2);
+        const others = proxies.filter((each) => each !== proxy);
+        for (const other of others) expect(await get(other)).toBe('200 node2');
+        if (signal === 'SIGSTOP') process.kill(proxy.pid, signal);
+        else await proxy.end(signal);
+        try {
+          for (const other of others) {
+            expect(await get(other), `h${at + 1} is gone`).toBe('200 node2');
+            expect(await echoes(other)).toBe(true);
+          }
+        } finally {
+          if (signal === 'SIGSTOP') process.kill(proxy.pid, 'SIGCONT');
+          else await proxy.start();
+        }
+        // Back again, it is on the way again.
+        expect(await get(proxy)).toBe('200 node2');
+        const [other] = others;
+        await vi.waitFor(async () => {
+          expect(other && (await echoes(other))).toBe(true);
+          const target = (await other?.client.route())?.serving.target;
+          expect(target).toBe(other && waysOf(topology, proxies.indexOf(other), 2)[0]);
+        }, 10_000);
+      }
+    },
+  );
+});
+
+test('a tunnel leads to the gates of nodes, and to nothing else', async () => {
+  await openOnly(0);
+  await orderAll('owner', 0);
+  const { hostname: host, port } = new URL(proxies[0]?.url ?? '');
+  const api = proxies[0]?.host.ports.proxyApi;
+  for (const [path, status, failure] of [
+    [`${host}:${api}`, 403, 'not-a-node'],
+    ['example.org:443', 403, 'not-a-node'],
+    [new URL(gates[1]?.url ?? '').host, 502, 'refused'],
+  ] as const) {
+    const asked = http.request({ host, port, method: 'CONNECT', path });
+    asked.end();
+    const [answer, socket] = (await once(asked, 'connect')) as [http.IncomingMessage, NodeJS.WritableStream];
+    socket.end();
+    expect([answer.statusCode, answer.headers['x-perijove-tunnel']]).toEqual([status, failure]);
+  }
+});

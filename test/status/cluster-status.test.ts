@@ -1,0 +1,266 @@
+import { describe, expect, it } from 'vitest';
+import {
+  emptyStatus,
+  noAgent,
+  noFrameworkLook,
+  noMaster,
+  phaseOf,
+  shortcomings,
+  type ClusterStatus,
+  type WorkflowStatus,
+} from '../../src/status/cluster-status.js';
+import { loadSpec } from '../../src/cluster/load.js';
+
+const spec = await loadSpec('examples/lab.yaml');
+
+type Facts = Omit<ClusterStatus, 'phase'>;
+
+const taskOf = (node: string, host: string | null, state: string): Facts['framework']['tasks'][number] => ({
+  node,
+  host,
+  state,
+  taskId: `${node}.1`,
+  since: null,
+  message: null,
+  past: [],
+});
+
+const brick = (host: string, online: boolean | null) => ({
+  host,
+  online,
+  pending: online === true ? 0 : null,
+});
+
+/** A cluster in which everything is as it should be. */
+const whole: Facts = {
+  ...emptyStatus(spec),
+  workflows: { deploy: 'completed', framework: 'running', keeper: 'running' },
+  zookeeper: {
+    members: [
+      { host: 'h1', mode: 'follower' },
+      { host: 'h2', mode: 'leader' },
+      { host: 'h3', mode: 'follower' },
+    ],
+  },
+  mesos: {
+    leader: 'h1',
+    masters: [
+      { ...noMaster, host: 'h1', state: 'leading' },
+      { ...noMaster, host: 'h2', state: 'standing-by' },
+      { ...noMaster, host: 'h3', state: 'standing-by' },
+    ],
+    agents: ['h1', 'h2', 'h3'].map((host) => ({ ...noAgent, host, state: 'registered' as const })),
+    standIn: true,
+    problem: null,
+  },
+  framework: {
+    id: 'f',
+    scheduler: '1@w',
+    tasks: [0, 1, 2, 3, 4].map((index) => taskOf(`node${index}`, 'h1', 'TASK_RUNNING')),
+    ...noFrameworkLook,
+    failure: null,
+    missing: null,
+  },
+  etcd: {
+    leader: 'node2',
+    term: 3,
+    members: [0, 1, 2, 3, 4].map((index) => ({ node: `node${index}`, healthy: true })),
+  },
+  jupyter: { node: 'node2', generation: 1, standby: 'cold' },
+  proxies: emptyStatus(spec).proxies.map((proxy) => ({
+    ...proxy,
+    target: 'http://x',
+    generation: 1,
+    healthy: true,
+  })),
+};
+
+const began = { deploy: '2026-01-01T00:00:00.000Z' };
+const withDeploy = (deploy: WorkflowStatus, facts: Facts = whole): Facts => ({
+  ...facts,
+  workflows: { ...facts.workflows, deploy },
+});
+
+describe('phaseOf', () => {
+  it('is ready when nothing falls short', () => {
+    expect(shortcomings(spec, whole)).toEqual([]);
+    expect(phaseOf(spec, whole, began)).toBe('ready');
+  });
+
+  it('is ready while the keeper is paused, which is somebody’s wish', () => {
+    const paused: Facts = { ...whole, workflows: { ...whole.workflows, keeper: 'paused' } };
+    expect(phaseOf(spec, paused, began)).toBe('ready');
+  });
+
+  it('is deploying while a deploy runs, whatever else is so', () => {
+    expect(phaseOf(spec, withDeploy('running'), began)).toBe('deploying');
+    expect(phaseOf(spec, withDeploy('running', emptyStatus(spec)), began)).toBe('deploying');
+  });
+
+  it.each(['failed', 'canceled', 'terminated', 'timed_out'] as const)(
+    'is failed when the last deploy is %s',
+    (deploy) => {
+      expect(phaseOf(spec, withDeploy(deploy), began)).toBe('failed');
+    },
+  );
+
+  it('is absent before the first deploy and after a teardown', () => {
+    const nothing = {
+      ...emptyStatus(spec),
+      workflows: { deploy: 'absent', framework: 'absent', keeper: 'absent' },
+    } as const;
+    expect(phaseOf(spec, nothing, {})).toBe('absent');
+    const ended: Facts = {
+      ...emptyStatus(spec),
+      workflows: { deploy: 'completed', framework: 'completed', keeper: 'completed' },
+    };
+    expect(phaseOf(spec, ended, { ...began, teardown: '2026-01-02T00:00:00.000Z' })).toBe('absent');
+  });
+
+  it('is degraded when a teardown left something', () => {
+    expect(phaseOf(spec, whole, { ...began, teardown: '2026-01-02T00:00:00.000Z' })).toBe('degraded');
+  });
+
+  it('is not absent after a deploy that followed a teardown', () => {
+    expect(phaseOf(spec, whole, { ...began, teardown: '2025-01-01T00:00:00.000Z' })).toBe('ready');
+  });
+
+  it('is degraded, not ready, when the workflows cannot be asked', () => {
+    const unknown = {
+      ...whole,
+      workflows: { deploy: 'unknown', framework: 'unknown', keeper: 'unknown' },
+    } as const;
+    expect(phaseOf(spec, unknown, {})).toBe('degraded');
+  });
+});
+
+describe('shortcomings', () => {
+  const cases: readonly (readonly [string, Partial<Facts>, string])[] = [
+    [
+      'a silent server',
+      { zookeeper: { members: [...whole.zookeeper.members.slice(0, 2), { host: 'h3', mode: 'down' }] } },
+      'ZooKeeper: h3 is down',
+    ],
+    [
+      'two leaders',
+      { zookeeper: { members: whole.zookeeper.members.map(({ host }) => ({ host, mode: 'leader' })) } },
+      'ZooKeeper has not exactly one leader',
+    ],
+    [
+      'a server that runs alone',
+      {
+        zookeeper: { members: [...whole.zookeeper.members.slice(0, 2), { host: 'h3', mode: 'standalone' }] },
+      },
+      'ZooKeeper: h3 is standalone',
+    ],
+    [
+      'a master down',
+      {
+        mesos: {
+          ...whole.mesos,
+          masters: [...whole.mesos.masters.slice(0, 2), { ...noMaster, host: 'h3' }],
+        },
+      },
+      'Mesos master down on h3',
+    ],
+    [
+      'a replica of the log that lacks',
+      {
+        mesos: {
+          ...whole.mesos,
+          masters: whole.mesos.masters.map((master) => ({ ...master, logRecovered: master.host !== 'h2' })),
+        },
+      },
+      'the replicated log is not recovered on h2',
+    ],
+    [
+      'a refused credential',
+      {
+        mesos: {
+          ...whole.mesos,
+          problem: { code: 'MESOS_CREDENTIAL_REFUSED', message: 'No.', remedy: 'Do.' },
+        },
+      },
+      'No (MESOS_CREDENTIAL_REFUSED). Do',
+    ],
+    [
+      'a scheduler that has given up',
+      {
+        framework: { ...whole.framework, failure: { code: 'MESOS_REFUSED', message: 'No.', remedy: 'Do.' } },
+      },
+      'the scheduler has given up: No (MESOS_REFUSED). Do',
+    ],
+    ['no leading master', { mesos: { ...whole.mesos, leader: null } }, 'no Mesos master leads'],
+    [
+      'a missing agent',
+      {
+        mesos: {
+          ...whole.mesos,
+          agents: [...whole.mesos.agents.slice(0, 2), { ...noAgent, host: 'h3', state: 'absent' }],
+        },
+      },
+      'Mesos agent absent on h3',
+    ],
+    [
+      'an ended keeper',
+      { workflows: { ...whole.workflows, keeper: 'failed' } },
+      'the workflow keeper:lab is failed',
+    ],
+    [
+      'a lost node',
+      {
+        framework: {
+          ...whole.framework,
+          tasks: [...whole.framework.tasks.slice(0, 4), taskOf('node4', null, 'TASK_LOST')],
+        },
+      },
+      'not running: node4 (TASK_LOST)',
+    ],
+    [
+      'no leader of etcd',
+      { etcd: { ...whole.etcd, leader: null, term: null } },
+      'etcd has no leader that a majority agrees on',
+    ],
+    [
+      'a silent member',
+      {
+        etcd: {
+          ...whole.etcd,
+          members: [...whole.etcd.members.slice(0, 4), { node: 'node4', healthy: false }],
+        },
+      },
+      'etcd member unhealthy: node4',
+    ],
+    ['no Jupyter', { jupyter: { ...whole.jupyter, node: null } }, 'Jupyter is ready on no node'],
+    [
+      'Jupyter on a follower',
+      { jupyter: { ...whole.jupyter, node: 'node0' } },
+      'Jupyter is on node0 while node2 leads etcd',
+    ],
+    [
+      'a proxy that does not lead there',
+      { proxies: whole.proxies.map((proxy, index) => ({ ...proxy, healthy: index > 0 })) },
+      'no Jupyter through the proxy of h1',
+    ],
+    [
+      'a brick that is down',
+      { storage: { kind: 'gluster', bricks: [brick('h1', true), brick('h2', false), brick('h3', true)] } },
+      'GlusterFS brick down on h2',
+    ],
+    [
+      'a volume of which nobody tells',
+      { storage: { kind: 'gluster', bricks: ['h1', 'h2', 'h3'].map((host) => brick(host, null)) } },
+      'no host tells of the GlusterFS volume',
+    ],
+  ];
+  it.each(cases)('names %s, and nothing else', (_title, change, expected) => {
+    const facts = { ...whole, ...change };
+    expect(shortcomings(spec, facts)).toEqual([expected]);
+    expect(phaseOf(spec, facts, began)).toBe('degraded');
+  });
+
+  it('an ensemble of one that stands alone is whole', () => {
+    const facts: Facts = { ...whole, zookeeper: { members: [{ host: 'h1', mode: 'standalone' }] } };
+    expect(shortcomings(spec, facts)).toEqual([]);
+  });
+});

@@ -1,0 +1,177 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { observeCluster } from '../../src/status/observe.js';
+import { createSshPool } from '../../src/ssh/pool.js';
+import type { SshPool } from '../../src/ssh/connection.js';
+import { taskQueue, workflowIds, workflowNames } from '../../src/temporal/contract.js';
+import { makeSpec } from '../support/spec.js';
+import { startSshd, type TestSshd } from '../support/sshd.js';
+import { createTestWorker, startTestServer, type TestServer } from '../support/temporal.js';
+
+const workflowsPath = new URL('observe.workflows.ts', import.meta.url).pathname;
+let server: TestServer;
+let sshd: TestSshd;
+let pool: SshPool;
+let directory: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(os.tmpdir(), 'perijove-observe-'));
+  server = await startTestServer();
+  sshd = await startSshd({ address: '127.21.3.1' });
+  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: directory });
+});
+afterAll(async () => {
+  await pool.close();
+  await sshd.remove();
+  await server.stop();
+  await rm(directory, { recursive: true });
+});
+
+/** One host that answers SSH and runs nothing, and one where nothing listens. */
+const spec = () =>
+  makeSpec({
+    name: 'observed',
+    network: { kind: 'flat', subnet: '127.21.4.0/24' },
+    nodes: { firstAddress: '127.21.4.10' },
+    hosts: [
+      sshd.host({ name: 'h1' }),
+      sshd.host({ name: 'h2', ssh: { ...sshd.host().ssh, address: '127.21.3.2' }, address: '127.21.3.2' }),
+    ],
+  });
+
+const problem = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string() }).nullable();
+
+/** `status --json`, as design and documents promise it. Nothing more, nothing less. */
+const contract = z.strictObject({
+  cluster: z.string(),
+  phase: z.enum(['absent', 'deploying', 'ready', 'degraded', 'failed']),
+  stale: z.boolean(),
+  workflows: z.strictObject({ deploy: z.string(), framework: z.string(), keeper: z.string() }),
+  zookeeper: z.strictObject({ members: z.array(z.strictObject({ host: z.string(), mode: z.string() })) }),
+  mesos: z.strictObject({
+    leader: z.string().nullable(),
+    masters: z.array(
+      z.strictObject({
+        host: z.string(),
+        state: z.string(),
+        version: z.string().nullable(),
+        sequence: z.number().nullable(),
+        leadsSince: z.iso.datetime().nullable(),
+        startedAt: z.iso.datetime().nullable(),
+        logRecovered: z.boolean().nullable(),
+        logEnsembleSize: z.number().nullable(),
+      }),
+    ),
+    agents: z.array(
+      z.strictObject({
+        host: z.string(),
+        state: z.string(),
+        id: z.string().nullable(),
+        registeredAt: z.iso.datetime().nullable(),
+      }),
+    ),
+    standIn: z.boolean(),
+    problem,
+  }),
+  framework: z.strictObject({
+    id: z.string().nullable(),
+    scheduler: z.string().nullable(),
+    tasks: z.array(
+      z.strictObject({
+        node: z.string(),
+        host: z.string().nullable(),
+        state: z.string(),
+        taskId: z.string().nullable(),
+        since: z.iso.datetime().nullable(),
+        message: z.string().nullable(),
+        past: z.array(
+          z.strictObject({
+            taskId: z.string(),
+            host: z.string(),
+            state: z.string(),
+            message: z.string().optional(),
+            since: z.iso.datetime(),
+            startedAt: z.iso.datetime().optional(),
+          }),
+        ),
+      }),
+    ),
+    connected: z.boolean().nullable(),
+    registeredAt: z.iso.datetime().nullable(),
+    reregisteredAt: z.iso.datetime().nullable(),
+    failure: problem,
+    missing: z.string().nullable(),
+  }),
+  etcd: z.strictObject({
+    leader: z.string().nullable(),
+    term: z.number().nullable(),
+    members: z.array(z.strictObject({ node: z.string(), healthy: z.boolean() })),
+  }),
+  jupyter: z.strictObject({
+    node: z.string().nullable(),
+    generation: z.number().nullable(),
+    standby: z.string(),
+  }),
+  proxies: z.array(
+    z.strictObject({
+      host: z.string(),
+      url: z.string(),
+      target: z.string().nullable(),
+      generation: z.number().nullable(),
+      healthy: z.boolean(),
+    }),
+  ),
+  storage: z.strictObject({
+    kind: z.enum(['path', 'gluster']),
+    bricks: z.array(
+      z.strictObject({ host: z.string(), online: z.boolean().nullable(), pending: z.number().nullable() }),
+    ),
+  }),
+  incidents: z.array(z.strictObject({ at: z.string(), what: z.string(), tookMs: z.number() })),
+});
+
+describe('observeCluster', () => {
+  it('of a cluster that was never deployed is absent, follows the contract, and names the dead host', async () => {
+    const { status, reasons } = await observeCluster({ client: server.client, pool }, spec());
+    expect(contract.parse(status)).toEqual(status);
+    expect(status).toMatchObject({
+      phase: 'absent',
+      stale: false,
+      workflows: { deploy: 'absent', framework: 'absent', keeper: 'absent' },
+    });
+    expect(reasons.some((reason) => /h2.*SSH_REFUSED/.test(reason))).toBe(true);
+  });
+
+  it('without Temporal follows the contract too, and says why it knows less', async () => {
+    const { status, reasons } = await observeCluster({ pool }, spec());
+    expect(contract.parse(status)).toEqual(status);
+    expect(status.workflows).toEqual({ deploy: 'unknown', framework: 'unknown', keeper: 'unknown' });
+    expect(reasons[0]).toContain('Temporal server cannot be reached');
+  });
+
+  it('reads the keeper by query while a worker runs, and from its memo, as stale, when none does', async () => {
+    const worker = await createTestWorker({ server, activities: {}, workflowsPath });
+    const handle = await server.client.workflow.start(workflowNames.keeper, {
+      workflowId: workflowIds.keeper('observed'),
+      taskQueue,
+      args: [],
+    });
+    const live = await observeCluster({ client: server.client, pool }, spec());
+    expect(live.status).toMatchObject({
+      stale: false,
+      jupyter: { generation: 8 },
+      workflows: { keeper: 'running' },
+    });
+    await worker.stop();
+    const stored = await observeCluster({ client: server.client, pool }, spec());
+    expect(contract.parse(stored.status)).toEqual(stored.status);
+    // The query says 8; the memo was written with 7.
+    expect(stored.status).toMatchObject({ stale: true, jupyter: { generation: 7 } });
+    expect(stored.reasons).toContain('no worker answers; what workflows know is their last stored state');
+    await handle.terminate();
+  });
+});

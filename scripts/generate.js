@@ -1,6 +1,6 @@
 // Writes what is derived from the source: the JSON Schema of cluster.yaml, the tables of docs/spec.md,
 // docs/errors.md and docs/operations.md. With --check it writes nothing, and fails when a file differs.
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -10,18 +10,34 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 /** The modules that the files are derived from, as they are now: dist/ may be older. */
 async function load() {
-  const entry = ['spec/file', 'spec/shape', 'errors/codes', 'errors/error', 'hosts/footprint']
+  const modules = [
+    'cluster/schema',
+    'cluster/shape',
+    'drill/faults/index',
+    'errors/codes',
+    'errors/error',
+    'hosts/footprint',
+  ];
+  const entry = modules
     .map((module) => `export * from './src/${module}.ts';`)
     .concat("export { z } from 'zod';")
     .join('\n');
-  const { outputFiles } = await build({
-    stdin: { contents: entry, resolveDir: root },
-    bundle: true,
-    write: false,
-    platform: 'node',
-    format: 'esm',
-  });
-  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
+  // Inside the project, so that what it imports from node_modules is found.
+  const directory = await mkdtemp(path.join(root, 'node_modules', '.generate-'));
+  try {
+    const outfile = path.join(directory, 'source.mjs');
+    await build({
+      stdin: { contents: entry, resolveDir: root },
+      outfile,
+      bundle: true,
+      packages: 'external',
+      platform: 'node',
+      format: 'esm',
+    });
+    return await import(outfile);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 }
 
 const source = await load();
@@ -129,16 +145,60 @@ function specFile(text) {
   );
 }
 
-/** docs/operations.md with what `up` leaves on a host between `<!-- footprint -->` and `<!-- end -->`. */
+/** docs/operations.md with what `up` leaves on a host, and with the drills, each between its marks. */
 function operationsFile(text) {
   const rows = source.footprint.map(
     ({ what, until }) => `| ${what} | ${until === 'purge' ? 'gone' : 'stays'} |`,
   );
   const table = ['| what | after `down --purge` |', '| --- | --- |', ...rows].join('\n');
-  return text.replace(
-    /<!-- footprint .*?-->[^]*?<!-- end -->/,
-    () => `<!-- footprint of src/hosts/footprint.ts -->\n\n${table}\n\n<!-- end -->`,
-  );
+  return text
+    .replace(
+      /<!-- footprint .*?-->[^]*?<!-- end -->/,
+      () => `<!-- footprint of src/hosts/footprint.ts -->\n\n${table}\n\n<!-- end -->`,
+    )
+    .replace(
+      /<!-- drills .*?-->[^]*?<!-- end -->/,
+      () => `<!-- drills of src/drill/faults -->\n\n${drillTable()}\n\n<!-- end -->`,
+    );
+}
+
+const waits = {
+  session: ', and `mesos.sessionTimeout`',
+  'agent-patience': ', and (`mesos.maxAgentPingTimeouts` + 1) × `mesos.agentPingTimeout`',
+  storage: ', and on GlusterFS twice its `pingTimeout`',
+};
+const whereFails = { all: 'any host', target: 'the host that is struck', none: 'no host' };
+const where = {
+  ssh: 'anywhere',
+  lab: 'a lab',
+  'lab or network': 'a lab, hosts with a network between them',
+  network: 'hosts with a network between them',
+  gluster: 'a GlusterFS volume',
+};
+
+/** Every drill with its budget, from its own file. */
+function drillTable() {
+  const rows = source.catalogue.map(({ name, what, budgetMs, beginsAfter, mayFail, needs }) => {
+    const budget = (ms) => `${ms / 1_000} s${beginsAfter === undefined ? '' : waits[beginsAfter]}`;
+    const cells = [
+      `\`${name}\``,
+      what,
+      budget(budgetMs.warm),
+      budget(budgetMs.cold),
+      whereFails[mayFail],
+      where[needs],
+    ];
+    return `| ${cells.join(' | ')} |`;
+  });
+  const heads = [
+    'drill',
+    'what is done',
+    'budget, warm',
+    'budget, cold',
+    'requests may fail through',
+    'possible on',
+  ];
+  return [`| ${heads.join(' | ')} |`, `|${' --- |'.repeat(heads.length)}`, ...rows].join('\n');
 }
 
 const specDocument = await readFile(path.join(root, 'docs/spec.md'), 'utf8');

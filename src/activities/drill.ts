@@ -2,26 +2,27 @@ import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory, defaultPayloadConverter } from '@temporalio/common';
-import { budgetOf, findDrill, refusalOf } from '../drill/catalogue.js';
+import { budgetOf, refusalOf } from '../drill/definition.js';
 import { invariantsOf, lackOf, patienceMs } from '../drill/decide.js';
-import { heal, inject, planFault, type FaultDeps } from '../drill/faults.js';
+import { findDrill, kindOf, type Fault } from '../drill/faults/index.js';
+import type { FaultDeps } from '../drill/faults/kind.js';
 import { lookAtCluster, whoServes, type LookDeps } from '../drill/look.js';
 import { lookAtMesos } from '../drill/mesos-look.js';
-import type { DrillPlan, Fault, Healing, Recovery, Watched } from '../drill/model.js';
+import type { DrillPlan, Healing, Recovery, Watched } from '../drill/model.js';
 import { readNotebooks, removeMarker, writeMarker } from '../drill/notebooks.js';
 import { Probe, type WorkflowFacts } from '../drill/probe.js';
-import { checkSafe, chooseTarget, struckHostOf, type Roles } from '../drill/target.js';
+import type { Roles } from '../drill/roles.js';
+import { checkSafe, chooseTarget, struckHostOf } from '../drill/target.js';
 import { PerijoveError } from '../errors/error.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { createAccess, keeperSecretNames } from '../keeper/access.js';
 import { readMesosSecrets } from '../mesos/installation/secrets.js';
 import { hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
-import { formatDuration } from '../cluster/units.js';
 import { sshReach } from '../ssh/reach.js';
 import { frameworkState, workflowIds, type DrillInput } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
 import { observeCluster } from '../status/observe.js';
-import { until } from './poll.js';
+import { until, type Look } from './poll.js';
 
 export interface DrillStepInput {
   readonly spec: ClusterSpec;
@@ -44,93 +45,9 @@ const brokenMs = 20_000;
 /** After this an attempt may have been given up on, and its fault healed elsewhere: it must not strike then. */
 const strikeMs = 15_000;
 
-export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 'client' | 'pool' | 'lab'>) {
-  const workflows = async (cluster: string): Promise<WorkflowFacts> => {
-    const soon = <T>(ask: () => Promise<T>): Promise<T | undefined> =>
-      client.connection.withDeadline(Date.now() + askMs, ask).catch(() => undefined);
-    const [framework, keeper] = await Promise.all([
-      soon(() => client.workflow.getHandle(workflowIds.framework(cluster)).query(frameworkState)),
-      soon(() => client.workflow.getHandle(workflowIds.keeper(cluster)).describe()),
-    ]);
-    const holder = keeper?.raw.pendingActivities?.find(({ lastWorkerIdentity }) => lastWorkerIdentity);
-    return {
-      ...(framework && { tasks: framework.tasks }),
-      ...(framework?.scheduler !== undefined && { scheduler: framework.scheduler }),
-      ...(holder?.lastWorkerIdentity && { keeper: holder.lastWorkerIdentity }),
-    };
-  };
+type DrillDeps = Pick<ActivityDeps, 'client' | 'pool' | 'lab'>;
 
-  const withCluster = async <T>(
-    spec: ClusterSpec,
-    work: (deps: LookDeps & FaultDeps) => Promise<T>,
-  ): Promise<T> => {
-    const reach = sshReach(pool, spec);
-    const { credential } = await readMesosSecrets(pool, spec);
-    const access = createAccess({
-      spec,
-      reach,
-      secrets: () => readSecrets(pool, spec, keeperSecretNames),
-      // No route is set here.
-      placement: async () => ({}),
-    });
-    try {
-      return await work({
-        spec,
-        pool,
-        reach,
-        access,
-        ...(credential && { credential }),
-        ...(lab && { lab }),
-      });
-    } finally {
-      access.close();
-    }
-  };
-
-  const jupyterToken = async (spec: ClusterSpec) =>
-    (await readSecrets(pool, spec, ['jupyter-token']))['jupyter-token'];
-
-  const probeOf = async (deps: LookDeps, plan: DrillPlan): Promise<Probe> => {
-    const { spec } = deps;
-    const earlier = Context.current().info.heartbeatDetails as Watched | undefined;
-    const token = await jupyterToken(spec);
-    const probe = new Probe({
-      ...deps,
-      plan,
-      token,
-      workflows: () => workflows(spec.name),
-      ...(earlier && { earlier }),
-    });
-    probe.start();
-    return probe;
-  };
-
-  /**
-   * Heartbeats what was seen, and resolves when Temporal has it: whoever goes on after this worker died, perhaps
-   * with its own fault, knows how it was before and when the fault was.
-   *
-   * @throws PerijoveError STEP_TIMED_OUT
-   */
-  const stored = async (watched: Watched, end: number): Promise<void> => {
-    const { info, heartbeat, cancellationSignal: signal } = Context.current();
-    const { workflowId, runId } = info.workflowExecution ?? {};
-    if (workflowId === undefined) throw new Error('a drill is a workflow');
-    const handle = client.workflow.getHandle(workflowId, runId);
-    heartbeat(watched);
-    for (;;) {
-      signal.throwIfAborted();
-      const described = await client.connection
-        .withDeadline(Date.now() + askMs, () => handle.describe())
-        .catch(() => undefined);
-      if (Date.now() > end) throw new PerijoveError('STEP_TIMED_OUT', 'this worker was too slow to begin');
-      const own = described?.raw.pendingActivities?.find(({ activityId }) => activityId === info.activityId);
-      const [payload] = own?.heartbeatDetails?.payloads ?? [];
-      const details = payload && defaultPayloadConverter.fromPayload<Watched | undefined>(payload);
-      if (details?.faultAt !== undefined) return;
-      await delay(storedEveryMs, undefined, { signal });
-    }
-  };
-
+export function createDrillActivities(drillDeps: DrillDeps) {
   return {
     /**
      * Looks whether the cluster can be drilled, decides what will be done to whom, and saves a notebook that
@@ -138,43 +55,8 @@ export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 
      *
      * @throws PerijoveError DRILL_UNKNOWN, DRILL_UNHEALTHY, DRILL_NOT_POSSIBLE, DRILL_UNSAFE, UNKNOWN_TARGET
      */
-    prepareDrill: ({ spec, number, drill, budgetMs, waitMs = 0, ...wish }: DrillInput): Promise<DrillPlan> =>
-      withCluster(spec, async (deps) => {
-        const definition = findDrill(drill);
-        if (!definition) throw new PerijoveError('DRILL_UNKNOWN', `there is no drill \`${drill}\``);
-        const refusal = refusalOf(definition, spec, lab !== undefined);
-        if (refusal !== undefined) throw new PerijoveError('DRILL_NOT_POSSIBLE', `${drill}: ${refusal}`);
-        const roles = await until(() => rolesOf(deps, workflows), { everyMs: 1_000, deadlineMs: waitMs });
-        const target = chooseTarget(definition, roles, spec, wish);
-        checkSafe(definition, roles, spec, target);
-        const fault = await planFault(deps, definition, roles, target);
-
-        const proxies = hostsWithRole(spec, 'proxy');
-        const [first] = proxies;
-        if (!first) throw new PerijoveError('DRILL_UNHEALTHY', 'no host has a proxy');
-        const marker = `perijove-drill-${number}.ipynb`;
-        const endpoint = await deps.reach.via(first.name, first.address, first.ports.proxy);
-        await writeMarker(endpoint, await jupyterToken(spec), marker, `Written before drill ${number}.`);
-        const notebooks = await readNotebooks(pool, spec);
-        if (!notebooks.some(({ path }) => path === marker)) {
-          throw new PerijoveError('DRILL_UNHEALTHY', `${marker} was saved, and is not on the storage`);
-        }
-        const { hostOf: _, ...before } = roles;
-        const struckHost = struckHostOf(definition, roles, target);
-        return {
-          drill: definition.name,
-          target,
-          fault,
-          expects: definition.expects,
-          budgetMs: budgetMs ?? budgetOf(definition, spec),
-          mayFail: definition.mayFail,
-          before,
-          hosts: proxies.map(({ name }) => name),
-          ...(struckHost !== undefined && { struckHost }),
-          notebooks,
-          marker,
-        };
-      }),
+    prepareDrill: (input: DrillInput): Promise<DrillPlan> =>
+      withCluster(drillDeps, input.spec, (deps) => prepare(drillDeps, deps, input)),
 
     /**
      * Probes, does what the plan says, and goes on probing until all is back that it took away, or until a
@@ -182,27 +64,9 @@ export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 
      * there; the fault names the very process that it is about, so doing it again does nothing.
      */
     injectFault: ({ spec, plan }: DrillStepInput): Promise<Recovery> => {
-      const { cancellationSignal: signal } = Context.current();
       const startedAt = Date.now();
       stepAside(plan.fault);
-      return withCluster(spec, async (deps) => {
-        const probe = await probeOf(deps, plan);
-        try {
-          if (probe.view().faultAt === undefined) {
-            await probe.ready(readyMs);
-            await delay(calmMs, undefined, { signal });
-          }
-          const what = faultText(plan.fault);
-          probe.fault(what);
-          await stored(probe.watched(), startedAt + strikeMs);
-          probe.fault(what);
-          await inject(deps, plan.fault);
-          const recovered = await watch(probe, plan, spec, signal);
-          return { ...probe.watched(), recovered };
-        } finally {
-          await probe.end({ keepKernel: !signal.aborted });
-        }
-      });
+      return withCluster(drillDeps, spec, (deps) => injectAndWatch(drillDeps, deps, { plan, startedAt }));
     },
 
     /**
@@ -210,91 +74,257 @@ export function createDrillActivities({ client, pool, lab }: Pick<ActivityDeps, 
      * not to be expected any more. Right also when nothing was injected, and when it is done twice.
      */
     healFault: ({ spec, plan }: DrillStepInput): Promise<Healing> =>
-      withCluster(spec, async (deps) => {
-        // Healing must not wait for what it heals.
-        const probing = await Promise.race([
-          probeOf(deps, plan).catch(() => undefined),
-          delay(askMs).then(() => undefined),
-        ]);
-        let probe = probing;
-        try {
-          await heal(deps, plan.fault);
-          probe ??= await probeOf(deps, plan);
-          probe.healed(healingText(plan.fault));
-          const invariants = await untilWhole(deps, probe, plan);
-          const healing = { ...probe.watched(), invariants };
-          if (invariants.every(({ holds }) => holds)) await removeMarker(pool, spec, plan.marker);
-          return healing;
-        } finally {
-          await probe?.end({ keepKernel: false });
-        }
-      }),
+      withCluster(drillDeps, spec, (deps) => healAndProve(drillDeps, deps, plan)),
   };
-
-  async function untilWhole(deps: LookDeps, probe: Probe, plan: DrillPlan): Promise<Healing['invariants']> {
-    const { cancellationSignal: signal } = Context.current();
-    const healedAt = Date.now();
-    let readySince: number | undefined;
-    for (;;) {
-      signal.throwIfAborted();
-      Context.current().heartbeat(probe.watched());
-      const { status } = await observeCluster({ client, pool }, deps.spec);
-      const isReady = status.phase === 'ready';
-      readySince = isReady ? (readySince ?? Date.now()) : undefined;
-      const now = Date.now();
-      const isLate = now - healedAt > wholeMs;
-      const isBroken = readySince !== undefined && now - readySince > brokenMs;
-      if (isReady || isLate) {
-        const invariants = invariantsOf(await lookAtCluster(deps, plan), plan);
-        const holds = invariants.every((each) => each.holds);
-        if (isLate || isBroken) return invariants;
-        if (holds) {
-          probe.whole();
-          const rest = healedAt + aftermathMs - Date.now();
-          await delay(Math.max(0, rest), undefined, { signal });
-          return invariants;
-        }
-      }
-      await delay(heartbeatMs, undefined, { signal });
-    }
-  }
-
-  async function rolesOf(deps: LookDeps, facts: (cluster: string) => Promise<WorkflowFacts>) {
-    const { spec } = deps;
-    const unhealthy = (why: string) => ({
-      not: new PerijoveError('DRILL_UNHEALTHY', `the cluster is not whole: ${why}`),
-    });
-    const { status, reasons } = await observeCluster({ client, pool }, spec);
-    if (status.phase !== 'ready') return unhealthy([status.phase, ...reasons].join('; '));
-    const { leader, term } = status.etcd;
-    const [[serving, ...more], { scheduler, keeper }, mesos] = await Promise.all([
-      whoServes(deps),
-      facts(spec.name),
-      lookAtMesos(deps),
-    ]);
-    if (leader === null || term === null) return unhealthy('etcd has no leader');
-    if (serving === undefined || more.length > 0) return unhealthy('not exactly one Jupyter serves');
-    const zookeeperLeader = status.zookeeper.members.find(({ mode }) => mode === 'leader')?.host;
-    const hosts = status.framework.tasks.flatMap(({ node, host }) => (host === null ? [] : [[node, host]]));
-    const roles: Roles = {
-      leader,
-      term,
-      serving,
-      mesos,
-      hostOf: Object.fromEntries(hosts) as Record<string, string>,
-      ...(zookeeperLeader !== undefined && { zookeeperLeader }),
-      ...(scheduler !== undefined && { scheduler }),
-      ...(keeper !== undefined && { keeper }),
-    };
-    return { done: roles };
-  }
 }
 
 export type DrillActivities = ReturnType<typeof createDrillActivities>;
 
+async function prepare(
+  drillDeps: DrillDeps,
+  deps: LookDeps & FaultDeps,
+  { spec, number, drill, budgetMs, waitMs = 0, ...wish }: DrillInput,
+): Promise<DrillPlan> {
+  const definition = findDrill(drill);
+  if (!definition) throw new PerijoveError('DRILL_UNKNOWN', `there is no drill \`${drill}\``);
+  const refusal = refusalOf(definition, spec, deps.lab !== undefined);
+  if (refusal !== undefined) throw new PerijoveError('DRILL_NOT_POSSIBLE', `${drill}: ${refusal}`);
+  const roles = await until(() => rolesOf(drillDeps, deps), { everyMs: 1_000, deadlineMs: waitMs });
+  const target = chooseTarget(definition, roles, spec, wish);
+  checkSafe(definition, roles, spec, target);
+  const fault = await definition.plan(deps, roles, target);
+
+  const proxies = hostsWithRole(spec, 'proxy');
+  const [first] = proxies;
+  if (!first) throw new PerijoveError('DRILL_UNHEALTHY', 'no host has a proxy');
+  const marker = `perijove-drill-${number}.ipynb`;
+  const endpoint = await deps.reach.via(first.name, first.address, first.ports.proxy);
+  await writeMarker(endpoint, await jupyterToken(deps), marker, `Written before drill ${number}.`);
+  const notebooks = await readNotebooks(deps.pool, spec);
+  if (!notebooks.some(({ path }) => path === marker)) {
+    throw new PerijoveError('DRILL_UNHEALTHY', `${marker} was saved, and is not on the storage`);
+  }
+  const { hostOf: _, ...before } = roles;
+  const struckHost = struckHostOf(definition, roles, target);
+  const downHost = kindOf(fault).downHost?.(fault);
+  return {
+    drill: definition.name,
+    target,
+    fault,
+    expects: definition.expects,
+    budgetMs: budgetMs ?? budgetOf(definition, spec),
+    mayFail: definition.mayFail,
+    before,
+    hosts: proxies.map(({ name }) => name),
+    ...(struckHost !== undefined && { struckHost }),
+    ...(downHost !== undefined && { downHost }),
+    notebooks,
+    marker,
+  };
+}
+
+async function injectAndWatch(
+  drillDeps: DrillDeps,
+  deps: LookDeps & FaultDeps,
+  { plan, startedAt }: { readonly plan: DrillPlan; readonly startedAt: number },
+): Promise<Recovery> {
+  const { cancellationSignal: signal } = Context.current();
+  const probe = await startProbe(drillDeps, deps, plan);
+  try {
+    if (probe.view().faultAt === undefined) {
+      await probe.ready(readyMs);
+      await delay(calmMs, undefined, { signal });
+    }
+    const what = kindOf(plan.fault).injected(plan.fault);
+    probe.fault(what);
+    await stored(drillDeps, probe.watched(), startedAt + strikeMs);
+    probe.fault(what);
+    await kindOf(plan.fault).inject(deps, plan.fault);
+    const recovered = await watch(probe, plan, deps.spec, signal);
+    return { ...probe.watched(), recovered };
+  } finally {
+    await probe.end({ keepKernel: !signal.aborted });
+  }
+}
+
+async function healAndProve(
+  drillDeps: DrillDeps,
+  deps: LookDeps & FaultDeps,
+  plan: DrillPlan,
+): Promise<Healing> {
+  // Healing must not wait for what it heals.
+  const probing = await Promise.race([
+    startProbe(drillDeps, deps, plan).catch(() => undefined),
+    delay(askMs).then(() => undefined),
+  ]);
+  let probe = probing;
+  try {
+    await kindOf(plan.fault).heal(deps, plan.fault);
+    probe ??= await startProbe(drillDeps, deps, plan);
+    probe.healed(kindOf(plan.fault).healed(plan.fault));
+    const invariants = await untilWhole(drillDeps, deps, { probe, plan });
+    const healing = { ...probe.watched(), invariants };
+    if (invariants.every(({ holds }) => holds)) await removeMarker(deps.pool, deps.spec, plan.marker);
+    return healing;
+  } finally {
+    await probe?.end({ keepKernel: false });
+  }
+}
+
+/** Who holds what of a cluster's workflows, as far as Temporal tells within a second. Never rejects. */
+async function workflowFacts({ client }: Pick<DrillDeps, 'client'>, cluster: string): Promise<WorkflowFacts> {
+  const soon = <T>(ask: () => Promise<T>): Promise<T | undefined> =>
+    client.connection.withDeadline(Date.now() + askMs, ask).catch(() => undefined);
+  const [framework, keeper] = await Promise.all([
+    soon(() => client.workflow.getHandle(workflowIds.framework(cluster)).query(frameworkState)),
+    soon(() => client.workflow.getHandle(workflowIds.keeper(cluster)).describe()),
+  ]);
+  const holder = keeper?.raw.pendingActivities?.find(({ lastWorkerIdentity }) => lastWorkerIdentity);
+  return {
+    ...(framework && { tasks: framework.tasks }),
+    ...(framework?.scheduler !== undefined && { scheduler: framework.scheduler }),
+    ...(holder?.lastWorkerIdentity && { keeper: holder.lastWorkerIdentity }),
+  };
+}
+
+async function withCluster<T>(
+  { pool, lab }: DrillDeps,
+  spec: ClusterSpec,
+  work: (deps: LookDeps & FaultDeps) => Promise<T>,
+): Promise<T> {
+  const reach = sshReach(pool, spec);
+  const { credential } = await readMesosSecrets(pool, spec);
+  const access = createAccess({
+    spec,
+    reach,
+    secrets: () => readSecrets(pool, spec, keeperSecretNames),
+    // No route is set here.
+    placement: async () => ({}),
+  });
+  try {
+    return await work({
+      spec,
+      pool,
+      reach,
+      access,
+      ...(credential && { credential }),
+      ...(lab && { lab }),
+    });
+  } finally {
+    access.close();
+  }
+}
+
+async function jupyterToken({ pool, spec }: Pick<LookDeps, 'pool' | 'spec'>): Promise<string> {
+  return (await readSecrets(pool, spec, ['jupyter-token']))['jupyter-token'];
+}
+
+async function startProbe(drillDeps: DrillDeps, deps: LookDeps, plan: DrillPlan): Promise<Probe> {
+  const { spec } = deps;
+  const earlier = Context.current().info.heartbeatDetails as Watched | undefined;
+  const token = await jupyterToken(deps);
+  const probe = new Probe({
+    ...deps,
+    plan,
+    token,
+    workflows: () => workflowFacts(drillDeps, spec.name),
+    ...(earlier && { earlier }),
+  });
+  probe.start();
+  return probe;
+}
+
+/**
+ * Heartbeats what was seen, and resolves when Temporal has it: whoever goes on after this worker died, perhaps
+ * with its own fault, knows how it was before and when the fault was.
+ *
+ * @throws PerijoveError STEP_TIMED_OUT
+ */
+async function stored({ client }: DrillDeps, watched: Watched, end: number): Promise<void> {
+  const { info, heartbeat, cancellationSignal: signal } = Context.current();
+  const { workflowId, runId } = info.workflowExecution ?? {};
+  if (workflowId === undefined) throw new Error('a drill is a workflow');
+  const handle = client.workflow.getHandle(workflowId, runId);
+  heartbeat(watched);
+  for (;;) {
+    signal.throwIfAborted();
+    const described = await client.connection
+      .withDeadline(Date.now() + askMs, () => handle.describe())
+      .catch(() => undefined);
+    if (Date.now() > end) throw new PerijoveError('STEP_TIMED_OUT', 'this worker was too slow to begin');
+    const own = described?.raw.pendingActivities?.find(({ activityId }) => activityId === info.activityId);
+    const [payload] = own?.heartbeatDetails?.payloads ?? [];
+    const details = payload && defaultPayloadConverter.fromPayload<Watched | undefined>(payload);
+    if (details?.faultAt !== undefined) return;
+    await delay(storedEveryMs, undefined, { signal });
+  }
+}
+
+async function untilWhole(
+  { client, pool }: DrillDeps,
+  deps: LookDeps,
+  { probe, plan }: { readonly probe: Probe; readonly plan: DrillPlan },
+): Promise<Healing['invariants']> {
+  const { cancellationSignal: signal } = Context.current();
+  const healedAt = Date.now();
+  let readySince: number | undefined;
+  for (;;) {
+    signal.throwIfAborted();
+    Context.current().heartbeat(probe.watched());
+    const { status } = await observeCluster({ client, pool }, deps.spec);
+    const isReady = status.phase === 'ready';
+    readySince = isReady ? (readySince ?? Date.now()) : undefined;
+    const now = Date.now();
+    const isLate = now - healedAt > wholeMs;
+    const isBroken = readySince !== undefined && now - readySince > brokenMs;
+    if (isReady || isLate) {
+      const invariants = invariantsOf(await lookAtCluster(deps, plan), plan);
+      const holds = invariants.every((each) => each.holds);
+      if (isLate || isBroken) return invariants;
+      if (holds) {
+        probe.whole();
+        const rest = healedAt + aftermathMs - Date.now();
+        await delay(Math.max(0, rest), undefined, { signal });
+        return invariants;
+      }
+    }
+    await delay(heartbeatMs, undefined, { signal });
+  }
+}
+
+async function rolesOf(drillDeps: DrillDeps, deps: LookDeps): Promise<Look<Roles>> {
+  const { spec } = deps;
+  const unhealthy = (why: string) => ({
+    not: new PerijoveError('DRILL_UNHEALTHY', `the cluster is not whole: ${why}`),
+  });
+  const { status, reasons } = await observeCluster(drillDeps, spec);
+  if (status.phase !== 'ready') return unhealthy([status.phase, ...reasons].join('; '));
+  const { leader, term } = status.etcd;
+  const [[serving, ...more], { scheduler, keeper }, mesos] = await Promise.all([
+    whoServes(deps),
+    workflowFacts(drillDeps, spec.name),
+    lookAtMesos(deps),
+  ]);
+  if (leader === null || term === null) return unhealthy('etcd has no leader');
+  if (serving === undefined || more.length > 0) return unhealthy('not exactly one Jupyter serves');
+  const zookeeperLeader = status.zookeeper.members.find(({ mode }) => mode === 'leader')?.host;
+  const hosts = status.framework.tasks.flatMap(({ node, host }) => (host === null ? [] : [[node, host]]));
+  const roles: Roles = {
+    leader,
+    term,
+    serving,
+    mesos,
+    hostOf: Object.fromEntries(hosts) as Record<string, string>,
+    ...(zookeeperLeader !== undefined && { zookeeperLeader }),
+    ...(scheduler !== undefined && { scheduler }),
+    ...(keeper !== undefined && { keeper }),
+  };
+  return { done: roles };
+}
+
 /** A worker that is to be killed cannot tell how it was: another one takes this up. */
 function stepAside(fault: Fault): void {
-  if (fault.kind !== 'worker-kill' || fault.worker !== `${process.pid}@${hostname()}`) return;
+  if (kindOf(fault).endsWorker?.(fault) !== `${process.pid}@${hostname()}`) return;
   throw ApplicationFailure.create({
     message: 'this worker is the one to be killed; another one goes on',
     type: 'WORKER_SHUTDOWN',
@@ -322,57 +352,5 @@ async function watch(
     if (lackOf(plan, { ...view, faultAt }, spec.jupyter.follow) === undefined) return true;
     if (view.now - faultAt > patienceMs(plan.budgetMs)) return false;
     await delay(tickMs, undefined, { signal });
-  }
-}
-
-function faultText(fault: Fault): string {
-  switch (fault.kind) {
-    case 'node-kill':
-      return `SIGKILL for ${fault.node} on ${fault.host}`;
-    case 'process-signal':
-      return `SIG${fault.signal} for process ${fault.process.pid} on ${fault.host}`;
-    case 'service-stop':
-      return `${fault.service} on ${fault.host} is stopped, and kept so`;
-    case 'etcd-move':
-      return `leadership is handed from ${fault.from} to ${fault.to}`;
-    case 'worker-kill':
-      return `SIGKILL for worker ${fault.worker}`;
-    case 'host-crash':
-      return `SIGKILL for everything on ${fault.host}`;
-    case 'brick-kill':
-      return `SIGKILL for the brick of ${fault.volume} on ${fault.host}`;
-    case 'host-reboot':
-      return `${fault.host} reboots without a word to anybody`;
-    case 'partition':
-      return fault.peers === undefined
-        ? `${fault.host} is cut off from everybody for ${formatDuration(fault.forMs)}`
-        : `${fault.host} is cut off from ${fault.peers.join(', ')}`;
-    case 'disk-fill':
-      return `the disk of ${fault.host} is full for ${formatDuration(fault.forMs)}`;
-  }
-}
-
-function healingText(fault: Fault): string {
-  switch (fault.kind) {
-    case 'node-kill':
-      return 'nothing to heal: the framework launches the node again';
-    case 'process-signal':
-      return fault.signal === 'STOP' ? 'SIGCONT' : 'nothing to heal: its supervisor starts it again';
-    case 'service-stop':
-      return `${fault.service} on ${fault.host} is started`;
-    case 'etcd-move':
-      return 'nothing to heal';
-    case 'worker-kill':
-      return 'another worker is started';
-    case 'host-crash':
-      return `${fault.host} is booted`;
-    case 'brick-kill':
-      return `the brick on ${fault.host} is started`;
-    case 'host-reboot':
-      return `${fault.host} has booted`;
-    case 'partition':
-      return `${fault.host} is reached again`;
-    case 'disk-fill':
-      return `the disk of ${fault.host} has room again`;
   }
 }

@@ -15,7 +15,8 @@ import {
   type FormerLeader,
   type MesosSight,
 } from './mesos.js';
-import type { Before, DrillPlan, Healing, NotebookFile, Recovery, Watched } from './model.js';
+import type { DrillPlan, Healing, NotebookFile, Recovery, Watched } from './model.js';
+import type { Before } from './roles.js';
 
 /** One answer, or what came instead of it. */
 export interface Sample {
@@ -182,15 +183,8 @@ function isAnother(before: Before, leader: string, term: number): boolean {
 }
 
 /** The hosts that must answer before anything is healed: all, but for one that lies dead or is cut off. */
-export function expectedHosts({ hosts, fault }: Pick<DrillPlan, 'hosts' | 'fault'>): readonly string[] {
-  switch (fault.kind) {
-    case 'host-crash':
-    case 'host-reboot':
-    case 'partition':
-      return hosts.filter((host) => host !== fault.host);
-    default:
-      return hosts;
-  }
+export function expectedHosts({ hosts, downHost }: Pick<DrillPlan, 'hosts' | 'downHost'>): readonly string[] {
+  return hosts.filter((host) => host !== downHost);
 }
 
 /** How long a drill waits for its recovery before it heals all the same: a multiple of its budget. */

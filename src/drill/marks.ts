@@ -1,7 +1,13 @@
 /** Finding the very process again that was seen before, in POSIX shell. */
 import { PerijoveError } from '../errors/error.js';
 import type { HostConnection } from '../ssh/connection.js';
-import type { ProcessMark } from './model.js';
+
+/** A process as it can be found again: a process ID that was given anew has another start. */
+export interface ProcessMark {
+  readonly pid: number;
+  /** Clock ticks after boot, field 22 of `/proc/<pid>/stat` (proc(5)). */
+  readonly start: number;
+}
 
 /**
  * `stat_of PID`: sets `state` and `start` of a process, and fails when there is none. `same PID START`: whether this

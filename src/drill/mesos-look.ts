@@ -12,7 +12,7 @@ import type { SshPool } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
 import { lastWordsIn, type FormerLeader, type MesosSight, type MesosState } from './mesos.js';
 import { isSame } from './marks.js';
-import type { Fault } from './model.js';
+import type { Fault } from './faults/index.js';
 
 export interface MesosLookDeps {
   readonly spec: ClusterSpec;

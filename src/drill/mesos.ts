@@ -4,7 +4,7 @@
  */
 import { leaderOf } from '../mesos/masters/agreement.js';
 import { timed } from '../hosts/kept-lines.js';
-import type { Expectation } from './catalogue.js';
+import type { Expectation } from './definition.js';
 import type { DrillEvent, Invariant } from './evidence.js';
 
 export interface MesosTask {

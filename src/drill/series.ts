@@ -1,6 +1,6 @@
 /** Random series of drills that can be had again: all chance comes from the seed. */
 import { createHash } from 'node:crypto';
-import type { DrillDefinition, DrillName } from './catalogue.js';
+import type { Drill, DrillName } from './faults/index.js';
 
 export interface Step {
   readonly drill: DrillName;
@@ -13,7 +13,7 @@ export interface Step {
  * series begins as a shorter one does.
  */
 export function randomSeries(
-  definitions: readonly DrillDefinition[],
+  definitions: readonly Pick<Drill, 'name'>[],
   count: number,
   seed: string,
 ): readonly Step[] {

@@ -1,14 +1,9 @@
 /** What a drill is done to: chosen from who holds which role now. Pure. */
 import { PerijoveError } from '../errors/error.js';
 import { brickHosts, hostsWithRole, majority, nodeNames, type ClusterSpec } from '../cluster/spec.js';
-import type { DrillDefinition } from './catalogue.js';
+import type { DrillDefinition } from './definition.js';
 import { leaderOf } from '../mesos/masters/agreement.js';
-import type { Before } from './model.js';
-
-export interface Roles extends Before {
-  /** Host of each node that runs. */
-  readonly hostOf: Readonly<Record<string, string>>;
-}
+import type { Roles } from './roles.js';
 
 export interface Wish {
   /** A name. */

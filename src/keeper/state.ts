@@ -72,3 +72,15 @@ export interface KeeperState {
   /** The newest 50, newest first. */
   readonly events: readonly KeeperEvent[];
 }
+
+/** A planned move that succeeded. */
+export interface MoveResult {
+  /** False when Jupyter was served there already. */
+  readonly moved: boolean;
+  /** The node that served before; absent when none did. */
+  readonly from?: string;
+  readonly to: string;
+  readonly generation: number;
+  /** From the order to the routes. */
+  readonly tookMs: number;
+}

@@ -11,7 +11,7 @@ import {
   type ClusterSpec,
   type HostSpec,
 } from '../cluster/spec.js';
-import { canonicalJson } from '../cluster/digest.js';
+import { canonicalJson } from '../cluster/canonical.js';
 
 const port = z.int().min(1).max(65535);
 const path = z.string().startsWith('/');

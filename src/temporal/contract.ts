@@ -5,13 +5,13 @@
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
 import type { ErrorCode } from '../errors/codes.js';
 import type { StageName } from '../deployment/stages.js';
-import type { DrillName } from '../drill/catalogue.js';
+import type { DrillName } from '../drill/faults/index.js';
 import type { Evidence } from '../drill/evidence.js';
 import type { Change } from '../hosts/items.js';
 import type { FenceFacts, FenceOutcome } from '../mesos/fencing/fences.js';
 import type { FrameworkHistory, MesosFacts } from '../mesos/scheduler/framework-events.js';
 import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/scheduler/tasks.js';
-import type { KeeperState, Incident } from '../keeper/state.js';
+import type { KeeperState, Incident, MoveResult } from '../keeper/state.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 
 export const taskQueue = 'perijove';
@@ -218,7 +218,7 @@ export interface KeeperInput {
   readonly state?: KeeperState;
 }
 
-export type { Drift, Incident, KeeperEvent, KeeperState, Verdict } from '../keeper/state.js';
+export type { Drift, Incident, KeeperEvent, KeeperState, MoveResult, Verdict } from '../keeper/state.js';
 
 /** Take over a (new) spec; idempotent. The first one to ask has started the keeper, and changed something. */
 export const configureKeeper = defineUpdate<{ readonly changed: boolean }, [spec: ClusterSpec]>('configure');
@@ -229,16 +229,6 @@ export const configureKeeper = defineUpdate<{ readonly changed: boolean }, [spec
 export const announceNodes = defineUpdate<{ readonly changed: boolean }, [count: number]>('announceNodes');
 export const stopKeeper = defineUpdate<void, []>('stop');
 
-export interface MoveResult {
-  /** False when Jupyter was served there already. */
-  readonly moved: boolean;
-  /** The node that served before; absent when none did. */
-  readonly from?: string;
-  readonly to: string;
-  readonly generation: number;
-  /** From the order to the routes. */
-  readonly tookMs: number;
-}
 /**
  * Moves Jupyter and leadership to a node, Jupyter first, and resolves when every proxy that answers leads there.
  * Rejected with KEEPER_PAUSED, NODE_UNKNOWN or MOVE_UNDER_WAY before anything is done, with MOVE_FAILED after.

@@ -1,7 +1,4 @@
-import type { ApplicationFailure } from '@temporalio/common';
 import { phaseOf } from '../keeper/decide.js';
-import { formatDuration } from '../cluster/units.js';
-import type { MoveResult } from '../temporal/contract.js';
 import type { KeeperState } from '../keeper/state.js';
 
 const incidentsInMemo = 5;
@@ -41,11 +38,4 @@ export function details(cluster: string, state: KeeperState, doing: string): str
     );
   }
   return lines.join('\n');
-}
-
-/** How a planned move ended, in a sentence. */
-export function wordsOf(to: string, outcome: MoveResult | ApplicationFailure): string {
-  return 'moved' in outcome
-    ? `moved to ${to} as planned, in ${formatDuration(outcome.tookMs)}`
-    : outcome.message;
 }

@@ -8,6 +8,7 @@ import {
   continueAsNew,
   isCancellation,
   log,
+  patched,
   proxyActivities,
   setCurrentDetails,
   setHandler,
@@ -17,27 +18,30 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { KeeperActivities } from '../activities/keeper.js';
+import { isSameData } from '../cluster/canonical.js';
+import type { ClusterSpec } from '../cluster/spec.js';
+import { knownOf, pauseMs, phaseOf, type Decision, type WatchEvent } from '../keeper/decide.js';
 import {
-  adopt,
-  conclude,
-  concludeFailed,
-  decide,
-  giveUpReturning,
-  initialState,
-  knownOf,
-  note,
-  outcomeOf,
-  pause,
-  pauseMs,
-  phaseOf,
-  respecified,
-  resume,
-  withIncident,
-  type ReconcileResult,
-  type WatchEvent,
-} from '../keeper/decide.js';
+  configured,
+  decided,
+  failed,
+  firstMemory,
+  incidentNoted,
+  moveOrdered,
+  moveRefusal,
+  moveSettled,
+  moveWanted,
+  nodesAnnounced,
+  paused,
+  reconciled,
+  resumed,
+  returned,
+  stopped,
+  type Asked,
+  type KeeperMemory,
+  type Move,
+} from '../keeper/reducer.js';
 import {
   announceNodes,
   configureKeeper,
@@ -49,14 +53,13 @@ import {
   resumeKeeper,
   searchAttributes,
   stopKeeper,
-  type KeeperEvent,
   type KeeperInput,
   type KeeperState,
   type MoveResult,
 } from '../temporal/contract.js';
 import { endless, quick } from '../temporal/options.js';
 import { failure } from './failure.js';
-import { compact, details, wordsOf } from './keeper-state.js';
+import { compact, details } from './keeper-state.js';
 
 // Two reconciles at a time could undo each other's work: a cancelled one is waited for.
 const oneAtATime = { ...quick, cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED };
@@ -68,51 +71,160 @@ const { watchCluster } = proxyActivities<KeeperActivities>({
 const { reconcileCluster, moveLeadership } = proxyActivities<KeeperActivities>(oneAtATime);
 
 const stageKey = defineSearchAttributeKey(searchAttributes.stage, 'KEYWORD');
-/** Each adoption is of a higher generation than the one before; more in a row would mean two keepers. */
-const mostAdoptions = 5;
-
-/** A planned move that somebody waits for. */
-interface Move {
-  readonly to: string;
-  readonly from: string | undefined;
-  readonly startedAt: number;
-  /** Leadership is there, and a verdict is to tell so. */
-  led: boolean;
-  outcome?: MoveResult | ApplicationFailure;
-}
 
 /**
  * Keeps Jupyter on the node that leads etcd, and every host's proxy leading there: watches until there is
  * something to do, decides, reconciles, and watches again, for ever. An idle keeper adds no history.
  */
 export async function keeper(input: KeeperInput): Promise<void> {
-  const cluster = input.spec.name;
-  let { spec } = input;
-  let state: KeeperState = { ...initialState, ...input.state };
-  let stopping = false;
-  /** The first one to hand over a spec is who started it. */
-  let isNew = input.state === undefined;
-  let underWay: CancellationScope | undefined;
-  let move: Move | undefined;
-  let published: { readonly doing?: string; readonly memo?: string; readonly phase?: string } = {};
+  const run = new KeeperRun(input);
+  run.listen();
+  await run.untilStopped();
+}
 
-  const say = (kind: KeeperEvent['kind'], what: string): void => {
-    state = note(state, kind, what, new Date().toISOString());
-  };
+/** One run of the workflow: the memory, and the one thing that is under way. What changes the memory is the reducer's. */
+class KeeperRun {
+  private memory: KeeperMemory;
+  private underWay: CancellationScope | undefined;
+  private published: { readonly doing?: string; readonly memo?: string; readonly phase?: string } = {};
 
-  const publish = (doing: string): void => {
-    setCurrentDetails(details(cluster, state, doing));
-    const memo = JSON.stringify(compact(state));
-    const phase = phaseOf(state);
-    if (memo !== published.memo) upsertMemo({ [memoKeys.state]: compact(state) });
-    if (phase !== published.phase) upsertSearchAttributes([{ key: stageKey, value: phase }]);
-    published = { doing, memo, phase };
-  };
+  constructor(input: KeeperInput) {
+    this.memory = firstMemory(input.spec, input.state);
+  }
 
-  /** Resolves to undefined when `configure` or `stop` came in between. */
-  const interruptible = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+  async untilStopped(): Promise<void> {
+    while (!this.memory.stopping) {
+      if (this.memory.state.paused) {
+        this.publish('paused');
+        await condition(() => this.isHeld() !== 'paused');
+        continue;
+      }
+      let isOver = true;
+      try {
+        isOver = await this.turn();
+      } catch (error) {
+        await this.giveUp(error);
+      }
+      if (isOver) await this.renew();
+    }
+    this.publish('stopped');
+    await condition(allHandlersFinished);
+  }
+
+  /** Whether nothing is begun any more. Asked again after each wait: a handler may have changed it. */
+  private isHeld(): 'stopping' | 'paused' | undefined {
+    if (this.memory.stopping) return 'stopping';
+    return this.memory.state.paused ? 'paused' : undefined;
+  }
+
+  /** Begins a planned move, or goes on with one; watches, and does what follows. False when it was broken off. */
+  private async turn(): Promise<boolean> {
+    const { move } = this.memory;
+    if (move && !move.led) await this.order(move);
+    if (this.isHeld()) return false;
+    this.publish('watching');
+    const { spec, state } = this.memory;
+    const event = await this.interruptible(() =>
+      watchCluster({ spec, generation: state.generation, known: knownOf(state) }),
+    );
+    if (!event || this.isHeld()) return false;
+    await this.follow(event);
+    this.memory = moveSettled(this.memory, new Date());
+    return true;
+  }
+
+  /** Jupyter and leadership to where they are wanted. Cancelled for a new spec, it is begun again with that one. */
+  private async order({ to }: Move): Promise<void> {
+    const { spec, state } = this.memory;
+    const { verdict, generation } = state;
+    if (!verdict) return;
+    const summary = `planned move: Jupyter and leadership to ${to}`;
+    this.publish(summary);
+    const outcome = await this.interruptible(() =>
+      moveLeadership.executeWithOptions({ ...oneAtATime, summary }, [
+        { spec, generation, verdict, to, prepare: true },
+      ]),
+    );
+    if (outcome) this.memory = moveOrdered(this.memory, outcome, new Date());
+  }
+
+  private async follow(event: WatchEvent): Promise<void> {
+    const { memory, before, decision } = decided(this.memory, event, new Date());
+    this.memory = memory;
+    const { action, reason } = decision;
+    log.info('decided', { action, reason, generation: memory.state.generation });
+    this.publish(reason);
+    switch (action) {
+      case 'hold':
+        return;
+      case 'reconcile':
+        return this.reconcile(before, event);
+      case 'return':
+        return this.moveBack(decision, event);
+    }
+  }
+
+  private async reconcile(before: KeeperState, event: WatchEvent): Promise<void> {
+    for (let adoptions = 0; ; adoptions++) {
+      const { spec } = this.memory;
+      const { verdict, generation } = this.memory.state;
+      if (!verdict) return;
+      const summary = `generation ${generation}: Jupyter to ${verdict.leader}`;
+      const result = await this.interruptible(() =>
+        reconcileCluster.executeWithOptions({ ...oneAtATime, summary }, [{ spec, generation, verdict }]),
+      );
+      if (!result) return;
+      const { memory, again } = reconciled(
+        this.memory,
+        { before, event, spec, adoptions },
+        result,
+        new Date(),
+      );
+      this.memory = memory;
+      if (!again) return;
+      log.warn('a higher generation is in force; taking it over', { generation, stale: result.stale });
+    }
+  }
+
+  private async moveBack(
+    { to, verdict }: Extract<Decision, { action: 'return' }>,
+    event: WatchEvent,
+  ): Promise<void> {
+    const { spec, state } = this.memory;
+    const summary = `leadership back to ${to}`;
+    const outcome = await this.interruptible(() =>
+      moveLeadership.executeWithOptions({ ...oneAtATime, summary }, [
+        { spec, generation: state.generation, verdict, to, prepare: false },
+      ]),
+    );
+    if (!outcome) return;
+    const { memory, again } = returned(this.memory, to, outcome, new Date());
+    this.memory = memory;
+    if (again) await this.follow(event);
+  }
+
+  private async giveUp(error: unknown): Promise<void> {
+    if (!(error instanceof ActivityFailure)) throw error;
+    const message = error.cause?.message ?? error.message;
+    log.error('an activity gave up', { message });
+    this.memory = failed(this.memory, message, new Date());
+    this.publish('waiting after an error');
+    await this.interruptible(() => sleep(pauseMs(this.memory.state.repairs)));
+  }
+
+  /** A new run when the history is long. A handler of a move waits for this very loop. */
+  private async renew(): Promise<void> {
+    const isFree = () => !this.memory.stopping && !this.memory.move;
+    if (!isFree() || !workflowInfo().continueAsNewSuggested) return;
+    await condition(allHandlersFinished);
+    const { spec, state } = this.memory;
+    if (isFree()) await continueAsNew<typeof keeper>({ spec, state });
+  }
+
+  /** Resolves to undefined when somebody broke it off. */
+  private async interruptible<T>(work: () => Promise<T>): Promise<T | undefined> {
     const scope = new CancellationScope();
-    underWay = scope;
+    this.underWay = scope;
     try {
       return await scope.run(work);
     } catch (error) {
@@ -120,228 +232,85 @@ export async function keeper(input: KeeperInput): Promise<void> {
       if (own) return undefined;
       throw error;
     } finally {
-      underWay = undefined;
-    }
-  };
-
-  const carryOut = async (before: KeeperState, event: WatchEvent): Promise<void> => {
-    for (let adoptions = 0; ; adoptions++) {
-      const { verdict, generation } = state;
-      const used = spec;
-      if (!verdict) return;
-      const summary = `generation ${generation}: Jupyter to ${verdict.leader}`;
-      const result = await interruptible<ReconcileResult>(() =>
-        reconcileCluster.executeWithOptions({ ...oneAtATime, summary }, [{ spec, generation, verdict }]),
-      );
-      if (!result) return;
-      if (result.stale === undefined || adoptions === mostAdoptions) {
-        state = conclude(before, state, event, result, new Date().toISOString());
-        say('done', outcomeOf(result));
-        // It came with the very answer of this reconcile.
-        if (spec !== used) state = respecified(state);
-        return;
-      }
-      log.warn('a higher generation is in force; taking it over', { generation, stale: result.stale });
-      state = adopt(state, result.stale);
-    }
-  };
-
-  const endMove = (outcome: MoveResult | ApplicationFailure): void => {
-    if (!move) return;
-    move.outcome = outcome;
-    say(outcome instanceof ApplicationFailure ? 'failed' : 'moved', wordsOf(move.to, outcome));
-    move = undefined;
-  };
-
-  /** Jupyter and leadership to where they are wanted; the verdict that follows does the rest. */
-  const beginMove = async ({ to }: Move): Promise<void> => {
-    const { verdict, generation } = state;
-    if (!verdict) return;
-    const summary = `planned move: Jupyter and leadership to ${to}`;
-    publish(summary);
-    const outcome = await interruptible(() =>
-      moveLeadership.executeWithOptions({ ...oneAtATime, summary }, [
-        { spec, generation, verdict, to, prepare: true },
-      ]),
-    );
-    // It was cancelled for a new spec: it is begun again with that one.
-    if (!outcome || !move) return;
-    if (!outcome.led) {
-      endMove(failure('MOVE_FAILED', `Jupyter was not moved to ${to}: ${outcome.reason}`));
-      return;
-    }
-    if (spec.jupyter.follow === 'sticky') state = { ...state, home: to };
-    move.led = true;
-  };
-
-  /** A planned move is over with the first reconcile after leadership was there. */
-  const settleMove = (): void => {
-    if (!move?.led) return;
-    const { to, from, startedAt } = move;
-    const { verdict, jupyter, generation } = state;
-    endMove(
-      verdict?.leader === to && jupyter === to
-        ? {
-            moved: true,
-            to,
-            generation,
-            tookMs: Date.now() - startedAt,
-            ...(from !== undefined && { from }),
-          }
-        : failure(
-            'MOVE_FAILED',
-            verdict?.leader === to
-              ? `leadership is at ${to}, where Jupyter does not answer`
-              : `leadership went on to ${verdict?.leader ?? 'nobody'}`,
-          ),
-    );
-  };
-
-  const act = async (event: WatchEvent): Promise<void> => {
-    const before = state;
-    const { state: next, decision } = decide(state, event, spec.jupyter.follow);
-    state = next;
-    const { action, reason } = decision;
-    log.info('decided', { action, reason, generation: state.generation });
-    say(event.kind === 'lost' ? 'lost' : 'found', reason);
-    publish(reason);
-    switch (action) {
-      case 'hold':
-        return;
-      case 'reconcile':
-        return carryOut(before, event);
-      case 'return': {
-        const { to, verdict } = decision;
-        const summary = `leadership back to ${to}`;
-        const { generation } = state;
-        const outcome = await interruptible(() =>
-          moveLeadership.executeWithOptions({ ...oneAtATime, summary }, [
-            { spec, generation, verdict, to, prepare: false },
-          ]),
-        );
-        if (!outcome) return;
-        say('returned', outcome.led ? `leadership is back at ${to}` : `leadership stays: ${outcome.reason}`);
-        // Users are served meanwhile: the next event tells where leadership is.
-        if (outcome.led || outcome.again) return;
-        state = giveUpReturning(state);
-        return act(event);
-      }
-    }
-  };
-
-  setHandler(keeperState, () => state);
-  setHandler(
-    moveJupyter,
-    async (to) => {
-      if (state.verdict?.leader === to && state.jupyter === to) {
-        return { moved: false, from: to, to, generation: state.generation, tookMs: 0 };
-      }
-      const wanted: Move = { to, from: state.jupyter, startedAt: Date.now(), led: false };
-      move = wanted;
-      underWay?.cancel();
-      await condition(() => wanted.outcome !== undefined);
-      if (wanted.outcome instanceof ApplicationFailure) throw wanted.outcome;
-      return wanted.outcome as MoveResult;
-    },
-    {
-      validator: (to: string) => {
-        if (!nodeNames(spec).includes(to)) throw failure('NODE_UNKNOWN', `${cluster} has no node ${to}`);
-        if (state.paused) throw failure('KEEPER_PAUSED', `the keeper is paused since ${state.paused.since}`);
-        if (move) throw failure('MOVE_UNDER_WAY', `Jupyter is being moved to ${move.to}`);
-        if (!state.verdict) throw failure('MOVE_FAILED', 'etcd has no leader that the keeper knows of');
-      },
-    },
-  );
-  setHandler(pauseKeeper, ({ reason }) => {
-    if (state.paused) return { changed: false };
-    state = pause(state, new Date().toISOString(), reason);
-    say('paused', `paused${reason === undefined ? '' : `: ${reason}`}`);
-    endMove(failure('KEEPER_PAUSED', 'the keeper was paused before the move was over'));
-    underWay?.cancel();
-    return { changed: true };
-  });
-  setHandler(resumeKeeper, () => {
-    if (!state.paused) return { changed: false };
-    state = resume(state);
-    say('resumed', 'goes on');
-    return { changed: true };
-  });
-  setHandler(noteIncident, (incident) => {
-    const next = withIncident(state, incident);
-    if (next === state) return;
-    state = next;
-    say('done', incident.what);
-    publish(published.doing ?? 'watching');
-  });
-  setHandler(
-    configureKeeper,
-    (next) => {
-      const differs = JSON.stringify(next) !== JSON.stringify(spec);
-      const changed = isNew || differs;
-      isNew = false;
-      if (differs) {
-        spec = next;
-        state = respecified(state);
-        say('spec', 'goes on with another spec');
-        underWay?.cancel();
-      }
-      return { changed };
-    },
-    {
-      validator: (next: ClusterSpec) => {
-        if (next.name === cluster) return;
-        throw ApplicationFailure.nonRetryable(`this is the keeper of ${cluster}`, 'SPEC_DIFFERS');
-      },
-    },
-  );
-  setHandler(announceNodes, (count) => {
-    const changed = count > spec.nodes.count;
-    if (changed) {
-      spec = { ...spec, nodes: { ...spec.nodes, count } };
-      state = respecified(state);
-      say('spec', `${count} nodes may lead from now on`);
-      underWay?.cancel();
-    }
-    return { changed };
-  });
-  setHandler(stopKeeper, () => {
-    stopping = true;
-    endMove(failure('KEEPER_ABSENT', 'the keeper was stopped before the move was over'));
-    underWay?.cancel();
-  });
-
-  while (!stopping) {
-    if (state.paused) {
-      publish('paused');
-      await condition(() => stopping || !state.paused);
-      continue;
-    }
-    try {
-      if (move && !move.led) await beginMove(move);
-      // Heard of meanwhile: nothing is begun any more.
-      if (stopping || state.paused) continue;
-      publish('watching');
-      const { generation } = state;
-      const event = await interruptible(() => watchCluster({ spec, generation, known: knownOf(state) }));
-      if (!event || stopping || state.paused) continue;
-      await act(event);
-      settleMove();
-    } catch (error) {
-      if (!(error instanceof ActivityFailure)) throw error;
-      const message = error.cause?.message ?? error.message;
-      log.error('an activity gave up', { message });
-      state = concludeFailed(state, message);
-      say('failed', message);
-      endMove(failure('MOVE_FAILED', message));
-      publish('waiting after an error');
-      await interruptible(() => sleep(pauseMs(state.repairs)));
-    }
-    // A handler of a move waits for this very loop.
-    if (!stopping && !move && workflowInfo().continueAsNewSuggested) {
-      await condition(allHandlersFinished);
-      if (!stopping && !move) await continueAsNew<typeof keeper>({ spec, state });
+      this.underWay = undefined;
     }
   }
-  publish('stopped');
-  await condition(allHandlersFinished);
+
+  /** Shows what is being done, and stores what is new. */
+  private publish(doing: string): void {
+    const { spec, state } = this.memory;
+    setCurrentDetails(details(spec.name, state, doing));
+    const memo = JSON.stringify(compact(state));
+    const phase = phaseOf(state);
+    if (memo !== this.published.memo) upsertMemo({ [memoKeys.state]: compact(state) });
+    if (phase !== this.published.phase) upsertSearchAttributes([{ key: stageKey, value: phase }]);
+    this.published = { doing, memo, phase };
+  }
+
+  // --- what is asked for ----------------------------------------------------------------------------------
+
+  listen(): void {
+    setHandler(keeperState, () => this.memory.state);
+    setHandler(moveJupyter, (to) => this.move(to), {
+      validator: (to: string) => {
+        const refusal = moveRefusal(this.memory, to);
+        if (refusal) throw failure(refusal.code, refusal.message);
+      },
+    });
+    setHandler(pauseKeeper, ({ reason }) => this.take(paused(this.memory, reason, new Date())));
+    setHandler(resumeKeeper, () => {
+      const { memory, changed } = resumed(this.memory, new Date());
+      this.memory = memory;
+      return { changed };
+    });
+    setHandler(noteIncident, (incident) => {
+      const { memory, changed } = incidentNoted(this.memory, incident, new Date());
+      this.memory = memory;
+      if (changed) this.publish(this.published.doing ?? 'watching');
+    });
+    setHandler(configureKeeper, (spec) => this.configure(spec), {
+      validator: ({ name }: ClusterSpec) => {
+        const cluster = this.memory.spec.name;
+        if (name === cluster) return;
+        throw ApplicationFailure.nonRetryable(`this is the keeper of ${cluster}`, 'SPEC_DIFFERS');
+      },
+    });
+    setHandler(announceNodes, (count) => this.take(nodesAnnounced(this.memory, count, new Date())));
+    setHandler(stopKeeper, () => {
+      this.memory = stopped(this.memory, new Date());
+      this.underWay?.cancel();
+    });
+  }
+
+  /** Goes on with what was asked for; what is under way is broken off, and begun anew with that. */
+  private take({ memory, changed }: Asked): { readonly changed: boolean } {
+    this.memory = memory;
+    if (changed) this.underWay?.cancel();
+    return { changed };
+  }
+
+  private configure(spec: ClusterSpec): { readonly changed: boolean } {
+    const isSame =
+      JSON.stringify(spec) === JSON.stringify(this.memory.spec) ||
+      // Histories from before have what came of a spec with its keys in another order.
+      (isSameData(spec, this.memory.spec) && patched('spec-as-data'));
+    const { memory, changed } = configured(this.memory, spec, { differs: !isSame, now: new Date() });
+    this.memory = memory;
+    if (!isSame) this.underWay?.cancel();
+    return { changed };
+  }
+
+  private async move(to: string): Promise<MoveResult> {
+    const { memory, number } = moveWanted(this.memory, to, new Date());
+    if (number === undefined) {
+      return { moved: false, from: to, to, generation: memory.state.generation, tookMs: 0 };
+    }
+    this.memory = memory;
+    this.underWay?.cancel();
+    await condition(() => this.memory.move?.number !== number);
+    const { ended } = this.memory;
+    if (ended?.number !== number) throw failure('INTERNAL', `nobody knows how the move to ${to} ended`);
+    if ('moved' in ended.outcome) return ended.outcome;
+    throw failure(ended.outcome.code, ended.outcome.message);
+  }
 }

@@ -1,15 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  budgetOf,
-  catalogue,
-  drillNames,
-  findDrill,
-  refusalOf,
-  type DrillDefinition,
-} from '../../src/drill/catalogue.js';
+import { budgetOf, refusalOf } from '../../src/drill/definition.js';
+import { catalogue, findDrill, type Drill } from '../../src/drill/faults/index.js';
+import type { Roles } from '../../src/drill/roles.js';
 import { randomSeries } from '../../src/drill/series.js';
-import { candidates, checkSafe, checkTarget, chooseTarget, type Roles } from '../../src/drill/target.js';
+import { candidates, checkSafe, checkTarget, chooseTarget } from '../../src/drill/target.js';
 import { agentPatienceMs } from '../../src/cluster/spec.js';
 import { mesosSight } from '../support/drill.js';
 import { makeGluster, makeSpec } from '../support/spec.js';
@@ -26,14 +21,14 @@ const roles: Roles = {
   hostOf: { node0: 'h1', node1: 'h2', node2: 'h3', node3: 'h1', node4: 'h2' },
 };
 
-function drill(name: string): DrillDefinition {
+function drill(name: string): Drill {
   const found = findDrill(name);
   if (!found) throw new Error(name);
   return found;
 }
 
 it('has every drill once, with a budget', () => {
-  expect(catalogue.map(({ name }) => name)).toEqual(drillNames);
+  expect(new Set(catalogue.map(({ name }) => name)).size).toBe(17);
   for (const definition of catalogue) expect(budgetOf(definition, spec)).toBeGreaterThan(0);
 });
 

@@ -12,6 +12,7 @@ import {
   type View,
 } from '../../src/drill/decide.js';
 import { evidenceSchema } from '../../src/drill/evidence.js';
+import { kindOf } from '../../src/drill/faults/index.js';
 import type { DrillPlan } from '../../src/drill/model.js';
 import { conclusionOf, drillPlan, healed, mesosSight, recovery } from '../support/drill.js';
 
@@ -151,7 +152,8 @@ describe('what is missing until a drill has recovered', () => {
     { kind: 'host-reboot', host: 'h3', init: { pid: 1, start: 7 } },
     { kind: 'partition', host: 'h3', id: 'p', device: 'eth0', forMs: 20_000 },
   ])('a host that lies dead or is cut off is not waited for: $kind', (fault) => {
-    const plan = drillPlan({ fault, expects: 'jupyter-back' });
+    const downHost = kindOf(fault).downHost?.(fault) ?? 'none';
+    const plan = drillPlan({ fault, downHost, expects: 'jupyter-back' });
     expect(expectedHosts(plan)).toEqual(['h1', 'h2']);
     expect(lackOf(plan, { ...good, answering: { h1: 1, h2: 1 } }, 'leader')).toBeUndefined();
   });

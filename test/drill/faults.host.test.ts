@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { heal, inject, startBricksScript, type FaultDeps } from '../../src/drill/faults.js';
+import { startBricksScript } from '../../src/drill/faults/brick-kill.js';
+import type { FaultDeps } from '../../src/drill/faults/kind.js';
+import { processSignal, type ProcessSignal } from '../../src/drill/faults/process-signal.js';
+import { serviceStop, type ServiceStop } from '../../src/drill/faults/service-stop.js';
 import { sameScript } from '../../src/drill/marks.js';
-import type { Fault } from '../../src/drill/model.js';
 import { hostServices, initDriver, type HostServices } from '../../src/hosts/services.js';
 import { createSshPool } from '../../src/ssh/pool.js';
 import { directReach } from '../../src/ssh/reach.js';
@@ -63,7 +65,7 @@ describe('a service', () => {
   let services: HostServices;
   const service = 'mesos-agent';
   const status = async () => (await services.status([service]))[0];
-  const plan = async (): Promise<Extract<Fault, { kind: 'service-stop' }>> => {
+  const plan = async (): Promise<ServiceStop> => {
     const pid = (await status())?.pid ?? 0;
     return {
       kind: 'service-stop',
@@ -103,21 +105,21 @@ describe('a service', () => {
 
   it('that the drill stopped is started again, once', async () => {
     const fault = await plan();
-    await inject(deps, fault);
+    await serviceStop.inject(deps, fault);
     expect(await status()).toMatchObject({ state: 'stopped' });
-    await inject(deps, fault);
-    await heal(deps, fault);
+    await serviceStop.inject(deps, fault);
+    await serviceStop.heal(deps, fault);
     expect(await status()).toMatchObject({ state: 'running' });
     await services.stop(service);
-    await heal(deps, fault);
+    await serviceStop.heal(deps, fault);
     expect(await status()).toMatchObject({ state: 'stopped' });
   });
 
   it('that somebody else stopped before the drill did stays as it is', async () => {
     const fault = await plan();
     await services.stop(service);
-    await inject(deps, fault);
-    await heal(deps, fault);
+    await serviceStop.inject(deps, fault);
+    await serviceStop.heal(deps, fault);
     expect(await status()).toMatchObject({ state: 'stopped' });
   });
 
@@ -125,14 +127,14 @@ describe('a service', () => {
     'that got SIG%s runs after it, unless somebody stopped it',
     async (signal) => {
       const { process: mark } = await plan();
-      const fault: Fault = { kind: 'process-signal', host: 'h1', signal, service, process: mark };
-      await inject(deps, fault);
+      const fault: ProcessSignal = { kind: 'process-signal', host: 'h1', signal, service, process: mark };
+      await processSignal.inject(deps, fault);
       if (signal === 'STOP') expect(stateOf(mark.pid)).toBe('T');
-      await heal(deps, fault);
+      await processSignal.heal(deps, fault);
       await eventually('it runs', async () => (await status())?.state === 'running');
       if (signal === 'STOP') expect(stateOf(mark.pid)).not.toBe('T');
       await services.stop(service);
-      await heal(deps, fault);
+      await processSignal.heal(deps, fault);
       expect(await status()).toMatchObject({ state: 'stopped' });
     },
   );

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import type { Client } from '@temporalio/client';
-import { budgetOf, catalogue, findDrill, refusalOf, type DrillDefinition } from '../../drill/catalogue.js';
+import { budgetOf, refusalOf } from '../../drill/definition.js';
+import { catalogue, findDrill, type Drill } from '../../drill/faults/index.js';
 import type { Evidence } from '../../drill/evidence.js';
 import { randomSeries } from '../../drill/series.js';
 import { evidenceSvg } from '../../drill/svg.js';
@@ -129,7 +130,7 @@ function wanted(
   spec: ClusterSpec,
   inLab: boolean,
   target: string | undefined,
-): DrillDefinition {
+): Drill {
   if (name === undefined) throw usage('a drill, `random` or --all is needed');
   const definition = findDrill(name);
   if (!definition) {

@@ -1,24 +1,15 @@
-/** A cut in a host's network, as real rules in a network namespace of its own; a full disk, as a real file system. */
-import { execFileSync, spawnSync, type SpawnSyncReturns } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+/** A cut in a host's network, as real rules in a network namespace of its own. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  cutOff,
-  fillDisk,
-  freeDisk,
-  mend,
-  planDiskFill,
-  planPartition,
-  type DiskFill,
-  type Partition,
-} from '../../src/drill/host-faults.js';
-import { allProcesses, commandArguments } from '../../src/lab/processes.js';
-import type { HostSpec } from '../../src/cluster/spec.js';
-import type { SshPool } from '../../src/ssh/connection.js';
-import { eventually } from '../support/eventually.js';
-import { makeHost } from '../support/spec.js';
+import type { HostSpec } from '../../../src/cluster/spec.js';
+import { cutOff, mend, planPartition, type Partition } from '../../../src/drill/faults/partition.js';
+import type { SshPool } from '../../../src/ssh/connection.js';
+import { eventually } from '../../support/eventually.js';
+import { poolOf, timers } from '../../support/faults.js';
+import { makeHost } from '../../support/spec.js';
 
 const canTry = process.getuid?.() === 0 && spawnSync('iptables', ['--version']).status === 0;
 /** The host, one of its peers, and somebody else, all at one bridge. */
@@ -37,23 +28,6 @@ interface Place {
 const ip = (...args: string[]) => execFileSync('ip', args, { encoding: 'utf8' });
 const inside = ({ name }: Place, command: string) =>
   spawnSync('ip', ['netns', 'exec', name, 'sh', '-c', command], { encoding: 'utf8' });
-/** As if by SSH to each host. */
-const poolOf = (run: (script: string) => SpawnSyncReturns<string>) =>
-  ({
-    get: async (host: HostSpec) => ({
-      host,
-      exec: async (script: string) => {
-        const { status, stdout, stderr } = run(script);
-        return { host: host.name, code: status, signal: null, stdout, stderr, durationMs: 0 };
-      },
-    }),
-  }) as unknown as SshPool;
-/** The processes that would mend a fault. */
-const timers = ({ id }: Partition | DiskFill) =>
-  allProcesses().filter(({ pid }) => {
-    const [program, option, script = ''] = commandArguments(pid);
-    return program === 'sh' && option === '-c' && script.includes(id);
-  });
 /** Nobody listens there: whoever is reached refuses. */
 const reaches = (from: Place, to: Place) =>
   inside(from, `LC_ALL=C timeout 1 bash -c ': < /dev/tcp/${to.address}/9'`).stderr.includes('refused');
@@ -157,82 +131,5 @@ describe.skipIf(!canTry)('a host is cut off', () => {
     const plan = await planPartition({ pool, spec }, host, 'peers');
     await mend(pool, host, plan);
     expect(reaches(struck, peer)).toBe(true);
-  });
-});
-
-describe.skipIf(process.getuid?.() !== 0)('a disk is full', () => {
-  const pool = poolOf((script) => spawnSync('sh', ['-c', script], { encoding: 'utf8' }));
-  let dir: string;
-  let host: HostSpec;
-  let other: HostSpec;
-  const room = () => statfsSync(host.dir).bavail;
-
-  beforeAll(() => {
-    dir = mkdtempSync(path.join(tmpdir(), 'perijove-disk-'));
-    [host, other] = ['h1', 'h2'].map((name) => {
-      const at = path.join(dir, name);
-      mkdirSync(at);
-      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${name === 'h1' ? 16 : 24}m`, 'perijove-test', at]);
-      mkdirSync(path.join(at, 'run'));
-      return makeHost(name, { dir: at });
-    }) as [HostSpec, HostSpec];
-  });
-  afterAll(() => {
-    for (const { dir: at } of [host, other]) spawnSync('umount', ['--lazy', at]);
-    rmSync(dir, { recursive: true, force: true });
-  });
-
-  it('to the last byte, and has room again by itself; neither twice nor after it was healed', async () => {
-    const before = room();
-    const plan: DiskFill = {
-      ...(await planDiskFill({ pool, spec: { hosts: [host, other] } }, host)),
-      forMs: 1_500,
-    };
-    await fillDisk(pool, host, plan);
-    expect(room()).toBe(0);
-    expect(() => writeFileSync(path.join(host.dir, 'more'), 'x')).toThrow('ENOSPC');
-    expect(statfsSync(other.dir).bavail).toBeGreaterThan(0);
-    await eventually('there is room again', () => room() > 0);
-    await freeDisk(pool, host, plan);
-    await eventually('its timer has ended', () => timers(plan).length === 0);
-    await fillDisk(pool, host, plan);
-    expect(room()).toBeGreaterThan(0.9 * before);
-    expect(readdirSync(host.dir).filter((name) => name.includes('fill'))).toEqual([]);
-  });
-
-  it('may be healed though nobody filled it, and is not filled then', async () => {
-    const plan = await planDiskFill({ pool, spec: { hosts: [host, other] } }, host);
-    await freeDisk(pool, host, plan);
-    await fillDisk(pool, host, plan);
-    expect(room()).toBeGreaterThan(0);
-  });
-
-  it.each([
-    ['fails', 'exit 1'],
-    ['prints nothing', 'exit 0'],
-    ['prints half', 'printf 12'],
-  ])('is refused where `stat` %s: it may be the disk of another host', async (_what, answer) => {
-    const programs = mkdtempSync(path.join(dir, 'programs-'));
-    writeFileSync(path.join(programs, 'stat'), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
-    const broken = poolOf((script) =>
-      spawnSync('sh', ['-c', `PATH=${programs}:$PATH\n${script}`], { encoding: 'utf8' }),
-    );
-    await expect(planDiskFill({ pool: broken, spec: { hosts: [host, other] } }, host)).rejects.toMatchObject({
-      code: 'DRILL_NOT_POSSIBLE',
-    });
-  });
-
-  it('is refused where another host, or the worker, would be full as well', async () => {
-    const same = { ...other, dir: path.join(host.dir, 'run') };
-    await expect(planDiskFill({ pool, spec: { hosts: [host, same] } }, host)).rejects.toMatchObject({
-      code: 'DRILL_NOT_POSSIBLE',
-      message: expect.stringContaining('h2') as string,
-    });
-    await expect(
-      planDiskFill({ pool, spec: { hosts: [] } }, makeHost('h3', { dir: '/' })),
-    ).rejects.toMatchObject({
-      code: 'DRILL_NOT_POSSIBLE',
-      message: expect.stringContaining('this worker') as string,
-    });
   });
 });

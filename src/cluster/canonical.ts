@@ -1,0 +1,13 @@
+/** JSON with the keys of every object sorted: equal data give equal text. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, nested: unknown) =>
+    nested !== null && typeof nested === 'object' && !Array.isArray(nested)
+      ? Object.fromEntries(Object.entries(nested).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : nested,
+  );
+}
+
+/** Whether both are the same plain data, in whatever order their keys are. */
+export function isSameData(one: unknown, other: unknown): boolean {
+  return canonicalJson(one) === canonicalJson(other);
+}

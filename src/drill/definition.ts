@@ -1,0 +1,90 @@
+/** What a drill is, as data; whether a cluster can be drilled so, and how long it may take. Pure. */
+import { isLoopback } from '../cluster/addresses.js';
+import { agentPatienceMs, type ClusterSpec } from '../cluster/spec.js';
+
+/** What a drill is done to. */
+export type TargetKind =
+  | 'leader'
+  | 'follower'
+  | 'serving'
+  | 'proxy'
+  | 'host'
+  | 'worker'
+  | 'zookeeper-leader'
+  | 'master-leader'
+  | 'agent'
+  | 'brick'
+  | 'none';
+
+/** What a fault changes, beside answers through the proxies; a drill waits for it. */
+export type Expectation =
+  /** etcd has another leader, or one of a higher term, and Jupyter is where it should be. */
+  | 'leader-moves'
+  | 'jupyter-back'
+  | 'zookeeper-moves'
+  /** Another Mesos master leads, with all agents and the framework. */
+  | 'master-moves'
+  /** The agent is registered again. */
+  | 'agent-back'
+  /** The master calls the tasks of the agent unreachable, and nobody ends them. */
+  | 'agent-unreachable'
+  /** Another worker holds what the dead one held. */
+  | 'worker-moves';
+
+/** Through which hosts requests may fail meanwhile. */
+export type MayFail = 'all' | 'target' | 'none';
+
+export interface DrillDefinition {
+  readonly name: string;
+  /** For people: what is done. */
+  readonly what: string;
+  readonly target: TargetKind;
+  readonly expects: Expectation;
+  readonly mayFail: MayFail;
+  /** From the fault until all is back that it took away. */
+  readonly budgetMs: { readonly warm: number; readonly cold: number };
+  /** What a time of the spec adds to the budget, because nothing can happen before it is over. */
+  readonly beginsAfter?: 'session' | 'agent-patience' | 'storage';
+  /** `lab`: only a worker that runs in a lab can do it; `network`: hosts with a network between them. */
+  readonly needs: 'ssh' | 'lab' | 'lab or network' | 'network' | 'gluster';
+}
+
+/** Why a drill cannot be done to this cluster, as a sentence without its full stop; undefined when it can. */
+export function refusalOf(
+  { needs }: DrillDefinition,
+  { hosts, storage }: Pick<ClusterSpec, 'hosts' | 'storage'>,
+  inLab: boolean,
+): string | undefined {
+  const isApart = hosts.every(({ address }) => !isLoopback(address));
+  switch (needs) {
+    case 'ssh':
+      return undefined;
+    case 'lab':
+      return inLab ? undefined : 'it can be done in a lab alone';
+    case 'lab or network':
+      return inLab || isApart ? undefined : 'the hosts share one machine';
+    case 'network':
+      return isApart
+        ? undefined
+        : 'the hosts share one machine: its disk, and a loopback interface with nothing that could be cut';
+    case 'gluster':
+      return storage.kind === 'gluster' ? undefined : 'notebooks do not lie on a GlusterFS volume';
+  }
+}
+
+export function budgetOf(
+  { budgetMs, beginsAfter }: DrillDefinition,
+  { jupyter, mesos, storage }: Pick<ClusterSpec, 'jupyter' | 'mesos' | 'storage'>,
+): number {
+  const waits = {
+    session: mesos.sessionTimeoutMs,
+    // Jupyter hangs until the brick of a silent host is given up.
+    storage: storage.kind === 'gluster' ? 2 * storage.pingTimeoutMs : 0,
+    // Pings are counted between two of them.
+    'agent-patience': agentPatienceMs(mesos) + mesos.agentPingTimeoutMs,
+  };
+  return budgetMs[jupyter.standby] + (beginsAfter === undefined ? 0 : waits[beginsAfter]);
+}
+
+/** What users feel of a move from one node to another. */
+export const failover = { warm: 3_000, cold: 15_000 };

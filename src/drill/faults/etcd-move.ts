@@ -1,0 +1,50 @@
+import { nodeAddress, nodeNames } from '../../cluster/spec.js';
+import { createEtcdClient } from '../../etcd/client.js';
+import { failover } from '../definition.js';
+import type { DrillOf, FaultDeps, FaultKind } from './kind.js';
+import { absent } from './reaching.js';
+
+/** etcd's leadership is handed over. */
+export interface EtcdMove {
+  readonly kind: 'etcd-move';
+  readonly from: string;
+  readonly to: string;
+  /** At which term `from` leads. */
+  readonly term: number;
+}
+
+export const etcdMoveDrills = [
+  {
+    name: 'etcd-move',
+    what: "etcd's leadership is handed to another member (MoveLeader)",
+    target: 'follower',
+    expects: 'leader-moves',
+    mayFail: 'all',
+    budgetMs: failover,
+    needs: 'ssh',
+    plan: async (_deps, { leader, term }, target) => ({ kind: 'etcd-move', from: leader, to: target, term }),
+  },
+] as const satisfies readonly DrillOf<EtcdMove>[];
+
+export const etcdMove: FaultKind<EtcdMove> = {
+  kind: 'etcd-move',
+  inject: moveLeadership,
+  heal: async () => undefined,
+  injected: ({ from, to }) => `leadership is handed from ${from} to ${to}`,
+  healed: () => 'nothing to heal',
+};
+
+async function moveLeadership({ spec, reach }: FaultDeps, { from, to, term }: EtcdMove): Promise<void> {
+  const address = nodeAddress(spec, nodeNames(spec).indexOf(from));
+  const client = createEtcdClient(await reach.any(address, spec.etcd.clientPort), { deadlineMs: 3_000 });
+  try {
+    const status = await client.status();
+    if (status.leader !== status.memberId || status.term !== term) return;
+    const { members } = await client.memberList();
+    const target = members.find(({ name }) => name === to);
+    if (!target) throw absent(`etcd has no member ${to}`);
+    await client.moveLeader(target.id);
+  } finally {
+    client.close();
+  }
+}

@@ -1,0 +1,146 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ClusterSpec, HostSpec } from '../../cluster/spec.js';
+import { formatDuration } from '../../cluster/units.js';
+import type { SshPool } from '../../ssh/connection.js';
+import { quote } from '../../ssh/shell.js';
+import {
+  armTimer,
+  ask,
+  askUntilAnswered,
+  markMade,
+  markMended,
+  neglectedMs,
+  noticeSeconds,
+  notPossible,
+  unlessMade,
+} from './asking.js';
+import type { DrillOf, FaultKind } from './kind.js';
+import { hostNamed } from './reaching.js';
+
+/** A host is cut off from others. */
+export interface Partition {
+  readonly kind: 'partition';
+  readonly host: string;
+  /** Of this cut alone: one that was healed is not made again. */
+  readonly id: string;
+  /** The interface that carries the host's address. */
+  readonly device: string;
+  /** Addresses that it is cut off from; absent: from all. */
+  readonly peers?: readonly string[];
+  /** After this the host mends it by itself. */
+  readonly forMs: number;
+}
+
+/** Longer than a proxy or a node needs to turn elsewhere, shorter than a master gives an agent that is silent. */
+const isolatedMs = 20_000;
+const chain = 'PERIJOVE-DRILL';
+
+export const partitionDrills = [
+  {
+    name: 'partition',
+    what: 'a host is cut off from everybody, from SSH and its users too, for 20 s',
+    target: 'host',
+    expects: 'jupyter-back',
+    mayFail: 'all',
+    budgetMs: { warm: 5_000, cold: 20_000 },
+    beginsAfter: 'storage',
+    needs: 'network',
+    plan: (deps, _roles, target) => planPartition(deps, hostNamed(deps.spec, target), 'all'),
+  },
+  {
+    name: 'partition-peers',
+    what: 'a host is cut off from the other hosts; SSH and its users still reach it',
+    target: 'host',
+    expects: 'jupyter-back',
+    mayFail: 'all',
+    budgetMs: { warm: 5_000, cold: 20_000 },
+    beginsAfter: 'storage',
+    needs: 'network',
+    plan: (deps, _roles, target) => planPartition(deps, hostNamed(deps.spec, target), 'peers'),
+  },
+] as const satisfies readonly DrillOf<Partition>[];
+
+export const partition: FaultKind<Partition> = {
+  kind: 'partition',
+  inject: ({ pool, spec }, fault) => cutOff(pool, hostNamed(spec, fault.host), fault),
+  heal: ({ pool, spec }, fault) => mend(pool, hostNamed(spec, fault.host), fault),
+  injected: ({ host, peers, forMs }) =>
+    peers === undefined
+      ? `${host} is cut off from everybody for ${formatDuration(forMs)}`
+      : `${host} is cut off from ${peers.join(', ')}`,
+  healed: ({ host }) => `${host} is reached again`,
+  downHost: ({ host }) => host,
+};
+
+/** @throws PerijoveError DRILL_NOT_POSSIBLE, SSH_* */
+export async function planPartition(
+  { pool, spec }: { readonly pool: SshPool; readonly spec: Pick<ClusterSpec, 'hosts'> },
+  host: HostSpec,
+  from: 'all' | 'peers',
+): Promise<Partition> {
+  const device = await ask(
+    pool,
+    host,
+    `[ "$(id -u)" = 0 ] || { echo 'only root can cut it off' >&2; exit 1; }
+command -v iptables >/dev/null || { echo 'it has no iptables' >&2; exit 1; }
+ip -o -4 addr show to ${host.address} | awk 'NR == 1 { print $2 }'`,
+  );
+  if (device === '') throw notPossible(host, `no interface of it has the address ${host.address}`);
+  const peers = spec.hosts.map(({ address }) => address).filter((address) => address !== host.address);
+  return {
+    kind: 'partition',
+    host: host.name,
+    id: randomUUID(),
+    device,
+    ...(from === 'peers' && { peers }),
+    forMs: from === 'all' ? isolatedMs : neglectedMs,
+  };
+}
+
+/** Removes the rules, whatever is there of them; fails unless iptables says that none is left. */
+const mendScript = `
+mend() {
+  for hook in INPUT OUTPUT FORWARD; do
+    while iptables -w -D $hook -j ${chain} 2>/dev/null; do :; done
+  done
+  iptables -w -F ${chain} 2>/dev/null
+  iptables -w -X ${chain} 2>/dev/null
+  rules=$(iptables -w -S) || { echo 'iptables does not tell which rules are left' >&2; return 1; }
+  case $rules in
+  *${chain}*) echo 'the rules of the cut are still there' >&2; return 1 ;;
+  *'-P INPUT '*) ;;
+  *) echo 'iptables tells of no rules at all' >&2; return 1 ;;
+  esac
+}`;
+
+/** Makes all rules first, and arms what mends it; then one rule for each way cuts the host off. */
+function cutScript(host: HostSpec, fault: Partition): string {
+  const { device, peers } = fault;
+  const rules =
+    peers === undefined
+      ? [`-i ${quote(device)}`, `-o ${quote(device)}`]
+      : peers.flatMap((peer) => [`-s ${peer}`, `-d ${peer}`]);
+  const cut = `${mendScript}
+sleep ${noticeSeconds}
+for hook in INPUT OUTPUT FORWARD; do iptables -w -I $hook -j ${chain}; done`;
+  return `${mendScript}
+${unlessMade(host, fault)}
+mend || exit 1
+iptables -w -N ${chain} || exit 1
+${rules.map((rule) => `iptables -w -A ${chain} ${rule} -j DROP || exit 1`).join('\n')}
+${armTimer(host, fault, cut, 'until mend; do sleep 1; done')}`;
+}
+
+/** Cuts the host off, unless it was before. It mends itself when nobody else does. */
+export async function cutOff(pool: SshPool, host: HostSpec, fault: Partition): Promise<void> {
+  await ask(pool, host, cutScript(host, fault));
+  await delay(noticeSeconds * 1_000);
+}
+
+/** Mends the cut as soon as the host can be reached; one that comes late is not made any more. */
+export async function mend(pool: SshPool, host: HostSpec, fault: Partition): Promise<void> {
+  const script = `${mendScript}
+${markMade(host, fault)} && mend && ${markMended(host, fault)}`;
+  await askUntilAnswered(pool, host, script, neglectedMs);
+}

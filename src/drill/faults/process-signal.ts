@@ -1,0 +1,117 @@
+import { agentService, masterService } from '../../mesos/installation/items.js';
+import { zookeeperService } from '../../zookeeper/items.js';
+import type { ProcessMark } from '../marks.js';
+import type { DrillOf, FaultKind } from './kind.js';
+import { hostService, nodeService, onHost, startAgain } from './reaching.js';
+
+/** One process is killed or suspended. */
+export interface ProcessSignal {
+  readonly kind: 'process-signal';
+  readonly host: string;
+  readonly signal: 'KILL' | 'STOP';
+  readonly process: ProcessMark;
+  /** Of the host: started again by the healing, if its supervisor did not. */
+  readonly service?: string;
+  /** When it was planned, by the clock of the host: seconds since the epoch. */
+  readonly clock?: number;
+}
+
+type Struck = Omit<ProcessSignal, 'kind' | 'signal'>;
+const signalled = (signal: ProcessSignal['signal'], struck: Struck): ProcessSignal => ({
+  kind: 'process-signal',
+  signal,
+  ...struck,
+});
+
+export const processSignalDrills = [
+  {
+    name: 'etcd-pause',
+    what: 'SIGSTOP for the leading etcd: it says nothing, and does not know that it leads no more',
+    target: 'leader',
+    expects: 'leader-moves',
+    mayFail: 'all',
+    budgetMs: { warm: 5_000, cold: 15_000 },
+    needs: 'ssh',
+    plan: async (deps, roles, target) => signalled('STOP', await nodeService(deps, roles, target, 'etcd')),
+  },
+  {
+    name: 'jupyter-kill',
+    what: 'SIGKILL for the Jupyter that serves',
+    target: 'serving',
+    expects: 'jupyter-back',
+    mayFail: 'all',
+    budgetMs: { warm: 15_000, cold: 15_000 },
+    needs: 'ssh',
+    plan: async (deps, roles, target) => signalled('KILL', await nodeService(deps, roles, target, 'jupyter')),
+  },
+  {
+    name: 'proxy-kill',
+    what: "SIGKILL for one host's proxy",
+    target: 'proxy',
+    expects: 'jupyter-back',
+    mayFail: 'target',
+    budgetMs: { warm: 5_000, cold: 5_000 },
+    needs: 'ssh',
+    plan: async (deps, _roles, target) => signalled('KILL', await hostService(deps, target, 'proxy')),
+  },
+  {
+    name: 'zookeeper-kill-leader',
+    what: 'SIGKILL for the ZooKeeper server that leads',
+    target: 'zookeeper-leader',
+    expects: 'zookeeper-moves',
+    mayFail: 'none',
+    budgetMs: { warm: 10_000, cold: 10_000 },
+    needs: 'ssh',
+    plan: async (deps, _roles, target) =>
+      signalled('KILL', await hostService(deps, target, zookeeperService)),
+  },
+  {
+    name: 'master-suspend',
+    what:
+      'SIGSTOP for the leading Mesos master; another one leads; healed by SIGCONT: the old one notices, ' +
+      'ends, and follows when its supervisor has started it again',
+    target: 'master-leader',
+    expects: 'master-moves',
+    mayFail: 'none',
+    budgetMs: { warm: 10_000, cold: 10_000 },
+    beginsAfter: 'session',
+    needs: 'ssh',
+    plan: async (deps, _roles, target) => signalled('STOP', await hostService(deps, target, masterService)),
+  },
+  {
+    name: 'master-kill',
+    what: 'SIGKILL for the leading Mesos master',
+    target: 'master-leader',
+    expects: 'master-moves',
+    mayFail: 'none',
+    budgetMs: { warm: 10_000, cold: 10_000 },
+    beginsAfter: 'session',
+    needs: 'ssh',
+    plan: async (deps, _roles, target) => signalled('KILL', await hostService(deps, target, masterService)),
+  },
+  {
+    name: 'agent-kill',
+    what: 'SIGKILL for a Mesos agent; its tasks go on, and its successor finds them by its checkpoints',
+    target: 'agent',
+    expects: 'agent-back',
+    mayFail: 'none',
+    budgetMs: { warm: 15_000, cold: 15_000 },
+    needs: 'ssh',
+    plan: async (deps, _roles, target) => signalled('KILL', await hostService(deps, target, agentService)),
+  },
+] as const satisfies readonly DrillOf<ProcessSignal>[];
+
+export const processSignal: FaultKind<ProcessSignal> = {
+  kind: 'process-signal',
+  async inject(deps, { host, signal, process: { pid, start } }) {
+    await onHost(deps, host, [`same ${pid} ${start} || exit 0`, `kill -s ${signal} ${pid}`]);
+  },
+  async heal(deps, { host, signal, service, process: { pid, start } }) {
+    if (signal === 'STOP')
+      await onHost(deps, host, [`same ${pid} ${start} || exit 0`, `kill -s CONT ${pid}`]);
+    // Its supervisor starts it again; one that is stopped was stopped by somebody.
+    if (service !== undefined) await startAgain(deps, host, service, { ours: false });
+  },
+  injected: ({ host, signal, process: { pid } }) => `SIG${signal} for process ${pid} on ${host}`,
+  healed: ({ signal }) => (signal === 'STOP' ? 'SIGCONT' : 'nothing to heal: its supervisor starts it again'),
+};

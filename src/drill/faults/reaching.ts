@@ -1,0 +1,101 @@
+/** How faults reach what they are about: hosts, services, and the very processes of them. */
+import { nodeLayout, type ServiceName } from '../../node/layout.js';
+import { pidFunction } from '../../node/scripts.js';
+import { PerijoveError } from '../../errors/error.js';
+import { hostPaths } from '../../hosts/paths.js';
+import { hostServices } from '../../hosts/services.js';
+import { processInContainer } from '../../mesos/installation/container.js';
+import { agentService, masterService } from '../../mesos/installation/items.js';
+import type { ClusterSpec, HostSpec } from '../../cluster/spec.js';
+import { quote } from '../../ssh/shell.js';
+import type { LabFaults } from '../lab.js';
+import { sameScript, type ProcessMark } from '../marks.js';
+import type { Roles } from '../roles.js';
+import type { FaultDeps } from './kind.js';
+
+export function labOf({ lab }: FaultDeps, drill: string): LabFaults {
+  if (lab) return lab;
+  throw new PerijoveError('DRILL_NOT_POSSIBLE', `${drill} can be done in a lab alone`);
+}
+
+export function absent(message: string): PerijoveError {
+  return new PerijoveError('DRILL_UNHEALTHY', message);
+}
+
+export function hostNamed(spec: ClusterSpec, name: string): HostSpec {
+  const host = spec.hosts.find((each) => each.name === name);
+  if (!host) throw absent(`no host \`${name}\` is known`);
+  return host;
+}
+
+export function treeOf(spec: ClusterSpec, roles: Roles, node: string): { host: HostSpec; base: string } {
+  const host = hostNamed(spec, roles.hostOf[node] ?? '');
+  return { host, base: hostPaths(host).clusterNode(node) };
+}
+
+export async function onHost(
+  { pool, spec }: FaultDeps,
+  name: string,
+  lines: readonly string[],
+): Promise<void> {
+  const connection = await pool.get(hostNamed(spec, name));
+  await connection.run([sameScript, ...lines].join('\n'));
+}
+
+export async function servicesOf({ pool, spec }: FaultDeps, hostName: string) {
+  const connection = await pool.get(hostNamed(spec, hostName));
+  return { connection, services: await hostServices(connection, spec.name) };
+}
+
+/** But not on a host that was taken down meanwhile, and not what was stopped on purpose, unless it was `ours`. */
+export async function startAgain(
+  deps: FaultDeps,
+  host: string,
+  service: string,
+  { ours }: { readonly ours: boolean },
+): Promise<void> {
+  const { services } = await servicesOf(deps, host);
+  const [status] = await services.status([service]);
+  if (status === undefined) throw absent(`${host} does not tell what ${service} does`);
+  if (status.state === 'absent' || (status.state === 'stopped' && !ours)) return;
+  await services.start(service);
+}
+
+export async function hostService(deps: FaultDeps, hostName: string, service: string) {
+  const { connection, services } = await servicesOf(deps, hostName);
+  const [status] = await services.status([service]);
+  if (status?.pid === undefined) throw absent(`${service} does not run on ${hostName}`);
+  const isMesos = service === masterService || service === agentService;
+  const inside = isMesos ? processInContainer(deps.spec, connection.host, service) : undefined;
+  const seen = await connection.run(`${sameScript}
+clock=$(date +%s) || exit 1
+pid=${inside === undefined ? status.pid : `$(${inside}) || exit 1`}
+stat_of "$pid" || { echo 'it has ended' >&2; exit 1; }
+echo "$clock $pid $start"`);
+  const [clock, pid, start] = seen.trim().split(' ').map(Number);
+  if (!clock || !pid || !start) throw absent(`${hostName} does not tell which process ${service} is`);
+  return { host: hostName, process: { pid, start }, service, clock };
+}
+
+export async function nodeService(deps: FaultDeps, roles: Roles, node: string, service: ServiceName) {
+  const { host, base } = treeOf(deps.spec, roles, node);
+  const file = `${nodeLayout(base).service}/${service}/supervise/pid`;
+  return { host: host.name, process: await readMark(deps, host, base, file) };
+}
+
+export async function readMark(
+  { pool }: FaultDeps,
+  host: HostSpec,
+  base: string,
+  file: string,
+): Promise<ProcessMark> {
+  const connection = await pool.get(host);
+  const output = await connection.run(`${sameScript}
+${pidFunction(base)}
+pid=$(pid_of ${quote(file)}) || { echo 'it does not run' >&2; exit 1; }
+stat_of "$pid" || { echo 'it has ended' >&2; exit 1; }
+echo "$pid $start"`);
+  const [pid, start] = output.trim().split(' ').map(Number);
+  if (!pid || !start) throw absent(`${file} on ${host.name} names no process`);
+  return { pid, start };
+}

@@ -1,0 +1,38 @@
+import { PerijoveError } from '../../errors/error.js';
+import type { DrillOf, FaultKind } from './kind.js';
+import { absent, labOf } from './reaching.js';
+
+/** A worker is killed. */
+export interface WorkerKill {
+  readonly kind: 'worker-kill';
+  readonly worker: string;
+}
+
+export const workerKillDrills = [
+  {
+    name: 'worker-kill',
+    what: 'SIGKILL for the worker that holds the scheduler of the framework, or the watch of the keeper',
+    target: 'worker',
+    expects: 'worker-moves',
+    mayFail: 'none',
+    budgetMs: { warm: 10_000, cold: 10_000 },
+    needs: 'lab',
+    plan: async (deps, { keeper, scheduler }, target) => {
+      const worker = target === 'keeper' ? keeper : scheduler;
+      if (worker === undefined) throw absent(`no worker holds the ${target}`);
+      if (labOf(deps, 'worker-kill').workers() < 2) {
+        throw new PerijoveError('DRILL_UNSAFE', 'only one worker runs, and nobody would go on');
+      }
+      return { kind: 'worker-kill', worker };
+    },
+  },
+] as const satisfies readonly DrillOf<WorkerKill>[];
+
+export const workerKill: FaultKind<WorkerKill> = {
+  kind: 'worker-kill',
+  inject: (deps, { kind, worker }) => labOf(deps, kind).killWorker(worker),
+  heal: (deps, { kind }) => labOf(deps, kind).provideWorkers(),
+  injected: ({ worker }) => `SIGKILL for worker ${worker}`,
+  healed: () => 'another worker is started',
+  endsWorker: ({ worker }) => worker,
+};

@@ -1,0 +1,272 @@
+/**
+ * What the keeper's workflow holds, as plain data, and how everything that happens changes it: what the watch saw, what
+ * an activity brought, what somebody asked for. Pure: times are handed in.
+ */
+import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
+import { formatDuration } from '../cluster/units.js';
+import type { ErrorCode } from '../errors/codes.js';
+import {
+  adopt,
+  conclude,
+  concludeFailed,
+  decide,
+  giveUpReturning,
+  initialState,
+  note,
+  outcomeOf,
+  pause,
+  respecified,
+  resume,
+  withIncident,
+  type Decision,
+  type ReconcileResult,
+  type WatchEvent,
+} from './decide.js';
+import type { LeadershipOutcome } from './leadership.js';
+import type { Incident, KeeperEvent, KeeperState, MoveResult } from './state.js';
+
+/** A planned move that somebody waits for. */
+export interface Move {
+  /** Counts the moves of this run. */
+  readonly number: number;
+  readonly to: string;
+  /** The node that served before; absent when none did. */
+  readonly from?: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** Leadership is there, and a verdict is to tell so. */
+  readonly led: boolean;
+}
+
+export interface MoveFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+export type MoveOutcome = MoveResult | MoveFailure;
+
+export interface KeeperMemory {
+  readonly spec: ClusterSpec;
+  readonly state: KeeperState;
+  /** The first one to hand over a spec is who started it. */
+  readonly isNew: boolean;
+  readonly stopping: boolean;
+  readonly move?: Move;
+  /** How the newest move that is over ended. */
+  readonly ended?: { readonly number: number; readonly outcome: MoveOutcome };
+}
+
+export function firstMemory(spec: ClusterSpec, state: KeeperState | undefined): KeeperMemory {
+  return { spec, state: { ...initialState, ...state }, isNew: state === undefined, stopping: false };
+}
+
+function said(memory: KeeperMemory, kind: KeeperEvent['kind'], what: string, now: Date): KeeperMemory {
+  return { ...memory, state: note(memory.state, kind, what, now.toISOString()) };
+}
+
+// --- what the watch saw, and what came of it --------------------------------------------------------------
+
+/** A decision, and the state before it: a reconcile is concluded from that one. */
+export interface Decided {
+  readonly memory: KeeperMemory;
+  readonly before: KeeperState;
+  readonly decision: Decision;
+}
+
+export function decided(memory: KeeperMemory, event: WatchEvent, now: Date): Decided {
+  const { state, decision } = decide(memory.state, event, memory.spec.jupyter.follow);
+  const next = said({ ...memory, state }, event.kind === 'lost' ? 'lost' : 'found', decision.reason, now);
+  return { memory: next, before: memory.state, decision };
+}
+
+/** Each adoption is of a higher generation than the one before; more in a row would mean two keepers. */
+const mostAdoptions = 5;
+
+/** A reconcile, as it began. */
+export interface Began {
+  readonly before: KeeperState;
+  readonly event: WatchEvent;
+  /** The spec that it was done for. */
+  readonly spec: ClusterSpec;
+  /** How many generations were taken over before it. */
+  readonly adoptions: number;
+}
+
+/** After a reconcile. `again`: nodes or proxies hold a higher generation, which is taken over first. */
+export function reconciled(
+  memory: KeeperMemory,
+  { before, event, spec, adoptions }: Began,
+  result: ReconcileResult,
+  now: Date,
+): { readonly memory: KeeperMemory; readonly again: boolean } {
+  const { stale } = result;
+  if (stale !== undefined && adoptions < mostAdoptions) {
+    return { memory: { ...memory, state: adopt(memory.state, stale) }, again: true };
+  }
+  const state = conclude(before, memory.state, event, result, now.toISOString());
+  const done = said({ ...memory, state }, 'done', outcomeOf(result), now);
+  // Another spec may have come with the very answer of this reconcile.
+  return {
+    memory: memory.spec === spec ? done : { ...done, state: respecified(done.state) },
+    again: false,
+  };
+}
+
+/** After leadership was to be moved back. `again`: it cannot, and the event is decided anew: it is followed. */
+export function returned(
+  memory: KeeperMemory,
+  to: string,
+  outcome: LeadershipOutcome,
+  now: Date,
+): { readonly memory: KeeperMemory; readonly again: boolean } {
+  const what = outcome.led ? `leadership is back at ${to}` : `leadership stays: ${outcome.reason}`;
+  const next = said(memory, 'returned', what, now);
+  // Users are served meanwhile: the next event tells where leadership is.
+  if (outcome.led || outcome.again) return { memory: next, again: false };
+  return { memory: { ...next, state: giveUpReturning(next.state) }, again: true };
+}
+
+/** After an activity that gave up. */
+export function failed(memory: KeeperMemory, message: string, now: Date): KeeperMemory {
+  const state = concludeFailed(memory.state, message);
+  const next = said({ ...memory, state }, 'failed', message, now);
+  return moveEnded(next, { code: 'MOVE_FAILED', message }, now);
+}
+
+// --- planned moves ----------------------------------------------------------------------------------------
+
+/** Why Jupyter is not moved to a node now, before anything is done; undefined when it may be. */
+export function moveRefusal({ spec, state, move }: KeeperMemory, to: string): MoveFailure | undefined {
+  if (!nodeNames(spec).includes(to))
+    return { code: 'NODE_UNKNOWN', message: `${spec.name} has no node ${to}` };
+  if (state.paused)
+    return { code: 'KEEPER_PAUSED', message: `the keeper is paused since ${state.paused.since}` };
+  if (move) return { code: 'MOVE_UNDER_WAY', message: `Jupyter is being moved to ${move.to}` };
+  if (!state.verdict) return { code: 'MOVE_FAILED', message: 'etcd has no leader that the keeper knows of' };
+  return undefined;
+}
+
+/** A move is wanted. Without a number: Jupyter is served there already. */
+export function moveWanted(
+  memory: KeeperMemory,
+  to: string,
+  now: Date,
+): { readonly memory: KeeperMemory; readonly number?: number } {
+  const { state, move, ended } = memory;
+  if (state.verdict?.leader === to && state.jupyter === to) return { memory };
+  const number = Math.max(move?.number ?? 0, ended?.number ?? 0) + 1;
+  const from = state.jupyter;
+  const wanted: Move = {
+    number,
+    to,
+    ...(from !== undefined && { from }),
+    startedAt: now.getTime(),
+    led: false,
+  };
+  return { memory: { ...memory, move: wanted }, number };
+}
+
+/** After the order that brings Jupyter and leadership to the node; the verdict that follows does the rest. */
+export function moveOrdered(memory: KeeperMemory, outcome: LeadershipOutcome, now: Date): KeeperMemory {
+  const { move, spec, state } = memory;
+  if (!move) return memory;
+  if (!outcome.led) {
+    const message = `Jupyter was not moved to ${move.to}: ${outcome.reason}`;
+    return moveEnded(memory, { code: 'MOVE_FAILED', message }, now);
+  }
+  return {
+    ...memory,
+    ...(spec.jupyter.follow === 'sticky' && { state: { ...state, home: move.to } }),
+    move: { ...move, led: true },
+  };
+}
+
+/** A planned move is over with the first reconcile after leadership was there. */
+export function moveSettled(memory: KeeperMemory, now: Date): KeeperMemory {
+  const { move } = memory;
+  if (!move?.led) return memory;
+  const { to, from, startedAt } = move;
+  const { verdict, jupyter, generation } = memory.state;
+  if (verdict?.leader === to && jupyter === to) {
+    const tookMs = now.getTime() - startedAt;
+    return moveEnded(
+      memory,
+      { moved: true, to, generation, tookMs, ...(from !== undefined && { from }) },
+      now,
+    );
+  }
+  const message =
+    verdict?.leader === to
+      ? `leadership is at ${to}, where Jupyter does not answer`
+      : `leadership went on to ${verdict?.leader ?? 'nobody'}`;
+  return moveEnded(memory, { code: 'MOVE_FAILED', message }, now);
+}
+
+function moveEnded(memory: KeeperMemory, outcome: MoveOutcome, now: Date): KeeperMemory {
+  const { move, ...rest } = memory;
+  if (!move) return memory;
+  const next = { ...rest, ended: { number: move.number, outcome } };
+  return 'moved' in outcome
+    ? said(next, 'moved', `moved to ${move.to} as planned, in ${formatDuration(outcome.tookMs)}`, now)
+    : said(next, 'failed', outcome.message, now);
+}
+
+// --- what is asked for ------------------------------------------------------------------------------------
+
+/** An answer to somebody who asked; what is under way is broken off when `changed`. */
+export interface Asked {
+  readonly memory: KeeperMemory;
+  readonly changed: boolean;
+}
+
+export function paused(memory: KeeperMemory, reason: string | undefined, now: Date): Asked {
+  if (memory.state.paused) return { memory, changed: false };
+  const state = pause(memory.state, now.toISOString(), reason);
+  const words = `paused${reason === undefined ? '' : `: ${reason}`}`;
+  const message = 'the keeper was paused before the move was over';
+  const next = said({ ...memory, state }, 'paused', words, now);
+  return { memory: moveEnded(next, { code: 'KEEPER_PAUSED', message }, now), changed: true };
+}
+
+export function resumed(memory: KeeperMemory, now: Date): Asked {
+  if (!memory.state.paused) return { memory, changed: false };
+  return {
+    memory: said({ ...memory, state: resume(memory.state) }, 'resumed', 'goes on', now),
+    changed: true,
+  };
+}
+
+/** Something was repaired elsewhere. */
+export function incidentNoted(memory: KeeperMemory, incident: Incident, now: Date): Asked {
+  const state = withIncident(memory.state, incident);
+  if (state === memory.state) return { memory, changed: false };
+  return { memory: said({ ...memory, state }, 'done', incident.what, now), changed: true };
+}
+
+/** A spec is handed over. `differs`: whether it is another one than that in force. */
+export function configured(
+  memory: KeeperMemory,
+  spec: ClusterSpec,
+  { differs, now }: { readonly differs: boolean; readonly now: Date },
+): Asked {
+  const next = { ...memory, isNew: false };
+  if (!differs) return { memory: next, changed: memory.isNew };
+  return { memory: withSpec(next, spec, 'goes on with another spec', now), changed: true };
+}
+
+/** More nodes than before may lead from now on. */
+export function nodesAnnounced(memory: KeeperMemory, count: number, now: Date): Asked {
+  const { spec } = memory;
+  if (count <= spec.nodes.count) return { memory, changed: false };
+  const grown = { ...spec, nodes: { ...spec.nodes, count } };
+  return { memory: withSpec(memory, grown, `${count} nodes may lead from now on`, now), changed: true };
+}
+
+function withSpec(memory: KeeperMemory, spec: ClusterSpec, what: string, now: Date): KeeperMemory {
+  return said({ ...memory, spec, state: respecified(memory.state) }, 'spec', what, now);
+}
+
+export function stopped(memory: KeeperMemory, now: Date): KeeperMemory {
+  const message = 'the keeper was stopped before the move was over';
+  return moveEnded({ ...memory, stopping: true }, { code: 'KEEPER_ABSENT', message }, now);
+}

@@ -157,8 +157,13 @@ export async function readDrill(
   const handle = handleOf(client, cluster, number);
   const description = await describe(handle);
   if (!description) {
+    const newest = await newestDrill(client, cluster);
     throw new PerijoveError('DRILL_UNKNOWN', `${cluster} has no drill ${number}`, {
       subject: `drill ${number}`,
+      remedy:
+        newest === 0
+          ? 'No drill has been run yet.'
+          : `The newest one is ${newest}: \`perijove drill report\`.`,
     });
   }
   const state = stateOf(description);

@@ -1,10 +1,11 @@
 import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { errorCodes } from '../errors/codes.js';
 import { exitCodes } from '../errors/error.js';
 import { contextOf, type CommandContext } from './command.js';
 import { colorsOf, printJson, processIo, type Io } from './io.js';
-import { parse, type Verb } from './parser.js';
-import { reportJson, reportOf, reportText } from './report.js';
+import { parse, type Call, type Verb } from './parser.js';
+import { reportJson, reportOf, reportText, type Report } from './report.js';
 
 const groups = { deploy: 'Deploy:', look: 'Look:', keep: 'Keep:', run: 'Run:' } as const;
 
@@ -18,7 +19,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'check',
-    summary: 'look for everything that would keep the cluster from coming up',
+    summary: 'check the spec and every host for what would block a deployment',
     group: groups.deploy,
     load: async () => (await import('./verbs/check.js')).checkCommand,
   },
@@ -66,7 +67,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'events',
-    summary: 'follow what the keeper does, and what becomes of Mesos and its tasks',
+    summary: 'follow the events of the keeper, of Mesos and of its tasks',
     group: groups.look,
     load: async () => (await import('./verbs/events.js')).eventsCommand,
   },
@@ -78,25 +79,25 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'pause',
-    summary: 'let the keeper move and repair nothing, for maintenance',
+    summary: 'suspend automatic moves and repairs, for maintenance',
     group: groups.keep,
     load: async () => (await import('./verbs/pause.js')).pauseCommand,
   },
   {
     name: 'resume',
-    summary: 'let the keeper go on after a pause',
+    summary: 'resume automatic moves and repairs',
     group: groups.keep,
     load: async () => (await import('./verbs/pause.js')).resumeCommand,
   },
   {
     name: 'fence',
-    summary: 'say that a host is lost, so that its nodes are launched elsewhere',
+    summary: 'declare a host dead, so that its nodes are launched elsewhere',
     group: groups.keep,
     load: async () => (await import('./verbs/fence.js')).fenceCommand,
   },
   {
     name: 'worker',
-    summary: 'run a worker: it does what workflows ask for, over SSH',
+    summary: 'run a worker, which runs workflows and reaches the hosts over SSH',
     group: groups.run,
     load: async () => (await import('./verbs/worker.js')).workerCommand,
   },
@@ -108,7 +109,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'drill',
-    summary: 'inject faults on purpose, and see the cluster recover',
+    summary: 'inject a fault and measure how the cluster recovers',
     group: groups.run,
     load: async () => (await import('./verbs/drill.js')).drillCommand,
   },
@@ -125,9 +126,10 @@ export async function main(argv: readonly string[], io?: Partial<Io>): Promise<n
     json: argv.includes('--json'),
     debug: argv.includes('--debug'),
   });
+  let call: Call | undefined;
   try {
     const words = argv.length === 0 ? ['--help'] : argv;
-    const call = await parse(words, verbs, packageVersion(), {
+    call = await parse(words, verbs, packageVersion(), {
       colors: colorsOf(whole),
       columns: whole.columns,
       isTTY: whole.isTTY,
@@ -137,13 +139,20 @@ export async function main(argv: readonly string[], io?: Partial<Io>): Promise<n
     context = contextOf(whole, call);
     return await call.definition.run(context, { args: call.args, options: call.options });
   } catch (thrown) {
-    const report = reportOf(thrown);
+    const report = withHelpOf(call, reportOf(thrown));
     if (context.json) printJson(context, { error: reportJson(report, context.debug) });
     else context.stderr.write(reportText(report, context.colors, context.debug));
     return report.exitCode;
   } finally {
     interrupt?.end();
   }
+}
+
+/** Where nothing better is known about a wrong command line than the program's help, that of the command. */
+function withHelpOf(call: Call | undefined, report: Report): Report {
+  const { remedy } = errorCodes.USAGE;
+  if (call === undefined || report.code !== 'USAGE' || report.remedy !== remedy) return report;
+  return { ...report, remedy: `See \`perijove ${call.command} --help\`.` };
 }
 
 function packageVersion(): string {

@@ -15,6 +15,8 @@ export interface Verb {
 
 export interface Call {
   readonly definition: CommandDefinition;
+  /** As it was typed, without its arguments: `drill run`. */
+  readonly command: string;
   readonly args: Readonly<Record<string, string | undefined>>;
   readonly options: Readonly<Record<string, string | boolean | undefined>>;
   readonly json: boolean;
@@ -41,6 +43,7 @@ export async function parse(
 ): Promise<Call | undefined> {
   const used = new Set(argv.filter((word) => !word.startsWith('-')).slice(0, 2));
   const calls: Call[] = [];
+  const groups = new Map<string, CommandGroup>();
   const program = new Command('perijove')
     .description('Brings up and keeps a Jupyter that never stays down: from one cluster.yaml, over SSH.')
     .version(version, '-V, --version', 'print the version')
@@ -51,17 +54,18 @@ export async function parse(
   prepare(program, io);
   for (const verb of verbs) {
     const definition = used.has(verb.name) ? await verb.load() : undefined;
+    if (definition?.kind === 'group') groups.set(verb.name, definition);
     const command = program.command(verb.name).summary(verb.summary).helpGroup(verb.group);
     prepare(command, io);
     if (definition?.kind === 'group') defineSubcommands(command, definition, io, calls);
-    else if (definition) define(command, definition, calls);
+    else if (definition) define(command, definition, { path: verb.name, calls });
   }
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;
-    throw usageError(error, argv, verbs);
+    throw usageError(error, argv, { verbs, groups });
   }
   return calls[0];
 }
@@ -88,11 +92,15 @@ function defineSubcommands(command: Command, group: CommandGroup, io: ParserIo, 
   for (const definition of group.commands) {
     const subcommand = command.command(definition.name).summary(definition.summary);
     prepare(subcommand, io);
-    define(subcommand, definition, calls);
+    define(subcommand, definition, { path: `${group.name} ${definition.name}`, calls });
   }
 }
 
-function define(command: Command, definition: CommandDefinition, calls: Call[]): void {
+function define(
+  command: Command,
+  definition: CommandDefinition,
+  { path, calls }: { readonly path: string; readonly calls: Call[] },
+): void {
   const { summary, description, args, options, examples = [] } = definition;
   command.description(
     description === undefined ? sentence(summary) : `${sentence(summary)}\n\n${description}`,
@@ -116,6 +124,7 @@ function define(command: Command, definition: CommandDefinition, calls: Call[]):
     const names = Object.keys(args);
     calls.push({
       definition,
+      command: path,
       args: Object.fromEntries(names.map((name, index) => [name, given[index] as string | undefined])),
       options: Object.fromEntries(
         Object.entries(options).map(([name, option]) => [
@@ -137,10 +146,17 @@ function sentence(summary: string): string {
   return `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`;
 }
 
-function usageError(error: CommanderError, argv: readonly string[], verbs: readonly Verb[]): PerijoveError {
-  const [name] = argv.filter((word) => !word.startsWith('-'));
+/** With the help of the very command that was called, as far as there is one of that name. */
+function usageError(
+  error: CommanderError,
+  argv: readonly string[],
+  { verbs, groups }: { readonly verbs: readonly Verb[]; readonly groups: ReadonlyMap<string, CommandGroup> },
+): PerijoveError {
+  const [name, subname] = argv.filter((word) => !word.startsWith('-'));
   const verb = verbs.find((each) => each.name === name);
-  const help = `perijove ${verb ? `${verb.name} ` : ''}--help`;
+  const subcommand = groups.get(verb?.name ?? '')?.commands.find((each) => each.name === subname);
+  const words = ['perijove', verb?.name, subcommand?.name, '--help'];
+  const help = words.filter((word) => word !== undefined).join(' ');
   const text = error.message.replace(/^error: /, '').replace(/\n/g, ' ');
   const message = error.code === 'commander.help' ? 'a command is needed' : text;
   return new PerijoveError('USAGE', message, { remedy: `See \`${help}\`.` });

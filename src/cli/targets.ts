@@ -1,6 +1,7 @@
 /** What `logs` and `ssh` are told to look at: a host or a node, and a service of it. */
 import { PerijoveError } from '../errors/error.js';
 import { hostPaths } from '../hosts/paths.js';
+import { choices } from './choices.js';
 import { agentService, masterService } from '../mesos/installation/items.js';
 import { networkItems } from '../network/items.js';
 import { nodeLayout, serviceNames } from '../node/layout.js';
@@ -42,18 +43,19 @@ export function parseTarget(spec: ClusterSpec, text: string): Target {
   const isNode = nodeNames(spec).includes(name);
   if (!host && !isNode) {
     const names = [...spec.hosts.map((each) => each.name), ...nodeNames(spec)];
-    throw unknownTarget(`${spec.name} has no host or node \`${name}\``, names);
+    throw unknownTarget(`${spec.name} has no host or node \`${name}\``, name, names);
   }
   const services: readonly string[] = host ? hostServiceNames(spec, host) : serviceNames;
   if (rest.length > 0 || (service !== undefined && !services.includes(service))) {
-    throw unknownTarget(`${name} has no service \`${[service, ...rest].join('/')}\``, services);
+    const given = [service, ...rest].join('/');
+    throw unknownTarget(`${name} has no service \`${given}\``, given, services);
   }
   const part = service === undefined ? {} : { service };
   return host ? { kind: 'host', host, ...part } : { kind: 'node', node: name, ...part };
 }
 
-export function unknownTarget(message: string, names: readonly string[]): PerijoveError {
-  return new PerijoveError('UNKNOWN_TARGET', message, { remedy: `There are ${names.join(', ')}.` });
+export function unknownTarget(message: string, given: string, names: readonly string[]): PerijoveError {
+  return new PerijoveError('UNKNOWN_TARGET', message, { remedy: choices(given, names) });
 }
 
 /** Where a node's tree lies on a host. */

@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { PerijoveError } from '../errors/error.js';
 import { check, type Finding, type SpecPath } from './checks.js';
 import type { ClusterSpec } from './spec.js';
 import { clusterFile, type ClusterFile } from './schema.js';
+import { nearestName } from './nearest.js';
 import { normalize, type LocalPlaces } from './normalize.js';
 import { SpecError, type SpecProblem } from './problem.js';
 import { knownKeys, sample, schemaAt } from './shape.js';
@@ -46,16 +46,6 @@ function shown(value: unknown): string {
   return `\`${text.length > 60 ? `${text.slice(0, 57)}…` : text}\``.replace(/\n/g, '↵');
 }
 
-/** The known key that an unknown one is probably meant to be: it begins so, or at most half of its letters differ. */
-function nearestKey(key: string, known: readonly string[]): string | undefined {
-  if (known.length === 0) return undefined;
-  const plain = (text: string) => text.toLowerCase().replace(/[_-]/g, '');
-  const within = known.find((candidate) => plain(key).startsWith(plain(candidate)));
-  if (within !== undefined) return within;
-  const nearest = closest(key, known);
-  return distance(key, nearest) <= Math.max(1, Math.floor(nearest.length / 2)) ? nearest : undefined;
-}
-
 interface Flaw extends Finding {
   /** The problem is the key itself, not its value. */
   readonly atKey?: boolean;
@@ -71,7 +61,7 @@ function flawsOf(issue: z.core.$ZodIssue, data: unknown, prefix: SpecPath = []):
     case 'unrecognized_keys':
       return issue.keys.map((key) => {
         const known = knownKeys(clusterFile, at);
-        const nearest = nearestKey(key, known);
+        const nearest = nearestName(key, known);
         const where = at.length === 0 ? 'a cluster' : pathText(at);
         return {
           code: 'SPEC_UNKNOWN_KEY',

@@ -5,6 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { verbs } from '../../src/cli/main.js';
 import { cli } from '../support/cli.js';
 
+const example = path.resolve('examples/lab.yaml');
+
 let cwd: string;
 /** Nothing of the user's own is read: no lab, no profile. */
 let env: NodeJS.ProcessEnv;
@@ -73,6 +75,36 @@ describe('bad usage', () => {
     expect(stderr).toContain(help);
     expect(stderr).toContain('USAGE');
     expect(stderr).not.toContain('error: error');
+  });
+
+  it.each([
+    [['drill', 'run', '--nothing'], "unknown option '--nothing'", '`perijove drill run --help`'],
+    [
+      ['logs', 'h1/zookeeper', '--lines', 'abc', '--file', example],
+      '--lines takes a number',
+      '`perijove logs --help`',
+    ],
+    [
+      ['drill', 'report', 'none', '--file', example],
+      'invalid drill number: none',
+      '`perijove drill report --help`',
+    ],
+  ])('%j names the help of the very command', async (argv, message, help) => {
+    const { code, stderr } = await run(...argv);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(help);
+  });
+
+  it.each([
+    [['drill', 'run', 'node-kil', '--file', example], 'Did you mean `node-kill`?'],
+    [['open', 'jupiter', '--file', example], 'Did you mean `jupyter`? There are jupyter, temporal, mesos.'],
+    [['logs', 'h1/zookeper', '--file', example], 'Did you mean `zookeeper`?'],
+    [['logs', 'nod3', '--file', example], 'Did you mean `node'],
+  ])('%j is told what was probably meant', async (argv, meant) => {
+    const { code, stderr } = await run(...argv);
+    expect(code).toBe(2);
+    expect(stderr).toContain(meant);
   });
 
   it('is JSON with --json', async () => {

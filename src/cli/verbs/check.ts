@@ -14,7 +14,7 @@ import { table } from '../table.js';
 
 export const checkCommand = defineCommand({
   name: 'check',
-  summary: 'look for everything that would keep the cluster from coming up',
+  summary: 'check the spec and every host for what would block a deployment',
   description:
     'Reads the spec, connects to every host, and looks at packages, ports, disks, clocks and ' +
     'permissions. It changes nothing on the hosts. The key of a host that has no known one is pinned, ' +

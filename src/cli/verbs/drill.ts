@@ -12,6 +12,7 @@ import { exitCodes, messageOf, PerijoveError } from '../../errors/error.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import { durationMs, durationPattern, formatDuration } from '../../cluster/units.js';
 import type { DrillInput } from '../../temporal/contract.js';
+import { choices } from '../choices.js';
 import { defineCommand, defineGroup, type CommandContext } from '../command.js';
 import { printJson } from '../io.js';
 import { reportOf } from '../report.js';
@@ -135,7 +136,7 @@ function wanted(
   const definition = findDrill(name);
   if (!definition) {
     throw new PerijoveError('DRILL_UNKNOWN', `there is no drill \`${name}\``, {
-      remedy: `There are ${catalogue.map((each) => each.name).join(', ')}, and random.`,
+      remedy: choices(name, [...catalogue.map((each) => each.name), 'random']),
     });
   }
   const refusal = refusalOf(definition, spec, inLab);
@@ -146,17 +147,23 @@ function wanted(
 
 function budgetGiven(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (!durationPattern.test(text)) throw usage(`--budget ${text} is no duration such as 2s or 500ms`);
+  if (!durationPattern.test(text))
+    throw usage(`--budget must be a duration such as 2s or 500ms, not \`${text}\``);
   return durationMs(text);
 }
 
 const defaultCount = 10;
 const mostInSeries = 1_000;
 
+function numberGiven(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new PerijoveError('USAGE', `invalid drill number: ${text}`);
+}
+
 function countGiven(text: string | undefined): number {
   const count = text === undefined ? defaultCount : Number(text);
   if (Number.isInteger(count) && count >= 1 && count <= mostInSeries) return count;
-  throw usage(`--count ${text} is no number from 1 to ${mostInSeries}`);
+  throw usage(`--count must be a number from 1 to ${mostInSeries}, not \`${text}\``);
 }
 
 /** Runs one drill to its end, and shows it meanwhile. */
@@ -263,14 +270,11 @@ const reportCommand = defineCommand({
   },
   async run(context, { args, options }) {
     const { spec, absolute } = await openSpec(context, options.file);
+    const given = args.number === undefined ? undefined : numberGiven(args.number);
     return withTemporal(temporalSettings(context, options, absolute), async ({ client }) => {
       const { newestDrill, readDrill } = await import('../drill-run.js');
-      const number = args.number === undefined ? await newestDrill(client, spec.name) : Number(args.number);
-      if (!Number.isInteger(number) || number < 1) {
-        throw args.number === undefined
-          ? new PerijoveError('DRILL_UNKNOWN', `${spec.name} has not been drilled yet`)
-          : usage(`${args.number} is no number of a drill`);
-      }
+      const number = given ?? (await newestDrill(client, spec.name));
+      if (number === 0) throw new PerijoveError('DRILL_UNKNOWN', `${spec.name} has not been drilled yet`);
       const { state, evidence, ended } = await readDrill(client, spec.name, number);
       if (options.svg !== undefined) {
         if (!evidence) throw new PerijoveError('DRILL_UNKNOWN', `drill ${number} has left no evidence`);
@@ -306,7 +310,7 @@ function writePicture(file: string, picture: string): void {
 
 export const drillCommand = defineGroup({
   name: 'drill',
-  summary: 'inject faults on purpose, and see the cluster recover',
+  summary: 'inject a fault and measure how the cluster recovers',
   description:
     'A drill breaks one thing, watches every host as its users would, heals, and leaves evidence: a time ' +
     'line, a verdict against a budget, and whether everything holds that must.',

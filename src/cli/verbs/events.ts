@@ -23,7 +23,7 @@ export type SourcedEvent = (KeeperEvent | FrameworkEvent) & { readonly source: S
 
 export const eventsCommand = defineCommand({
   name: 'events',
-  summary: 'follow what the keeper does, and what becomes of Mesos and its tasks',
+  summary: 'follow the events of the keeper, of Mesos and of its tasks',
   description:
     'Prints what the keeper found and did last, which Mesos master leads, which agents came and went, which ' +
     'worker held the scheduler and what became of the tasks; then each thing as it happens, until Ctrl-C. ' +

@@ -13,7 +13,7 @@ import { temporalOptions } from '../temporal.js';
 
 export const fenceCommand = defineCommand({
   name: 'fence',
-  summary: 'say that a host is lost, so that its nodes are launched elsewhere',
+  summary: 'declare a host dead, so that its nodes are launched elsewhere',
   description:
     'For a host that neither Mesos nor SSH reaches, and that is switched off or will not come back. Its nodes are ' +
     'waited for no longer; a node that still answers at its address is. Should the host come back, what runs ' +
@@ -33,6 +33,7 @@ export const fenceCommand = defineCommand({
         if (isKnown || !isRefusal(error, 'HOST_NOT_LOST')) throw error;
         throw unknownTarget(
           `${spec.name} has no host \`${host}\``,
+          host,
           spec.hosts.map(({ name }) => name),
         );
       }

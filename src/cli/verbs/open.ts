@@ -2,6 +2,7 @@ import { exitCodes, PerijoveError } from '../../errors/error.js';
 import { hostsWithRole, type ClusterSpec } from '../../cluster/spec.js';
 import type { SshPool } from '../../ssh/connection.js';
 import { workflowIds } from '../../temporal/contract.js';
+import { choices } from '../choices.js';
 import { defineCommand } from '../command.js';
 import { withHosts } from '../hosts.js';
 import { printJson } from '../io.js';
@@ -34,7 +35,7 @@ export const openCommand = defineCommand({
     const page = pages.find((each) => each === args.page);
     if (page === undefined) {
       throw new PerijoveError('USAGE', `there is no page \`${args.page}\``, {
-        remedy: `There are ${pages.join(', ')}.`,
+        remedy: choices(args.page, pages),
       });
     }
     const { spec, absolute } = await openSpec(context, options.file);
@@ -57,7 +58,7 @@ export const openCommand = defineCommand({
     if (!first) {
       const names = hostsWithRole(spec, 'proxy').map(({ name }) => name);
       throw new PerijoveError('UNKNOWN_TARGET', `no proxy runs on \`${options.host ?? ''}\``, {
-        remedy: `There are ${names.join(', ')}.`,
+        remedy: choices(options.host ?? '', names),
       });
     }
     if (page === 'mesos' && spec.mesos.principal !== undefined) {

@@ -8,7 +8,7 @@ import { temporalOptions, type TemporalChoice } from '../temporal.js';
 
 export const pauseCommand = defineCommand({
   name: 'pause',
-  summary: 'let the keeper move and repair nothing, for maintenance',
+  summary: 'suspend automatic moves and repairs, for maintenance',
   description:
     'Jupyter, the routes and the hosts files stay as they are until `perijove resume`. Nodes and proxies ' +
     'with reflexes still fail over by themselves.',
@@ -30,7 +30,7 @@ export const pauseCommand = defineCommand({
 
 export const resumeCommand = defineCommand({
   name: 'resume',
-  summary: 'let the keeper go on after a pause',
+  summary: 'resume automatic moves and repairs',
   options: { file: fileOption, ...temporalOptions },
   run: (context, { options }) =>
     tell(context, options, ({ handle }) => handle.executeUpdate(resumeKeeper), ['goes on', 'was not paused']),

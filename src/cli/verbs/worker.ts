@@ -5,7 +5,7 @@ import { temporalOptions, temporalSettings } from '../temporal.js';
 
 export const workerCommand = defineCommand({
   name: 'worker',
-  summary: 'run a worker: it does what workflows ask for, over SSH',
+  summary: 'run a worker, which runs workflows and reaches the hosts over SSH',
   description:
     'Runs until Ctrl-C or SIGTERM, and logs JSON lines to stdout. Two workers, on two machines, ' +
     'survive the loss of one. Every worker must reach all hosts by SSH, with the keys that the spec ' +

@@ -1,0 +1,11 @@
+import { closest, distance } from 'fastest-levenshtein';
+
+/** The known name that another one is probably meant to be: it begins so, or at most half of its letters differ. */
+export function nearestName(given: string, known: readonly string[]): string | undefined {
+  if (known.length === 0) return undefined;
+  const plain = (text: string) => text.toLowerCase().replace(/[_-]/g, '');
+  const within = known.find((candidate) => plain(given).startsWith(plain(candidate)));
+  if (within !== undefined) return within;
+  const nearest = closest(given, known);
+  return distance(given, nearest) <= Math.max(1, Math.floor(nearest.length / 2)) ? nearest : undefined;
+}

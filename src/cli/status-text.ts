@@ -1,30 +1,147 @@
 import type { Colors } from 'picocolors/types.js';
 import type { AgentLook, ClusterStatus, MasterLook, Observation, Phase } from '../status/cluster-status.js';
 import { formatDuration } from '../cluster/units.js';
-import { table } from './table.js';
+import { table, wrapped } from './table.js';
 
 type Paint = (text: string) => string;
 
+export interface StatusTextOptions {
+  /** Every column, every earlier task and every incident; else what fits on a screen of 80 × 24. */
+  readonly long?: boolean;
+  /** Shown beside the phase, where the status is redrawn. */
+  readonly clock?: string;
+  readonly columns?: number;
+}
+
 /** A status for people: what is well in one line each, what is not by name and with its reason. */
-export function statusText({ status, reasons }: Observation, colors: Colors): string {
-  const { cluster, phase } = status;
-  const lines = [`${colors.bold(cluster)}  ${phasePaint(phase, colors)(phase)}`];
+export function statusText(
+  { status, reasons }: Observation,
+  colors: Colors,
+  { long = false, clock, columns = 80 }: StatusTextOptions = {},
+): string {
+  const { cluster, phase, incidents } = status;
+  const head = [
+    colors.bold(cluster),
+    phasePaint(phase, colors)(phase),
+    ...(clock === undefined ? [] : [clock]),
+  ];
+  const lines = [head.join('  ')];
   if (phase === 'absent' && reasons.length === 0) return `${lines.join('\n')}\n`;
-  for (const reason of reasons) lines.push(`  ${colors.yellow('!')} ${reason}`);
-  lines.push(
-    '',
-    ...overview(status, colors),
-    '',
-    ...mesosTable(status, colors),
-    '',
-    ...nodeTable(status, colors),
-    '',
-    ...proxyTable(status, colors),
-  );
-  const past = pastTable(status, colors);
-  if (past.length > 0) lines.push('', ...past);
-  if (status.incidents.length > 0) lines.push('', ...incidentTable(status, colors));
+  for (const reason of reasons) {
+    const [first = '', ...more] = wrapped(reason, columns - indent.length);
+    lines.push(`  ${colors.yellow('!')} ${first}`, ...more.map((line) => `${indent}${line}`));
+  }
+  const past = long ? pastTable(status, colors) : [];
+  const parts = long
+    ? [
+        overview(status, colors),
+        mesosTable(status, colors),
+        nodeTable(status, colors),
+        proxyTable(status, colors),
+      ]
+    : [summary(status, colors), hostTable(status, colors), shortNodeTable(status, colors)];
+  for (const part of [...parts, past, incidentTable(long ? incidents : newest(incidents), colors, columns)]) {
+    if (part.length > 0) lines.push('', ...part);
+  }
   return `${lines.join('\n')}\n`;
+}
+
+/** Below the mark of a reason. */
+const indent = '    ';
+/** What elections and repairs of every day leave is among the events. */
+const newest = (incidents: ClusterStatus['incidents']) =>
+  incidents.filter(({ routine }) => routine !== true).slice(0, 3);
+
+/** Whatever is not of one host or one node, and the deployment apart from the rest. */
+function summary(status: ClusterStatus, colors: Colors): string[] {
+  const { mesos, framework, etcd, jupyter, workflows } = status;
+  const bad = colors.red;
+  const label = colors.dim;
+  const connected =
+    framework.id === null
+      ? bad('framework not registered')
+      : framework.connected === false
+        ? bad('framework not connected')
+        : 'framework connected';
+  return table([
+    [label('Jupyter'), jupyter.node === null ? bad('ready nowhere') : `on ${jupyter.node}`],
+    [
+      label('etcd'),
+      etcd.leader === null ? bad('no leader') : `${etcd.leader} leads, term ${etcd.term ?? '?'}`,
+    ],
+    [
+      label('Mesos'),
+      [
+        mesos.leader === null ? bad('no master leads') : `${mesos.leader} leads`,
+        connected,
+        ...(mesos.standIn ? ["Perijove's stand-in"] : []),
+      ].join(', '),
+    ],
+    [
+      label('workflows'),
+      ['framework', 'keeper']
+        .map((name) => [name, workflows[name as 'framework' | 'keeper']] as const)
+        .map(([name, state]) => paint(`${name} ${state}`, state === 'running', colors))
+        .join(', ')
+        .concat(`; last deployment ${workflows.deploy}`),
+    ],
+    ...(status.storage.kind === 'gluster'
+      ? [
+          [
+            label('GlusterFS'),
+            status.storage.bricks
+              .map((brick) =>
+                paint(brickText(brick), brick.online === true && (brick.pending ?? 0) === 0, colors),
+              )
+              .join('  '),
+          ],
+        ]
+      : []),
+  ]);
+}
+
+const serving: readonly string[] = ['leader', 'follower', 'standalone', 'observer'];
+
+/** What runs on each host, and its entrance. */
+function hostTable({ zookeeper, mesos, proxies }: ClusterStatus, colors: Colors): string[] {
+  const hosts = new Set(
+    [...zookeeper.members, ...mesos.masters, ...mesos.agents, ...proxies].map(({ host }) => host),
+  );
+  const rows = [...hosts].map((host) => {
+    const member = zookeeper.members.find((each) => each.host === host);
+    const master = mesos.masters.find((each) => each.host === host);
+    const agent = mesos.agents.find((each) => each.host === host);
+    const proxy = proxies.find((each) => each.host === host);
+    return [
+      host,
+      member ? paint(member.mode, serving.includes(member.mode), colors) : '-',
+      master ? paint(masterWord(master), master.state !== 'down', colors) : '-',
+      agent ? paint(agent.state, agent.state === 'registered', colors) : '-',
+      proxy ? paint(proxy.healthy ? proxy.url : `${proxy.url} does not answer`, proxy.healthy, colors) : '-',
+    ];
+  });
+  return table([
+    ['host', 'ZooKeeper', 'master', 'agent', 'Jupyter'].map((head) => colors.dim(head)),
+    ...rows,
+  ]);
+}
+
+function shortNodeTable({ framework, etcd, jupyter }: ClusterStatus, colors: Colors): string[] {
+  const names = (framework.tasks.length > 0 ? framework.tasks : etcd.members).map(({ node }) => node);
+  const rows = names.map((node) => {
+    const task = framework.tasks.find((each) => each.node === node);
+    const member = etcd.members.find((each) => each.node === node);
+    const roles = [node === etcd.leader ? 'leads' : '', node === jupyter.node ? 'Jupyter' : ''];
+    const since = task?.since ? ` since ${moment(task.since)}` : '';
+    return [
+      node,
+      task?.host ?? '-',
+      task ? paint(`${stateText(task.state)}${since}`, task.state === 'TASK_RUNNING', colors) : '-',
+      member ? paint(member.healthy ? 'healthy' : 'unhealthy', member.healthy, colors) : '-',
+      roles.filter((role) => role !== '').join(', '),
+    ];
+  });
+  return table([['node', 'host', 'task', 'etcd', ''].map((head) => colors.dim(head)), ...rows]);
 }
 
 function phasePaint(phase: Phase, colors: Colors): Paint {
@@ -47,7 +164,6 @@ function overview(status: ClusterStatus, colors: Colors) {
   const bad = colors.red;
   const each = <T>(items: readonly T[], text: (item: T) => string, well: (item: T) => boolean) =>
     items.map((item) => (well(item) ? text(item) : bad(text(item)))).join('  ');
-  const serving = ['leader', 'follower', 'standalone', 'observer'];
   const label = colors.dim;
   return table([
     [
@@ -133,8 +249,15 @@ function mesosTable({ mesos }: ClusterStatus, colors: Colors): string[] {
   return table([heads.map((head) => colors.dim(head)), ...rows]);
 }
 
-function masterText({ state, leadsSince }: MasterLook): string {
-  if (state === 'leading') return leadsSince === null ? 'leads' : `leads since ${moment(leadsSince)}`;
+function masterText(master: MasterLook): string {
+  const { state, leadsSince } = master;
+  return state === 'leading' && leadsSince !== null
+    ? `leads since ${moment(leadsSince)}`
+    : masterWord(master);
+}
+
+function masterWord({ state }: MasterLook): string {
+  if (state === 'leading') return 'leads';
   return state === 'standing-by' ? 'follows' : state;
 }
 
@@ -214,9 +337,14 @@ function proxyTable({ proxies }: ClusterStatus, colors: Colors): string[] {
   return table([['host', 'Jupyter', 'leads to', 'generation', ''].map((head) => colors.dim(head)), ...rows]);
 }
 
-function incidentTable({ incidents }: ClusterStatus, colors: Colors): string[] {
-  const rows = incidents.map(({ at, what, tookMs }) => [at, what, formatDuration(tookMs)]);
-  return table([['incident', '', 'took'].map((head) => colors.dim(head)), ...rows]);
+/** One line each where it fits, else a line with the time and the text below it. */
+function incidentTable(incidents: ClusterStatus['incidents'], colors: Colors, columns: number): string[] {
+  if (incidents.length === 0) return [];
+  const lines = incidents.flatMap(({ at, what, tookMs }) => {
+    const [first = '', ...more] = wrapped(`${what} (${formatDuration(tookMs)})`, columns - 22);
+    return [`${moment(at)}  ${first}`, ...more.map((line) => `${' '.repeat(22)}${line}`)];
+  });
+  return [colors.dim('incidents'), ...lines];
 }
 
 function paint(text: string, well: boolean, colors: Colors): string {

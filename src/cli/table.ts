@@ -17,6 +17,21 @@ export function table(rows: readonly (readonly string[])[], indent = ''): string
   });
 }
 
+/** A text without colours in lines of at most so many columns, broken between words; a longer word has a line of its own. */
+export function wrapped(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line === '') line = word;
+    else if (line.length + 1 + word.length <= columns) line += ` ${word}`;
+    else {
+      lines.push(line);
+      line = word;
+    }
+  }
+  return [...lines, line];
+}
+
 /** A line cut to a width, for lines that are redrawn: a wrapped one would break the drawing. */
 export function cut(line: string, columns: number): string {
   if (width(line) <= columns) return line;

@@ -223,6 +223,8 @@ export interface KeeperChange {
   readonly subject: string;
   /** For people. */
   readonly what: string;
+  /** Something that follows from every change of the members. */
+  readonly routine?: true;
 }
 
 /** What one reconcile did and left. */
@@ -364,7 +366,8 @@ function incidentOf(
   if (event.kind === 'drift') {
     if (result.changes.length === 0) return undefined;
     const done = result.changes.map(({ what }) => what).join('; ');
-    return { at, what: `${event.reason} → ${done}`, tookMs };
+    const isRoutine = result.changes.every(({ routine }) => routine === true);
+    return { at, what: `${event.reason} → ${done}`, tookMs, ...(isRoutine && { routine: true }) };
   }
   const { leader, term } = event.verdict;
   const moved =
@@ -376,5 +379,6 @@ function incidentOf(
     result.jupyter === undefined
       ? `Jupyter on ${leader} does not answer yet`
       : `Jupyter answers on ${leader}, through ${routes} ${routes === 1 ? 'host' : 'hosts'}`;
-  return { at, what: `${moved}, term ${term}: ${outcome}`, tookMs };
+  const isRoutine = result.jupyter !== undefined;
+  return { at, what: `${moved}, term ${term}: ${outcome}`, tookMs, ...(isRoutine && { routine: true }) };
 }

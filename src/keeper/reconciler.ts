@@ -202,7 +202,8 @@ class Reconcile {
             { timeoutMs: hostsDeadlineMs, ...(this.signal && { signal: this.signal }) },
           ),
         );
-        if (had?.digest !== hostsDigest) this.#changed(name, `hosts file of ${name} written`);
+        if (had?.digest !== hostsDigest)
+          this.#changed(name, `hosts file of ${name} written`, { routine: true });
       },
     );
   }
@@ -256,8 +257,8 @@ class Reconcile {
     if (generation > this.wanted.generation) this.#stale = Math.max(this.#stale ?? 0, generation);
   }
 
-  #changed(subject: string, what: string): void {
-    this.#changes.push({ subject, what });
+  #changed(subject: string, what: string, more: Pick<KeeperChange, 'routine'> = {}): void {
+    this.#changes.push({ subject, what, ...more });
   }
 
   #lookAt(name: string): Promise<NodeView> {

@@ -8,6 +8,8 @@ export interface Incident {
   readonly at: string;
   readonly what: string;
   readonly tookMs: number;
+  /** An election after which Jupyter answers, or hosts files alone: nothing that an operator has to look into. */
+  readonly routine?: true;
 }
 
 /** One line of what the keeper does, for people who follow it. */

@@ -133,7 +133,13 @@ export interface ClusterStatus {
       readonly pending: number | null;
     }[];
   };
-  readonly incidents: readonly { readonly at: string; readonly what: string; readonly tookMs: number }[];
+  readonly incidents: readonly {
+    readonly at: string;
+    readonly what: string;
+    readonly tookMs: number;
+    /** An election after which Jupyter answers, or hosts files alone. */
+    readonly routine?: true;
+  }[];
 }
 
 /** A status, and for people why it is no better than it is. */

@@ -71,8 +71,8 @@ const seen: ClusterStatus = {
   },
 };
 
-describe('a status for people', () => {
-  const lines = statusText({ status: seen, reasons: [] }, createColors(false))
+describe('a long status for people', () => {
+  const lines = statusText({ status: seen, reasons: [] }, createColors(false), { long: true })
     .split('\n')
     .map((line) => line.replace(/ {2,}/g, ' | ').trim());
 
@@ -92,5 +92,81 @@ describe('a status for people', () => {
     expect(lines.find((line) => line.startsWith('node0'))).toContain(
       'node0.6 running since 2026-01-01T11:00:00Z',
     );
+  });
+});
+
+describe('a status for people', () => {
+  const incidents = Array.from({ length: 9 }, (_, index) => ({
+    at: `2026-01-01T12:00:0${index}.000Z`,
+    what: `no route on h${index} after the proxy was started again → route of h${index} set to node1`,
+    tookMs: 1_200,
+    ...(index % 2 === 0 && { routine: true as const }),
+  }));
+  const hosts = ['oo-lab1', 'oo-lab2', 'oo-lab3'];
+  const whole: ClusterStatus = {
+    ...seen,
+    zookeeper: { members: hosts.map((host) => ({ host, mode: 'follower' })) },
+    mesos: {
+      ...seen.mesos,
+      masters: hosts.map((host) => ({ ...noMaster, host, state: 'standing-by' })),
+      agents: hosts.map((host) => ({ ...noAgent, host, state: 'registered' })),
+    },
+    framework: {
+      ...seen.framework,
+      id: '2d764e55-09c9-4833-b77f-2703d2af01df-0000',
+      tasks: Array.from({ length: 5 }, (_, index) => ({
+        node: `node${index}`,
+        host: 'oo-lab1',
+        state: 'TASK_RUNNING',
+        taskId: `node${index}.6`,
+        since: '2026-01-01T11:00:00.000Z',
+        message: null,
+        past: [],
+      })),
+    },
+    etcd: {
+      ...seen.etcd,
+      leader: 'node1',
+      term: 7,
+      members: Array.from({ length: 5 }, (_, index) => ({
+        ...seen.etcd.members[0],
+        node: `node${index}`,
+        healthy: true,
+      })),
+    },
+    proxies: hosts.map((host) => ({
+      host,
+      url: 'http://172.16.6.103:8888/',
+      target: 'http://192.168.0.13:8888',
+      generation: 5,
+      healthy: true,
+    })),
+    storage: { kind: 'path', bricks: [] },
+    incidents: [],
+  } as ClusterStatus;
+  const text = (more: Partial<ClusterStatus>, reasons: readonly string[] = []) =>
+    statusText({ status: { ...whole, ...more }, reasons }, createColors(false), { clock: '12:00:00' });
+
+  it('fits on a screen of 80 × 24', () => {
+    const lines = text({}).split('\n');
+    expect(lines.length).toBeLessThanOrEqual(24);
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    expect(lines[0]).toContain('ready  12:00:00');
+  });
+
+  it('wraps reasons and incidents, and has three of these at most, none of them routine', () => {
+    const reason = `etcd: ${'0 of 5 members answer; 3 are needed; '.repeat(4)}`.trim();
+    const lines = text({ incidents }, [reason]).split('\n');
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    expect(lines.filter((line) => line.startsWith('2026-01-01T12'))).toHaveLength(3);
+    expect(lines.join(' ').replace(/ +/g, ' ')).toContain(reason);
+    expect(lines.join('\n')).not.toContain('h2 after');
+  });
+
+  it('names what is not well', () => {
+    const down = { zookeeper: { members: [{ host: 'oo-lab1', mode: 'down' as const }] } };
+    const lines = text({ ...down, jupyter: { ...whole.jupyter, node: null } }).split('\n');
+    expect(lines.find((line) => line.startsWith('oo-lab1'))).toContain('down');
+    expect(lines).toContain('Jupyter    ready nowhere');
   });
 });

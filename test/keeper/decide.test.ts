@@ -285,7 +285,12 @@ describe('what is remembered', () => {
     const state = conclude(before, decide(before, moved).state, moved, result, now);
     expect(state).toMatchObject({ generation: 2, jupyter: 'node2', routes: result.routes });
     expect(state.incidents).toEqual([
-      { at: now, what: 'node1 → node2, term 5: Jupyter answers on node2, through 1 host', tookMs: 1_500 },
+      {
+        at: now,
+        what: 'node1 → node2, term 5: Jupyter answers on node2, through 1 host',
+        tookMs: 1_500,
+        routine: true,
+      },
     ]);
   });
 
@@ -293,6 +298,11 @@ describe('what is remembered', () => {
     const drift: WatchEvent = { kind: 'drift', reason: 'no route', verdict, since: now, watchedMs: 5 };
     expect(conclude(before, before, drift, result, now).incidents).toMatchObject([
       { what: 'no route → route of h1 set to node2' },
+    ]);
+    const written = [{ subject: 'node1', what: 'hosts file of node1 written', routine: true as const }];
+    expect(conclude(before, before, drift, result, now).incidents[0]).not.toHaveProperty('routine');
+    expect(conclude(before, before, drift, { ...result, changes: written }, now).incidents).toMatchObject([
+      { routine: true },
     ]);
     expect(conclude(before, before, drift, { ...result, changes: [] }, now).incidents).toEqual([]);
     expect(conclude(initialState, before, moved, result, now).incidents).toEqual([]);

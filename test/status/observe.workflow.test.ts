@@ -131,7 +131,14 @@ const contract = z.strictObject({
       z.strictObject({ host: z.string(), online: z.boolean().nullable(), pending: z.number().nullable() }),
     ),
   }),
-  incidents: z.array(z.strictObject({ at: z.string(), what: z.string(), tookMs: z.number() })),
+  incidents: z.array(
+    z.strictObject({
+      at: z.string(),
+      what: z.string(),
+      tookMs: z.number(),
+      routine: z.literal(true).optional(),
+    }),
+  ),
 });
 
 describe('observeCluster', () => {

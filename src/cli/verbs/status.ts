@@ -21,6 +21,7 @@ export const statusCommand = defineCommand({
   args: { file: fileArgument },
   options: {
     file: fileOption,
+    long: { flags: '-l, --long', description: 'show every column, earlier tasks and all incidents' },
     watch: { flags: '-w, --watch', description: 'look again and again, until Ctrl-C' },
     ...temporalOptions,
   },
@@ -46,14 +47,20 @@ export const statusCommand = defineCommand({
       };
       const show = (seen: Observation) => {
         if (context.json) printJson(context, seen.status);
-        else context.stdout.write(statusText(seen, context.colors));
+        else context.stdout.write(statusText(seen, context.colors, { long: options.long, ...screen() }));
       };
+      const isRedrawn = options.watch && context.isTTY && !context.json;
+      const screen = () => ({
+        columns: context.isTTY ? context.columns : 80,
+        ...(isRedrawn && { clock: new Date().toLocaleTimeString('en-GB') }),
+      });
+      if (isRedrawn) context.stdout.write(clearScreen);
       show(await look());
       while (options.watch && !context.signal.aborted) {
         await delay(watchEveryMs, undefined, { signal: context.signal }).catch(() => undefined);
         if (context.signal.aborted) break;
         const seen = await look();
-        if (context.isTTY && !context.json) context.stdout.write(clearScreen);
+        if (isRedrawn) context.stdout.write(clearScreen);
         show(seen);
       }
       return exitCodes.done;

@@ -21,6 +21,8 @@ export function contextOf(
 export interface ArgumentDefinition {
   readonly description: string;
   readonly optional?: true;
+  /** What a shell offers; the command itself says what it takes. */
+  readonly choices?: readonly string[];
 }
 
 export interface OptionDefinition {

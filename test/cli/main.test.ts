@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { verbs } from '../../src/cli/main.js';
+import { verbs } from '../../src/cli/verbs.js';
 import { cli } from '../support/cli.js';
 
 const example = path.resolve('examples/lab.yaml');

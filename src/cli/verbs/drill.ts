@@ -61,7 +61,13 @@ const runCommand = defineCommand({
     'healed in any case: after a recovery or without one, after Ctrl-C, and when the worker that did it ' +
     'is dead. `random` is a series that the seed decides; it ends at the first thing that is not as it ' +
     'must be. Exit code 1 when a drill took longer than its budget, or something does not hold.',
-  args: { name: { description: 'a drill of `perijove drill list`, or random', optional: true } },
+  args: {
+    name: {
+      description: 'a drill of `perijove drill list`, or random',
+      optional: true,
+      choices: [...catalogue.map(({ name }) => name), 'random'],
+    },
+  },
   options: {
     file: fileOption,
     all: { flags: '--all', description: 'every drill that is possible here, one after the other' },

@@ -24,7 +24,7 @@ export const openCommand = defineCommand({
   description:
     'With --url it prints the address instead: for Jupyter one for each host, with the token. No ' +
     'other command prints it. With --host it is the address through that host.',
-  args: { page: { description: 'jupyter, temporal or mesos' } },
+  args: { page: { description: 'jupyter, temporal or mesos', choices: pages } },
   options: {
     file: fileOption,
     url: { flags: '--url', description: 'print the address, and open nothing' },

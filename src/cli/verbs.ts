@@ -1,0 +1,115 @@
+import type { Verb } from './parser.js';
+
+const groups = { deploy: 'Deploy:', look: 'Look:', keep: 'Keep:', run: 'Run:' } as const;
+
+/** Every verb, in the order of the help. */
+export const verbs: readonly Verb[] = [
+  {
+    name: 'init',
+    summary: 'write a commented cluster.yaml',
+    group: groups.deploy,
+    load: async () => (await import('./verbs/init.js')).initCommand,
+  },
+  {
+    name: 'check',
+    summary: 'check the spec and every host for what would block a deployment',
+    group: groups.deploy,
+    load: async () => (await import('./verbs/check.js')).checkCommand,
+  },
+  {
+    name: 'plan',
+    summary: 'print what `up` would change, and change nothing',
+    group: groups.deploy,
+    load: async () => (await import('./verbs/plan.js')).planCommand,
+  },
+  {
+    name: 'up',
+    summary: 'bring the cluster to what the spec says',
+    group: groups.deploy,
+    load: async () => (await import('./verbs/up.js')).upCommand,
+  },
+  {
+    name: 'down',
+    summary: 'stop the cluster',
+    group: groups.deploy,
+    load: async () => (await import('./verbs/down.js')).downCommand,
+  },
+  {
+    name: 'status',
+    summary: 'print who leads, what runs where, and what is down',
+    group: groups.look,
+    load: async () => (await import('./verbs/status.js')).statusCommand,
+  },
+  {
+    name: 'logs',
+    summary: 'print the log of a service or a node',
+    group: groups.look,
+    load: async () => (await import('./verbs/logs.js')).logsCommand,
+  },
+  {
+    name: 'ssh',
+    summary: 'open a shell on a host or a node',
+    group: groups.look,
+    load: async () => (await import('./verbs/ssh.js')).sshCommand,
+  },
+  {
+    name: 'open',
+    summary: 'open Jupyter, Temporal or Mesos in the browser',
+    group: groups.look,
+    load: async () => (await import('./verbs/open.js')).openCommand,
+  },
+  {
+    name: 'events',
+    summary: 'follow the events of the keeper, of Mesos and of its tasks',
+    group: groups.look,
+    load: async () => (await import('./verbs/events.js')).eventsCommand,
+  },
+  {
+    name: 'move',
+    summary: 'move Jupyter and leadership to a node, without a failed request',
+    group: groups.keep,
+    load: async () => (await import('./verbs/move.js')).moveCommand,
+  },
+  {
+    name: 'pause',
+    summary: 'suspend automatic moves and repairs, for maintenance',
+    group: groups.keep,
+    load: async () => (await import('./verbs/pause.js')).pauseCommand,
+  },
+  {
+    name: 'resume',
+    summary: 'resume automatic moves and repairs',
+    group: groups.keep,
+    load: async () => (await import('./verbs/pause.js')).resumeCommand,
+  },
+  {
+    name: 'fence',
+    summary: 'declare a host dead, so that its nodes are launched elsewhere',
+    group: groups.keep,
+    load: async () => (await import('./verbs/fence.js')).fenceCommand,
+  },
+  {
+    name: 'worker',
+    summary: 'run a worker, which runs workflows and reaches the hosts over SSH',
+    group: groups.run,
+    load: async () => (await import('./verbs/worker.js')).workerCommand,
+  },
+  {
+    name: 'lab',
+    summary: 'run a whole cluster on this machine',
+    group: groups.run,
+    load: async () => (await import('./verbs/lab.js')).labCommand,
+  },
+  {
+    name: 'drill',
+    summary: 'inject a fault and measure how the cluster recovers',
+    group: groups.run,
+    load: async () => (await import('./verbs/drill.js')).drillCommand,
+  },
+  {
+    name: 'completion',
+    summary: 'print a script that completes commands in your shell',
+    group: groups.run,
+    load: async () => (await import('./verbs/completion.js')).completionCommand(verbs),
+  },
+];

@@ -143,7 +143,7 @@ describe('a status for people', () => {
     })),
     storage: { kind: 'path', bricks: [] },
     incidents: [],
-  } as ClusterStatus;
+  };
   const text = (more: Partial<ClusterStatus>, reasons: readonly string[] = []) =>
     statusText({ status: { ...whole, ...more }, reasons }, createColors(false), { clock: '12:00:00' });
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Context } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory, CancelledFailure } from '@temporalio/common';
 import type { ActivityInterceptors } from '@temporalio/worker';
@@ -12,6 +13,8 @@ import { heartbeatEveryMs, isEndless } from '../temporal/options.js';
  * world, not its last heartbeat.
  */
 export function activityInterceptors(context: Context): ActivityInterceptors {
+  // One look at a host runs many commands at once, and each of them listens.
+  setMaxListeners(0, context.cancellationSignal);
   const heartbeat = context.heartbeat.bind(context);
   let details: unknown = context.info.heartbeatDetails;
   Object.defineProperty(context, 'heartbeat', {

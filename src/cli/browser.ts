@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { PerijoveError } from '../errors/error.js';
+import { replaceFile } from '../net/files.js';
+import { escapeHtml } from '../net/html.js';
 
 /**
  * Opens an address in the user's browser. The address may hold a token, and a command line can be read by every
@@ -18,9 +20,7 @@ export async function openPage(url: string, env: NodeJS.ProcessEnv): Promise<voi
   await mkdir(directory, { recursive: true });
   await chmod(directory, 0o700);
   const file = path.join(directory, 'open.html');
-  const temporary = `${file}.${process.pid}`;
-  await writeFile(temporary, redirectPage(url), { mode: 0o600 });
-  await rename(temporary, file);
+  await replaceFile(file, redirectPage(url), 0o600);
   const opener = process.platform === 'darwin' ? 'open' : 'xdg-open';
   const child = spawn(opener, [pathToFileURL(file).href], { stdio: 'ignore', env });
   try {
@@ -34,6 +34,6 @@ export async function openPage(url: string, env: NodeJS.ProcessEnv): Promise<voi
 }
 
 export function redirectPage(url: string): string {
-  const escaped = url.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
+  const escaped = escapeHtml(url);
   return `<!doctype html>\n<meta charset="utf-8">\n<meta http-equiv="refresh" content="0; url=${escaped}">\n<a href="${escaped}">Go on</a>\n`;
 }

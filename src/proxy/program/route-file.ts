@@ -1,5 +1,6 @@
-import { open, readFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
+import { replaceFile } from '../../net/files.js';
 import { routeSchema, type Route } from '../api.js';
 
 /** The last route on disk, for a proxy that starts anew. Writes follow one another; the newest one wins. */
@@ -51,7 +52,7 @@ export class RouteFile {
       if (this.#stored || this.#newest === undefined) return;
       const writing = this.#newest;
       try {
-        await replace(this.file, `${JSON.stringify(writing)}\n`);
+        await replaceFile(this.file, `${JSON.stringify(writing)}\n`, 0o600);
         this.#stored = writing === this.#newest;
       } catch (error) {
         this.logger.error({ err: error }, 'the route could not be stored; a restart would not know it');
@@ -60,17 +61,4 @@ export class RouteFile {
     await this.#writing;
     return this.#stored;
   }
-}
-
-/** At `file` there is either the earlier text or all of this one, also after a loss of power. */
-async function replace(file: string, text: string): Promise<void> {
-  const temporary = `${file}.new`;
-  const handle = await open(temporary, 'w', 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, file);
 }

@@ -1,19 +1,10 @@
+import { escapeHtml } from '../../net/html.js';
 import { statusPath, waitingAnswer, type Waiting } from './waiting.js';
 
 export interface WaitingPage {
   readonly html: string;
   readonly headers: Readonly<Record<string, string>>;
 }
-
-const escapes: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-const escape = (text: string): string =>
-  text.replace(/[&<>"']/g, (character) => escapes[character] ?? character);
 
 const style = `
 :root { color-scheme: light dark; --ink: #1d2430; --soft: #59636e; --ground: #fbfaf8; --planet: #e46e2e; --line: #d5d0c8 }
@@ -75,7 +66,7 @@ export function waitingPage(
 ): WaitingPage {
   const { message, since, waitedMs } = waitingAnswer(waiting, new Date());
   const html = `<!doctype html>
-<html lang="en" data-method="${method === 'HEAD' ? 'GET' : escape(method)}">
+<html lang="en" data-method="${method === 'HEAD' ? 'GET' : escapeHtml(method)}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -93,9 +84,9 @@ export function waitingPage(
 <g class="moon"><circle cx="60" cy="6" r="5" fill="var(--ink)"/></g>
 </svg>
 <h1>Waiting for Jupyter</h1>
-<p id="message" role="status">${escape(message)}</p>
+<p id="message" role="status">${escapeHtml(message)}</p>
 <p>This page opens Jupyter by itself as soon as it answers.</p>
-<p class="soft">Waiting for <span id="elapsed" title="since ${since}" data-waited-ms="${waitedMs}">a moment</span>. Cluster ${escape(place.cluster)}, through host ${escape(place.host)}.</p>
+<p class="soft">Waiting for <span id="elapsed" title="since ${since}" data-waited-ms="${waitedMs}">a moment</span>. Cluster ${escapeHtml(place.cluster)}, through host ${escapeHtml(place.host)}.</p>
 </main>
 <script nonce="${nonce}">${script}</script>
 </body>

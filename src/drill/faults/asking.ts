@@ -49,6 +49,8 @@ export function armTimer(host: HostSpec, fault: SelfMending, begin: string, heal
 left=${Math.ceil(fault.forMs / 1_000)}
 while [ "$left" -gt 0 ]; do
   [ ! -s ${quote(markOf(host, fault))} ] || exit 0
+  # Whoever took the mark away wants nothing of it to stay.
+  [ -e ${quote(markOf(host, fault))} ] || break
   left=$((left - 1))
   sleep 1
 done

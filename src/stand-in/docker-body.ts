@@ -18,6 +18,7 @@ export class DockerBody implements TaskBody {
   readonly finishesWhenKilled = true;
   #ended = false;
   #removed = false;
+  #status: number | undefined;
 
   constructor(
     readonly launch: Launch,
@@ -62,7 +63,12 @@ export class DockerBody implements TaskBody {
   }
 
   async end(graceMs: number): Promise<void> {
-    if (graceMs > 0 && !this.#ended) await stopContainer(this.docker, graceMs);
+    if (graceMs > 0 && !this.#ended) {
+      await stopContainer(this.docker, graceMs);
+      // Whoever waits for its status may ask only after it was removed.
+      const end = await endOf(this.docker);
+      if (end.known && end.value?.running === false) this.#status = end.value.code;
+    }
     await removeContainer(this.docker);
     this.#removed = true;
   }
@@ -74,10 +80,10 @@ export class DockerBody implements TaskBody {
   async #whenEnded(): Promise<number | undefined> {
     while (!this.#removed) {
       const end = await endOf(this.docker);
-      if (end.known && end.value?.running !== true) return end.value?.code;
+      if (end.known && end.value?.running !== true) return end.value?.code ?? this.#status;
       await delay(pollMs);
     }
-    return undefined;
+    return this.#status;
   }
 
   /** Undefined when its client has ended before it was seen to have started. */

@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { allProcesses, isAlive, readProcess } from '../../src/stand-in/process-tree.js';
 import { docker, dockerRemove, hasDocker, makeTinyImage } from '../support/docker.js';
@@ -10,7 +12,12 @@ const ip = '127.23.5.1';
 const image = `perijove-test-${process.pid}`;
 /** Of a net that is for documentation, so no machine has a route to it. */
 const address = '198.51.100.10';
+const dir = mkdtempSync(path.join(tmpdir(), 'perijove-test-docker-'));
+/** While this file is there, Docker takes its time to say how a container is. */
+const slowFile = path.join(dir, 'slow');
+const dockerProgram = path.join(dir, 'docker');
 const agentFlags = [
+  `--docker=${dockerProgram}`,
   `--master=${ip}:5050`,
   '--resources=cpus:4;mem:1024',
   '--containerizers=docker,mesos',
@@ -34,6 +41,8 @@ const patient = 'trap "echo told; exit 7" TERM; echo up; while :; do sleep 0.1; 
 
 describe.runIf(hasDocker)('a task in Docker', () => {
   beforeAll(() => {
+    const slowly = `case "$*" in *" inspect "*) [ ! -e ${slowFile} ] || sleep 2;; esac`;
+    writeFileSync(dockerProgram, `#!/bin/sh\n${slowly}\nexec docker "$@"\n`, { mode: 0o755 });
     makeTinyImage(image, ['sh', 'sleep', 'env', 'cat']);
     docker('network', 'create', '--subnet=198.51.100.0/28', image);
   });
@@ -41,6 +50,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
   afterAll(() => {
     dockerRemove('network', image);
     dockerRemove('image', image);
+    rmSync(dir, { recursive: true });
   });
 
   beforeEach(async () => {
@@ -56,6 +66,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
     if (task.result?.state === 'fail') {
       for (const { output } of [master, agent]) process.stderr.write(`${output}\n`);
     }
+    rmSync(slowFile, { force: true });
     await scheduler.call('TEARDOWN').catch(() => undefined);
     scheduler.close();
     await eventually('no container is left', () => containers().length === 0).catch((error: unknown) => {
@@ -142,6 +153,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
     if (client === undefined) throw new Error('no client');
     process.kill(client.pid, 'SIGKILL');
     await eventually('its client is gone', () => (isAlive(client) ? undefined : true));
+    writeFileSync(slowFile, '');
     await scheduler.call('KILL', { task_id: { value: 'lasting' }, agent_id: { value: agentId } });
     await scheduler.acknowledge(await scheduler.status('lasting', 'TASK_KILLING'));
     expect(at(await scheduler.status('lasting', 'TASK_KILLED'), 'message')).toBe(

@@ -36,10 +36,10 @@ export function statusText(
     ? [
         overview(status, colors),
         mesosTable(status, colors),
-        nodeTable(status, colors),
+        nodeTable(status, colors, taskText),
         proxyTable(status, colors),
       ]
-    : [summary(status, colors), hostTable(status, colors), shortNodeTable(status, colors)];
+    : [summary(status, colors), hostTable(status, colors), nodeTable(status, colors, taskState)];
   for (const part of [...parts, past, incidentTable(long ? incidents : newest(incidents), colors, columns)]) {
     if (part.length > 0) lines.push('', ...part);
   }
@@ -85,18 +85,7 @@ function summary(status: ClusterStatus, colors: Colors): string[] {
         .join(', ')
         .concat(`; last deployment ${workflows.deploy}`),
     ],
-    ...(status.storage.kind === 'gluster'
-      ? [
-          [
-            label('GlusterFS'),
-            status.storage.bricks
-              .map((brick) =>
-                paint(brickText(brick), brick.online === true && (brick.pending ?? 0) === 0, colors),
-              )
-              .join('  '),
-          ],
-        ]
-      : []),
+    ...glusterRows(status, colors),
   ]);
 }
 
@@ -126,24 +115,6 @@ function hostTable({ zookeeper, mesos, proxies }: ClusterStatus, colors: Colors)
   ]);
 }
 
-function shortNodeTable({ framework, etcd, jupyter }: ClusterStatus, colors: Colors): string[] {
-  const names = (framework.tasks.length > 0 ? framework.tasks : etcd.members).map(({ node }) => node);
-  const rows = names.map((node) => {
-    const task = framework.tasks.find((each) => each.node === node);
-    const member = etcd.members.find((each) => each.node === node);
-    const roles = [node === etcd.leader ? 'leads' : '', node === jupyter.node ? 'Jupyter' : ''];
-    const since = task?.since ? ` since ${moment(task.since)}` : '';
-    return [
-      node,
-      task?.host ?? '-',
-      task ? paint(`${stateText(task.state)}${since}`, task.state === 'TASK_RUNNING', colors) : '-',
-      member ? paint(member.healthy ? 'healthy' : 'unhealthy', member.healthy, colors) : '-',
-      roles.filter((role) => role !== '').join(', '),
-    ];
-  });
-  return table([['node', 'host', 'task', 'etcd', ''].map((head) => colors.dim(head)), ...rows]);
-}
-
 function phasePaint(phase: Phase, colors: Colors): Paint {
   switch (phase) {
     case 'ready':
@@ -160,7 +131,7 @@ function phasePaint(phase: Phase, colors: Colors): Paint {
 }
 
 function overview(status: ClusterStatus, colors: Colors) {
-  const { zookeeper, mesos, framework, etcd, jupyter, storage, workflows } = status;
+  const { zookeeper, mesos, framework, etcd, jupyter, workflows } = status;
   const bad = colors.red;
   const each = <T>(items: readonly T[], text: (item: T) => string, well: (item: T) => boolean) =>
     items.map((item) => (well(item) ? text(item) : bad(text(item)))).join('  ');
@@ -200,15 +171,17 @@ function overview(status: ClusterStatus, colors: Colors) {
         ? bad('ready nowhere')
         : `${jupyter.node}, generation ${jupyter.generation ?? '?'}`,
     ],
-    ...(storage.kind === 'gluster'
-      ? [
-          [
-            label('GlusterFS'),
-            each(storage.bricks, brickText, ({ online, pending }) => online === true && (pending ?? 0) === 0),
-          ],
-        ]
-      : []),
+    ...glusterRows(status, colors),
   ]);
+}
+
+/** A line about the bricks; none where there is no volume. */
+function glusterRows({ storage }: ClusterStatus, colors: Colors): string[][] {
+  if (storage.kind !== 'gluster') return [];
+  const bricks = storage.bricks.map((brick) =>
+    paint(brickText(brick), brick.online === true && (brick.pending ?? 0) === 0, colors),
+  );
+  return [[colors.dim('GlusterFS'), bricks.join('  ')]];
 }
 
 function brickText({ host, online, pending }: ClusterStatus['storage']['bricks'][number]): string {
@@ -299,20 +272,22 @@ function stateText(state: string): string {
   return state.replace(/^TASK_/, '').toLowerCase();
 }
 
-function nodeTable({ framework, etcd, jupyter }: ClusterStatus, colors: Colors): string[] {
-  const names =
-    framework.tasks.length > 0
-      ? framework.tasks.map(({ node }) => node)
-      : etcd.members.map(({ node }) => node);
+type Task = ClusterStatus['framework']['tasks'][number];
+
+function nodeTable(
+  { framework, etcd, jupyter }: ClusterStatus,
+  colors: Colors,
+  textOf: (task: Task) => string,
+): string[] {
+  const names = (framework.tasks.length > 0 ? framework.tasks : etcd.members).map(({ node }) => node);
   const rows = names.map((node) => {
     const task = framework.tasks.find((each) => each.node === node);
     const member = etcd.members.find((each) => each.node === node);
-    const running = task?.state === 'TASK_RUNNING';
     const roles = [node === etcd.leader ? 'leads' : '', node === jupyter.node ? 'Jupyter' : ''];
     return [
       node,
       task?.host ?? '-',
-      paint(task === undefined ? '-' : taskText(task), running, colors),
+      paint(task ? textOf(task) : '-', task?.state === 'TASK_RUNNING', colors),
       member ? paint(member.healthy ? 'healthy' : 'unhealthy', member.healthy, colors) : '-',
       roles.filter((role) => role !== '').join(', '),
     ];
@@ -320,10 +295,14 @@ function nodeTable({ framework, etcd, jupyter }: ClusterStatus, colors: Colors):
   return table([['node', 'host', 'task', 'etcd', ''].map((head) => colors.dim(head)), ...rows]);
 }
 
-function taskText({ state, since, taskId }: ClusterStatus['framework']['tasks'][number]): string {
-  const text = stateText(state);
-  if (since === null || taskId === null) return text;
-  return `${taskId} ${text} since ${moment(since)}`;
+function taskState({ state, since }: Task): string {
+  return since === null ? stateText(state) : `${stateText(state)} since ${moment(since)}`;
+}
+
+function taskText(task: Task): string {
+  return task.since === null || task.taskId === null
+    ? stateText(task.state)
+    : `${task.taskId} ${taskState(task)}`;
 }
 
 function proxyTable({ proxies }: ClusterStatus, colors: Colors): string[] {

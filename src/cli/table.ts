@@ -17,7 +17,7 @@ export function table(rows: readonly (readonly string[])[], indent = ''): string
   });
 }
 
-/** A text without colours in lines of at most so many columns, broken between words; a longer word has a line of its own. */
+/** Wraps a text without colours at word boundaries; a word longer than a line is not broken. */
 export function wrapped(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = '';

@@ -6,7 +6,7 @@ import { hostOfAgent } from '../mesos/scheduler/launch.js';
 import type { Credential } from '../mesos/masters/http.js';
 import { recoveredState, type MasterState } from '../mesos/masters/operator-client.js';
 import { kindOf, parseTaskId } from '../mesos/scheduler/tasks.js';
-import { masterEndpoint, whomNames } from '../mesos/masters/whom-names.js';
+import { masterEndpoint, namedLeader } from '../mesos/masters/named-leader.js';
 import { hostsWithRole, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
@@ -28,7 +28,7 @@ export async function lookAtMesos(deps: MesosLookDeps): Promise<MesosSight> {
   const hosts = hostsWithRole(deps.spec, 'master');
   const named = await Promise.all(
     hosts.map(async (host) => {
-      const leader = await whomNames(deps, host, askMs);
+      const leader = await namedLeader(deps, host, askMs);
       return leader === undefined ? [] : [[host.name, leader] as const];
     }),
   );

@@ -1,5 +1,5 @@
 import { leaderOf } from '../mesos/masters/agreement.js';
-import { whomNames } from '../mesos/masters/whom-names.js';
+import { namedLeader } from '../mesos/masters/named-leader.js';
 import { hostsWithRole } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { View } from './decide.js';
@@ -51,7 +51,7 @@ export class MesosWatch {
     return [
       ...masters.map((host) =>
         every(signal, lookEveryMs, async () => {
-          this.#named.set(host.name, await whomNames(this.options, host, askMs));
+          this.#named.set(host.name, await namedLeader(this.options, host, askMs));
           if (this.#named.size === masters.length) this.#tell();
         }),
       ),

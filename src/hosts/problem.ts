@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors/codes.js';
 
-/** One thing that is in the way of a deployment. */
+/** A problem that blocks a deployment. */
 export interface Problem {
   readonly code: ErrorCode;
   /** Name of the host; absent when it is about the cluster. */

@@ -128,7 +128,7 @@ const runCommand = defineCommand({
 });
 
 function usage(message: string): PerijoveError {
-  return new PerijoveError('USAGE', message, { remedy: 'See `perijove drill run --help`.' });
+  return new PerijoveError('USAGE', message);
 }
 
 /** @throws PerijoveError DRILL_UNKNOWN, DRILL_NOT_POSSIBLE, UNKNOWN_TARGET, USAGE */
@@ -163,7 +163,7 @@ const mostInSeries = 1_000;
 
 function numberGiven(text: string): number {
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new PerijoveError('USAGE', `invalid drill number: ${text}`);
+  throw usage(`invalid drill number: ${text}`);
 }
 
 function countGiven(text: string | undefined): number {

@@ -45,22 +45,21 @@ export const statusCommand = defineCommand({
           await temporal.close?.();
         }
       };
-      const show = (seen: Observation) => {
-        if (context.json) printJson(context, seen.status);
-        else context.stdout.write(statusText(seen, context.colors, { long: options.long, ...screen() }));
-      };
       const isRedrawn = options.watch && context.isTTY && !context.json;
       const screen = () => ({
         columns: context.isTTY ? context.columns : 80,
         ...(isRedrawn && { clock: new Date().toLocaleTimeString('en-GB') }),
       });
-      if (isRedrawn) context.stdout.write(clearScreen);
+      const show = (seen: Observation) => {
+        if (isRedrawn) context.stdout.write(clearScreen);
+        if (context.json) printJson(context, seen.status);
+        else context.stdout.write(statusText(seen, context.colors, { long: options.long, ...screen() }));
+      };
       show(await look());
       while (options.watch && !context.signal.aborted) {
         await delay(watchEveryMs, undefined, { signal: context.signal }).catch(() => undefined);
         if (context.signal.aborted) break;
         const seen = await look();
-        if (isRedrawn) context.stdout.write(clearScreen);
         show(seen);
       }
       return exitCodes.done;

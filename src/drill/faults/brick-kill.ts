@@ -2,7 +2,7 @@ import { quote } from '../../ssh/shell.js';
 import { brickPath } from '../../storage/gluster.js';
 import { sameScript, type ProcessMark } from '../marks.js';
 import type { DrillOf, FaultDeps, FaultKind } from './kind.js';
-import { absent, hostNamed, onHost } from './reaching.js';
+import { absent, hostNamed, onHost, signalProcess } from './reaching.js';
 
 /** A brick of the GlusterFS volume is killed. */
 export interface BrickKill {
@@ -27,9 +27,7 @@ export const brickKillDrills = [
 
 export const brickKill: FaultKind<BrickKill> = {
   kind: 'brick-kill',
-  async inject(deps, { host, process: { pid, start } }) {
-    await onHost(deps, host, [`same ${pid} ${start} || exit 0`, `kill -s KILL ${pid}`]);
-  },
+  inject: (deps, { host, process }) => signalProcess(deps, host, process, 'KILL'),
   heal: (deps, { host, volume }) => onHost(deps, host, [startBricksScript(volume)]),
   injected: ({ host, volume }) => `SIGKILL for the brick of ${volume} on ${host}`,
   healed: ({ host }) => `the brick on ${host} is started`,

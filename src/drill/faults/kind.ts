@@ -19,7 +19,7 @@ interface AnyFault {
 }
 
 /**
- * One kind of fault. A fault names the very process that it is about, or bears an ID of its own. So an injection whose
+ * One kind of fault. A fault identifies the process that it is about, or has a unique ID. So an injection whose
  * answer was lost may be repeated: it finds that process gone, or stopped, and leaves alone what has taken its place.
  * The same holds for healing.
  */

@@ -2,7 +2,7 @@ import { agentService, masterService } from '../../mesos/installation/items.js';
 import { zookeeperService } from '../../zookeeper/items.js';
 import type { ProcessMark } from '../marks.js';
 import type { DrillOf, FaultKind } from './kind.js';
-import { hostService, nodeService, onHost, startAgain } from './reaching.js';
+import { hostService, nodeService, signalProcess, startAgain } from './reaching.js';
 
 /** One process is killed or suspended. */
 export interface ProcessSignal {
@@ -26,7 +26,7 @@ const signalled = (signal: ProcessSignal['signal'], struck: Struck): ProcessSign
 export const processSignalDrills = [
   {
     name: 'etcd-pause',
-    what: 'SIGSTOP for the leading etcd: it says nothing, and does not know that it leads no more',
+    what: 'SIGSTOP for the leading etcd: it goes silent, and does not know that it no longer leads',
     target: 'leader',
     expects: 'leader-moves',
     mayFail: 'all',
@@ -103,12 +103,9 @@ export const processSignalDrills = [
 
 export const processSignal: FaultKind<ProcessSignal> = {
   kind: 'process-signal',
-  async inject(deps, { host, signal, process: { pid, start } }) {
-    await onHost(deps, host, [`same ${pid} ${start} || exit 0`, `kill -s ${signal} ${pid}`]);
-  },
-  async heal(deps, { host, signal, service, process: { pid, start } }) {
-    if (signal === 'STOP')
-      await onHost(deps, host, [`same ${pid} ${start} || exit 0`, `kill -s CONT ${pid}`]);
+  inject: (deps, { host, signal, process }) => signalProcess(deps, host, process, signal),
+  async heal(deps, { host, signal, service, process }) {
+    if (signal === 'STOP') await signalProcess(deps, host, process, 'CONT');
     // Its supervisor starts it again; one that is stopped was stopped by somebody.
     if (service !== undefined) await startAgain(deps, host, service, { ours: false });
   },

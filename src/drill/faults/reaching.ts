@@ -42,6 +42,16 @@ export async function onHost(
   await connection.run([sameScript, ...lines].join('\n'));
 }
 
+/** Sends a signal to this very process; nothing when it has ended. */
+export async function signalProcess(
+  deps: FaultDeps,
+  host: string,
+  { pid, start }: ProcessMark,
+  signal: 'CONT' | 'KILL' | 'STOP',
+): Promise<void> {
+  await onHost(deps, host, [`same ${pid} ${start} || exit 0`, `kill -s ${signal} ${pid}`]);
+}
+
 export async function servicesOf({ pool, spec }: FaultDeps, hostName: string) {
   const connection = await pool.get(hostNamed(spec, hostName));
   return { connection, services: await hostServices(connection, spec.name) };

@@ -9,7 +9,7 @@ import { decideRemedy, remedyText, type OtherMasters } from './broken-log.js';
 import type { Credential } from './http.js';
 import { hasRecoveredLog, recoveredState } from './operator-client.js';
 import { brokenPath, lookAtSilentMaster, readSetAside, setAside, startMaster } from './set-aside.js';
-import { masterEndpoint, whomNames } from './whom-names.js';
+import { masterEndpoint, namedLeader } from './named-leader.js';
 
 export interface MasterCareDeps {
   readonly spec: ClusterSpec;
@@ -66,7 +66,7 @@ class MasterCare {
     const hosts = hostsWithRole(this.deps.spec, 'master');
     const named = new Map(
       await Promise.all(
-        hosts.map(async (host) => [host.name, await whomNames(this.deps, host, askMs)] as const),
+        hosts.map(async (host) => [host.name, await namedLeader(this.deps, host, askMs)] as const),
       ),
     );
     for (const { name } of hosts) {

@@ -1,4 +1,4 @@
-/** A cut in a host's network, as real rules in a network namespace of its own. */
+/** Network partitions of a host, with real iptables rules in a separate network namespace. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -10,7 +10,7 @@ export function masterEndpoint(reach: Reach, host: HostSpec): Promise<Endpoint> 
 }
 
 /** Host of the master that this one holds for the leader; null when it knows none, undefined without an answer. */
-export async function whomNames(
+export async function namedLeader(
   { spec, reach }: { readonly spec: ClusterSpec; readonly reach: Reach },
   host: HostSpec,
   timeoutMs: number,

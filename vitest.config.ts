@@ -1,16 +1,43 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Where `.ci/run` wants the counts of the run. */
 const report = process.env['PERIJOVE_TEST_REPORT'];
 const counts: ['json', { outputFile: string }][] =
   report === undefined ? [] : [['json', { outputFile: report }]];
 
+/** Files that take minutes start first; the short ones fill the gaps. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const rank = ({ moduleId }: TestSpecification) => {
+      const index = longFiles.findIndex((name) => moduleId.endsWith(name));
+      return index < 0 ? longFiles.length : index;
+    };
+    return sorted.toSorted((a, b) => rank(a) - rank(b));
+  }
+}
+
+const compose = 'test/e2e/compose.e2e.test.ts';
+const longFiles = [
+  'e2e/compose.e2e.test.ts',
+  'e2e/lab.e2e.test.ts',
+  'activities/hosts.workflow.test.ts',
+  'workflows/framework.workflow.test.ts',
+  'workflows/keeper.workflow.test.ts',
+  'workflows/deploy.workflow.test.ts',
+  'scheduler/scheduler.host.test.ts',
+  'hosts/broken-looks.host.test.ts',
+  'broken/bare-host.host.test.ts',
+];
+
 export default defineConfig({
   test: {
-    // What needs a process of its own mostly waits: two files at a time take half the time, with two cores, too. More
-    // would slow each other down.
+    // What needs a process of its own mostly waits: with two cores, too, four files at a time take a fraction of the
+    // time of one after the other.
     pool: 'forks',
-    poolOptions: { forks: { minForks: 2, maxForks: 2 } },
+    poolOptions: { forks: { minForks: 1, maxForks: 4 } },
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', ...counts],
     projects: [
       {
@@ -47,16 +74,26 @@ export default defineConfig({
         },
       },
       {
+        // Servers in containers. It waits for apt and Docker for minutes, so it runs beside the host tests.
+        test: {
+          name: 'compose',
+          include: [compose],
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+          globalSetup: ['test/support/prerequisites.ts'],
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
         // A whole lab: ZooKeeper, stand-in Mesos, etcd, sshd, Jupyter, proxies.
         test: {
           name: 'e2e',
           include: ['test/**/*.e2e.test.ts'],
+          exclude: [compose],
           testTimeout: 300_000,
           hookTimeout: 600_000,
           globalSetup: ['test/support/prerequisites.ts'],
           sequence: { groupOrder: 2 },
-          // A whole cluster takes all that there is.
-          poolOptions: { forks: { singleFork: true } },
         },
       },
     ],

@@ -32,7 +32,7 @@ function readable(_key: string, value: unknown): unknown {
  * times, and the Temporal server. Mesos wants a principal from everybody, and ZooKeeper a digest.
  */
 describe('a deployment', () => {
-  const lab = new TestLab('127.28');
+  const lab = new TestLab('127.30');
   const secured = path.join(mkdtempSync(path.join(tmpdir(), 'perijove-secured-')), 'cluster.yaml');
   beforeAll(() => {
     const document = parseDocument(readFileSync(example, 'utf8'));
@@ -67,7 +67,7 @@ describe('a deployment', () => {
   }
 
   it('does not begin where no Temporal server answers', async () => {
-    const { code, stdout } = await lab.start('up', '--file', example, '--temporal', '127.28.0.1:1', '--json')
+    const { code, stdout } = await lab.start('up', '--file', example, '--temporal', '127.30.0.1:1', '--json')
       .ended;
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'TEMPORAL_UNREACHABLE' } });
     expect(code).toBe(3);

@@ -4,7 +4,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Client } from '@temporalio/client';
+import { pino } from 'pino';
 import { expect, vi } from 'vitest';
+import { knownHostsDir } from '../../src/cli/hosts.js';
 import type { ClusterStatus } from '../../src/status/cluster-status.js';
 import { hostProcesses } from '../../src/lab/machine.js';
 import {
@@ -25,7 +27,9 @@ import { temporalPorts } from '../../src/lab/temporal.js';
 import { runCell } from '../../src/jupyter/client.js';
 import { loadSpec } from '../../src/cluster/load.js';
 import type { ClusterSpec } from '../../src/cluster/spec.js';
-import { connectClient } from '../../src/temporal/connect.js';
+import { createSshPool } from '../../src/ssh/pool.js';
+import { observeCluster } from '../../src/status/observe.js';
+import { connectClient, type TemporalClient } from '../../src/temporal/connect.js';
 import { deployProgress, workflowIds, type DeployProgress } from '../../src/temporal/contract.js';
 import { expectReady, untilStatus } from './status.js';
 
@@ -60,11 +64,52 @@ export class Running {
   }
 }
 
+/** Observes a lab; keeps its SSH connections, and the one with Temporal while that server lives. */
+class Observer {
+  private readonly pool = createSshPool({
+    logger: pino({ level: 'silent' }),
+    knownHostsDir: knownHostsDir(process.env),
+  });
+  private temporal: { readonly server: string; readonly connected: TemporalClient } | undefined;
+
+  constructor(private readonly lab: Pick<TestLab, 'spec' | 'state'>) {}
+
+  async status(): Promise<ClusterStatus> {
+    const client = await this.client();
+    const { status } = await observeCluster(
+      { pool: this.pool, ...(client && { client }) },
+      await this.lab.spec(),
+    );
+    return status;
+  }
+
+  private async client(): Promise<Client | undefined> {
+    const { temporal } = this.lab.state;
+    if (temporal === undefined) return undefined;
+    const server = `${temporal.address} ${temporal.pid} ${temporal.startTime}`;
+    if (this.temporal?.server !== server) {
+      await this.temporal?.connected.close();
+      this.temporal = undefined;
+      const connecting = connectClient({ address: temporal.address, namespace: 'default' });
+      const connected = await connecting.catch(() => undefined);
+      if (connected === undefined) return undefined;
+      this.temporal = { server, connected };
+    }
+    return this.temporal.connected.client;
+  }
+
+  async close(): Promise<void> {
+    await this.temporal?.connected.close();
+    await this.pool.close();
+  }
+}
+
 /** A lab of the test's own, driven through the command line. Nothing runs until `up`. */
 export class TestLab {
   readonly stateDir: string;
   private readonly directory = mkdtempSync(path.join(tmpdir(), 'perijove-e2e-'));
   private readonly running: Running[] = [];
+  private observer: Observer | undefined;
 
   /** @param subnet its own, such as `127.28` */
   constructor(readonly subnet: string) {
@@ -127,9 +172,14 @@ export class TestLab {
     return this.json<ClusterStatus>('status');
   }
 
-  /** Waits until the status is as `assertion` has it, within `timeoutMs`. */
+  /**
+   * Waits until the status is as `assertion` has it, within `timeoutMs`. Observes as `perijove status` does, but in
+   * this process: starting a program for each observation would keep a core busy.
+   */
   async eventually(assertion: (status: ClusterStatus) => void, timeoutMs = 60_000): Promise<ClusterStatus> {
-    return untilStatus(() => this.status(), assertion, { timeout: timeoutMs, interval: 250 });
+    this.observer ??= new Observer(this);
+    const { observer } = this;
+    return untilStatus(() => observer.status(), assertion, { timeout: timeoutMs, interval: 250 });
   }
 
   ready(timeoutMs?: number): Promise<ClusterStatus> {
@@ -280,7 +330,9 @@ export class TestLab {
 
   /** Ends everything, also after a failure, and expects that nothing is left: no process, no port, no file. */
   async purge(): Promise<void> {
+    if (!existsSync(this.directory)) return;
     for (const { child } of this.running) child.kill('SIGKILL');
+    await this.observer?.close();
     const known = existsSync(labPaths(this.stateDir).state) ? [...this.allResidents().values()] : [];
     try {
       await this.lab('down', '--purge');

@@ -8,7 +8,7 @@ import { startGate, type TestGate } from '../../support/gate.js';
 import { startProxy, type TestProxy } from '../../support/proxy.js';
 
 /*
- * The waiting page in a browser; `test/e2e/page.e2e.test.ts` sees it in a cluster without a quorum.
+ * The waiting page in a browser; `test/e2e/lab/page.ts` sees it in a cluster without a quorum.
  */
 let browser: TestBrowser;
 let proxy: TestProxy;

@@ -1,12 +1,10 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { parseDocument } from 'yaml';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { DeployResult } from '../../src/temporal/contract.js';
-import { isAlive, killAll, allProcesses, signal, withDescendants } from '../../src/lab/processes.js';
-import { allSockets } from '../../src/hosts/sockets.js';
-import { TestLab } from '../support/lab.js';
+import { expect, it } from 'vitest';
+import type { DeployResult } from '../../../src/temporal/contract.js';
+import { isAlive, killAll, allProcesses, signal, withDescendants } from '../../../src/lab/processes.js';
+import { allSockets } from '../../../src/hosts/sockets.js';
+import type { TestLab } from '../../support/lab.js';
 
 type UpJson = DeployResult & { readonly result: string };
 
@@ -25,15 +23,8 @@ async function isStandIn(address: string): Promise<boolean> {
 const isMaster = (args: readonly string[]) =>
   /\/(lt-)?mesos-master$/.test(args[0] ?? '') || args.some((arg) => arg.endsWith('/mesos-master.mjs'));
 
-/*
- * One cluster, from its first deployment to its end; each test finds it as the one before left it: whole.
- */
-describe('a cluster', () => {
-  const lab = new TestLab('127.28');
-
-  beforeAll(() => lab.up());
-  afterAll(() => lab.purge());
-
+/** A cluster that was just deployed, and what happens to it from day to day. */
+export function clusterTests(lab: TestLab): void {
   it('is ready after its first deployment, and says so by its contract', async () => {
     const status = await lab.status();
     expect(status).toMatchObject({
@@ -163,27 +154,10 @@ describe('a cluster', () => {
     await lab.ready(120_000);
     expect(await lab.cells('6*7')).toEqual(everyHost('42'));
   });
+}
 
-  it('does not notice another lab beside it, whose nodes become 5, 4 and 3 again without a failed request', async () => {
-    const before = lab.allResidents();
-    const other = new TestLab('127.29');
-    try {
-      const spec = path.join(path.dirname(lab.stateDir), 'three-nodes.yaml');
-      const example = readFileSync(path.resolve(import.meta.dirname, '../../examples/lab.yaml'), 'utf8');
-      writeFileSync(spec, example.replace('count: 5', 'count: 3'));
-      await other.up('--file', spec);
-      const status = await other.ready();
-      expect(status.etcd.members).toHaveLength(3);
-      expect(await other.cells('6*7')).toEqual(everyHost('42'));
-      expect(await lab.cells('6*7')).toEqual(everyHost('42'));
-      await becomesMoreAndFewer(other);
-    } finally {
-      await other.purge();
-    }
-    expect([...before].filter(([, process]) => !isAlive(process)).map(([what]) => what)).toEqual([]);
-    await lab.ready();
-  });
-
+/** The end of a cluster. Its lab remains. */
+export function removalTests(lab: TestLab): void {
   it('leaves nothing on its hosts when it is purged, and the hosts as they are', async () => {
     const spec = await lab.spec();
     await lab.run('down', '--purge', '--yes', '--file', lab.specFile);
@@ -200,56 +174,6 @@ describe('a cluster', () => {
     ).toEqual(sshd);
     expect(await lab.status()).toMatchObject({ phase: 'absent' });
   });
-});
-
-/** A lab of three nodes: the first three go on, whatever comes and goes, and users notice nothing. */
-async function becomesMoreAndFewer(lab: TestLab): Promise<void> {
-  const founders = [...lab.allResidents()].filter(([what]) => /perijove-node\S* start [012]$/.test(what));
-  expect(founders).toHaveLength(3);
-  const users = new Users(await lab.jupyter());
-  try {
-    for (const [count, goes] of [[5], [4, 'node4'], [3, 'node3']] as const) {
-      // What is to go serves and leads, so it has to hand over.
-      if (goes !== undefined) await lab.run('move', goes, '--file', lab.specFile);
-      writeFileSync(lab.specFile, readFileSync(lab.specFile, 'utf8').replace(/count: \d/, `count: ${count}`));
-      expect(await lab.json<UpJson>('up')).toMatchObject({ result: 'done' });
-      const status = await lab.ready();
-      const nodes = Array.from({ length: count }, (_, index) => `node${index}`);
-      expect(status.etcd.members).toEqual(nodes.map((node) => ({ node, healthy: true })));
-      expect(status.framework.tasks.map(({ node }) => node)).toEqual(nodes);
-    }
-  } finally {
-    await users.leave();
-  }
-  expect(users.failures).toEqual([]);
-  expect(founders.filter(([, process]) => !isAlive(process)).map(([what]) => what)).toEqual([]);
-}
-
-/** They ask for something through every host, again and again. */
-class Users {
-  readonly failures: string[] = [];
-  readonly #over = new AbortController();
-  readonly #loops: Promise<void>[];
-
-  constructor(urls: readonly { readonly url: string }[]) {
-    this.#loops = urls.map(({ url }) => this.#ask(`${url}/api`));
-  }
-
-  async leave(): Promise<void> {
-    this.#over.abort();
-    await Promise.all(this.#loops);
-  }
-
-  async #ask(url: string): Promise<void> {
-    while (!this.#over.signal.aborted) {
-      const failure = await fetch(url).then(
-        (answer) => (answer.ok ? undefined : `${answer.status}`),
-        (error: unknown) => String(error),
-      );
-      if (failure !== undefined) this.failures.push(`${new Date().toISOString()} ${url}: ${failure}`);
-      await delay(50);
-    }
-  }
 }
 
 function filesBelow(directory: string): string[] {

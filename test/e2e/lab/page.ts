@@ -1,15 +1,11 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { createEtcdClient } from '../../src/etcd/client.js';
-import { signal } from '../../src/lab/processes.js';
-import { nodeAddress, nodeNames } from '../../src/cluster/spec.js';
-import { startBrowser, type TestBrowser } from '../support/chromium.js';
-import { JupyterPage } from '../support/jupyter-page.js';
-import { TestLab } from '../support/lab.js';
-
-const example = path.resolve(import.meta.dirname, '../../examples/lab.yaml');
+import { createEtcdClient } from '../../../src/etcd/client.js';
+import { signal } from '../../../src/lab/processes.js';
+import { nodeAddress, nodeNames } from '../../../src/cluster/spec.js';
+import { startBrowser, type TestBrowser } from '../../support/chromium.js';
+import { JupyterPage } from '../../support/jupyter-page.js';
+import type { TestLab } from '../../support/lab.js';
 
 const contentsSchema = z.object({
   content: z.object({
@@ -17,11 +13,10 @@ const contentsSchema = z.object({
   }),
 });
 
-/*
+/**
  * What a person sees who has JupyterLab open in a browser, in each kind of move: no login and no reload.
  */
-describe('an open page of JupyterLab', () => {
-  const lab = new TestLab('127.33');
+export function pageTests(lab: TestLab): void {
   const notebook = 'moves.ipynb';
   let browser: TestBrowser;
   let entrances: Awaited<ReturnType<TestLab['jupyter']>>;
@@ -29,9 +24,6 @@ describe('an open page of JupyterLab', () => {
 
   beforeAll(async () => {
     browser = await startBrowser();
-    const spec = path.join(path.dirname(lab.stateDir), 'three-nodes.yaml');
-    writeFileSync(spec, readFileSync(example, 'utf8').replace('count: 5', 'count: 3'));
-    await lab.up('--file', spec);
     entrances = await lab.jupyter();
   });
   afterEach(async ({ task }) => {
@@ -40,10 +32,7 @@ describe('an open page of JupyterLab', () => {
       console.error(shown.url(), await shown.locator('body').innerText());
     }
   });
-  afterAll(async () => {
-    await browser?.close();
-    await lab.purge();
-  });
+  afterAll(() => browser?.close());
 
   /** The notebook's cells, through the last host, which the page does not use. */
   async function saved() {
@@ -161,4 +150,4 @@ describe('an open page of JupyterLab', () => {
       { timeout: 60_000, interval: 5_000 },
     );
   });
-});
+}

@@ -1,20 +1,17 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { evidenceSchema, type Evidence } from '../../src/drill/evidence.js';
-import { isAlive, processStat, signal } from '../../src/lab/processes.js';
-import { eventually } from '../support/eventually.js';
-import { TestLab } from '../support/lab.js';
+import { expect, it } from 'vitest';
+import { evidenceSchema, type Evidence } from '../../../src/drill/evidence.js';
+import { isAlive, processStat, signal } from '../../../src/lab/processes.js';
+import { eventually } from '../../support/eventually.js';
+import type { TestLab } from '../../support/lab.js';
 
-/*
+/**
  * What a drill must do in any weather: heal, tell what it saw, and leave a whole cluster. How long a recovery
  * took is no matter here; a busy machine is slow.
  */
-describe('drills', () => {
-  const lab = new TestLab('127.30');
+export function drillTests(lab: TestLab): void {
   const budget = ['--budget', '2m'];
-  beforeAll(() => lab.up());
-  afterAll(() => lab.purge());
 
   const start = (...args: readonly string[]) =>
     lab.start('drill', 'run', ...args, '--file', lab.specFile, '--json');
@@ -164,4 +161,4 @@ describe('drills', () => {
     await lab.lab('boot', 'h3');
     await lab.ready(180_000);
   });
-});
+}

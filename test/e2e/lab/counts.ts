@@ -1,0 +1,64 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { isAlive } from '../../../src/lab/processes.js';
+import type { DeployResult } from '../../../src/temporal/contract.js';
+import type { TestLab } from '../../support/lab.js';
+
+type UpJson = DeployResult & { readonly result: string };
+
+/** A cluster of three nodes: these go on, whatever comes and goes, and users notice nothing. */
+export function countTests(lab: TestLab): void {
+  it('grows to five nodes and shrinks to four and three without a failed request', async () => {
+    await lab.ready();
+    const founders = [...lab.allResidents()].filter(([what]) => /perijove-node\S* start [012]$/.test(what));
+    expect(founders).toHaveLength(3);
+    const users = new Users(await lab.jupyter());
+    try {
+      for (const [count, goes] of [[5], [4, 'node4'], [3, 'node3']] as const) {
+        // What is to go serves and leads, so it has to hand over.
+        if (goes !== undefined) await lab.run('move', goes, '--file', lab.specFile);
+        writeFileSync(
+          lab.specFile,
+          readFileSync(lab.specFile, 'utf8').replace(/count: \d/, `count: ${count}`),
+        );
+        expect(await lab.json<UpJson>('up')).toMatchObject({ result: 'done' });
+        const status = await lab.ready();
+        const nodes = Array.from({ length: count }, (_, index) => `node${index}`);
+        expect(status.etcd.members).toEqual(nodes.map((node) => ({ node, healthy: true })));
+        expect(status.framework.tasks.map(({ node }) => node)).toEqual(nodes);
+      }
+    } finally {
+      await users.leave();
+    }
+    expect(users.failures).toEqual([]);
+    expect(founders.filter(([, process]) => !isAlive(process)).map(([what]) => what)).toEqual([]);
+  });
+}
+
+/** They ask for something through every host, again and again. */
+class Users {
+  readonly failures: string[] = [];
+  readonly #over = new AbortController();
+  readonly #loops: Promise<void>[];
+
+  constructor(urls: readonly { readonly url: string }[]) {
+    this.#loops = urls.map(({ url }) => this.#ask(`${url}/api`));
+  }
+
+  async leave(): Promise<void> {
+    this.#over.abort();
+    await Promise.all(this.#loops);
+  }
+
+  async #ask(url: string): Promise<void> {
+    while (!this.#over.signal.aborted) {
+      const failure = await fetch(url).then(
+        (answer) => (answer.ok ? undefined : `${answer.status}`),
+        (error: unknown) => String(error),
+      );
+      if (failure !== undefined) this.failures.push(`${new Date().toISOString()} ${url}: ${failure}`);
+      await delay(50);
+    }
+  }
+}

@@ -1,7 +1,7 @@
 import { PerijoveError } from '../errors/error.js';
 import type { ClusterSpec, HostSpec } from './spec.js';
 
-/** @throws PerijoveError INTERNAL: whoever names a host took it from the same spec */
+/** @throws PerijoveError INTERNAL: callers take the name from the same spec */
 export function hostOf(spec: ClusterSpec, name: string): HostSpec {
   const host = spec.hosts.find((each) => each.name === name);
   if (host === undefined)

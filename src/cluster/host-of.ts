@@ -5,6 +5,6 @@ import type { ClusterSpec, HostSpec } from './spec.js';
 export function hostOf(spec: ClusterSpec, name: string): HostSpec {
   const host = spec.hosts.find((each) => each.name === name);
   if (host === undefined)
-    throw new PerijoveError('INTERNAL', `${spec.name} has no host ${name}`, { host: name });
+    throw new PerijoveError('INTERNAL', `unknown host of ${spec.name}: ${name}`, { host: name });
   return host;
 }

@@ -89,7 +89,7 @@ describe('drills', () => {
     expectWhole(evidence);
     expect(isAlive(etcd)).toBe(true);
     expect(processStat(etcd.pid)?.state).not.toBe('T');
-    // The time in which nobody probed is no time without failures.
+    // Time without probes is not time without failures.
     expect(evidence.lanes.some(({ http }) => http.some(({ state }) => state === 'gap'))).toBe(true);
   });
 
@@ -127,13 +127,13 @@ describe('drills', () => {
     expect((await lab.status()).mesos.agents.map(({ state }) => state)).toEqual(Array(3).fill('registered'));
   });
 
-  it('kills the worker that holds the scheduler, and starts another one', async () => {
+  it('kills the worker that runs the scheduler, and starts another one', async () => {
     await lab.ready();
     const { framework } = await lab.status();
     const evidence = await drill('worker-kill');
     expectWhole(evidence);
     expect(
-      evidence.events.some(({ what }) => what.includes(`SIGKILL for worker ${framework.scheduler}`)),
+      evidence.events.some(({ what }) => what.includes(`SIGKILL to worker ${framework.scheduler}`)),
     ).toBe(true);
     const workers = lab.workers().map(({ pid }) => pid);
     expect(workers).not.toContain(Number(framework.scheduler?.split('@')[0]));

@@ -178,7 +178,9 @@ describe('observeCluster', () => {
     expect(contract.parse(stored.status)).toEqual(stored.status);
     // The query says 8; the memo was written with 7.
     expect(stored.status).toMatchObject({ stale: true, jupyter: { generation: 7 } });
-    expect(stored.reasons).toContain('no worker answers; what workflows know is their last stored state');
+    expect(stored.reasons).toContain(
+      'no worker responds, so the state of the workflows is the last stored one',
+    );
     await handle.terminate();
   });
 });

@@ -100,7 +100,7 @@ describe('drills', () => {
     expectWhole(evidence);
     expect(evidence.target).toBe(mesos.leader);
     const held = Object.fromEntries(evidence.invariants.map(({ name, what }) => [name, what]));
-    expect(held['master']).toMatch(/said "Lost leadership\.\.\. .* it follows h/);
+    expect(held['master']).toMatch(/logged "Lost leadership\.\.\. .* it follows h/);
     expect(held['tasks']).toMatch(/the same 5 tasks/);
     const kinds = evidence.events.map(({ kind }) => kind);
     expect(kinds.indexOf('mesos-no-leader')).toBeLessThan(kinds.indexOf('mesos-leader'));

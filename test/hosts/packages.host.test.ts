@@ -235,7 +235,7 @@ timeout 20 sh -c 'until dpkg --configure -a; do sleep 0.1; done'`);
     const ada = await pool.get(machine.host({ ssh: { ...ssh, user: 'ada' } }));
     await expect(installPackages(ada, ['meek', 'eager'])).rejects.toMatchObject({
       code: 'PACKAGE_MISSING_NO_ROOT',
-      message: 'missing: meek eager',
+      message: 'packages missing: meek eager',
       remedy: expect.stringContaining('sudo apt-get install meek eager') as string,
     });
   });

@@ -157,7 +157,7 @@ describe('observeCluster', () => {
     const { status, reasons } = await observeCluster({ pool }, spec());
     expect(contract.parse(status)).toEqual(status);
     expect(status.workflows).toEqual({ deploy: 'unknown', framework: 'unknown', keeper: 'unknown' });
-    expect(reasons[0]).toContain('Temporal server cannot be reached');
+    expect(reasons[0]).toContain('Temporal server is unreachable');
   });
 
   it('reads the keeper by query while a worker runs, and from its memo, as stale, when none does', async () => {

@@ -59,7 +59,7 @@ test('names what is waited for, tells of each change, and opens Jupyter at the a
   const page = await browser.context.newPage();
   await waitingFor(page);
   const status = page.getByRole('status');
-  expect(await status.textContent()).toContain('etcd elects the node');
+  expect(await status.textContent()).toContain('etcd is electing the node');
   await proxy.end('SIGKILL');
   await status.filter({ hasText: 'This host does not respond.' }).waitFor();
   await proxy.start();

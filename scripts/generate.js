@@ -56,8 +56,7 @@ function schemaFile() {
 
 function errorsFile() {
   const { errorCodes, exitCodes } = source;
-  const tried = ({ retryable }) =>
-    retryable ? 'Workers try again by themselves.' : 'Workers do not try it again.';
+  const tried = ({ retryable }) => (retryable ? 'Workers retry automatically.' : 'Workers do not retry.');
   const sections = Object.entries(errorCodes)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(
@@ -68,18 +67,18 @@ function errorsFile() {
 
 <!-- Generated from src/errors/codes.ts by \`npm run generate\`. -->
 
-Every error has a code that stays the same between releases. The command line prints it with what failed, where and what to do; with \`--json\` it is \`error.code\`. In Temporal it is the \`type\` of the failure.
+Every error has a code that does not change between releases. The command line prints it with what failed, where it failed and what to do. With \`--json\` it is \`error.code\`. In Temporal it is the \`type\` of the failure.
 
 ## Exit codes
 
-| code | means |
+| code | meaning |
 | --- | --- |
 | ${exitCodes.done} | done |
 | ${exitCodes.failed} | failed |
-| ${exitCodes.usage} | the command line, the spec or something that they name is wrong |
-| ${exitCodes.unreachable} | a host, the Temporal server or a program of the cluster is not reachable |
-| ${exitCodes.refused} | refused, because it would not be safe |
-| 130 | ended by a second Ctrl-C |
+| ${exitCodes.usage} | the command line or the spec is invalid, or refers to something that does not exist |
+| ${exitCodes.unreachable} | a host, the Temporal server or a service of the cluster is unreachable |
+| ${exitCodes.refused} | refused because it would be unsafe |
+| 130 | interrupted by a second Ctrl-C |
 
 ## Codes
 
@@ -87,7 +86,7 @@ ${sections.join('\n\n')}
 `;
 }
 
-/** The default of a key as the file would say it, or what holds without it, or that it is needed. */
+/** The default of a key as the file would set it, what applies without it, or that the key is required. */
 function defaultOf(schema) {
   const { otherwise } = z.globalRegistry.get(source.core(schema)) ?? {};
   if (otherwise !== undefined) return otherwise;
@@ -97,7 +96,7 @@ function defaultOf(schema) {
       return Array.isArray(value) ? 'all' : `\`${typeof value === 'object' ? flow(value) : value}\``;
     }
   }
-  return schema instanceof z.ZodOptional || schema instanceof z.ZodPrefault ? '' : '**needed**';
+  return schema instanceof z.ZodOptional || schema instanceof z.ZodPrefault ? '' : '**required**';
 }
 
 function flow(value) {
@@ -117,7 +116,7 @@ function kindOf(schema) {
 function example(schema) {
   const [value] = z.globalRegistry.get(source.core(schema))?.examples ?? [];
   if (value === undefined || typeof value === 'boolean' || Array.isArray(value)) return '';
-  return ` Such as \`${typeof value === 'object' ? flow(value) : value}\`.`;
+  return ` Example: \`${typeof value === 'object' ? flow(value) : value}\`.`;
 }
 
 /** One table: the keys of the section at `place`, such as `hosts[].ports`. */

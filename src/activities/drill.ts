@@ -86,7 +86,7 @@ async function prepare(
   { spec, number, drill, budgetMs, waitMs = 0, ...wish }: DrillInput,
 ): Promise<DrillPlan> {
   const definition = findDrill(drill);
-  if (!definition) throw new PerijoveError('DRILL_UNKNOWN', `there is no drill \`${drill}\``);
+  if (!definition) throw new PerijoveError('DRILL_UNKNOWN', `unknown drill: ${drill}`);
   const refusal = refusalOf(definition, spec, deps.lab !== undefined);
   if (refusal !== undefined) throw new PerijoveError('DRILL_NOT_POSSIBLE', `${drill}: ${refusal}`);
   const roles = await until(() => rolesOf(drillDeps, deps), { everyMs: 1_000, deadlineMs: waitMs });
@@ -96,13 +96,13 @@ async function prepare(
 
   const proxies = hostsWithRole(spec, 'proxy');
   const [first] = proxies;
-  if (!first) throw new PerijoveError('DRILL_UNHEALTHY', 'no host has a proxy');
+  if (!first) throw new PerijoveError('DRILL_UNHEALTHY', 'no host has the role proxy');
   const marker = `perijove-drill-${number}.ipynb`;
   const endpoint = await deps.reach.via(first.name, first.address, first.ports.proxy);
   await writeMarker(endpoint, await jupyterToken(deps), marker, `Written before drill ${number}.`);
   const notebooks = await readNotebooks(deps.pool, spec);
   if (!notebooks.some(({ path }) => path === marker)) {
-    throw new PerijoveError('DRILL_UNHEALTHY', `${marker} was saved, and is not on the storage`);
+    throw new PerijoveError('DRILL_UNHEALTHY', `${marker} was saved, but is missing on the storage`);
   }
   const { hostOf: _, ...before } = roles;
   const struckHost = struckHostOf(definition, roles, target);
@@ -251,7 +251,7 @@ async function stored({ client }: DrillDeps, watched: Watched, end: number): Pro
     const described = await client.connection
       .withDeadline(Date.now() + askMs, () => handle.describe())
       .catch(() => undefined);
-    if (Date.now() > end) throw new PerijoveError('STEP_TIMED_OUT', 'this worker was too slow to begin');
+    if (Date.now() > end) throw new PerijoveError('STEP_TIMED_OUT', 'this worker started the step too late');
     const own = described?.raw.pendingActivities?.find(({ activityId }) => activityId === info.activityId);
     const [payload] = own?.heartbeatDetails?.payloads ?? [];
     const details = payload && defaultPayloadConverter.fromPayload<Watched | undefined>(payload);
@@ -295,7 +295,7 @@ async function untilWhole(
 async function rolesOf(drillDeps: DrillDeps, deps: LookDeps): Promise<Look<Roles>> {
   const { spec } = deps;
   const unhealthy = (why: string) => ({
-    not: new PerijoveError('DRILL_UNHEALTHY', `the cluster is not whole: ${why}`),
+    not: new PerijoveError('DRILL_UNHEALTHY', `the cluster is not healthy: ${why}`),
   });
   const { status, reasons } = await observeCluster(drillDeps, spec);
   if (status.phase !== 'ready') return unhealthy([status.phase, ...reasons].join('; '));
@@ -306,7 +306,7 @@ async function rolesOf(drillDeps: DrillDeps, deps: LookDeps): Promise<Look<Roles
     lookAtMesos(deps),
   ]);
   if (leader === null || term === null) return unhealthy('etcd has no leader');
-  if (serving === undefined || more.length > 0) return unhealthy('not exactly one Jupyter serves');
+  if (serving === undefined || more.length > 0) return unhealthy('not exactly one Jupyter is serving');
   const zookeeperLeader = status.zookeeper.members.find(({ mode }) => mode === 'leader')?.host;
   const hosts = status.framework.tasks.flatMap(({ node, host }) => (host === null ? [] : [[node, host]]));
   const roles: Roles = {
@@ -326,7 +326,7 @@ async function rolesOf(drillDeps: DrillDeps, deps: LookDeps): Promise<Look<Roles
 function stepAside(fault: Fault): void {
   if (kindOf(fault).endsWorker?.(fault) !== `${process.pid}@${hostname()}`) return;
   throw ApplicationFailure.create({
-    message: 'this worker is the one to be killed; another one goes on',
+    message: 'this worker is about to be killed; another worker continues',
     type: 'WORKER_SHUTDOWN',
     category: ApplicationFailureCategory.BENIGN,
     nextRetryDelay: '50ms',

@@ -38,7 +38,7 @@ export function createEtcdActivities({
       return await until(async () => {
         const probes = await Promise.all(members.map((member) => probeMember(member.name, member.client)));
         const silent = probes.filter((probe) => !probe.ok).map((probe) => probe.node);
-        if (silent.length > 0) return { not: notWhole(`no answer from ${silent.join(', ')}`, silent[0]) };
+        if (silent.length > 0) return { not: notWhole(`no response from ${silent.join(', ')}`, silent[0]) };
         const finding = verdict(probes);
         if (finding.kind === 'none') return { not: notWhole(finding.reason) };
         const { leader } = finding.verdict;
@@ -59,7 +59,7 @@ export function createEtcdActivities({
   /** Of nodes that ended before their member had left. */
   const removeStrays = async (spec: ClusterSpec, { members }: Membership, through: EtcdClient) => {
     for (const { id, name } of straysOf(spec, members, (await frameworkOf(spec))?.tasks)) {
-      logger.warn({ memberId: id, name }, 'removing a member of no node');
+      logger.warn({ memberId: id, name }, 'removing a member that belongs to no node');
       await through.memberRemove(id, { deadlineMs: removeMs }).catch((error: unknown) => {
         // It is asked again, and what is missing is told.
         if (!(error instanceof PerijoveError)) throw error;
@@ -95,7 +95,7 @@ export function createEtcdActivities({
 
 async function membershipOf(client: EtcdClient | undefined): Promise<Membership | string> {
   try {
-    if (client === undefined) return 'the leader is no node';
+    if (client === undefined) return 'the leader is not a node of this cluster';
     await client.linearizableRead();
     return await client.memberList();
   } catch (error) {
@@ -129,10 +129,10 @@ export function lackOf(names: readonly string[], membership: Membership | string
   if (missing.length > 0) return `no started member for ${missing.join(', ')}`;
   const surplus = members.filter((member) => !hasStarted(member) || !names.includes(member.name));
   if (surplus.length > 0) {
-    return `members of no node: ${surplus.map((member) => member.name || member.id).join(', ')}`;
+    return `members that belong to no node: ${surplus.map((member) => member.name || member.id).join(', ')}`;
   }
   const learners = members.filter((member) => member.learner).map((member) => member.name);
-  return learners.length > 0 ? `still learning: ${learners.join(', ')}` : undefined;
+  return learners.length > 0 ? `still learners: ${learners.join(', ')}` : undefined;
 }
 
 function notWhole(reason: string, node?: string): PerijoveError {

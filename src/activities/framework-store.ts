@@ -65,7 +65,7 @@ export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
     load: async () => {
       const state = await query();
       if (isOurs(state)) return state;
-      throw new PerijoveError('SCHEDULER_REPLACED', 'Another attempt is the scheduler now.');
+      throw new PerijoveError('SCHEDULER_REPLACED', 'another attempt is the scheduler now');
     },
     storeFrameworkId: (frameworkId, found) => update(storeFrameworkId, { args: [lease, frameworkId, found] }),
     storeIntents: (intents) => update(storeIntents, { args: [lease, intents] }),
@@ -126,7 +126,7 @@ function causeOf(error: unknown): unknown {
 
 function meaningOf(error: unknown, workflowId: string): unknown {
   if (error instanceof WorkflowNotFoundError) {
-    return new PerijoveError('SCHEDULER_REPLACED', `The workflow ${workflowId} is over.`, { cause: error });
+    return new PerijoveError('SCHEDULER_REPLACED', `the workflow ${workflowId} has ended`, { cause: error });
   }
   if (error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure) {
     const { type, message } = error.cause;

@@ -199,11 +199,11 @@ export function createFrameworkActivities(
       for (;;) {
         const state = await stateOf(client, spec);
         if (state === undefined) {
-          throw new PerijoveError('FRAMEWORK_ABSENT', `No framework workflow runs for ${spec.name}.`);
+          throw new PerijoveError('FRAMEWORK_ABSENT', `no framework workflow is running for ${spec.name}`);
         }
         if (state.failure !== undefined) {
           const { code, message, remedy } = state.failure;
-          throw new PerijoveError('FRAMEWORK_FAILED', `The scheduler has given up (${code}): ${message}`, {
+          throw new PerijoveError('FRAMEWORK_FAILED', `the scheduler gave up (${code}): ${message}`, {
             remedy,
           });
         }
@@ -298,7 +298,7 @@ function waysOver(client: Client, pool: ActivityDeps['pool']): FrameworkWays {
         (each) => each.name === name || (name === '' && each.roles.includes('agent')),
       );
       if (hosts.length === 0) {
-        const why = `the spec has no host ${name} any more`;
+        const why = `the spec no longer contains the host ${name}`;
         return { kind: (await answersItself()) ? 'alive' : 'silent', why };
       }
       return leastSure(await Promise.all(hosts.map(fenceOn)));
@@ -329,7 +329,7 @@ async function pauseOf(client: Client, spec: ClusterSpec): Promise<string | unde
   const workflowId = workflowIds.keeper(spec.name);
   if (!(await isRunning(client, workflowId))) return undefined;
   const { paused } = await client.workflow.getHandle(workflowId).query(keeperState);
-  return paused && `the keeper is paused since ${paused.since}`;
+  return paused && `the keeper has been paused since ${paused.since}`;
 }
 
 /** @throws WorkflowNotFoundError while no keeper runs */
@@ -359,10 +359,10 @@ export function nodesWaiting(
     ...nodes.flatMap((node, index) => {
       const task = state.tasks[node];
       if (task === undefined) return [`${node} has no task yet`];
-      if (task.retiring) return [`${node} on ${task.host} has left etcd, and is to be launched anew`];
+      if (task.retiring) return [`${node} on ${task.host} has left etcd and will be relaunched`];
       if (task.state !== 'TASK_RUNNING') return [`${node} on ${task.host} is in state ${task.state}`];
-      return digest(index, task.host) === task.config ? [] : [`${node} runs with an older configuration`];
+      return digest(index, task.host) === task.config ? [] : [`${node} still has its previous configuration`];
     }),
-    ...surplus.map(({ node, host }) => `${node} on ${host} is to end`),
+    ...surplus.map(({ node, host }) => `${node} on ${host} will be stopped`),
   ];
 }

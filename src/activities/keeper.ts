@@ -113,7 +113,7 @@ export function createKeeperActivities(
       for (const end = Date.now() + announceMs; Date.now() < end;) {
         const { paused, specChanged } = await handle.query(keeperState);
         if (paused) {
-          throw new PerijoveError('KEEPER_PAUSED', `the keeper is paused since ${paused.since}`);
+          throw new PerijoveError('KEEPER_PAUSED', `the keeper has been paused since ${paused.since}`);
         }
         if (!specChanged) break;
         await delay(announcedEveryMs, undefined, { signal: Context.current().cancellationSignal });
@@ -155,7 +155,10 @@ export function createKeeperActivities(
         until(async () => {
           const state = await handle.query(keeperState);
           if (state.paused) {
-            throw new PerijoveError('KEEPER_PAUSED', `the keeper is paused since ${state.paused.since}`);
+            throw new PerijoveError(
+              'KEEPER_PAUSED',
+              `the keeper has been paused since ${state.paused.since}`,
+            );
           }
           const lack = await lackOf(access, spec, state);
           return lack === undefined
@@ -217,14 +220,14 @@ async function lackOf(
   state: KeeperState,
 ): Promise<string | undefined> {
   const { generation, verdict, lostSince } = state;
-  if (!verdict || lostSince !== undefined) return 'etcd has no leader that the keeper knows of';
+  if (!verdict || lostSince !== undefined) return 'the keeper knows of no etcd leader';
   const wanted = wantedFor(spec, generation, verdict, await access.placement());
   const view = await look(access, wanted, { timeoutMs: lookDeadlineMs });
   const hindrances = drifts(wanted, view).filter(({ kind, subject }) =>
     kind === 'node-silent' ? subject === verdict.leader : kind !== 'proxy-silent',
   );
   if (hindrances.length > 0) return hindrances.map(({ what }) => what).join('; ');
-  if (!wanted.proxies.some((host) => view.proxies[host]?.ok)) return 'no proxy answers';
+  if (!wanted.proxies.some((host) => view.proxies[host]?.ok)) return 'no proxy responds';
   return state.jupyter === verdict.leader ? undefined : 'the keeper has not finished its last reconcile';
 }
 

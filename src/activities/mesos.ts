@@ -48,8 +48,8 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
       const opened = await withEnsemble(sshReach(pool, spec), spec, { digest, formerDigests }, (zookeeper) =>
         alignZnodes(zookeeper, path, wish),
       );
-      const whom = spec.zookeeper.digest ? "the cluster's digest" : 'everybody';
-      return changesOf(spec, opened, `let ${whom} write to the znodes`);
+      const whom = spec.zookeeper.digest ? "the cluster's digest" : 'everyone';
+      return changesOf(spec, opened, `granted ${whom} write access to the znodes`);
     },
 
     /**
@@ -144,7 +144,7 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
           if (first === undefined) return { done: undefined };
           const names = missing.map((host) => host.name).join(', ');
           return {
-            not: new PerijoveError('AGENT_NOT_REGISTERED', `not registered: the agent of ${names}`, {
+            not: new PerijoveError('AGENT_NOT_REGISTERED', `agents not registered: ${names}`, {
               host: first.name,
             }),
           };
@@ -196,7 +196,7 @@ export function disagreementOf(views: readonly MasterView[]): PerijoveError | un
   const undecided = views.filter((view) => view.leader === undefined).map((view) => view.host);
   const [host] = undecided;
   if (host !== undefined) {
-    return new PerijoveError('MASTERS_DISAGREE', `${undecided.join(', ')}: no answer, or no leader known`, {
+    return new PerijoveError('MASTERS_DISAGREE', `no response or no known leader: ${undecided.join(', ')}`, {
       host,
     });
   }
@@ -217,7 +217,7 @@ async function stateOfLeader(
   running?: (host: HostSpec) => Promise<Credential | undefined>,
 ) {
   const leader = await leadingMaster(reach, spec, secrets);
-  if (leader === undefined) throw new PerijoveError('MASTERS_DISAGREE', 'no master leads');
+  if (leader === undefined) throw new PerijoveError('MASTERS_DISAGREE', 'no master is leading');
   const { ip, port } = leader.address;
   const endpoint = await masterReach(spec, reach)({ host: ip, port });
   try {

@@ -29,7 +29,7 @@ export function createNetworkActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
               const reason = await unreachable(await pool.get(from), address, to);
               return reason === undefined
                 ? []
-                : [`${from.name} does not reach ${to.name} at ${address}: ${reason}`];
+                : [`${from.name} cannot reach ${to.name} at ${address}: ${reason}`];
             }),
           );
           const missing = found.flat();
@@ -51,7 +51,7 @@ async function unreachable(
 ): Promise<string | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<string>((resolve) => {
-    timer = setTimeout(() => resolve(`no answer within ${dialMs / 1000} s`), dialMs);
+    timer = setTimeout(() => resolve(`no response within ${dialMs / 1000} s`), dialMs);
   });
   const dialled = connection.dial(address, ssh.port).then(
     (stream) => {

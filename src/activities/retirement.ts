@@ -69,14 +69,14 @@ export async function retire(
         return { kind: 'waits', why: decision.reason };
       case 'move': {
         const failure = await move(deps, members, node, decision, false);
-        return { kind: 'waits', why: failure ?? `${node} hands over first, because ${decision.reason}` };
+        return { kind: 'waits', why: failure ?? `${node} hands over first because ${decision.reason}` };
       }
       case 'remove': {
         if (decision.memberId !== memberId) return done;
         const [through = ''] = decision.through;
         const client = members.client(through);
         if (client === undefined)
-          return { kind: 'waits', why: `no member to remove that of ${node} through` };
+          return { kind: 'waits', why: `no etcd member is available to remove the member of ${node}` };
         await client.memberRemove(memberId, { deadlineMs: changeMs });
         return done;
       }

@@ -25,7 +25,7 @@ export function schedulerTurns() {
     begin: (cluster: string): HandOver => {
       const before = left.get(cluster);
       if (before !== undefined && Date.now() - before.at < restMs) {
-        throw cutOff('this worker was cut off from Mesos a moment ago; another one may try');
+        throw cutOff('this worker lost its connection to Mesos a moment ago; another worker may try');
       }
       // When no worker gets through, each one tries longer and longer.
       const patience = silentAfter * 2 ** Math.min(before?.times ?? 0, mostDoublings);

@@ -71,7 +71,9 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
           const exposed = held[index]?.exposed ?? [];
           return [
             ...(names.length === 0 ? [] : [{ host, what: `wrote the secrets ${names.join(', ')}` }]),
-            ...(exposed.length === 0 ? [] : [{ host, what: `closed the secrets ${exposed.join(', ')}` }]),
+            ...(exposed.length === 0
+              ? []
+              : [{ host, what: `restricted access to the secrets ${exposed.join(', ')}` }]),
           ];
         });
       }

@@ -61,7 +61,7 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
       return until(async () =>
         (await isRunning(client, workflowId))
           ? {
-              not: new PerijoveError('DEPLOY_NOT_ENDING', `the deploy of ${cluster} has not ended yet`, {
+              not: new PerijoveError('DEPLOY_NOT_ENDING', `the deployment of ${cluster} has not ended yet`, {
                 subject: workflowId,
               }),
             }
@@ -128,7 +128,7 @@ if command -v docker >/dev/null; then
   for tree in ${quote(`${data}/nodes`)}/*; do
     [ -d "$tree" ] || continue
     # Without nodes in containers, a Docker that does not answer has none of ours.
-    containers_of "$tree" || { ${needed ? `echo "Docker does not answer which containers are of $tree" >&2; exit 1` : 'break'}; }
+    containers_of "$tree" || { ${needed ? `echo "Docker did not list the containers of $tree" >&2; exit 1` : 'break'}; }
     [ -n "$containers" ] || continue
     docker rm --force --volumes $containers >/dev/null && containers_of "$tree" || exit 1
     [ -z "$containers" ] || { echo "these containers of $tree are still there:" $containers >&2; exit 1; }

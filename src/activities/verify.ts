@@ -79,7 +79,7 @@ export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'cli
         return {
           not: new PerijoveError(
             'VERIFY_SSH_FAILED',
-            `${node}: \`ssh node-0 hostname\` gave ${JSON.stringify(said)} instead of ${leader ?? 'the leader'}`,
+            `${node}: \`ssh node-0 hostname\` printed ${JSON.stringify(said)} instead of ${leader ?? 'the leader'}`,
             { subject: node },
           ),
         };
@@ -99,7 +99,7 @@ async function askForLeader(
   try {
     return await new Promise<string>((resolve, reject) => {
       const timer = setTimeout(
-        () => reject(new Error(`no answer within ${commandTimeoutMs} ms`)),
+        () => reject(new Error(`no response within ${commandTimeoutMs} ms`)),
         commandTimeoutMs,
       );
       const settle = (give: () => void) => {

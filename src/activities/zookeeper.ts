@@ -25,7 +25,7 @@ export function createZooKeeperActivities({ pool }: Pick<ActivityDeps, 'pool'>) 
 sed -n 's/^clientPort=//p' ${config}`);
       if (output.trim() === 'none') return known(undefined);
       const port = Number(output.trim());
-      return Number.isInteger(port) && port > 0 ? known(port) : notKnown(`${config} names no port`);
+      return Number.isInteger(port) && port > 0 ? known(port) : notKnown(`${config} does not set clientPort`);
     } catch (error) {
       return notKnown(messageOf(error));
     }

@@ -11,7 +11,7 @@ export function isIpv4(text: string): boolean {
   return ipv4Pattern.test(text);
 }
 
-/** An IPv4 address as a number, so that addresses can be compared and counted. */
+/** An IPv4 address as a number, to compare and count addresses. */
 export function addressNumber(address: string): number {
   return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 }
@@ -21,7 +21,7 @@ export function addressText(value: number): string {
   return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
 }
 
-/** The subnet of CIDR notation, such as `192.168.0.0/24`; undefined when it is none, or has host bits set. */
+/** Parses CIDR notation, such as `192.168.0.0/24`; undefined if it is invalid or has host bits set. */
 export function parseSubnet(cidr: string): Subnet | undefined {
   const [address, prefixText, ...rest] = cidr.split('/');
   if (address === undefined || prefixText === undefined || rest.length > 0) return undefined;

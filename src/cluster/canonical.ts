@@ -1,4 +1,4 @@
-/** JSON with the keys of every object sorted: equal data give equal text. */
+/** JSON with the keys of every object sorted, so that equal data gives equal text. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, nested: unknown) =>
     nested !== null && typeof nested === 'object' && !Array.isArray(nested)
@@ -7,7 +7,7 @@ export function canonicalJson(value: unknown): string {
   );
 }
 
-/** Whether both are the same plain data, in whatever order their keys are. */
+/** Whether both are the same plain data, regardless of the order of keys. */
 export function isSameData(one: unknown, other: unknown): boolean {
   return canonicalJson(one) === canonicalJson(other);
 }

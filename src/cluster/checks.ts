@@ -1,6 +1,4 @@
-/**
- * What a file must fulfil beyond the form of each value: decisions over the normalised spec, pure.
- */
+/** Checks of the spec beyond the format of each value: pure decisions over the normalized spec. */
 import type { ErrorCode } from '../errors/codes.js';
 import { addressNumber, addressText, isLoopback, parseSubnet } from './addresses.js';
 import { bridgeAddresses, bridgeRange } from './bridges.js';
@@ -18,17 +16,17 @@ import {
 } from './spec.js';
 import type { ClusterFile } from './schema.js';
 
-/** Keys and indices that lead to a value of the file. */
+/** Keys and indices of a value in the file. */
 export type SpecPath = readonly (string | number)[];
 
 export interface Finding {
   readonly code: ErrorCode;
-  /** The value that is wrong; where it has its default, the nearest thing around it that is in the file. */
+  /** The invalid value; if it is a default, the nearest enclosing value in the file. */
   readonly at: SpecPath;
-  /** Other values that the finding rests on: where one of these is broken itself, the finding says nothing. */
+  /** Other values that the finding depends on. If one of them is invalid itself, the finding is dropped. */
   readonly restsOn?: readonly SpecPath[];
   readonly message: string;
-  /** A value elsewhere that the reader should look at. */
+  /** A related value elsewhere in the file. */
   readonly see?: SpecPath;
   readonly remedy?: string;
 }
@@ -46,7 +44,7 @@ function rolePaths(spec: ClusterSpec): SpecPath[] {
   return spec.hosts.map((_, index) => ['hosts', index, 'roles']);
 }
 
-/** Each role has a host; the ensemble is odd; the quorum of masters is a majority that the masters can reach. */
+/** Each role has a host; the ensemble is odd; the quorum is a majority of the masters and at most all of them. */
 function checkRoles(spec: ClusterSpec): Finding[] {
   const findings: Finding[] = [];
   const restsOn = rolePaths(spec);
@@ -66,8 +64,8 @@ function checkRoles(spec: ClusterSpec): Finding[] {
       code: 'SPEC_EVEN_ENSEMBLE',
       at: ['hosts'],
       restsOn,
-      message: `${servers} hosts have the role zookeeper, and an ensemble of ${servers} survives no more failures than one of ${servers - 1}`,
-      remedy: `Give the role to ${servers - 1} or ${servers + 1} hosts.`,
+      message: `an ensemble of ${servers} ZooKeeper servers tolerates no more failures than one of ${servers - 1}`,
+      remedy: `Assign the role to ${servers - 1} or ${servers + 1} hosts.`,
     });
   }
   const masters = hostsWithRole(spec, 'master').length;
@@ -77,11 +75,11 @@ function checkRoles(spec: ClusterSpec): Finding[] {
       code: 'SPEC_QUORUM',
       at: ['mesos', 'quorum'],
       restsOn,
-      message: `a quorum of ${spec.mesos.quorum} does not fit ${count(masters, 'master')}`,
+      message: `invalid quorum for ${count(masters, 'master')}: ${spec.mesos.quorum}`,
       remedy:
         least === masters
-          ? `Use ${least}, or leave it out.`
-          : `Use ${least} to ${masters}, or leave it out for ${least}.`,
+          ? `Use ${least}, or remove the key.`
+          : `Use ${least} to ${masters}, or remove the key to use ${least}.`,
     });
   }
   return findings;
@@ -104,13 +102,13 @@ function sshTarget({ ssh, jump }: HostSpec): string {
   return [jump?.address, jump?.port, ssh.address, ssh.port].join(' ');
 }
 
-/** Machines as far as a spec can tell: hosts whose SSH target is the same, or that are all on loopback. */
+/** The machine of a host, as far as the spec shows: hosts share one if their SSH target is the same or loopback. */
 function machine(host: HostSpec): string {
   const via = host.jump ? `${host.jump.address}:${host.jump.port}>` : '';
   return isLoopback(host.ssh.address) ? `${via}loopback` : `${via}${host.ssh.address}:${host.ssh.port}`;
 }
 
-/** Names, addresses, SSH targets and directories are each host's own. */
+/** Host names, addresses and SSH targets are unique; hosts on one machine have different directories. */
 function checkHosts(spec: ClusterSpec): Finding[] {
   const hosts = spec.hosts.map((host, index) => ({ host, index }));
   const findings: Finding[] = [];
@@ -131,12 +129,12 @@ function checkHosts(spec: ClusterSpec): Finding[] {
   duplicate(
     'name',
     (host) => host.name,
-    (host) => `two hosts are named ${host.name}`,
+    (host) => `duplicate host name: ${host.name}`,
   );
   duplicate(
     'address',
     (host) => host.address,
-    (host, first) => `${host.name} has the address ${host.address} of ${first.name}`,
+    (host, first) => `${host.name} and ${first.name} have the same address: ${host.address}`,
   );
   const addressesDiffer = duplicates(hosts, ({ host }) => sshTarget(host)).filter(
     ({ entry, first }) => entry.host.address !== first.host.address,
@@ -146,10 +144,10 @@ function checkHosts(spec: ClusterSpec): Finding[] {
       code: 'SPEC_DUPLICATE_HOST',
       at: ['hosts', entry.index, 'sshAddress'],
       see: ['hosts', first.index, 'sshAddress'],
-      message: `SSH to ${entry.host.name} and to ${first.host.name} leads to the same sshd, ${entry.host.ssh.address}:${entry.host.ssh.port}`,
+      message: `${entry.host.name} and ${first.host.name} have the same SSH target: ${entry.host.ssh.address}:${entry.host.ssh.port}`,
     });
   }
-  // Hosts on loopback share a machine; whether others do, the preflight finds out.
+  // Hosts on loopback share a machine. Whether other hosts do is checked by the preflight.
   const onOneMachine = hosts.filter(({ host }) => isLoopback(host.ssh.address));
   for (const { entry, first } of duplicates(onOneMachine, ({ host }) => `${machine(host)} ${host.dir}`)) {
     if (entry.host.address === first.host.address) continue;
@@ -157,7 +155,7 @@ function checkHosts(spec: ClusterSpec): Finding[] {
       code: 'SPEC_DIR_CLASH',
       at: ['hosts', entry.index, 'dir'],
       see: ['hosts', first.index, 'dir'],
-      message: `${entry.host.name} and ${first.host.name} are on one machine and have the same directory ${entry.host.dir}`,
+      message: `${entry.host.name} and ${first.host.name} are on the same machine and share the directory ${entry.host.dir}`,
     });
   }
   for (const { host, index } of hosts) {
@@ -165,8 +163,8 @@ function checkHosts(spec: ClusterSpec): Finding[] {
       findings.push({
         code: 'SPEC_BAD_VALUE',
         at: ['hosts', index, 'name'],
-        message: `${host.name} is the name of a node`,
-        remedy: `Names such as node0 and node-0 belong to the cluster's nodes; use another one, such as h${index + 1}.`,
+        message: `${host.name} is a reserved node name`,
+        remedy: `Use another name, such as h${index + 1}. Names such as node0 and node-0 are reserved for nodes.`,
       });
     }
   }
@@ -177,7 +175,7 @@ interface Listener {
   readonly host: HostSpec;
   readonly address: string;
   readonly port: number;
-  /** Loopback is each machine's own; any other address is there once. */
+  /** Every machine has its own loopback; any other address exists once. */
   readonly machine: string;
   readonly what: string;
   readonly at: SpecPath;
@@ -219,7 +217,7 @@ function hostListeners(host: HostSpec, index: number): Listener[] {
     address: host.ssh.address,
     port: host.ssh.port,
     machine: own(host.ssh.address),
-    what: `sshd of ${host.name}`,
+    what: `sshd on ${host.name}`,
     at: ['hosts', index, 'port'],
     restsOn: [
       ['hosts', index, 'sshAddress'],
@@ -242,26 +240,26 @@ function nodePorts(
   ];
 }
 
-/** No two things listen on one address and port. */
+/** No two services listen on the same address and port. */
 function checkPorts(spec: ClusterSpec): Finding[] {
   const listeners = spec.hosts.flatMap(hostListeners);
   const clashes = duplicates(listeners, ({ machine, address, port }) => `${machine} ${address}:${port}`);
   const onHosts = clashes
-    // One machine listed as two hosts clashes in everything; that it is listed twice is the finding.
+    // A machine that is listed twice clashes on every port; only the duplicate is reported.
     .filter(({ entry, first }) => entry.host === first.host || !isListedTwice(entry.host, first.host))
     .map(({ entry, first }): Finding => ({
       code: 'SPEC_PORT_CLASH',
       at: entry.at,
       see: first.at,
       restsOn: [...entry.restsOn, ...first.restsOn],
-      message: `${entry.what} and ${first.what} have the same address and port, ${entry.address}:${entry.port}`,
+      message: `${entry.what} and ${first.what} have the same address and port: ${entry.address}:${entry.port}`,
     }));
   const inNodes = duplicates(nodePorts(spec), ({ port }) => String(port)).map(
     ({ entry, first }): Finding => ({
       code: 'SPEC_PORT_CLASH',
       at: entry.at,
       see: first.at,
-      message: `${entry.what} and ${first.what} of each node have the same port ${entry.port}`,
+      message: `${entry.what} and ${first.what} on each node have the same port: ${entry.port}`,
     }),
   );
   return [...onHosts, ...inNodes];
@@ -271,7 +269,7 @@ function isListedTwice(a: HostSpec, b: HostSpec): boolean {
   return a.address === b.address || sshTarget(a) === sshTarget(b);
 }
 
-/** Every node has an address of the subnet, and nobody else's. */
+/** Every node has an address in the subnet that nothing else has. */
 function checkNodeAddresses(spec: ClusterSpec): Finding[] {
   const { first, last, prefix } = parseSubnet(spec.network.subnet) ?? {
     first: 0,
@@ -298,19 +296,19 @@ function checkNodeAddresses(spec: ClusterSpec): Finding[] {
       at,
       see: ['network', 'subnet'],
       restsOn,
-      message: `${whose} would have ${range}, outside of ${spec.network.subnet}`,
+      message: `${whose} would get ${range}, outside ${spec.network.subnet}`,
     });
   } else if (prefix < 31 && (start === first || end === last)) {
     const reserved =
       start === first
-        ? `the address of the subnet itself, ${addressText(first)}`
+        ? `the network address ${addressText(first)}`
         : `the broadcast address ${addressText(last)}`;
     findings.push({
       code: 'SPEC_NODE_OUTSIDE_SUBNET',
       at,
       see: ['network', 'subnet'],
       restsOn,
-      message: `${whose} would have ${range}, which includes ${reserved}`,
+      message: `${whose} would get ${range}, which includes ${reserved}`,
     });
   }
   if (end < 2 ** 32) {
@@ -322,14 +320,14 @@ function checkNodeAddresses(spec: ClusterSpec): Finding[] {
         at,
         see: ['hosts', index, 'address'],
         restsOn,
-        message: `${nodeName(offset)} would have ${nodeAddress(spec, offset)}, the address of ${host.name}`,
+        message: `${nodeName(offset)} would get ${nodeAddress(spec, offset)}, the address of ${host.name}`,
       });
     });
   }
   return findings;
 }
 
-/** Of a VXLAN: every host has an address in it that no node has, and another one to send its packets from. */
+/** In a VXLAN, every host has an address that no node has, and another address to send its packets from. */
 function checkVxlan(spec: ClusterSpec): Finding[] {
   const { network, hosts, nodes } = spec;
   if (network.kind !== 'vxlan') return [];
@@ -349,8 +347,8 @@ function checkVxlan(spec: ClusterSpec): Finding[] {
             code: 'SPEC_NETWORK',
             at: ['hosts', index, 'address'],
             see: ['network', 'vxlan'],
-            message: `${host.name} has the loopback address ${host.address}, from which no packet of a VXLAN reaches another host`,
-            remedy: 'Give it an address that the other hosts reach.',
+            message: `${host.name} has the loopback address ${host.address}, from which VXLAN packets cannot reach other hosts`,
+            remedy: 'Set an address that the other hosts can reach.',
           },
         ]
       : [],
@@ -360,7 +358,7 @@ function checkVxlan(spec: ClusterSpec): Finding[] {
       code: 'SPEC_NETWORK',
       at: ['network', 'subnet'],
       restsOn,
-      message: `${network.subnet} has room for ${count(Math.max(room, 0), 'host')} in its upper quarter, where each host has an address, and there are ${hosts.length}`,
+      message: `the upper quarter of ${network.subnet} has addresses for ${count(Math.max(room, 0), 'host')}, and there are ${hosts.length}`,
       remedy: 'Use a larger subnet.',
     });
   } else if (from <= to) {
@@ -369,13 +367,13 @@ function checkVxlan(spec: ClusterSpec): Finding[] {
       at: ['nodes', 'firstAddress'],
       see: ['network', 'subnet'],
       restsOn,
-      message: `nodes would have ${addressText(from)} to ${addressText(to)}, of the upper quarter of ${network.subnet}, where the hosts have theirs`,
+      message: `nodes would get ${addressText(from)} to ${addressText(to)}, in the upper quarter of ${network.subnet}, which is reserved for hosts`,
     });
   }
   return findings;
 }
 
-/** Docker nodes need a named network; process nodes take addresses that the hosts have themselves. */
+/** Docker nodes need a Docker network or a VXLAN; process nodes use addresses of their hosts. */
 function checkContainerizer(spec: ClusterSpec): Finding[] {
   const { containerizer } = spec.nodes;
   if ((containerizer === 'docker') !== (spec.network.kind === 'flat')) return [];
@@ -386,19 +384,19 @@ function checkContainerizer(spec: ClusterSpec): Finding[] {
           at: ['nodes', 'containerizer'],
           see: ['network'],
           message: 'Docker nodes cannot have fixed addresses in a flat network',
-          remedy: 'Set network.existing or network.vxlan, or nodes.containerizer: mesos.',
+          remedy: 'Set `network.existing` or `network.vxlan`, or use `nodes.containerizer: mesos`.',
         }
       : {
           code: 'SPEC_NETWORK',
           at: ['network', spec.network.kind],
           see: ['nodes', 'containerizer'],
-          message: `nodes.containerizer: mesos makes process trees on the hosts, which cannot join ${spec.network.kind === 'vxlan' ? 'a VXLAN' : 'a Docker network'}`,
-          remedy: `Remove network.${spec.network.kind}, or set nodes.containerizer: docker.`,
+          message: `process nodes (nodes.containerizer: mesos) cannot join ${spec.network.kind === 'vxlan' ? 'a VXLAN' : 'a Docker network'}`,
+          remedy: `Remove \`network.${spec.network.kind}\`, or set \`nodes.containerizer: docker\`.`,
         },
   ];
 }
 
-/** A majority of two is both of them, so three hosts are the least that may lose one. */
+/** A majority of two is both of them, so a volume needs three hosts to survive the loss of one. */
 function checkGluster(spec: ClusterSpec): Finding[] {
   const { storage } = spec;
   if (storage.kind !== 'gluster') return [];
@@ -417,13 +415,13 @@ function checkGluster(spec: ClusterSpec): Finding[] {
     findings.push({
       code: 'SPEC_TIMEOUT',
       at: ['storage', 'gluster', 'pingTimeout'],
-      message: `GlusterFS takes a ping time-out of 1 to 1013 whole seconds, not ${pingTimeoutMs} ms`,
+      message: `GlusterFS accepts a ping timeout of 1 to 1013 whole seconds, not ${pingTimeoutMs} ms`,
     });
   }
   return findings;
 }
 
-/** Even with the best spreading, no host holds a majority of etcd, unless the spec accepts that. */
+/** With the best placement, no host holds a majority of etcd, unless the spec accepts that. */
 function checkSpreading(spec: ClusterSpec): Finding[] {
   const agents = hostsWithRole(spec, 'agent').length;
   const { count: members, allowMajorityOnOneHost } = spec.nodes;
@@ -435,12 +433,12 @@ function checkSpreading(spec: ClusterSpec): Finding[] {
       code: 'SPEC_ETCD_MAJORITY_ON_ONE_HOST',
       at: ['nodes', 'count'],
       restsOn: [...rolePaths(spec), ['nodes', 'allowMajorityOnOneHost']],
-      message: `with ${count(members, 'node')} on ${count(agents, 'agent host')}, one host holds ${fullest}, and the majority of etcd is ${majority(members)}`,
+      message: `with ${count(members, 'node')} on ${count(agents, 'agent host')}, one host holds ${fullest}, and the etcd majority is ${majority(members)}`,
     },
   ];
 }
 
-/** Time-outs that ZooKeeper and etcd accept. */
+/** Timeouts are within what ZooKeeper, Mesos and etcd accept; memory suffices for the programs. */
 function checkTimes(spec: ClusterSpec): Finding[] {
   const findings: Finding[] = [];
   const { tickTimeMs } = spec.zookeeper;
@@ -449,7 +447,7 @@ function checkTimes(spec: ClusterSpec): Finding[] {
     findings.push({
       code: 'SPEC_TIMEOUT',
       at: ['zookeeper', 'tickTime'],
-      message: `a tick of ${tickTimeMs} ms is not between 100 ms and 60 s`,
+      message: `invalid tick, not between 100 ms and 60 s: ${tickTimeMs} ms`,
     });
   } else if (sessionTimeoutMs < 2 * tickTimeMs || sessionTimeoutMs > 20 * tickTimeMs) {
     findings.push({
@@ -457,7 +455,7 @@ function checkTimes(spec: ClusterSpec): Finding[] {
       at: ['mesos', 'sessionTimeout'],
       see: ['zookeeper', 'tickTime'],
       restsOn: [['zookeeper', 'tickTime']],
-      message: `ZooKeeper grants sessions of 2 to 20 ticks, here ${2 * tickTimeMs} to ${20 * tickTimeMs} ms, not ${sessionTimeoutMs} ms`,
+      message: `ZooKeeper accepts a session timeout of 2 to 20 ticks (${2 * tickTimeMs} to ${20 * tickTimeMs} ms), not ${sessionTimeoutMs} ms`,
     });
   }
   const { agentPingTimeoutMs } = spec.mesos;
@@ -465,7 +463,7 @@ function checkTimes(spec: ClusterSpec): Finding[] {
     findings.push({
       code: 'SPEC_TIMEOUT',
       at: ['mesos', 'agentPingTimeout'],
-      message: `a Mesos master accepts a ping time-out of 1 s to 15 min, not ${agentPingTimeoutMs} ms`,
+      message: `Mesos masters accept a ping timeout of 1 s to 15 min, not ${agentPingTimeoutMs} ms`,
     });
   } else if (agentPatienceMs(spec.mesos) <= sessionTimeoutMs) {
     findings.push({
@@ -476,7 +474,7 @@ function checkTimes(spec: ClusterSpec): Finding[] {
         ['mesos', 'sessionTimeout'],
         ['mesos', 'maxAgentPingTimeouts'],
       ],
-      message: `a master would give agents up after ${agentPatienceMs(spec.mesos)} ms, before they notice that another one leads, which takes ${sessionTimeoutMs} ms`,
+      message: `a master would declare agents unreachable after ${agentPatienceMs(spec.mesos)} ms, before they can detect a new leader, which takes ${sessionTimeoutMs} ms`,
     });
   }
   const { heartbeatMs, electionMs } = spec.etcd;
@@ -484,7 +482,7 @@ function checkTimes(spec: ClusterSpec): Finding[] {
     findings.push({
       code: 'SPEC_TIMEOUT',
       at: ['etcd', 'heartbeat'],
-      message: 'etcd needs a heartbeat of at least 1 ms',
+      message: 'etcd requires a heartbeat of at least 1 ms',
     });
   } else if (electionMs < 5 * heartbeatMs || electionMs > 50_000) {
     findings.push({
@@ -492,7 +490,7 @@ function checkTimes(spec: ClusterSpec): Finding[] {
       at: ['etcd', 'election'],
       see: ['etcd', 'heartbeat'],
       restsOn: [['etcd', 'heartbeat']],
-      message: `etcd accepts an election time-out of 5 heartbeats (here ${5 * heartbeatMs} ms) to 50 s, not ${electionMs} ms`,
+      message: `etcd accepts an election timeout of 5 heartbeats (${5 * heartbeatMs} ms) to 50 s, not ${electionMs} ms`,
     });
   }
   const minimum = 16 * 2 ** 20;
@@ -500,8 +498,9 @@ function checkTimes(spec: ClusterSpec): Finding[] {
     findings.push({
       code: 'SPEC_BAD_VALUE',
       at: ['nodes', 'memory'],
-      message: 'a node needs at least 16 MiB for etcd alone',
-      remedy: 'Jupyter needs some 100 MiB more on the leader; 512MiB is the default.',
+      message: 'etcd alone needs at least 16 MiB on a node',
+      remedy:
+        'Increase it, or remove the key to use 512MiB. On the leader, Jupyter needs about 100 MiB more.',
     });
   }
   if (spec.zookeeper.heapBytes < minimum) {
@@ -514,7 +513,7 @@ function checkTimes(spec: ClusterSpec): Finding[] {
   return findings;
 }
 
-/** Exactly one of the keys is there. */
+/** Exactly one of the keys is set. */
 function checkOneOf(section: object, keys: readonly string[], at: SpecPath): Finding[] {
   const given = keys.filter((key) => (section as Record<string, unknown>)[key] !== undefined);
   if (given.length === 1) return [];
@@ -526,15 +525,15 @@ function checkOneOf(section: object, keys: readonly string[], at: SpecPath): Fin
           code: 'SPEC_MISSING_KEY',
           at,
           restsOn,
-          message: `${at.join('.')} has none of ${list}`,
+          message: `${at.join('.')} has none of the keys ${list}`,
           remedy: `Add one of ${list}.`,
         }
       : {
           code: 'SPEC_ONE_OF',
           at: [...at, given[1] ?? ''],
           restsOn,
-          message: `${at.join('.')} has ${given.join(' and ')}, which exclude each other`,
-          remedy: `Keep one of them.`,
+          message: `${at.join('.')}: ${given.join(' and ')} are mutually exclusive`,
+          remedy: 'Keep only one of them.',
         },
   ];
 }
@@ -548,15 +547,15 @@ function checkTarball(install: object, at: SpecPath): Finding[] {
           code: 'SPEC_ONE_OF',
           at: [...at, 'sha256'],
           restsOn: [[...at, 'tarball']],
-          message: `${at.join('.')}.sha256 belongs to a tarball, and there is none`,
-          remedy: 'Remove it, or add `tarball`.',
+          message: `${at.join('.')}.sha256 requires a tarball`,
+          remedy: 'Add `tarball`, or remove `sha256`.',
         }
       : {
           code: 'SPEC_MISSING_KEY',
           at: [...at, 'tarball'],
           restsOn: [[...at, 'sha256']],
-          message: `${at.join('.')}.tarball has no sha256`,
-          remedy: 'Add the SHA-256 of the archive: what is downloaded is checked against it.',
+          message: `${at.join('.')}.tarball requires a sha256`,
+          remedy: 'Add the SHA-256 of the archive as `sha256`. The download is verified against it.',
         },
   ];
 }
@@ -578,14 +577,14 @@ function checkChoices(file: ClusterFile): Finding[] {
       code: 'SPEC_ONE_OF',
       at: ['network', 'vxlan'],
       see: ['network', 'existing'],
-      message: 'network has existing and vxlan, which exclude each other',
-      remedy: 'Keep one of them, or neither for a flat network.',
+      message: 'network: existing and vxlan are mutually exclusive',
+      remedy: 'Keep only one of them, or neither for a flat network.',
     });
   }
   return [...findings, ...checkMasterFlags(file)];
 }
 
-/** Flags that Perijove must know the value of, by all their names: the key of `mesos` that sets each. */
+/** Flags whose value Perijove must know, under all their names, with the key of `mesos` that sets each. */
 const keysOfFlags: Readonly<Record<string, string>> = {
   agent_ping_timeout: 'agentPingTimeout',
   slave_ping_timeout: 'agentPingTimeout',
@@ -601,8 +600,8 @@ function checkMasterFlags({ mesos }: ClusterFile): Finding[] {
       {
         code: 'SPEC_BAD_VALUE',
         at: ['mesos', 'master', 'flags', flag],
-        message: `--${flag} is set by mesos.${key}, since the scheduler goes by it, too`,
-        remedy: `Use mesos.${key}.`,
+        message: `--${flag} must be set by mesos.${key}, because the scheduler uses it too`,
+        remedy: `Set \`mesos.${key}\` instead.`,
       },
     ];
   });
@@ -623,14 +622,14 @@ function checkDirectories(spec: ClusterSpec): Finding[] {
         code: 'SPEC_BAD_VALUE',
         at: ['hosts', index, 'dir'],
         restsOn: [['ssh', 'dir']],
-        message: `hosts[${index}].dir has ${Buffer.byteLength(host.dir)} bytes, and the paths of Unix sockets below it would be too long`,
+        message: `hosts[${index}].dir is ${Buffer.byteLength(host.dir)} bytes long, too long for the paths of Unix sockets below it`,
         remedy: `Use a directory of at most ${longest} bytes.`,
       },
     ];
   });
 }
 
-/** `down` unmounts what is mounted below a host's directory, and with `--purge` deletes all in it. */
+/** `down` unmounts everything below a host's directory, and `down --purge` deletes everything in it. */
 function checkStoragePlace({ hosts, storage }: ClusterSpec): Finding[] {
   const places: readonly (readonly [string[], string])[] =
     storage.kind === 'path'
@@ -646,14 +645,14 @@ function checkStoragePlace({ hosts, storage }: ClusterSpec): Finding[] {
       {
         code: 'SPEC_BAD_VALUE',
         at,
-        message: `${at.join('.')} lies in ${host.dir}, which \`perijove down --purge\` deletes on ${host.name}`,
-        remedy: `Use a directory outside of it, such as /srv${at.at(-1) === 'brick' ? '/brick' : '/notebooks'}.`,
+        message: `${at.join('.')} is inside ${host.dir}, which \`perijove down --purge\` deletes on ${host.name}`,
+        remedy: `Use a directory outside it, such as /srv${at.at(-1) === 'brick' ? '/brick' : '/notebooks'}.`,
       },
     ];
   });
 }
 
-/** Everything that is wrong with a file whose values are each of the right form. */
+/** All findings for a file in which the format of each value is valid. */
 export function check(file: ClusterFile, spec: ClusterSpec): Finding[] {
   return [
     ...checkChoices(file),

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from './canonical.js';
 import type { ClusterSpec } from './spec.js';
 
-/** SHA-256, in hex, over the canonical JSON of the spec. Comments and order of keys in the file do not count. */
+/** SHA-256, in hex, of the canonical JSON of the spec. Comments and the order of keys in the file do not matter. */
 export function specDigest(spec: ClusterSpec): string {
   return createHash('sha256').update(canonicalJson(spec)).digest('hex');
 }

@@ -14,9 +14,9 @@ import { knownKeys, sample, schemaAt } from './shape.js';
 import { readSource, type Source } from './source.js';
 
 export interface ParsedSpec {
-  /** There when there are no problems. */
+  /** Set if there are no problems. */
   readonly spec?: ClusterSpec;
-  /** In the order of their lines. */
+  /** In line order. */
   readonly problems: readonly SpecProblem[];
 }
 
@@ -38,22 +38,22 @@ function valueAt(data: unknown, steps: SpecPath): unknown {
   );
 }
 
-/** A value as a message shows it, cut to a readable length. */
+/** A value as a message shows it, truncated to a readable length. */
 function shown(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
-  if (value !== null && typeof value === 'object') return 'keys with values';
+  if (value !== null && typeof value === 'object') return 'a mapping';
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return `\`${text.length > 60 ? `${text.slice(0, 57)}…` : text}\``.replace(/\n/g, '↵');
 }
 
 interface Flaw extends Finding {
-  /** The problem is the key itself, not its value. */
+  /** The problem is the key, not its value. */
   readonly atKey?: boolean;
-  /** The key that an unknown one is probably meant to be. */
+  /** The known key that an unknown one probably stands for. */
   readonly meant?: string;
 }
 
-/** What one complaint of zod means for the reader of the file. */
+/** The flaws that one zod issue reports. */
 function flawsOf(issue: z.core.$ZodIssue, data: unknown, prefix: SpecPath = []): Flaw[] {
   const at = [...prefix, ...issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step))];
   const value = valueAt(data, at);
@@ -62,19 +62,18 @@ function flawsOf(issue: z.core.$ZodIssue, data: unknown, prefix: SpecPath = []):
       return issue.keys.map((key) => {
         const known = knownKeys(clusterFile, at);
         const nearest = nearestName(key, known);
-        const where = at.length === 0 ? 'a cluster' : pathText(at);
+        const where = at.length === 0 ? '' : ` in ${pathText(at)}`;
         return {
           code: 'SPEC_UNKNOWN_KEY',
           at: [...at, key],
           atKey: true,
           ...(nearest !== undefined && { meant: nearest }),
-          message: `${where} has no key ${shown(key)}`,
-          remedy:
-            nearest === undefined ? `Its keys are ${known.join(', ')}.` : `Did you mean \`${nearest}\`?`,
+          message: `unknown key${where}: ${shown(key)}`,
+          remedy: nearest === undefined ? `Use one of ${known.join(', ')}.` : `Did you mean \`${nearest}\`?`,
         };
       });
     case 'invalid_union': {
-      // A mapping where a mapping is possible: what is wrong inside it says more than "neither fits".
+      // A mapping where one is allowed: the problems inside it are more useful than "neither fits".
       const inside = issue.errors.find((option) =>
         option.every((nested) => nested.path.length > 0 || nested.code === 'unrecognized_keys'),
       );
@@ -96,7 +95,7 @@ function flawsOf(issue: z.core.$ZodIssue, data: unknown, prefix: SpecPath = []):
   if (value === undefined || (value === null && at.length === 0)) {
     const key = String(at.at(-1) ?? '');
     const parent = at.slice(0, -1);
-    const where = parent.length === 0 ? 'the file' : pathText(parent);
+    const where = parent.length === 0 ? '' : ` in ${pathText(parent)}`;
     const example = sample(schemaAt(clusterFile, at) ?? clusterFile);
     return [
       at.length === 0
@@ -104,15 +103,15 @@ function flawsOf(issue: z.core.$ZodIssue, data: unknown, prefix: SpecPath = []):
             code: 'SPEC_MISSING_KEY',
             at,
             message: 'the file is empty',
-            remedy: 'Write one with `perijove init`.',
+            remedy: 'Create one with `perijove init`.',
           }
         : {
             code: 'SPEC_MISSING_KEY',
             at,
-            message: `${where} has no ${key}`,
+            message: `missing key${where}: ${key}`,
             remedy:
               typeof example === 'string' || typeof example === 'number'
-                ? `Add it, such as \`${key}: ${example}\`.`
+                ? `Add it, for example \`${key}: ${example}\`.`
                 : `Add \`${key}\`.`,
           },
     ];
@@ -123,7 +122,7 @@ function flawsOf(issue: z.core.$ZodIssue, data: unknown, prefix: SpecPath = []):
   ];
 }
 
-/** A misspelt key is one problem, not also the absence of the right one. */
+/** A misspelled key is one problem: the key it stands for is not reported as missing too. */
 function withoutEchoes(flaws: readonly Flaw[]): Flaw[] {
   const meant = flaws.flatMap((flaw) =>
     flaw.meant === undefined ? [] : [pathText([...flaw.at.slice(0, -1), flaw.meant])],
@@ -131,7 +130,7 @@ function withoutEchoes(flaws: readonly Flaw[]): Flaw[] {
   return flaws.filter(({ code, at }) => code !== 'SPEC_MISSING_KEY' || !meant.includes(pathText(at)));
 }
 
-/** `data` with the value at `steps` replaced, or removed where it may be absent. */
+/** `data` with the value at `steps` replaced by a valid one, or removed if it is optional. */
 function mended(data: unknown, steps: SpecPath, schema: z.core.$ZodType = clusterFile): unknown {
   const [step, ...rest] = steps;
   if (step === undefined) return sample(schema);
@@ -143,14 +142,11 @@ function mended(data: unknown, steps: SpecPath, schema: z.core.$ZodType = cluste
   const { [String(step)]: old, ...others } = data as Record<string, unknown>;
   if (!inner) return others;
   if (rest.length > 0) return { ...others, [step]: mended(old, rest, inner) };
-  // With its default, or without it where it is optional: only a required key needs a value.
+  // Keys that are optional or have a default are removed: only a required key needs a value.
   return z.safeParse(inner, undefined).success ? others : { ...others, [step]: sample(inner) };
 }
 
-/**
- * The nearest valid file, so that whatever is right can be checked even when something else is wrong; undefined
- * when there is none near.
- */
+/** The nearest valid file, so that the valid parts are checked despite the flaws; undefined if none is near. */
 function nearestValid(data: unknown, flaws: readonly Flaw[]): ClusterFile | undefined {
   let attempt = data;
   let remaining: readonly Flaw[] = flaws;
@@ -168,7 +164,7 @@ function startsWith(path: SpecPath, start: SpecPath): boolean {
   return start.every((step, index) => step === path[index]);
 }
 
-/** What the checks find that does not rest on a value that is broken itself. */
+/** The findings that do not depend on an invalid value. */
 function findingsBeside(flaws: readonly Flaw[], file: ClusterFile, spec: ClusterSpec): Finding[] {
   const broken = flaws.flatMap(({ code, at, meant }): SpecPath[] => {
     if (code !== 'SPEC_UNKNOWN_KEY') return [at];
@@ -187,7 +183,7 @@ function findingsBeside(flaws: readonly Flaw[], file: ClusterFile, spec: Cluster
 
 function problemOf(flaw: Flaw, source: Source, file: string): SpecProblem {
   const see = flaw.see && source.has(flaw.see) ? flaw.see : undefined;
-  // Of two values that do not go together, one may be a default, which stands on no line.
+  // Of two conflicting values, one may be a default, which is on no line.
   const at = see && !source.has(flaw.at) ? see : flaw.at;
   const place = flaw.atKey === true ? source.placeOfKey(at) : source.placeOf(at);
   const other = see ? source.placeOf(see).line : place.line;
@@ -205,8 +201,8 @@ function remedyOf(code: ErrorCode): string {
 }
 
 /**
- * Reads a spec from its text. Finds all problems at once and never throws. `file` names the text in problems;
- * local paths in it are relative to the directory of `file`.
+ * Parses a spec. Reports all problems at once and never throws. `file` names the text in problems; local paths in
+ * it are relative to the directory of `file`.
  */
 export function parseSpec(text: string, file: string, home = os.homedir()): ParsedSpec {
   const places: LocalPlaces = { directory: path.dirname(path.resolve(file)), home };
@@ -234,7 +230,7 @@ export function parseSpec(text: string, file: string, home = os.homedir()): Pars
 /**
  * Reads a spec from a file.
  *
- * @param name how messages name the file
+ * @param name the name of the file in messages
  * @throws PerijoveError SPEC_NOT_FOUND; SpecError (SPEC_INVALID) with all problems
  */
 export async function loadSpec(file: string, name = file): Promise<ClusterSpec> {

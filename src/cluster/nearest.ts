@@ -1,6 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein';
 
-/** The known name that another one is probably meant to be: it begins so, or at most half of its letters differ. */
+/** The known name that a misspelled one probably stands for: a prefix of it, or one with at most half of its letters changed. */
 export function nearestName(given: string, known: readonly string[]): string | undefined {
   if (known.length === 0) return undefined;
   const plain = (text: string) => text.toLowerCase().replace(/[_-]/g, '');

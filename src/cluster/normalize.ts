@@ -14,11 +14,11 @@ import { durationMs, sizeBytes } from './units.js';
 type HostFile = ClusterFile['hosts'][number];
 type SshFile = ClusterFile['ssh'];
 
-/** What a path in the spec is relative to. */
+/** What local paths in the spec are relative to. */
 export interface LocalPlaces {
   /** Directory of the spec file. */
   readonly directory: string;
-  /** What `~` stands for. */
+  /** What `~` expands to. */
   readonly home: string;
 }
 
@@ -31,7 +31,7 @@ function withoutTrailingSlash(text: string): string {
   return text.replace(/(.)\/$/, '$1');
 }
 
-/** How a target authenticates: its own settings, else those of `fallback`. A key of its own turns the agent off. */
+/** Credentials of a target: its own settings, else those of `fallback`. Its own key disables the agent. */
 function credentials(
   own: SshFile,
   fallback: SshFile,
@@ -77,7 +77,7 @@ function withoutUndefined<T extends object>(value: T): T {
 
 type InstallFile = Exclude<ClusterFile['mesos']['install'], 'lab'> | ClusterFile['zookeeper']['install'];
 
-/** Where more than one source is named (a finding of `checks.ts`), the first of them counts. */
+/** If several sources are set (which `checks.ts` reports), the first one counts. */
 function normalizeInstall(install: InstallFile | 'lab'): Install {
   if (install === 'lab') return { kind: 'lab' };
   if (install.package !== undefined) return { kind: 'package', package: install.package };
@@ -103,8 +103,7 @@ function defaultFirstAddress(subnet: string): string {
 }
 
 /**
- * Fills in all defaults and converts units. The result means something only for a file in which `checks.ts`
- * finds nothing.
+ * Fills in all defaults and converts units. The result is meaningful only if `checks.ts` finds nothing in the file.
  */
 export function normalize(file: ClusterFile, places: LocalPlaces): ClusterSpec {
   const hosts = file.hosts.map((host) => normalizeHost(host, file.ssh, places));

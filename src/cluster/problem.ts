@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../errors/codes.js';
 import { PerijoveError } from '../errors/error.js';
 
-/** One thing that is wrong with a spec, and where. Lines and columns count from 1. */
+/** A problem in a spec and its place. Lines and columns count from 1. */
 export interface SpecProblem {
   readonly code: ErrorCode;
   readonly file: string;
@@ -11,7 +11,7 @@ export interface SpecProblem {
   readonly remedy: string;
 }
 
-/** `SPEC_INVALID` with every problem of the file, in the order of their lines. */
+/** `SPEC_INVALID` with all problems of the file, in line order. */
 export class SpecError extends PerijoveError {
   constructor(
     readonly problems: readonly SpecProblem[],

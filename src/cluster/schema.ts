@@ -1,16 +1,16 @@
 /**
- * What may stand in `cluster.yaml`, as a zod schema. `schema/cluster.schema.json` and the tables of
- * `docs/spec.md` are generated from it; `normalize.ts` turns its output into a `ClusterSpec`.
+ * The zod schema of `cluster.yaml`. `schema/cluster.schema.json` and the tables of `docs/spec.md` are generated
+ * from it; `normalize.ts` turns its output into a `ClusterSpec`.
  *
- * Metadata: `kind` names the kind of value; `description` is one sentence; `examples[0]` is a valid value;
- * `otherwise` says what holds without the key when that is no fixed value.
+ * Metadata: `kind` names the kind of value; `description` is what the docs and editors show; `examples[0]` is a
+ * valid value; `otherwise` describes the default where it is not a fixed value.
  */
 import { z } from 'zod';
 import { parseSubnet } from './addresses.js';
 import { durationPattern, sizePattern } from './units.js';
 
 // --- kinds of values ------------------------------------------------------------------------------------
-// Each kind has one text for what it expects; the loader says what it found instead.
+// Each kind has one text for what it expects; the loader adds what it found.
 
 const text = (kind: string, expected: string, pattern: RegExp) =>
   z.string({ error: expected }).regex(pattern, { error: expected }).meta({ kind });
@@ -25,7 +25,7 @@ const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) => 
 };
 
 const word = text('word', 'text of letters, digits, `.`, `_` and `-`', /^[A-Za-z0-9][A-Za-z0-9._-]*$/);
-const line = text('text', 'text on one line', /^\S.*$/);
+const line = text('text', 'a single line of text', /^\S.*$/);
 const name = text(
   'name',
   'a name of at most 40 lower-case letters, digits and `-`',
@@ -47,10 +47,10 @@ const durationOrNever = text(
 );
 const size = text('size', 'a size with its unit, such as 512MiB', sizePattern);
 const flag = z.boolean({ error: '`true` or `false`' }).meta({ kind: '`true`, `false`' });
-/** Characters that shells, unit files and zoo.cfg give a meaning are refused, not quoted in five ways. */
+/** Characters that are special in shells, unit files or zoo.cfg are refused, not quoted in five ways. */
 const hostPath = text(
   'path on hosts',
-  'an absolute path without spaces and quotes, such as /opt/perijove',
+  'an absolute path without spaces or quotes, such as /opt/perijove',
   /^(?:\/(?!\.\.?(?:\/|$))[^\s/'"\\$`%;:,]+)+\/?$/,
 );
 const localPath = text('local path', 'a path on this machine', /^\S.*$/);
@@ -64,7 +64,7 @@ const subnet = z
   .string({ error: 'a subnet, such as 192.168.0.0/24' })
   .regex(/^[\d.]+\/\d+$/, { error: 'a subnet, such as 192.168.0.0/24' })
   .refine((cidr) => parseSubnet(cidr) !== undefined, {
-    error: 'a subnet whose address is its first one, such as 192.168.0.0/24',
+    error: 'a subnet without host bits, such as 192.168.0.0/24',
   })
   .meta({ kind: 'subnet' });
 
@@ -77,34 +77,34 @@ const meta = (description: string, example?: unknown, otherwise?: string) => ({
 const section = <T extends z.core.$ZodLooseShape>(shape: T, description: string) =>
   z
     .strictObject(shape, {
-      error: (issue) => (issue.code === 'invalid_type' ? 'keys with values' : undefined),
+      error: (issue) => (issue.code === 'invalid_type' ? 'a mapping' : undefined),
     })
     .meta({ description });
 
 // --- SSH and hosts --------------------------------------------------------------------------------------
 
-/** `other`: whose values are taken where these are not given. */
+/** `other`: where the values come from if these keys are absent. */
 const sshKeys = (other?: string) => ({
   user: word.meta(meta('User to log in as.', 'ops', other ?? '`root`')).optional(),
-  port: port.meta(meta('Port of sshd.', 22, other ?? '`22`')).optional(),
+  port: port.meta(meta('SSH port.', 22, other ?? '`22`')).optional(),
   key: localPath
     .meta(
       meta(
-        'Private key on the machine of the worker; `~` and paths relative to the spec are resolved.',
+        "Path of the private key on the worker's machine. `~` and paths relative to the spec are resolved.",
         '~/.ssh/id_ed25519',
         other,
       ),
     )
     .optional(),
   agent: flag
-    .meta(meta('Use the SSH agent at `SSH_AUTH_SOCK`.', true, other ?? '`true` where there is no `key`'))
+    .meta(meta('Use the SSH agent at `SSH_AUTH_SOCK`.', true, other ?? '`true` without `key`'))
     .optional(),
   knownHosts: localPath
     .meta(
       meta(
-        'A `known_hosts` file on the machine of the worker. Without it each key is pinned on the first `check` or `up`.',
+        "Path of a `known_hosts` file on the worker's machine. Without it, the first `check` or `up` pins the key of each host.",
         '~/.ssh/known_hosts',
-        other ?? 'keys are pinned',
+        other ?? 'pinned keys',
       ),
     )
     .optional(),
@@ -113,33 +113,37 @@ const sshKeys = (other?: string) => ({
 const jump = section(
   {
     address: reachable.meta(meta('Address of the jump host.', 'gate.example.org')),
-    ...sshKeys('that of the host'),
+    ...sshKeys('same as the host'),
     port: sshKeys().port,
   },
-  'A host to go through. `user`, `key`, `agent` and `knownHosts` are those of the host itself where they are not given; `port` is 22.',
+  'Jump host. `user`, `key`, `agent` and `knownHosts` default to those of the host behind it; `port` defaults to 22.',
 );
 
 const become = oneOf('none', 'sudo').meta(
-  meta('How commands become root on the host.', 'sudo', '`none` for root, `sudo` for other users'),
+  meta('How to become root on the host.', 'sudo', '`none` for root, `sudo` for other users'),
 );
 
 const ssh = section(
   { ...sshKeys(), jump: jump.optional(), become: become.optional() },
-  'How hosts are reached, for all hosts that do not say otherwise.',
+  'How to reach the hosts by SSH. A host can override each key.',
 );
 
 const role = oneOf('zookeeper', 'master', 'agent', 'proxy');
 
 const hostPorts = section(
   {
-    zookeeper: port.meta(meta('ZooKeeper, for clients.')).default(2181),
-    zookeeperPeer: port.meta(meta('ZooKeeper, from followers to the leader.')).default(2888),
-    zookeeperElection: port.meta(meta('ZooKeeper, for elections.')).default(3888),
-    master: port.meta(meta('Mesos master.')).default(5050),
-    agent: port.meta(meta('Mesos agent.')).default(5051),
-    proxy: port.meta(meta('Where users reach Jupyter.')).default(8888),
+    zookeeper: port.meta(meta('ZooKeeper client port.')).default(2181),
+    zookeeperPeer: port.meta(meta('ZooKeeper peer port: followers connect to the leader.')).default(2888),
+    zookeeperElection: port.meta(meta('ZooKeeper election port.')).default(3888),
+    master: port.meta(meta('Port of the Mesos master.')).default(5050),
+    agent: port.meta(meta('Port of the Mesos agent.')).default(5051),
+    proxy: port.meta(meta('Port where users reach Jupyter.')).default(8888),
     proxyApi: port
-      .meta(meta("The proxy's API; on 127.0.0.1, or on `address` where that is a loopback address."))
+      .meta(
+        meta(
+          "Port of the proxy's API. It listens on 127.0.0.1, or on `address` if that is a loopback address.",
+        ),
+      )
       .default(8887),
   },
   'Ports of the services on the host.',
@@ -147,44 +151,45 @@ const hostPorts = section(
 
 const host = section(
   {
-    name: name.meta(meta('Unique name, as in `perijove ssh h1`.', 'h1')),
+    name: name.meta(meta('Unique name of the host, as in `perijove ssh h1`.', 'h1')),
     address: ipv4.meta(
-      meta('Address that the services bind and are reached at by the other hosts.', '172.16.6.103'),
+      meta('Unique address that the services bind and that other hosts connect to.', '172.16.6.103'),
     ),
     sshAddress: reachable
-      .meta(
-        meta(
-          'Where SSH reaches the host, when that is another address or a name.',
-          'oo-lab.example.org',
-          '`address`',
-        ),
-      )
+      .meta(meta('Address or name for SSH, if it differs from `address`.', 'oo-lab.example.org', '`address`'))
       .optional(),
     hostname: reachable
-      .meta(meta("What Mesos shows as the host's name (`--hostname`).", '162.105.174.32', '`address`'))
+      .meta(meta('Host name that Mesos shows (`--hostname`).', '162.105.174.32', '`address`'))
       .optional(),
-    ...sshKeys('that of `ssh`'),
+    ...sshKeys('same as `ssh`'),
     jump: jump.optional(),
     become: become.optional(),
     dir: hostPath
-      .meta(meta('Base directory: everything that Perijove puts on the host lies below it.', '/opt/perijove'))
+      .meta(meta('Base directory. Everything that Perijove puts on the host is below it.', '/opt/perijove'))
       .default('/opt/perijove'),
     init: oneOf('auto', 'systemd', 'runit')
-      .meta(meta('What supervises the services; `auto` takes systemd where it runs, else runit.'))
+      .meta(
+        meta('Init system that supervises the services. `auto` uses systemd if it is running, else runit.'),
+      )
       .default('auto'),
     roles: z
       .array(role, { error: 'a list of roles' })
       .min(1, { error: 'at least one role' })
-      .meta(meta('What runs on the host: `zookeeper`, `master`, `agent`, `proxy`.', ['master', 'proxy']))
+      .meta(
+        meta(
+          'Services that run on the host: `zookeeper`, `master`, `agent`, `proxy`. Removing a role from a host stops its service.',
+          ['master', 'proxy'],
+        ),
+      )
       .default(['zookeeper', 'master', 'agent', 'proxy']),
     ports: hostPorts.prefault({}),
   },
-  'The machines. `user`, `port`, `key`, `agent`, `knownHosts`, `jump` and `become` override those of `ssh`.',
+  'The hosts. `user`, `port`, `key`, `agent`, `knownHosts`, `jump` and `become` override those of `ssh`.',
 );
 
 // --- programs -------------------------------------------------------------------------------------------
 
-/** Ways to install a program, with its own examples. */
+/** Ways to install a program, with examples for it. */
 const installs = (examples: {
   readonly package: string;
   readonly path: string;
@@ -193,15 +198,10 @@ const installs = (examples: {
   package: text('package', 'the name of a Debian package', /^[a-z0-9][a-z0-9+.-]*$/)
     .meta(meta('Debian package.', examples.package))
     .optional(),
-  path: hostPath
-    .meta(meta('Directory on the hosts where it is already installed.', examples.path))
-    .optional(),
+  path: hostPath.meta(meta('Directory of an existing installation on the hosts.', examples.path)).optional(),
   tarball: text('URL', 'an http, https or file URL', /^(https?|file):\/\/\S+$/)
     .meta(
-      meta(
-        'URL of an archive; `sha256` is needed with it.',
-        `https://downloads.example.org/${examples.archive}`,
-      ),
+      meta('URL of an archive. It requires `sha256`.', `https://downloads.example.org/${examples.archive}`),
     )
     .optional(),
   sha256: text('SHA-256', '64 hexadecimal digits', /^[0-9a-f]{64}$/)
@@ -215,7 +215,7 @@ const zookeeperInstall = section(
     path: '/opt/zookeeper',
     archive: 'apache-zookeeper-3.8.4-bin.tar.gz',
   }),
-  'Where ZooKeeper comes from: exactly one of `package`, `path`, `tarball`.',
+  'How to install ZooKeeper. Set exactly one of `package`, `path`, `tarball`.',
 );
 
 const mesosInstall = z
@@ -227,14 +227,14 @@ const mesosInstall = z
           ...installs({ package: 'mesos', path: '/usr/local/mesos', archive: 'mesos-1.11.0.tar.gz' }),
           image: image.meta(meta('Docker image.', 'mesos/mesos-centos:latest')).optional(),
         },
-        'Exactly one of `package`, `path`, `tarball`, `image`.',
+        'Set exactly one of `package`, `path`, `tarball`, `image`.',
       ),
     ],
     { error: '`lab`, or one of the keys package, path, tarball, image' },
   )
   .meta({
     ...meta(
-      'Where Mesos comes from: `lab` (the stand-in), or exactly one of `package`, `path`, `tarball`, `image`.',
+      'How to install Mesos: `lab` (the stand-in), or exactly one of `package`, `path`, `tarball`, `image`.',
       { path: '/usr/local/mesos' },
     ),
     kind: '`lab`, keys',
@@ -247,28 +247,35 @@ const flags = z
     { error: 'flags with values' },
   )
   .meta(
-    meta('Flags to add, named without dashes. They win over those that Perijove sets.', {
+    meta('Extra flags, named without dashes. They override those that Perijove sets.', {
       offer_timeout: '30secs',
     }),
   );
 
-const withFlags = (program: string) =>
-  section({ flags: flags.default({}) }, `What to add to the command line of each ${program}.`);
+const withFlags = (program: string) => section({ flags: flags.default({}) }, `Options of each ${program}.`);
 
 // --- the file -------------------------------------------------------------------------------------------
 
 const zookeeper = section(
   {
     install: zookeeperInstall.default({ package: 'zookeeper' }),
-    tickTime: duration.meta(meta('`tickTime`; a session lasts from 2 to 20 ticks.')).default('2s'),
-    initLimit: count(1, 1000).meta(meta('`initLimit`, in ticks.')).default(10),
-    syncLimit: count(1, 1000).meta(meta('`syncLimit`, in ticks.')).default(5),
-    heap: size.meta(meta("Heap of each server's JVM.")).default('512MiB'),
+    tickTime: duration
+      .meta(meta('ZooKeeper tick (`tickTime`). Sessions last from 2 to 20 ticks.'))
+      .default('2s'),
+    initLimit: count(1, 1000)
+      .meta(meta('How long a follower may take to connect and synchronize, in ticks (`initLimit`).'))
+      .default(10),
+    syncLimit: count(1, 1000)
+      .meta(meta('How far a follower may lag behind the leader, in ticks (`syncLimit`).'))
+      .default(5),
+    heap: size.meta(meta('JVM heap size of each server.')).default('512MiB'),
     digest: flag
-      .meta(meta("Protect Mesos's znodes with a digest ACL: everybody reads them, masters alone write."))
+      .meta(
+        meta('Protect the znodes of Mesos with a digest ACL: anyone can read them, only masters can write.'),
+      )
       .default(false),
   },
-  'The ensemble, on all hosts with the role `zookeeper`.',
+  'The ZooKeeper ensemble. It runs on all hosts with the role `zookeeper`.',
 );
 
 const mesos = section(
@@ -278,29 +285,29 @@ const mesos = section(
       .meta(meta('Name of the Mesos cluster (`--cluster`).', 'mesos_with_zookeeper', '`name`'))
       .optional(),
     quorum: count(1, 99)
-      .meta(meta('Size of the quorum of masters (`--quorum`).', 2, 'the majority of the masters'))
+      .meta(meta('Quorum of the masters (`--quorum`).', 2, 'the majority of the masters'))
       .optional(),
     zkPath: text('path', 'a path in ZooKeeper, such as /mesos', /^(\/[A-Za-z0-9._-]+)+$/)
-      .meta(meta('Path of the masters in ZooKeeper.'))
+      .meta(meta('ZooKeeper path of the masters.'))
       .default('/mesos'),
     sessionTimeout: duration
       .meta(
         meta(
-          'ZooKeeper session of the masters (`--zk_session_timeout`): most of the time that a master failover takes.',
+          'ZooKeeper session timeout of the masters (`--zk_session_timeout`). It accounts for most of the duration of a master failover.',
         ),
       )
       .default('10s'),
     agentPingTimeout: duration
       .meta(
         meta(
-          'How long a master waits for the answer of an agent to a ping (`--agent_ping_timeout`), from 1s to 15m.',
+          'How long a master waits for an agent to answer a ping (`--agent_ping_timeout`), from 1s to 15m.',
         ),
       )
       .default('15s'),
     maxAgentPingTimeouts: count(1, 1000)
       .meta(
         meta(
-          'After so many pings without an answer the tasks of an agent are unreachable (`--max_agent_ping_timeouts`).',
+          'Number of consecutive unanswered pings after which the tasks of an agent are unreachable (`--max_agent_ping_timeouts`).',
         ),
       )
       .default(5),
@@ -308,29 +315,29 @@ const mesos = section(
     principal: word
       .meta(
         meta(
-          'Principal of the framework. Masters and agents then want it and its secret (HTTP basic) from everybody who asks.',
+          'Principal of the framework. If it is set, masters and agents require it and its secret (HTTP basic) for every request.',
           'perijove',
           'none',
         ),
       )
       .optional(),
-    role: text('role', 'a role of Mesos', /^(\*|[A-Za-z0-9_][A-Za-z0-9_./-]*)$/)
+    role: text('role', 'a Mesos role', /^(\*|[A-Za-z0-9_][A-Za-z0-9_./-]*)$/)
       .meta(meta('Role of the framework.', 'jupyter'))
       .default('*'),
     failoverTimeout: duration
-      .meta(meta('How long Mesos keeps the tasks while no scheduler is connected.'))
+      .meta(meta('How long Mesos keeps the tasks without a connected scheduler.'))
       .default('1w'),
     fenceAfter: durationOrNever
       .meta(
         meta(
-          'A host that is silent for so long (its agent, its SSH, and the address of its node) is taken for dead, and its nodes are launched elsewhere. `never`: only `perijove fence` says so.',
+          'How long a host must be silent (its agent, SSH, and the address of its node) before Perijove declares it dead and launches its nodes elsewhere. `never`: only `perijove fence` declares a host dead.',
         ),
       )
       .default('5m'),
     master: withFlags('master').prefault({}),
     agent: withFlags('agent').prefault({}),
   },
-  'Masters and agents, and the framework that runs the nodes.',
+  'Mesos masters and agents, and the framework that runs the nodes.',
 );
 
 const vxlan = section(
@@ -340,23 +347,23 @@ const vxlan = section(
       'text of at most 15 letters, digits, `.`, `_` and `-`',
       /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/,
     )
-      .meta(meta('Name of the Docker network and the bridge.'))
+      .meta(meta('Name of the Docker network and of its bridge.'))
       .default('perijove'),
     id: count(1, 16_777_215).meta(meta('VXLAN network identifier.')).default(42),
     mtu: count(576, 9000).meta(meta("MTU of the nodes' interfaces.")).default(1450),
   },
-  'A VXLAN between the hosts, made by Perijove.',
+  'A VXLAN between the hosts, created by Perijove.',
 );
 
 const network = section(
   {
     subnet: subnet.meta(meta('Subnet of the nodes.', '192.168.0.0/24')),
     existing: word
-      .meta(meta('Name of a Docker network that exists on every agent host.', 'calico_net', 'a flat network'))
+      .meta(meta('Name of an existing Docker network on every agent host.', 'calico_net', 'a flat network'))
       .optional(),
     vxlan: vxlan.optional(),
   },
-  "Where the nodes have their addresses: in an existing Docker network, in a VXLAN, or (with neither) flat: node addresses are addresses of the hosts' own network or loopback.",
+  "The network of the nodes: an existing Docker network, a VXLAN, or neither. With neither, the network is flat: node addresses are addresses of the hosts' own network or of loopback.",
 );
 
 const gluster = section(
@@ -364,20 +371,20 @@ const gluster = section(
     volume: word.meta(meta('Name of the volume.', 'notebooks')),
     brick: hostPath.meta(
       meta(
-        "Where the brick lies on each host: a directory of the volume's name is made there.",
+        'Parent directory of the brick on each host. Perijove creates a directory with the name of the volume in it.',
         '/srv/brick',
       ),
     ),
-    mount: hostPath.meta(meta('Where the volume is mounted on each agent host.', '/srv/notebooks')),
+    mount: hostPath.meta(meta('Mount point of the volume on each agent host.', '/srv/notebooks')),
     pingTimeout: duration
       .meta(
         meta(
-          'After so long without a word from a brick the others go on without it (`network.ping-timeout`); at most twice as long everybody who reads or writes is held up when a host is gone. Whole seconds.',
+          'How long a brick may be silent before the volume continues without it (`network.ping-timeout`), in whole seconds. When a host fails, reads and writes block for at most twice as long.',
         ),
       )
       .default('3s'),
     force: flag
-      .meta(meta('Accept a brick on the root file system, which GlusterFS refuses otherwise.'))
+      .meta(meta('Allow a brick on the root file system, which GlusterFS refuses otherwise.'))
       .default(false),
   },
   'A GlusterFS volume with three replicas, on the first three agent hosts.',
@@ -388,19 +395,19 @@ const storage = section(
     path: hostPath
       .meta(
         meta(
-          'A directory that is the same on all agent hosts, such as a mount. Where it is missing it is made, as a plain directory: mount it first.',
+          'Directory that all agent hosts share, such as a mount. Mount it first: a missing directory is created as a plain one.',
           '/srv/notebooks',
         ),
       )
       .optional(),
     gluster: gluster.optional(),
   },
-  'Where notebooks lie: exactly one of `path` and `gluster`.',
+  'Where notebooks are stored. Set exactly one of `path` and `gluster`.',
 );
 
 const nodes = section(
   {
-    count: count(1, 99).meta(meta('How many nodes: etcd members.')).default(5),
+    count: count(1, 99).meta(meta('Number of nodes. Each is an etcd member.')).default(5),
     cpus: z
       .number({ error: 'a number above 0' })
       .positive({ error: 'a number above 0' })
@@ -408,15 +415,21 @@ const nodes = section(
       .default(1),
     memory: size.meta(meta('Memory of each node.')).default('512MiB'),
     firstAddress: ipv4
-      .meta(meta('Address of `node0`; the others follow it.', '192.168.0.10', "the subnet's address plus 10"))
+      .meta(
+        meta(
+          'Address of `node0`. The other nodes get the addresses that follow it.',
+          '192.168.0.10',
+          "the subnet's address plus 10",
+        ),
+      )
       .optional(),
     containerizer: oneOf('docker', 'mesos')
-      .meta(meta('`docker`: nodes are containers of `image`; `mesos`: process trees on the hosts.'))
+      .meta(meta('`docker`: nodes are containers of `image`. `mesos`: nodes are process trees on the hosts.'))
       .default('docker'),
     image: image
       .meta(
         meta(
-          'Image of the Docker nodes. `perijove-node` is the one of this package: built once, and brought to every host. Any other one is pulled by each host; it needs etcd, `sshd`, runit, `tini` and JupyterLab.',
+          'Image of the Docker nodes. `perijove-node` is the image of this package: it is built once and copied to every host. Each host pulls any other image, which must contain etcd, `sshd`, runit, `tini` and JupyterLab.',
           'registry.example.org/perijove-node:1',
         ),
       )
@@ -424,61 +437,63 @@ const nodes = section(
     sshPort: port.meta(meta("Port of each node's sshd.")).default(22),
     controlPort: port.meta(meta("Port of each node's control API.")).default(8889),
     allowMajorityOnOneHost: flag
-      .meta(meta('Accept that the loss of one host can take the majority of etcd with it.'))
+      .meta(meta('Accept that losing one host can lose the majority of etcd.'))
       .default(false),
   },
-  'The nodes: one Mesos task each, with an etcd member, an sshd and Jupyter at a fixed address.',
+  'The nodes. Each is a Mesos task at a fixed address, with an etcd member, an sshd and Jupyter.',
 );
 
 const etcd = section(
   {
-    token: word.meta(meta('`--initial-cluster-token`.', 'final', '`name`')).optional(),
-    heartbeat: duration.meta(meta('`--heartbeat-interval`.')).default('50ms'),
+    token: word
+      .meta(meta('Token of the etcd cluster (`--initial-cluster-token`).', 'final', '`name`'))
+      .optional(),
+    heartbeat: duration.meta(meta('Heartbeat interval (`--heartbeat-interval`).')).default('50ms'),
     election: duration
       .meta(
         meta(
-          '`--election-timeout`, at least 5 heartbeats: most of the time that a failover of Jupyter takes.',
+          'Election timeout (`--election-timeout`), at least 5 heartbeats. It accounts for most of the duration of a Jupyter failover.',
         ),
       )
       .default('500ms'),
-    clientPort: port.meta(meta('Port for clients.')).default(2379),
-    peerPort: port.meta(meta('Port for the other members.')).default(2380),
+    clientPort: port.meta(meta('Client port.')).default(2379),
+    peerPort: port.meta(meta('Peer port.')).default(2380),
     executable: executable
-      .meta(meta('The program, on the host or in the image.', '/usr/bin/etcd'))
+      .meta(meta('The etcd program, on the host or in the image.', '/usr/bin/etcd'))
       .default('etcd'),
   },
-  'The etcd cluster whose leader decides where Jupyter serves.',
+  'The etcd cluster. Its leader determines which node serves Jupyter.',
 );
 
 const jupyter = section(
   {
-    port: port.meta(meta("Jupyter's port on the node.")).default(8888),
+    port: port.meta(meta('Port of Jupyter on the node.')).default(8888),
     standby: oneOf('warm', 'cold')
       .meta(
         meta(
-          '`warm`: a started Jupyter on every node, of which one serves. `cold`: Jupyter runs on the serving node alone, and each move waits for its start.',
+          '`warm`: Jupyter runs on every node, and one of them serves. `cold`: Jupyter runs only on the serving node, and each move waits until it has started.',
         ),
       )
       .default('warm'),
     follow: oneOf('leader', 'sticky')
       .meta(
         meta(
-          "`leader`: Jupyter moves with etcd's leadership. `sticky`: leadership that drifts away from a healthy Jupyter is moved back, so kernels live on.",
+          '`leader`: Jupyter moves with etcd leadership. `sticky`: if leadership drifts away from a healthy Jupyter, it is moved back, so kernels keep running.',
         ),
       )
       .default('leader'),
     reflexes: flag
       .meta(
         meta(
-          'Nodes and proxies fail over by themselves, without a worker. Only with `standby: warm` and `follow: leader`; otherwise the keeper alone moves Jupyter.',
+          'Nodes and proxies fail over automatically, even without a worker. This requires `standby: warm` and `follow: leader`; otherwise, only the keeper moves Jupyter.',
         ),
       )
       .default(true),
     executable: executable
-      .meta(meta('The program, on the host or in the image.', '/opt/jupyter/bin/jupyter-lab'))
+      .meta(meta('The JupyterLab program, on the host or in the image.', '/opt/jupyter/bin/jupyter-lab'))
       .default('jupyter-lab'),
   },
-  'JupyterLab in the nodes.',
+  'JupyterLab on the nodes.',
 );
 
 const proxy = section(
@@ -486,29 +501,29 @@ const proxy = section(
     topology: oneOf('direct', 'owner', 'chain')
       .meta(
         meta(
-          '`direct`: every proxy leads to the serving node itself. `owner`: through the proxy of the host that the node runs on. `chain`: each proxy through the next ones. A proxy that does not answer is passed over.',
+          '`direct`: every proxy routes to the serving node. `owner`: proxies route through the proxy of the host that runs the node. `chain`: each proxy routes through the next ones. A proxy that does not respond is skipped.',
         ),
       )
       .default('direct'),
     drain: duration
       .meta(
         meta(
-          'How long open connections to a node that lives, but serves no longer, may go on before they are cut.',
+          'How long open connections to a live node that no longer serves may continue before they are closed.',
         ),
       )
       .default('30s'),
   },
-  'The proxies, on all hosts with the role `proxy`.',
+  'The proxies. They run on all hosts with the role `proxy`.',
 );
 
 export const clusterFile = section(
   {
-    name: name.meta(meta('Identity of the cluster: workflows and services are named after it.', 'lab')),
+    name: name.meta(meta('Identity of the cluster. Workflows and services are named after it.', 'lab')),
     ssh: ssh.prefault({}),
     hosts: z
       .array(host, { error: 'a list of hosts' })
       .min(1, { error: 'at least one host' })
-      .meta(meta('The machines of the cluster.', [{ name: 'h1', address: '172.16.6.103' }])),
+      .meta(meta('The hosts of the cluster.', [{ name: 'h1', address: '172.16.6.103' }])),
     zookeeper: zookeeper.prefault({}),
     mesos,
     network,

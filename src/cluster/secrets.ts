@@ -1,4 +1,4 @@
-/** Names of the secrets: files of mode 0600 below `<dir>/etc/secrets` on every host. */
+/** Names of the secrets: files with mode 0600 in `<dir>/etc/secrets` on every host. */
 export const secretNames = [
   'node-ssh-key',
   'node-ssh-key.pub',
@@ -14,5 +14,5 @@ export const secretNames = [
 
 export type SecretName = (typeof secretNames)[number];
 
-/** All secrets of a cluster, as read from its hosts. Never part of a payload, a log or a command line. */
+/** All secrets of a cluster, as read from its hosts. Never put them into a payload, a log or a command line. */
 export type Secrets = Readonly<Record<SecretName, string>>;

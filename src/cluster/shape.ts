@@ -1,8 +1,8 @@
-/** Questions about the schema itself: which keys a place has, what would be valid there. */
+/** Queries on the schema itself: the keys of a section, and valid values of a key. */
 import { z } from 'zod';
 import type { SpecPath } from './checks.js';
 
-/** The schema without its wrappers of optionality and defaults. */
+/** The schema without its optional and default wrappers. */
 export function core(schema: z.core.$ZodType): z.core.$ZodType {
   let inner = schema;
   while (inner instanceof z.ZodOptional || inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) {
@@ -11,7 +11,7 @@ export function core(schema: z.core.$ZodType): z.core.$ZodType {
   return inner;
 }
 
-/** Of a union, the option that is an object with keys. */
+/** The object schema; in a union, the option that is an object. */
 export function objectOf(schema: z.core.$ZodType): z.ZodObject | undefined {
   const inner = core(schema);
   if (inner instanceof z.ZodObject) return inner;
@@ -23,7 +23,7 @@ function shapeOf(schema: z.core.$ZodType): Readonly<Record<string, z.core.$ZodTy
   return objectOf(schema)?.shape;
 }
 
-/** The schema of the value at `path`; undefined where the file may have no such value. */
+/** The schema of the value at `path`; undefined if the file cannot have one there. */
 export function schemaAt(root: z.core.$ZodType, path: SpecPath): z.core.$ZodType | undefined {
   let schema: z.core.$ZodType | undefined = root;
   for (const step of path) {
@@ -41,7 +41,7 @@ export function knownKeys(root: z.core.$ZodType, path: SpecPath): string[] {
   return Object.keys((schema && shapeOf(schema)) ?? {});
 }
 
-/** A value that the schema accepts: its example, else made of its parts. */
+/** A value that the schema accepts: its example, or one composed of the examples of its keys. */
 export function sample(schema: z.core.$ZodType): unknown {
   const inner = core(schema);
   const { examples } = z.globalRegistry.get(inner) ?? {};

@@ -10,19 +10,19 @@ export interface SyntaxProblem extends Place {
   readonly message: string;
 }
 
-/** A YAML text as plain data, and where in the text each value stands. */
+/** A YAML text as plain data, with the place of each value in the text. */
 export interface Source {
   /** Keys without a value count as absent. */
   readonly data: unknown;
   readonly syntax: readonly SyntaxProblem[];
-  /** The value at `path`; where it is not in the text, the nearest value around it that is. */
+  /** The place of the value at `path`, or of the nearest enclosing value in the text. */
   placeOf(path: SpecPath): Place;
-  /** The key that ends `path`, or the same as `placeOf`. */
+  /** The place of the last key of `path`, or the same as `placeOf`. */
   placeOfKey(path: SpecPath): Place;
   has(path: SpecPath): boolean;
 }
 
-/** Entries of mappings that have no value (`etcd:` with everything below it commented out) are dropped. */
+/** Drops entries of mappings without a value (`etcd:` with everything below it commented out). */
 function withoutEmptyEntries(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutEmptyEntries);
   if (value === null || typeof value !== 'object') return value;
@@ -33,7 +33,7 @@ function withoutEmptyEntries(value: unknown): unknown {
   );
 }
 
-/** Reads YAML 1.2. Never throws: what is wrong with the text stands in `syntax`. */
+/** Parses YAML 1.2. Never throws: errors are in `syntax`. */
 export function readSource(text: string): Source {
   const lineCounter = new LineCounter();
   const place = (offset: number): Place => {
@@ -49,7 +49,7 @@ export function readSource(text: string): Source {
   const resolved = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
   const start = (node: unknown) => (node as Node | null)?.range?.[0];
 
-  /** Offsets of the key and the value at the end of the longest part of `path` that is in the text. */
+  /** Offsets of the key and the value at the end of the longest prefix of `path` that is in the text. */
   function find(path: SpecPath): { readonly whole: boolean; readonly key?: number; readonly value: number } {
     let node: unknown = document.contents;
     let found: { key?: number; value: number } = { value: start(node) ?? 0 };
@@ -77,7 +77,7 @@ export function readSource(text: string): Source {
   try {
     data = withoutEmptyEntries(document.toJS({ maxAliasCount: 100 }));
   } catch (error) {
-    // Aliases of nothing, and aliases that would grow without bound.
+    // Unresolved aliases, and aliases that would grow without bound.
     syntax.push({ line: 1, column: 1, message: error instanceof Error ? error.message : String(error) });
   }
 

@@ -1,6 +1,6 @@
 /**
- * The cluster as every part of Perijove reads it: checked, with all defaults filled in, in plain JSON, with
- * units in the names. `load.ts` makes it from `cluster.yaml`; `docs/spec.md` describes the file.
+ * The cluster as every part of Perijove reads it: validated plain JSON with all defaults filled in and units in the
+ * names. `load.ts` creates it from `cluster.yaml`; `docs/spec.md` describes the file.
  */
 export interface ClusterSpec {
   readonly name: string;
@@ -22,11 +22,11 @@ export interface SshTarget {
   readonly address: string;
   readonly port: number;
   readonly user: string;
-  /** Path of a private key on the machine of the worker, absolute; absent when an agent is used. */
+  /** Absolute path of a private key on the worker's machine; absent if an agent is used. */
   readonly keyFile?: string;
   /** Use the agent at SSH_AUTH_SOCK. */
   readonly agent: boolean;
-  /** Path of a known_hosts file on the machine of the worker; absent: keys are pinned on first contact. */
+  /** Path of a known_hosts file on the worker's machine; absent: keys are pinned on first contact. */
   readonly knownHostsFile?: string;
 }
 
@@ -35,11 +35,11 @@ export interface HostSpec {
   readonly ssh: SshTarget;
   readonly jump?: SshTarget;
   readonly become: 'none' | 'sudo';
-  /** Address that services of the cluster bind and are reached at. The same as `ssh.address` by default. */
+  /** Address that services bind and that other hosts connect to. `ssh.address` defaults to it. */
   readonly address: string;
-  /** What Mesos shows as the host's name (`--hostname`); the address by default. */
+  /** Host name that Mesos shows (`--hostname`); the address by default. */
   readonly hostname: string;
-  /** Base directory, absolute: everything that Perijove puts on the host lies below it. */
+  /** Base directory, absolute: everything that Perijove puts on the host is below it. */
   readonly dir: string;
   readonly init: 'auto' | 'systemd' | 'runit';
   readonly roles: readonly Role[];
@@ -86,7 +86,7 @@ export interface MesosSpec {
   readonly zkPath: string;
   /** `--zk_session_timeout` of the masters; agents have no such flag. */
   readonly sessionTimeoutMs: number;
-  /** `--agent_ping_timeout` and `--max_agent_ping_timeouts` of masters; together `agentPatienceMs`. */
+  /** `--agent_ping_timeout` and `--max_agent_ping_timeouts` of the masters; multiplied: `agentPatienceMs`. */
   readonly agentPingTimeoutMs: number;
   readonly maxAgentPingTimeouts: number;
   /** Name of the framework. */
@@ -94,9 +94,9 @@ export interface MesosSpec {
   readonly principal?: string;
   readonly role: string;
   readonly failoverTimeoutMs: number;
-  /** So long a host must be silent before its nodes are taken for dead; absent: silence proves nothing. */
+  /** How long a host must be silent before it is declared dead; absent: silence proves nothing. */
   readonly fenceAfterMs?: number;
-  /** Flags to add, without dashes; they win over Perijove's own. */
+  /** Extra flags, without dashes; they override those that Perijove sets. */
   readonly masterFlags: Readonly<Record<string, string>>;
   readonly agentFlags: Readonly<Record<string, string>>;
 }
@@ -113,7 +113,7 @@ export type NetworkSpec =
     };
 
 export type StorageSpec =
-  /** An existing directory, the same on every host: a shared mount, or one machine's own. */
+  /** A directory that all hosts share: a mount, or a directory of the machine that they all are on. */
   | { readonly kind: 'path'; readonly path: string }
   | {
       readonly kind: 'gluster';
@@ -134,7 +134,7 @@ export interface NodesSpec {
   readonly containerizer: 'docker' | 'mesos';
   readonly image: string;
   readonly sshPort: number;
-  /** The API of `perijove-node`, on the node's own address. */
+  /** The API of `perijove-node`, on the address of the node. */
   readonly controlPort: number;
   readonly allowMajorityOnOneHost: boolean;
 }
@@ -151,11 +151,11 @@ export interface EtcdSpec {
 
 export interface JupyterSpec {
   readonly port: number;
-  /** `warm`: a started Jupyter on every node, and a gate that is open on one; `cold`: it runs on one alone. */
+  /** `warm`: Jupyter runs on every node, and one of them has an open gate; `cold`: it runs only on one node. */
   readonly standby: 'warm' | 'cold';
-  /** `leader`: Jupyter moves with leadership; `sticky`: leadership is moved back to where Jupyter is. */
+  /** `leader`: Jupyter moves with etcd leadership; `sticky`: leadership is moved back to Jupyter. */
   readonly follow: 'leader' | 'sticky';
-  /** Nodes and proxies fail over by themselves; see `gateRule` for when they can. */
+  /** Nodes and proxies fail over automatically; see `gateRule` for when they can. */
   readonly reflexes: boolean;
   /** `jupyter-lab`: a name on PATH or an absolute path. */
   readonly executable: string;
@@ -163,14 +163,14 @@ export interface JupyterSpec {
 
 export interface ProxySpec {
   readonly topology: 'direct' | 'owner' | 'chain';
-  /** How long open connections to a node that lives and serves no longer may go on. */
+  /** How long open connections to a live node that no longer serves may continue. */
   readonly drainMs: number;
 }
 
 /**
- * By what a node opens its gate: `reflex`, by what its own etcd member can prove, or `word`, by the keeper's
- * order alone. A cold Jupyter must be started first, and a sticky one stays where leadership may not be: both
- * need the keeper.
+ * What makes a node open its gate: `reflex`, proof from its own etcd member, or `word`, only an order of the keeper.
+ * A cold Jupyter must be started first, and a sticky one may be on another node than the leader: both need the
+ * keeper.
  */
 export type GateRule = 'reflex' | 'word';
 
@@ -179,7 +179,7 @@ export function gateRule({ jupyter }: Pick<ClusterSpec, 'jupyter'>): GateRule {
   return standby === 'warm' && follow === 'leader' && reflexes ? 'reflex' : 'word';
 }
 
-/** `node3` of node index 3: name of the Mesos task, the etcd member and the node. */
+/** `node3` for index 3: the name of the node, of its Mesos task and of its etcd member. */
 export function nodeName(index: number): string {
   return `node${index}`;
 }
@@ -202,10 +202,10 @@ export function hostsWithRole(spec: ClusterSpec, role: Role): HostSpec[] {
   return spec.hosts.filter((host) => host.roles.includes(role));
 }
 
-/** Of a GlusterFS volume: three, so that a majority decides what is written, and any one host may be lost. */
+/** Replicas of a GlusterFS volume: three, so that a majority survives the loss of any host. */
 export const brickReplicas = 3;
 
-/** The hosts with bricks of a GlusterFS volume: the first three with nodes. */
+/** The hosts with bricks of a GlusterFS volume: the first three agent hosts. */
 export function brickHosts(spec: ClusterSpec): readonly HostSpec[] {
   return hostsWithRole(spec, 'agent').slice(0, brickReplicas);
 }
@@ -214,7 +214,7 @@ export function majority(count: number): number {
   return Math.floor(count / 2) + 1;
 }
 
-/** How long a master misses an agent before it calls its tasks unreachable. */
+/** How long an agent must be silent before the master marks its tasks as unreachable. */
 export function agentPatienceMs({
   agentPingTimeoutMs,
   maxAgentPingTimeouts,
@@ -222,19 +222,19 @@ export function agentPatienceMs({
   return agentPingTimeoutMs * maxAgentPingTimeouts;
 }
 
-/** `10.0.0.1:2181,10.0.0.2:2181`, as ZooKeeper clients take it. */
+/** `10.0.0.1:2181,10.0.0.2:2181`: the connection string of ZooKeeper clients. */
 export function zookeeperConnect(spec: ClusterSpec): string {
   return hostsWithRole(spec, 'zookeeper')
     .map((host) => `${host.address}:${host.ports.zookeeper}`)
     .join(',');
 }
 
-/** The directory that all nodes share, on each agent host. */
+/** The directory that all nodes share, as a path on each agent host. */
 export function sharedDirectory({ storage }: Pick<ClusterSpec, 'storage'>): string {
   return storage.kind === 'path' ? storage.path : storage.mount;
 }
 
-/** Where the API of the host's proxy listens: 127.0.0.1, or the host's own address when that is loopback too. */
+/** The address of the proxy's API: 127.0.0.1, or the address of the host if that is loopback too. */
 export function proxyApiAddress(host: HostSpec): string {
   return host.address.startsWith('127.') ? host.address : '127.0.0.1';
 }

@@ -1,7 +1,7 @@
-/** How durations are written in a spec: `500ms`, `2s`, `1.5h`, `7d`, `1w`. */
+/** Format of durations in a spec: `500ms`, `2s`, `1.5h`, `7d`, `1w`. */
 export const durationPattern = /^\d+(\.\d+)?(ms|s|m|h|d|w)$/;
 
-/** How sizes are written in a spec: `512MiB`, `1.5GiB`; decimal units (`512MB`) mean powers of ten. */
+/** Format of sizes in a spec: `512MiB`, `1.5GiB`; decimal units (`512MB`) are powers of ten. */
 export const sizePattern = /^\d+(\.\d+)?(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)$/;
 
 const millisecondsPer: Readonly<Record<string, number>> = {
@@ -48,7 +48,7 @@ export function sizeBytes(text: string): number {
   return quantity(text, bytesPer);
 }
 
-/** A duration for people: `40ms`, `2.5s`, `3m 20s`, `2h 5m`. */
+/** A human-readable duration: `40ms`, `2.5s`, `3m 20s`, `2h 5m`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)}ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1).replace(/\.0$/, '')}s`;

@@ -71,7 +71,7 @@ function tierProblems({ nodes, mesos }: ClusterSpec): Problem[] {
       ? [
           problem(
             'MESOS_IMAGE_PROCESS_NODES',
-            'mesos.install: image, and nodes.containerizer: mesos: an agent in a container cannot run nodes that are processes of the host',
+            'an agent in a container (mesos.install: image) cannot run process nodes (nodes.containerizer: mesos)',
           ),
         ]
       : []),
@@ -91,16 +91,14 @@ function hostProblems(
     });
   const missing = packages.filter((name) => !facts.packages.includes(name));
   return [
-    ...(isSystemDirectory(host.dir)
-      ? [at('DIR_REFUSED', `dir is ${host.dir}, a directory of the system`)]
-      : []),
+    ...(isSystemDirectory(host.dir) ? [at('DIR_REFUSED', `dir is a system directory: ${host.dir}`)] : []),
     ...(facts.writable.includes(host.dir) ? [] : [at('DIR_NOT_WRITABLE', `cannot write to ${host.dir}`)]),
     ...(facts.freeBytes >= leastFreeBytes
       ? []
       : [
           at(
             'DISK_FULL',
-            `${mebibytes(facts.freeBytes)} are free at ${host.dir}; ${mebibytes(leastFreeBytes)} are the least`,
+            `only ${mebibytes(facts.freeBytes)} are free at ${host.dir}; at least ${mebibytes(leastFreeBytes)} are required`,
           ),
         ]),
     ...storagePaths(spec, host)
@@ -108,19 +106,19 @@ function hostProblems(
       .map((path) => at('STORAGE_NOT_WRITABLE', `cannot write to ${path}`)),
     ...bricks(spec, host)
       .filter((brick) => !facts.apart.includes(brick))
-      .map((brick) => at('STORAGE_BRICK_ROOT', `${brick} lies on the root file system`)),
+      .map((brick) => at('STORAGE_BRICK_ROOT', `${brick} is on the root file system`)),
     ...initProblems(host, facts, packages).map((message) => at('NO_INIT', message)),
     ...packageProblems(facts, missing, at),
     ...programs(spec, host)
       .filter((name) => !facts.programs.includes(name))
-      .map((name) => at('PROGRAM_MISSING', `has no ${name}`)),
+      .map((name) => at('PROGRAM_MISSING', `program not found: ${name}`)),
     // systemd starts those that do not run.
     ...facts.daemons
       .filter(({ answers }) => !answers && !facts.init.systemd)
-      .map(({ name }) => at('DAEMON_MISSING', `${name} does not run, and there is no systemd to start it`)),
+      .map(({ name }) => at('DAEMON_MISSING', `${name} is not running, and there is no systemd to start it`)),
     ...boundAddresses(spec, host)
       .filter((address) => !facts.addresses.includes(address))
-      .map((address) => at('ADDRESS_NOT_LOCAL', `no interface has ${address}`)),
+      .map((address) => at('ADDRESS_NOT_LOCAL', `no interface has the address ${address}`)),
     ...clashesOf(spec, host, facts).map((message) => at('PORT_IN_USE', message)),
   ];
 }
@@ -133,13 +131,15 @@ function packageProblems(
   if (missing.length === 0) return [];
   const names = missing.join(' ');
   if (!facts.apt)
-    return [at('UNSUPPORTED_OS', `lacks ${names}, and ${facts.os.name} has no apt to install it`)];
+    return [
+      at('UNSUPPORTED_OS', `packages missing, and ${facts.os.name} has no apt to install them: ${names}`),
+    ];
   if (facts.uid === 0) return [];
   return [
     at(
       'PACKAGE_MISSING_NO_ROOT',
-      `lacks ${names}`,
-      `Run there: sudo apt-get install ${names}; or connect as root, or set \`become: sudo\`.`,
+      `packages missing: ${names}`,
+      `Run \`sudo apt-get install ${names}\` there, connect as root, or set \`become: sudo\`.`,
     ),
   ];
 }
@@ -149,11 +149,11 @@ function initProblems(host: HostSpec, { init, apt, uid }: HostFacts, packages: r
   const runit = init.runit || packages.includes('runit') || (apt && uid === 0);
   switch (host.init) {
     case 'systemd':
-      return init.systemd ? [] : ['systemd is not its PID 1'];
+      return init.systemd ? [] : ['systemd is not running as PID 1'];
     case 'runit':
-      return runit ? [] : ['has no runit'];
+      return runit ? [] : ['runit is not installed'];
     case 'auto':
-      return init.systemd || runit ? [] : ['has neither systemd nor runit'];
+      return init.systemd || runit ? [] : ['neither systemd nor runit is available'];
   }
 }
 
@@ -185,8 +185,8 @@ function clashesOf(spec: ClusterSpec, host: HostSpec, { listeners }: HostFacts):
     clashing.set(name, [...(clashing.get(name) ?? []), place]);
   }
   return [...clashing].map(([name, taken]) => {
-    const where = taken.map(({ what, address, port }) => `${what} is to listen at ${address}:${port}`);
-    return `${where.join(', and ')}, where ${name} does`;
+    const where = taken.map(({ what, address, port }) => `${what} needs ${address}:${port}`);
+    return `${where.join(', and ')}, but ${name} listens there`;
   });
 }
 

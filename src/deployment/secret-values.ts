@@ -56,7 +56,7 @@ function agreedValue(
   if (first !== undefined && second !== undefined) {
     throw new PerijoveError(
       'SECRETS_DIFFER',
-      `${name} of ${first.join(', ')} is not that of ${second.join(', ')}`,
+      `${name} differs between ${first.join(', ')} and ${second.join(', ')}`,
       { subject: name },
     );
   }
@@ -71,7 +71,7 @@ function credentialOf(text: string, spec: ClusterSpec): string {
 function publicKeyOf(name: SecretName, privateKey: string): string {
   const key = ssh2.utils.parseKey(privateKey);
   if (key instanceof Error) {
-    throw new PerijoveError('SECRETS_DAMAGED', `${name} is no private key: ${key.message}`, {
+    throw new PerijoveError('SECRETS_DAMAGED', `${name} is not a private key: ${key.message}`, {
       subject: name,
     });
   }

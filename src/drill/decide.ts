@@ -146,27 +146,28 @@ const calmMs = 500;
 /** What is still missing until a drill has recovered, as a sentence; undefined when it has. */
 export function lackOf(plan: DrillPlan, view: View, follow: 'leader' | 'sticky'): string | undefined {
   const { before } = plan;
-  if (view.now - view.faultAt < settleMs) return 'it has only just begun';
+  if (view.now - view.faultAt < settleMs) return 'the fault has only just been injected';
   const { leader, serving, zookeeperLeader, scheduler, keeper } = view;
-  if (!leader) return 'etcd has no leader that a majority agrees on';
+  if (!leader) return 'no majority of etcd agrees on a leader';
   if (plan.expects === 'leader-moves' && !isAnother(before, leader.node, leader.term)) {
     return `${leader.node} still leads etcd at term ${leader.term}`;
   }
   const [node, ...more] = serving;
-  if (node === undefined) return 'no Jupyter serves';
-  if (more.length > 0) return `more than one Jupyter serves: ${serving.join(', ')}`;
-  if (follow === 'leader' && node !== leader.node) return `Jupyter serves on ${node}, ${leader.node} leads`;
+  if (node === undefined) return 'no Jupyter is serving';
+  if (more.length > 0) return `more than one Jupyter is serving: ${serving.join(', ')}`;
+  if (follow === 'leader' && node !== leader.node)
+    return `Jupyter serves on ${node}, but ${leader.node} leads`;
   if (plan.expects === 'zookeeper-moves') {
     if (zookeeperLeader === undefined) return 'ZooKeeper has no leader';
     if (zookeeperLeader === before.zookeeperLeader) return `${zookeeperLeader} still leads ZooKeeper`;
   }
   if (plan.expects === 'worker-moves' && plan.fault.kind === 'worker-kill') {
     const { worker } = plan.fault;
-    if (scheduler === undefined || scheduler === worker) return 'no living worker holds the scheduler';
-    if (keeper === undefined || keeper === worker) return 'no living worker holds the watch';
+    if (scheduler === undefined || scheduler === worker) return 'no live worker runs the scheduler';
+    if (keeper === undefined || keeper === worker) return 'no live worker runs the watch of the keeper';
   }
   if (isOfMesos(plan.expects)) {
-    if (!view.mesos || !before.mesos) return 'nobody has looked at Mesos yet';
+    if (!view.mesos || !before.mesos) return 'Mesos has not been observed yet';
     const wish = { expects: plan.expects, host: plan.target, before: before.mesos };
     const lack = mesosLack(wish, view.mesos, view.now - (view.mesosSince ?? view.faultAt));
     if (lack !== undefined) return lack;
@@ -175,7 +176,7 @@ export function lackOf(plan: DrillPlan, view: View, follow: 'leader' | 'sticky')
     const since = view.answering[host];
     return since === undefined || view.now - since < calmMs;
   });
-  return silent.length > 0 ? `no steady answer through ${silent.join(', ')}` : undefined;
+  return silent.length > 0 ? `no steady responses through ${silent.join(', ')}` : undefined;
 }
 
 function isAnother(before: Before, leader: string, term: number): boolean {
@@ -355,13 +356,13 @@ function judge(
   const reasons: string[] = [];
   const over = formatDuration(plan.budgetMs);
   if (recoveredMs === null) {
-    reasons.push(`it had not recovered after ${formatDuration(patienceMs(plan.budgetMs))}`);
+    reasons.push(`no recovery within ${formatDuration(patienceMs(plan.budgetMs))}`);
   } else if (recoveredMs > plan.budgetMs) {
-    reasons.push(`it took ${formatDuration(recoveredMs)}, and ${over} is its budget`);
+    reasons.push(`recovery took ${formatDuration(recoveredMs)}, over the budget of ${over}`);
   }
   for (const { host, failedRequests } of hosts) {
     if (failedRequests > 0 && !mayFail.includes(host)) {
-      reasons.push(`${failedRequests} requests failed through ${host}, where none may`);
+      reasons.push(`${failedRequests} requests failed through ${host}, where none may fail`);
     }
   }
   for (const lane of after.lanes) {
@@ -369,7 +370,7 @@ function judge(
     const known = !mayFail.includes(lane.host) || !expectedHosts(plan).includes(lane.host);
     if (recoveredMs === null || known || late.length === 0) continue;
     const count = late.reduce((sum, { probes }) => sum + probes, 0);
-    reasons.push(`${count} requests failed through ${lane.host} after it had recovered`);
+    reasons.push(`${count} requests failed through ${lane.host} after the recovery`);
   }
   reasons.push(...invariants.filter(({ holds }) => !holds).map(({ what }) => what));
   return reasons;
@@ -431,39 +432,39 @@ const broken = (name: Invariant['name'], what: string): Invariant => ({ name, ho
 
 function servingOf({ serving }: ClusterSight): Invariant {
   const [only] = serving;
-  if (only === undefined) return broken('serving', 'no Jupyter serves');
+  if (only === undefined) return broken('serving', 'no Jupyter is serving');
   return serving.length === 1
-    ? held('serving', `one Jupyter serves, on ${only}`)
-    : broken('serving', `${serving.length} Jupyters serve: ${serving.join(', ')}`);
+    ? held('serving', `one Jupyter is serving, on ${only}`)
+    : broken('serving', `${serving.length} Jupyters are serving: ${serving.join(', ')}`);
 }
 
 function routesOf({ routes, serving }: ClusterSight): Invariant {
   const all = Object.entries(routes);
   const missing = all.filter(([, route]) => route === null).map(([host]) => host);
-  if (missing.length > 0) return broken('routes', `no route is known of ${missing.join(', ')}`);
+  if (missing.length > 0) return broken('routes', `the route is unknown on ${missing.join(', ')}`);
   const generations = new Set(all.map(([, route]) => route?.generation));
   if (generations.size !== 1) {
     const each = all.map(([host, route]) => `${host}: ${route?.generation}`).join(', ');
-    return broken('routes', `the routes are of different generations (${each})`);
+    return broken('routes', `the routes have different generations (${each})`);
   }
   const astray = all.filter(([, route]) => route?.node !== serving[0]);
   if (astray.length > 0) {
     const each = astray.map(([host, route]) => `${host} to ${route?.node}`).join(', ');
-    return broken('routes', `not all routes lead to where Jupyter serves: ${each}`);
+    return broken('routes', `not all routes lead to the serving Jupyter: ${each}`);
   }
   return held('routes', `all routes lead to ${serving[0]}, at generation ${[...generations].join()}`);
 }
 
 function etcdOf({ etcd: { leader, members } }: ClusterSight): Invariant {
   const ill = members.filter(({ healthy }) => !healthy).map(({ node }) => node);
-  if (leader === undefined) return broken('etcd', 'etcd has no leader that a majority agrees on');
-  if (ill.length > 0) return broken('etcd', `etcd is not whole: ${ill.join(', ')}`);
-  return held('etcd', `etcd is whole: ${members.length} members, ${leader} leads`);
+  if (leader === undefined) return broken('etcd', 'no majority of etcd agrees on a leader');
+  if (ill.length > 0) return broken('etcd', `etcd members are unhealthy: ${ill.join(', ')}`);
+  return held('etcd', `etcd is healthy: ${members.length} members, ${leader} leads`);
 }
 
 function nodesOf({ tasks, processes }: ClusterSight): Invariant {
-  if (!tasks) return broken('nodes', 'no Mesos master tells of the tasks');
-  if (!processes) return broken('nodes', 'the processes of a host cannot be looked at');
+  if (!tasks) return broken('nodes', 'no Mesos master reports the tasks');
+  if (!processes) return broken('nodes', 'the processes of a host cannot be observed');
   const odd = Object.entries(tasks).filter(([, count]) => count !== 1);
   if (odd.length > 0) {
     return broken('nodes', `tasks in Mesos: ${odd.map(([node, count]) => `${node} ${count}`).join(', ')}`);
@@ -479,14 +480,14 @@ function nodesOf({ tasks, processes }: ClusterSight): Invariant {
 /** All replicas are there, and have what was written while one of them was not. */
 function storageOf(bricks: readonly BrickLook[]): Invariant {
   const lost = bricks.filter(({ online }) => !online).map(({ brick }) => brick);
-  if (bricks.length === 0) return broken('storage', 'no host tells of the GlusterFS volume');
+  if (bricks.length === 0) return broken('storage', 'no host reports the GlusterFS volume');
   if (lost.length > 0) return broken('storage', `bricks that are down: ${lost.join(', ')}`);
   const ill = bricks.filter(({ pending }) => pending !== 0);
   if (ill.length > 0) {
-    const each = ill.map(({ brick, pending }) => `${brick} ${pending ?? 'of unknown number'}`);
-    return broken('storage', `files that wait to be healed: ${each.join(', ')}`);
+    const each = ill.map(({ brick, pending }) => `${brick} ${pending ?? 'unknown'}`);
+    return broken('storage', `files pending heal: ${each.join(', ')}`);
   }
-  return held('storage', `all ${bricks.length} bricks are there, and nothing waits to be healed`);
+  return held('storage', `all ${bricks.length} bricks are online, and no file is pending heal`);
 }
 
 /**
@@ -502,6 +503,6 @@ function kept({ notebooks: now }: ClusterSight, before: readonly NotebookFile[],
     return old.path === marker || file.bytes === 0 || file.modified <= old.modified;
   });
   return lost.length > 0
-    ? broken('notebooks', `notebooks that are lost: ${lost.map(({ path }) => path).join(', ')}`)
-    : held('notebooks', `all ${before.length} files are there, with their content`);
+    ? broken('notebooks', `lost notebooks: ${lost.map(({ path }) => path).join(', ')}`)
+    : held('notebooks', `all ${before.length} files are present and intact`);
 }

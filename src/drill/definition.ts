@@ -60,15 +60,15 @@ export function refusalOf(
     case 'ssh':
       return undefined;
     case 'lab':
-      return inLab ? undefined : 'it can be done in a lab alone';
+      return inLab ? undefined : 'it is only possible in a lab';
     case 'lab or network':
       return inLab || isApart ? undefined : 'the hosts share one machine';
     case 'network':
       return isApart
         ? undefined
-        : 'the hosts share one machine: its disk, and a loopback interface with nothing that could be cut';
+        : 'the hosts share one machine: one disk, and a loopback interface that cannot be cut';
     case 'gluster':
-      return storage.kind === 'gluster' ? undefined : 'notebooks do not lie on a GlusterFS volume';
+      return storage.kind === 'gluster' ? undefined : 'notebooks are not on a GlusterFS volume';
   }
 }
 

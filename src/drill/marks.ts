@@ -35,5 +35,7 @@ export async function isSame(connection: HostConnection, { pid, start }: Process
   const answer = (await connection.run(script)).trim();
   if (answer === 'yes' || answer === 'no') return answer === 'yes';
   const host = connection.host.name;
-  throw new PerijoveError('COMMAND_FAILED', `${host} does not tell whether process ${pid} lives`, { host });
+  throw new PerijoveError('COMMAND_FAILED', `${host} did not report whether process ${pid} is alive`, {
+    host,
+  });
 }

@@ -96,7 +96,7 @@ export async function lookAtFormerLeader(
     return undefined;
   }
   const host = spec.hosts.find(({ name }) => name === fault.host);
-  if (!host) throw new PerijoveError('DRILL_UNHEALTHY', `no host \`${fault.host}\` is known`);
+  if (!host) throw new PerijoveError('DRILL_UNHEALTHY', `unknown host: ${fault.host}`);
   const connection = await pool.get(host);
   const [alive, log] = await Promise.all([
     isSame(connection, fault.process),

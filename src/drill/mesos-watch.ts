@@ -110,7 +110,7 @@ export class MesosWatch {
     this.#say({
       kind: 'master',
       subject: target,
-      what: `the old master on ${target} said "${former.words}"`,
+      what: `the old master on ${target} logged "${former.words}"`,
     });
   }
 }

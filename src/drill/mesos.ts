@@ -68,14 +68,14 @@ export function mesosEvents(before: MesosSight, now: MesosSight, told: string | 
   for (const host of new Set([...Object.keys(before.masters), ...Object.keys(now.masters)])) {
     const [was, is] = [before.masters[host], now.masters[host]];
     if (is === undefined && was !== undefined) {
-      say('master-silent', host, `the master on ${host} answers no more`);
+      say('master-silent', host, `the master on ${host} no longer responds`);
     } else if (is !== undefined && is !== null && is !== host && (was ?? host) === host) {
       say('master', host, `the master on ${host} follows ${is}`);
     }
   }
   if (leader !== undefined && leader !== told) say('mesos-leader', leader, `${leader} leads Mesos`);
   if (leader === undefined && told !== undefined) {
-    events.push({ kind: 'mesos-no-leader', what: 'no Mesos master leads' });
+    events.push({ kind: 'mesos-no-leader', what: 'no Mesos master is leading' });
   }
   return [...events, ...agentEvents(before, now)];
 }
@@ -97,7 +97,7 @@ function agentEvents(before: MesosSight, { state }: MesosSight): MesosEvent[] {
       const lost = tasksOn(state, was?.id);
       if (was === undefined || !lost.some((task) => task.state === 'TASK_UNREACHABLE')) return [];
       const count = `${lost.length} ${lost.length === 1 ? 'task' : 'tasks'}`;
-      return event('agent-lost', `the master gives up the agent on ${host}: ${count} unreachable`);
+      return event('agent-lost', `the master marked the agent on ${host} unreachable: ${count}`);
     },
   );
 }
@@ -128,17 +128,17 @@ export function mesosLack(wish: MesosWish, now: MesosSight, steadyMs: number): s
   const { expects, host, before } = wish;
   if (!isOfMesos(expects)) return undefined;
   const leader = leaderOf(now.masters);
-  if (leader === undefined) return 'no Mesos master leads';
+  if (leader === undefined) return 'no Mesos master is leading';
   if (expects === 'master-moves' && leader === leaderOf(before.masters)) return `${leader} still leads Mesos`;
   const { state } = now;
-  if (!state) return `${leader} leads Mesos and has not read its registry yet`;
+  if (!state) return `${leader} leads Mesos but has not recovered its registry yet`;
   if (expects === 'agent-unreachable') return whileUnreachable(host, before, state, steadyMs);
   const away = Object.keys(before.state?.agents ?? {}).filter((each) => state.agents[each]?.active !== true);
-  if (away.length > 0) return `not registered: the agent on ${away.join(', ')}`;
+  if (away.length > 0) return `agents not registered: ${away.join(', ')}`;
   if (!state.connected) return 'the framework is not subscribed';
   const old = before.state?.agents[host];
   if (expects === 'agent-back' && old?.since === state.agents[host]?.since) {
-    return `the agent on ${host} was not started again yet`;
+    return `the agent on ${host} has not restarted yet`;
   }
   return undefined;
 }
@@ -149,12 +149,13 @@ function whileUnreachable(
   state: MesosState,
   steadyMs: number,
 ): string | undefined {
-  if (state.agents[host]) return `the agent on ${host} is not given up yet`;
+  if (state.agents[host]) return `the agent on ${host} is not marked unreachable yet`;
   const reachable = tasksOn(state, before.state?.agents[host]?.id).filter(
     (task) => task.state !== 'TASK_UNREACHABLE',
   );
-  if (reachable.length > 0) return `not unreachable: ${reachable.map(({ id }) => id).join(', ')}`;
-  return steadyMs < fencingMs ? 'whether fencing leaves the nodes alone is watched' : undefined;
+  if (reachable.length > 0)
+    return `tasks that are not unreachable: ${reachable.map(({ id }) => id).join(', ')}`;
+  return steadyMs < fencingMs ? 'still watching whether fencing leaves the nodes alone' : undefined;
 }
 
 // --- what must hold ---------------------------------------------------------------------------------------
@@ -172,18 +173,18 @@ const broken = (name: Invariant['name'], what: string): Invariant => ({ name, ho
 
 /** One master leads, the others follow it, and all agents and the framework are with it. */
 export function mesosOf(sight: MesosSight | undefined): Invariant {
-  if (!sight) return broken('mesos', 'no Mesos master tells of itself');
+  if (!sight) return broken('mesos', 'no Mesos master responds');
   const { masters, state } = sight;
   const leader = leaderOf(masters);
-  if (leader === undefined) return broken('mesos', 'no Mesos master leads');
+  if (leader === undefined) return broken('mesos', 'no Mesos master is leading');
   const astray = Object.entries(masters).filter(([, named]) => named !== leader);
   if (astray.length > 0) {
     const each = astray.map(([host, named]) => `${host} follows ${named ?? 'nobody'}`);
-    return broken('mesos', `${leader} leads Mesos, and ${each.join(', ')}`);
+    return broken('mesos', `${leader} leads Mesos, but ${each.join(', ')}`);
   }
-  if (!state) return broken('mesos', `${leader} leads Mesos and has not read its registry`);
+  if (!state) return broken('mesos', `${leader} leads Mesos but has not recovered its registry`);
   const away = Object.keys(state.agents).filter((host) => state.agents[host]?.active !== true);
-  if (away.length > 0) return broken('mesos', `not registered: the agent on ${away.join(', ')}`);
+  if (away.length > 0) return broken('mesos', `agents not registered: ${away.join(', ')}`);
   if (!state.connected) return broken('mesos', 'the framework is not subscribed');
   const counts = [Object.keys(masters).length, Object.keys(state.agents).length];
   return held('mesos', `${leader} leads Mesos: ${counts[0]} masters, ${counts[1]} agents`);
@@ -192,17 +193,17 @@ export function mesosOf(sight: MesosSight | undefined): Invariant {
 /** Every agent is the one of before, and every node runs as the very task of before. */
 export function keptTasks(before: MesosSight | undefined, sight: MesosSight | undefined): Invariant {
   const [old, now] = [before?.state, sight?.state];
-  if (!old || !now) return broken('tasks', 'no Mesos master tells of the tasks');
+  if (!old || !now) return broken('tasks', 'no Mesos master reports the tasks');
   const strange = Object.keys(old.agents).filter((host) => now.agents[host]?.id !== old.agents[host]?.id);
   if (strange.length > 0) {
     const each = strange.map((host) => `${host} was ${old.agents[host]?.id}, is ${now.agents[host]?.id}`);
-    return broken('tasks', `agents with another ID: ${each.join('; ')}`);
+    return broken('tasks', `agents with a new ID: ${each.join('; ')}`);
   }
   const names = (tasks: readonly MesosTask[] = []) => tasks.map(({ id }) => id).join(', ') || 'nothing';
   const other = Object.keys(old.tasks).filter((node) => names(old.tasks[node]) !== names(now.tasks[node]));
   if (other.length > 0) {
     const each = other.map((node) => `${node} was ${names(old.tasks[node])}, is ${names(now.tasks[node])}`);
-    return broken('tasks', `nodes that were launched anew: ${each.join('; ')}`);
+    return broken('tasks', `relaunched nodes: ${each.join('; ')}`);
   }
   const away = Object.values(now.tasks)
     .flat()
@@ -218,22 +219,23 @@ export function followsOf(
   sight: MesosSight | undefined,
   host: string,
 ): Invariant {
-  if (!former) return broken('master', `${host} cannot be asked for its old master`);
+  if (!former) return broken('master', `the old master on ${host} cannot be observed`);
   const { ended, words } = former;
   const leader = sight && leaderOf(sight.masters);
   if (!ended) {
     return leader === host
-      ? held('master', `${host} was not replaced, and leads Mesos still`)
-      : broken('master', `the master on ${host} goes on as before, and ${leader ?? 'nobody'} leads`);
+      ? held('master', `${host} was not replaced and still leads Mesos`)
+      : broken('master', `the master on ${host} did not exit, and ${leader ?? 'no master'} leads`);
   }
-  if (words === undefined) return broken('master', `the old master on ${host} ended without a word of why`);
+  if (words === undefined)
+    return broken('master', `the old master on ${host} exited without logging a reason`);
   const named = sight?.masters[host];
   return named !== undefined && named !== null && named !== host
     ? held(
         'master',
-        `the old master on ${host} said "${words}" and ended; started again, it follows ${named}`,
+        `the old master on ${host} logged "${words}" and exited; after its restart it follows ${named}`,
       )
-    : broken('master', `the master on ${host} said "${words}" and ended; it follows nobody`);
+    : broken('master', `the old master on ${host} logged "${words}" and exited; it follows no master`);
 }
 
 /**

@@ -92,7 +92,7 @@ export async function writeMarker(
       signal: AbortSignal.timeout(10_000),
     });
     const body = await answer.body.text();
-    if (answer.statusCode > 299) throw new Error(`it answered ${answer.statusCode}`);
+    if (answer.statusCode > 299) throw new Error(`status ${answer.statusCode}`);
     savedSchema.parse(JSON.parse(body));
   } catch (error) {
     throw new PerijoveError('DRILL_UNHEALTHY', `a notebook cannot be saved: ${messageOf(error)}`, {

@@ -131,7 +131,7 @@ export class Probe {
   }
 
   whole(): void {
-    this.#say('whole', 'the cluster is whole');
+    this.#say('whole', 'the cluster is healthy');
   }
 
   view(): Omit<View, 'faultAt'> & { readonly faultAt?: number } {
@@ -219,8 +219,8 @@ export class Probe {
     const before = this.#serving.get(node);
     this.#serving.set(node, open);
     if (open === before || (before === undefined && !open)) return;
-    if (open) this.#say('serving', `Jupyter answers on ${node}`, { subject: node });
-    else this.#say('silent', `Jupyter on ${node} answers no more`, { subject: node });
+    if (open) this.#say('serving', `Jupyter responds on ${node}`, { subject: node });
+    else this.#say('silent', `Jupyter on ${node} no longer responds`, { subject: node });
   }
 
   async #askZooKeeper(): Promise<void> {
@@ -322,7 +322,7 @@ class HostLane {
     } catch {
       asked.result = {
         ok: false,
-        why: deadline.aborted ? `nothing within ${requestDeadlineMs} ms` : 'refused',
+        why: deadline.aborted ? `no response within ${requestDeadlineMs} ms` : 'refused',
       };
     } finally {
       this.#underWay -= 1;
@@ -435,7 +435,7 @@ class Kernel {
       signal: AbortSignal.timeout(kernelDeadlineMs),
     });
     const text = await answer.body.text();
-    if (answer.statusCode > 299) throw new Error(`it answered ${answer.statusCode}`);
+    if (answer.statusCode > 299) throw new Error(`status ${answer.statusCode}`);
     return text === '' ? undefined : (JSON.parse(text) as unknown);
   }
 }

@@ -42,7 +42,7 @@ function markersOf({ events, measures, lanes }: Evidence): Marker[] {
     .map(({ at, kind, what }): Marker => ({ at, label: short(what), kind: kinds[kind] ?? 'plain' }));
   const back = measures.hosts
     .filter(({ host, backMs }) => backMs !== null && backMs > 0 && lanes.some((lane) => lane.host === host))
-    .map(({ host, backMs }): Marker => ({ at: backMs ?? 0, label: `${host} answers again`, kind: 'good' }));
+    .map(({ host, backMs }): Marker => ({ at: backMs ?? 0, label: `${host} responds again`, kind: 'good' }));
   return [...marked, ...back].toSorted((a, b) => a.at - b.at).slice(0, 24);
 }
 
@@ -69,7 +69,7 @@ export function evidenceSvg(evidence: Evidence): string {
 
   const body = [
     `<text class="title" x="16" y="26">${escape(headline(evidence))}</text>`,
-    `<text class="${verdict.passed ? 'dim' : 'bad-text'}" x="16" y="46">${escape(cutTo(verdict.reasons.join('; ') || 'kept to its budget, and everything holds that must', 128))}</text>`,
+    `<text class="${verdict.passed ? 'dim' : 'bad-text'}" x="16" y="46">${escape(cutTo(verdict.reasons.join('; ') || 'within the budget, and all invariants hold', 128))}</text>`,
     ...lanes.flatMap(({ host, http, websocket }, index) => {
       const top = lanesTop + index * laneHeight;
       return [
@@ -100,7 +100,7 @@ export function evidenceSvg(evidence: Evidence): string {
     }),
     legend(lanesBottom + 44),
   ];
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escape(`Time line of the drill ${drill}`)}">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escape(`Timeline of the drill ${drill}`)}">
 <style>
 svg { --ink: #1f2328; --dim: #59636e; --page: #ffffff; --ok: #2da44e; --bad: #cf222e; --gap: #afb8c1; --fault: #8250df; }
 @media (prefers-color-scheme: dark) { svg { --ink: #f0f6fc; --dim: #9198a1; --page: #0d1117; --ok: #3fb950; --bad: #f85149; --gap: #484f58; --fault: #bc8cff; } }
@@ -164,7 +164,7 @@ function bars(spans: readonly Span[], scale: (at: number) => number, y: number, 
     const x = scale(from);
     // A short failure must be seen, too.
     const wide = Math.max(state === 'failed' ? 1.5 : 0.2, scale(to) - x);
-    const said = state === 'gap' ? 'nobody probed' : `${probes} probes ${why ?? state}`;
+    const said = state === 'gap' ? 'not probed' : `${probes} probes ${why ?? state}`;
     return `<rect class="span-${state}" x="${x.toFixed(1)}" y="${y}" width="${wide.toFixed(1)}" height="${height}"><title>${escape(`${offset(from)} to ${offset(to)}: ${said}`)}</title></rect>`;
   });
 }
@@ -198,7 +198,7 @@ function legend(y: number): string {
   return [
     item(margin.left, 'ok', 'answered'),
     item(margin.left + 110, 'failed', 'did not'),
-    item(margin.left + 210, 'gap', 'nobody probed'),
+    item(margin.left + 210, 'gap', 'not probed'),
     `<text class="small" x="${width - margin.right}" y="${y}" text-anchor="end">time after the fault</text>`,
   ].join('');
 }

@@ -96,10 +96,17 @@ export function chooseTarget(
 }
 
 function unknown(definition: DrillDefinition, target: string, names: readonly string[]): PerijoveError {
-  return new PerijoveError('UNKNOWN_TARGET', `${definition.name} cannot be done to \`${target}\` now`, {
-    subject: target,
-    remedy: names.length === 0 ? 'There is no target now.' : `It can be done to ${names.join(', ')}.`,
-  });
+  return new PerijoveError(
+    'UNKNOWN_TARGET',
+    `${target} is not a target of ${definition.name} at the moment`,
+    {
+      subject: target,
+      remedy:
+        names.length === 0
+          ? 'Wait until there is a target: there is none at the moment.'
+          : `Use one of ${names.join(', ')}.`,
+    },
+  );
 }
 
 /** The host that the target is, or runs on; workers run elsewhere. */
@@ -134,18 +141,18 @@ export function checkSafe(
       : 0;
   const { count } = spec.nodes;
   if (count - lostNodes < majority(count)) {
-    throw unsafe(`etcd would lose its quorum: ${lostNodes} of ${count} nodes go with ${target}`);
+    throw unsafe(`etcd would lose its quorum: ${lostNodes} of ${count} nodes run on ${target}`);
   }
   const ensemble = hostsWithRole(spec, 'zookeeper');
   const losesZooKeeper =
     definition.target === 'zookeeper-leader' || (isHost && ensemble.some(({ name }) => name === target));
   if (losesZooKeeper && ensemble.length - 1 < majority(ensemble.length)) {
-    throw unsafe(`ZooKeeper would lose its quorum with ${target}`);
+    throw unsafe(`ZooKeeper would lose its quorum without ${target}`);
   }
   const masters = hostsWithRole(spec, 'master');
   const losesMaster =
     definition.target === 'master-leader' || (isHost && masters.some(({ name }) => name === target));
   if (losesMaster && masters.length - 1 < spec.mesos.quorum) {
-    throw unsafe(`the Mesos masters would lose their quorum with ${target}`);
+    throw unsafe(`the Mesos masters would lose their quorum without ${target}`);
   }
 }

@@ -31,14 +31,14 @@ export function evidenceText(evidence: Evidence): string {
   ];
   lines.push(...aligned(rows), '', 'after the fault');
   const backs = measures.hosts.flatMap(({ host, backMs }) =>
-    backMs === null || backMs === 0 ? [] : [{ at: backMs, what: `${host} answers again` }],
+    backMs === null || backMs === 0 ? [] : [{ at: backMs, what: `${host} responds again` }],
   );
   const gaps = lanes
     .slice(0, 1)
     .flatMap(({ http }) =>
       http
         .filter(({ state }) => state === 'gap')
-        .map(({ from, to }) => ({ at: from, what: `nobody probed for ${formatDuration(to - from)}` })),
+        .map(({ from, to }) => ({ at: from, what: `not probed for ${formatDuration(to - from)}` })),
     );
   const told = [...events, ...backs, ...gaps].toSorted((a, b) => a.at - b.at);
   lines.push(...aligned(told.map(({ at, what }) => [offset(at).padStart(10), what])), '');

@@ -8,19 +8,19 @@ export interface ErrorPlace {
   readonly line?: number;
   readonly column?: number;
   readonly host?: string;
-  /** What the error is about, when it is neither a file nor a host: a path, a task, an address. */
+  /** What the error concerns if it is neither a file nor a host: a path, a task, an address. */
   readonly subject?: string;
 }
 
 export interface PerijoveErrorOptions extends ErrorPlace {
-  /** Replaces the remedy that the code has by default. */
+  /** Replaces the default remedy of the code. */
   readonly remedy?: string;
   readonly cause?: unknown;
 }
 
 /**
  * An error that a user can act on: what failed (`message`), where (`place`), what to do (`remedy`) and a
- * stable `code`. Everything else that is thrown is a bug.
+ * stable `code`. Any other thrown error is a bug.
  */
 export class PerijoveError extends Error {
   override readonly name = 'PerijoveError';
@@ -39,7 +39,7 @@ export class PerijoveError extends Error {
     this.remedy = remedy;
   }
 
-  /** Whether trying again, with nothing changed by a person, may succeed. */
+  /** Whether a retry may succeed without anyone changing anything. */
   get retryable(): boolean {
     return errorCodes[this.code].retryable;
   }
@@ -49,7 +49,7 @@ export class PerijoveError extends Error {
   }
 }
 
-/** The message of anything that was thrown. */
+/** The message of any thrown value. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

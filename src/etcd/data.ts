@@ -23,7 +23,7 @@ export async function readData(dataDir: string): Promise<DataView> {
     const { buffer, bytesRead } = await segment.read(Buffer.alloc(4096), 0, 4096, 0);
     const identity = walIdentity(buffer.subarray(0, bytesRead));
     return identity === undefined
-      ? { kind: 'unreadable', why: `${oldest} holds no member ID` }
+      ? { kind: 'unreadable', why: `${oldest} contains no member ID` }
       : { kind: 'member', ...identity };
   } catch (error) {
     return { kind: 'unreadable', why: messageOf(error) };

@@ -101,11 +101,14 @@ function decideWithQuorum(
   const { name, peerUrl, data } = observation;
   if (data.kind === 'member') {
     return data.clusterId === clusterId && members.some((member) => member.id === data.memberId)
-      ? { kind: 'start-with-data', reason: 'the data are of a member that the cluster lists' }
-      : { kind: 'drop-data', reason: `member ${data.memberId} of the data is no longer in the cluster` };
+      ? { kind: 'start-with-data', reason: 'the data belongs to a current member of the cluster' }
+      : {
+          kind: 'drop-data',
+          reason: `the data belongs to member ${data.memberId}, which is no longer in the cluster`,
+        };
   }
   if (data.kind === 'unreadable') {
-    return { kind: 'drop-data', reason: `the data do not say whose they are: ${data.why}` };
+    return { kind: 'drop-data', reason: `the member of the data is unknown: ${data.why}` };
   }
 
   const mine = members.filter((member) => member.name === name || member.peerUrls.includes(peerUrl));
@@ -121,7 +124,7 @@ function decideWithQuorum(
       former.id === observation.static.memberId &&
       clusterId === observation.static.clusterId
     ) {
-      return { kind: 'start-new', reason: 'a member of the first bootstrap that has never started' };
+      return { kind: 'start-new', reason: 'this member of the initial cluster has never started' };
     }
     const rest = voterIds({ clusterId, members }).filter((id) => id !== former.id).length;
     return healthy.length >= majority(rest)
@@ -129,16 +132,20 @@ function decideWithQuorum(
           kind: 'remove',
           memberId: former.id,
           through: healthy,
-          reason: `the node is empty, and member ${former.id} may have started before`,
+          reason: `the node has no data, but member ${former.id} may have started before`,
         }
       : {
           kind: 'wait',
-          reason: `removing member ${former.id} would leave ${healthy.length} healthy of ${rest} members`,
+          reason: `removing member ${former.id} would leave only ${healthy.length} of ${rest} members healthy`,
         };
   }
   const learner = members.find((member) => member.learner);
   if (learner === undefined) {
-    return { kind: 'add', through: healthy, reason: 'the node is empty and no member of the cluster' };
+    return {
+      kind: 'add',
+      through: healthy,
+      reason: 'the node has no data and is not a member of the cluster',
+    };
   }
   const whose = learner.name === '' ? learner.peerUrls.join(', ') : learner.name;
   return (observation.learnerSilentMs ?? 0) >= learnerPatienceMs
@@ -146,36 +153,36 @@ function decideWithQuorum(
         kind: 'remove',
         memberId: learner.id,
         through: healthy,
-        reason: `${whose} was added before, and does not answer`,
+        reason: `${whose} was added before, but does not respond`,
       }
-    : { kind: 'wait', reason: `${whose} was added before, and has not caught up yet` };
+    : { kind: 'wait', reason: `${whose} was added before, but has not caught up yet` };
 }
 
 function decideWithoutQuorum({ name, peerUrl, formed, static: own, data, peers }: Observation): Decision {
   if (data.kind === 'member') {
-    return { kind: 'start-with-data', reason: 'no quorum answers; this member may be what it lacks' };
+    return { kind: 'start-with-data', reason: 'no quorum responds; this member may be the missing one' };
   }
   if (data.kind === 'unreadable') {
-    return { kind: 'wait', reason: `no quorum answers, and the data do not say whose they are: ${data.why}` };
+    return { kind: 'wait', reason: `no quorum responds, and the member of the data is unknown: ${data.why}` };
   }
   if (formed) {
     return {
       kind: 'wait',
-      reason: 'the node is empty and no quorum answers; bootstrapping again would lose what etcd holds',
+      reason: 'the node has no data and no quorum responds; bootstrapping again would lose the data in etcd',
     };
   }
   for (const peer of peers) {
     if (!peer.ok) continue;
     const { clusterId, members } = peer.membership;
     if (clusterId !== own.clusterId) {
-      return { kind: 'wait', reason: `${peer.node} is in another cluster (${clusterId}), without a quorum` };
+      return { kind: 'wait', reason: `${peer.node} is in another cluster (${clusterId}) without a quorum` };
     }
     const mine = members.find((member) => member.name === name || member.peerUrls.includes(peerUrl));
     if (mine === undefined || mine.id !== own.memberId || hasStarted(mine)) {
-      return { kind: 'wait', reason: `${peer.node} has seen this node before; no quorum answers` };
+      return { kind: 'wait', reason: `${peer.node} has seen this node before, but no quorum responds` };
     }
   }
-  return { kind: 'start-new', reason: 'etcd has never been whole' };
+  return { kind: 'start-new', reason: 'etcd has never been formed' };
 }
 
 /**

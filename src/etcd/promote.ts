@@ -14,13 +14,13 @@ export type Promotion =
  */
 export function decidePromotion(memberId: string, peers: readonly PeerView[]): Promotion {
   const quorum = quorumOf({ peers });
-  if (quorum === undefined) return { kind: 'wait', reason: 'no quorum answers' };
+  if (quorum === undefined) return { kind: 'wait', reason: 'no quorum responds' };
   const { membership, healthy } = quorum;
   if (!membership.members.some((member) => member.id === memberId && member.learner)) {
-    return { kind: 'wait', reason: `the cluster lists no learner ${memberId}` };
+    return { kind: 'wait', reason: `the cluster has no learner ${memberId}` };
   }
   const voters = voterIds(membership).length + 1;
   return healthy.length + 1 >= majority(voters)
     ? { kind: 'promote', through: healthy }
-    : { kind: 'wait', reason: `${healthy.length + 1} of ${voters} members would be healthy` };
+    : { kind: 'wait', reason: `only ${healthy.length + 1} of ${voters} members would be healthy` };
 }

@@ -32,7 +32,7 @@ export type Retirement =
  */
 export function decideRetirement({ node, peerUrl, staying, peers, serves }: RetirementInput): Retirement {
   const quorum = quorumOf({ peers });
-  if (quorum === undefined) return { kind: 'wait', reason: `${node} stays: no quorum of etcd answers` };
+  if (quorum === undefined) return { kind: 'wait', reason: `${node} stays: no etcd quorum responds` };
   const { membership, healthy, leader } = quorum;
   const own = membership.members.find(({ name, peerUrls }) => name === node || peerUrls.includes(peerUrl));
   const others = healthy.filter((name) => name !== node);
@@ -44,16 +44,16 @@ export function decideRetirement({ node, peerUrl, staying, peers, serves }: Reti
     );
     if (down.length > 0) {
       const names = down.map(({ name }) => name).join(', ');
-      return { kind: 'wait', reason: `${node} stays while the etcd member of ${names} is not healthy` };
+      return { kind: 'wait', reason: `${node} stays while etcd members are unhealthy: ${names}` };
     }
   }
   if (serves || own?.id === leader) {
     return target === undefined
-      ? { kind: 'wait', reason: `${node} stays: no node that stays has a healthy member of etcd` }
+      ? { kind: 'wait', reason: `${node} stays: no other node has a healthy etcd member` }
       : {
           kind: 'move',
           to: [target, ...rest],
-          reason: own?.id === leader ? 'it leads etcd' : 'Jupyter serves there',
+          reason: own?.id === leader ? 'it leads etcd' : 'Jupyter serves on it',
         };
   }
   if (own === undefined) return { kind: 'gone' };
@@ -62,7 +62,7 @@ export function decideRetirement({ node, peerUrl, staying, peers, serves }: Reti
     ? { kind: 'remove', memberId: own.id, through: others }
     : {
         kind: 'wait',
-        reason: `${node} stays: without it ${others.length} of ${left} members of etcd would be healthy`,
+        reason: `${node} stays: without it only ${others.length} of ${left} etcd members would be healthy`,
       };
 }
 

@@ -49,22 +49,22 @@ export function verdict(probes: readonly Probe[], previous?: Verdict): Finding {
     .filter((probe) => probe.ok)
     .filter(({ memberId }) => voters === undefined || voters.includes(memberId));
   if (answered.length < needed) {
-    return none(`${answered.length} of ${members} members answer; ${needed} are needed`);
+    return none(`${answered.length} of ${members} members respond, ${needed} are required`);
   }
   const agreed = answered.find(
     (candidate) => candidate.leader !== undefined && supporters(answered, candidate).length >= needed,
   );
   if (agreed === undefined) {
     const views = answered.map(({ node, leader, term }) => `${node}: ${leader ?? 'none'} at ${term}`);
-    return none(`no majority names one leader at one term (${views.join(', ')})`);
+    return none(`no majority agrees on one leader and term (${views.join(', ')})`);
   }
   const { term, leader: leaderId } = agreed;
   const leader = supporters(answered, agreed).find((probe) => probe.memberId === leaderId);
-  if (leader === undefined) return none(`member ${leaderId}, said to lead at term ${term}, does not say so`);
-  if (!leader.linearizable) return none(`no linearizable read through ${leader.node}, at term ${term}`);
+  if (leader === undefined) return none(`member ${leaderId} does not confirm that it leads at term ${term}`);
+  if (!leader.linearizable) return none(`no linearizable read through ${leader.node} at term ${term}`);
   if (previous !== undefined) {
     if (term < previous.term) {
-      return none(`term ${term} of ${leader.node} is lower than ${previous.term}, seen before`);
+      return none(`term ${term} of ${leader.node} is lower than the last known term ${previous.term}`);
     }
     if (term === previous.term && leader.node !== previous.leader) {
       return none(`${leader.node} and ${previous.leader} both lead at term ${term}`);

@@ -47,7 +47,7 @@ set -e
 trap ${quote(`rm -rf ${quote(remote)} ${stage}`)} EXIT
 rm -rf ${stage}; mkdir -p ${stage}
 tar -xf ${quote(remote)} -C ${stage} --strip-components=1 --no-same-owner
-set -- ${stage}/*; [ -e "$1" ] || { echo ${quote(`nothing of ${archive.url} lies below a top directory`)} >&2; exit 1; }
+set -- ${stage}/*; [ -e "$1" ] || { echo ${quote(`${archive.url} has no top directory`)} >&2; exit 1; }
 printf '%s' ${quote(marker.text)} > ${stage}/${quote(path.posix.basename(marker.path))}
 rm -rf ${quote(archive.path)}
 mv -T ${stage} ${quote(archive.path)}`,
@@ -85,7 +85,7 @@ async function download(
   if (sha256 !== archive.sha256) {
     throw new PerijoveError(
       'ARCHIVE_CHECKSUM',
-      `${archive.url} has the SHA-256 ${sha256}, not ${archive.sha256}`,
+      `the SHA-256 of ${archive.url} is ${sha256}, not ${archive.sha256}`,
       {
         subject: archive.url,
       },

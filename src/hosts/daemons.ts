@@ -117,24 +117,28 @@ exit ${exits.silent}`.trim(),
     new PerijoveError('DAEMON_FAILED', `${daemon.name}: ${why}`, {
       host: host.name,
       subject: daemon.name,
-      remedy: `Look at it there: \`systemctl status ${daemon.name}\`, \`journalctl -u ${daemon.name}\`; then run it again.`,
+      remedy: `Check it there with \`systemctl status ${daemon.name}\` and \`journalctl -u ${daemon.name}\`, then run the command again.`,
     });
   switch (result.code) {
     case 0:
       return;
     case exits.noSystemd:
-      throw new PerijoveError('DAEMON_MISSING', `${daemon.name} does not run, and no systemd to start it`, {
-        host: host.name,
-        subject: daemon.name,
-      });
+      throw new PerijoveError(
+        'DAEMON_MISSING',
+        `${daemon.name} is not running, and there is no systemd to start it`,
+        {
+          host: host.name,
+          subject: daemon.name,
+        },
+      );
     case exits.notKnown:
       throw new PerijoveError(
         'OBSERVATION_INCOMPLETE',
-        `${host.name}: systemd did not answer whether ${daemon.name} is enabled, or runs`,
+        `${host.name}: systemd did not report whether ${daemon.name} is enabled or running`,
         { host: host.name, subject: daemon.name },
       );
     case exits.silent:
-      throw failed(`it was started, and did not answer within ${answerSeconds} s`);
+      throw failed(`it was started, but did not respond within ${answerSeconds} s`);
     default:
       throw failed(result.stderr.trim().split('\n').slice(-6).join('\n') || 'it does not start');
   }
@@ -174,9 +178,9 @@ if [ -e "$own" ] && [ -d /run/systemd/system ]; then
   if [ "$ran" = ran ]; then
     systemctl disable ${units(daemon)} >&2 || exit 1
     rm -f "$own"
-    echo ${quote(`disabled ${daemon.name}, which goes on`)}
+    echo ${quote(`disabled ${daemon.name}, which keeps running`)}
   elif ! used=$({ ${daemon.usedBy}; } 2>/dev/null </dev/null); then
-    echo ${quote(`left ${daemon.name} as it is: whether anything uses it is not known`)}
+    echo ${quote(`left ${daemon.name} unchanged: it is unknown whether anything uses it`)}
   elif [ -z "$used" ]; then
     systemctl disable --now ${units(daemon)} >&2 || exit 1
     rm -f "$own"

@@ -183,7 +183,7 @@ export function describeStep(step: Step, tense: 'plan' | 'done'): string {
   switch (step.kind) {
     case 'install-packages':
       return step.packages.length === 0
-        ? `${verb('finish', 'finished')} an installation of packages that was interrupted`
+        ? `${verb('finish', 'finished')} an interrupted installation of packages`
         : `${verb('install', 'installed')} ${step.packages.join(', ')}`;
     case 'make-directory':
       return `${verb('make', 'made')} ${step.path}`;
@@ -196,7 +196,7 @@ export function describeStep(step: Step, tense: 'plan' | 'done'): string {
     case 'start-daemon':
       return `${verb('start', 'started')} ${step.daemon.name}`;
     case 'enable-daemon':
-      return `${verb('have', 'had')} ${step.daemon.name} start at boot`;
+      return `${verb('enable', 'enabled')} ${step.daemon.name} at boot`;
     case 'define-service':
       return `${step.isNew ? verb('define', 'defined') : verb('redefine', 'redefined')} ${step.service.name}`;
     case 'start-service':

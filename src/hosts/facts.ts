@@ -201,7 +201,7 @@ export function parseFacts(
   const parsed = facts.safeParse(Object.fromEntries(lines));
   if (!parsed.success) {
     const lacking = [...new Set(parsed.error.issues.map(({ path }) => path.join('.')))].join(', ');
-    throw new PerijoveError('COMMAND_FAILED', `the host does not say what it is: no ${lacking}`, { host });
+    throw new PerijoveError('COMMAND_FAILED', `the host did not report its ${lacking}`, { host });
   }
   const one = parsed.data;
   const clockMs = Number(one.clock) / 1e6;

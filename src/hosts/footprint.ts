@@ -38,7 +38,7 @@ export const footprint: readonly Trace[] = [
     ],
   },
   {
-    what: 'With `network.vxlan`: the bridge `perijove` and the device `vxlan<id>`, their addresses, routes and kernel settings, UDP port 4789; the Docker network on them, with its rules in the firewall',
+    what: 'With `network.vxlan`: the bridge `perijove` and the device `vxlan<id>`, with their addresses, routes, kernel settings and UDP port 4789; the Docker network on them, with its firewall rules',
     until: 'purge',
     added: [
       new RegExp(`^link: (${link}) `),
@@ -68,7 +68,7 @@ export const footprint: readonly Trace[] = [
     ],
   },
   {
-    what: 'The daemons `docker` and `glusterd` of the packages, enabled and running where they were not (`<dir>/etc/daemons`)',
+    what: 'The daemons `docker` and `glusterd` of the packages, enabled and running if they were not before (`<dir>/etc/daemons`)',
     until: 'purge',
     added: [
       /^unit: (docker|glusterd)\.service enabled$/,
@@ -81,12 +81,12 @@ export const footprint: readonly Trace[] = [
     ],
   },
   {
-    what: 'The Debian packages that were missing, with those that they need. None is removed; apt upgrades one that is there only where a new one needs it',
+    what: 'The Debian packages that were missing, with their dependencies. No package is removed; apt upgrades an installed one only if a new one requires it',
     until: 'kept',
     added: [/^package: \S+ ii \S+$/],
   },
   {
-    what: 'What these packages bring, and make when they are installed, in `/etc` (alternatives and rc links of theirs, the certificates for Java), `/usr/local`, `/var/lib`; the cache of `ldconfig`',
+    what: 'Files of these packages, and files that their installation creates, in `/etc` (their alternatives and rc links, the certificates for Java), `/usr/local` and `/var/lib`; the cache of `ldconfig`',
     until: 'kept',
     added: [
       /^file: (content of )?\/etc\/.* packaged$/,
@@ -117,13 +117,13 @@ export const footprint: readonly Trace[] = [
     added: [/^unit: (containerd|docker|glusterd|glustereventsd)\.(service|socket) disabled$/],
   },
   {
-    what: 'What Docker has made for itself: its identity in `/etc/docker`, the mode 710 of `/var/lib/docker`, the images there',
+    what: 'Files of Docker: its identity in `/etc/docker`, the mode 710 of `/var/lib/docker`, the images there',
     until: 'kept',
     added: [/^file: (content of )?\/etc\/docker(\/key\.json)? /, /^file: \/etc\/cni(\/net\.d)? d /],
     changed: [/^file: \/var\/lib\/docker$/],
   },
   {
-    what: 'Until the next boot: `containerd`, which Docker had started; the bridge `docker0`, its route and its kernel settings; the chains of Docker in the firewall, with rules for `docker0`; sockets and locks in `/run`',
+    what: 'Until the next boot: `containerd`, which Docker started; the bridge `docker0`, its route and its kernel settings; the firewall chains of Docker, with rules for `docker0`; sockets and locks in `/run`',
     until: 'kept',
     added: [
       /^active: containerd\.service active$/,
@@ -138,7 +138,7 @@ export const footprint: readonly Trace[] = [
     ],
   },
   {
-    what: 'The empty directory that notebooks were mounted at (`storage.gluster.mount`), and that of the JVM in `/tmp`',
+    what: 'The empty mount point of the notebooks (`storage.gluster.mount`), and the directory of the JVM in `/tmp`',
     until: 'kept',
     added: [/^file: \/srv\/notebooks d /, /^file: \/tmp\/hsperfdata_root d /],
   },

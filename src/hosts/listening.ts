@@ -13,7 +13,7 @@ echo complete`.trim();
 /** Whether a program listens at that address and port, or at all addresses. */
 export function parseListeners(output: string, address: string, port: number): Observation<boolean> {
   const lines = output.trimEnd().split('\n');
-  if (lines.pop() !== 'complete') return notKnown('the list of the ports that are in use is cut short');
+  if (lines.pop() !== 'complete') return notKnown('the list of ports in use is truncated');
   return known(
     lines.some((line) => {
       const [hex = '', hexPort = ''] = line.split(':');

@@ -105,19 +105,19 @@ export function parseObserved(
   driver: InitDriver,
   now: Date,
 ): Observation<ObservedState> {
-  if (!output.endsWith(`\n${end}\n`) && output !== `${end}\n`) return notKnown('its answer was cut short');
+  if (!output.endsWith(`\n${end}\n`) && output !== `${end}\n`) return notKnown('its response was truncated');
   const packages = parsePackages(output, sights.packages);
   if (!packages.known) return packages;
   const paths = parsePaths(output, sights);
   if (!paths.known) return paths;
   const daemons = parseDaemons(output);
   const silent = sights.daemons.find(({ name }) => !daemons.has(name));
-  if (silent !== undefined) return notKnown(`there was no answer whether ${silent.name} runs`);
+  if (silent !== undefined) return notKnown(`no response on whether ${silent.name} is running`);
   const services = driver.parseStatus(output, sights.services, now);
   if (!services.known) return services;
   const asked = new Set(output.split('\n').filter((line) => line.startsWith('asked ')));
   const missed = sights.seen.find(({ name }) => !asked.has(`asked ${name}`));
-  if (missed !== undefined) return notKnown(`there was no answer about ${missed.name}`);
+  if (missed !== undefined) return notKnown(`no response about ${missed.name}`);
   return known({
     packages: packages.value,
     unfinishedInstallation: /^installation unfinished$/m.test(output),
@@ -155,7 +155,7 @@ function parsePaths(
     const raw = modes.get(path);
     if (raw === undefined) {
       if (lacking.has(path)) continue;
-      return notKnown(`stat did not answer whether ${path} exists`);
+      return notKnown(`stat did not report whether ${path} exists`);
     }
     const type = raw & typeMask;
     if (type === directoryType) directories.set(path, raw & 0o7777);

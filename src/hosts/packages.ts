@@ -48,9 +48,9 @@ export async function installPackages(
     }
     const holder = result.stderr.trim().split('\n').at(-1) ?? '';
     if (performance.now() > giveUpAt) {
-      throw new PerijoveError('PACKAGES_LOCKED', `apt is held by ${holder}`, { host });
+      throw new PerijoveError('PACKAGES_LOCKED', `apt is locked by ${holder}`, { host });
     }
-    onWait?.(`waits for apt on ${host}, which is held by ${holder}`);
+    onWait?.(`waiting for apt on ${host}, which is locked by ${holder}`);
     await delay(lockPollMs, undefined, signal === undefined ? {} : { signal });
   }
 }
@@ -66,9 +66,9 @@ function throwUnlessInstalled(result: ExecResult, packages: readonly string[]): 
         host,
       });
     case exits.notRoot:
-      throw new PerijoveError('PACKAGE_MISSING_NO_ROOT', `missing: ${last}`, {
+      throw new PerijoveError('PACKAGE_MISSING_NO_ROOT', `packages missing: ${last}`, {
         host,
-        remedy: `Run there: sudo apt-get install ${last}; or connect as root, or set \`become: sudo\`.`,
+        remedy: `Run \`sudo apt-get install ${last}\` there, connect as root, or set \`become: sudo\`.`,
       });
     case exits.notFound:
       throw new PerijoveError('PACKAGE_NOT_FOUND', last.split('\n').at(-1) ?? last, { host });

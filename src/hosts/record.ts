@@ -65,7 +65,8 @@ export function printRecordScript(host: Pick<HostSpec, 'dir'>, name: string): st
 
 /** The record of a service in what its status script printed; empty when there is none. */
 export function parseRecord(lines: readonly string[], name: string): Observation<string> {
-  if (!lines.includes(`recorded ${name}`)) return notKnown(`what ${name} was started with could not be read`);
+  if (!lines.includes(`recorded ${name}`))
+    return notKnown(`the record of what ${name} was started with could not be read`);
   const prefix = `record ${name} `;
   return known(
     lines

@@ -54,7 +54,7 @@ export async function removeHost(
 ): Promise<Change[]> {
   const { host } = connection;
   if (isSystemDirectory(host.dir)) {
-    throw new PerijoveError('DIR_REFUSED', `${host.dir} is a directory of the system`, {
+    throw new PerijoveError('DIR_REFUSED', `${host.dir} is a system directory`, {
       host: host.name,
       subject: host.dir,
     });
@@ -81,7 +81,7 @@ mounted_below || exit 1
 mounted_below || exit 1
 [ -z "$mounted" ] || { echo 'still mounted:' $mounted >&2; exit 1; }
 ${purge ? `rm -rf --one-file-system ${dir} 2>/dev/null || { find ${dir} -xdev -mindepth 1 -delete && rmdir ${dir}; } || exit 1; had=yes` : `rm -rf ${programs.map(quote).join(' ')} || exit 1`}
-[ -z "$had" ] || echo ${purge ? quote(`removed ${host.dir} and all in it`) : quote(`removed services and programs below ${host.dir}`)}`.trim(),
+[ -z "$had" ] || echo ${purge ? quote(`removed ${host.dir} and everything in it`) : quote(`removed services and programs below ${host.dir}`)}`.trim(),
     { timeoutMs: removeTimeoutMs },
   );
   return changesOf(connection, output);

@@ -274,7 +274,7 @@ if pid=$(runsvdir_pid); then
   kill -HUP "$pid" || :
   tries=0
   while runsvdir_pid >/dev/null; do
-    tries=$((tries + 1)); [ "$tries" -lt 100 ] || { echo "runsvdir (process $pid) does not end" >&2; exit 1; }
+    tries=$((tries + 1)); [ "$tries" -lt 100 ] || { echo "runsvdir (process $pid) does not exit" >&2; exit 1; }
     sleep 0.05
   done
 fi
@@ -295,7 +295,7 @@ export function parseRunitStatus(
     const state = lines.includes(`defined ${name}`)
       ? stateOf(lines, name, now)
       : ({ state: 'absent' } as const);
-    if (state === undefined) return notKnown(`sv did not answer what ${name} does`);
+    if (state === undefined) return notKnown(`sv did not report the status of ${name}`);
     statuses.push({ name, ...state, ...(record.value === '' ? {} : { record: record.value }) });
   }
   return known(statuses);

@@ -62,7 +62,7 @@ export function parseSecrets(
     if (mode === 'none' && size === undefined) continue;
     const bytes = Buffer.from(encoded, 'base64');
     if (mode === undefined || bytes.length === 0 || String(bytes.length) !== size) {
-      return notKnown(`the secret ${name} could not be read whole`);
+      return notKnown(`the secret ${name} could not be read completely`);
     }
     values[name] = bytes.toString('utf8');
     if (mode !== '600' && mode !== '400') exposed.push(name);

@@ -42,7 +42,7 @@ export async function observeInit(connection: HostConnection): Promise<InitSyste
   const answered = found === 'systemd' || found === 'runit';
   return observedOn(
     connection.host.name,
-    answered ? known(found) : notKnown('there was no answer whether systemd runs'),
+    answered ? known(found) : notKnown('no response on whether systemd is running'),
   );
 }
 

@@ -56,5 +56,5 @@ export function parsePackages(output: string, packages: readonly string[]): Obse
   const silent = packages.filter((name) => !answered.has(name));
   return silent.length === 0
     ? known(installed)
-    : notKnown(`dpkg-query did not answer whether ${silent.join(', ')} is installed`);
+    : notKnown(`dpkg-query did not report whether ${silent.join(', ')} is installed`);
 }

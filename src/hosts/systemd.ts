@@ -168,7 +168,7 @@ export function parseSystemdStatus(output: string, names: readonly string[]): Ob
     if (!record.known) return record;
     const recorded = record.value === '' ? {} : { record: record.value };
     if (statusProperties.some((key) => property(key) === undefined)) {
-      return notKnown(`systemctl did not answer what ${name} does`);
+      return notKnown(`systemctl did not report the status of ${name}`);
     }
     if (property('LoadState') !== 'loaded') {
       statuses.push({ name, state: 'absent', ...recorded });

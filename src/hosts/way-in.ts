@@ -47,10 +47,10 @@ export async function keepWayIn(connection: HostConnection, options: WayInOption
   throw new PerijoveError(
     'WAY_IN_LOST',
     [
-      `${host.name} let no new SSH connection in after it was changed: ${refused.message}`,
-      `taken back: ${undone.join(', ') || 'nothing'}`,
-      ...(left.length === 0 ? [] : [`as it was changed: ${left.join(', ')}`]),
-      after === undefined ? 'now it lets one in again' : 'it still lets none in',
+      `${host.name} accepted no new SSH connection after a change: ${refused.message}`,
+      `reverted: ${undone.join(', ') || 'nothing'}`,
+      ...(left.length === 0 ? [] : [`not reverted: ${left.join(', ')}`]),
+      after === undefined ? 'it accepts connections again' : 'it still accepts none',
     ].join('; '),
     { host: host.name, cause: refused },
   );

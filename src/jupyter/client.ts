@@ -170,21 +170,21 @@ class Call {
 
   private refused(status: number): PerijoveError {
     return status === 401 || status === 403
-      ? new PerijoveError('JUPYTER_AUTH_FAILED', `Jupyter at ${this.base} refused the token (${status})`, {
+      ? new PerijoveError('JUPYTER_AUTH_FAILED', `Jupyter at ${this.base} rejected the token (${status})`, {
           subject: this.base,
         })
-      : new PerijoveError('JUPYTER_UNREACHABLE', `Jupyter at ${this.base} answered ${status}`, {
+      : new PerijoveError('JUPYTER_UNREACHABLE', `Jupyter at ${this.base} responded with status ${status}`, {
           subject: this.base,
         });
   }
 
   private notJupyter(error: unknown): PerijoveError {
-    return this.unreachable(error, `what answers at ${this.base} is no Jupyter`);
+    return this.unreachable(error, `the server at ${this.base} is not Jupyter`);
   }
 
-  private unreachable(error: unknown, what = `Jupyter at ${this.base} does not answer`): PerijoveError {
+  private unreachable(error: unknown, what = `Jupyter at ${this.base} does not respond`): PerijoveError {
     if (this.given?.aborted === true) this.given.throwIfAborted();
-    const why = this.deadline.aborted ? `nothing within ${this.timeoutMs} ms` : messageOf(error);
+    const why = this.deadline.aborted ? `no response within ${this.timeoutMs} ms` : messageOf(error);
     const message = error === undefined && !this.deadline.aborted ? what : `${what}: ${why}`;
     return new PerijoveError('JUPYTER_UNREACHABLE', message, { subject: this.base, cause: error });
   }

@@ -87,13 +87,16 @@ export function createAccess({ spec, reach, secrets, placement }: AccessOptions)
     node: (name, ask) =>
       withToken(async (held) => {
         const address = addressOf(name);
-        const endpoint = await within(reach.any(address, spec.nodes.controlPort), `the way to ${name}`);
+        const endpoint = await within(
+          reach.any(address, spec.nodes.controlPort),
+          `the connection to ${name}`,
+        );
         return ask(nodeClient(endpoint, held['node-api-token']));
       }),
     proxy: (host, ask) =>
       withToken(async (held) => {
         const { name, address, port } = proxyApiOf(spec, host);
-        const endpoint = await within(reach.via(name, address, port), `the way to ${name}`);
+        const endpoint = await within(reach.via(name, address, port), `the connection to ${name}`);
         return ask(proxyClient(endpoint, held['proxy-api-token']));
       }),
     member: (name) => memberOf(name).probe(),
@@ -116,7 +119,7 @@ async function within<T>(promise: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
-      reject(new PerijoveError('SSH_TIMEOUT', `${what} was not open within ${reachDeadlineMs} ms`));
+      reject(new PerijoveError('SSH_TIMEOUT', `${what} was not established within ${reachDeadlineMs} ms`));
     }, reachDeadlineMs);
   });
   try {
@@ -168,7 +171,7 @@ class MemberConnection {
   /** The client at the present way; the same one when the way is the same. */
   async #connect(): Promise<EtcdClient> {
     this.#routedAt = Date.now();
-    const endpoint = await within(this.reach(), `the way to ${this.name}`);
+    const endpoint = await within(this.reach(), `the connection to ${this.name}`);
     if (this.#closed) throw new Error('closed');
     const same = this.#endpoint?.host === endpoint.host && this.#endpoint.port === endpoint.port;
     if (same && this.#client) return this.#client;

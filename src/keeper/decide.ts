@@ -85,7 +85,7 @@ export function notice(known: Known, sight: Sight): WatchEvent | undefined {
   if (finding.kind === 'none') {
     if (known.lostSince !== undefined || sight.noneForMs < lostAfterMs) return undefined;
     const since = sight.confirmedAt ?? now;
-    return { kind: 'lost', reason: `no leader is known: ${finding.reason}`, since };
+    return { kind: 'lost', reason: `the etcd leader is unknown: ${finding.reason}`, since };
   }
   const { verdict } = finding;
   const since = sight.confirmedAt ?? known.lostSince;
@@ -110,7 +110,7 @@ export function notice(known: Known, sight: Sight): WatchEvent | undefined {
   if (known.specChanged) return drift('the spec has changed');
   if (watchedMs < pauseMs(known.repairs)) return undefined;
   if (sight.settledLive && sight.settledLive.join() !== known.verdict.live.join()) {
-    return drift(`members that answer: ${sight.settledLive.join(', ')}`, sight.settledLive);
+    return drift(`members that respond: ${sight.settledLive.join(', ')}`, sight.settledLive);
   }
   if (!sight.drifts) return undefined;
   const news = sight.drifts.filter((each) => !known.drifts.some((old) => sameDrift(old, each)));
@@ -118,7 +118,7 @@ export function notice(known: Known, sight: Sight): WatchEvent | undefined {
   const left = sight.drifts.filter((each) => repairable[each.kind]);
   if (news.length > 0) return drift(sentence(news));
   if (left.length > 0) return drift(`still ${sentence(left)}`);
-  if (over.length > 0) return drift(`no longer: ${sentence(over)}`);
+  if (over.length > 0) return drift(`resolved: ${sentence(over)}`);
   return undefined;
 }
 
@@ -179,7 +179,7 @@ export function decide(
       const { home, returns = 0, ...rest } = found(state);
       const sticks = follow === 'sticky' && home !== undefined && verdict.live.includes(home);
       if (sticks && home !== verdict.leader && returns < mostReturns) {
-        const why = `${verdict.leader} leads at term ${verdict.term}; leadership goes back to ${home}, where Jupyter is`;
+        const why = `${verdict.leader} leads at term ${verdict.term}; leadership returns to ${home}, where Jupyter runs`;
         return {
           state: { ...rest, home, returns: returns + 1 },
           decision: { action: 'return', reason: why, to: home, verdict },
@@ -307,9 +307,9 @@ export function outcomeOf({
   tookMs,
   generation,
 }: ReconcileResult): string {
-  const done = changes.length === 0 ? 'nothing had to be changed' : sentence(changes);
-  const open = left.length === 0 ? '' : `; left: ${sentence(left)}`;
-  const then = superseded ? '; leadership has moved on meanwhile' : '';
+  const done = changes.length === 0 ? 'no changes needed' : sentence(changes);
+  const open = left.length === 0 ? '' : `; remaining: ${sentence(left)}`;
+  const then = superseded ? '; leadership has since moved' : '';
   return `generation ${generation}: ${done}${open}${then} (${tookMs.total} ms)`;
 }
 
@@ -377,8 +377,8 @@ function incidentOf(
   ).length;
   const outcome =
     result.jupyter === undefined
-      ? `Jupyter on ${leader} does not answer yet`
-      : `Jupyter answers on ${leader}, through ${routes} ${routes === 1 ? 'host' : 'hosts'}`;
+      ? `Jupyter on ${leader} does not respond yet`
+      : `Jupyter responds on ${leader}, through ${routes} ${routes === 1 ? 'host' : 'hosts'}`;
   const isRoutine = result.jupyter !== undefined;
   return { at, what: `${moved}, term ${term}: ${outcome}`, tookMs, ...(isRoutine && { routine: true }) };
 }

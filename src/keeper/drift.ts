@@ -36,7 +36,7 @@ export function drifts(wanted: Wanted, view: View, known: readonly Drift[] = [])
 
 function proxyDrifts(wanted: Wanted, host: string, seen: ProxyView): Drift[] {
   if (!seen.ok)
-    return [{ kind: 'proxy-silent', subject: host, what: `the proxy on ${host} does not answer` }];
+    return [{ kind: 'proxy-silent', subject: host, what: `the proxy on ${host} does not respond` }];
   const { route } = seen;
   if (route === null) return [{ kind: 'route', subject: host, what: `the proxy on ${host} has no route` }];
   const { generation, node } = route;
@@ -44,27 +44,31 @@ function proxyDrifts(wanted: Wanted, host: string, seen: ProxyView): Drift[] {
   if (!order || holdsOrder(route, order)) return [];
   const what =
     generation === wanted.generation && node === wanted.leader
-      ? `the proxy on ${host} has another configuration of generation ${generation}`
-      : `the proxy on ${host} leads to ${node} (generation ${generation}), not to ${wanted.leader} (${wanted.generation})`;
+      ? `the proxy on ${host} has a different configuration of generation ${generation}`
+      : `the proxy on ${host} routes to ${node} (generation ${generation}) instead of ${wanted.leader} (${wanted.generation})`;
   return [{ kind: 'route', subject: host, what }];
 }
 
 function nodeDrifts(wanted: Wanted, node: string, seen: NodeView): Drift[] {
-  if (!seen.ok) return [{ kind: 'node-silent', subject: node, what: `${node} does not answer` }];
+  if (!seen.ok) return [{ kind: 'node-silent', subject: node, what: `${node} does not respond` }];
   const { jupyter, hosts } = seen.status;
   const found: Drift[] = [];
   if (node === wanted.leader) {
     if (!serves(jupyter) || jupyter.generation !== wanted.generation) {
       const gate = jupyter.gate.open ? 'open' : 'shut';
-      const what = `${node} is to serve, and its Jupyter is ${jupyter.state}, its gate ${gate} (generation ${jupyter.generation})`;
+      const what = `${node} should serve, but its Jupyter is ${jupyter.state} and its gate is ${gate} (generation ${jupyter.generation})`;
       found.push({ kind: 'jupyter-down', subject: node, what });
     }
   } else if (isElsewhere(wanted, jupyter)) {
-    const what = `${node} ${serves(jupyter) ? 'serves, and should not' : 'still has the order to serve'}`;
+    const what = `${node} ${serves(jupyter) ? 'serves but should not' : 'still has the order to serve'}`;
     found.push({ kind: 'jupyter-elsewhere', subject: node, what });
   }
   if (hosts.generation !== wanted.generation || hosts.digest !== wanted.hostsDigest) {
-    found.push({ kind: 'hosts', subject: node, what: `the hosts file of ${node} is not of this generation` });
+    found.push({
+      kind: 'hosts',
+      subject: node,
+      what: `the hosts file of ${node} is not of the current generation`,
+    });
   }
   return found;
 }

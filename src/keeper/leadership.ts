@@ -45,14 +45,15 @@ export async function moveLeadership(
   const ready = input.prepare ? await prepare(access, input, signal) : await isReady(access, to);
   if (ready !== true) return { led: false, reason: ready };
   const target = await access.member(to);
-  if (!target.ok) return { led: false, reason: `the etcd member of ${to} does not answer: ${target.reason}` };
+  if (!target.ok)
+    return { led: false, reason: `the etcd member of ${to} does not respond: ${target.reason}` };
   const moved = new AbortController();
   const until = AbortSignal.any(signal === undefined ? [moved.signal] : [moved.signal, signal]);
   let refusal: string | undefined;
   if (target.leader !== target.memberId) {
     // An attempt that was held up, while another one did this and more.
     if (target.term > verdict.term) {
-      return { led: false, again: true, reason: 'leadership has moved since' };
+      return { led: false, again: true, reason: 'leadership has since moved' };
     }
     // etcd answers when it sees the target lead. Where leadership has gone on by then, it does not answer at all;
     // and an order may have been carried out though its answer was lost. So only the member's word counts.

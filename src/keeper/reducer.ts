@@ -138,11 +138,11 @@ export function failed(memory: KeeperMemory, message: string, now: Date): Keeper
 /** Why Jupyter is not moved to a node now, before anything is done; undefined when it may be. */
 export function moveRefusal({ spec, state, move }: KeeperMemory, to: string): MoveFailure | undefined {
   if (!nodeNames(spec).includes(to))
-    return { code: 'NODE_UNKNOWN', message: `${spec.name} has no node ${to}` };
+    return { code: 'NODE_UNKNOWN', message: `unknown node of ${spec.name}: ${to}` };
   if (state.paused)
-    return { code: 'KEEPER_PAUSED', message: `the keeper is paused since ${state.paused.since}` };
+    return { code: 'KEEPER_PAUSED', message: `the keeper has been paused since ${state.paused.since}` };
   if (move) return { code: 'MOVE_UNDER_WAY', message: `Jupyter is being moved to ${move.to}` };
-  if (!state.verdict) return { code: 'MOVE_FAILED', message: 'etcd has no leader that the keeper knows of' };
+  if (!state.verdict) return { code: 'MOVE_FAILED', message: 'the keeper knows of no etcd leader' };
   return undefined;
 }
 
@@ -197,8 +197,8 @@ export function moveSettled(memory: KeeperMemory, now: Date): KeeperMemory {
   }
   const message =
     verdict?.leader === to
-      ? `leadership is at ${to}, where Jupyter does not answer`
-      : `leadership went on to ${verdict?.leader ?? 'nobody'}`;
+      ? `${to} leads etcd, but Jupyter does not respond there`
+      : `leadership moved on to ${verdict?.leader ?? 'no member'}`;
   return moveEnded(memory, { code: 'MOVE_FAILED', message }, now);
 }
 
@@ -207,7 +207,12 @@ function moveEnded(memory: KeeperMemory, outcome: MoveOutcome, now: Date): Keepe
   if (!move) return memory;
   const next = { ...rest, ended: { number: move.number, outcome } };
   return 'moved' in outcome
-    ? said(next, 'moved', `moved to ${move.to} as planned, in ${formatDuration(outcome.tookMs)}`, now)
+    ? said(
+        next,
+        'moved',
+        `completed the planned move to ${move.to} in ${formatDuration(outcome.tookMs)}`,
+        now,
+      )
     : said(next, 'failed', outcome.message, now);
 }
 
@@ -223,7 +228,7 @@ export function paused(memory: KeeperMemory, reason: string | undefined, now: Da
   if (memory.state.paused) return { memory, changed: false };
   const state = pause(memory.state, now.toISOString(), reason);
   const words = `paused${reason === undefined ? '' : `: ${reason}`}`;
-  const message = 'the keeper was paused before the move was over';
+  const message = 'the keeper was paused before the move ended';
   const next = said({ ...memory, state }, 'paused', words, now);
   return { memory: moveEnded(next, { code: 'KEEPER_PAUSED', message }, now), changed: true };
 }
@@ -231,7 +236,7 @@ export function paused(memory: KeeperMemory, reason: string | undefined, now: Da
 export function resumed(memory: KeeperMemory, now: Date): Asked {
   if (!memory.state.paused) return { memory, changed: false };
   return {
-    memory: said({ ...memory, state: resume(memory.state) }, 'resumed', 'goes on', now),
+    memory: said({ ...memory, state: resume(memory.state) }, 'resumed', 'resumed', now),
     changed: true,
   };
 }
@@ -251,7 +256,7 @@ export function configured(
 ): Asked {
   const next = { ...memory, isNew: false };
   if (!differs) return { memory: next, changed: memory.isNew };
-  return { memory: withSpec(next, spec, 'goes on with another spec', now), changed: true };
+  return { memory: withSpec(next, spec, 'continues with a changed spec', now), changed: true };
 }
 
 /** More nodes than before may lead from now on. */
@@ -259,7 +264,7 @@ export function nodesAnnounced(memory: KeeperMemory, count: number, now: Date): 
   const { spec } = memory;
   if (count <= spec.nodes.count) return { memory, changed: false };
   const grown = { ...spec, nodes: { ...spec.nodes, count } };
-  return { memory: withSpec(memory, grown, `${count} nodes may lead from now on`, now), changed: true };
+  return { memory: withSpec(memory, grown, `watching ${count} nodes from now on`, now), changed: true };
 }
 
 function withSpec(memory: KeeperMemory, spec: ClusterSpec, what: string, now: Date): KeeperMemory {
@@ -267,6 +272,6 @@ function withSpec(memory: KeeperMemory, spec: ClusterSpec, what: string, now: Da
 }
 
 export function stopped(memory: KeeperMemory, now: Date): KeeperMemory {
-  const message = 'the keeper was stopped before the move was over';
+  const message = 'the keeper was stopped before the move ended';
   return moveEnded({ ...memory, stopping: true }, { code: 'KEEPER_ABSENT', message }, now);
 }

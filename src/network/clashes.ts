@@ -52,7 +52,7 @@ export function parseNetworkFacts(printed: string): NetworkFacts {
 
 function parseIp(lines: readonly string[]): NetworkFacts['ip'] {
   if (lines.includes('no ip')) return known({ links: [], routes: [] });
-  if (!lines.includes('ip complete')) return notKnown('ip fails, or its answer is cut short');
+  if (!lines.includes('ip complete')) return notKnown('ip failed, or its output was truncated');
   const part = (kind: string): unknown => {
     const line = lines.find((each) => each.startsWith(`${kind} `)) ?? '';
     return JSON.parse(line.slice(kind.length + 1));
@@ -60,7 +60,7 @@ function parseIp(lines: readonly string[]): NetworkFacts['ip'] {
   try {
     const found = links.parse(part('links'));
     // A host without a link is none that can be asked.
-    if (found.length === 0) return notKnown('ip lists no link, not even the loopback');
+    if (found.length === 0) return notKnown('ip listed no link, not even loopback');
     const underlay = interfaces.parse(part('underlay')).find(({ ifname }) => ifname !== undefined)?.ifname;
     return known({
       links: found,
@@ -69,7 +69,7 @@ function parseIp(lines: readonly string[]): NetworkFacts['ip'] {
     });
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof z.ZodError)) throw error;
-    return notKnown('ip answers something else than JSON');
+    return notKnown('the output of ip is not JSON');
   }
 }
 
@@ -102,7 +102,7 @@ function existingProblems(spec: ClusterSpec, host: HostSpec, { networks }: Netwo
   if (network.kind !== 'existing' || !networks.known || !host.roles.includes('agent')) return [];
   const found = networks.value.find(({ name }) => name === network.name);
   if (found === undefined) {
-    return [problem(host, 'NETWORK_MISSING', `Docker has no network ${network.name}`)];
+    return [problem(host, 'NETWORK_MISSING', `Docker network not found: ${network.name}`)];
   }
   const subnets = found.pools.flatMap(({ subnet }) => parseSubnet(subnet) ?? []);
   const outside = Array.from({ length: spec.nodes.count }, (_, index) => index).find(
@@ -114,7 +114,7 @@ function existingProblems(spec: ClusterSpec, host: HostSpec, { networks }: Netwo
     problem(
       host,
       'NETWORK_SUBNET',
-      `the Docker network ${network.name} has ${has}, which ${nodeAddress(spec, outside)} of ${nodeName(outside)} is not in`,
+      `the Docker network ${network.name} has ${has}, which does not contain ${nodeAddress(spec, outside)} of ${nodeName(outside)}`,
     ),
   ];
 }
@@ -126,9 +126,14 @@ function overlayProblems(
   facts: NetworkFacts,
 ): Problem[] {
   if (!facts.ip.known) {
-    const why = `it is not known which links and routes there are: ${facts.ip.why}`;
+    const why = `links and routes are unknown: ${facts.ip.why}`;
     return [
-      problem(host, 'COMMAND_FAILED', why, 'Run `ip -j -d link` and `ip -j route` there; then run it again.'),
+      problem(
+        host,
+        'COMMAND_FAILED',
+        why,
+        'Run `ip -j -d link` and `ip -j route` there and check their output, then run the command again.',
+      ),
     ];
   }
   const { subnet } = spec.network;
@@ -151,8 +156,8 @@ function overlayProblems(
           problem(
             host,
             'NETWORK_MTU',
-            `${underlay.ifname} has an MTU of ${underlay.mtu}, and packets of the nodes with their VXLAN headers have up to ${needed} bytes`,
-            `Set network.vxlan.mtu to ${underlay.mtu - vxlanOverheadBytes} or less, or raise the MTU of the network between the hosts.`,
+            `${underlay.ifname} has an MTU of ${underlay.mtu}, but packets of the nodes with their VXLAN headers need ${needed} bytes`,
+            `Set \`network.vxlan.mtu\` to ${underlay.mtu - vxlanOverheadBytes} or less, or raise the MTU of the network between the hosts.`,
           ),
         ]
       : []),
@@ -161,31 +166,31 @@ function overlayProblems(
       if (overlapping !== undefined) {
         return [
           clash(
-            `the Docker network ${each.name} has ${overlapping.subnet}, and the nodes would have ${subnet}`,
+            `the Docker network ${each.name} uses ${overlapping.subnet}, which overlaps ${subnet} of the nodes`,
           ),
         ];
       }
       return each.name === overlay.bridge
-        ? [clash(`Docker has a network ${each.name} already, which is not of this cluster`, otherName)]
+        ? [clash(`the Docker network ${each.name} exists and does not belong to this cluster`, otherName)]
         : [];
     }),
     ...taken
       .filter(({ dev }) => dev === undefined || !(own.has(dev) || foreignBridges.has(dev)))
       .filter((route) => takes(route, subnet))
       .map(({ dst, dev }) =>
-        clash(`${dst} is routed to ${dev ?? 'elsewhere'}, and the nodes would have ${subnet}`),
+        clash(`${dst} is routed to ${dev ?? 'elsewhere'}, which conflicts with ${subnet} of the nodes`),
       ),
     ...found
       .filter(({ ifname }) => !own.has(ifname))
       .flatMap(({ ifname, linkinfo }) => {
         if (ifname === overlay.bridge || ifname === overlay.device) {
-          return [clash(`a link ${ifname} is there already, which is not of this cluster`, otherName)];
+          return [clash(`the link ${ifname} exists and does not belong to this cluster`, otherName)];
         }
         const data = linkinfo?.info_kind === 'vxlan' ? linkinfo.info_data : undefined;
         return data?.id === overlay.vni && data.port === overlay.port
           ? [
               clash(
-                `${ifname} is a VXLAN of the same number ${overlay.vni}`,
+                `${ifname} is a VXLAN with the same identifier ${overlay.vni}`,
                 'Choose another `network.vxlan.id`.',
               ),
             ]
@@ -194,7 +199,7 @@ function overlayProblems(
   ];
 }
 
-const otherName = 'Choose another `network.vxlan.name` or `network.vxlan.id`, or remove what has it.';
+const otherName = 'Choose another `network.vxlan.name` or `network.vxlan.id`, or remove what uses it.';
 
 /**
  * Whether a route would lose traffic to the nodes' subnet, or take it: one that is at least as narrow, or to a

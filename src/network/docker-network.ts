@@ -88,21 +88,22 @@ export const observeDockerNetworks = `if ! command -v docker >/dev/null; then ec
 export function parseDockerNetworks(printed: string): Observation<DockerNetwork[]> {
   const lines = printed.split('\n');
   if (lines.includes('no docker')) return known([]);
-  if (!lines.includes('docker complete')) return notKnown('Docker does not answer, or not in full');
+  if (!lines.includes('docker complete'))
+    return notKnown('Docker did not respond, or its output was truncated');
   try {
     const found = lines
       .filter((line) => line.startsWith('{'))
       .map((line) => inspected.parse(JSON.parse(line)));
     const listed = lines.flatMap((line) => /^network ([0-9a-f]+)$/.exec(line)?.[1] ?? []);
     const missing = listed.find((id) => !found.some((each) => each.id === id));
-    if (missing !== undefined) return notKnown(`Docker does not tell of its network ${missing.slice(0, 12)}`);
+    if (missing !== undefined) return notKnown(`Docker did not describe its network ${missing.slice(0, 12)}`);
     // No Docker is without this one.
     if (!found.some(({ network: { name } }) => name === 'none'))
-      return notKnown('Docker lists a part of its networks');
+      return notKnown('Docker listed only a part of its networks');
     return known(found.map(({ network: each }) => each));
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof z.ZodError)) throw error;
-    return notKnown('Docker answers something else than JSON about networks');
+    return notKnown('the output of Docker about networks is not JSON');
   }
 }
 
@@ -141,8 +142,8 @@ export function dockerNetworkActions(
   { cluster, host }: { readonly cluster: string; readonly host: string },
 ): Action[] {
   const create: Action = {
-    plan: `make the Docker network ${wanted.name}`,
-    done: `made the Docker network ${wanted.name}`,
+    plan: `create the Docker network ${wanted.name}`,
+    done: `created the Docker network ${wanted.name}`,
     script: createScript(wanted),
     undo: `docker network rm ${quote(wanted.name)}`,
   };
@@ -158,7 +159,7 @@ export function dockerNetworkActions(
   if (used !== undefined) {
     throw new PerijoveError(
       'NETWORK_DIFFERS',
-      `${host}: the Docker network ${used.name} is not as the spec says, and ${used.containers.join(', ')} ${used.containers.length === 1 ? 'is' : 'are'} in it`,
+      `${host}: the Docker network ${used.name} differs from the spec, but containers are connected to it: ${used.containers.join(', ')}`,
       { host, subject: used.name },
     );
   }

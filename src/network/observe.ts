@@ -59,12 +59,12 @@ export function parseOverlay(printed: string): Observation<ObservedOverlay> {
     lines
       .filter((line) => line.startsWith(`${kind} `))
       .map((line) => JSON.parse(line.slice(kind.length + 1)) as unknown);
-  if (!lines.includes('complete')) return notKnown('ip failed, or its answer is cut short');
+  if (!lines.includes('complete')) return notKnown('ip failed, or its output was truncated');
   try {
     const linkParts = parts('link').map((part) => links.parse(part));
     const addressParts = parts('address').map((part) => addresses.parse(part));
     if (linkParts.some((part) => part.length !== 1) || addressParts.length !== linkParts.length) {
-      return notKnown('ip does not tell of a link that is there');
+      return notKnown('ip did not list an existing link');
     }
     return known({
       links: linkParts.flat(),
@@ -82,7 +82,7 @@ export function parseOverlay(printed: string): Observation<ObservedOverlay> {
     });
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof z.ZodError)) throw error;
-    return notKnown('ip answers something else than JSON about links');
+    return notKnown('the output of ip about links is not JSON');
   }
 }
 
@@ -91,7 +91,7 @@ export function parseOverlay(printed: string): Observation<ObservedOverlay> {
  * is run again for it looks itself, and changes nothing where it cannot tell what there is.
  */
 export function overlayDifferences(wanted: Overlay, observed: Observation<ObservedOverlay>): string[] {
-  if (!observed.known) return [`its links are not known: ${observed.why}`];
+  if (!observed.known) return [`its links are unknown: ${observed.why}`];
   const { links: has, addresses, peers } = observed.value;
   const { device, bridge, alias, mtu, vni, port, local, address } = wanted;
   const vxlan = has.find(({ ifname }) => ifname === device);
@@ -104,15 +104,15 @@ export function overlayDifferences(wanted: Overlay, observed: Observation<Observ
   const differs: readonly (readonly [boolean, string])[] = [
     [
       data?.id !== vni || data.local !== local || data.port !== port || data.learning !== false,
-      `${device} has other parameters`,
+      `${device} has different parameters`,
     ],
     [vxlan.master !== bridge, `${device} is not in ${bridge}`],
-    [switching.address !== ethernetAddress(address), `${bridge} has another Ethernet address`],
+    [switching.address !== ethernetAddress(address), `${bridge} has a different Ethernet address`],
     [vxlan.ifalias !== alias || switching.ifalias !== alias, 'links are unmarked'],
-    [vxlan.mtu !== mtu || switching.mtu !== mtu, 'another MTU'],
+    [vxlan.mtu !== mtu || switching.mtu !== mtu, 'different MTU'],
     [!isUp(vxlan) || !isUp(switching), 'links are down'],
-    [(addresses[bridge] ?? []).join() !== address, `${bridge} has not the address ${address} alone`],
-    [peers.toSorted().join() !== wanted.peers.toSorted().join(), 'other peers'],
+    [(addresses[bridge] ?? []).join() !== address, `${bridge} does not have exactly the address ${address}`],
+    [peers.toSorted().join() !== wanted.peers.toSorted().join(), 'different peers'],
   ];
   return differs.flatMap(([yes, what]) => (yes ? [what] : []));
 }

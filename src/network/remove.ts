@@ -37,14 +37,14 @@ export async function removeNetwork(connection: HostConnection, cluster: string)
     case exits.inUse:
       throw new PerijoveError(
         'NETWORK_IN_USE',
-        `${host.name}: containers are in the network ${result.stderr.trim()}`,
+        `${host.name}: containers are connected to the network ${result.stderr.trim()}`,
         place,
       );
     case exits.noDocker:
       throw new PerijoveError(
         'DAEMON_FAILED',
-        `${host.name}: docker does not answer, so its network cannot be removed`,
-        { ...place, remedy: 'Start Docker there, then run it again.' },
+        `${host.name}: Docker does not respond, so its network cannot be removed`,
+        { ...place, remedy: 'Start Docker there, then run the command again.' },
       );
     default:
       throw new PerijoveError('COMMAND_FAILED', `${host.name}: ${result.stderr.trim()}`, place);

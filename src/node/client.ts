@@ -73,8 +73,8 @@ export function nodeClient(
       body = await response.body.json();
     } catch (error) {
       signal?.throwIfAborted();
-      const why = time.passed ? `no answer within ${timeoutMs} ms` : messageOf(error);
-      throw new PerijoveError('NODE_UNREACHABLE', `the node at ${base} does not answer: ${why}`, {
+      const why = time.passed ? `no response within ${timeoutMs} ms` : messageOf(error);
+      throw new PerijoveError('NODE_UNREACHABLE', `the node at ${base} does not respond: ${why}`, {
         ...at,
         cause: error,
       });
@@ -85,16 +85,20 @@ export function nodeClient(
     if (good?.success === true) return good.data;
     const failure = nodeFailureSchema.safeParse(body);
     if (!failure.success) {
-      throw new PerijoveError('NODE_REFUSED', `the node at ${base} answered ${status} in another form`, at);
+      throw new PerijoveError('NODE_REFUSED', `the node at ${base} sent an unknown response (${status})`, at);
     }
     const { code, message } = failure.data;
     switch (code) {
       case 'UNAUTHORIZED':
-        throw new PerijoveError('NODE_AUTH_FAILED', `the node at ${base} refused the token`, at);
+        throw new PerijoveError('NODE_AUTH_FAILED', `the node at ${base} rejected the token`, at);
       case 'STALE_GENERATION':
         throw new PerijoveError('STALE_GENERATION', `the node at ${base}: ${message}`, at);
       default:
-        throw new PerijoveError('NODE_REFUSED', `the node at ${base} answered ${status}: ${message}`, at);
+        throw new PerijoveError(
+          'NODE_REFUSED',
+          `the node at ${base} responded with status ${status}: ${message}`,
+          at,
+        );
     }
   };
 

@@ -81,7 +81,7 @@ if [ -e ${quote(program)} ]; then
   last=0
   # A fence is never lowered. One without a byte is what a power cut may leave.
   if [ -s "$fence" ]; then read -r last <"$fence" || unclear "$fence cannot be read"; fi
-  case $last in '' | *[!0-9]*) unclear "$fence holds no number" ;; esac
+  case $last in '' | *[!0-9]*) unclear "$fence contains no number" ;; esac
   if [ "$last" -lt ${launch} ]; then
     echo ${launch} >"$fence.$$" && mv "$fence.$$" "$fence" || exit 1
   fi
@@ -105,9 +105,9 @@ ENVIRONMENT
 }
 waited=0
 while :; do
-  why=${quote(`it is not known which processes of ${node} run`)} pids=''
+  why=${quote(`the running processes of ${node} are unknown`)} pids=''
   if ran=$(starts) && those=$(left node) && now=$(starts); then
-    why=${quote(`processes of ${node} do not end:`)}
+    why=${quote(`processes of ${node} do not exit:`)}
     # What was found before a later launch is seen is not of that launch; what is found afterwards may be.
     unknown=''
     for pid in $now; do
@@ -118,7 +118,7 @@ while :; do
       fi
     done
     if [ -n "$unknown" ]; then
-      why=${quote(`it is not known which launch of ${node} runs:`)}$unknown
+      why=${quote(`the launch of ${node} is unknown for processes:`)}$unknown
     else
       pids=$(echo $ran $those)
       [ -n "$pids" ] || break
@@ -157,9 +157,9 @@ fenced() {
 }
 waited=0
 while :; do
-  containers=$(fenced 2>/dev/null) || unclear 'no Docker server answers'
+  containers=$(fenced 2>/dev/null) || unclear 'no Docker server responds'
   [ -n "$containers" ] || break
-  [ "$waited" -le ${patienceTenths} ] || unclear ${quote(`containers of ${node} do not end:`)} $containers
+  [ "$waited" -le ${patienceTenths} ] || unclear ${quote(`containers of ${node} do not exit:`)} $containers
   timeout 10 docker rm --force --volumes $containers >/dev/null 2>&1
   sleep 0.1
   waited=$((waited + 1))

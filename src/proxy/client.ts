@@ -62,8 +62,8 @@ export function proxyClient(endpoint: Endpoint, token: string): ProxyClient {
       text = await answer.body.text();
     } catch (error) {
       signal?.throwIfAborted();
-      const reason = time.passed ? `no answer within ${timeoutMs} ms` : messageOf(error);
-      throw new PerijoveError('PROXY_UNREACHABLE', `The proxy's API at ${base} does not answer: ${reason}`, {
+      const reason = time.passed ? `no response within ${timeoutMs} ms` : messageOf(error);
+      throw new PerijoveError('PROXY_UNREACHABLE', `the proxy's API at ${base} does not respond: ${reason}`, {
         subject: base,
         cause: error,
       });
@@ -71,7 +71,7 @@ export function proxyClient(endpoint: Endpoint, token: string): ProxyClient {
       time.end();
     }
     if (status === 401) {
-      throw new PerijoveError('PROXY_TOKEN_REFUSED', `The proxy's API at ${base} refused the token`, {
+      throw new PerijoveError('PROXY_TOKEN_REFUSED', `the proxy's API at ${base} rejected the token`, {
         subject: base,
       });
     }
@@ -83,9 +83,13 @@ export function proxyClient(endpoint: Endpoint, token: string): ProxyClient {
   };
 
   const badAnswer = (status: number, detail: string): never => {
-    throw new PerijoveError('PROXY_BAD_ANSWER', `The proxy's API at ${base} answered ${status}: ${detail}`, {
-      subject: base,
-    });
+    throw new PerijoveError(
+      'PROXY_BAD_ANSWER',
+      `the proxy's API at ${base} responded with status ${status}: ${detail}`,
+      {
+        subject: base,
+      },
+    );
   };
 
   const parse = <T>(schema: z.ZodType<T>, answer: { status: number; body: unknown }, expected = 200): T => {

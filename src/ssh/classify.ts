@@ -23,9 +23,9 @@ const codesByLevel: Readonly<Record<string, ErrorCode>> = {
 
 /** Where ssh2 and Node.js name the system call, and a person wants to know what it means. */
 const plainWords: Partial<Record<ErrorCode, string>> = {
-  SSH_UNKNOWN_HOST: 'no address is known for this name',
+  SSH_UNKNOWN_HOST: 'the host name does not resolve',
   SSH_REFUSED: 'the connection was refused; no SSH server listens there',
-  SSH_AUTH_FAILED: 'the server refused the user, or every key that it was offered',
+  SSH_AUTH_FAILED: 'the server rejected the user or all offered keys',
 };
 
 /**

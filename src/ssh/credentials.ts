@@ -28,7 +28,7 @@ export async function readCredentials(
     if (target.agent) return { username, ...agent };
     throw new PerijoveError(
       'SSH_KEY_UNREADABLE',
-      `no key and no agent is set for ${username}@${target.address}`,
+      `neither key nor agent is set for ${username}@${target.address}`,
       {
         host,
         remedy: 'Set `key: FILE` or `agent: true` for the host in the spec.',
@@ -56,11 +56,15 @@ export async function readCredentials(
     return { username, privateKey, ...(passphrase === undefined ? {} : { passphrase }), ...agent };
   }
   if (!isAboutPassphrase(parsed)) {
-    throw new PerijoveError('SSH_KEY_UNREADABLE', `${target.keyFile} is no private key: ${parsed.message}`, {
-      host,
-      file: target.keyFile,
-      cause: parsed,
-    });
+    throw new PerijoveError(
+      'SSH_KEY_UNREADABLE',
+      `${target.keyFile} is not a private key: ${parsed.message}`,
+      {
+        host,
+        file: target.keyFile,
+        cause: parsed,
+      },
+    );
   }
   if (agent.agent !== undefined) return { username, ...agent };
   const why = target.agent ? ', and no agent holds it: SSH_AUTH_SOCK is not set' : '';

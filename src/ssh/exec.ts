@@ -37,7 +37,7 @@ export function runScript(channel: ClientChannel, run: ScriptRun): Promise<ExecR
     };
     const abort = () => settle(signal === undefined ? new Error('aborted') : reasonOf(signal));
     const timer = setTimeout(() => {
-      settle(new PerijoveError('COMMAND_TIMEOUT', `a command did not end within ${timeoutMs} ms`, { host }));
+      settle(new PerijoveError('COMMAND_TIMEOUT', `a command timed out after ${timeoutMs} ms`, { host }));
     }, timeoutMs);
     const collect = (chunks: Buffer[]) => (chunk: Buffer) => {
       bytes += chunk.length;
@@ -55,26 +55,26 @@ export function runScript(channel: ClientChannel, run: ScriptRun): Promise<ExecR
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
       if (exit === undefined) {
-        reject(new PerijoveError('SSH_LOST', 'the connection broke while a command ran', { host }));
+        reject(
+          new PerijoveError('SSH_LOST', 'the connection was lost while a command was running', { host }),
+        );
         return;
       }
       const stdout = Buffer.concat(output.stdout).toString('utf8');
       const stderr = Buffer.concat(output.stderr).toString('utf8');
       const begun = afterBeginning(stdout);
       if (begun === undefined && become && exit.code !== 0) {
-        reject(new PerijoveError('SUDO_REFUSED', stderr.trim() || `sudo ended with ${exit.code}`, { host }));
+        reject(
+          new PerijoveError('SUDO_REFUSED', stderr.trim() || `sudo exited with code ${exit.code}`, { host }),
+        );
         return;
       }
       if (begun === undefined && exit.code === 0) {
         const said = (stdout.trim() || stderr.trim()).split('\n').slice(-5).join('\n');
         reject(
-          new PerijoveError(
-            'COMMAND_FAILED',
-            `the login ran something else than the command: ${said || 'it printed nothing'}`,
-            {
-              host,
-            },
-          ),
+          new PerijoveError('COMMAND_FAILED', `the login did not run the command: ${said || 'no output'}`, {
+            host,
+          }),
         );
         return;
       }
@@ -105,8 +105,7 @@ export function successOf(result: ExecResult): string {
   const tail = (stderr.trim() || stdout.trim()).split('\n').slice(-5).join('\n');
   throw new PerijoveError(
     isNoSpace(stderr) ? 'DISK_FULL' : 'COMMAND_FAILED',
-    tail ||
-      (signal === null ? `a command ended with exit code ${code}` : `a command was ended by SIG${signal}`),
+    tail || (signal === null ? `a command exited with code ${code}` : `a command was killed by SIG${signal}`),
     { host },
   );
 }

@@ -48,7 +48,7 @@ export async function hostKeyCheck(
       if (knownHostsFile !== undefined) {
         return new PerijoveError(
           'SSH_HOST_KEY_UNKNOWN',
-          `${knownHostsFile} has no key of ${address}:${port}; it shows ${keyType(key) ?? 'a key'} ${fingerprint(key)}`,
+          `${knownHostsFile} has no key for ${address}:${port}, which presents ${keyType(key) ?? 'a key'} ${fingerprint(key)}`,
           { host, subject: `${address}:${port}` },
         );
       }
@@ -120,11 +120,11 @@ function changedKey(
       : `${before.revoked ? 'revoked ' : ''}${before.type} ${fingerprint(before.key)}`;
   return new PerijoveError(
     'SSH_HOST_KEY_CHANGED',
-    `${address}:${port} shows the key ${type ?? ''} ${fingerprint(key)}, but is known by ${was}`,
+    `${address}:${port} presents the key ${type ?? ''} ${fingerprint(key)} instead of ${was}`,
     {
       host,
       subject: `${address}:${port}`,
-      remedy: `If the host was reinstalled, remove its line from ${file}; otherwise do not connect.`,
+      remedy: `If the host was reinstalled, remove its line from ${file}. Otherwise, do not connect.`,
     },
   );
 }

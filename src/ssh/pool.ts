@@ -64,7 +64,7 @@ export function createSshPool({ logger, knownHostsDir }: SshPoolOptions): SshPoo
     let tunnel = tunnels.get(key);
     if (tunnel === undefined) {
       tunnel = openTunnel(dial, (error) =>
-        logger.debug({ err: error, tunnel: key }, 'a tunnel found no way'),
+        logger.debug({ err: error, tunnel: key }, 'a tunnel could not be opened'),
       );
       tunnels.set(key, tunnel);
       tunnel.catch(() => tunnels.delete(key));

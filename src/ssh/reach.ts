@@ -34,7 +34,7 @@ export function sshReach(pool: SshPool, spec: Pick<ClusterSpec, 'hosts'>): Reach
       dialDeadlineMs,
       pool.get(host).then((connection) => connection.dial(address, port)),
       () =>
-        new PerijoveError('SSH_TIMEOUT', `no way to ${address}:${port} within ${dialDeadlineMs} ms`, {
+        new PerijoveError('SSH_TIMEOUT', `no connection to ${address}:${port} within ${dialDeadlineMs} ms`, {
           host: host.name,
         }),
     );

@@ -184,13 +184,13 @@ export class SshTransport {
       this.#client = client;
       client.once('close', () => {
         if (this.#client === client) this.#client = undefined;
-        this.#logger.debug('the SSH connection ended');
+        this.#logger.debug('SSH connection ended');
       });
       if (this.#closed) {
         this.#socket?.destroy();
         throw this.#lost(closedByWorker);
       }
-      this.#logger.debug('connected by SSH');
+      this.#logger.debug('SSH connection established');
       return client;
     } catch (error) {
       this.#failures += 1;
@@ -205,7 +205,7 @@ export class SshTransport {
     const tooLong = () =>
       new PerijoveError(
         'SSH_TIMEOUT',
-        `the jump host ${through.peer} does not reach it within ${dialTimeoutMs / 1_000} s`,
+        `the jump host ${through.peer} cannot reach it within ${dialTimeoutMs / 1_000} s`,
         { host },
       );
     try {
@@ -281,10 +281,10 @@ function agentInsufficient(
   { agent = '' }: Credentials,
   trouble: Error | undefined,
 ): PerijoveError | undefined {
-  const silent = `the agent at ${agent} does not answer${trouble === undefined ? '' : ` (${trouble.message})`}`;
+  const silent = `the agent at ${agent} does not respond${trouble === undefined ? '' : ` (${trouble.message})`}`;
   if (keyFile !== undefined) {
     const why =
-      trouble === undefined ? 'the host refused every key of the agent, which may not hold it' : silent;
+      trouble === undefined ? 'the host rejected all keys of the agent, which may not hold it' : silent;
     return new PerijoveError('SSH_KEY_ENCRYPTED', `${keyFile} has a passphrase, and ${why}`, {
       host,
       file: keyFile,

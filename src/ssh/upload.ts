@@ -43,7 +43,7 @@ export async function uploadFile(
     ...(signal === undefined ? {} : { signal }),
   });
   if (result.code === corruptExit) {
-    throw new PerijoveError('UPLOAD_CORRUPT', `${target} arrived with another checksum`, {
+    throw new PerijoveError('UPLOAD_CORRUPT', `the checksum of ${target} does not match after the upload`, {
       host: via.host,
       subject: target,
     });
@@ -128,7 +128,7 @@ function write(sftp: SFTPWrapper, source: UploadSource, arrival: string): Promis
 
 function settled(sftp: SFTPWrapper, start: (done: (error?: Error | null) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const lost = () => reject(new Error('the connection broke during a transfer'));
+    const lost = () => reject(new Error('the connection was lost during a transfer'));
     sftp.once('end', lost);
     sftp.once('close', lost);
     sftp.on('error', reject);
@@ -166,7 +166,7 @@ function throwUnwritable(host: string, target: string, { code, stderr }: ExecRes
   const directory = path.posix.dirname(target);
   const why = stderr.trim().split('\n').at(-1) ?? '';
   if (/no space left on device|disk quota exceeded/i.test(stderr)) {
-    throw new PerijoveError('DISK_FULL', `no space is left for ${target}: ${why}`, {
+    throw new PerijoveError('DISK_FULL', `no space left for ${target}: ${why}`, {
       host,
       subject: directory,
     });

@@ -166,12 +166,12 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
   if (missing.length > 0) {
     found.push(`ZooKeeper: ${missing.map(({ host, mode }) => `${host} is ${mode}`).join(', ')}`);
   } else if (modes.length > 1 && modes.filter((mode) => mode === 'leader').length !== 1) {
-    found.push('ZooKeeper has not exactly one leader');
+    found.push('ZooKeeper does not have exactly one leader');
   }
 
   const down = mesos.masters.filter(({ state }) => state === 'down').map(({ host }) => host);
   if (down.length > 0) found.push(`Mesos master down on ${down.join(', ')}`);
-  if (mesos.leader === null) found.push('no Mesos master leads');
+  if (mesos.leader === null) found.push('no Mesos master is leading');
   const unrecovered = mesos.masters.filter(({ logRecovered }) => logRecovered === false);
   if (unrecovered.length > 0) {
     found.push(`the replicated log is not recovered on ${unrecovered.map(({ host }) => host).join(', ')}`);
@@ -187,13 +187,13 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
     if (state !== 'running' && state !== 'paused')
       found.push(`the workflow ${name}:${spec.name} is ${state}`);
   }
-  if (framework.failure !== null) found.push(`the scheduler has given up: ${problemText(framework.failure)}`);
+  if (framework.failure !== null) found.push(`the scheduler gave up: ${problemText(framework.failure)}`);
   const tasks = framework.tasks.filter(({ state }) => state !== 'TASK_RUNNING');
   if (tasks.length > 0) {
     found.push(`not running: ${tasks.map(({ node, state }) => `${node} (${state})`).join(', ')}`);
   }
 
-  if (etcd.leader === null) found.push('etcd has no leader that a majority agrees on');
+  if (etcd.leader === null) found.push('no majority of etcd agrees on a leader');
   const silent = etcd.members.filter(({ healthy }) => !healthy).map(({ node }) => node);
   if (silent.length > 0) found.push(`etcd member unhealthy: ${silent.join(', ')}`);
 
@@ -202,11 +202,11 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
     found.push(`Jupyter is on ${jupyter.node} while ${etcd.leader} leads etcd`);
   }
   const closed = proxies.filter(({ healthy }) => !healthy).map(({ host }) => host);
-  if (closed.length > 0) found.push(`no Jupyter through the proxy of ${closed.join(', ')}`);
+  if (closed.length > 0) found.push(`Jupyter is not reachable through the proxy of ${closed.join(', ')}`);
 
   const { bricks } = storage;
   if (bricks.length > 0 && bricks.every(({ online }) => online === null)) {
-    found.push('no host tells of the GlusterFS volume');
+    found.push('no host reports the GlusterFS volume');
   }
   const lost = bricks.filter(({ online }) => online === false).map(({ host }) => host);
   if (lost.length > 0) found.push(`GlusterFS brick down on ${lost.join(', ')}`);

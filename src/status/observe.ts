@@ -104,12 +104,12 @@ export async function observeCluster({ client, pool }: ObserveDeps, spec: Cluste
     ...(workflows?.teardown.began !== undefined && { teardown: workflows.teardown.began }),
   });
   const causes = [
-    ...(client ? [] : ['the Temporal server cannot be reached, so nothing is known of the workflows']),
+    ...(client ? [] : ['the Temporal server is unreachable, so the state of the workflows is unknown']),
     ...(workflows?.deploy.failure === undefined
       ? []
-      : [`the last deploy failed: ${workflows.deploy.failure}`]),
+      : [`the last deployment failed: ${workflows.deploy.failure}`]),
     ...(keeper?.paused ? [pausedText(keeper.paused)] : []),
-    ...(status.stale ? ['no worker answers; what workflows know is their last stored state'] : []),
+    ...(status.stale ? ['no worker responds, so the state of the workflows is the last stored one'] : []),
     ...live.reasons,
     ...Object.values(framework?.masters ?? {}),
     ...(framework?.missing === undefined ? [] : [framework.missing]),
@@ -132,7 +132,7 @@ function keeperStatus(look: WorkflowLook<KeeperState> | undefined): WorkflowStat
 
 function pausedText({ since, reason }: NonNullable<KeeperState['paused']>): string {
   const why = reason === undefined ? '' : ` (${reason})`;
-  return `the keeper is paused since ${since}${why}: nothing is moved or repaired before \`perijove resume\``;
+  return `the keeper has been paused since ${since}${why}: run \`perijove resume\` to resume moves and repairs`;
 }
 
 // --- workflows ------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ async function lookAtHosts(
         await within(
           pool.get(host),
           connectMs,
-          `${host.name} did not answer SSH within ${connectMs / 1000} s`,
+          `${host.name} did not respond to SSH within ${connectMs / 1000} s`,
         );
         return { host };
       } catch (error) {
@@ -264,7 +264,7 @@ async function lookAtZooKeeper(reach: Reach, spec: ClusterSpec, hosts: readonly 
 async function lookAtEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
   const probes: Probe[] = await Promise.all(
     nodeNames(spec).map(async (node, index) => {
-      if (hosts.length === 0) return { node, ok: false, reason: 'no host can be reached' } as const;
+      if (hosts.length === 0) return { node, ok: false, reason: 'no host is reachable' } as const;
       const client = createEtcdClient(await reach.any(nodeAddress(spec, index), spec.etcd.clientPort));
       try {
         return await probeMember(node, client, { deadlineMs: askMs });
@@ -318,13 +318,13 @@ async function lookAtNodesAndProxies(
   const secrets = await within(
     readSecrets(pool, { hosts }, keeperSecretNames),
     askMs,
-    'no answer in time',
+    'no response in time',
   ).catch((error: unknown) => {
     const isMissing = error instanceof PerijoveError && error.code === 'SECRETS_ABSENT';
-    return isMissing ? 'there are none yet' : messageOf(error);
+    return isMissing ? 'they do not exist yet' : messageOf(error);
   });
   if (typeof secrets === 'string') {
-    const reason = `nodes and proxies cannot be asked, for want of their tokens: ${secrets}`;
+    const reason = `nodes and proxies cannot be queried without their tokens: ${secrets}`;
     return { jupyter, proxies: unknown, reasons: [reason] };
   }
   const [nodes, proxies] = await Promise.all([

@@ -77,15 +77,15 @@ export function parsePool(printed: string, volume: string): Observation<PoolFact
   try {
     answers = answersOf(printed);
   } catch {
-    return notKnown('the answer of gluster is no XML');
+    return notKnown('the output of gluster is not XML');
   }
   const failed = answers.find((answer) => all(answer, 'opRet')[0]?.textContent !== '0');
   if (failed !== undefined) {
-    return notKnown(all(failed, 'opErrstr')[0]?.textContent || 'gluster reports an error without a text');
+    return notKnown(all(failed, 'opErrstr')[0]?.textContent || 'gluster reported an error without a message');
   }
   const pool = answers.find((answer) => all(answer, 'peerStatus').length > 0);
   const info = answers.find((answer) => all(answer, 'volInfo').length > 0);
-  if (pool === undefined || info === undefined) return notKnown('the answer of gluster is cut short');
+  if (pool === undefined || info === undefined) return notKnown('the output of gluster is truncated');
   const peers = all(pool, 'peer').map((peer): Peer => {
     const state = textOf(peer, 'stateStr');
     return {
@@ -95,11 +95,11 @@ export function parsePool(printed: string, volume: string): Observation<PoolFact
     };
   });
   if (!peers.some(({ names }) => names.includes('localhost'))) {
-    return notKnown('the list of peers lacks the asked host itself');
+    return notKnown('the list of peers does not contain the queried host itself');
   }
   const volumes = all(info, 'volume');
   const count = Number(all(info, 'count')[0]?.textContent ?? NaN);
-  if (volumes.length !== count) return notKnown(`the list of volumes has ${volumes.length} of ${count}`);
+  if (volumes.length !== count) return notKnown(`the list of volumes contains ${volumes.length} of ${count}`);
   const found = volumes.find((each) => textOf(each, 'name') === volume);
   const facts = { peers, volumeCount: count };
   if (found === undefined) return known(facts);

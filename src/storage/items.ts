@@ -70,10 +70,10 @@ timeout 10 ls -d "$at/notebooks"`,
 export function mountDifferences({ mount, volume }: GlusterSpec, printed: string): string[] {
   const lines = printed.split('\n');
   const [, type, source = ''] = lines.find((line) => line.startsWith('mounted '))?.split(' ') ?? [];
-  if (type === undefined) return [`what is mounted at ${mount} is not known`];
+  if (type === undefined) return [`it is unknown what is mounted at ${mount}`];
   if (type === 'nothing') return [`${mount} is not mounted`];
   if (type !== 'fuse.glusterfs' || !isVolume(source, volume)) return [`${mount} has ${type} ${source}`];
-  return lines.includes(`${mount}/notebooks`) ? [] : [`${mount} does not answer`];
+  return lines.includes(`${mount}/notebooks`) ? [] : [`${mount} does not respond`];
 }
 
 /** `server:/volume`, which may be written without the slash. */

@@ -34,7 +34,7 @@ async function look(connection: HostConnection, { volume }: GlusterSpec): Promis
   const { code, stdout, stderr } = await connection.exec(lookScript, { timeoutMs: commandMs });
   if (code === 0) return parsePool(stdout, volume);
   if (code === notInstalled) return known({ peers: [], volumeCount: 0 });
-  return notKnown(lastLine(`${stdout}\n${stderr}`) || `gluster ended with ${code ?? 'a signal'}`);
+  return notKnown(lastLine(`${stdout}\n${stderr}`) || `gluster exited with ${code ?? 'a signal'}`);
 }
 
 /** @throws PerijoveError STORAGE_FAILED where it is not known */
@@ -43,7 +43,7 @@ async function mustLook(connection: HostConnection, storage: GlusterSpec): Promi
   if (looked.known) return looked.value;
   throw new PerijoveError(
     'STORAGE_FAILED',
-    `glusterd does not tell whether there is a volume ${storage.volume}: ${looked.why}`,
+    `glusterd did not report whether the volume ${storage.volume} exists: ${looked.why}`,
     { host: connection.host.name, subject: storage.volume },
   );
 }
@@ -104,7 +104,7 @@ export async function formVolume(pool: SshPool, spec: ClusterSpec, storage: Glus
   for (;;) {
     const looked = await look(connection, storage);
     if (!looked.known) {
-      return { changes, waits: `${first.name} does not tell of the volume ${storage.volume}: ${looked.why}` };
+      return { changes, waits: `${first.name} did not report the volume ${storage.volume}: ${looked.why}` };
     }
     const step = nextVolumeStep(spec, storage, looked.value);
     if (step === undefined) return { changes };
@@ -130,7 +130,7 @@ async function perform(
       if (facts.peers.every(({ names }) => names.includes('localhost')))
         await markAsTaken(pool, connection.host);
       await command(connection, `peer probe ${step.peer.address}`, volume);
-      return `took ${step.peer.name} into the GlusterFS pool`;
+      return `added ${step.peer.name} to the GlusterFS pool`;
     case 'create':
       await create(pool, connection, spec, storage);
       return `created the volume ${volume}`;
@@ -162,7 +162,7 @@ function obstacle(
         host: step.peer,
         subject: volume,
       })
-    : new PerijoveError('STORAGE_DIFFERS', `the volume ${volume} is there already: ${step.reason}`, {
+    : new PerijoveError('STORAGE_DIFFERS', `the volume ${volume} already exists: ${step.reason}`, {
         host: name,
         subject: volume,
       });
@@ -183,7 +183,7 @@ export async function planVolume(connection: HostConnection, spec: ClusterSpec):
   const looked = await look(connection, storage);
   if (!looked.known) {
     // glusterd may be one of the things that are started first.
-    const what = `create the volume ${storage.volume} unless it is there (not known yet: ${looked.why})`;
+    const what = `create the volume ${storage.volume} unless it exists (unknown yet: ${looked.why})`;
     return { changes: [{ host: host.name, what }], problems: [] };
   }
   const facts = looked.value;
@@ -203,7 +203,7 @@ function plannedText({ volume }: GlusterSpec, step: VolumeStep, isThere: boolean
   if (!isThere) return `create the volume ${volume}`;
   switch (step.kind) {
     case 'probe':
-      return `take ${step.peer.name} into the GlusterFS pool`;
+      return `add ${step.peer.name} to the GlusterFS pool`;
     case 'start':
       return `start the volume ${volume}`;
     case 'set':
@@ -294,7 +294,7 @@ export async function removeVolume(
     const names = left.map(({ name }) => name).join(', ');
     throw new PerijoveError(
       'STORAGE_FAILED',
-      `glusterd answers on no host, and bricks of the volume ${storage.volume} are left on ${names}`,
+      `glusterd responds on no host, and bricks of the volume ${storage.volume} remain on ${names}`,
       { subject: storage.volume },
     );
   }
@@ -371,20 +371,16 @@ async function dissolve(
   }
   const { volume: left, volumeCount } = await mustLook(connection, storage);
   if (left !== undefined) {
-    throw new PerijoveError(
-      'STORAGE_FAILED',
-      `the volume ${storage.volume} was deleted, and is still there`,
-      {
-        host: host.name,
-        subject: storage.volume,
-      },
-    );
+    throw new PerijoveError('STORAGE_FAILED', `the volume ${storage.volume} was deleted but still exists`, {
+      host: host.name,
+      subject: storage.volume,
+    });
   }
   if (volumeCount > 0) return changes;
   for (const peer of taken.filter(({ name }) => name !== host.name)) {
     if (!peers.some(({ names }) => names.includes(peer.address))) continue;
     await command(connection, `peer detach ${peer.address}`, storage.volume);
-    changes.push({ host: host.name, what: `let ${peer.name} go from the GlusterFS pool` });
+    changes.push({ host: host.name, what: `removed ${peer.name} from the GlusterFS pool` });
   }
   await Promise.all(taken.map(async (each) => (await pool.get(each)).run(`rm -f ${quote(peerFile(each))}`)));
   return changes;
@@ -415,7 +411,7 @@ echo unmounted`,
   );
   if (code === notOurs) return [];
   if (code !== 0) {
-    throw new PerijoveError('COMMAND_FAILED', `${mount} is not unmounted: ${lastLine(stderr)}`, {
+    throw new PerijoveError('COMMAND_FAILED', `${mount} could not be unmounted: ${lastLine(stderr)}`, {
       host: host.name,
       subject: mount,
     });

@@ -78,7 +78,7 @@ export async function connectClient(settings: TemporalSettings = {}): Promise<Te
   } catch (error) {
     await connection.close();
     if (isGrpcServiceError(error) && Number(error.code) === grpc.notFound) {
-      throw new PerijoveError('TEMPORAL_NAMESPACE_UNKNOWN', `${address} has no namespace ${namespace}`, {
+      throw new PerijoveError('TEMPORAL_NAMESPACE_UNKNOWN', `unknown namespace at ${address}: ${namespace}`, {
         subject: namespace,
         cause: error,
       });
@@ -136,14 +136,14 @@ export function temporalError(thrown: unknown, address: string): PerijoveError |
 }
 
 export function unreachable(address: string, cause: unknown): PerijoveError {
-  return new PerijoveError('TEMPORAL_UNREACHABLE', `no Temporal server answers at ${address}`, {
+  return new PerijoveError('TEMPORAL_UNREACHABLE', `no Temporal server responds at ${address}`, {
     subject: address,
     cause,
   });
 }
 
 export function refused(address: string, why: string, cause: unknown): PerijoveError {
-  return new PerijoveError('TEMPORAL_REFUSED', `${address} refused the credentials: ${why}`, {
+  return new PerijoveError('TEMPORAL_REFUSED', `${address} rejected the credentials: ${why}`, {
     subject: address,
     cause,
   });

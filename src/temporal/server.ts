@@ -49,8 +49,8 @@ export async function findTemporal(
   throw new PerijoveError(
     'TEMPORAL_NOT_FOUND',
     unfit.length === 0
-      ? 'the `temporal` command is neither in the tools of Perijove nor on PATH'
-      : `no \`temporal\` of release ${oldestTemporal} or later; passed over: ${unfit.join(', ')}`,
+      ? 'the `temporal` command is neither among the tools of Perijove nor on PATH'
+      : `no \`temporal\` command of version ${oldestTemporal} or later; skipped: ${unfit.join(', ')}`,
   );
 }
 
@@ -122,7 +122,7 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
       resolve();
     });
     child.once('exit', (code, signal) => {
-      end ??= signal === null ? `it ended with exit code ${code}` : `${signal} ended it`;
+      end ??= signal === null ? `it exited with code ${code}` : `it was killed by ${signal}`;
       resolve();
     });
   });
@@ -145,7 +145,7 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   await exited;
   throw new PerijoveError(
     'TEMPORAL_START_FAILED',
-    `the Temporal server at ${address} did not come up: ${end ?? messageOf(lastAnswer)}\n${tail(options.logFile)}`,
+    `the Temporal server at ${address} did not start: ${end ?? messageOf(lastAnswer)}\n${tail(options.logFile)}`,
     { subject: address, cause: lastAnswer },
   );
 }

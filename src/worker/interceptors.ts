@@ -58,7 +58,7 @@ function outcome(error: unknown, { info, cancellationSignal, cancellationDetails
         : new CancelledFailure('cancelled', undefined, asError(error));
     }
     return ApplicationFailure.create({
-      message: 'the worker shuts down; another one goes on',
+      message: 'the worker is shutting down; another worker continues',
       type: 'WORKER_SHUTDOWN',
       category: ApplicationFailureCategory.BENIGN,
       nextRetryDelay: '1ms',

@@ -52,7 +52,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<void> {
   installRuntime(logger, options.metrics);
 
   const ending = options.signal;
-  ending.addEventListener('abort', () => logger.info('the worker ends'), { once: true });
+  ending.addEventListener('abort', () => logger.info('the worker is shutting down'), { once: true });
   const pool = createSshPool({ logger, knownHostsDir: options.knownHostsDir });
   try {
     while (!ending.aborted) {
@@ -69,7 +69,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<void> {
         await work({ connection, namespace, bundle, activities, logger, ending, address });
       } catch (error) {
         if (ending.aborted || !(error instanceof TransportError)) throw error;
-        logger.warn({ err: error, address }, 'lost the Temporal server; connecting again');
+        logger.warn({ err: error, address }, 'lost the connection to the Temporal server; reconnecting');
       } finally {
         await connection.close();
       }
@@ -78,7 +78,7 @@ export async function runWorker(options: RunWorkerOptions): Promise<void> {
     if (!ending.aborted || error !== ending.reason) throw error;
   } finally {
     await pool.close();
-    logger.info('the worker has ended');
+    logger.info('the worker has shut down');
   }
 }
 

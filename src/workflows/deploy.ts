@@ -36,7 +36,7 @@ export async function deploy({ spec, digest }: DeployInput): Promise<DeployResul
   setHandler(attachDeploy, () => ({ digest }), {
     validator(asked) {
       if (asked !== digest) {
-        throw failure('SPEC_DIFFERS', `a deploy of ${spec.name} runs already, of another spec`, {
+        throw failure('SPEC_DIFFERS', `a deployment of ${spec.name} with another spec is already running`, {
           subject: spec.name,
         });
       }

@@ -27,7 +27,7 @@ export function failureOfProblems(first: FailureProblem, all: readonly FailurePr
   const place = host === undefined ? {} : { host };
   if (all.length === 1) return failureFrom({ code, message }, { place, remedy });
   return failureFrom(
-    { code, message: `${all.length} problems are in the way, the first: ${message}` },
+    { code, message: `${all.length} problems block this deployment, the first: ${message}` },
     { place, remedy, problems: all },
   );
 }
@@ -75,7 +75,7 @@ export function lastWord(thrown: unknown): { readonly failure: Error; readonly f
   }
   const timeout = chain.find((error) => error instanceof TimeoutFailure);
   const code: ErrorCode = timeout === undefined ? 'INTERNAL' : 'STEP_TIMED_OUT';
-  if (timeout === undefined) log.error('a workflow met an error that is no failure', { error: thrown });
+  if (timeout === undefined) log.error('unexpected error in a workflow', { error: thrown });
   const facts = { code, message: messageOf(timeout ?? thrown), remedy: errorCodes[code].remedy };
   return { failure: failureFrom(facts, { place: {}, remedy: facts.remedy }, cause), facts };
 }

@@ -121,7 +121,7 @@ export function claimRejection(
   run: number,
   lease: SchedulerLease,
 ): string | undefined {
-  if (lease.run !== run) return `run ${lease.run} of the scheduler is over`;
+  if (lease.run !== run) return `run ${lease.run} of the scheduler has ended`;
   if (state.lease !== undefined && compareLeases(lease, state.lease) < 0) {
     return `attempt ${state.lease.attempt} is the scheduler now, on ${state.scheduler ?? 'another worker'}`;
   }
@@ -131,7 +131,7 @@ export function claimRejection(
 /** Why an attempt must not write; undefined when it may. */
 export function leaseRejection(state: FrameworkState, lease: SchedulerLease): string | undefined {
   if (state.lease !== undefined && compareLeases(lease, state.lease) === 0) return undefined;
-  return `run ${lease.run}, attempt ${lease.attempt} is not the scheduler (any more)`;
+  return `run ${lease.run}, attempt ${lease.attempt} is not, or no longer, the scheduler`;
 }
 
 export function claim(state: FrameworkState, lease: SchedulerLease, scheduler: string): FrameworkState {
@@ -141,7 +141,7 @@ export function claim(state: FrameworkState, lease: SchedulerLease, scheduler: s
 /** Why another ID must not replace the stored one; undefined when there is none, or it is the same. */
 export function frameworkIdRejection(state: FrameworkState, frameworkId: string): string | undefined {
   if (state.frameworkId === undefined || state.frameworkId === frameworkId) return undefined;
-  return `the framework is ${state.frameworkId} already`;
+  return `the framework already has the ID ${state.frameworkId}`;
 }
 
 export function withFrameworkId(
@@ -258,7 +258,7 @@ export function details(memory: FrameworkMemory): string {
     ...Object.values(state.masters ?? {}).map((what) => `- ${what}`),
     ...Object.entries(state.fences ?? {}).map(
       ([host, { at, nodes: given }]) =>
-        `- ${host} is lost, says an operator since ${at}: ${given.join(', ')}`,
+        `- ${host} was declared dead by an operator at ${at}: ${given.join(', ')}`,
     ),
     ...(state.failure === undefined
       ? []

@@ -230,7 +230,7 @@ export async function framework(input: FrameworkInput): Promise<void> {
       return { tornDown: true };
     } catch (error) {
       const { message } = lastWord(error).facts;
-      log.warn('Mesos was not told that the framework ends', { message });
+      log.warn('the framework was not torn down in Mesos', { message });
       return { tornDown: false, reason: message };
     }
   }

@@ -9,11 +9,11 @@ export function compact(state: KeeperState): KeeperState {
 }
 
 const phases = {
-  waiting: 'Waiting for etcd to have a leader',
-  serving: 'All is as it should be',
-  degraded: 'Some things are not as they should be',
-  'no-leader': 'etcd has no leader; everything stays as it was',
-  paused: 'Paused: nothing is moved or repaired',
+  waiting: 'Waiting for an etcd leader',
+  serving: 'Serving',
+  degraded: 'Degraded',
+  'no-leader': 'etcd has no leader; Jupyter and routes stay unchanged',
+  paused: 'Paused: automatic moves and repairs are suspended',
 } as const;
 
 /** The state as Markdown, for Temporal's Web UI. */
@@ -24,8 +24,8 @@ export function details(cluster: string, state: KeeperState, doing: string): str
     `**Keeper of ${cluster}**: ${phases[phaseOf(state)]}${since}.`,
     `Now: ${doing}.`,
     '',
-    `- etcd: ${verdict ? `${verdict.leader} leads at term ${verdict.term}; ${verdict.live.join(', ')} answer` : 'no leader known yet'}`,
-    `- Jupyter: ${jupyter ?? 'not answering'}, generation ${generation}`,
+    `- etcd: ${verdict ? `${verdict.leader} leads at term ${verdict.term}; ${verdict.live.join(', ')} respond` : 'no leader known yet'}`,
+    `- Jupyter: ${jupyter ?? 'not responding'}, generation ${generation}`,
     ...Object.entries(routes).map(
       ([host, route]) => `- ${host}: ${route.target} (generation ${route.generation})`,
     ),

@@ -182,7 +182,7 @@ class KeeperRun {
       );
       this.memory = memory;
       if (!again) return;
-      log.warn('a higher generation is in force; taking it over', { generation, stale: result.stale });
+      log.warn('a higher generation is in force; adopting it', { generation, stale: result.stale });
     }
   }
 
@@ -206,7 +206,7 @@ class KeeperRun {
   private async giveUp(error: unknown): Promise<void> {
     if (!(error instanceof ActivityFailure)) throw error;
     const message = error.cause?.message ?? error.message;
-    log.error('an activity gave up', { message });
+    log.error('an activity failed', { message });
     this.memory = failed(this.memory, message, new Date());
     this.publish('waiting after an error');
     await this.interruptible(() => sleep(pauseMs(this.memory.state.repairs)));
@@ -309,7 +309,7 @@ class KeeperRun {
     this.underWay?.cancel();
     await condition(() => this.memory.move?.number !== number);
     const { ended } = this.memory;
-    if (ended?.number !== number) throw failure('INTERNAL', `nobody knows how the move to ${to} ended`);
+    if (ended?.number !== number) throw failure('INTERNAL', `the outcome of the move to ${to} is unknown`);
     if ('moved' in ended.outcome) return ended.outcome;
     throw failure(ended.outcome.code, ended.outcome.message);
   }

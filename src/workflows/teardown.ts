@@ -26,14 +26,14 @@ export async function teardown({ spec, purge }: TeardownInput): Promise<Teardown
     const { cancelled } = await cancelDeploy.executeWithOptions({ summary: 'no deploy runs' }, [
       { cluster: spec.name },
     ]);
-    if (cancelled) say({ host: spec.name, what: 'cancelled the deploy' });
+    if (cancelled) say({ host: spec.name, what: 'cancelled the deployment' });
     const keeper = await stopKeeper.executeWithOptions({ summary: 'keeper ended' }, [{ spec }]);
-    if (keeper.changed) say({ host: spec.name, what: 'ended the keeper' });
+    if (keeper.changed) say({ host: spec.name, what: 'stopped the keeper' });
     const framework = await stopFramework.executeWithOptions({ summary: 'framework torn down' }, [{ spec }]);
     if (framework !== undefined) {
       const what = framework.tornDown
-        ? 'tore the framework down'
-        : `ended the framework; Mesos was not told: ${framework.reason ?? 'no answer'}`;
+        ? 'tore down the framework'
+        : `stopped the framework without a teardown in Mesos: ${framework.reason ?? 'no response'}`;
       say({ host: spec.name, what });
     }
 

@@ -60,7 +60,7 @@ export async function connectZooKeeper(servers: string, options: ZooKeeperOption
     await client.close();
     throw new PerijoveError(
       'ZOOKEEPER_UNREACHABLE',
-      `No ZooKeeper session within ${options.connectTimeoutMs} ms.`,
+      `no ZooKeeper session within ${options.connectTimeoutMs} ms`,
       { subject: servers, cause },
     );
   }

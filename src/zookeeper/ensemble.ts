@@ -29,30 +29,30 @@ export function judgeEnsemble(reports: readonly MemberReport[]): EnsembleJudgeme
   const [leader] = reports.length === 1 ? alone : leaders;
 
   if (reports.length === 1 && leader !== undefined) {
-    return { healthy: true, leader, reason: `${leader} stands alone, as an ensemble of one does.` };
+    return { healthy: true, leader, reason: `${leader} runs standalone, as the only server` };
   }
   if (leaders.length > 1) {
-    return { healthy: false, reason: `${leaders.join(' and ')} all say that they lead.` };
+    return { healthy: false, reason: `more than one leader: ${leaders.join(', ')}` };
   }
   if (silent.length > 0) {
-    return { healthy: false, ...(leader && { leader }), reason: `${silent.join(', ')}: no answer.` };
+    return { healthy: false, ...(leader && { leader }), reason: `no response from ${silent.join(', ')}` };
   }
   if (reports.length > 1 && alone.length > 0) {
     return {
       healthy: false,
       ...(leader && { leader }),
-      reason: `${alone.join(', ')}: running alone instead of in the ensemble.`,
+      reason: `running standalone instead of in the ensemble: ${alone.join(', ')}`,
     };
   }
   if (leader === undefined) {
-    return { healthy: false, reason: 'No member leads.' };
+    return { healthy: false, reason: 'no member is leading' };
   }
   const missing = reports.length - 1 - followers.length;
   if (missing > 0) {
     const behind = reports
       .map((report) => report.host)
       .filter((host) => host !== leader && !followers.includes(host));
-    return { healthy: false, leader, reason: `${behind.join(', ')}: not following yet.` };
+    return { healthy: false, leader, reason: `not following yet: ${behind.join(', ')}` };
   }
-  return { healthy: true, leader, reason: `${leader} leads, ${followers.join(', ')} follow.` };
+  return { healthy: true, leader, reason: `${leader} leads, ${followers.join(', ')} follow` };
 }

@@ -29,7 +29,7 @@ export async function fourLetter(
     const socket = connect(endpoint.port, endpoint.host);
     const chunks: Buffer[] = [];
     const deadline = setTimeout(
-      () => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)),
+      () => socket.destroy(new Error(`no response within ${timeoutMs} ms`)),
       timeoutMs,
     );
     socket.on('connect', () => socket.write(word));
@@ -37,7 +37,7 @@ export async function fourLetter(
     socket.on('error', (error) => {
       clearTimeout(deadline);
       reject(
-        new PerijoveError('ZOOKEEPER_UNREACHABLE', `ZooKeeper does not answer: ${error.message}`, {
+        new PerijoveError('ZOOKEEPER_UNREACHABLE', `ZooKeeper does not respond: ${error.message}`, {
           subject: `${endpoint.host}:${endpoint.port}`,
           cause: error,
         }),

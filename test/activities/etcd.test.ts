@@ -26,16 +26,18 @@ describe('lackOf', () => {
 
   it('names members of no node, by ID where they have never started', () => {
     expect(lack(member('node0'), member('node1'), member('node2'), unstarted())).toBe(
-      'members of no node: node2, c0ffee',
+      'members that belong to no node: node2, c0ffee',
     );
   });
 
   it('waits for learners', () => {
-    expect(lack(member('node0'), member('node1', { learner: true }))).toBe('still learning: node1');
+    expect(lack(member('node0'), member('node1', { learner: true }))).toBe('still learners: node1');
   });
 
   it('passes on why the membership is not known', () => {
-    expect(lackOf(['node0'], 'the leader is no node')).toBe('the leader is no node');
+    expect(lackOf(['node0'], 'the leader is not a node of this cluster')).toBe(
+      'the leader is not a node of this cluster',
+    );
   });
 });
 

@@ -23,7 +23,7 @@ const state = (...tasks: readonly NodeTask[]): FrameworkState => ({
 });
 const waiting = (...tasks: readonly NodeTask[]) => nodesWaiting(spec, state(...tasks), () => 'c1');
 
-it('waits for nothing when all nodes run as the spec wants them', () => {
+it('waits for nothing when all nodes are running as the spec wants them', () => {
   expect(waiting(task('node0'), task('node1'), task('node2'))).toEqual([]);
 });
 
@@ -33,19 +33,19 @@ it('says what it waits for, node by node', () => {
   ).toEqual([
     'node0 on h2 is in state TASK_STAGING',
     'node1 has no task yet',
-    'node2 runs with an older configuration',
+    'node2 still has its previous configuration',
   ]);
 });
 
 it('waits for the next task of a node that had begun to leave', () => {
   expect(waiting(task('node0'), task('node1'), task('node2', { retiring: true }))).toEqual([
-    'node2 on h1 has left etcd, and is to be launched anew',
+    'node2 on h1 has left etcd and will be relaunched',
   ]);
 });
 
 it('waits for surplus nodes to end', () => {
   expect(waiting(task('node0'), task('node1'), task('node2'), task('node3', { host: 'h3' }))).toEqual([
-    'node3 on h3 is to end',
+    'node3 on h3 will be stopped',
   ]);
 });
 

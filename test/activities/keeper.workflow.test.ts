@@ -93,7 +93,7 @@ describe('reconcile and watch', { timeout: 120_000 }, () => {
     await rm(proxy.routeFile);
     await proxy.start();
     // On a busy machine it is away for so long that its silence is what differs first.
-    const reason = expect.stringMatching(/^the proxy on h1 (has no route|does not answer)$/) as string;
+    const reason = expect.stringMatching(/^the proxy on h1 (has no route|does not respond)$/) as string;
     expect(await watching).toMatchObject({ kind: 'drift', reason, verdict });
   });
 });

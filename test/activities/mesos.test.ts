@@ -22,7 +22,7 @@ describe('disagreementOf', () => {
     ];
     expect(disagreementOf(views)).toMatchObject({
       code: 'MASTERS_DISAGREE',
-      message: 'h2, h4: no answer, or no leader known',
+      message: 'no response or no known leader: h2, h4',
       place: { host: 'h2' },
     });
   });

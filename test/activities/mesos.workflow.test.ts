@@ -127,7 +127,7 @@ describe('masters', () => {
     expect(found.find(({ host }) => host === killed)?.state).toBe('down');
     expect(found.filter(({ state }) => state === 'leading')).toHaveLength(1);
     const waiting = await start('awaitMasters');
-    await saysThatItWaits(waiting, new RegExp(`^"${killed}: no answer, or no leader known"$`));
+    await saysThatItWaits(waiting, new RegExp(`^"no response or no known leader: ${killed}"$`));
     await cluster.masters[killed]?.start();
     await expect(waiting.result()).resolves.toMatchObject({ leader: expect.any(String) as string });
   });
@@ -238,7 +238,7 @@ describe('agents', () => {
       return found.find(({ host }) => host === 'h2')?.state === 'down';
     });
     const waiting = await start('awaitAgents');
-    await saysThatItWaits(waiting, /^"not registered: the agent of h2"$/);
+    await saysThatItWaits(waiting, /^"agents not registered: h2"$/);
     await cluster.agents['h2']?.start();
     await waiting.result();
     expect(await members('agentMembers')).toEqual(up('h1', 'h2', 'h3'));
@@ -248,7 +248,7 @@ describe('agents', () => {
     const moved = withPorts({ agent: 5061 });
     expect(await members('agentMembers', moved)).toEqual(up('h1', 'h2', 'h3'));
     const waiting = await start('awaitAgents', moved);
-    await saysThatItWaits(waiting, /^"not registered: the agent of h1, h2, h3"$/);
+    await saysThatItWaits(waiting, /^"agents not registered: h1, h2, h3"$/);
     await waiting.cancel();
     const error: unknown = await waiting.result().catch((thrown: unknown) => thrown);
     expect((error as WorkflowFailedError).cause).toBeInstanceOf(CancelledFailure);
@@ -256,7 +256,7 @@ describe('agents', () => {
 });
 
 describe('without ZooKeeper', () => {
-  it('that does not answer, and listens, nobody knows whether it serves; nor which masters do', async () => {
+  it('that does not respond, and listens, nobody knows whether it serves; nor which masters do', async () => {
     for (const each of cluster.ensemble.servers) each.pause();
     try {
       expect(await members('zookeeperMembers')).toEqual([{ host: 'z1', state: 'unknown' }]);

@@ -129,7 +129,7 @@ it('verifyNotebooks runs a cell through each host, and leaves no kernel, whateve
   });
 });
 
-it('verifyNotebooks waits for a proxy that does not answer, and names its host', async () => {
+it('verifyNotebooks waits for a proxy that does not respond, and names its host', async () => {
   const [, second] = cluster.proxies;
   await second?.end('SIGKILL');
   const waiting = call('verifyNotebooks', { spec });
@@ -147,7 +147,7 @@ it('awaitFormedEtcd waits for a member that is gone, and not where etcd was neve
   await follower?.crash();
   await call('awaitFormedEtcd', { spec: { ...spec, name: 'never-formed' } });
   const waiting = call('awaitFormedEtcd', { spec });
-  await saysThat((said) => said === `no answer from ${follower?.name}`);
+  await saysThat((said) => said === `no response from ${follower?.name}`);
   follower?.start();
   await waiting;
 });

@@ -148,7 +148,7 @@ describe('up', () => {
     const other = await specOf('endless', (text) => text.replace('election: 500ms', 'election: 600ms'));
     const { code, stderr } = await run(['up'], other);
     expect(code).toBe(4);
-    expect(stderr).toContain('a deploy of endless runs already, of another spec');
+    expect(stderr).toContain('a deployment of endless with another spec is already running');
     expect(stderr).toContain('SPEC_DIFFERS');
   });
 
@@ -252,8 +252,8 @@ describe('down', () => {
   });
 });
 
-it('a server that does not answer is exit code 3', async () => {
+it('a server that does not respond is exit code 3', async () => {
   const { code, stderr } = await cli(['up', '--file', await specOf('done'), '--temporal', '127.21.0.3:1']);
   expect(code).toBe(3);
-  expect(stderr).toContain('no Temporal server answers at 127.21.0.3:1');
+  expect(stderr).toContain('no Temporal server responds at 127.21.0.3:1');
 });

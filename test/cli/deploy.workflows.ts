@@ -48,7 +48,7 @@ export async function deploy({ spec, digest }: DeployInput): Promise<DeployResul
       if (asked !== digest) {
         throw ApplicationFailure.create({
           type: 'SPEC_DIFFERS',
-          message: `a deploy of ${spec.name} runs already, of another spec`,
+          message: `a deployment of ${spec.name} with another spec is already running`,
         });
       }
     },
@@ -66,7 +66,7 @@ export async function deploy({ spec, digest }: DeployInput): Promise<DeployResul
     const other = { code: 'CLOCK_SKEW', message: 'the clock of h1 is 5.0 s ahead', remedy: 'Set it.' };
     throw ApplicationFailure.create({
       type: problem.code,
-      message: `2 problems are in the way, the first: ${problem.message}`,
+      message: `2 problems block this deployment, the first: ${problem.message}`,
       details: [{ place: { host: 'h2' }, remedy: problem.remedy, problems: [problem, other] }],
     });
   }

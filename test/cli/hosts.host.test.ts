@@ -104,7 +104,7 @@ describe('status', () => {
     await writeSpec();
     const { code, stderr } = await run('status', '--temporal', '127.21.0.9:1');
     expect(code).toBe(3);
-    expect(stderr).toContain('no Temporal server answers at 127.21.0.9:1');
+    expect(stderr).toContain('no Temporal server responds at 127.21.0.9:1');
   });
 });
 
@@ -197,7 +197,7 @@ describe('open', () => {
     expect((await run('open', 'jupyter', '--url', '--host', 'h9')).code).toBe(2);
   });
 
-  it('says that no master leads', async () => {
+  it('says that no master is leading', async () => {
     await writeSpec();
     const { code, stderr } = await run('open', 'mesos', '--url');
     expect(code).toBe(1);

@@ -155,7 +155,7 @@ describe('a status for people', () => {
   });
 
   it('wraps reasons and incidents, and has three of these at most, none of them routine', () => {
-    const reason = `etcd: ${'0 of 5 members answer; 3 are needed; '.repeat(4)}`.trim();
+    const reason = `etcd: ${'0 of 5 members respond, 3 are required; '.repeat(4)}`.trim();
     const lines = text({ incidents }, [reason]).split('\n');
     expect(lines.filter((line) => line.length > 80)).toEqual([]);
     expect(lines.filter((line) => line.startsWith('2026-01-01T12'))).toHaveLength(3);

@@ -22,7 +22,7 @@ describe('examples/lab.yaml', () => {
     expect([0, 4].map((index) => nodeAddress(spec, index))).toEqual(['127.0.2.10', '127.0.2.14']);
   });
 
-  it('has every machine-local path below the one directory that `lab up` replaces', async () => {
+  it('has every local path below the directory that `lab up` replaces', async () => {
     const spec = await loadSpec('examples/lab.yaml');
     const paths = [
       ...spec.hosts.flatMap(({ dir, ssh }) => [dir, ssh.keyFile, ssh.knownHostsFile]),
@@ -34,7 +34,7 @@ describe('examples/lab.yaml', () => {
 });
 
 describe('examples/three-hosts.yaml', () => {
-  it("is the origin's cluster: its addresses, ports, names and flags", async () => {
+  it('has the addresses, ports, names and flags of the original cluster', async () => {
     const spec = await loadSpec('examples/three-hosts.yaml');
     expect(zookeeperConnect(spec)).toBe('172.16.6.103:2181,172.16.6.225:2181,172.16.6.95:2181');
     expect(spec.hosts.map(({ ports }) => [ports.master, ports.agent])).toEqual([
@@ -61,7 +61,7 @@ describe('examples/three-hosts.yaml', () => {
 });
 
 describe('examples/compose.yaml', () => {
-  it("is the origin's cluster as well, on the hosts of docker-compose.yml", async () => {
+  it('has the same cluster on the hosts of docker-compose.yml', async () => {
     const [spec, origin, text] = await Promise.all([
       loadSpec('examples/compose.yaml'),
       loadSpec('examples/three-hosts.yaml'),

@@ -23,7 +23,7 @@ describe('the schema', () => {
     expect(z.globalRegistry.get(core(schema))?.description).toMatch(/^[A-Z`].*\.$/s);
   });
 
-  it.each(keys)('accepts its own example of %s', (_key, schema) => {
+  it.each(keys)('accepts its example of %s', (_key, schema) => {
     const value = sample(schema);
     if (value !== undefined) expect(z.safeParse(schema, value).error).toBeUndefined();
   });
@@ -34,7 +34,7 @@ describe('the schema', () => {
   });
 });
 
-it('the smallest file of docs/spec.md is valid, and so is each of its fragments in place', async () => {
+it('the smallest file in docs/spec.md and each of its fragments are valid', async () => {
   const text = await readFile('docs/spec.md', 'utf8');
   const [smallest = '', ...fragments] = [...text.matchAll(/```yaml\n([^]*?)```/g)]
     .map(([, yaml]) => yaml ?? '')
@@ -42,7 +42,7 @@ it('the smallest file of docs/spec.md is valid, and so is each of its fragments 
   expect(parseSpec(smallest, 'docs/spec.md').problems).toEqual([]);
   expect(fragments.length).toBeGreaterThan(2);
   for (const fragment of fragments) {
-    // Only what rests on keys that the fragment leaves out may be missing.
+    // Keys that the fragment leaves out may be missing.
     const { problems } = parseSpec(fragment, 'docs/spec.md');
     expect(problems.filter(({ code }) => /UNKNOWN|BAD|YAML|CLASH|ONE_OF/.test(code))).toEqual([]);
   }

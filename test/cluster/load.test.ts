@@ -58,7 +58,7 @@ function specOf(text: string) {
 }
 
 describe('a valid file', () => {
-  it('gets all defaults, in plain JSON with units in the names', () => {
+  it('gets all defaults, as plain JSON with units in the names', () => {
     const spec = specOf(valid);
     expect(spec.hosts[0]).toEqual({
       name: 'h1',
@@ -107,14 +107,14 @@ describe('a valid file', () => {
     expect(JSON.parse(JSON.stringify(spec))).toEqual(spec);
   });
 
-  it('takes silence for no proof where `mesos.fenceAfter` is `never`', () => {
+  it('has no fencing timeout if `mesos.fenceAfter` is `never`', () => {
     const mesos = (fenceAfter: string) => edited('mesos:\n', `mesos:\n  fenceAfter: ${fenceAfter}\n`);
     expect(specOf(mesos('never')).mesos).not.toHaveProperty('fenceAfterMs');
     expect(specOf(mesos('90s')).mesos.fenceAfterMs).toBe(90_000);
     expect(problems(mesos('soon'))).toEqual([expect.stringContaining('SPEC_BAD_VALUE')]);
   });
 
-  it('takes sections whose keys are all commented out for absent ones', () => {
+  it('treats a section whose keys are all commented out as absent', () => {
     expect(specOf(`${valid}jupyter:\n  # port: 9999\n`).jupyter.port).toBe(8888);
   });
 
@@ -122,12 +122,12 @@ describe('a valid file', () => {
     expect(specOf(edited('~/.ssh/id_ed25519', 'keys/id')).hosts[0]?.ssh.keyFile).toBe('/clusters/keys/id');
   });
 
-  it('becomes root by sudo for users that are not root', () => {
+  it('uses sudo for users other than root', () => {
     const spec = specOf(edited('  key:', '  user: ops\n  key:'));
     expect(spec.hosts[0]?.become).toBe('sudo');
   });
 
-  it('uses the agent where there is no key', () => {
+  it('uses the SSH agent if no key is set', () => {
     expect(specOf(edited('  key: ~/.ssh/id_ed25519', '  user: root')).hosts[0]?.ssh).toEqual({
       address: '10.0.0.1',
       port: 22,
@@ -136,7 +136,7 @@ describe('a valid file', () => {
     });
   });
 
-  it("lets a host override the defaults, and gives a jump host the host's own credentials", () => {
+  it('lets a host override the defaults, and uses its credentials for its jump host', () => {
     const spec = specOf(
       edited(
         '    address: 10.0.0.1\n',
@@ -160,7 +160,7 @@ describe('a valid file', () => {
     expect(specOf(text).mesos.agentFlags).toEqual({ a: '1', b: 'true', c: 'x' });
   });
 
-  it('has a digest that depends on what it says, not on how it is written', () => {
+  it('has a digest that depends on its content, not on its formatting', () => {
     const other = edited('name: demo\n', '', `# the same\n${valid}name: demo\n`);
     expect(specDigest(specOf(other))).toBe(specDigest(specOf(valid)));
     expect(specDigest(specOf(edited('500ms', '600ms')))).not.toBe(specDigest(specOf(valid)));
@@ -168,29 +168,29 @@ describe('a valid file', () => {
   });
 });
 
-describe('a problem is found, with its code and at its place', () => {
+describe('a problem is reported with its code and place', () => {
   const threeHosts = '10.0.0.3\n';
   const cases: readonly (readonly [title: string, text: string, expected: readonly string[]])[] = [
-    ['no YAML', edited('name: demo', 'name: "demo'), ['SPEC_YAML 22:1 Missing closing "quote']],
+    ['invalid YAML', edited('name: demo', 'name: "demo'), ['SPEC_YAML 22:1 Missing closing "quote']],
     ['a key twice', `${valid}name: again\n`, ['SPEC_YAML 22:1 Map keys must be unique']],
     [
-      'an alias of nothing',
+      'an unresolved alias',
       edited('demo', '*nobody'),
       ['SPEC_YAML 1:1 Unresolved alias (the anchor must be set before the alias): nobody'],
     ],
     ['an empty file', '# nothing\n', ['SPEC_MISSING_KEY 1:1 the file is empty']],
-    ['a list', '- a\n', ['SPEC_BAD_VALUE 1:1 the file: expected keys with values, found a list']],
+    ['a list', '- a\n', ['SPEC_BAD_VALUE 1:1 the file: expected a mapping, found a list']],
     [
       'an unknown key',
       edited('etcd:\n', 'etcd:\n  hartbeat: 1ms\n'),
-      ['SPEC_UNKNOWN_KEY 21:3 etcd has no key `hartbeat`'],
+      ['SPEC_UNKNOWN_KEY 21:3 unknown key in etcd: `hartbeat`'],
     ],
-    ['a missing key', edited('name: demo\n', ''), ['SPEC_MISSING_KEY 1:1 the file has no name']],
-    ['a key without its value', edited('name: demo', 'name:'), ['SPEC_MISSING_KEY 1:1 the file has no name']],
+    ['a missing key', edited('name: demo\n', ''), ['SPEC_MISSING_KEY 1:1 missing key: name']],
+    ['a key without its value', edited('name: demo', 'name:'), ['SPEC_MISSING_KEY 1:1 missing key: name']],
     [
       'a missing key of a host',
       edited('    address: 10.0.0.2\n', ''),
-      ['SPEC_MISSING_KEY 7:5 hosts[1] has no address'],
+      ['SPEC_MISSING_KEY 7:5 missing key in hosts[1]: address'],
     ],
     [
       'no hosts',
@@ -198,9 +198,9 @@ describe('a problem is found, with its code and at its place', () => {
       ['SPEC_BAD_VALUE 2:8 hosts: expected at least one host, found a list'],
     ],
     [
-      'a misspelt key that is needed, once',
+      'a misspelled required key, once',
       edited('address: 10.0.0.2', 'adress: 10.0.0.2'),
-      ['SPEC_UNKNOWN_KEY 8:5 hosts[1] has no key `adress`'],
+      ['SPEC_UNKNOWN_KEY 8:5 unknown key in hosts[1]: `adress`'],
     ],
     [
       'a number without a unit',
@@ -215,7 +215,7 @@ describe('a problem is found, with its code and at its place', () => {
       ['SPEC_BAD_VALUE 11:21 hosts[2].ports.proxy: expected a port from 1 to 65535, found `88888`'],
     ],
     [
-      'a host name for an address',
+      'a host name instead of an address',
       edited('10.0.0.2', 'h2.example.org'),
       [
         'SPEC_BAD_VALUE 8:14 hosts[1].address: expected an IPv4 address, such as 172.16.6.103, found `h2.example.org`',
@@ -225,20 +225,20 @@ describe('a problem is found, with its code and at its place', () => {
       'a relative directory',
       edited(threeHosts, '10.0.0.3\n    dir: perijove\n'),
       [
-        'SPEC_BAD_VALUE 11:10 hosts[2].dir: expected an absolute path without spaces and quotes, such as /opt/perijove, found `perijove`',
+        'SPEC_BAD_VALUE 11:10 hosts[2].dir: expected an absolute path without spaces or quotes, such as /opt/perijove, found `perijove`',
       ],
     ],
     [
-      'a directory that climbs',
+      'a directory with `..`',
       edited(threeHosts, '10.0.0.3\n    dir: /opt/../etc\n'),
       [
-        'SPEC_BAD_VALUE 11:10 hosts[2].dir: expected an absolute path without spaces and quotes, such as /opt/perijove, found `/opt/../etc`',
+        'SPEC_BAD_VALUE 11:10 hosts[2].dir: expected an absolute path without spaces or quotes, such as /opt/perijove, found `/opt/../etc`',
       ],
     ],
     [
       "a host with a node's name",
       edited('name: h2', 'name: node2'),
-      ['SPEC_BAD_VALUE 7:11 node2 is the name of a node'],
+      ['SPEC_BAD_VALUE 7:11 node2 is a reserved node name'],
     ],
     [
       'a flag with dashes',
@@ -248,53 +248,53 @@ describe('a problem is found, with its code and at its place', () => {
       ],
     ],
     [
-      'a directory in which sockets would have too long names',
+      'a directory too long for the sockets below it',
       edited('10.0.0.3\n', `10.0.0.3\n    dir: /${'d'.repeat(80)}\n`),
-      [
-        'SPEC_BAD_VALUE 11:10 hosts[2].dir has 81 bytes, and the paths of Unix sockets below it would be too long',
-      ],
+      ['SPEC_BAD_VALUE 11:10 hosts[2].dir is 81 bytes long, too long for the paths of Unix sockets below it'],
     ],
     [
-      'another word for Mesos',
+      'an unknown value of `mesos.install`',
       edited('\n    path: /usr/local', ' apache'),
       [
         'SPEC_BAD_VALUE 12:12 mesos.install: expected `lab`, or one of the keys package, path, tarball, image, found `apache`',
       ],
     ],
     [
-      'no source of Mesos',
+      'no installation of Mesos',
       edited('\n    path: /usr/local', ' {}'),
-      ['SPEC_MISSING_KEY 12:12 mesos.install has none of package, path, tarball, image'],
+      ['SPEC_MISSING_KEY 12:12 mesos.install has none of the keys package, path, tarball, image'],
     ],
     [
-      'an unknown source of Mesos',
+      'an unknown installation of Mesos',
       edited('path: /usr/local', 'paht: /usr/local'),
-      ['SPEC_UNKNOWN_KEY 13:5 mesos.install has no key `paht`'],
+      ['SPEC_UNKNOWN_KEY 13:5 unknown key in mesos.install: `paht`'],
     ],
     [
-      'two sources',
+      'two installations',
       edited('/usr/local\n', '/usr/local\n    image: mesos\n'),
-      ['SPEC_ONE_OF 14:12 mesos.install has path and image, which exclude each other'],
+      ['SPEC_ONE_OF 14:12 mesos.install: path and image are mutually exclusive'],
     ],
     [
-      'a tarball without its checksum',
+      'a tarball without a checksum',
       edited('path: /usr/local', 'tarball: https://example.org/mesos.tgz'),
-      ['SPEC_MISSING_KEY 13:14 mesos.install.tarball has no sha256'],
+      ['SPEC_MISSING_KEY 13:14 mesos.install.tarball requires a sha256'],
     ],
     [
-      'a checksum without its tarball',
+      'a checksum without a tarball',
       edited('/usr/local\n', `/usr/local\n    sha256: ${'a'.repeat(64)}\n`),
-      ['SPEC_ONE_OF 14:13 mesos.install.sha256 belongs to a tarball, and there is none'],
+      ['SPEC_ONE_OF 14:13 mesos.install.sha256 requires a tarball'],
     ],
     [
       'no storage',
       edited('storage:\n  path: /srv/notebooks', 'storage: {}'),
-      ['SPEC_MISSING_KEY 16:10 storage has none of path, gluster'],
+      ['SPEC_MISSING_KEY 16:10 storage has none of the keys path, gluster'],
     ],
     [
-      'notebooks where `down --purge` deletes everything',
+      'notebooks in a directory that `down --purge` deletes',
       edited('path: /srv/notebooks', 'path: /opt/perijove/notebooks'),
-      ['SPEC_BAD_VALUE 17:9 storage.path lies in /opt/perijove, which `perijove down --purge` deletes on h1'],
+      [
+        'SPEC_BAD_VALUE 17:9 storage.path is inside /opt/perijove, which `perijove down --purge` deletes on h1',
+      ],
     ],
     [
       'two kinds of network',
@@ -303,160 +303,152 @@ describe('a problem is found, with its code and at its place', () => {
         '/24\n  existing: calico_net\n  vxlan: {}\n',
         edited('containerizer: mesos', 'containerizer: docker'),
       ),
-      ['SPEC_ONE_OF 17:10 network has existing and vxlan, which exclude each other (see line 16)'],
+      ['SPEC_ONE_OF 17:10 network: existing and vxlan are mutually exclusive (see line 16)'],
     ],
     [
-      'Docker nodes on a flat network',
+      'Docker nodes in a flat network',
       edited('containerizer: mesos', 'containerizer: docker'),
       ['SPEC_NETWORK 19:18 Docker nodes cannot have fixed addresses in a flat network (see line 15)'],
     ],
     [
       'process nodes in a VXLAN',
       edited('/24\n', '/24\n  vxlan: { id: 7 }\n'),
-      [
-        'SPEC_NETWORK 16:10 nodes.containerizer: mesos makes process trees on the hosts, which cannot join a VXLAN (see line 20)',
-      ],
+      ['SPEC_NETWORK 16:10 process nodes (nodes.containerizer: mesos) cannot join a VXLAN (see line 20)'],
     ],
     [
-      'a host of a VXLAN on loopback',
+      'a host on loopback in a VXLAN',
       edited('10.0.0.1', '127.0.0.1', inVxlan('/24')),
       [
-        'SPEC_NETWORK 6:14 h1 has the loopback address 127.0.0.1, from which no packet of a VXLAN reaches another host (see line 16)',
+        'SPEC_NETWORK 6:14 h1 has the loopback address 127.0.0.1, from which VXLAN packets cannot reach other hosts (see line 16)',
       ],
     ],
     [
-      'a VXLAN without room for the hosts',
+      'a VXLAN with too few addresses for the hosts',
       inVxlan('/29', '\n  firstAddress: 192.168.0.1'),
-      [
-        'SPEC_NETWORK 15:11 192.168.0.0/29 has room for 1 host in its upper quarter, where each host has an address, and there are 3',
-      ],
+      ['SPEC_NETWORK 15:11 the upper quarter of 192.168.0.0/29 has addresses for 1 host, and there are 3'],
     ],
     [
-      'nodes where the hosts of a VXLAN have their addresses',
+      'nodes in the address range of the hosts of a VXLAN',
       inVxlan('/24', '\n  firstAddress: 192.168.0.190'),
       [
-        'SPEC_NODE_ADDRESS_TAKEN 22:17 nodes would have 192.168.0.192 to 192.168.0.194, of the upper quarter of 192.168.0.0/24, where the hosts have theirs (see line 15)',
+        'SPEC_NODE_ADDRESS_TAKEN 22:17 nodes would get 192.168.0.192 to 192.168.0.194, in the upper quarter of 192.168.0.0/24, which is reserved for hosts (see line 15)',
       ],
     ],
     [
       'an even ensemble',
       edited(threeHosts, '10.0.0.3\n    roles: [master, agent, proxy]\n'),
-      [
-        'SPEC_EVEN_ENSEMBLE 5:3 2 hosts have the role zookeeper, and an ensemble of 2 survives no more failures than one of 1',
-      ],
+      ['SPEC_EVEN_ENSEMBLE 5:3 an ensemble of 2 ZooKeeper servers tolerates no more failures than one of 1'],
     ],
     [
-      'a role that nobody has',
+      'a role that no host has',
       valid.replaceAll(/address: 10.*/g, '$&\n    roles: [zookeeper, master, agent]'),
       ['SPEC_ROLE_MISSING 5:3 no host has the role proxy'],
     ],
     [
-      'an unknown role, without consequences',
+      'an unknown role, without follow-up problems',
       edited(threeHosts, '10.0.0.3\n    roles: [zookeper]\n'),
       [
         'SPEC_BAD_VALUE 11:13 hosts[2].roles[0]: expected one of zookeeper, master, agent, proxy, found `zookeper`',
       ],
     ],
     [
-      'a quorum that is no majority',
+      'a quorum that is not a majority',
       edited('mesos:\n', 'mesos:\n  quorum: 1\n'),
-      ['SPEC_QUORUM 12:11 a quorum of 1 does not fit 3 masters'],
+      ['SPEC_QUORUM 12:11 invalid quorum for 3 masters: 1'],
     ],
     [
       'a quorum above the number of masters',
       edited('mesos:\n', 'mesos:\n  quorum: 4\n'),
-      ['SPEC_QUORUM 12:11 a quorum of 4 does not fit 3 masters'],
+      ['SPEC_QUORUM 12:11 invalid quorum for 3 masters: 4'],
     ],
     [
-      'two hosts of one name',
+      'two hosts with the same name',
       edited('name: h3', 'name: h1'),
-      ['SPEC_DUPLICATE_HOST 9:11 two hosts are named h1 (see line 5)'],
+      ['SPEC_DUPLICATE_HOST 9:11 duplicate host name: h1 (see line 5)'],
     ],
     [
-      'two hosts of one address, as one problem',
+      'two hosts with the same address, as one problem',
       edited('10.0.0.3', '10.0.0.1'),
-      ['SPEC_DUPLICATE_HOST 10:14 h3 has the address 10.0.0.1 of h1 (see line 6)'],
+      ['SPEC_DUPLICATE_HOST 10:14 h3 and h1 have the same address: 10.0.0.1 (see line 6)'],
     ],
     [
       'two hosts behind one sshd',
       valid.replaceAll(/address: (10.0.0.[12])/g, 'address: $1\n    sshAddress: gate.example.org'),
-      [
-        'SPEC_DUPLICATE_HOST 10:17 SSH to h2 and to h1 leads to the same sshd, gate.example.org:22 (see line 7)',
-      ],
+      ['SPEC_DUPLICATE_HOST 10:17 h2 and h1 have the same SSH target: gate.example.org:22 (see line 7)'],
     ],
     [
-      'a directory that two hosts of one machine share',
+      'a directory that two hosts on the same machine share',
       valid.replaceAll('10.0.0', '127.0.1').replace('.3\n', '.3\n    dir: /opt/h3\n'),
-      ['SPEC_DIR_CLASH 7:5 h2 and h1 are on one machine and have the same directory /opt/perijove'],
+      ['SPEC_DIR_CLASH 7:5 h2 and h1 are on the same machine and share the directory /opt/perijove'],
     ],
     [
       'two services on one port',
       edited(threeHosts, '10.0.0.3\n    ports:\n      agent: 6060\n      master: 6060\n'),
       [
-        'SPEC_PORT_CLASH 12:14 the Mesos agent on h3 and the Mesos master on h3 have the same address and port, 10.0.0.3:6060 (see line 13)',
+        'SPEC_PORT_CLASH 12:14 the Mesos agent on h3 and the Mesos master on h3 have the same address and port: 10.0.0.3:6060 (see line 13)',
       ],
     ],
     [
       'a service on the port of sshd',
       edited(threeHosts, '10.0.0.3\n    ports: { proxy: 22 }\n'),
-      ['SPEC_PORT_CLASH 11:21 the proxy on h3 and sshd of h3 have the same address and port, 10.0.0.3:22'],
+      ['SPEC_PORT_CLASH 11:21 the proxy on h3 and sshd on h3 have the same address and port: 10.0.0.3:22'],
     ],
     [
-      "the proxy's API on the proxy's own port, on loopback",
+      "the proxy's API on the port of the proxy, on loopback",
       valid.replaceAll(
         /address: 10.0.0.(\d)/g,
         'address: 127.0.1.$1\n    dir: /opt/h$1\n    ports: { proxy: 7000, proxyApi: 7000 }',
       ),
       [8, 12, 16].map(
         (line, index) =>
-          `SPEC_PORT_CLASH ${line}:37 the proxy's API on h${index + 1} and the proxy on h${index + 1} have the same address and port, 127.0.1.${index + 1}:7000`,
+          `SPEC_PORT_CLASH ${line}:37 the proxy's API on h${index + 1} and the proxy on h${index + 1} have the same address and port: 127.0.1.${index + 1}:7000`,
       ),
     ],
     [
-      'two programs of a node on one port',
+      'two programs of a node on the same port',
       edited('etcd:\n', 'etcd:\n  clientPort: 8888\n'),
-      ["SPEC_PORT_CLASH 21:15 Jupyter and etcd's client port of each node have the same port 8888"],
+      ["SPEC_PORT_CLASH 21:15 Jupyter and etcd's client port on each node have the same port: 8888"],
     ],
     [
       'a subnet with host bits',
       edited('192.168.0.0/24', '192.168.0.1/24'),
       [
-        'SPEC_BAD_VALUE 15:11 network.subnet: expected a subnet whose address is its first one, such as 192.168.0.0/24, found `192.168.0.1/24`',
+        'SPEC_BAD_VALUE 15:11 network.subnet: expected a subnet without host bits, such as 192.168.0.0/24, found `192.168.0.1/24`',
       ],
     ],
     [
-      'nodes outside of the subnet',
+      'nodes outside the subnet',
       edited('nodes:\n', 'nodes:\n  firstAddress: 192.168.1.10\n'),
       [
-        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would have 192.168.1.10 to 192.168.1.14, outside of 192.168.0.0/24 (see line 15)',
+        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would get 192.168.1.10 to 192.168.1.14, outside 192.168.0.0/24 (see line 15)',
       ],
     ],
     [
-      'nodes that end outside of the subnet',
+      'nodes that end outside the subnet',
       edited('nodes:\n', 'nodes:\n  firstAddress: 192.168.0.253\n'),
       [
-        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would have 192.168.0.253 to 192.168.1.1, outside of 192.168.0.0/24 (see line 15)',
+        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would get 192.168.0.253 to 192.168.1.1, outside 192.168.0.0/24 (see line 15)',
       ],
     ],
     [
       'a node with the broadcast address',
       edited('nodes:\n', 'nodes:\n  firstAddress: 192.168.0.251\n'),
       [
-        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would have 192.168.0.251 to 192.168.0.255, which includes the broadcast address 192.168.0.255 (see line 15)',
+        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would get 192.168.0.251 to 192.168.0.255, which includes the broadcast address 192.168.0.255 (see line 15)',
       ],
     ],
     [
-      "a node with the subnet's own address",
+      'a node with the network address',
       edited('nodes:\n', 'nodes:\n  firstAddress: 192.168.0.0\n'),
       [
-        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would have 192.168.0.0 to 192.168.0.4, which includes the address of the subnet itself, 192.168.0.0 (see line 15)',
+        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would get 192.168.0.0 to 192.168.0.4, which includes the network address 192.168.0.0 (see line 15)',
       ],
     ],
     [
-      'nodes past the end of all addresses',
+      'nodes past the last IPv4 address',
       edited('nodes:\n', 'nodes:\n  firstAddress: 255.255.255.254\n'),
       [
-        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would have 255.255.255.254 to 255.255.255.255, outside of 192.168.0.0/24 (see line 15)',
+        'SPEC_NODE_OUTSIDE_SUBNET 19:17 node0 to node4 would get 255.255.255.254 to 255.255.255.255, outside 192.168.0.0/24 (see line 15)',
       ],
     ],
     [
@@ -470,52 +462,54 @@ describe('a problem is found, with its code and at its place', () => {
           edited('10.0.0.1', '10.0.1.1', edited('10.0.0.2', '10.0.1.2')),
         ),
       ),
-      ['SPEC_NODE_ADDRESS_TAKEN 19:17 node2 would have 10.0.0.3, the address of h3 (see line 10)'],
+      ['SPEC_NODE_ADDRESS_TAKEN 19:17 node2 would get 10.0.0.3, the address of h3 (see line 10)'],
     ],
     [
       'a majority of etcd on one host',
       edited('nodes:\n', 'nodes:\n  count: 1\n'),
       [
-        'SPEC_ETCD_MAJORITY_ON_ONE_HOST 19:10 with 1 node on 3 agent hosts, one host holds 1, and the majority of etcd is 1',
+        'SPEC_ETCD_MAJORITY_ON_ONE_HOST 19:10 with 1 node on 3 agent hosts, one host holds 1, and the etcd majority is 1',
       ],
     ],
     [
       'an election shorter than 5 heartbeats',
       edited('500ms', '500ms\n  heartbeat: 101ms'),
       [
-        'SPEC_TIMEOUT 21:13 etcd accepts an election time-out of 5 heartbeats (here 505 ms) to 50 s, not 500 ms (see line 22)',
+        'SPEC_TIMEOUT 21:13 etcd accepts an election timeout of 5 heartbeats (505 ms) to 50 s, not 500 ms (see line 22)',
       ],
     ],
     [
-      'a session that ZooKeeper does not grant',
+      'a session timeout that ZooKeeper does not accept',
       edited('mesos:\n', 'mesos:\n  sessionTimeout: 3s\n'),
-      ['SPEC_TIMEOUT 12:19 ZooKeeper grants sessions of 2 to 20 ticks, here 4000 to 40000 ms, not 3000 ms'],
+      [
+        'SPEC_TIMEOUT 12:19 ZooKeeper accepts a session timeout of 2 to 20 ticks (4000 to 40000 ms), not 3000 ms',
+      ],
     ],
     [
-      'a ping of agents that a master does not accept',
+      'an agent ping timeout that masters do not accept',
       edited('mesos:\n', 'mesos:\n  agentPingTimeout: 500ms\n'),
-      ['SPEC_TIMEOUT 12:21 a Mesos master accepts a ping time-out of 1 s to 15 min, not 500 ms'],
+      ['SPEC_TIMEOUT 12:21 Mesos masters accept a ping timeout of 1 s to 15 min, not 500 ms'],
     ],
     [
-      'a ping time-out that GlusterFS does not take',
+      'a ping timeout that GlusterFS does not accept',
       edited(
         '  path: /srv/notebooks',
         '  gluster: { volume: v, brick: /srv/b, mount: /srv/m, pingTimeout: 1500ms }',
       ),
-      ['SPEC_TIMEOUT 17:68 GlusterFS takes a ping time-out of 1 to 1013 whole seconds, not 1500 ms'],
+      ['SPEC_TIMEOUT 17:68 GlusterFS accepts a ping timeout of 1 to 1013 whole seconds, not 1500 ms'],
     ],
     [
-      'agents that are given up before they can notice another leader',
+      'agents that become unreachable before they can detect a new leader',
       edited('mesos:\n', 'mesos:\n  agentPingTimeout: 1s\n  maxAgentPingTimeouts: 10\n'),
       [
-        'SPEC_TIMEOUT 12:21 a master would give agents up after 10000 ms, before they notice that another one leads, which takes 10000 ms',
+        'SPEC_TIMEOUT 12:21 a master would declare agents unreachable after 10000 ms, before they can detect a new leader, which takes 10000 ms',
       ],
     ],
     [
-      'a flag that has a key of its own',
+      'a flag that has its own key',
       edited('mesos:\n', 'mesos:\n  master: { flags: { slave_ping_timeout: 1secs } }\n'),
       [
-        'SPEC_BAD_VALUE 12:42 --slave_ping_timeout is set by mesos.agentPingTimeout, since the scheduler goes by it, too',
+        'SPEC_BAD_VALUE 12:42 --slave_ping_timeout must be set by mesos.agentPingTimeout, because the scheduler uses it too',
       ],
     ],
   ];
@@ -523,11 +517,11 @@ describe('a problem is found, with its code and at its place', () => {
     expect(problems(text)).toEqual(expected);
   });
 
-  it('unless the spec accepts the majority on one host', () => {
+  it('is not reported if the spec accepts the majority on one host', () => {
     expect(problems(edited('nodes:\n', 'nodes:\n  count: 1\n  allowMajorityOnOneHost: true\n'))).toEqual([]);
   });
 
-  it('all at once, in the order of their lines', () => {
+  it('is reported together with all others, in line order', () => {
     const text = edited(
       'nodes:\n',
       'nodes:\n  memory: 512\n  count: 1\n',
@@ -541,7 +535,7 @@ describe('a problem is found, with its code and at its place', () => {
     ]);
   });
 
-  it('with the nearest known key as its remedy', () => {
+  it('has the nearest known key as its remedy', () => {
     const remedies = ['hartbeat', 'election_timeout', 'clientport', 'zzzzzz'].map((key) => {
       const { problems: found } = parseSpec(`${valid}  ${key}: 1\n`, 'cluster.yaml');
       return found[0]?.remedy;
@@ -550,7 +544,7 @@ describe('a problem is found, with its code and at its place', () => {
       'Did you mean `heartbeat`?',
       'Did you mean `election`?',
       'Did you mean `clientPort`?',
-      'Its keys are token, heartbeat, election, clientPort, peerPort, executable.',
+      'Use one of token, heartbeat, election, clientPort, peerPort, executable.',
     ]);
   });
 });
@@ -602,7 +596,7 @@ describe('any text at all', () => {
     map: fc.dictionary(keys, tie('tree'), { maxKeys: 8, noNullPrototype: true }),
   }));
 
-  /** Either a spec, or problems with a code, a place in the file and something to do. */
+  /** Either a spec, or problems that each have a code, a place in the file and a remedy. */
   function expectVerdict(text: string): void {
     const { spec, problems: found } = parseSpec(text, 'cluster.yaml');
     expect(spec === undefined).toBe(found.length > 0);
@@ -616,11 +610,11 @@ describe('any text at all', () => {
     }
   }
 
-  it('gets a verdict, and never an exception', () => {
+  it('is accepted or refused without an exception', () => {
     fc.assert(fc.property(fc.string({ maxLength: 200 }), expectVerdict), { numRuns: 300 });
   });
 
-  it('gets one for any tree of data', () => {
+  it('is accepted or refused for any tree of data', () => {
     fc.assert(
       fc.property(tree, (data) => {
         expectVerdict(stringify(data));
@@ -629,7 +623,7 @@ describe('any text at all', () => {
     );
   });
 
-  it('gets one when a part of a valid file is replaced by anything', () => {
+  it('is accepted or refused if a part of a valid file is replaced by anything', () => {
     const lines = valid.split('\n').length - 1;
     fc.assert(
       fc.property(fc.nat(lines - 1), fc.oneof(tree, scalars), (line, data) => {
@@ -643,7 +637,7 @@ describe('any text at all', () => {
     );
   });
 
-  it('gets one for aliases that would grow without bound', () => {
+  it('is refused if its aliases would grow without bound', () => {
     const bomb = ['a: &a [x,x,x,x,x,x,x,x,x]'];
     for (const [name, inner] of ['ba', 'cb', 'dc', 'ed', 'fe'].map((pair) => pair.split(''))) {
       bomb.push(
@@ -671,17 +665,17 @@ describe('loadSpec', () => {
     expect((await loadSpec(file)).name).toBe('demo');
   });
 
-  it('refuses one that does not exist', async () => {
+  it('refuses a file that does not exist', async () => {
     const error = await loadSpec(path.join(directory, 'none.yaml')).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(PerijoveError);
     expect(error).toMatchObject({ code: 'SPEC_NOT_FOUND', exitCode: 2 });
   });
 
-  it('refuses one that is no file', async () => {
+  it('refuses a directory', async () => {
     await expect(loadSpec(directory)).rejects.toMatchObject({ code: 'SPEC_NOT_FOUND' });
   });
 
-  it('carries all problems of a bad one', async () => {
+  it('reports all problems of an invalid file', async () => {
     const file = path.join(directory, 'bad.yaml');
     await writeFile(file, edited('name: demo\n', '', edited('500ms', '5')));
     const error: unknown = await loadSpec(file).catch((thrown: unknown) => thrown);

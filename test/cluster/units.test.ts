@@ -21,7 +21,7 @@ describe('durations', () => {
     expect(durationMs(text)).toBe(ms);
   });
 
-  it.each(['5', 's', '-1s', '1 s', '1sec', '1s2', ''])('%j is none', (text) => {
+  it.each(['5', 's', '-1s', '1 s', '1sec', '1s2', ''])('%j is not a duration', (text) => {
     expect(text).not.toMatch(durationPattern);
     expect(() => durationMs(text)).toThrow(RangeError);
   });
@@ -50,13 +50,13 @@ describe('sizes', () => {
     expect(sizeBytes(text)).toBe(bytes);
   });
 
-  it.each(['512', '512M', 'MiB', '512mib'])('%j is none', (text) => {
+  it.each(['512', '512M', 'MiB', '512mib'])('%j is not a size', (text) => {
     expect(text).not.toMatch(sizePattern);
   });
 });
 
 describe('subnets', () => {
-  it('is the range of its addresses', () => {
+  it('are ranges of addresses', () => {
     expect(parseSubnet('192.168.0.0/24')).toEqual({ first: 0xc0a80000, last: 0xc0a800ff, prefix: 24 });
     expect(parseSubnet('0.0.0.0/0')).toEqual({ first: 0, last: 0xffffffff, prefix: 0 });
     expect(parseSubnet('10.0.0.7/32')).toEqual({ first: 0x0a000007, last: 0x0a000007, prefix: 32 });
@@ -70,11 +70,11 @@ describe('subnets', () => {
     '1.2.3.4/5/6',
     '1.2.3.4/',
     'a/8',
-  ])('%s is none', (text) => {
+  ])('%s is not a subnet', (text) => {
     expect(parseSubnet(text)).toBeUndefined();
   });
 
-  it.each(['256.0.0.1', '1.2.3', '1.2.3.4.5', '01.2.3.4x', ''])('%j is no address', (text) => {
+  it.each(['256.0.0.1', '1.2.3', '1.2.3.4.5', '01.2.3.4x', ''])('%j is not an address', (text) => {
     expect(isIpv4(text)).toBe(false);
   });
 });

@@ -88,9 +88,7 @@ describe('preflightProblems', () => {
 
   it('names what holds a port, and who may not be seen', () => {
     const [byNginx] = problemsWith({ listeners: [listener({ address: '*' })] });
-    expect(byNginx?.message).toContain(
-      `the Mesos master is to listen at ${host?.address}:${host?.ports.master}`,
-    );
+    expect(byNginx?.message).toContain(`the Mesos master needs ${host?.address}:${host?.ports.master}`);
     expect(byNginx?.message).toContain('nginx -g daemon (process 12)');
     const { address, port, own } = listener({});
     expect(problemsWith({ listeners: [{ address, port, own }] })[0]?.message).toContain(
@@ -109,7 +107,7 @@ describe('preflightProblems', () => {
     });
     expect(problems).toHaveLength(2);
     expect(problems[0]?.message).toMatch(
-      /ZooKeeper is to listen at \S+:2181, and ZooKeeper's peer port is to listen at \S+:2888, where java \S.{1,60}… \(process 7\) does$/,
+      /ZooKeeper needs \S+:2181, and ZooKeeper's peer port needs \S+:2888, but java \S.{1,60}… \(process 7\) listens there$/,
     );
   });
 
@@ -162,7 +160,7 @@ describe('preflightProblems', () => {
     expect(problemsWith(docker(false))[0]).toMatchObject({
       code: 'DAEMON_MISSING',
       host: 'h1',
-      message: 'h1: docker does not run, and there is no systemd to start it',
+      message: 'h1: docker is not running, and there is no systemd to start it',
     });
   });
 });

@@ -49,7 +49,7 @@ describe('decideSecrets', () => {
     expect(() => decideSecrets([held('h1', all), held('h2', other)], spec)).toThrow(
       expect.objectContaining({
         code: 'SECRETS_DIFFER',
-        message: 'jupyter-token of h1 is not that of h2',
+        message: 'jupyter-token differs between h1 and h2',
       }) as Error,
     );
   });

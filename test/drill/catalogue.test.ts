@@ -94,7 +94,7 @@ describe('targets', () => {
   it('that do not exist are known without a look at the cluster', () => {
     expect(() => checkTarget(drill('host-crash'), spec, 'h2')).not.toThrow();
     expect(() => checkTarget(drill('node-kill'), spec, 'node0')).not.toThrow();
-    expect(() => checkTarget(drill('host-crash'), spec, 'h9')).toThrow(/host-crash cannot be done to `h9`/);
+    expect(() => checkTarget(drill('host-crash'), spec, 'h9')).toThrow(/h9 is not a target of host-crash/);
     expect(() => checkTarget(drill('worker-kill'), spec, 'h1')).toThrow(/scheduler, keeper|worker-kill/);
   });
 });
@@ -131,7 +131,7 @@ describe('safety of Mesos', () => {
     const pair = { ...spec, mesos: { ...spec.mesos, quorum: 3 } };
     for (const name of ['master-suspend', 'master-kill']) {
       expect(() => checkSafe(drill(name), roles, spec, 'h3')).not.toThrow();
-      expect(() => checkSafe(drill(name), roles, pair, 'h3')).toThrow(/quorum with h3/);
+      expect(() => checkSafe(drill(name), roles, pair, 'h3')).toThrow(/quorum without h3/);
     }
     expect(() => checkSafe(drill('host-crash'), roles, pair, 'h1')).toThrow(/Mesos masters/);
   });

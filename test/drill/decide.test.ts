@@ -42,7 +42,7 @@ describe('spans', () => {
     expect(spansOf(samples, 50).map(({ why }) => why)).toEqual(['refused', 'answered 503']);
   });
 
-  it('show a time in which nobody probed as that', () => {
+  it('show a time without probes as that', () => {
     const spans = spansOf([...every(0, 100, true), ...every(6_000, 6_100, true)], 50);
     expect(spans.map(({ state, from, to }) => [state, from, to])).toEqual([
       ['ok', 0, 100],
@@ -100,21 +100,21 @@ describe('what is missing until a drill has recovered', () => {
   };
   it.each<[string, Partial<View>, string | undefined]>([
     ['all is there', {}, undefined],
-    ['a fault may not be felt yet', { now: 102_000 }, 'it has only just begun'],
+    ['a fault may not be felt yet', { now: 102_000 }, 'the fault has only just been injected'],
     [
       'the old leader still leads',
       { leader: { node: 'node0', term: 2 } },
       'node0 still leads etcd at term 2',
     ],
     ['the old leader leads again', { leader: { node: 'node0', term: 4 }, serving: ['node0'] }, undefined],
-    ['nothing serves', { serving: [] }, 'no Jupyter serves'],
-    ['two serve', { serving: ['node0', 'node1'] }, 'more than one Jupyter serves: node0, node1'],
-    ['it serves elsewhere', { serving: ['node2'] }, 'Jupyter serves on node2, node1 leads'],
-    ['a host is dark', { answering: { h1: 1, h2: 1 } }, 'no steady answer through h3'],
+    ['nothing serves', { serving: [] }, 'no Jupyter is serving'],
+    ['two serve', { serving: ['node0', 'node1'] }, 'more than one Jupyter is serving: node0, node1'],
+    ['it serves elsewhere', { serving: ['node2'] }, 'Jupyter serves on node2, but node1 leads'],
+    ['a host is dark', { answering: { h1: 1, h2: 1 } }, 'no steady responses through h3'],
     [
       'a host has only just come back',
       { answering: { h1: 1, h2: 1, h3: 109_800 } },
-      'no steady answer through h3',
+      'no steady responses through h3',
     ],
   ])('%s', (_, change, lack) => {
     expect(lackOf(plan, { ...good, ...change }, 'leader')).toBe(lack);
@@ -122,7 +122,7 @@ describe('what is missing until a drill has recovered', () => {
 
   it('with no leader at all', () => {
     const { now, faultAt, answering, serving } = good;
-    expect(lackOf(plan, { now, faultAt, answering, serving }, 'leader')).toMatch(/no leader/);
+    expect(lackOf(plan, { now, faultAt, answering, serving }, 'leader')).toMatch(/no majority of etcd/);
   });
 
   it('a sticky Jupyter may serve where leadership is not', () => {
@@ -142,7 +142,7 @@ describe('what is missing until a drill has recovered', () => {
   it('Mesos must have another leader', () => {
     const plan = drillPlan({ expects: 'master-moves', target: 'h1', mayFail: 'none' });
     const drilled = { ...plan, before: { ...plan.before, mesos: mesosSight('h1') } };
-    expect(lackOf(drilled, good, 'leader')).toBe('nobody has looked at Mesos yet');
+    expect(lackOf(drilled, good, 'leader')).toBe('Mesos has not been observed yet');
     expect(lackOf(drilled, { ...good, mesos: mesosSight('h1') }, 'leader')).toBe('h1 still leads Mesos');
     expect(lackOf(drilled, { ...good, mesos: mesosSight('h2') }, 'leader')).toBeUndefined();
   });
@@ -176,8 +176,8 @@ describe('evidence', () => {
   });
 
   it.each<[string, Parameters<typeof conclusionOf>[0], RegExp]>([
-    ['over its budget', { plan: drillPlan({ budgetMs: 900 }) }, /took 1s, and 900ms is its budget/],
-    ['not recovered', { recovery: { ...recovery(), recovered: false } }, /had not recovered after 30s/],
+    ['over its budget', { plan: drillPlan({ budgetMs: 900 }) }, /took 1s, over the budget of 900ms/],
+    ['not recovered', { recovery: { ...recovery(), recovered: false } }, /no recovery within 30s/],
     [
       'requests failed where none may',
       { plan: drillPlan({ mayFail: 'none' }) },
@@ -186,22 +186,22 @@ describe('evidence', () => {
     [
       'the others failed too',
       { plan: drillPlan({ mayFail: 'target', struckHost: 'h1' }) },
-      /^20 requests failed through h2, where none may/,
+      /^20 requests failed through h2, where none may fail/,
     ],
     [
       'the healing did harm',
       { healing: healed([{ from: 105_000, to: 105_100, state: 'failed', probes: 2 }]) },
-      /2 requests failed through h1 after it had recovered/,
+      /2 requests failed through h1 after the recovery/,
     ],
     [
       'something does not hold',
       {
         healing: {
           ...healed(),
-          invariants: [{ name: 'etcd', holds: false, what: 'etcd is not whole: node2' }],
+          invariants: [{ name: 'etcd', holds: false, what: 'etcd members are unhealthy: node2' }],
         },
       },
-      /etcd is not whole: node2/,
+      /etcd members are unhealthy: node2/,
     ],
   ])('fails: %s', (_, change, reason) => {
     const { verdict } = conclude(conclusionOf(change));
@@ -218,7 +218,7 @@ describe('evidence', () => {
     expect(measures).toMatchObject({ recoveredMs: 1_800, healedMs: 4_000 });
     expect(verdict.passed).toBe(true);
     const tooLate = conclude(conclusionOf({ healing: again, plan: drillPlan({ budgetMs: 1_500 }) }));
-    expect(tooLate.verdict.reasons).toEqual(['it took 1.8s, and 1.5s is its budget']);
+    expect(tooLate.verdict.reasons).toEqual(['recovery took 1.8s, over the budget of 1.5s']);
   });
 
   it('counts a request that was under way when the fault came, and none of before', () => {
@@ -275,22 +275,22 @@ describe('what must be true of a cluster', () => {
   });
 
   it.each<[string, Partial<ClusterSight>, RegExp]>([
-    ['nothing serves', { serving: [] }, /no Jupyter serves/],
-    ['two serve', { serving: ['node0', 'node1'] }, /2 Jupyters serve: node0, node1/],
-    ['a proxy is silent', { routes: { h1: null } }, /no route is known of h1/],
+    ['nothing serves', { serving: [] }, /no Jupyter is serving/],
+    ['two serve', { serving: ['node0', 'node1'] }, /2 Jupyters are serving: node0, node1/],
+    ['a proxy is silent', { routes: { h1: null } }, /the route is unknown on h1/],
     [
       'generations differ',
       { routes: { h1: { generation: 4, node: 'node1' }, h2: { generation: 3, node: 'node1' } } },
       /different generations \(h1: 4, h2: 3\)/,
     ],
     ['a route leads astray', { routes: { h1: { generation: 4, node: 'node0' } } }, /h1 to node0/],
-    ['no leader', { etcd: { members: whole.etcd.members } }, /no leader/],
+    ['no leader', { etcd: { members: whole.etcd.members } }, /no majority of etcd/],
     ['a member is ill', { etcd: { leader: 'node1', members: [{ node: 'node0', healthy: false }] } }, /node0/],
     ['a node has two tasks', { tasks: { node0: 2, node1: 1 } }, /node0 2/],
     ['a node has none', { tasks: { node0: 0, node1: 1 } }, /node0 0/],
     ['a node lives twice', { processes: { node0: ['h1', 'h2'], node1: ['h2'] } }, /node0 on h1 and h2/],
     ['a node lives nowhere', { processes: { node0: [], node1: ['h2'] } }, /node0 on no host/],
-    ['a notebook is gone', { notebooks: [marker] }, /lost: a.ipynb/],
+    ['a notebook is gone', { notebooks: [marker] }, /lost notebooks: a.ipynb/],
     [
       'a notebook is empty',
       { notebooks: [{ ...file, bytes: 0, sha256: 'e', modified: 200 }, marker] },
@@ -306,7 +306,7 @@ describe('what must be true of a cluster', () => {
       { notebooks: [file, { ...marker, sha256: 'x', modified: 900 }] },
       /marker.ipynb/,
     ],
-    ['nobody tells of the volume', { bricks: [] }, /no host tells/],
+    ['nobody tells of the volume', { bricks: [] }, /no host reports/],
     ['a brick is down', { bricks: [brick('a:/b', false, null), brick('c:/b', true, 0)] }, /down: a:\/b/],
     ['a brick has to heal', { bricks: [brick('a:/b', true, 3), brick('c:/b', true, 0)] }, /a:\/b 3$/],
   ])('not: %s', (_, change, what) => {

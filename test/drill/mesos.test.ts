@@ -44,8 +44,8 @@ describe('what happened', () => {
     const silent = { masters: { h2: 'h1', h3: 'h1' } };
     const elected = { ...mesosSight('h2', 200), masters: { h2: 'h2', h3: 'h2' } };
     expect(whats(mesosSight(), silent, 'h1')).toEqual([
-      'master-silent: the master on h1 answers no more',
-      'mesos-no-leader: no Mesos master leads',
+      'master-silent: the master on h1 no longer responds',
+      'mesos-no-leader: no Mesos master is leading',
     ]);
     expect(whats(silent, elected)).toEqual([
       'mesos-leader: h2 leads Mesos',
@@ -60,7 +60,7 @@ describe('what happened', () => {
     const cut = agents({ h1: { id: 'S-h1', since: 100, active: false } });
     expect(whats(mesosSight(), cut, 'h1')).toEqual(['agent-lost: the agent on h1 is disconnected']);
     expect(whats(cut, without('h1'), 'h1')).toEqual([
-      'agent-lost: the master gives up the agent on h1: 1 task unreachable',
+      'agent-lost: the master marked the agent on h1 unreachable: 1 task',
     ]);
     expect(whats(without('h1'), mesosSight(), 'h1')).toEqual(['agent: the agent on h1 is registered (S-h1)']);
   });
@@ -80,10 +80,10 @@ describe('what is missing', () => {
   ) => mesosLack({ expects, host: 'h1', before: mesosSight() }, now, steadyMs);
 
   it('another leader, with its registry, all agents and the framework', () => {
-    expect(lack('master-moves', { masters: { h2: null } })).toBe('no Mesos master leads');
+    expect(lack('master-moves', { masters: { h2: null } })).toBe('no Mesos master is leading');
     expect(lack('master-moves', mesosSight('h1'))).toBe('h1 still leads Mesos');
     expect(lack('master-moves', { masters: mesosSight('h2').masters })).toMatch(/h2 .* registry/);
-    expect(lack('master-moves', without('h3', 'h2'))).toBe('not registered: the agent on h3');
+    expect(lack('master-moves', without('h3', 'h2'))).toBe('agents not registered: h3');
     expect(
       lack(
         'master-moves',
@@ -94,30 +94,30 @@ describe('what is missing', () => {
   });
 
   it('the agent, registered after the fault', () => {
-    expect(lack('agent-back', mesosSight())).toMatch(/not started again/);
-    expect(lack('agent-back', agents({ h1: { id: 'S-h1', since: 101, active: false } }))).toMatch(/on h1/);
+    expect(lack('agent-back', mesosSight())).toMatch(/not restarted/);
+    expect(lack('agent-back', agents({ h1: { id: 'S-h1', since: 101, active: false } }))).toMatch(/: h1/);
     expect(lack('agent-back', agents({ h1: { id: 'S-h1', since: 101, active: true } }))).toBeUndefined();
   });
 
   it('tasks that are unreachable, for as long as fencing could make a mistake', () => {
-    expect(lack('agent-unreachable', mesosSight())).toMatch(/not given up/);
+    expect(lack('agent-unreachable', mesosSight())).toMatch(/not marked unreachable/);
     expect(lack('agent-unreachable', without('h1'), 14_000)).toMatch(/fencing/);
     expect(lack('agent-unreachable', without('h1'), 15_000)).toBeUndefined();
     const half = { ...without('h1'), state: { ...seen(() => ({})).state, agents: {} } as MesosState };
-    expect(lack('agent-unreachable', half)).toBe('not unreachable: node0.1');
+    expect(lack('agent-unreachable', half)).toBe('tasks that are not unreachable: node0.1');
   });
 });
 
 describe('what must hold', () => {
   it.each<[string, MesosSight | undefined, RegExp]>([
     ['no look', undefined, /no Mesos master/],
-    ['no leader', { masters: { h1: null } }, /no Mesos master leads/],
+    ['no leader', { masters: { h1: null } }, /no Mesos master is leading/],
     [
       'one that follows nobody',
       { ...mesosSight(), masters: { h1: 'h1', h2: 'h1', h3: null } },
       /h3 follows nobody/,
     ],
-    ['an agent is away', agents({ h2: { id: 'S-h2', since: 1, active: false } }), /agent on h2/],
+    ['an agent is away', agents({ h2: { id: 'S-h2', since: 1, active: false } }), /not registered: h2/],
     ['no framework', seen(() => ({ connected: false })), /not subscribed/],
   ])('not: %s', (_, sight, what) => {
     expect(mesosOf(sight)).toEqual({
@@ -144,7 +144,7 @@ describe('what must hold', () => {
       }));
     expect(keptTasks(mesosSight(), twice('node0.2'))).toMatchObject({
       holds: false,
-      what: 'nodes that were launched anew: node0 was node0.1, is node0.1, node0.2',
+      what: 'relaunched nodes: node0 was node0.1, is node0.1, node0.2',
     });
     expect(
       keptTasks(
@@ -160,10 +160,10 @@ describe('what must hold', () => {
     const after = mesosSight('h2');
     expect(followsOf({ ended: true, words }, after, 'h1')).toMatchObject({
       holds: true,
-      what: `the old master on h1 said "${words}" and ended; started again, it follows h2`,
+      what: `the old master on h1 logged "${words}" and exited; after its restart it follows h2`,
     });
-    expect(followsOf({ ended: false }, after, 'h1').what).toMatch(/goes on as before, and h2 leads/);
-    expect(followsOf({ ended: true }, after, 'h1').what).toMatch(/without a word/);
+    expect(followsOf({ ended: false }, after, 'h1').what).toMatch(/did not exit, and h2 leads/);
+    expect(followsOf({ ended: true }, after, 'h1').what).toMatch(/without logging a reason/);
     expect(followsOf({ ended: true, words }, { masters: { h2: 'h2' } }, 'h1').holds).toBe(false);
     expect(followsOf(undefined, after, 'h1').holds).toBe(false);
   });

@@ -23,26 +23,26 @@ begun 1970-01-01T00:01:40.000Z, standby warm
 
 after the fault
      -0.95 s  node0 leads etcd, term 2
-     -0.90 s  Jupyter answers on node0
-     +0.00 s  SIGKILL for node0 on h1
-     +0.10 s  Jupyter on node0 answers no more
+     -0.90 s  Jupyter responds on node0
+     +0.00 s  SIGKILL to node0 on h1
+     +0.10 s  Jupyter on node0 no longer responds
      +0.50 s  node1 leads etcd, term 3
-     +0.80 s  Jupyter answers on node1
-     +1.00 s  h1 answers again
-     +1.00 s  h2 answers again
-     +1.00 s  h3 answers again
+     +0.80 s  Jupyter responds on node1
+     +1.00 s  h1 responds again
+     +1.00 s  h2 responds again
+     +1.00 s  h3 responds again
      +4.00 s  nothing to heal
-     +5.00 s  the cluster is whole
+     +5.00 s  the cluster is healthy
 
 invariants
-  ok  etcd  etcd is whole: 5 members, node1 leads
+  ok  etcd  etcd is healthy: 5 members, node1 leads
 `);
   });
 
   it('says why a drill failed', () => {
     const text = evidenceText(conclude(conclusionOf({ plan: drillPlan({ budgetMs: 900 }) })));
     expect(text).toContain('FAILED');
-    expect(text).toContain('  ! it took 1s, and 900ms is its budget');
+    expect(text).toContain('  ! recovery took 1s, over the budget of 900ms');
   });
 });
 

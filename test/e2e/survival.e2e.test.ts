@@ -204,8 +204,8 @@ describe('a deployment', () => {
 
     breakLog(first.host);
     breakLog(second.host);
-    await leftAlone(first.host, 'of the others 1 are healthy, and 2 make the quorum');
-    await leftAlone(second.host, 'of the others 1 are healthy, and 2 make the quorum');
+    await leftAlone(first.host, 'too few other masters are healthy: 1 of the required 2');
+    await leftAlone(second.host, 'too few other masters are healthy: 1 of the required 2');
     expect([first.host, second.host].map((name) => readFileSync(logOf(name), 'utf8'))).toEqual([
       'garbage',
       'garbage',

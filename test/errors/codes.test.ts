@@ -3,14 +3,17 @@ import { errorCodes } from '../../src/errors/codes.js';
 import { exitCodes, messageOf, PerijoveError } from '../../src/errors/error.js';
 
 describe('every code', () => {
-  it.each(Object.entries(errorCodes))('%s has a meaning and a remedy in whole sentences', (code, facts) => {
-    expect(code).toMatch(/^[A-Z]+(_[A-Z]+)*$/);
-    for (const text of [facts.meaning, facts.remedy]) expect(text).toMatch(/^([A-Z`'"]|etcd ).*[.?]$/s);
-    expect(exitCodes).toHaveProperty(facts.exit);
-  });
+  it.each(Object.entries(errorCodes))(
+    '%s has a meaning and a remedy in complete sentences',
+    (code, facts) => {
+      expect(code).toMatch(/^[A-Z]+(_[A-Z]+)*$/);
+      for (const text of [facts.meaning, facts.remedy]) expect(text).toMatch(/^([A-Z`'"]|etcd ).*[.?]$/s);
+      expect(exitCodes).toHaveProperty(facts.exit);
+    },
+  );
 
   it.each(Object.entries(errorCodes).filter(([, { exit }]) => exit === 'usage'))(
-    '%s is bad input, so that trying again is of no use',
+    '%s is invalid input, so it is not retryable',
     (_code, { retryable }) => {
       expect(retryable).toBe(false);
     },
@@ -18,12 +21,12 @@ describe('every code', () => {
 });
 
 describe('PerijoveError', () => {
-  it('has the remedy of its code, unless it knows a better one', () => {
+  it('has the remedy of its code unless it has its own', () => {
     expect(new PerijoveError('DISK_FULL', 'x').remedy).toBe(errorCodes.DISK_FULL.remedy);
     expect(new PerijoveError('DISK_FULL', 'x', { remedy: 'y' }).remedy).toBe('y');
   });
 
-  it('keeps its place apart from its cause', () => {
+  it('separates its place from its cause', () => {
     const cause = new Error('deeper');
     const error = new PerijoveError('SSH_REFUSED', 'x', { host: 'h1', subject: '10.0.0.1:22', cause });
     expect(error.place).toEqual({ host: 'h1', subject: '10.0.0.1:22' });
@@ -35,6 +38,6 @@ describe('PerijoveError', () => {
   });
 });
 
-it('messageOf reads anything that was thrown', () => {
+it('messageOf accepts any thrown value', () => {
   expect([new Error('a'), 'b', 3, undefined].map(messageOf)).toEqual(['a', 'b', '3', 'undefined']);
 });

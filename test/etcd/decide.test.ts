@@ -225,7 +225,7 @@ describe('decideEtcdStart', () => {
     it('removes nothing where that would leave fewer healthy members than a majority', () => {
       // A read went through, and then node2 was lost: one healthy member of the two that would be left.
       const decision = decideEtcdStart(node0({ peers: [peer(1, three), silent(2)] }));
-      expect(decision).toMatchObject({ kind: 'wait', reason: saying('1 healthy of 2') });
+      expect(decision).toMatchObject({ kind: 'wait', reason: saying('1 of 2 members healthy') });
     });
 
     it('joins as a learner, which costs no quorum, while others are down', () => {
@@ -242,7 +242,7 @@ describe('decideEtcdStart', () => {
       const peers = [peer(1, without), peer(2, without), silent(5)];
       expect(decideEtcdStart(node0({ peers, learnerSilentMs: 59_000 }))).toEqual({
         kind: 'wait',
-        reason: `${url(5)} was added before, and has not caught up yet`,
+        reason: `${url(5)} was added before, but has not caught up yet`,
       });
       expect(decideEtcdStart(node0({ peers, learnerSilentMs: 60_000 }))).toMatchObject({
         kind: 'remove',

@@ -191,7 +191,7 @@ describe('etcd among the nodes', () => {
     expect(await memberId(node(4))).toBe(id);
   });
 
-  it('removes a learner that does not answer, so that the next node may join', async () => {
+  it('removes a learner that does not respond, so that the next node may join', async () => {
     await Promise.all([forget(node(3)), forget(node(4))]);
     const listed = await members([node(0), node(1)]);
     for (const each of [node(3), node(4)]) {
@@ -280,7 +280,7 @@ describe('etcd among the nodes', () => {
     node(2).start({ etcdFormed: true });
     await eventually(async () => (await node(2).control.status()).etcd.state === 'waiting', longMs);
     await eventually(async () =>
-      /no quorum answers/.test((await node(2).control.status()).etcd.reason ?? ''),
+      /no quorum responds/.test((await node(2).control.status()).etcd.reason ?? ''),
     );
     expect(await node(2).processes('etcd')).toHaveLength(1);
     await expect(readFile(`${node(2).layout.etcdData}/member`)).rejects.toMatchObject({ code: 'ENOENT' });

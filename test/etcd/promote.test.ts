@@ -10,7 +10,7 @@ describe('a learner', () => {
     expect(decidePromotion('m3', peers)).toEqual({ kind: 'promote', through: ['node0', 'node1'] });
   });
 
-  it('waits while no quorum answers, or lists it as a learner', () => {
+  it('waits while no quorum responds, or lists it as a learner', () => {
     expect(decidePromotion('m3', [silent(0), silent(1), silent(2)])).toMatchObject({ kind: 'wait' });
     const peers = [viewOf(0, four), viewOf(1, four), viewOf(2, four)];
     expect(decidePromotion('m9', peers)).toMatchObject({ kind: 'wait' });
@@ -23,7 +23,7 @@ describe('a learner', () => {
     const peers = [viewOf(0, five), viewOf(1, five, { term: 4 }), silent(2), silent(4)];
     expect(decidePromotion('m3', peers)).toEqual({
       kind: 'wait',
-      reason: '2 of 5 members would be healthy',
+      reason: 'only 2 of 5 members would be healthy',
     });
   });
 });

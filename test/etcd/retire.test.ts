@@ -42,10 +42,10 @@ describe('a node that is to go', () => {
   it('waits while another one is down, and says which', () => {
     expect(leaving(5, [2])).toEqual({
       kind: 'wait',
-      reason: 'node4 stays while the etcd member of node2 is not healthy',
+      reason: 'node4 stays while etcd members are unhealthy: node2',
     });
     expect(leaving(3, [1], { serves: true })).toMatchObject({ kind: 'wait' });
-    expect(leaving(3, [0, 1, 2])).toEqual({ kind: 'wait', reason: 'node2 stays: no quorum of etcd answers' });
+    expect(leaving(3, [0, 1, 2])).toEqual({ kind: 'wait', reason: 'node2 stays: no etcd quorum responds' });
   });
 
   it('does not wait for one that is to go as well', () => {

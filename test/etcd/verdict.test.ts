@@ -42,7 +42,7 @@ describe('verdict', () => {
   it('is none below a majority of all configured members', () => {
     expect(verdict([member(0, 0, 7), dead(1), dead(2)])).toEqual({
       kind: 'none',
-      reason: '1 of 3 members answer; 2 are needed',
+      reason: '1 of 3 members respond, 2 are required',
     });
   });
 
@@ -51,16 +51,16 @@ describe('verdict', () => {
     const grown = [leading(['0', '1', '2']), member(1, 0, 7), dead(2), dead(3), dead(4)];
     expect(verdict(grown)).toMatchObject({ verdict: { leader: 'node0', live: ['node0', 'node1'] } });
     const learning = [leading(['0', '1', '2']), member(3, 0, 7), dead(1), dead(2)];
-    expect(verdict(learning)).toEqual({ kind: 'none', reason: '1 of 3 members answer; 2 are needed' });
+    expect(verdict(learning)).toEqual({ kind: 'none', reason: '1 of 3 members respond, 2 are required' });
     const notKnownYet = [leading(['0', '1', '2', '8', '9']), member(1, 0, 7), dead(2)];
-    expect(verdict(notKnownYet)).toEqual({ kind: 'none', reason: '2 of 5 members answer; 3 are needed' });
+    expect(verdict(notKnownYet)).toEqual({ kind: 'none', reason: '2 of 5 members respond, 3 are required' });
   });
 
-  it('is none while the leader itself does not answer', () => {
+  it('is none while the leader itself does not respond', () => {
     const probes = [dead(0), member(1, 0, 7), member(2, 0, 7)];
     expect(verdict(probes)).toMatchObject({
       kind: 'none',
-      reason: saying('does not say so'),
+      reason: saying('does not confirm'),
     });
   });
 
@@ -68,7 +68,7 @@ describe('verdict', () => {
     const probes = [member(0, 0, 7, false), member(1, 0, 7), member(2, 0, 7)];
     expect(verdict(probes)).toEqual({
       kind: 'none',
-      reason: 'no linearizable read through node0, at term 7',
+      reason: 'no linearizable read through node0 at term 7',
     });
   });
 

@@ -237,7 +237,7 @@ printf '#!/bin/sh\\npkill -KILL -f %s || :\\n' no-such-process-of-perijove > ${t
     const host = preferring(connection, broken);
     await connection.run(breakScript(broken, 'docker', 'fails', '/bin/false'));
     await expect(host.run(script(true))).rejects.toMatchObject({
-      message: expect.stringContaining('Docker does not answer') as string,
+      message: expect.stringContaining('Docker did not list') as string,
     });
     expect(await readFile(fence(), 'utf8')).toBe('3\n');
     expect(await host.run(script())).toBe('');

@@ -381,7 +381,7 @@ describe('the way in', () => {
       retryable: false,
       place: { host: connection.host.name },
       message: expect.stringMatching(
-        /let no new SSH connection in .* refused .*; taken back: locked the door, .*started a.*; now it lets one in again$/s,
+        /accepted no new SSH connection .* refused .*; reverted: locked the door, .*started a.*; it accepts connections again$/s,
       ) as string,
     });
     await connection.login();
@@ -394,7 +394,7 @@ describe('the way in', () => {
     await expect(changed).rejects.toMatchObject({
       code: 'WAY_IN_LOST',
       message: expect.stringMatching(
-        /taken back: nothing; as it was changed: .*locked the door.*; it still lets none in$/,
+        /reverted: nothing; not reverted: .*locked the door.*; it still accepts none$/,
       ) as string,
     });
     await rename(`${sshd.keyFile}.away`, `${sshd.keyFile}.pub`);

@@ -126,12 +126,12 @@ describe('diff', () => {
     expect(steps({ ...whole, files })).toEqual(['redefine zookeeper']);
   });
 
-  it('starts a daemon that does not answer, and enables one that runs and would not come back', () => {
+  it('starts a daemon that does not respond, and enables one that runs and would not come back', () => {
     const docker = (answers: boolean, boots: boolean) =>
       steps({ ...whole, daemons: new Map([['docker', { answers, boots }]]) });
     expect(docker(false, true)).toEqual(['start docker']);
     expect(docker(false, false)).toEqual(['start docker']);
-    expect(docker(true, false)).toEqual(['have docker start at boot']);
+    expect(docker(true, false)).toEqual(['enable docker at boot']);
     expect(docker(true, true)).toEqual([]);
   });
 

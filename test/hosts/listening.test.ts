@@ -32,7 +32,7 @@ it.each([
   expect(parseListeners(output, '10.0.0.1', 8080)).toMatchObject({ known: false });
 });
 
-it('is not known when the host does not answer', async () => {
+it('is not known when the host does not respond', async () => {
   const connect = () => Promise.reject(new PerijoveError('SSH_TIMEOUT', 'no answer'));
   expect(await listensAt(connect, '10.0.0.1', 8080)).toEqual({ known: false, why: 'no answer' });
 });

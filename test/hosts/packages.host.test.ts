@@ -113,7 +113,7 @@ setsid python3 /hold.py </dev/null >/dev/null 2>&1 &`);
         void machine.run('touch /release');
       },
     });
-    expect(waits[0]).toMatch(/^waits for apt on machine, which is held by python3 \(process \d+\)$/);
+    expect(waits[0]).toMatch(/^waiting for apt on machine, which is locked by python3 \(process \d+\)$/);
     expect(await state()).toEqual(['meek installed']);
 
     await machine.run('rm /release /held; setsid python3 /hold.py </dev/null >/dev/null 2>&1 &');
@@ -216,9 +216,7 @@ timeout 20 sh -c 'until dpkg --configure -a; do sleep 0.1; done'`);
     expect(await state()).toEqual(expect.arrayContaining(['eager installed', 'slow installed', 'exit 101']));
 
     const done = await converge(connection, items, deps);
-    expect(done.map(({ what }) => what)).toEqual([
-      'finished an installation of packages that was interrupted',
-    ]);
+    expect(done.map(({ what }) => what)).toEqual(['finished an interrupted installation of packages']);
     expect(await state()).toEqual(['eager installed', 'slow installed']);
     expect(await machine.run('ls -d /run/perijove-apt* /var/lib/misc/perijove-* 2>/dev/null || :')).toBe('');
     expect(await converge(connection, items, deps)).toEqual([]);
@@ -237,7 +235,7 @@ timeout 20 sh -c 'until dpkg --configure -a; do sleep 0.1; done'`);
     const ada = await pool.get(machine.host({ ssh: { ...ssh, user: 'ada' } }));
     await expect(installPackages(ada, ['meek', 'eager'])).rejects.toMatchObject({
       code: 'PACKAGE_MISSING_NO_ROOT',
-      message: 'missing: meek eager',
+      message: 'packages missing: meek eager',
       remedy: expect.stringContaining('sudo apt-get install meek eager') as string,
     });
   });

@@ -171,7 +171,7 @@ describe.skipIf(!hasImage)('under systemd', () => {
       const ours = connectionTo(exec);
       await run('rm -rf /opt/perijove/etc/daemons; systemctl disable ssh');
       await startDaemon(ours, daemon);
-      expect(await stopOwnDaemons(ours, [daemon])).toEqual(['disabled ssh, which goes on']);
+      expect(await stopOwnDaemons(ours, [daemon])).toEqual(['disabled ssh, which keeps running']);
       expect(await isActive('ssh')).toBe('active');
       expect((await exec('systemctl is-enabled ssh')).stdout).toBe('disabled\n');
 
@@ -179,7 +179,7 @@ describe.skipIf(!hasImage)('under systemd', () => {
       await startDaemon(ours, daemon);
       expect(await isActive('ssh')).toBe('active');
       const unknown = { ...daemon, usedBy: 'false' };
-      expect((await stopOwnDaemons(ours, [unknown])).join()).toContain('is not known');
+      expect((await stopOwnDaemons(ours, [unknown])).join()).toContain('it is unknown');
       expect(await isActive('ssh')).toBe('active');
       expect(await stopOwnDaemons(ours, [daemon])).toEqual(['stopped ssh']);
       expect(await isActive('ssh')).toBe('inactive');

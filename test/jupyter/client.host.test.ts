@@ -228,7 +228,7 @@ describe('Jupyter that is killed or stopped', () => {
     });
   });
 
-  it('is not ready while it does not answer', async () => {
+  it('is not ready while it does not respond', async () => {
     const pids = await node.processes('jupyter');
     const main = await node.mainProcess('jupyter');
     for (const pid of pids) killIfThere(pid, 'SIGSTOP');

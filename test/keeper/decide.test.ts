@@ -28,7 +28,7 @@ import type { Drift, DriftKind, KeeperState, Verdict } from '../../src/keeper/st
 const now = '2026-01-01T00:00:10.000Z';
 const verdict: Verdict = { leader: 'node1', term: 4, live: ['node1', 'node0', 'node2'] };
 const route: Drift = { kind: 'route', subject: 'h1', what: 'the proxy on h1 has no route' };
-const silent: Drift = { kind: 'proxy-silent', subject: 'h2', what: 'the proxy on h2 does not answer' };
+const silent: Drift = { kind: 'proxy-silent', subject: 'h2', what: 'the proxy on h2 does not respond' };
 
 const calm: Known = { verdict, drifts: [], repairs: 0 };
 const unsettled: Sight = {
@@ -39,7 +39,7 @@ const unsettled: Sight = {
   now,
 };
 const sees = (sight: Partial<Sight> = {}): Sight => ({ ...unsettled, settledLive: verdict.live, ...sight });
-const none = { kind: 'none', reason: '1 of 3 members answer; 2 are needed' } as const;
+const none = { kind: 'none', reason: '1 of 3 members respond, 2 are required' } as const;
 
 const nothingDone: ReconcileResult = {
   generation: 3,
@@ -80,7 +80,7 @@ describe('the watch', () => {
     const lost = notice(calm, sees({ finding: none, noneForMs: 3_000 }));
     expect(lost).toEqual({
       kind: 'lost',
-      reason: 'no leader is known: 1 of 3 members answer; 2 are needed',
+      reason: 'the etcd leader is unknown: 1 of 3 members respond, 2 are required',
       since: now,
     });
     const known = { ...calm, lostSince: now };
@@ -100,11 +100,11 @@ describe('the watch', () => {
     });
   });
 
-  test('never tells twice of what does not answer; tells when it is back', () => {
+  test('never tells twice of what does not respond; tells when it is back', () => {
     expect(notice(calm, sees({ drifts: [silent] }))?.reason).toBe(silent.what);
     const known = { ...calm, drifts: [silent] };
     expect(notice(known, sees({ drifts: [silent], watchedMs: 1e9 }))).toBeUndefined();
-    expect(notice(known, sees({ drifts: [] }))?.reason).toBe(`no longer: ${silent.what}`);
+    expect(notice(known, sees({ drifts: [] }))?.reason).toBe(`resolved: ${silent.what}`);
   });
 
   test('tells when other members answer, once they are the same for a while', () => {
@@ -251,12 +251,10 @@ describe('maintenance', () => {
   });
 
   test('a reconcile is told in a sentence', () => {
-    expect(outcomeOf({ ...nothingDone, generation: 4 })).toBe(
-      'generation 4: nothing had to be changed (0 ms)',
-    );
+    expect(outcomeOf({ ...nothingDone, generation: 4 })).toBe('generation 4: no changes needed (0 ms)');
     const changes = [{ subject: 'h1', what: 'route of h1 set to node2' }];
     expect(outcomeOf({ ...nothingDone, changes, drifts: [silent], superseded: true })).toBe(
-      'generation 3: route of h1 set to node2; left: the proxy on h2 does not answer; leadership has moved on meanwhile (0 ms)',
+      'generation 3: route of h1 set to node2; remaining: the proxy on h2 does not respond; leadership has since moved (0 ms)',
     );
   });
 });
@@ -287,7 +285,7 @@ describe('what is remembered', () => {
     expect(state.incidents).toEqual([
       {
         at: now,
-        what: 'node1 → node2, term 5: Jupyter answers on node2, through 1 host',
+        what: 'node1 → node2, term 5: Jupyter responds on node2, through 1 host',
         tookMs: 1_500,
         routine: true,
       },
@@ -308,7 +306,7 @@ describe('what is remembered', () => {
     expect(conclude(initialState, before, moved, result, now).incidents).toEqual([]);
   });
 
-  test('a Jupyter that does not answer is not called serving', () => {
+  test('a Jupyter that does not respond is not called serving', () => {
     const down: Drift = { kind: 'jupyter-down', subject: 'node2', what: 'Jupyter on node2 is starting' };
     const state = conclude(
       { ...before, jupyter: 'node1' },
@@ -319,7 +317,7 @@ describe('what is remembered', () => {
     );
     expect(state).not.toHaveProperty('jupyter');
     expect(phaseOf(state)).toBe('degraded');
-    expect(state.incidents[0]?.what).toContain('does not answer yet');
+    expect(state.incidents[0]?.what).toContain('does not respond yet');
   });
 
   test('the newest 20 incidents are kept', () => {

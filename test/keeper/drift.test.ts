@@ -157,7 +157,9 @@ describe('drifts', () => {
 
   test('what was not seen yet counts as it was known', () => {
     const proxies = { h2: proxy(), h3: proxy() };
-    const known = [{ kind: 'proxy-silent', subject: 'h1', what: 'the proxy on h1 does not answer' }] as const;
+    const known = [
+      { kind: 'proxy-silent', subject: 'h1', what: 'the proxy on h1 does not respond' },
+    ] as const;
     expect(drifts(wanted, { ...good, proxies }, known)).toEqual(known);
     expect(drifts(wanted, { ...good, proxies })).toEqual([]);
   });

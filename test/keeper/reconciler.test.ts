@@ -42,7 +42,7 @@ class Model implements KeeperAccess {
   term = 1;
 
   #ask<T>(name: string, effect: () => T): T {
-    const unreachable = new PerijoveError('NODE_UNREACHABLE', `${name} does not answer`);
+    const unreachable = new PerijoveError('NODE_UNREACHABLE', `${name} does not respond`);
     if (this.gone.has(name)) throw unreachable;
     const answer = effect();
     if (this.deaf.delete(name)) throw unreachable;
@@ -206,7 +206,7 @@ describe('the order of a move', () => {
     expect(result.jupyter).toBe('node0');
   });
 
-  test('while the leader’s node does not answer, routes stay and the old Jupyter stays', async () => {
+  test('while the leader’s node does not respond, routes stay and the old Jupyter stays', async () => {
     const model = new Model();
     await reconcile(model, input(1, 'node0'), undefined, hasty);
     model.gone.add('node1');

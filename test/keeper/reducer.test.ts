@@ -52,10 +52,7 @@ describe('a reconcile', () => {
   it('is concluded, and told', () => {
     const memory = serving();
     expect(memory.state).toMatchObject({ generation: 1, verdict, jupyter: 'node1' });
-    expect(words(memory)).toEqual([
-      'done: generation 1: nothing had to be changed (4 ms)',
-      'found: node1 leads',
-    ]);
+    expect(words(memory)).toEqual(['done: generation 1: no changes needed (4 ms)', 'found: node1 leads']);
   });
 
   it('takes a higher generation over, five times at most', () => {
@@ -135,17 +132,17 @@ describe('a planned move', () => {
     expect(moveWanted(settled, 'node0', at(30)).number).toBe((number ?? 0) + 1);
   });
 
-  it('fails where leadership does not come, goes on, or Jupyter does not answer', () => {
+  it('fails where leadership does not come, goes on, or Jupyter does not respond', () => {
     const { memory } = moveWanted(serving(), 'node2', at(10));
     const refused = moveOrdered(memory, { led: false, reason: 'it learns' }, at(11));
     expect(refused.ended?.outcome).toMatchObject({ message: 'Jupyter was not moved to node2: it learns' });
     const led = moveOrdered(memory, { led: true }, at(11));
     expect(moveSettled(led, at(12)).ended?.outcome).toMatchObject({
-      message: 'leadership went on to node1',
+      message: 'leadership moved on to node1',
     });
     const silent = { ...led, state: { ...led.state, verdict: { ...verdict, leader: 'node2' } } };
     expect(moveSettled(silent, at(12)).ended?.outcome).toMatchObject({
-      message: 'leadership is at node2, where Jupyter does not answer',
+      message: 'node2 leads etcd, but Jupyter does not respond there',
     });
   });
 

@@ -113,12 +113,12 @@ export async function startMesos(options: MesosClusterOptions): Promise<MesosClu
     leader: async () => {
       const info = await leadingMaster(directReach, spec, secrets);
       const host = hosts.find(({ address }) => address === info?.address.ip);
-      if (host === undefined) throw new Error('no master leads');
+      if (host === undefined) throw new Error('no master is leading');
       return host.name;
     },
     state: async () => {
       const info = await leadingMaster(directReach, spec, secrets);
-      if (info === undefined) throw new Error('no master leads');
+      if (info === undefined) throw new Error('no master is leading');
       const { credential } = secrets;
       return await masterState(
         { host: info.address.ip, port: info.address.port },
@@ -167,7 +167,7 @@ export class MesosProcess {
   ) {}
 
   get pid(): number {
-    if (this.#child?.pid === undefined) throw new Error('it does not run');
+    if (this.#child?.pid === undefined) throw new Error('it is not running');
     return this.#child.pid;
   }
 

@@ -58,13 +58,13 @@ describe('networkProblems of a VXLAN', () => {
 
   it('refuses a subnet that Docker has given away', () => {
     expect(messages({ networks: [network('wide', '192.168.0.0/16')] })).toEqual([
-      'NETWORK_CLASH h1: the Docker network wide has 192.168.0.0/16, and the nodes would have 192.168.0.0/24',
+      'NETWORK_CLASH h1: the Docker network wide uses 192.168.0.0/16, which overlaps 192.168.0.0/24 of the nodes',
     ]);
     // Its route is the same clash.
     const routes = [{ dst: '192.168.0.0/16', dev: 'br-wide' }];
     expect(messages({ networks: [network('wide', '192.168.0.0/16')], routes })).toHaveLength(1);
     expect(messages({ networks: [network('perijove', '172.18.0.0/16')] })).toEqual([
-      'NETWORK_CLASH h1: Docker has a network perijove already, which is not of this cluster',
+      'NETWORK_CLASH h1: the Docker network perijove exists and does not belong to this cluster',
     ]);
   });
 
@@ -73,7 +73,7 @@ describe('networkProblems of a VXLAN', () => {
     expect(withRoute({ dst: '192.168.0.128/25', gateway: '172.16.6.1', dev: 'eth0' })).toHaveLength(1);
     expect(withRoute({ dst: '192.168.0.7', gateway: '172.16.6.1', dev: 'eth0' })).toHaveLength(1);
     expect(withRoute({ dst: '192.168.0.0/16', dev: 'wlan0' })).toEqual([
-      'NETWORK_CLASH h1: 192.168.0.0/16 is routed to wlan0, and the nodes would have 192.168.0.0/24',
+      'NETWORK_CLASH h1: 192.168.0.0/16 is routed to wlan0, which conflicts with 192.168.0.0/24 of the nodes',
     ]);
   });
 
@@ -104,7 +104,7 @@ describe('networkProblems of a VXLAN', () => {
 
   it('refuses names and numbers that others have', () => {
     expect(messages({ links: [eth0, { ifname: 'vxlan42', mtu: 1500, flags: [] }] })[0]).toContain(
-      'a link vxlan42 is there already',
+      'the link vxlan42 exists',
     );
     const foreign = (id: number, port: number) => ({
       ifname: 'flannel.1',
@@ -113,14 +113,14 @@ describe('networkProblems of a VXLAN', () => {
       linkinfo: { info_kind: 'vxlan', info_data: { id, port } },
     });
     expect(messages({ links: [eth0, foreign(42, 4789)] })).toEqual([
-      'NETWORK_CLASH h1: flannel.1 is a VXLAN of the same number 42',
+      'NETWORK_CLASH h1: flannel.1 is a VXLAN with the same identifier 42',
     ]);
     expect(messages({ links: [eth0, foreign(42, 8472), foreign(1, 4789)] })).toEqual([]);
   });
 
   it('wants room for the headers', () => {
     expect(messages({ links: [{ ...eth0, mtu: 1499 }] })).toEqual([
-      'NETWORK_MTU h1: eth0 has an MTU of 1499, and packets of the nodes with their VXLAN headers have up to 1500 bytes',
+      'NETWORK_MTU h1: eth0 has an MTU of 1499, but packets of the nodes with their VXLAN headers need 1500 bytes',
     ]);
   });
 });
@@ -128,9 +128,9 @@ describe('networkProblems of a VXLAN', () => {
 describe('networkProblems of an existing network', () => {
   it('wants it with the addresses of the nodes, where nodes run', () => {
     expect(messages({ networks: [network('calico_net', '192.168.0.0/16')] }, existing)).toEqual([]);
-    expect(messages({}, existing)).toEqual(['NETWORK_MISSING h1: Docker has no network calico_net']);
+    expect(messages({}, existing)).toEqual(['NETWORK_MISSING h1: Docker network not found: calico_net']);
     expect(messages({ networks: [network('calico_net', '192.168.0.0/29')] }, existing)).toEqual([
-      'NETWORK_SUBNET h1: the Docker network calico_net has 192.168.0.0/29, which 192.168.0.10 of node0 is not in',
+      'NETWORK_SUBNET h1: the Docker network calico_net has 192.168.0.0/29, which does not contain 192.168.0.10 of node0',
     ]);
     const silent = { ...factsOf({}), networks: notKnown('no answer') };
     expect(networkProblems(existing, host, silent)).toEqual([]);

@@ -62,7 +62,7 @@ describe('parseDockerNetworks', () => {
     expect(made).toMatchObject({ bridge: 'br-479fc561ea25', pools: [{ subnet: '172.18.0.0/16' }] });
   });
 
-  it('tells a host without Docker from a Docker that does not answer, or not in full', () => {
+  it('tells a host without Docker from a Docker that does not respond, or not in full', () => {
     expect(parseDockerNetworks('no docker\n')).toEqual({ known: true, value: [] });
     const id = /"Id":"(\w+)"/.exec(line())?.[1] ?? '';
     const all = [`network ${id}`, 'network ff', line(), none, 'docker complete', ''];
@@ -71,7 +71,7 @@ describe('parseDockerNetworks', () => {
       expect(parseDockerNetworks(all.join('\n').slice(0, length)).known, `after ${length}`).toBe(false);
     }
     expect(parseDockerNetworks(all.filter((each) => each !== line()).join('\n'))).toMatchObject({
-      why: 'Docker does not tell of its network 479fc561ea25',
+      why: 'Docker did not describe its network 479fc561ea25',
     });
     expect(parseDockerNetworks([line(), 'docker complete'].join('\n')).known).toBe(false);
     const silent = line().replace('"Containers":{},', '');
@@ -89,7 +89,7 @@ describe('dockerNetworkActions', () => {
   it('makes what is missing, with nothing to give to containers that name no address', () => {
     const [action, ...rest] = actions();
     expect(rest).toEqual([]);
-    expect(action?.done).toBe('made the Docker network perijove');
+    expect(action?.done).toBe('created the Docker network perijove');
     expect(action?.script.replaceAll("'", '')).toBe(
       'docker network create --driver bridge --opt com.docker.network.bridge.name=perijove --opt com.docker.network.driver.mtu=1450 --label io.perijove.cluster=test --subnet 192.168.0.0/24 --ip-range 192.168.0.243/32 --gateway 192.168.0.243 perijove',
     );
@@ -100,7 +100,7 @@ describe('dockerNetworkActions', () => {
       cluster: 'test',
       host: 'h1',
     });
-    expect(made.map(({ plan }) => plan)).toEqual(['make the Docker network perijove']);
+    expect(made.map(({ plan }) => plan)).toEqual(['create the Docker network perijove']);
     expect(made[0]?.script).toMatch(/^docker network inspect perijove .* \|\| docker network create /);
   });
 
@@ -114,13 +114,14 @@ describe('dockerNetworkActions', () => {
     const differing = { Options: { 'com.docker.network.bridge.name': 'perijove' } };
     expect(actions(...parse(line(differing))).map(({ plan }) => plan)).toEqual([
       'remove the Docker network perijove',
-      'make the Docker network perijove',
+      'create the Docker network perijove',
     ]);
     const used = parse(line({ ...differing, Containers: { a: { Name: 'node0' } } }));
     expect(() => actions(...used)).toThrow(
       expect.objectContaining({
         code: 'NETWORK_DIFFERS',
-        message: 'h1: the Docker network perijove is not as the spec says, and node0 is in it',
+        message:
+          'h1: the Docker network perijove differs from the spec, but containers are connected to it: node0',
       }) as Error,
     );
   });

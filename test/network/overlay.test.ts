@@ -84,16 +84,16 @@ complete
   });
 
   it.each([
-    ['"id":42', '"id":43', 'vxlan42 has other parameters'],
-    ['"local":"172.16.6.225"', '"local":"172.16.6.1"', 'vxlan42 has other parameters'],
-    ['"learning":false', '"learning":true', 'vxlan42 has other parameters'],
+    ['"id":42', '"id":43', 'vxlan42 has different parameters'],
+    ['"local":"172.16.6.225"', '"local":"172.16.6.1"', 'vxlan42 has different parameters'],
+    ['"learning":false', '"learning":true', 'vxlan42 has different parameters'],
     ['"master":"perijove","address"', '"address"', 'vxlan42 is not in perijove'],
-    ['02:42:c0:a8:00:ef', '02:42:c0:a8:00:f0', 'perijove has another Ethernet address'],
+    ['02:42:c0:a8:00:ef', '02:42:c0:a8:00:f0', 'perijove has a different Ethernet address'],
     ['"ifalias":"perijove test"', '"ifalias":"x"', 'links are unmarked'],
-    ['"mtu":1450', '"mtu":1400', 'another MTU'],
+    ['"mtu":1450', '"mtu":1400', 'different MTU'],
     ['"UP",', '', 'links are down'],
-    ['192.168.0.239', '192.168.0.240', 'perijove has not the address 192.168.0.239/24 alone'],
-    ['172.16.6.95', '172.16.6.96', 'other peers'],
+    ['192.168.0.239', '192.168.0.240', 'perijove does not have exactly the address 192.168.0.239/24'],
+    ['172.16.6.95', '172.16.6.96', 'different peers'],
   ])('%s → %s: %s', (from, to, what) => {
     expect(differences(printed.replace(from, to))).toEqual([what]);
   });
@@ -106,7 +106,7 @@ complete
   });
 
   it('takes nothing that is cut short, or that ip leaves out, for something missing', () => {
-    const unknown = [expect.stringContaining('its links are not known') as string];
+    const unknown = [expect.stringContaining('its links are unknown') as string];
     for (let length = 0; length < printed.length - 1; length += 7) {
       expect(differences(printed.slice(0, length)), `after ${length} characters`).toEqual(unknown);
     }

@@ -159,7 +159,7 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
     await apply(host);
     expect(await linkNumbers(host)).toEqual(before);
     const smaller = { ...spec, hosts: hosts.slice(0, 2) };
-    expect(await differences(host, smaller)).toEqual(['other peers']);
+    expect(await differences(host, smaller)).toEqual(['different peers']);
     await apply(host, smaller);
     expect(await differences(host, smaller)).toEqual([]);
     expect(await reaches(node(host), nodeAddress(gone))).toBe(false);
@@ -172,16 +172,16 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
     ['ip link delete vxlan4242', 'no vxlan4242'],
     ['ip link set vxlan4242 nomaster', 'vxlan4242 is not in perijove'],
     ['ip link set vxlan4242 down', 'links are down'],
-    ['ip link set perijove mtu 1300', 'another MTU'],
+    ['ip link set perijove mtu 1300', 'different MTU'],
     [
       'ip address add 192.168.255.99/24 dev perijove',
-      'perijove has not the address 192.168.255.243/24 alone',
+      'perijove does not have exactly the address 192.168.255.243/24',
     ],
     ['ip link set perijove alias x', 'links are unmarked'],
-    ['ip link set perijove address 02:00:00:00:00:01', 'perijove has another Ethernet address'],
+    ['ip link set perijove address 02:00:00:00:00:01', 'perijove has a different Ethernet address'],
     [
       'ip link delete vxlan4242; ip link add vxlan4242 type vxlan id 7 local 172.31.255.1 dstport 4789; ip link set vxlan4242 alias "perijove netns" master perijove mtu 1450 up; bridge fdb append 00:00:00:00:00:00 dev vxlan4242 dst 172.31.255.2; bridge fdb append 00:00:00:00:00:00 dev vxlan4242 dst 172.31.255.3',
-      'vxlan4242 has other parameters',
+      'vxlan4242 has different parameters',
     ],
   ])('puts right: %s', async (damage, what) => {
     const [host = makeHost('none'), other = makeHost('none')] = hosts;

@@ -89,7 +89,7 @@ describe.runIf(hasDocker)('on a host with Docker', () => {
       await expect(loadOnHost(connection, reference, archive, work)).rejects.toMatchObject({
         code: 'DISK_FULL',
         message: expect.stringMatching(
-          /^the image of the nodes needs 953674317 MiB at .*, where \d+ MiB are free$/,
+          /^the node image needs 953674317 MiB at .*, where only \d+ MiB are free$/,
         ) as string,
       });
     });

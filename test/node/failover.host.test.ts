@@ -294,7 +294,7 @@ describe('nodes with reflexes', () => {
     const now = await serving();
     expect([leader, ...others]).toContain(now);
     expect((await now.control.status()).jupyter).toMatchObject({ serve: false, gate: { open: true } });
-    expect(await readFile(`${now.layout.log}/control/current`, 'utf8')).toContain('gate opens');
+    expect(await readFile(`${now.layout.log}/control/current`, 'utf8')).toContain('gate opened');
   });
 });
 

@@ -73,7 +73,7 @@ it.each([
   const removed = path.join(directory, 'removed');
   expect(fence(`if [ "$1" = rm ]; then : >${removed}; fi; ${docker}`)).toEqual({
     status: 1,
-    stderr: 'no Docker server answers\n',
+    stderr: 'no Docker server responds\n',
   });
   expect(existsSync(removed)).toBe(false);
 });
@@ -85,7 +85,7 @@ it.each([
 ])('is not confirmed where the look at the processes %s', (_how, grep) => {
   expect(fence(`echo '${heading}'`, { grep })).toEqual({
     status: 1,
-    stderr: 'it is not known which processes of node0 run\n',
+    stderr: 'the running processes of node0 are unknown\n',
   });
 });
 
@@ -123,7 +123,7 @@ describe('a process of the node', () => {
       for (const tr of ['exit 1', 'exit 0', 'exec /usr/bin/tr "$@" | head -n 1']) {
         expect(fence(`echo '${heading}'`, { tr })).toMatchObject({
           status: 1,
-          stderr: expect.stringMatching(/^it is not known which launch of node0 runs: \d+\n$/) as string,
+          stderr: expect.stringMatching(/^the launch of node0 is unknown for processes: \d+\n$/) as string,
         });
       }
       rmSync(path.join(directory, 'tr'));

@@ -273,7 +273,7 @@ describe('a start that cannot be', () => {
     });
     await expect(start('{}', 'start', '1')).rejects.toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('is wrong at cluster') as string,
+      stderr: expect.stringContaining('is invalid at cluster') as string,
     });
     await expect(start(undefined, 'start', 'x')).rejects.toMatchObject({
       code: 2,

@@ -168,7 +168,7 @@ describe('the API', () => {
     }
   });
 
-  test('the client gives up what does not answer, and notices what is no proxy', async () => {
+  test('the client gives up what does not respond, and notices what is no proxy', async () => {
     const silent = net.createServer();
     silent.listen(0, '127.26.1.9');
     await once(silent, 'listening');
@@ -376,12 +376,12 @@ describe('passing on', () => {
   });
 });
 
-describe('a target that does not answer', () => {
+describe('a target that does not respond', () => {
   test('refused: the page says which node and since when, and opens by itself later', async () => {
     await routeToNobody(await nobody(), 'node3');
     const page = await get('/lab', browser);
     expect(page.status).toBe(503);
-    expect(page.text).toContain('node3 leads. Its Jupyter starts.');
+    expect(page.text).toContain('node3 leads. Its Jupyter is starting.');
     const first = JSON.parse((await get('/api/status')).text) as { since: string; waitedMs: number };
     const second = JSON.parse((await get('/.perijove/status')).text) as { since: string; waitedMs: number };
     expect(first).toMatchObject({ code: 'STARTING', node: 'node3' });

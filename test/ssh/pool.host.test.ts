@@ -206,7 +206,7 @@ describe('connecting', () => {
       const withAgent = server.host({ ssh: { ...server.host().ssh, keyFile, agent: true } });
       for (const [socket, why] of [
         [undefined, 'SSH_AUTH_SOCK is not set'],
-        [path.join(directory, 'nobody.sock'), 'does not answer'],
+        [path.join(directory, 'nobody.sock'), 'does not respond'],
       ] as const) {
         if (socket === undefined) delete process.env['SSH_AUTH_SOCK'];
         else process.env['SSH_AUTH_SOCK'] = socket;
@@ -252,7 +252,7 @@ describe('connecting', () => {
       process.env['SSH_AUTH_SOCK'] = path.join(directory, 'nobody.sock');
       await expect(another.get(host)).rejects.toMatchObject({
         code: 'SSH_NO_AGENT',
-        message: expect.stringMatching(/nobody\.sock does not answer/) as string,
+        message: expect.stringMatching(/nobody\.sock does not respond/) as string,
       });
       await another.close();
     } finally {

@@ -144,7 +144,7 @@ describe('shortcomings', () => {
     [
       'two leaders',
       { zookeeper: { members: whole.zookeeper.members.map(({ host }) => ({ host, mode: 'leader' })) } },
-      'ZooKeeper has not exactly one leader',
+      'ZooKeeper does not have exactly one leader',
     ],
     [
       'a server that runs alone',
@@ -188,9 +188,9 @@ describe('shortcomings', () => {
       {
         framework: { ...whole.framework, failure: { code: 'MESOS_REFUSED', message: 'No.', remedy: 'Do.' } },
       },
-      'the scheduler has given up: No (MESOS_REFUSED). Do',
+      'the scheduler gave up: No (MESOS_REFUSED). Do',
     ],
-    ['no leading master', { mesos: { ...whole.mesos, leader: null } }, 'no Mesos master leads'],
+    ['no leading master', { mesos: { ...whole.mesos, leader: null } }, 'no Mesos master is leading'],
     [
       'a missing agent',
       {
@@ -219,7 +219,7 @@ describe('shortcomings', () => {
     [
       'no leader of etcd',
       { etcd: { ...whole.etcd, leader: null, term: null } },
-      'etcd has no leader that a majority agrees on',
+      'no majority of etcd agrees on a leader',
     ],
     [
       'a silent member',
@@ -240,7 +240,7 @@ describe('shortcomings', () => {
     [
       'a proxy that does not lead there',
       { proxies: whole.proxies.map((proxy, index) => ({ ...proxy, healthy: index > 0 })) },
-      'no Jupyter through the proxy of h1',
+      'Jupyter is not reachable through the proxy of h1',
     ],
     [
       'a brick that is down',
@@ -250,7 +250,7 @@ describe('shortcomings', () => {
     [
       'a volume of which nobody tells',
       { storage: { kind: 'gluster', bricks: ['h1', 'h2', 'h3'].map((host) => brick(host, null)) } },
-      'no host tells of the GlusterFS volume',
+      'no host reports the GlusterFS volume',
     ],
   ];
   it.each(cases)('names %s, and nothing else', (_title, change, expected) => {

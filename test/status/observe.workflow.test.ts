@@ -157,7 +157,7 @@ describe('observeCluster', () => {
     const { status, reasons } = await observeCluster({ pool }, spec());
     expect(contract.parse(status)).toEqual(status);
     expect(status.workflows).toEqual({ deploy: 'unknown', framework: 'unknown', keeper: 'unknown' });
-    expect(reasons[0]).toContain('Temporal server cannot be reached');
+    expect(reasons[0]).toContain('Temporal server is unreachable');
   });
 
   it('reads the keeper by query while a worker runs, and from its memo, as stale, when none does', async () => {
@@ -178,7 +178,9 @@ describe('observeCluster', () => {
     expect(contract.parse(stored.status)).toEqual(stored.status);
     // The query says 8; the memo was written with 7.
     expect(stored.status).toMatchObject({ stale: true, jupyter: { generation: 7 } });
-    expect(stored.reasons).toContain('no worker answers; what workflows know is their last stored state');
+    expect(stored.reasons).toContain(
+      'no worker responds, so the state of the workflows is the last stored one',
+    );
     await handle.terminate();
   });
 });

@@ -41,7 +41,7 @@ describe('storageItems', () => {
   it('sees a mount that is missing, one of others, and one that hangs or lost its client', () => {
     const mounted = 'mounted fuse.glusterfs 10.0.0.1:/notes';
     expect(mountDifferences(gluster, `${mounted}\n/srv/notes/notebooks`)).toEqual([]);
-    expect(mountDifferences(gluster, mounted)).toEqual(['/srv/notes does not answer']);
+    expect(mountDifferences(gluster, mounted)).toEqual(['/srv/notes does not respond']);
     expect(mountDifferences(gluster, 'mounted nothing \n/srv/notes/notebooks')).toEqual([
       '/srv/notes is not mounted',
     ]);
@@ -49,7 +49,7 @@ describe('storageItems', () => {
       '/srv/notes has ext4 /dev/sdb1',
     ]);
     expect(mountDifferences(gluster, '/srv/notes/notebooks')).toEqual([
-      'what is mounted at /srv/notes is not known',
+      'it is unknown what is mounted at /srv/notes',
     ]);
   });
 });

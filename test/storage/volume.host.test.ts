@@ -115,7 +115,7 @@ until gluster --mode=script pool list; do sleep 0.2; done`,
       const formed = await formVolume(pool, spec(), storage);
       expect(formed).toMatchObject({
         changes: [],
-        waits: expect.stringContaining('does not tell') as string,
+        waits: expect.stringContaining('did not report') as string,
       });
       expect(await brick()).toBe('kept\n');
     });

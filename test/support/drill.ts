@@ -49,11 +49,11 @@ export function recovery(): Recovery {
     lanes: hosts.map((host) => ({ host, http, websocket })),
     events: [
       { at: 100_050, kind: 'leader', subject: 'node0', term: 2, what: 'node0 leads etcd, term 2' },
-      { at: 100_100, kind: 'serving', subject: 'node0', what: 'Jupyter answers on node0' },
-      { at: 101_000, kind: 'fault', what: 'SIGKILL for node0 on h1' },
-      { at: 101_100, kind: 'silent', subject: 'node0', what: 'Jupyter on node0 answers no more' },
+      { at: 100_100, kind: 'serving', subject: 'node0', what: 'Jupyter responds on node0' },
+      { at: 101_000, kind: 'fault', what: 'SIGKILL to node0 on h1' },
+      { at: 101_100, kind: 'silent', subject: 'node0', what: 'Jupyter on node0 no longer responds' },
       { at: 101_500, kind: 'leader', subject: 'node1', term: 3, what: 'node1 leads etcd, term 3' },
-      { at: 101_800, kind: 'serving', subject: 'node1', what: 'Jupyter answers on node1' },
+      { at: 101_800, kind: 'serving', subject: 'node1', what: 'Jupyter responds on node1' },
     ],
   };
 }
@@ -70,9 +70,9 @@ export function healed(extra: readonly Span[] = []): Healing {
     })),
     events: [
       { at: 105_000, kind: 'healed', what: 'nothing to heal' },
-      { at: 106_000, kind: 'whole', what: 'the cluster is whole' },
+      { at: 106_000, kind: 'whole', what: 'the cluster is healthy' },
     ],
-    invariants: [{ name: 'etcd', holds: true, what: 'etcd is whole: 5 members, node1 leads' }],
+    invariants: [{ name: 'etcd', holds: true, what: 'etcd is healthy: 5 members, node1 leads' }],
   };
 }
 

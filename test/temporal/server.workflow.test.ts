@@ -106,7 +106,7 @@ describe('connectClient', () => {
     const started = Date.now();
     await expect(connectClient({ address, deadlineMs: 500 })).rejects.toMatchObject({
       code: 'TEMPORAL_UNREACHABLE',
-      message: `no Temporal server answers at ${address}`,
+      message: `no Temporal server responds at ${address}`,
     });
     expect(Date.now() - started).toBeLessThan(5_000);
   });

@@ -141,7 +141,7 @@ describe('a worker', { timeout: 120_000 }, () => {
     await watchedBy(keeper, leaving);
     const heir = await startWorker();
     expect(await leaving.end('SIGTERM')).toBe(0);
-    expect(leaving.lines().at(-1)).toMatchObject({ msg: 'the worker has ended' });
+    expect(leaving.lines().at(-1)).toMatchObject({ msg: 'the worker has shut down' });
     const watch = await watchedBy(keeper, heir);
     // It was given back; nobody had to wait until its heartbeats were missed.
     expect(watch.lastFailure?.applicationFailureInfo?.type).toBe('WORKER_SHUTDOWN');
@@ -209,7 +209,7 @@ describe('a worker without a Temporal server', { timeout: 120_000 }, () => {
       const waiting = new WorkerProcess();
       await waiting.says('waiting for the Temporal server');
       expect(await waiting.end('SIGTERM')).toBe(0);
-      expect(waiting.lines().at(-1)).toMatchObject({ msg: 'the worker has ended' });
+      expect(waiting.lines().at(-1)).toMatchObject({ msg: 'the worker has shut down' });
     } finally {
       await server.restart();
     }

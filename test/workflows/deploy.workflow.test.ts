@@ -354,7 +354,7 @@ describe('what is in the way', () => {
     const handle = await start(cluster.spec);
     expect(await failureOf(handle)).toMatchObject({
       type: 'DISK_FULL',
-      message: expect.stringMatching(/^2 problems are in the way, the first: h2: /) as string,
+      message: expect.stringMatching(/^2 problems block this deployment, the first: h2: /) as string,
       details: [
         {
           place: { host: 'h2' },

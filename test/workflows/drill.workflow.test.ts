@@ -108,7 +108,7 @@ describe('a drill', { timeout: 60_000 }, () => {
   test('of an unhealthy cluster is refused: nothing is injected, nothing is healed', async () => {
     const calls: string[] = [];
     const refusal = async () => {
-      throw new PerijoveError('DRILL_UNHEALTHY', 'the cluster is not whole: no Jupyter');
+      throw new PerijoveError('DRILL_UNHEALTHY', 'the cluster is not healthy: no Jupyter');
     };
     await work(script(calls, { prepareDrill: refusal }));
     await start();

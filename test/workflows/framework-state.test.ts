@@ -122,7 +122,7 @@ describe('who may write', () => {
       { run: 1, attempt: 9 },
       { run: 3, attempt: 1 },
     ]) {
-      expect(leaseRejection(state, other)).toMatch(/not the scheduler/);
+      expect(leaseRejection(state, other)).toMatch(/not, or no longer, the scheduler/);
     }
     expect(leaseRejection(emptyState, lease)).toBeDefined();
   });
@@ -134,7 +134,7 @@ describe('who may write', () => {
   });
 
   it('an attempt of a run that is over may never claim, however high its number', () => {
-    expect(claimRejection(state, 3, { run: 2, attempt: 99 })).toMatch(/run 2 .* over/);
+    expect(claimRejection(state, 3, { run: 2, attempt: 99 })).toMatch(/run 2 .* ended/);
     expect(claimRejection(state, 3, { run: 3, attempt: 1 })).toBeUndefined();
   });
 
@@ -150,7 +150,7 @@ describe('the framework ID', () => {
     expect(frameworkIdRejection(emptyState, 'F')).toBeUndefined();
     const state = withFrameworkId(emptyState, 'F', []);
     expect(frameworkIdRejection(state, 'F')).toBeUndefined();
-    expect(frameworkIdRejection(state, 'G')).toMatch(/F already/);
+    expect(frameworkIdRejection(state, 'G')).toMatch(/already has the ID F/);
   });
 
   it('comes with the tasks that Mesos has, when it was found there', () => {
@@ -196,7 +196,7 @@ describe('fencing', () => {
     expect(result).toEqual({ changed: true, nodes: ['node0', 'node1'] });
     expect(fence(state, 'h1', at)).toEqual({ state, result: { ...result, changed: false } });
     expect(details({ ...firstMemory({ spec }), state })).toContain(
-      `- h1 is lost, says an operator since ${at}: node0, node1\n`,
+      `- h1 was declared dead by an operator at ${at}: node0, node1\n`,
     );
   });
 

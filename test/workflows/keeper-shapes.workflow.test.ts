@@ -312,7 +312,7 @@ describe('the keeper', { timeout: 60_000 }, () => {
       election.outcome = { led: true };
       election.restless = 'node0';
       await expect(move('node2')).rejects.toMatchObject({
-        cause: { type: 'MOVE_FAILED', message: 'leadership went on to node0' },
+        cause: { type: 'MOVE_FAILED', message: 'leadership moved on to node0' },
       });
       expect(await state()).toMatchObject({ verdict: { leader: 'node0' }, jupyter: 'node0' });
       await record(handle, 'keeper-move-failed');

@@ -272,7 +272,7 @@ describe('the keeper', { timeout: 240_000 }, () => {
     await eventually(async () => (await proxy.client.route())?.generation === before.generation, 30_000);
   });
 
-  test('goes on with another spec, and refuses one of another cluster', async () => {
+  test('continues with a changed spec, and refuses one of another cluster', async () => {
     await inLine((now) => now.drifts.length === 0);
     // Whoever hands over the first spec has started it.
     expect(await handle.executeUpdate(configureKeeper, { args: [cluster.spec] })).toEqual({ changed: true });

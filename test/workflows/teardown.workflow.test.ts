@@ -75,8 +75,8 @@ it('ends what would repair before it clears the hosts, and says what it did', as
   expect(cluster.calls.slice(2).sort()).toEqual(['clearHost:h1', 'clearHost:h2', 'clearHost:h3']);
   expect(changes).toEqual(
     expect.arrayContaining([
-      { host: 'down', what: 'ended the keeper' },
-      { host: 'down', what: 'tore the framework down' },
+      { host: 'down', what: 'stopped the keeper' },
+      { host: 'down', what: 'tore down the framework' },
       { host: 'h2', what: 'removed everything' },
     ]),
   );
@@ -87,7 +87,7 @@ it('finds nothing to end the second time', async () => {
   await work(cluster);
   await (await teardown(cluster.spec)).result();
   const { changes } = await (await teardown(cluster.spec)).result();
-  expect(changes.map(({ what }) => what)).not.toContain('ended the keeper');
+  expect(changes.map(({ what }) => what)).not.toContain('stopped the keeper');
 });
 
 it('clears the other hosts when one cannot be, and fails with that one', async () => {
@@ -105,13 +105,13 @@ it('clears the other hosts when one cannot be, and fails with that one', async (
   expect(cluster.calls).toEqual(expect.arrayContaining(['clearHost:h2', 'clearHost:h3']));
 });
 
-it('goes on when Mesos was not told', async () => {
+it('continues without a teardown in Mesos', async () => {
   const cluster = SimulatedCluster.deployed(makeSpec({ name: 'no-mesos' }));
   await work(cluster, { stopFramework: async () => ({ tornDown: false, reason: 'no master answers' }) });
   const { changes } = await (await teardown(cluster.spec)).result();
   expect(changes).toContainEqual({
     host: 'no-mesos',
-    what: 'ended the framework; Mesos was not told: no master answers',
+    what: 'stopped the framework without a teardown in Mesos: no master answers',
   });
   expect(cluster.calls).toContain('clearHost:h3');
 });
@@ -135,7 +135,7 @@ it('cancels the deployment that runs, and waits until nothing of it is under way
   await underWay;
   const { changes } = await (await teardown(cluster.spec)).result();
   expect(await failureOf(deploy)).toBeInstanceOf(CancelledFailure);
-  expect(changes).toContainEqual({ host: 'busy', what: 'cancelled the deploy' });
+  expect(changes).toContainEqual({ host: 'busy', what: 'cancelled the deployment' });
   expect(cluster.calls.indexOf('ensureSecrets ended')).toBeLessThan(cluster.calls.indexOf('stopKeeper'));
 });
 

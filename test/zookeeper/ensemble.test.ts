@@ -7,32 +7,38 @@ const reports = (...modes: readonly (ServerStatus['mode'] | undefined)[]): Membe
 
 describe('judgeEnsemble', () => {
   it.each([
-    ['three, one leads', reports('follower', 'leader', 'follower'), true, 'h2', 'h2 leads, h1, h3 follow.'],
-    ['one alone', reports('standalone'), true, 'h1', 'h1 stands alone, as an ensemble of one does.'],
-    ['one silent', reports('leader', 'follower', undefined), false, 'h1', 'h3: no answer.'],
+    ['three, one leads', reports('follower', 'leader', 'follower'), true, 'h2', 'h2 leads, h1, h3 follow'],
+    ['one alone', reports('standalone'), true, 'h1', 'h1 runs standalone, as the only server'],
+    ['one silent', reports('leader', 'follower', undefined), false, 'h1', 'no response from h3'],
     [
       'two leaders',
       reports('leader', 'leader', 'follower'),
       false,
       undefined,
-      'h1 and h2 all say that they lead.',
+      'more than one leader: h1, h2',
     ],
-    ['no leader', reports('not-serving', 'not-serving', 'follower'), false, undefined, 'No member leads.'],
+    [
+      'no leader',
+      reports('not-serving', 'not-serving', 'follower'),
+      false,
+      undefined,
+      'no member is leading',
+    ],
     [
       'one still electing',
       reports('leader', 'follower', 'not-serving'),
       false,
       'h1',
-      'h3: not following yet.',
+      'not following yet: h3',
     ],
     [
       'one outside',
       reports('leader', 'follower', 'standalone'),
       false,
       'h1',
-      'h3: running alone instead of in the ensemble.',
+      'running standalone instead of in the ensemble: h3',
     ],
-    ['one that must be alone leads', reports('not-serving'), false, undefined, 'No member leads.'],
+    ['one that must be alone leads', reports('not-serving'), false, undefined, 'no member is leading'],
   ] as const)('%s', (_name, members, healthy, leader, reason) => {
     expect(judgeEnsemble(members)).toEqual({ healthy, ...(leader && { leader }), reason });
   });

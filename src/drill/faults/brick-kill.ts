@@ -15,7 +15,7 @@ export interface BrickKill {
 export const brickKillDrills = [
   {
     name: 'gluster-brick-down',
-    what: 'SIGKILL for a brick of the GlusterFS volume; what is written meanwhile is healed when it is back',
+    what: 'SIGKILL to a brick of the GlusterFS volume; files written in the meantime are healed when it is back',
     target: 'brick',
     expects: 'jupyter-back',
     mayFail: 'none',
@@ -29,14 +29,14 @@ export const brickKill: FaultKind<BrickKill> = {
   kind: 'brick-kill',
   inject: (deps, { host, process }) => signalProcess(deps, host, process, 'KILL'),
   heal: (deps, { host, volume }) => onHost(deps, host, [startBricksScript(volume)]),
-  injected: ({ host, volume }) => `SIGKILL for the brick of ${volume} on ${host}`,
-  healed: ({ host }) => `the brick on ${host} is started`,
+  injected: ({ host, volume }) => `SIGKILL to the brick of ${volume} on ${host}`,
+  healed: ({ host }) => `started the brick on ${host}`,
 };
 
 async function planBrick({ pool, spec }: FaultDeps, _roles: unknown, target: string): Promise<BrickKill> {
   const host = hostNamed(spec, target);
   const { storage } = spec;
-  if (storage.kind !== 'gluster') throw absent('notebooks do not lie on a GlusterFS volume');
+  if (storage.kind !== 'gluster') throw absent('notebooks are not on a GlusterFS volume');
   const connection = await pool.get(host);
   const output = await connection.run(`${sameScript}
 for pid in $(pidof glusterfsd); do
@@ -45,7 +45,7 @@ for pid in $(pidof glusterfsd); do
   fi
 done`);
   const [pid, start] = output.trim().split(' ').map(Number);
-  if (!pid || !start) throw absent(`no brick of ${storage.volume} runs on ${host.name}`);
+  if (!pid || !start) throw absent(`no brick of ${storage.volume} is running on ${host.name}`);
   return { kind: 'brick-kill', host: host.name, volume: storage.volume, process: { pid, start } };
 }
 
@@ -63,6 +63,6 @@ info=$(gluster --mode=script volume info ${quote(volume)} 2>&1) || {
 case $info in
 *'Status: Started'*) gluster --mode=script volume start ${quote(volume)} force ;;
 *'Status: Stopped'* | *'Status: Created'*) ;;
-*) echo ${quote(`gluster does not tell how ${volume} is`)} >&2; exit 1 ;;
+*) echo ${quote(`gluster did not report the status of ${volume}`)} >&2; exit 1 ;;
 esac`.trim();
 }

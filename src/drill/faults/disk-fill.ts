@@ -33,7 +33,7 @@ export interface DiskFill {
 export const diskFillDrills = [
   {
     name: 'disk-full',
-    what: 'the file system of a host that has all of the cluster in it is full to the last byte for 20 s',
+    what: 'the file system that holds all data of the cluster on a host is completely full for 20 s',
     target: 'host',
     expects: 'jupyter-back',
     mayFail: 'all',
@@ -48,7 +48,7 @@ export const diskFill: FaultKind<DiskFill> = {
   inject: ({ pool, spec }, fault) => fillDisk(pool, hostNamed(spec, fault.host), fault),
   heal: ({ pool, spec }, fault) => freeDisk(pool, hostNamed(spec, fault.host), fault),
   injected: ({ host, forMs }) => `the disk of ${host} is full for ${formatDuration(forMs)}`,
-  healed: ({ host }) => `the disk of ${host} has room again`,
+  healed: ({ host }) => `the disk of ${host} has free space again`,
 };
 
 /** Long enough for every service to meet it. */
@@ -81,7 +81,7 @@ export async function planDiskFill(
   host: HostSpec,
 ): Promise<DiskFill> {
   const told = (disk: FileSystem | undefined, whose: string): FileSystem => {
-    if (disk === undefined) throw notPossible(host, `${whose} does not tell which disk it has`);
+    if (disk === undefined) throw notPossible(host, `${whose} did not report its disk`);
     return disk;
   };
   const diskOf = async (of: HostSpec) =>
@@ -89,12 +89,12 @@ export async function planDiskFill(
   const own = await diskOf(host);
   for (const other of spec.hosts.filter(({ name }) => name !== host.name)) {
     if (isSame(own, await diskOf(other))) {
-      throw notPossible(host, `${host.dir} seems to lie on one disk with ${other.dir} of ${other.name}`);
+      throw notPossible(host, `${host.dir} seems to be on the same disk as ${other.dir} of ${other.name}`);
     }
   }
   const { stdout } = await promisify(execFile)('sh', ['-c', lookAtDisk('/')]);
   if (isSame(own, told(parseDisk(stdout), 'this worker')))
-    throw notPossible(host, `${host.dir} seems to lie on the disk of this worker`);
+    throw notPossible(host, `${host.dir} seems to be on the disk of this worker`);
   return { kind: 'disk-fill', host: host.name, id: randomUUID(), forMs: fullMs };
 }
 
@@ -112,7 +112,7 @@ ${armTimer(host, fault, '', `rm -f ${file}`)}
 fallocate -l "$(df --output=avail -B1 ${quote(host.dir)} | tail -n 1)" ${file} 2>/dev/null
 timeout 3 dd if=/dev/zero bs=64k oflag=append conv=notrunc of=${file} 2>/dev/null
 timeout 1 dd if=/dev/zero bs=512 oflag=append conv=notrunc of=${file} 2>&1 | grep -q 'No space left' ||
-  { rm -f ${file}; echo 'its disk cannot be filled within seconds' >&2; exit 1; }`,
+  { rm -f ${file}; echo 'the disk cannot be filled within seconds' >&2; exit 1; }`,
     fillMs,
   );
 }

@@ -16,7 +16,7 @@ export interface EtcdMove {
 export const etcdMoveDrills = [
   {
     name: 'etcd-move',
-    what: "etcd's leadership is handed to another member (MoveLeader)",
+    what: 'etcd leadership is transferred to another member (MoveLeader)',
     target: 'follower',
     expects: 'leader-moves',
     mayFail: 'all',
@@ -30,7 +30,7 @@ export const etcdMove: FaultKind<EtcdMove> = {
   kind: 'etcd-move',
   inject: moveLeadership,
   heal: async () => undefined,
-  injected: ({ from, to }) => `leadership is handed from ${from} to ${to}`,
+  injected: ({ from, to }) => `transferred leadership from ${from} to ${to}`,
   healed: () => 'nothing to heal',
 };
 

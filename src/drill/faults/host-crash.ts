@@ -26,7 +26,7 @@ const bootMs = 240_000;
 export const hostCrashDrills = [
   {
     name: 'host-crash',
-    what: 'a power cut: everything on a host ends at once, and nothing is tidied up; then it boots',
+    what: 'a power cut: everything on a host ends at once without a clean shutdown; then the host boots',
     target: 'host',
     expects: 'jupyter-back',
     mayFail: 'all',
@@ -42,8 +42,8 @@ export const hostCrash: FaultKind<HostCrash> = {
   kind: 'host-crash',
   inject: (deps, { kind, host }) => labOf(deps, kind).crashHost(host),
   heal: (deps, { kind, host }) => labOf(deps, kind).bootHost(host),
-  injected: ({ host }) => `SIGKILL for everything on ${host}`,
-  healed: ({ host }) => `${host} is booted`,
+  injected: ({ host }) => `SIGKILL to every process on ${host}`,
+  healed: ({ host }) => `booted ${host}`,
   downHost: ({ host }) => host,
 };
 
@@ -51,7 +51,7 @@ export const hostReboot: FaultKind<HostReboot> = {
   kind: 'host-reboot',
   inject: ({ pool, spec }, fault) => reboot(pool, hostNamed(spec, fault.host), fault),
   heal: ({ pool, spec }, { host }) => untilBooted(pool, hostNamed(spec, host)),
-  injected: ({ host }) => `${host} reboots without a word to anybody`,
+  injected: ({ host }) => `${host} reboots without a clean shutdown`,
   healed: ({ host }) => `${host} has booted`,
   downHost: ({ host }) => host,
 };
@@ -62,11 +62,11 @@ async function planReboot(pool: SshPool, host: HostSpec): Promise<HostReboot> {
     pool,
     host,
     `${sameScript}
-[ "$(id -u)" = 0 ] || { echo 'only root can crash it' >&2; exit 1; }
-[ -d /run/systemd/system ] || { echo 'without systemd nobody would boot it again' >&2; exit 1; }
+[ "$(id -u)" = 0 ] || { echo 'only root can crash the host' >&2; exit 1; }
+[ -d /run/systemd/system ] || { echo 'without systemd the host would not be rebooted' >&2; exit 1; }
 stat_of 1 && echo "$start"`,
   );
-  if (!/^\d+$/.test(start)) throw notPossible(host, 'it does not tell since when it runs');
+  if (!/^\d+$/.test(start)) throw notPossible(host, 'it did not report when it booted');
   return { kind: 'host-reboot', host: host.name, init: { pid: 1, start: Number(start) } };
 }
 
@@ -88,7 +88,7 @@ echo yes`,
     if (error instanceof PerijoveError && error.code === 'DRILL_NOT_POSSIBLE') throw error;
     return '';
   });
-  if (goesOn === 'yes') throw notPossible(host, 'it does not let itself be rebooted');
+  if (goesOn === 'yes') throw notPossible(host, 'it could not be rebooted');
 }
 
 /** Resolves when the host answers. One that was not crashed does so at once. @throws PerijoveError SSH_* */

@@ -25,7 +25,7 @@ const plan: DrillOf<NodeKill>['plan'] = async (deps, roles, target) => {
 export const nodeKillDrills = [
   {
     name: 'node-kill',
-    what: "SIGKILL for every process of the node that leads etcd; Jupyter's users are on it",
+    what: 'SIGKILL to every process of the node that leads etcd and serves Jupyter',
     target: 'leader',
     expects: 'leader-moves',
     mayFail: 'all',
@@ -35,7 +35,7 @@ export const nodeKillDrills = [
   },
   {
     name: 'node-kill-follower',
-    what: 'SIGKILL for every process of a node that follows',
+    what: 'SIGKILL to every process of a node that follows',
     target: 'follower',
     expects: 'jupyter-back',
     mayFail: 'none',
@@ -63,6 +63,6 @@ export const nodeKill: FaultKind<NodeKill> = {
       `case $state in T) kill -s KILL ${pid} ;; esac`,
     ]);
   },
-  injected: ({ node, host }) => `SIGKILL for ${node} on ${host}`,
-  healed: () => 'nothing to heal: the framework launches the node again',
+  injected: ({ node, host }) => `SIGKILL to ${node} on ${host}`,
+  healed: () => 'nothing to heal: the framework relaunches the node',
 };

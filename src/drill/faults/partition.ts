@@ -39,7 +39,7 @@ const chain = 'PERIJOVE-DRILL';
 export const partitionDrills = [
   {
     name: 'partition',
-    what: 'a host is cut off from everybody, from SSH and its users too, for 20 s',
+    what: 'a host is cut off from everything, including SSH and users, for 20 s',
     target: 'host',
     expects: 'jupyter-back',
     mayFail: 'all',
@@ -50,7 +50,7 @@ export const partitionDrills = [
   },
   {
     name: 'partition-peers',
-    what: 'a host is cut off from the other hosts; SSH and its users still reach it',
+    what: 'a host is cut off from the other hosts; SSH and users can still reach it',
     target: 'host',
     expects: 'jupyter-back',
     mayFail: 'all',
@@ -67,9 +67,9 @@ export const partition: FaultKind<Partition> = {
   heal: ({ pool, spec }, fault) => mend(pool, hostNamed(spec, fault.host), fault),
   injected: ({ host, peers, forMs }) =>
     peers === undefined
-      ? `${host} is cut off from everybody for ${formatDuration(forMs)}`
+      ? `${host} is cut off from everything for ${formatDuration(forMs)}`
       : `${host} is cut off from ${peers.join(', ')}`,
-  healed: ({ host }) => `${host} is reached again`,
+  healed: ({ host }) => `${host} is reachable again`,
   downHost: ({ host }) => host,
 };
 
@@ -82,11 +82,11 @@ export async function planPartition(
   const device = await ask(
     pool,
     host,
-    `[ "$(id -u)" = 0 ] || { echo 'only root can cut it off' >&2; exit 1; }
-command -v iptables >/dev/null || { echo 'it has no iptables' >&2; exit 1; }
+    `[ "$(id -u)" = 0 ] || { echo 'only root can cut the host off' >&2; exit 1; }
+command -v iptables >/dev/null || { echo 'iptables is not installed' >&2; exit 1; }
 ip -o -4 addr show to ${host.address} | awk 'NR == 1 { print $2 }'`,
   );
-  if (device === '') throw notPossible(host, `no interface of it has the address ${host.address}`);
+  if (device === '') throw notPossible(host, `no interface has the address ${host.address}`);
   const peers = spec.hosts.map(({ address }) => address).filter((address) => address !== host.address);
   return {
     kind: 'partition',
@@ -106,11 +106,11 @@ mend() {
   done
   iptables -w -F ${chain} 2>/dev/null
   iptables -w -X ${chain} 2>/dev/null
-  rules=$(iptables -w -S) || { echo 'iptables does not tell which rules are left' >&2; return 1; }
+  rules=$(iptables -w -S) || { echo 'iptables did not list the remaining rules' >&2; return 1; }
   case $rules in
-  *${chain}*) echo 'the rules of the cut are still there' >&2; return 1 ;;
+  *${chain}*) echo 'the rules of the partition are still in place' >&2; return 1 ;;
   *'-P INPUT '*) ;;
-  *) echo 'iptables tells of no rules at all' >&2; return 1 ;;
+  *) echo 'iptables listed no rules at all' >&2; return 1 ;;
   esac
 }`;
 

@@ -26,7 +26,7 @@ const signalled = (signal: ProcessSignal['signal'], struck: Struck): ProcessSign
 export const processSignalDrills = [
   {
     name: 'etcd-pause',
-    what: 'SIGSTOP for the leading etcd: it goes silent, and does not know that it no longer leads',
+    what: 'SIGSTOP to the leading etcd: it goes silent and does not know that it no longer leads',
     target: 'leader',
     expects: 'leader-moves',
     mayFail: 'all',
@@ -36,7 +36,7 @@ export const processSignalDrills = [
   },
   {
     name: 'jupyter-kill',
-    what: 'SIGKILL for the Jupyter that serves',
+    what: 'SIGKILL to the serving Jupyter',
     target: 'serving',
     expects: 'jupyter-back',
     mayFail: 'all',
@@ -46,7 +46,7 @@ export const processSignalDrills = [
   },
   {
     name: 'proxy-kill',
-    what: "SIGKILL for one host's proxy",
+    what: 'SIGKILL to the proxy of one host',
     target: 'proxy',
     expects: 'jupyter-back',
     mayFail: 'target',
@@ -56,7 +56,7 @@ export const processSignalDrills = [
   },
   {
     name: 'zookeeper-kill-leader',
-    what: 'SIGKILL for the ZooKeeper server that leads',
+    what: 'SIGKILL to the leading ZooKeeper server',
     target: 'zookeeper-leader',
     expects: 'zookeeper-moves',
     mayFail: 'none',
@@ -68,8 +68,8 @@ export const processSignalDrills = [
   {
     name: 'master-suspend',
     what:
-      'SIGSTOP for the leading Mesos master; another one leads; healed by SIGCONT: the old one notices, ' +
-      'ends, and follows when its supervisor has started it again',
+      'SIGSTOP to the leading Mesos master, so that another one leads; then SIGCONT: the old one notices, ' +
+      'exits, and follows after its supervisor has restarted it',
     target: 'master-leader',
     expects: 'master-moves',
     mayFail: 'none',
@@ -80,7 +80,7 @@ export const processSignalDrills = [
   },
   {
     name: 'master-kill',
-    what: 'SIGKILL for the leading Mesos master',
+    what: 'SIGKILL to the leading Mesos master',
     target: 'master-leader',
     expects: 'master-moves',
     mayFail: 'none',
@@ -91,7 +91,7 @@ export const processSignalDrills = [
   },
   {
     name: 'agent-kill',
-    what: 'SIGKILL for a Mesos agent; its tasks go on, and its successor finds them by its checkpoints',
+    what: 'SIGKILL to a Mesos agent; its tasks keep running, and the restarted agent recovers them from its checkpoints',
     target: 'agent',
     expects: 'agent-back',
     mayFail: 'none',
@@ -109,6 +109,6 @@ export const processSignal: FaultKind<ProcessSignal> = {
     // Its supervisor starts it again; one that is stopped was stopped by somebody.
     if (service !== undefined) await startAgain(deps, host, service, { ours: false });
   },
-  injected: ({ host, signal, process: { pid } }) => `SIG${signal} for process ${pid} on ${host}`,
-  healed: ({ signal }) => (signal === 'STOP' ? 'SIGCONT' : 'nothing to heal: its supervisor starts it again'),
+  injected: ({ host, signal, process: { pid } }) => `SIG${signal} to process ${pid} on ${host}`,
+  healed: ({ signal }) => (signal === 'STOP' ? 'SIGCONT' : 'nothing to heal: its supervisor restarts it'),
 };

@@ -15,7 +15,7 @@ import type { FaultDeps } from './kind.js';
 
 export function labOf({ lab }: FaultDeps, drill: string): LabFaults {
   if (lab) return lab;
-  throw new PerijoveError('DRILL_NOT_POSSIBLE', `${drill} can be done in a lab alone`);
+  throw new PerijoveError('DRILL_NOT_POSSIBLE', `${drill} is only possible in a lab`);
 }
 
 export function absent(message: string): PerijoveError {
@@ -24,7 +24,7 @@ export function absent(message: string): PerijoveError {
 
 export function hostNamed(spec: ClusterSpec, name: string): HostSpec {
   const host = spec.hosts.find((each) => each.name === name);
-  if (!host) throw absent(`no host \`${name}\` is known`);
+  if (!host) throw absent(`unknown host: ${name}`);
   return host;
 }
 
@@ -66,7 +66,7 @@ export async function startAgain(
 ): Promise<void> {
   const { services } = await servicesOf(deps, host);
   const [status] = await services.status([service]);
-  if (status === undefined) throw absent(`${host} does not tell what ${service} does`);
+  if (status === undefined) throw absent(`${host} did not report the status of ${service}`);
   if (status.state === 'absent' || (status.state === 'stopped' && !ours)) return;
   await services.start(service);
 }
@@ -74,7 +74,7 @@ export async function startAgain(
 export async function hostService(deps: FaultDeps, hostName: string, service: string) {
   const { connection, services } = await servicesOf(deps, hostName);
   const [status] = await services.status([service]);
-  if (status?.pid === undefined) throw absent(`${service} does not run on ${hostName}`);
+  if (status?.pid === undefined) throw absent(`${service} is not running on ${hostName}`);
   const isMesos = service === masterService || service === agentService;
   const inside = isMesos ? processInContainer(deps.spec, connection.host, service) : undefined;
   const seen = await connection.run(`${sameScript}
@@ -83,7 +83,7 @@ pid=${inside === undefined ? status.pid : `$(${inside}) || exit 1`}
 stat_of "$pid" || { echo 'it has ended' >&2; exit 1; }
 echo "$clock $pid $start"`);
   const [clock, pid, start] = seen.trim().split(' ').map(Number);
-  if (!clock || !pid || !start) throw absent(`${hostName} does not tell which process ${service} is`);
+  if (!clock || !pid || !start) throw absent(`${hostName} did not report the process of ${service}`);
   return { host: hostName, process: { pid, start }, service, clock };
 }
 
@@ -102,10 +102,10 @@ export async function readMark(
   const connection = await pool.get(host);
   const output = await connection.run(`${sameScript}
 ${pidFunction(base)}
-pid=$(pid_of ${quote(file)}) || { echo 'it does not run' >&2; exit 1; }
+pid=$(pid_of ${quote(file)}) || { echo 'it is not running' >&2; exit 1; }
 stat_of "$pid" || { echo 'it has ended' >&2; exit 1; }
 echo "$pid $start"`);
   const [pid, start] = output.trim().split(' ').map(Number);
-  if (!pid || !start) throw absent(`${file} on ${host.name} names no process`);
+  if (!pid || !start) throw absent(`${file} on ${host.name} does not name a process`);
   return { pid, start };
 }

@@ -26,7 +26,8 @@ async function wasStopped({ pool, spec }: FaultDeps, { host: name, id }: Service
   const host = hostNamed(spec, name);
   const script = `if [ -e ${stopMark(host, id)} ]; then echo ours; else echo none; fi`;
   const answer = (await (await pool.get(host)).run(script)).trim();
-  if (answer !== 'ours' && answer !== 'none') throw absent(`${name} does not tell what was done to it`);
+  if (answer !== 'ours' && answer !== 'none')
+    throw absent(`${name} did not report whether the drill stopped its service`);
   return answer === 'ours';
 }
 
@@ -34,8 +35,8 @@ export const serviceStopDrills = [
   {
     name: 'agent-stop',
     what:
-      'a Mesos agent is stopped until the master gives it up; its tasks go on, fencing leaves them alone, ' +
-      'and the agent finds them when it is started',
+      'a Mesos agent is stopped until the master marks its tasks unreachable; the tasks keep running, fencing leaves ' +
+      'them alone, and the agent recovers them when it is started',
     target: 'agent',
     expects: 'agent-unreachable',
     mayFail: 'none',
@@ -66,6 +67,6 @@ export const serviceStop: FaultKind<ServiceStop> = {
       await onHost(deps, fault.host, [`rm -f ${stopMark(host, fault.id)}`]);
     }
   },
-  injected: ({ service, host }) => `${service} on ${host} is stopped, and kept so`,
-  healed: ({ service, host }) => `${service} on ${host} is started`,
+  injected: ({ service, host }) => `stopped ${service} on ${host} until the drill heals it`,
+  healed: ({ service, host }) => `started ${service} on ${host}`,
 };

@@ -11,7 +11,7 @@ export interface WorkerKill {
 export const workerKillDrills = [
   {
     name: 'worker-kill',
-    what: 'SIGKILL for the worker that holds the scheduler of the framework, or the watch of the keeper',
+    what: 'SIGKILL to the worker that runs the scheduler of the framework, or the watch of the keeper',
     target: 'worker',
     expects: 'worker-moves',
     mayFail: 'none',
@@ -19,9 +19,12 @@ export const workerKillDrills = [
     needs: 'lab',
     plan: async (deps, { keeper, scheduler }, target) => {
       const worker = target === 'keeper' ? keeper : scheduler;
-      if (worker === undefined) throw absent(`no worker holds the ${target}`);
+      if (worker === undefined) throw absent(`no worker runs the ${target}`);
       if (labOf(deps, 'worker-kill').workers() < 2) {
-        throw new PerijoveError('DRILL_UNSAFE', 'only one worker runs, and nobody would go on');
+        throw new PerijoveError(
+          'DRILL_UNSAFE',
+          'only one worker is running, so no other worker could continue',
+        );
       }
       return { kind: 'worker-kill', worker };
     },
@@ -32,7 +35,7 @@ export const workerKill: FaultKind<WorkerKill> = {
   kind: 'worker-kill',
   inject: (deps, { kind, worker }) => labOf(deps, kind).killWorker(worker),
   heal: (deps, { kind }) => labOf(deps, kind).provideWorkers(),
-  injected: ({ worker }) => `SIGKILL for worker ${worker}`,
-  healed: () => 'another worker is started',
+  injected: ({ worker }) => `SIGKILL to worker ${worker}`,
+  healed: () => 'started another worker',
   endsWorker: ({ worker }) => worker,
 };

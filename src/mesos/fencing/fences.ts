@@ -46,10 +46,10 @@ export function fenceRejection(table: FenceTable, host: string): string | undefi
   const tasks = tasksOn(table, host);
   const live = tasks.filter(({ state }) => kindOf(state) === 'live');
   if (live.length > 0) {
-    return `${host} has nodes that are live by what Mesos says: ${live.map(({ node, state }) => `${node} (${state})`).join(', ')}`;
+    return `${host} has nodes that are alive according to Mesos: ${live.map(({ node, state }) => `${node} (${state})`).join(', ')}`;
   }
   if (tasks.some(mayBeLost) || table.fences?.[host] !== undefined) return undefined;
-  return `no node waits for ${host}`;
+  return `no node waits for a fence of ${host}`;
 }
 
 /** The table with an operator's word in it; the same value when it was there before. */

@@ -171,7 +171,7 @@ export class Fencing {
       const host =
         taskOf(table, taskId)?.host ?? table.presumed?.find((each) => each.taskId === taskId)?.host ?? '';
       if (last?.kind === 'gone') {
-        return [{ taskId, how: 'ended', message: `fenced: nothing of it runs on ${host} any more` }];
+        return [{ taskId, how: 'ended', message: `fenced: none of its processes run on ${host} any longer` }];
       }
       const task = taskOf(table, taskId);
       if (task === undefined || !mayBeLost(task)) return [];
@@ -181,13 +181,13 @@ export class Fencing {
       const { condemnedAt } = known;
       const isCondemned = condemnedAt !== undefined && isAskedSince(known, condemnedAt);
       if (isCondemned && (last?.kind === 'silent' || last?.kind === 'unclear')) {
-        return presumed(`an operator said that ${host} is lost`);
+        return presumed(`an operator declared ${host} dead`);
       }
       const at = this.#presumedDeadAt(task);
       // An agent of which this master tells nothing for as long as it gives its agents is missed, too.
       const isMissed = this.#heard.get(taskId) ?? now >= this.#missingAt;
       if (at === undefined || (known.answeredAt ?? 0) < at || !isMissed) return [];
-      return presumed(`neither the agent nor SSH on ${host}, nor the node, answered any more`);
+      return presumed(`neither the agent nor SSH on ${host} nor the node responded any longer`);
     });
   }
 
@@ -195,24 +195,26 @@ export class Fencing {
   note(task: NodeTask): string | undefined {
     const { host, node } = task;
     const known = this.#cases.get(task.taskId);
-    const word = `\`perijove fence ${host}\` if the host is lost for good`;
+    const word = `run \`perijove fence ${host}\` if the host is dead`;
     switch (known?.last?.kind) {
       case undefined:
       case 'gone':
         return undefined;
       case 'works':
-        return 'the node works, so it is left alone';
+        return 'the node works, so it is left running';
       case 'down':
-        return `the node does not answer, so ${host} is asked to end it`;
+        return `the node does not respond, so Perijove stops it on ${host}`;
       case 'alive':
-        return `${host} does not answer SSH (${known.last.why}), but ${node} answers at its address`;
+        return `${host} does not respond to SSH (${known.last.why}), but ${node} responds at its address`;
       case 'unclear':
-        return `${host} cannot say that it has ended (${known.last.why}); ${word}`;
+        return `${host} cannot confirm that it has ended (${known.last.why}); ${word}`;
       case 'silent': {
         const at = this.#presumedDeadAt(task);
         const end =
-          at === undefined ? word : `it is taken for dead at ${new Date(at).toISOString()}, or by ${word}`;
-        return `${host} does not answer SSH either since ${new Date(known.silentSince ?? 0).toISOString()} (${known.last.why}); ${end}`;
+          at === undefined
+            ? word
+            : `it is declared dead at ${new Date(at).toISOString()}; to do so earlier, ${word}`;
+        return `${host} has not responded to SSH either since ${new Date(known.silentSince ?? 0).toISOString()} (${known.last.why}); ${end}`;
       }
     }
   }

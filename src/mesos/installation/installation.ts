@@ -211,15 +211,15 @@ export function installationProblems(
     const program = found.programs[name];
     if (program === undefined) {
       return [
-        problem('MESOS_NOT_FOUND', `${whereOf(install, host)} has no ${name}: ${lookedFor(install, name)}`),
+        problem('MESOS_NOT_FOUND', `no ${name} in ${whereOf(install, host)}: ${lookedFor(install, name)}`),
       ];
     }
     if (program.version === undefined) {
       return [
         problem(
           'MESOS_NOT_RUNNABLE',
-          `${program.path} --version: ${program.complaint ?? 'no answer'}`,
-          `Run it there by hand: ${program.path} --version has to print \`mesos 1.3.2\` or the like.`,
+          `${program.path} --version: ${program.complaint ?? 'no output'}`,
+          `Run \`${program.path} --version\` there. It must print a version, such as \`mesos 1.3.2\`.`,
         ),
       ];
     }
@@ -227,7 +227,7 @@ export function installationProblems(
     const unknown = given.filter((flag) => program.flags.length > 0 && !program.flags.includes(flag));
     if (unknown.length === 0) return [];
     const flags = unknown.map((flag) => `--${flag}`).join(', ');
-    return [problem('MESOS_FLAG_UNKNOWN', `${name} ${program.version} has no flag ${flags}`)];
+    return [problem('MESOS_FLAG_UNKNOWN', `unknown flags of ${name} ${program.version}: ${flags}`)];
   });
 }
 
@@ -249,6 +249,6 @@ function whereOf(install: Install, host: HostSpec): string {
 
 function lookedFor(install: Install, name: MesosProgram): string {
   return install.kind === 'package'
-    ? `neither among the package's files nor on PATH`
-    : `looked for ${places(name).join(', ')} in it`;
+    ? `it is neither among the files of the package nor on PATH`
+    : `searched for ${places(name).join(', ')}`;
 }

@@ -119,7 +119,7 @@ export function decideRemedy(
 ): Remedy {
   const objection =
     healthy.length < quorum
-      ? `of the others ${healthy.length} are healthy, and ${quorum} make the quorum`
+      ? `too few other masters are healthy: ${healthy.length} of the required ${quorum}`
       : paused;
   const ago = setAside && clock - setAside.at;
   const within = (seconds: number) => ago !== undefined && ago >= 0 && ago < seconds;
@@ -130,12 +130,12 @@ export function decideRemedy(
   if (sign === undefined) return { kind: 'none' };
   const leave = (why: string): Remedy => ({
     kind: 'leave',
-    why: `the replicated log of the Mesos master on ${host} is broken ("${sign}"), and is left alone: ${why}`,
+    why: `the replicated log of the Mesos master on ${host} is broken ("${sign}") and not repaired: ${why}`,
   });
   if (objection !== undefined) return leave(objection);
   if (within(onceSeconds)) {
     const when = new Date((setAside?.at ?? 0) * 1_000).toISOString();
-    return leave(`it was set aside at ${when}, which is done once an hour at most`);
+    return leave(`it was set aside at ${when}, and this is done at most once an hour`);
   }
   return { kind: 'set-aside', why: sign };
 }

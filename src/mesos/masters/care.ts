@@ -46,7 +46,7 @@ export async function careForMasters(deps: MasterCareDeps, signal: AbortSignal):
     try {
       await care.look();
     } catch (error) {
-      deps.logger.warn({ reason: messageOf(error) }, 'the Mesos masters could not be looked after');
+      deps.logger.warn({ reason: messageOf(error) }, 'the check of the Mesos masters failed');
     }
     await delay(lookEveryMs, undefined, { signal }).catch(() => undefined);
   }
@@ -78,7 +78,7 @@ class MasterCare {
       const why = await this.#careFor(host, named).catch((error: unknown) => {
         this.deps.logger.warn(
           { host: host.name, reason: messageOf(error) },
-          'a silent master was not looked at',
+          'an unresponsive Mesos master could not be observed',
         );
         return this.#told?.[host.name];
       });
@@ -104,13 +104,13 @@ class MasterCare {
       case 'leave':
         return remedy.why;
       case 'start':
-        logger.warn({ host: host.name }, 'a Mesos master that was left stopped is started');
+        logger.warn({ host: host.name }, 'starting a Mesos master that was left stopped');
         await startMaster(connection, spec.name);
         return undefined;
       case 'set-aside':
         logger.warn(
           { host: host.name, why: remedy.why },
-          'the replicated log of a Mesos master is set aside',
+          'setting aside the replicated log of a Mesos master',
         );
         this.#unnoted.add(host.name);
         await setAside(connection, spec, { at: seen.clock, why: remedy.why });
@@ -169,7 +169,10 @@ class MasterCare {
         if (done === undefined || isOld || done.tookSeconds !== undefined) this.#unnoted.delete(host.name);
       } catch (error) {
         const reason = messageOf(error);
-        this.deps.logger.debug({ host: host.name, reason }, 'whether a master was repaired is not known yet');
+        this.deps.logger.debug(
+          { host: host.name, reason },
+          'not known yet whether a Mesos master was repaired',
+        );
       }
     }
   }

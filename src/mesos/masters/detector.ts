@@ -96,7 +96,7 @@ export function refusedOr(error: unknown): unknown {
   if (!(error instanceof ZNodeError && error.code === 'NO_AUTH')) return error;
   return new PerijoveError(
     'ZOOKEEPER_AUTH_FAILED',
-    `ZooKeeper refuses this cluster's digest at the znode ${error.path}.`,
+    `ZooKeeper rejects this cluster's digest at the znode ${error.path}`,
     { subject: error.path, cause: error },
   );
 }
@@ -134,7 +134,7 @@ export async function ensembleServers(reach: Reach, spec: ClusterSpec): Promise<
     way.status === 'fulfilled' ? [`${way.value.host}:${way.value.port}`] : [],
   );
   if (servers.length === 0) {
-    throw new PerijoveError('ZOOKEEPER_UNREACHABLE', 'No host of the ZooKeeper ensemble can be reached.', {
+    throw new PerijoveError('ZOOKEEPER_UNREACHABLE', 'no host of the ZooKeeper ensemble can be reached', {
       cause: ways.find((way) => way.status === 'rejected')?.reason,
     });
   }

@@ -32,9 +32,13 @@ export function parseCredential(text: string): Credential {
     return credentialSchema.parse(isPlain ? { principal, secret } : JSON.parse(text));
   } catch {
     // Neither the text nor what the parser says of it may get into a message.
-    throw new PerijoveError('SECRETS_DAMAGED', 'The secret mesos-credential holds no principal and secret.', {
-      subject: 'mesos-credential',
-    });
+    throw new PerijoveError(
+      'SECRETS_DAMAGED',
+      'the secret mesos-credential contains no principal and secret',
+      {
+        subject: 'mesos-credential',
+      },
+    );
   }
 }
 
@@ -65,7 +69,7 @@ export function redirectTarget(location: string | undefined): MasterAddress | un
 export function refusal(status: number, body: string, master: MasterAddress, what: string): PerijoveError {
   const subject = `${master.host}:${master.port}`;
   const said = body.trim() === '' ? `${status}` : `${status}: ${body.trim().slice(0, 300)}`;
-  const message = `The Mesos master at ${subject} answered ${said} to ${what}.`;
+  const message = `the Mesos master at ${subject} answered ${what} with ${said}`;
   if (status === 307 || status >= 500) return new PerijoveError('MESOS_UNREACHABLE', message, { subject });
   if (
     /^Framework is not subscribed/.test(body) ||

@@ -289,7 +289,7 @@ async function getJson<T>(
   } catch (cause) {
     throw new PerijoveError(
       'MESOS_BAD_STREAM',
-      `What listens at ${endpoint.host}:${endpoint.port} answered to GET ${path} as no Mesos master does.`,
+      `the server at ${endpoint.host}:${endpoint.port} did not answer GET ${path} like a Mesos master`,
       { subject: `${endpoint.host}:${endpoint.port}`, cause },
     );
   }
@@ -322,8 +322,8 @@ async function ask(
     };
   } catch (cause) {
     signal?.throwIfAborted();
-    const why = time.passed ? `no answer within ${timeoutMs} ms` : messageOf(cause);
-    throw new PerijoveError('MESOS_UNREACHABLE', `The Mesos master at ${base} does not answer: ${why}.`, {
+    const why = time.passed ? `no response within ${timeoutMs} ms` : messageOf(cause);
+    throw new PerijoveError('MESOS_UNREACHABLE', `the Mesos master at ${base} does not respond: ${why}`, {
       subject: base,
       cause,
     });

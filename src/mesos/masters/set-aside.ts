@@ -62,7 +62,7 @@ function wholeRecord(host: HostSpec, printed: string): string {
 }
 
 function cutShort({ name }: HostSpec): PerijoveError {
-  const message = `${name} does not tell what was done to its Mesos master before`;
+  const message = `${name} did not report earlier repairs of its Mesos master`;
   return new PerijoveError('COMMAND_FAILED', message, { host: name });
 }
 

@@ -101,7 +101,7 @@ export async function accessTrouble(
   }
   return new PerijoveError(
     'ZOOKEEPER_AUTH_FAILED',
-    `The znode ${path} belongs to another digest than the secret zookeeper-digest.`,
+    `the znode ${path} belongs to another digest than the secret zookeeper-digest`,
     { subject: path },
   );
 }

@@ -78,7 +78,7 @@ export interface Subscription {
 export async function subscribe(options: SubscribeOptions): Promise<Subscription> {
   const over = new AbortController();
   const signal = AbortSignal.any([options.signal, over.signal]);
-  const close = () => over.abort(new PerijoveError('MESOS_STREAM_LOST', 'The subscription was closed.'));
+  const close = () => over.abort(new PerijoveError('MESOS_STREAM_LOST', 'the subscription was closed'));
   try {
     const stream = await openStream(options, signal);
     const heard = { at: performance.now(), intervalMs: answerTimeoutMs / heartbeatsMissed };
@@ -86,9 +86,13 @@ export async function subscribe(options: SubscribeOptions): Promise<Subscription
     const first = await events.next();
     if (first.value.kind === 'error') throw errorOfEvent(first.value.message, stream.master);
     if (first.value.kind !== 'subscribed') {
-      throw new PerijoveError('MESOS_BAD_STREAM', `A Mesos master began with ${first.value.kind}.`, {
-        subject: nameOf(stream.master),
-      });
+      throw new PerijoveError(
+        'MESOS_BAD_STREAM',
+        `the first event of a Mesos master was ${first.value.kind}`,
+        {
+          subject: nameOf(stream.master),
+        },
+      );
     }
     heard.intervalMs = first.value.heartbeatMs;
     return new HttpSubscription(stream, first.value, events, options.credential, signal, close);
@@ -104,7 +108,7 @@ export async function subscribe(options: SubscribeOptions): Promise<Subscription
  */
 export function errorOfEvent(message: string, master: MasterAddress): PerijoveError {
   const subject = nameOf(master);
-  const text = `The Mesos master at ${subject} says: ${message}`;
+  const text = `the Mesos master at ${subject} reported: ${message}`;
   if (/failed over/i.test(message)) return new PerijoveError('MESOS_STREAM_LOST', text, { subject });
   if (/has been removed|completed framework/i.test(message)) {
     return new PerijoveError('MESOS_FRAMEWORK_REMOVED', text, { subject });
@@ -151,7 +155,7 @@ async function openStream(options: SubscribeOptions, signal: AbortSignal): Promi
   }
   throw new PerijoveError(
     'MESOS_UNREACHABLE',
-    'The Mesos masters redirect in a circle: none of them leads.',
+    'the Mesos masters redirect in a loop: none of them is leading',
     {
       subject: nameOf(master),
     },
@@ -209,7 +213,7 @@ function unanswered(cause: unknown, master: MasterAddress, type: string, signal:
   signal.throwIfAborted();
   return new PerijoveError(
     'MESOS_UNREACHABLE',
-    `The Mesos master at ${nameOf(master)} does not answer to ${type}: ${messageOf(cause)}.`,
+    `the Mesos master at ${nameOf(master)} does not respond to ${type}: ${messageOf(cause)}`,
     { subject: nameOf(master), cause },
   );
 }
@@ -227,7 +231,7 @@ async function* eventsOf(
 ): AsyncGenerator<SchedulerEvent, never> {
   const decoder = new RecordDecoder();
   const gone = (why: string, cause?: unknown) =>
-    new PerijoveError('MESOS_UNREACHABLE', `The Mesos master at ${nameOf(master)} ${why}.`, {
+    new PerijoveError('MESOS_UNREACHABLE', `the Mesos master at ${nameOf(master)} ${why}`, {
       subject: nameOf(master),
       cause,
     });
@@ -236,7 +240,7 @@ async function* eventsOf(
   const watchdog = setInterval(() => {
     const silentMs = performance.now() - heard.at;
     if (silentMs < heartbeatsMissed * heard.intervalMs) return;
-    silence = gone(`was not heard for ${Math.round(silentMs / 1_000)} s`);
+    silence = gone(`has sent nothing for ${Math.round(silentMs / 1_000)} s`);
     body.destroy(silence);
   }, 250);
   // Whoever never reads on to the end closes it.

@@ -81,19 +81,19 @@ function ofScheduler(before: FrameworkSight, after: FrameworkSight): Line[] {
   if (took && scheduler !== undefined) {
     const from =
       before.scheduler === undefined || before.scheduler === scheduler ? '' : `, after ${before.scheduler}`;
-    lines.push({ kind: 'scheduler', what: `${scheduler} holds the scheduler${from}` });
+    lines.push({ kind: 'scheduler', what: `${scheduler} runs the scheduler${from}` });
   }
   if (failure !== undefined && failure !== before.failure) {
     lines.push({
       kind: 'failed',
-      what: `the scheduler has given up (${failure.code}): ${ended(failure.message)}`,
+      what: `the scheduler gave up (${failure.code}): ${ended(failure.message)}`,
     });
   }
   if (frameworkId !== undefined && frameworkId !== before.frameworkId) {
-    lines.push({ kind: 'framework', what: `Mesos has the framework under the ID ${frameworkId}` });
+    lines.push({ kind: 'framework', what: `Mesos registered the framework as ${frameworkId}` });
   }
   if (frameworkId === undefined && before.frameworkId !== undefined) {
-    lines.push({ kind: 'framework', what: `the framework ${before.frameworkId} is no more` });
+    lines.push({ kind: 'framework', what: `the framework ${before.frameworkId} no longer exists` });
   }
   return lines;
 }
@@ -102,14 +102,14 @@ function ofMesos(before: MesosFacts | undefined, after: MesosFacts | undefined):
   if (after === undefined) return [];
   const lines: Line[] = [];
   if (after.leader !== before?.leader) {
-    const from = before === undefined ? '' : `, after that of ${before.leader}`;
-    lines.push({ kind: 'leader', what: `the Mesos master of ${after.leader} leads${from}` });
+    const from = before === undefined ? '' : `, after ${before.leader}`;
+    lines.push({ kind: 'leader', what: `the Mesos master on ${after.leader} leads${from}` });
   }
   for (const [host, presence] of Object.entries(after.agents)) {
     const earlier = before?.agents[host];
     if (presence === earlier || (earlier === undefined && presence === 'here')) continue;
-    const what = presence === 'here' ? 'is back' : 'is away';
-    lines.push({ kind: 'agent', what: `the Mesos agent of ${host} ${what}` });
+    const what = presence === 'here' ? 'is registered again' : 'is disconnected';
+    lines.push({ kind: 'agent', what: `the Mesos agent on ${host} ${what}` });
   }
   return lines;
 }
@@ -117,14 +117,14 @@ function ofMesos(before: MesosFacts | undefined, after: MesosFacts | undefined):
 function ofFences(before: FenceFacts, after: FenceFacts): Line[] {
   return Object.entries(after.fences ?? {}).flatMap(([host, { nodes }]): Line[] =>
     before.fences?.[host] === undefined
-      ? [{ kind: 'fenced', what: `an operator says that ${host} is lost, with ${nodes.join(', ')}` }]
+      ? [{ kind: 'fenced', what: `an operator declared ${host} dead, with ${nodes.join(', ')}` }]
       : [],
   );
 }
 
 function ofTask(before: NodeTask | undefined, after: NodeTask | undefined): Line[] {
   if (after === undefined) {
-    return before === undefined ? [] : [{ kind: 'ended', what: `${before.node} is needed no more` }];
+    return before === undefined ? [] : [{ kind: 'ended', what: `${before.node} is no longer needed` }];
   }
   const { host, taskId, state, message } = after;
   if (before?.taskId !== taskId) {
@@ -138,10 +138,10 @@ function ofTask(before: NodeTask | undefined, after: NodeTask | undefined): Line
   ];
   const kind = kindOf(state);
   if (state === 'TASK_RUNNING') {
-    return line('running', kindOf(before.state) === 'live' ? 'runs' : 'is heard of again, and runs');
+    return line('running', kindOf(before.state) === 'live' ? 'runs' : 'is running again');
   }
-  if (kind === 'unreachable' || kind === 'unknown') return line('lost', `is not heard of (${state})${why}`);
-  if (state === 'TASK_GONE') return line('fenced', `is given up${why}`);
+  if (kind === 'unreachable' || kind === 'unknown') return line('lost', `is lost (${state})${why}`);
+  if (state === 'TASK_GONE') return line('fenced', `is fenced${why}`);
   if (kind === 'terminal') return line('ended', `has ended (${state})${why}`);
   return [];
 }

@@ -70,7 +70,7 @@ export class Leaving {
       .catch((error: unknown): Leave => ({ kind: 'waits', why: `${node} stays: ${messageOf(error)}` }))
       .then((answer) => {
         const isNews = answer.kind === 'done' || before?.kind !== 'waits' || before.why !== answer.why;
-        if (isNews) logger.info({ taskId, phase, answer }, 'a node is to go');
+        if (isNews) logger.info({ taskId, phase, answer }, 'removing a node');
         at.answer = { ...answer, at: Date.now() };
         this.bell();
       });

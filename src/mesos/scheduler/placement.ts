@@ -168,17 +168,18 @@ function noteFor(
   input: PlacementInput,
 ): string {
   if (waitsForHome(need, input))
-    return `${need.node} waits for an offer of ${need.previousHost}, which has its data`;
+    return `${need.node} waits for an offer from ${need.previousHost}, which has its data`;
   const reasons = input.agentHosts.map((host) => {
     const load = occupied.get(host) ?? 0;
     if (load >= most) {
-      return `${host} holds ${load} node${load === 1 ? '' : 's'}, and one more would be a majority`;
+      return `${host} runs ${load} node${load === 1 ? '' : 's'}, and one more would be a majority`;
     }
     const agent = agents.find((each) => each.host === host);
-    if (agent === undefined) return `${host} offers nothing, so all of it is in use or its agent is away`;
+    if (agent === undefined)
+      return `${host} has no offers: its resources are in use or its agent is disconnected`;
     return `${host} ${lack(agent.pool, input)}`;
   });
-  return `${need.node} finds no place: ${reasons.length === 0 ? 'no host has an agent' : reasons.join('; ')}`;
+  return `${need.node} cannot be placed: ${reasons.length === 0 ? 'no host has an agent' : reasons.join('; ')}`;
 }
 
 /** `lacks 0.5 cpus (0.5 of 1) and 156 MiB of memory (100 of 256)`, or that it has room. */
@@ -189,7 +190,9 @@ function lack(pool: ResourcePool, { cpus, memoryMebibytes }: PlacementInput): st
     return has >= wanted ? [] : [`${lacking} ${unit} (has ${has} of ${wanted})`];
   };
   const all = [...missing('cpus', 'cpus', cpus), ...missing('mem', 'MiB of memory', memoryMebibytes)];
-  return all.length === 0 ? 'has room for one, which another node gets' : `lacks ${all.join(' and ')}`;
+  return all.length === 0
+    ? 'has resources for one node, which another node gets'
+    : `lacks ${all.join(' and ')}`;
 }
 
 /** Mesos counts scalars with three decimals. */

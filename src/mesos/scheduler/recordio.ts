@@ -57,7 +57,7 @@ export class RecordDecoder {
    */
   end(): void {
     if (this.#missing !== undefined || this.#digits !== '') {
-      throw new PerijoveError('MESOS_BAD_STREAM', 'The stream of the Mesos master ended inside a record.');
+      throw new PerijoveError('MESOS_BAD_STREAM', 'the stream of the Mesos master ended inside a record');
     }
   }
 
@@ -67,7 +67,7 @@ export class RecordDecoder {
       const shown = JSON.stringify(this.#digits.slice(0, 40));
       throw new PerijoveError(
         'MESOS_BAD_STREAM',
-        `The stream of the Mesos master has ${shown} where a length belongs.`,
+        `the stream of the Mesos master contains ${shown} instead of a record length`,
       );
     }
   }
@@ -78,8 +78,8 @@ export class RecordDecoder {
       throw new PerijoveError(
         'MESOS_BAD_STREAM',
         this.#digits === ''
-          ? 'The stream of the Mesos master has a record without a length.'
-          : `The stream of the Mesos master announces a record of ${length} bytes.`,
+          ? 'the stream of the Mesos master contains a record without a length'
+          : `the stream of the Mesos master announces a record of ${length} bytes`,
       );
     }
     this.#digits = '';

@@ -135,7 +135,7 @@ async function runSession(
   });
   const stopWatching = leadership.onChange((next) => {
     if (next.id !== (subscription.masterId ?? leader.id)) {
-      over.abort(new PerijoveError('MESOS_UNREACHABLE', 'Another Mesos master leads now.'));
+      over.abort(new PerijoveError('MESOS_UNREACHABLE', 'another Mesos master is leading now'));
     }
   });
   void pulse.watch(() => over.abort(silent(leader)), sessionSignal);
@@ -174,7 +174,7 @@ function addressOf(leader: MasterInfo): MasterAddress {
 
 function silent(leader: MasterInfo): PerijoveError {
   const { host, port } = addressOf(leader);
-  return new PerijoveError('MESOS_UNREACHABLE', `The Mesos master at ${host}:${port} does not answer.`);
+  return new PerijoveError('MESOS_UNREACHABLE', `the Mesos master at ${host}:${port} does not respond`);
 }
 
 async function lookForFramework(
@@ -189,7 +189,10 @@ async function lookForFramework(
   const found = findFramework(spec, state, new Date().toISOString());
   if (found === 'wait') throw waitsForAgents(state);
   if (found !== undefined) {
-    logger.warn({ frameworkId: found.frameworkId }, 'took over a framework that Mesos has and nobody stored');
+    logger.warn(
+      { frameworkId: found.frameworkId },
+      'adopted a framework that Mesos knows and the workflow had not stored',
+    );
   }
   return found;
 }
@@ -197,7 +200,7 @@ async function lookForFramework(
 function waitsForAgents({ recoveredAgents }: MasterState): PerijoveError {
   return new PerijoveError(
     'MESOS_UNREACHABLE',
-    `The Mesos master still waits for ${recoveredAgents} of its agents; they may run nodes of this cluster.`,
+    `the Mesos master still waits for ${recoveredAgents} of its agents, which may run nodes of this cluster`,
   );
 }
 
@@ -250,7 +253,7 @@ async function teardownById(
       signal,
     });
     await subscription.teardown();
-    logger.info({ frameworkId }, 'tore the framework down');
+    logger.info({ frameworkId }, 'tore down the framework');
   } catch (error) {
     if (!(error instanceof PerijoveError && error.code === 'MESOS_FRAMEWORK_REMOVED')) throw error;
   } finally {
@@ -298,8 +301,8 @@ class Leadership {
       throw new PerijoveError(
         'MESOS_UNREACHABLE',
         this.#blind === undefined
-          ? 'ZooKeeper names no leading Mesos master.'
-          : `ZooKeeper cannot be asked for the leading Mesos master: ${messageOf(this.#blind)}`,
+          ? 'ZooKeeper has no leading Mesos master'
+          : `the leading Mesos master cannot be read from ZooKeeper: ${messageOf(this.#blind)}`,
         { cause: this.#blind },
       );
     } finally {

@@ -74,7 +74,7 @@ export class SchedulerSession {
   readonly #leaving: Leaving;
   #loadedAt = Date.now();
   /** Hosts whose agents the master has. */
-  #here: Observation<ReadonlySet<string>> = notKnown('nobody has looked yet');
+  #here: Observation<ReadonlySet<string>> = notKnown('not observed yet');
   #suppressed: boolean | undefined;
   #missing: string | undefined;
   #missingStoredAt = 0;
@@ -259,7 +259,7 @@ export class SchedulerSession {
     } catch (error) {
       answer = { kind: 'unclear', why: messageOf(error) };
     }
-    this.#deps.logger.debug({ taskId, answer }, 'asked about a task that may be lost');
+    this.#deps.logger.debug({ taskId, answer }, 'checked a task that may be lost');
     this.#fencing.answered(taskId, answer, Date.now());
     this.#inbox.put(undefined);
   }
@@ -411,14 +411,14 @@ export class SchedulerSession {
       );
     } catch (error) {
       if (!(error instanceof PerijoveError && error.code === 'INTENT_REJECTED')) throw error;
-      logger.warn({ reason: error.message }, 'the stored tasks are not what this scheduler took them for');
+      logger.warn({ reason: error.message }, 'the stored tasks differ from those of this scheduler');
       this.#table = await store.load();
       return;
     }
     for (const { offerIds, nodes } of launches) {
       const tasks = nodes.map(({ intent, placed }) => {
         const host = spec.hosts.find(({ name }) => name === placed.host);
-        if (host === undefined) throw new Error(`${placed.host} is no host of the spec`);
+        if (host === undefined) throw new Error(`the spec has no host ${placed.host}`);
         const { etcdFormed } = this.#table;
         const { taskId } = intent;
         const told = command(placed.node, placed.host, { etcdFormed, taskId });

@@ -101,7 +101,7 @@ export function intentsRejection(table: TaskTable, intents: readonly LaunchInten
   const nodes = new Set<string>();
   for (const { node, taskId } of intents) {
     const parts = parseTaskId(taskId);
-    if (parts?.node !== node) return `${taskId} is no task ID of ${node}`;
+    if (parts?.node !== node) return `${taskId} is not a task ID of ${node}`;
     if (nodes.has(node)) return `two intents for ${node}`;
     nodes.add(node);
     const present = table.tasks[node];
@@ -109,7 +109,7 @@ export function intentsRejection(table: TaskTable, intents: readonly LaunchInten
     if (present !== undefined && kindOf(present.state) !== 'terminal') {
       return `${node} has the task ${present.taskId} in state ${present.state}`;
     }
-    if (parts.launch <= table.launches) return `${taskId}: the launch number ${parts.launch} was used before`;
+    if (parts.launch <= table.launches) return `${taskId}: launch number ${parts.launch} was used before`;
   }
   return undefined;
 }
@@ -289,7 +289,7 @@ export function planTasks(input: TaskPlanInput): TaskPlan {
     }
     if (kind === 'live') continue;
     if (stranger !== undefined) {
-      notes.push(`${node} waits for the end of ${stranger.taskId}, which no table has`);
+      notes.push(`${node} waits for the end of ${stranger.taskId}, a task that is not stored`);
       continue;
     }
     const dueAt = task === undefined ? now : Date.parse(task.since) + backOffMs(task.failures);
@@ -310,10 +310,10 @@ export function planTasks(input: TaskPlanInput): TaskPlan {
   );
   if (launch.length > 0 && surplus.length > 0) {
     const [stay, run] = [surplus, launch].map((list) => list.map(({ node }) => node).join(', '));
-    notes.push(`${stay} is to leave, and stays until ${run} runs`);
+    notes.push(`${stay} will be removed as soon as ${run} runs`);
   }
 
-  const kill = strangers.map((stranger) => ({ ...stranger, why: 'it is in no table' }));
+  const kill = strangers.map((stranger) => ({ ...stranger, why: 'the task is not stored' }));
   const roll = rollOf(input);
   return {
     launch,
@@ -326,13 +326,13 @@ export function planTasks(input: TaskPlanInput): TaskPlan {
 
 function waitingNote(task: NodeTask, kind: 'unreachable' | 'unknown'): string {
   return kind === 'unreachable'
-    ? `${task.node} waits: the agent on ${task.host} is unreachable since ${task.since}, and the node may still run there`
-    : `${task.node} waits: Mesos cannot tell whether ${task.taskId} on ${task.host} still runs (${task.state})`;
+    ? `${task.node} waits: the agent on ${task.host} has been unreachable since ${task.since}, and the node may still run there`
+    : `${task.node} waits: Mesos does not know whether ${task.taskId} on ${task.host} is still running (${task.state})`;
 }
 
 function failureNote(task: NodeTask): string {
   const last = `${task.state}${task.message === undefined ? '' : `: ${task.message}`}`;
-  return `${task.node} ended ${task.failures} times soon after its start (${last}); it is launched again after ${backOffMs(task.failures) / 1_000} s`;
+  return `${task.node} ended ${task.failures} times shortly after its start (${last}); it is relaunched after ${backOffMs(task.failures) / 1_000} s`;
 }
 
 function rollOf({ nodes, tasks, configOf, spread }: TaskPlanInput): TaskPlan['roll'] {
@@ -349,20 +349,20 @@ function rollOf({ nodes, tasks, configOf, spread }: TaskPlanInput): TaskPlan['ro
   return (
     roll(
       candidates.find((task) => leaves(task) && task.state === 'TASK_KILLING'),
-      'it was told to end',
+      'it is being killed',
     ) ??
     roll(
       candidates.find(({ retiring }) => retiring),
       'its member has left etcd',
     ) ??
-    roll(candidates.findLast(leaves), 'the spec has fewer nodes now') ??
+    roll(candidates.findLast(leaves), 'the spec now has fewer nodes') ??
     roll(
       candidates.find((task) => configOf(task.node, task.host) !== task.config),
       'its configuration has changed',
     ) ??
     roll(
       candidates.find((task) => spread && isCrowded(task, all, spread)),
-      'a majority of the nodes is on its host',
+      'its host runs a majority of the nodes',
     )
   );
 }

@@ -104,7 +104,7 @@ export function parseEvent(record: string): SchedulerEvent {
   } catch (cause) {
     throw new PerijoveError(
       'MESOS_BAD_STREAM',
-      `The Mesos master sent an event that cannot be read: ${record.slice(0, 200)}`,
+      `the Mesos master sent an event that cannot be parsed: ${record.slice(0, 200)}`,
       { cause },
     );
   }

@@ -156,9 +156,13 @@ export async function saveLocally(
 }
 
 export function notHere(reference: string): PerijoveError {
-  return new PerijoveError('IMAGE_NOT_HERE', `${reference} is not where it was seen a moment ago`, {
-    subject: reference,
-  });
+  return new PerijoveError(
+    'IMAGE_NOT_HERE',
+    `${reference} was removed from the worker's machine a moment ago`,
+    {
+      subject: reference,
+    },
+  );
 }
 
 function archiveFile(reference: string): string {

@@ -20,7 +20,7 @@ const notKnownExit = 64;
  */
 export async function ensureBase(connection: HostConnection, { signal, say }: ImageWork): Promise<void> {
   const { host } = connection;
-  say(`${host.name} looks for ${base}`);
+  say(`looking for ${base} on ${host.name}`);
   const pulled = await connection.exec(
     `${imageFunction}
 has_image ${base} && exit 0
@@ -30,13 +30,13 @@ docker pull --quiet ${base} >/dev/null || exit 1`,
   );
   if (pulled.code === 0) return;
   if (pulled.code === notKnownExit) {
-    throw new PerijoveError('DAEMON_FAILED', `${host.name}: docker does not tell whether it has ${base}`, {
+    throw new PerijoveError('DAEMON_FAILED', `${host.name}: Docker did not report whether it has ${base}`, {
       host: host.name,
       subject: 'docker',
     });
   }
   const failed = (why: string) =>
-    new PerijoveError('IMAGE_BUILD_FAILED', `${host.name} has no ${base}: ${why}`, { host: host.name });
+    new PerijoveError('IMAGE_BUILD_FAILED', `${host.name} cannot get ${base}: ${why}`, { host: host.name });
   const refused = pulled.stderr.trim().split('\n').at(-1) ?? '';
   const { code: noApt } = await connection.exec('command -v apt-get >/dev/null', { signal });
   if (noApt !== 0) throw failed(refused);

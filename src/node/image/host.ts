@@ -43,7 +43,7 @@ case $? in 0 | 1) exit $? ;; *) exit ${noDockerExit} ;; esac`,
   );
   if (code !== 0 && code !== 1) {
     const { name } = connection.host;
-    throw new PerijoveError('DAEMON_FAILED', `no Docker server answers on ${name}`, { host: name });
+    throw new PerijoveError('DAEMON_FAILED', `no Docker server responds on ${name}`, { host: name });
   }
   return code === 0;
 }
@@ -175,7 +175,7 @@ async function checkSpace(
   const output = await connection.run(
     `
 mkdir -p ${quote(run)} || exit 1
-docker=$(docker info --format '{{.DockerRootDir}}') && [ -n "$docker" ] || { echo 'Docker does not tell where its data are' >&2; exit 1; }
+docker=$(docker info --format '{{.DockerRootDir}}') && [ -n "$docker" ] || { echo 'Docker did not report its data directory' >&2; exit 1; }
 for place in ${quote(run)} "$docker"; do df -Pk "$place" | awk 'NR == 2 { print $1, $4 }'; done
 echo "$docker"`,
     { signal },
@@ -183,7 +183,7 @@ echo "$docker"`,
   const [first = '', second = '', root = ''] = output.trim().split('\n');
   const [directory, docker] = [spaceOf(first), spaceOf(second)];
   if (directory === undefined || docker === undefined) {
-    throw new PerijoveError('COMMAND_FAILED', `df on ${host.name} does not tell how much space is free`, {
+    throw new PerijoveError('COMMAND_FAILED', `df on ${host.name} did not report the free space`, {
       host: host.name,
     });
   }
@@ -192,7 +192,7 @@ echo "$docker"`,
   const where = lack.where === 'docker' ? root : run;
   throw new PerijoveError(
     'DISK_FULL',
-    `the image of the nodes needs ${mebibytes(lack.neededBytes)} at ${where} of ${host.name}, where ${mebibytes(lack.freeBytes)} are free`,
+    `the node image needs ${mebibytes(lack.neededBytes)} at ${where} on ${host.name}, where only ${mebibytes(lack.freeBytes)} are free`,
     { host: host.name, subject: where },
   );
 }

@@ -155,7 +155,7 @@ export async function nodeControl({
       if (data.kind === 'unreadable') {
         throw new Refusal(500, {
           code: 'FAILED',
-          message: `whether ${config.name} has a member is not known: ${data.why}`,
+          message: `it is unknown whether ${config.name} has a member: ${data.why}`,
         });
       }
       return data.kind === 'member' ? { memberId: data.memberId } : {};

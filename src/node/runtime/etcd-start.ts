@@ -71,7 +71,7 @@ export async function prepareEtcd({ config, programs }: StartedNode, logger: Log
       });
       const decision: Decision =
         decided.kind !== 'drop-data' && (await isThere(layout.etcdRetired))
-          ? { kind: 'wait', reason: 'the node is to go; it does not join again' }
+          ? { kind: 'wait', reason: 'the node is being removed; it does not rejoin' }
           : decided;
       if (`${decision.kind}: ${decision.reason}` !== said) {
         said = `${decision.kind}: ${decision.reason}`;
@@ -109,7 +109,10 @@ export async function prepareEtcd({ config, programs }: StartedNode, logger: Log
             await delay(waitMs);
         }
       } catch (error) {
-        logger.warn({ decision: decision.kind, error: messageOf(error) }, 'not done; deciding again');
+        logger.warn(
+          { decision: decision.kind, error: messageOf(error) },
+          'the decision could not be carried out; deciding again',
+        );
         await delay(waitMs);
       }
     }

@@ -125,10 +125,10 @@ export class GateControl {
     const { generation } = this.facts.order;
     if (now.open) {
       const { term, closing, reason } = now;
-      if (!before.open || before.term !== term) logger.info({ term, generation, reason }, 'gate opens');
+      if (!before.open || before.term !== term) logger.info({ term, generation, reason }, 'gate opened');
       else if (closing && !before.closing) logger.info({ term, generation }, 'gate is closing');
     } else if (before.open) {
-      logger.info({ term: before.term, generation, reason: now.reason, inOrder: now.inOrder }, 'gate shuts');
+      logger.info({ term: before.term, generation, reason: now.reason, inOrder: now.inOrder }, 'gate closed');
     }
   }
 

@@ -119,24 +119,31 @@ export type GateDecision =
  */
 export function decideGate({ rule, order, jupyterReady, known }: GateFacts, now: number): GateDecision {
   if (rule === 'word') {
-    if (!order.serve) return { open: false, inOrder: true, reason: 'the keeper does not want users here' };
+    if (!order.serve)
+      return { open: false, inOrder: true, reason: 'the keeper has not ordered this node to serve' };
     if (!jupyterReady) return shut('Jupyter is not ready');
     const until = (known.readAt ?? -Infinity) + proofMs;
     if (now >= until) return shut(`no linearizable read within ${proofMs} ms`);
-    return { open: true, closing: false, term: order.term, until, reason: 'the keeper wants users here' };
+    return {
+      open: true,
+      closing: false,
+      term: order.term,
+      until,
+      reason: 'the keeper has ordered this node to serve',
+    };
   }
   if (!jupyterReady) return shut('Jupyter is not ready');
   const { member, led } = known;
-  if (led === undefined) return shut('the own etcd member does not lead');
+  if (led === undefined) return shut('the etcd member of this node does not lead');
   const moved =
     order.term > led.term || (member !== undefined && (!member.leads || member.term !== led.term));
   const until = led.at + proofMs;
   if (now >= until) {
     return moved
-      ? { open: false, inOrder: true, reason: 'the own etcd member leads no longer' }
+      ? { open: false, inOrder: true, reason: 'the etcd member of this node no longer leads' }
       : shut(`no linearizable read within ${proofMs} ms`);
   }
-  return { open: true, closing: moved, term: led.term, until, reason: 'the own etcd member leads' };
+  return { open: true, closing: moved, term: led.term, until, reason: 'the etcd member of this node leads' };
 }
 
 function shut(reason: string): GateDecision {

@@ -92,7 +92,7 @@ export class JupyterService {
       try {
         await this.round();
       } catch (error) {
-        this.options.logger.error({ err: error }, 'cannot bring Jupyter to what is wanted');
+        this.options.logger.error({ err: error }, 'cannot bring Jupyter to its desired state');
       }
       const calm = this.current === 'ready' || this.current === 'stopped';
       const told = this.supervisor.listen();
@@ -179,14 +179,14 @@ export class JupyterService {
     if (silentMs < most || this.missed < leastMisses) return;
     const { pid } = seen;
     if (await this.options.answers(patience.lastAnswerMs)) {
-      this.options.logger.warn({ pid }, 'Jupyter answers late');
+      this.options.logger.warn({ pid }, 'Jupyter responds late');
       this.missed = 0;
       return;
     }
     if (this.process !== seen || !this.wanted) return;
     this.options.logger.warn(
       { pid, silentMs: Math.round(silentMs) },
-      'killing a Jupyter that does not answer',
+      'killing a Jupyter that does not respond',
     );
     await this.kill(pid);
   }
@@ -195,7 +195,8 @@ export class JupyterService {
   private async kill(pid: number): Promise<void> {
     const { mark, logger } = this.options;
     const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch((error: unknown) => {
-      if (!isMissing(error)) logger.warn({ pid, err: error }, 'not known whether this is Jupyter');
+      if (!isMissing(error))
+        logger.warn({ pid, err: error }, 'it is unknown whether this process is Jupyter');
       return '';
     });
     if (environment.split('\0').includes(mark)) killIfThere(pid);

@@ -89,7 +89,8 @@ export class MemberWatch {
   private note(answered: boolean, error?: unknown): void {
     if (answered === this.answering) return;
     this.answering = answered;
-    if (answered) this.options.logger.info('the own etcd member answers again');
-    else this.options.logger.warn({ reason: messageOf(error) }, 'the own etcd member does not answer');
+    if (answered) this.options.logger.info('the etcd member of this node responds again');
+    else
+      this.options.logger.warn({ reason: messageOf(error) }, 'the etcd member of this node does not respond');
   }
 }

@@ -137,7 +137,7 @@ async function findProgram(program: string, search: readonly string[]): Promise<
   for (const candidate of candidates) {
     if (await isThere(candidate, constants.X_OK)) return candidate;
   }
-  throw new PerijoveError('NODE_CONFIG_INVALID', `the program ${program} is not there`, { subject: program });
+  throw new PerijoveError('NODE_CONFIG_INVALID', `program not found: ${program}`, { subject: program });
 }
 
 async function findSftpServer(): Promise<string | undefined> {

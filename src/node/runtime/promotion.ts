@@ -25,7 +25,8 @@ export async function promoteOwnMember(
       const status = await own.status().catch(() => undefined);
       if (status?.learner === true) {
         const outcome = await promote(config, status.memberId).catch(messageOf);
-        if (outcome !== said) logger.info({ memberId: status.memberId, outcome }, 'the own member learns');
+        if (outcome !== said)
+          logger.info({ memberId: status.memberId, outcome }, 'the etcd member of this node is a learner');
         said = outcome;
       }
       const pauseMs = status?.learner === false ? seldomMs : soonMs;
@@ -55,7 +56,7 @@ async function promote(
     if (decision.kind === 'wait') return decision.reason;
     const [through = ''] = decision.through;
     await clients.get(through)?.memberPromote(memberId, { deadlineMs: changeMs });
-    return 'it has a vote';
+    return 'it is a voting member';
   } finally {
     for (const client of clients.values()) client.close();
   }

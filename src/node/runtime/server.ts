@@ -66,7 +66,7 @@ export function controlServer(control: NodeControl, token: string, logger: Logge
       default:
         throw new Refusal(404, {
           code: 'NOT_FOUND',
-          message: 'there are GET /status, PUT /jupyter, PUT /hosts and PUT /retire',
+          message: 'not found; use GET /status, PUT /jupyter, PUT /hosts or PUT /retire',
         });
     }
   };
@@ -106,7 +106,7 @@ async function readOrder<Order>(request: IncomingMessage, schema: z.ZodType<Orde
   try {
     json = JSON.parse(Buffer.concat(chunks).toString());
   } catch {
-    throw new Refusal(400, { code: 'BAD_REQUEST', message: 'the body is no JSON' });
+    throw new Refusal(400, { code: 'BAD_REQUEST', message: 'the body is not JSON' });
   }
   const order = schema.safeParse(json);
   if (order.success) return order.data;
@@ -121,7 +121,7 @@ async function readOrder<Order>(request: IncomingMessage, schema: z.ZodType<Orde
 function readWait(url: URL): number {
   const text = url.searchParams.get('wait') ?? '0';
   if (!/^\d{1,9}$/.test(text)) {
-    throw new Refusal(400, { code: 'BAD_REQUEST', message: '`wait` is a number of milliseconds' });
+    throw new Refusal(400, { code: 'BAD_REQUEST', message: '`wait` must be a number of milliseconds' });
   }
   return Math.min(Number(text), longestWaitMs);
 }

@@ -51,7 +51,7 @@ export async function startNode(index: number, own: NodeJS.ProcessEnv, logger: L
 
   const event = await Promise.race([stopped, interrupted, ended]);
   if (!(await ownsTree(layout))) {
-    logger.warn('a later start has taken over the tree; leaving it alone');
+    logger.warn('a later start has taken over the tree; leaving it unchanged');
     return;
   }
   // Tells each runsv to stop its service and to exit.
@@ -75,14 +75,14 @@ function readConfig(index: number, own: NodeJS.ProcessEnv): NodeConfig {
   try {
     json = JSON.parse(text);
   } catch {
-    throw invalid('is no JSON');
+    throw invalid('is not JSON');
   }
   const parsed = nodeConfigSchema.safeParse(json);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw invalid(`is wrong at ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
+    throw invalid(`is invalid at ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
   }
-  if (parsed.data.index !== index) throw invalid(`is of node ${parsed.data.index}`);
+  if (parsed.data.index !== index) throw invalid(`belongs to node ${parsed.data.index}`);
   return parsed.data;
 }
 
@@ -96,7 +96,7 @@ async function checkFence(layout: NodeLayout, own: NodeJS.ProcessEnv): Promise<v
   if (taskId === undefined || text === undefined) return;
   const launch = Number(taskId.split('.').at(-1));
   if (launch > Number(text)) return;
-  throw new PerijoveError('NODE_FENCED', `${taskId} was given up; its node may run elsewhere`, {
+  throw new PerijoveError('NODE_FENCED', `${taskId} was fenced; its node may run elsewhere`, {
     subject: taskId,
   });
 }
@@ -107,7 +107,7 @@ async function sweep(config: NodeConfig, signal: string, tenths: number): Promis
   await replaceFile(script.path, script.text, 0o755);
   const child = spawn(script.path, ['node', signal, String(tenths)], { stdio: 'inherit' });
   const [code] = (await once(child, 'exit')) as [number | null];
-  if (code !== 0) throw new PerijoveError('NODE_FAILED', `processes of ${config.name} do not end`);
+  if (code !== 0) throw new PerijoveError('NODE_FAILED', `processes of ${config.name} do not exit`);
 }
 
 async function endOf(supervisor: ChildProcess): Promise<string> {

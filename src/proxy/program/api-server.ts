@@ -36,7 +36,7 @@ export function createApiServer(options: ApiServerOptions): http.Server {
     const set: RouteSet | undefined = router.take(order.data);
     if (!set) {
       const { generation = 0 } = router.route ?? {};
-      logger.warn({ order: order.data, generation }, 'order of an earlier generation refused');
+      logger.warn({ order: order.data, generation }, 'rejected an order of an earlier generation');
       return { status: 409, body: { code: 'STALE_GENERATION', generation } };
     }
     // Users wait for the answer of the last proxy, never for a disk: `health` tells when it is stored, and who
@@ -65,7 +65,7 @@ export function createApiServer(options: ApiServerOptions): http.Server {
         return { status: 200, body: health };
       }
       default:
-        return { status: 404, body: { code: 'NOT_FOUND', message: 'There is nothing of that name here.' } };
+        return { status: 404, body: { code: 'NOT_FOUND', message: 'Not found.' } };
     }
   };
 

@@ -88,7 +88,7 @@ export class GateWatch {
 
   async #connect(): Promise<Socket> {
     const dialled = await this.ways.dial(this.node);
-    if (dialled.kind === 'refused') throw new GateError('it refuses', 'shut');
+    if (dialled.kind === 'refused') throw new GateError('it refuses connections', 'shut');
     if (dialled.kind === 'unreachable') throw new GateError(dialled.reason, 'silent');
     const { socket, way } = dialled;
     this.#way = way;
@@ -152,7 +152,7 @@ export class GateWatch {
 }
 
 function silent(deadlineMs: number): GateView {
-  return { kind: 'silent', reason: `no answer within ${deadlineMs} ms` };
+  return { kind: 'silent', reason: `no response within ${deadlineMs} ms` };
 }
 
 /** An answer that has arrived while this process itself was held up is read before it counts as late. */
@@ -181,7 +181,7 @@ function question(node: RouteNode, agent: http.Agent, signal: AbortSignal): Prom
       answer.on('data', (chunk: Buffer) => {
         chunks.push(chunk);
         bytes += chunk.length;
-        if (bytes > maxAnswerBytes) request.destroy(new Error('the answer is too long'));
+        if (bytes > maxAnswerBytes) request.destroy(new Error('the response is too long'));
       });
       answer.once('error', reject);
       answer.once('end', () => {
@@ -198,13 +198,13 @@ function viewOf(node: string, text: string): GateView {
   try {
     body = JSON.parse(text);
   } catch {
-    return { kind: 'shut', reason: 'what answers is no gate' };
+    return { kind: 'shut', reason: 'the server there is not a gate' };
   }
   const parsed = gateStatusSchema.safeParse(body);
-  if (!parsed.success) return { kind: 'shut', reason: 'what answers is no gate' };
+  if (!parsed.success) return { kind: 'shut', reason: 'the server there is not a gate' };
   const status = parsed.data;
-  if (status.node !== node) return { kind: 'shut', reason: `${status.node} answers` };
-  if (!status.open) return { kind: 'shut', reason: 'it says so' };
+  if (status.node !== node) return { kind: 'shut', reason: `${status.node} responded` };
+  if (!status.open) return { kind: 'shut', reason: 'the gate reported it' };
   return { kind: 'open', term: status.term, closing: status.closing };
 }
 

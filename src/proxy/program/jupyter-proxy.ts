@@ -96,7 +96,7 @@ export class JupyterProxy extends ConfigurableProxy {
     this.proxy.on('proxyRes', (answer, request, response) => this.#onAnswer(answer, request, response));
     this.proxy.on('proxyReqWs', (upstream, _request, socket) => this.#onUpgrade(upstream, socket));
     // Client sockets that break: nothing is left to be done, but an unheard event would end the process.
-    this.proxy.on('error', (error) => logger.debug({ err: error }, 'a connection broke'));
+    this.proxy.on('error', (error) => logger.debug({ err: error }, 'a connection was lost'));
   }
 
   // --- what the library asks ------------------------------------------------------------------------------
@@ -141,12 +141,12 @@ export class JupyterProxy extends ConfigurableProxy {
     const own = ownPath(request.url ?? '/');
     if (own === statusPath) return this.#answerStatus(response);
     if (own !== undefined) {
-      answerJson(response, 404, { code: 'NOT_FOUND', message: 'There is nothing of that name here.' });
+      answerJson(response, 404, { code: 'NOT_FOUND', message: 'Not found.' });
       return undefined;
     }
     if ((method === 'DELETE' || method === 'OPTIONS') && headers['transfer-encoding'] !== undefined) {
       // http-proxy-3 takes such a body for empty, and would send it on as the head of a second request.
-      answerJson(response, 411, { code: 'LENGTH_REQUIRED', message: `${method} needs Content-Length.` });
+      answerJson(response, 411, { code: 'LENGTH_REQUIRED', message: `${method} requires Content-Length.` });
       return undefined;
     }
     const close =
@@ -183,7 +183,7 @@ export class JupyterProxy extends ConfigurableProxy {
     if (ownPath(request.url ?? '/') !== undefined) {
       answerSocket(socket, '404 Not Found', {
         code: 'NOT_FOUND',
-        message: 'There is nothing of that name here.',
+        message: 'Not found.',
       });
       return undefined;
     }
@@ -208,7 +208,7 @@ export class JupyterProxy extends ConfigurableProxy {
     const passage = this.#passages.get(request);
     const url = request.url?.split('?', 1)[0];
     if (code === 500) logger.error({ err: error, url }, 'a request failed in the proxy');
-    else logger.debug({ err: error, url }, 'a request could not be passed on');
+    else logger.debug({ err: error, url }, 'a request could not be forwarded');
     if (this.#upgraded.has(response as Duplex)) {
       (response as Duplex).destroy();
       return;
@@ -288,7 +288,7 @@ export class JupyterProxy extends ConfigurableProxy {
         timer = setTimeout(() => void check(), pagePatienceMs);
         return;
       }
-      const error = new Error(`no answer within ${pagePatienceMs} ms`);
+      const error = new Error(`no response within ${pagePatienceMs} ms`);
       asked.destroy(Object.assign(error, { code: 'NO_ANSWER' }));
     };
     let timer = setTimeout(() => void check(), pagePatienceMs);

@@ -22,7 +22,7 @@ async function listen(server: Server, { address, port }: ProxyConfig['listen'], 
   } catch (error) {
     const place = `${address}:${port}`;
     if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
-      throw new PerijoveError('PORT_IN_USE', `${place} is taken by another program (for ${what})`, {
+      throw new PerijoveError('PORT_IN_USE', `${place}, the address of ${what}, is used by another program`, {
         subject: place,
       });
     }

@@ -28,7 +28,7 @@ export class RouteFile {
       const route = routeSchema.parse(JSON.parse(await readFile(this.file, 'utf8')));
       const names = route.nodes.map(({ name }) => name);
       if (!names.includes(route.node) || !names.includes(route.serving.node))
-        throw new Error('the route leads to none of its nodes');
+        throw new Error('the route does not lead to any of its nodes');
       this.#stored = true;
       return route;
     } catch (error) {
@@ -55,7 +55,7 @@ export class RouteFile {
         await replaceFile(this.file, `${JSON.stringify(writing)}\n`, 0o600);
         this.#stored = writing === this.#newest;
       } catch (error) {
-        this.logger.error({ err: error }, 'the route could not be stored; a restart would not know it');
+        this.logger.error({ err: error }, 'the route could not be stored; a restart would lose it');
       }
     });
     await this.#writing;

@@ -280,7 +280,7 @@ export class Router {
         const { connections } = upstream;
         this.#options.logger.info(
           { node: upstream.node.name, connections },
-          'connections to an earlier node cut',
+          'closed connections to an earlier node',
         );
         upstream.cut();
         break;

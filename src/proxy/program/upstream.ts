@@ -115,7 +115,9 @@ export class Upstream {
   cut(only?: { readonly way: string; readonly since: number }): void {
     for (const [socket, { way, at }] of [...this.#open]) {
       if (only !== undefined && (way !== only.way || at > only.since)) continue;
-      socket.destroy(Object.assign(new Error('the connection was cut'), { code: 'ECONNRESET' }));
+      socket.destroy(
+        Object.assign(new Error('the connection was closed by the proxy'), { code: 'ECONNRESET' }),
+      );
     }
   }
 

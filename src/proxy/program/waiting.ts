@@ -10,25 +10,25 @@ export type Waiting =
 const phases = {
   'no-route': {
     code: 'NO_ROUTE',
-    message: () => 'There is no route to Jupyter yet: no node has been chosen to run it.',
+    message: () => 'There is no route to Jupyter yet: no node has been selected to serve it.',
   },
   /** Chosen, and its gate was not open since. */
-  starting: { code: 'STARTING', message: (node: string) => `${node} leads. Its Jupyter starts.` },
+  starting: { code: 'STARTING', message: (node: string) => `${node} leads. Its Jupyter is starting.` },
   /** No gate is open, and nodes and proxies find the next one by themselves. */
   electing: {
     code: 'NO_LEADER',
-    message: (node: string) => `${node} leads no longer. etcd elects the node that runs Jupyter next.`,
+    message: (node: string) => `${node} no longer leads. etcd is electing the node that serves Jupyter next.`,
   },
   /** As `electing`, where the keeper alone moves Jupyter. */
   shut: {
     code: 'SHUT',
     message: (node: string) =>
-      `Jupyter on ${node} is not open at the moment. It comes back, or moves to another node.`,
+      `Jupyter on ${node} is closed at the moment. It reopens, or moves to another node.`,
   },
   'no-answer': {
     code: 'NO_ANSWER',
     message: (node: string) =>
-      `Jupyter on ${node} does not answer. When the node is lost, another one takes over.`,
+      `Jupyter on ${node} does not respond. If the node is lost, another one takes over.`,
   },
 } as const;
 

@@ -10,7 +10,7 @@ const { awaitAgents, awaitFormedEtcd } = proxyActivities<Activities>(patient);
 /** Nodes live on agents: while agents change one by one, etcd is to be whole before the next one does. */
 export const agents = {
   name: 'agents',
-  title: 'Every Mesos agent registered',
+  title: 'Register every Mesos agent',
   run: (deployment) => {
     const { spec } = deployment;
     return convergeRolling(deployment, {

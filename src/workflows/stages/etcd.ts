@@ -8,7 +8,7 @@ const { markEtcdFormed } = proxyActivities<Activities>(quick);
 
 export const etcd = {
   name: 'etcd',
-  title: 'Every node a healthy member of etcd',
+  title: 'Form etcd with a healthy member on every node',
   async run({ spec }) {
     await awaitEtcd.executeWithOptions({ summary: 'etcd whole' }, [{ spec }]);
     await markEtcdFormed.executeWithOptions({ summary: 'from now on nodes join' }, [{ spec }]);

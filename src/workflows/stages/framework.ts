@@ -9,15 +9,15 @@ const { awaitNodes } = proxyActivities<Activities>(waiting);
 
 export const framework = {
   name: 'framework',
-  title: 'The Mesos framework holds a task for every node',
+  title: 'Launch a Mesos task for every node',
   async run(deployment) {
     const { spec } = deployment;
     const { name: host, nodes } = spec;
     const changes: Change[] = [];
-    const announced = await announceNodes.executeWithOptions({ summary: 'tell the keeper of more nodes' }, [
+    const announced = await announceNodes.executeWithOptions({ summary: 'notify the keeper of more nodes' }, [
       { spec },
     ]);
-    if (announced.changed) changes.push({ host, what: `told the keeper of ${nodes.count} nodes` });
+    if (announced.changed) changes.push({ host, what: `notified the keeper of ${nodes.count} nodes` });
     const result = await ensureFramework.executeWithOptions({ summary: 'hand over the spec' }, [{ spec }]);
     if (result === 'started') changes.push({ host, what: 'started the framework' });
     if (result === 'changed') changes.push({ host, what: 'handed the spec to the framework' });
@@ -36,7 +36,7 @@ async function allNodesRun(deployment: Deployment): Promise<void> {
   for (let notes = 0; ; notes += 1) {
     const known = notes < mostNotes ? { told } : {};
     const { missing }: { readonly missing: string | null } = await awaitNodes.executeWithOptions(
-      { summary: 'all nodes run' },
+      { summary: 'all nodes are running' },
       [{ spec, ...known }],
     );
     if (missing === null) return;

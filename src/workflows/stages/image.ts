@@ -11,25 +11,25 @@ const { buildImage, deliverImage, observeImage, pullImage } = proxyActivities<Ac
 
 export const image = {
   name: 'image',
-  title: 'The image of the nodes on every host',
+  title: 'Distribute the node image to every host',
   skip: ({ nodes }) =>
-    nodes.containerizer === 'mesos' ? 'nodes run as plain processes: there is no image to build' : undefined,
+    nodes.containerizer === 'mesos' ? 'nodes run as processes, so there is no image to build' : undefined,
   async run(deployment) {
     const { spec } = deployment;
-    const sight = await observeImage.executeWithOptions({ summary: 'who has the image' }, [{ spec }]);
+    const sight = await observeImage.executeWithOptions({ summary: 'find the image' }, [{ spec }]);
     const plan = planImage(sight);
     switch (plan.kind) {
       case 'nothing':
         return [];
       case 'pull':
         return onEach(deployment, plan.to, sight.reference, (host) =>
-          pullImage.executeWithOptions({ summary: `${host} pulls it` }, [{ spec, host }]),
+          pullImage.executeWithOptions({ summary: `pull it on ${host}` }, [{ spec, host }]),
         );
       case 'copy':
       case 'build': {
         const source = await sourceOf(deployment, plan, sight.reference);
         return onEach(deployment, plan.to, sight.reference, (host) =>
-          deliverImage.executeWithOptions({ summary: `bring it to ${host}` }, [{ spec, host, source }]),
+          deliverImage.executeWithOptions({ summary: `copy it to ${host}` }, [{ spec, host, source }]),
         );
       }
     }
@@ -43,7 +43,7 @@ async function sourceOf(
 ): Promise<ImageSource> {
   if (plan.kind === 'copy') return { kind: 'host', host: plan.from };
   const [host = ''] = plan.to;
-  deployment.note(`building ${reference}, which takes some minutes`);
+  deployment.note(`building ${reference}, which takes several minutes`);
   return buildImage.executeWithOptions({ summary: 'build it' }, [{ spec: deployment.spec, host }]);
 }
 
@@ -55,7 +55,7 @@ async function onEach(
   bring: (host: string) => Promise<readonly Change[]>,
 ): Promise<readonly Change[]> {
   let left = hosts;
-  const say = () => deployment.note(`${reference} is on its way to ${left.join(', ')}`);
+  const say = () => deployment.note(`copying ${reference} to ${left.join(', ')}`);
   say();
   const changes = await inParallel(hosts, async (host) => {
     const made = await bring(host);

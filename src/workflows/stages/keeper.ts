@@ -10,19 +10,17 @@ const { awaitKeeper } = proxyActivities<Activities>(waiting);
 /** Proxies change one by one, each with its route back before the next: some host always leads to Jupyter. */
 export const keeper = {
   name: 'keeper',
-  title: 'Jupyter on the leader, and a route to it on every host',
+  title: 'Serve Jupyter on the leader, with a route to it on every host',
   async run(deployment) {
     const { spec } = deployment;
     let changed = false;
     const proxies = await convergeRolling(deployment, {
       stage: 'keeper',
-      members: () => proxyMembers.executeWithOptions({ summary: 'which proxies run' }, [{ spec }]),
+      members: () => proxyMembers.executeWithOptions({ summary: 'find running proxies' }, [{ spec }]),
       whole: async () => {
         const outcome = await ensureKeeper.executeWithOptions({ summary: 'keeper' }, [{ spec }]);
         changed ||= outcome.changed;
-        await awaitKeeper.executeWithOptions({ summary: 'Jupyter answers, all routes lead to it' }, [
-          { spec },
-        ]);
+        await awaitKeeper.executeWithOptions({ summary: 'Jupyter responds through every route' }, [{ spec }]);
       },
     });
     return changed ? [...proxies, { host: spec.name, what: 'handed the spec to the keeper' }] : proxies;

@@ -10,7 +10,7 @@ const { awaitMasters } = proxyActivities<Activities>(patient);
 
 export const masters = {
   name: 'masters',
-  title: 'All Mesos masters name the same leader',
+  title: 'Start the Mesos masters and elect a leader',
   run: async (deployment) => {
     const { spec } = deployment;
     const opened: Change[] = [];

@@ -10,9 +10,9 @@ const { awaitNetwork } = proxyActivities<Activities>(patient);
 
 export const network = {
   name: 'network',
-  title: 'Give the nodes a network',
+  title: 'Set up the network of the nodes',
   skip: ({ network: { kind, subnet } }) =>
-    kind === 'flat' ? `the spec says that ${subnet} is there already` : undefined,
+    kind === 'flat' ? `${subnet} already exists according to the spec` : undefined,
   async run(deployment) {
     const { spec } = deployment;
     if (spec.network.kind === 'existing') {

@@ -13,12 +13,12 @@ const { checkNoTeardown } = proxyActivities<Activities>(quick);
 /** One look at each host tells what it is, what is in the way, and what every later stage will change there. */
 export const preflight = {
   name: 'preflight',
-  title: 'Look at the hosts',
+  title: 'Check the hosts',
   async run(deployment) {
     const { spec } = deployment;
     await checkNoTeardown.executeWithOptions({ summary: 'no teardown runs' }, [{ cluster: spec.name }]);
     deployment.surveys = await inParallel(spec.hosts, (host) =>
-      surveyHost.executeWithOptions({ summary: `look at ${host.name}` }, [
+      surveyHost.executeWithOptions({ summary: `survey ${host.name}` }, [
         { spec: specForHost(spec, host), host: host.name },
       ]),
     );
@@ -39,5 +39,5 @@ export const preflight = {
     if (first !== undefined) throw failureOfProblems(first, problems);
     return [];
   },
-  proof: ({ hosts }) => `nothing is in the way on ${hosts.map(({ name }) => name).join(', ')}`,
+  proof: ({ hosts }) => `no problems found on ${hosts.map(({ name }) => name).join(', ')}`,
 } as const satisfies Stage;

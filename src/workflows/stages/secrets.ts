@@ -7,7 +7,7 @@ const { ensureSecrets } = proxyActivities<Activities>(patient);
 
 export const secrets = {
   name: 'secrets',
-  title: 'Make the secrets once, and give them to every host',
+  title: 'Generate the secrets and distribute them to every host',
   async run(deployment) {
     const { spec } = deployment;
     const changes = await ensureSecrets.executeWithOptions({ summary: 'secrets on all hosts' }, [{ spec }]);

@@ -8,7 +8,7 @@ const { ensureVolume } = proxyActivities<Activities>(patient);
 
 export const storage = {
   name: 'storage',
-  title: 'Give the notebooks a storage that all nodes share',
+  title: 'Provide shared storage for the notebooks',
   async run(deployment) {
     const { spec } = deployment;
     const formed =

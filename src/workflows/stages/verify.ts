@@ -9,7 +9,7 @@ const { verifyNotebooks, verifySsh } = proxyActivities<Activities>(patient);
 /** The proof: what users do works, through every host and from every node. */
 export const verify = {
   name: 'verify',
-  title: 'A notebook cell through every host, and ssh from every node',
+  title: 'Run a notebook cell through every host, and ssh from every node',
   async run({ spec }) {
     await Promise.all([
       verifyNotebooks.executeWithOptions({ summary: '6*7 through every host' }, [{ spec }]),

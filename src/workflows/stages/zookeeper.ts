@@ -9,7 +9,7 @@ const { awaitZookeeper } = proxyActivities<Activities>(patient);
 
 export const zookeeper = {
   name: 'zookeeper',
-  title: 'One leader, and all other members following it',
+  title: 'Form the ensemble, with one leader',
   run: (deployment) => {
     const { spec } = deployment;
     return convergeRolling(deployment, {

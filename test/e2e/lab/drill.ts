@@ -86,7 +86,7 @@ export function drillTests(lab: TestLab): void {
     expectWhole(evidence);
     expect(isAlive(etcd)).toBe(true);
     expect(processStat(etcd.pid)?.state).not.toBe('T');
-    // The time in which nobody probed is no time without failures.
+    // Time without probes is not time without failures.
     expect(evidence.lanes.some(({ http }) => http.some(({ state }) => state === 'gap'))).toBe(true);
   });
 
@@ -97,7 +97,7 @@ export function drillTests(lab: TestLab): void {
     expectWhole(evidence);
     expect(evidence.target).toBe(mesos.leader);
     const held = Object.fromEntries(evidence.invariants.map(({ name, what }) => [name, what]));
-    expect(held['master']).toMatch(/said "Lost leadership\.\.\. .* it follows h/);
+    expect(held['master']).toMatch(/logged "Lost leadership\.\.\. .* it follows h/);
     expect(held['tasks']).toMatch(/the same 5 tasks/);
     const kinds = evidence.events.map(({ kind }) => kind);
     expect(kinds.indexOf('mesos-no-leader')).toBeLessThan(kinds.indexOf('mesos-leader'));
@@ -124,13 +124,13 @@ export function drillTests(lab: TestLab): void {
     expect((await lab.status()).mesos.agents.map(({ state }) => state)).toEqual(Array(3).fill('registered'));
   });
 
-  it('kills the worker that holds the scheduler, and starts another one', async () => {
+  it('kills the worker that runs the scheduler, and starts another one', async () => {
     await lab.ready();
     const { framework } = await lab.status();
     const evidence = await drill('worker-kill');
     expectWhole(evidence);
     expect(
-      evidence.events.some(({ what }) => what.includes(`SIGKILL for worker ${framework.scheduler}`)),
+      evidence.events.some(({ what }) => what.includes(`SIGKILL to worker ${framework.scheduler}`)),
     ).toBe(true);
     const workers = lab.workers().map(({ pid }) => pid);
     expect(workers).not.toContain(Number(framework.scheduler?.split('@')[0]));

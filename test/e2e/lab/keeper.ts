@@ -96,7 +96,7 @@ export function keeperTests(lab: TestLab): void {
       const [entrance] = entrances;
       const page = await fetch(entrance?.url ?? '', { headers: { accept: 'text/html' } });
       expect(page.status).toBe(503);
-      expect(await page.text()).toContain('leads no longer');
+      expect(await page.text()).toContain('no longer leads');
       for (const name of nodeNames(spec)) {
         const gate = fetch(
           `http://${nodeAddress(spec, nodeNames(spec).indexOf(name))}:${spec.jupyter.port}${gatePath}`,

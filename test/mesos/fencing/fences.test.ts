@@ -50,8 +50,12 @@ describe("an operator's word that a host is lost", () => {
   });
 
   it('is refused where no node waits', () => {
-    expect(fenceRejection(tableOf(task('node0', 'TASK_FAILED')), 'h1')).toBe('no node waits for h1');
-    expect(fenceRejection(tableOf(task('node0', 'TASK_UNREACHABLE')), 'h2')).toBe('no node waits for h2');
+    expect(fenceRejection(tableOf(task('node0', 'TASK_FAILED')), 'h1')).toBe(
+      'no node waits for a fence of h1',
+    );
+    expect(fenceRejection(tableOf(task('node0', 'TASK_UNREACHABLE')), 'h2')).toBe(
+      'no node waits for a fence of h2',
+    );
   });
 
   it('may be said again, also when its nodes run elsewhere by then: the answer may have been lost', () => {

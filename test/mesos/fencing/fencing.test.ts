@@ -99,7 +99,7 @@ it.each(['TASK_UNREACHABLE', 'TASK_UNKNOWN'] as const)('a node in %s that works 
   const asked = live(3_600_000, () => ({ kind: 'works' }));
   expect(asked.every(({ what }) => what === 'look')).toBe(true);
   expect(outcomes()).toEqual([]);
-  expect(note()).toMatch(/works, so it is left alone/);
+  expect(note()).toMatch(/works, so it is left running/);
 });
 
 describe('a node that does not work', () => {
@@ -109,7 +109,7 @@ describe('a node that does not work', () => {
     expect(asked.at(-1)?.at).toBeGreaterThanOrEqual(patienceMs);
     expect(asked.at(-1)?.at).toBeLessThan(patienceMs + 2_000);
     expect(outcomes()).toEqual([
-      { taskId: 'node0.1', how: 'ended', message: 'fenced: nothing of it runs on h1 any more' },
+      { taskId: 'node0.1', how: 'ended', message: 'fenced: none of its processes run on h1 any longer' },
     ]);
     table = applyOutcomes(table, outcomes(), new Date(now).toISOString());
     expect(fencing.due(table, now)).toEqual([]);
@@ -137,7 +137,7 @@ describe('a host that is silent', () => {
   it('is taken for dead after the time of the spec, not before, and people know when', () => {
     live(60_000, down(silent));
     expect(outcomes()).toEqual([]);
-    const until = /it is taken for dead at (\S+Z)/.exec(note() ?? '')?.[1];
+    const until = /it is declared dead at (\S+Z)/.exec(note() ?? '')?.[1];
     const told = note();
     live(200_000, down(silent));
     expect(note()).toBe(told);
@@ -151,7 +151,7 @@ describe('a host that is silent', () => {
     begin(undefined);
     live(7 * 24 * 3_600_000, down(silent));
     expect(outcomes()).toEqual([]);
-    expect(note()).toMatch(/`perijove fence h1` if the host is lost for good/);
+    expect(note()).toMatch(/`perijove fence h1` if the host is dead/);
   });
 
   it.each([alive, unclear, { kind: 'works' } as const])('begins anew after an answer: $kind', (answer) => {
@@ -269,7 +269,7 @@ describe("an operator's word", () => {
     word();
     live(10 * afterMs, () => alive);
     expect(outcomes()).toEqual([]);
-    expect(note()).toMatch(/node0 answers at its address/);
+    expect(note()).toMatch(/node0 responds at its address/);
   });
 });
 

@@ -136,7 +136,7 @@ describe('a Mesos on a host', () => {
 
   it('that is not there, is not executable, or says something else, is a problem with what was seen', async () => {
     expect((await look(at(`${dir}/none`))).problems[0]).toMatch(
-      /^MESOS_NOT_FOUND \S+: \S+\/none has no mesos-master: looked for sbin\/mesos-master, /,
+      /^MESOS_NOT_FOUND \S+: no mesos-master in \S+\/none: searched for sbin\/mesos-master, /,
     );
     await makePrefix(dir);
     await chmod(`${dir}/sbin/mesos-master`, 0o644);

@@ -63,7 +63,7 @@ describe('installationProblems', () => {
     expect(found[0]).toMatchObject({
       host: 'h1',
       message: expect.stringMatching(
-        /^h1: \/srv\/mesos has no mesos-master: looked for sbin\/mesos-master, bin\/mesos-master\.sh, /,
+        /^h1: no mesos-master in \/srv\/mesos: searched for sbin\/mesos-master, bin\/mesos-master\.sh, /,
       ) as string,
     });
   });
@@ -76,7 +76,7 @@ describe('installationProblems', () => {
       'MESOS_NOT_FOUND',
     ]);
     expect(() => requireInstallation(specOf(tarball), host, parseInstallation(''))).toThrow(
-      /^h1: \S+ has no mesos-master: /,
+      /^h1: no mesos-master in \S+: /,
     );
   });
 
@@ -96,7 +96,7 @@ describe('installationProblems', () => {
 
   it('refuses a flag of the spec that Mesos would refuse, if Mesos tells its flags', () => {
     expect(problems(path, whole, { cluster: 'x', frob: '1' })).toMatchObject([
-      { code: 'MESOS_FLAG_UNKNOWN', message: 'h1: mesos-master 1.3.2 has no flag --frob' },
+      { code: 'MESOS_FLAG_UNKNOWN', message: 'h1: unknown flags of mesos-master 1.3.2: --frob' },
     ]);
     expect(problems(path, whole.replace(/^flags.*\n/gm, ''), { frob: '1' })).toEqual([]);
   });

@@ -98,7 +98,7 @@ describe('the remedy', () => {
     const remedy = decideRemedy(master, { healthy: ['h2'], quorum: 2 });
     expect(remedy).toMatchObject({
       kind: 'leave',
-      why: expect.stringContaining('1 are healthy, and 2') as string,
+      why: expect.stringContaining('healthy: 1 of the required 2') as string,
     });
   });
 

@@ -74,8 +74,8 @@ describe('spread', () => {
     expect(result.accepts).toEqual([]);
     expect(result.declines).toEqual(['offer-h1']);
     expect(result.notes).toEqual([
-      'node4 finds no place: h1 holds 2 nodes, and one more would be a majority; ' +
-        'h2 holds 2 nodes, and one more would be a majority; h3 offers nothing, so all of it is in use or its agent is away',
+      'node4 cannot be placed: h1 runs 2 nodes, and one more would be a majority; ' +
+        'h2 runs 2 nodes, and one more would be a majority; h3 has no offers: its resources are in use or its agent is disconnected',
     ]);
   });
 
@@ -115,7 +115,7 @@ describe('a node that ran before', () => {
     const without = [offer('h1', 8, 8_192), offer('h2', 8, 8_192)];
     const waiting = place(input({ needs: need(homeGraceMs - 1), offers: without }));
     expect(waiting.accepts).toEqual([]);
-    expect(waiting.notes).toEqual(['node2 waits for an offer of h3, which has its data']);
+    expect(waiting.notes).toEqual(['node2 waits for an offer from h3, which has its data']);
     expect(hostsOf(place(input({ needs: need(homeGraceMs), offers: without })))).toEqual({ node2: 'h1' });
   });
 
@@ -138,7 +138,7 @@ describe('resources', () => {
     expect(hostsOf(result)).toEqual({ node0: 'h3' });
     expect(result.declines).toEqual(['offer-h1', 'offer-h2']);
     expect(result.notes).toEqual([
-      'node1 finds no place: h1 lacks 0.5 cpus (has 0.5 of 1); ' +
+      'node1 cannot be placed: h1 lacks 0.5 cpus (has 0.5 of 1); ' +
         'h2 lacks 1 MiB of memory (has 511 of 512); h3 lacks 1 cpus (has 0 of 1) and 512 MiB of memory (has 0 of 512)',
     ]);
   });
@@ -235,7 +235,7 @@ it('tells what a host has, even though its offer was declined before', () => {
     input({ needs: fresh('node0'), agentHosts: ['h1'], offers: [], declined: [offer('h1', 0.5, 100)] }),
   );
   expect(result.notes).toEqual([
-    'node0 finds no place: h1 lacks 0.5 cpus (has 0.5 of 1) and 412 MiB of memory (has 100 of 512)',
+    'node0 cannot be placed: h1 lacks 0.5 cpus (has 0.5 of 1) and 412 MiB of memory (has 100 of 512)',
   ]);
   expect(result).toMatchObject({ accepts: [], declines: [] });
 });

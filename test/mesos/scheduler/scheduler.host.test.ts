@@ -331,7 +331,7 @@ describe('Mesos', () => {
     expect(memory.running()).toEqual(before.tasks);
     const next = await cluster.leader();
     await eventually('people are told', () =>
-      told('leader').includes(`the Mesos master of ${next} leads, after that of ${leader}`),
+      told('leader').includes(`the Mesos master on ${next} leads, after ${leader}`),
     );
     expect(told('agent')).toEqual([]);
     // It still does its work.
@@ -387,10 +387,10 @@ describe('Mesos', () => {
         () => memory.state.tasks['node0']?.state === 'TASK_UNREACHABLE',
       );
       await eventually('the agent is missed', () =>
-        told('agent').includes(`the Mesos agent of ${host} is away`),
+        told('agent').includes(`the Mesos agent on ${host} is away`),
       );
       await eventually('people are told', () =>
-        /^node0 waits: .*; the node works, so it is left alone$/.test(memory.state.missing ?? ''),
+        /^node0 waits: .*; the node works, so it is left running$/.test(memory.state.missing ?? ''),
       );
     } finally {
       await cluster.agents[host]?.start();
@@ -399,7 +399,7 @@ describe('Mesos', () => {
     expect(memory.running()).toEqual(before);
     expect(lines('launches')).toHaveLength(3);
     await eventually('nothing is missing', () => memory.state.missing === undefined);
-    await eventually('the agent is back', () => told('agent').includes(`the Mesos agent of ${host} is back`));
+    await eventually('the agent is back', () => told('agent').includes(`the Mesos agent on ${host} is back`));
     expect(told('lost')).toHaveLength(1);
   });
 
@@ -536,7 +536,7 @@ describe('a node whose agent is gone and that does not work', () => {
   it('waits while its host cannot confirm, and people are told why', async () => {
     await loseAgent();
     await eventually('people are told', () =>
-      /^node0 waits: .* cannot say that it has ended \(nobody may be asked\)/.test(
+      /^node0 waits: .* cannot confirm that it has ended \(nobody may be asked\)/.test(
         memory.state.missing ?? '',
       ),
     );
@@ -721,7 +721,7 @@ describe('an answer is lost and the scheduler is gone:', () => {
         if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
       }
     }
-    await eventually('all nodes run anew', () => {
+    await eventually('all nodes are running anew', () => {
       const launches = Object.values(memory.running()).map((taskId) => parseTaskId(taskId)?.launch ?? 0);
       return launches.length === 3 && launches.every((launch) => launch > 3);
     });

@@ -195,7 +195,7 @@ describe('a task of which nothing is heard', () => {
     expect(stateOf('node1')).toBe('TASK_RUNNING');
     master.says({ kind: 'offers', offers: [offer('h1')] });
     await pass(60_000);
-    expect(store.state.missing).toMatch(/^node0 waits: .*the node works, so it is left alone$/);
+    expect(store.state.missing).toMatch(/^node0 waits: .*the node works, so it is left running$/);
     expect(master.took('ACCEPT', 'KILL')).toEqual([]);
     master.tells('node0.1', 'TASK_RUNNING');
     await settle();
@@ -437,7 +437,7 @@ describe('a node whose task ended while nobody listened', () => {
   });
 });
 
-describe('a task that may be lost, whose node does not answer', () => {
+describe('a task that may be lost, whose node does not respond', () => {
   const lost = [task('node0', 'TASK_UNREACHABLE'), task('node1', 'TASK_RUNNING')] as const;
   const asked = async (healthy: SchedulerDeps['healthy']) => {
     const fenced: string[] = [];

@@ -173,7 +173,7 @@ describe('intents', () => {
 
   it('never use a task ID twice, nor one of another node', () => {
     expect(intentsRejection(tableOf(), [intent('node0', 10)])).toMatch(/used before/);
-    expect(intentsRejection(tableOf(), [{ ...intent('node0', 11), node: 'node1' }])).toMatch(/no task ID/);
+    expect(intentsRejection(tableOf(), [{ ...intent('node0', 11), node: 'node1' }])).toMatch(/not a task ID/);
     expect(intentsRejection(tableOf(), [intent('node0', 11), intent('node0', 12)])).toMatch(/two intents/);
   });
 });
@@ -209,7 +209,7 @@ describe('the plan', () => {
     expect(notes).toEqual([]);
   });
 
-  it('wants no offers when all nodes run, nor while they are only being started', () => {
+  it('wants no offers when all nodes are running, nor while they are only being started', () => {
     expect(offersWanted(plan([running('node0'), running('node1'), running('node2')]))).toBe(false);
     expect(
       offersWanted(plan([task('node0', 'INTENDED'), task('node1', 'TASK_STAGING'), running('node2')])),
@@ -303,7 +303,7 @@ describe('the plan', () => {
 
   it('tells of a node too many that must wait for one that does not run', () => {
     const { notes, roll } = plan([running('node0'), running('node1'), running('node3')]);
-    expect([roll, notes]).toEqual([undefined, ['node3 is to leave, and stays until node2 runs']]);
+    expect([roll, notes]).toEqual([undefined, ['node3 will be removed as soon as node2 runs']]);
   });
 
   it('moves a node from a host that holds a majority, when another host may have it', () => {

@@ -89,7 +89,7 @@ it('that answers late is not ready, and stays', async () => {
   const first = pid();
   late = true;
   answering = false;
-  await eventually(() => warnings.filter((each) => each === 'Jupyter answers late').length >= 3, 20_000);
+  await eventually(() => warnings.filter((each) => each === 'Jupyter responds late').length >= 3, 20_000);
   expect([service.status.state, pid()]).toEqual(['starting', first]);
   answering = true;
   await eventually(() => service.status.state === 'ready', 20_000);
@@ -102,7 +102,7 @@ it('whose number another process has is not killed', async () => {
   await eventually(() => service.status.state === 'ready', 20_000);
   const first = pid();
   answering = false;
-  const said = 'killing a Jupyter that does not answer';
+  const said = 'killing a Jupyter that does not respond';
   await eventually(() => warnings.filter((each) => each === said).length >= 3, 20_000);
   expect(pid()).toBe(first);
 });

@@ -59,11 +59,11 @@ test('names what is waited for, tells of each change, and opens Jupyter at the a
   const page = await browser.context.newPage();
   await waitingFor(page);
   const status = page.getByRole('status');
-  expect(await status.textContent()).toContain('etcd elects the node');
+  expect(await status.textContent()).toContain('etcd is electing the node');
   await proxy.end('SIGKILL');
-  await status.filter({ hasText: 'This host does not answer.' }).waitFor();
+  await status.filter({ hasText: 'This host does not respond.' }).waitFor();
   await proxy.start();
-  await status.filter({ hasText: 'node0 leads. Its Jupyter starts.' }).waitFor();
+  await status.filter({ hasText: 'node0 leads. Its Jupyter is starting.' }).waitFor();
   await gate.open();
   await heading(page, 'Here is Jupyter').waitFor();
   expect(page.url()).toBe(`${proxy.url}/lab/tree/a.ipynb?x=1`);

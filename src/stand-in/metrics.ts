@@ -1,7 +1,7 @@
 import { cpus, freemem, loadavg, totalmem } from 'node:os';
-import { agentTotal, usedBy } from './cluster.js';
-import { Counters } from './counters.js';
-import type { MasterProcess } from './master-process.js';
+import { agentTotal, usedBy } from './master/cluster.js';
+import { Counters } from './master/counters.js';
+import type { MasterProcess } from './master/process.js';
 import type { TaskState } from './messages.js';
 import { add, noResources, sum, type Resources } from './resources.js';
 

@@ -5,20 +5,20 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { vi } from 'vitest';
 import { masterAuthentication } from '../../src/stand-in/authentication.js';
-import type { AgentLink } from '../../src/stand-in/cluster.js';
+import type { AgentLink } from '../../src/stand-in/master/cluster.js';
 import { makeMasterInfo } from '../../src/stand-in/election.js';
 import { masterFlags, parseFlags } from '../../src/stand-in/flags.js';
 import { listen } from '../../src/stand-in/http.js';
 import { Log } from '../../src/stand-in/log.js';
-import { handleMasterRequest } from '../../src/stand-in/master-http.js';
-import type { MasterProcess } from '../../src/stand-in/master-process.js';
-import { Master } from '../../src/stand-in/master.js';
+import { handleMasterRequest } from '../../src/stand-in/master/http.js';
+import type { MasterProcess } from '../../src/stand-in/master/process.js';
+import { Master } from '../../src/stand-in/master/master.js';
 import type { TaskStatus } from '../../src/stand-in/messages.js';
 import { readMessage } from '../../src/stand-in/proto.js';
 import { fromAgentKind, type ToAgent } from '../../src/stand-in/protocol.js';
 import { parseResources, toApi } from '../../src/stand-in/resources.js';
-import { memoryRegistry } from '../../src/stand-in/registry.js';
-import { UpdateStream } from '../../src/stand-in/update-stream.js';
+import { memoryRegistry } from '../../src/stand-in/master/registry.js';
+import { UpdateStream } from '../../src/stand-in/agent/update-stream.js';
 import { RecordDecoder } from '../../src/mesos/scheduler/recordio.js';
 
 /** A log that nobody reads. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { at } from '../support/mesos.js';
-import { StandIn } from '../support/stand-in.js';
+import { at } from '../../support/mesos.js';
+import { StandIn } from '../../support/stand-in.js';
 
 /** What no recording has; the rest is in `recordings.test.ts`. */
 const standIn = new StandIn('127.23.0.2');

@@ -1,6 +1,6 @@
-import type { Authentication } from './authentication.js';
-import type { Contender, MasterInfo } from './election.js';
-import type { Flags } from './flags.js';
+import type { Authentication } from '../authentication.js';
+import type { Contender, MasterInfo } from '../election.js';
+import type { Flags } from '../flags.js';
 import type { Master } from './master.js';
 
 /** A master process, whether it leads or not. */

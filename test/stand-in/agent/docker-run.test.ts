@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { containerName, dockerRunArguments } from '../../src/stand-in/docker-run.js';
-import { taskInfoKind } from '../../src/stand-in/messages.js';
-import { readMessage } from '../../src/stand-in/proto.js';
+import { containerName, dockerRunArguments } from '../../../src/stand-in/agent/docker-run.js';
+import { taskInfoKind } from '../../../src/stand-in/messages.js';
+import { readMessage } from '../../../src/stand-in/proto.js';
 
 const place = {
   name: containerName('A-S0', 'c1'),

@@ -1,10 +1,10 @@
-import { escapeHtml } from '../net/html.js';
+import { escapeHtml } from '../../net/html.js';
 import { agentTotal, usedBy, type Task } from './cluster.js';
-import { liveTasks } from './master-views.js';
-import type { MasterProcess } from './master-process.js';
+import { liveTasks } from './views.js';
+import type { MasterProcess } from './process.js';
 import type { Master } from './master.js';
-import { logIsRecovered } from './metrics.js';
-import { toText } from './resources.js';
+import { logIsRecovered } from '../metrics.js';
+import { toText } from '../resources.js';
 
 const style = `
   :root { color-scheme: light dark; --line: #ddd; --note: #fff4d6; --on: #060; --off: #a00; --dim: #666 }

@@ -2,10 +2,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFile
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { Log } from '../../src/stand-in/log.js';
-import { CorruptReplica, Replica, replicated } from '../../src/stand-in/replica.js';
-import { memoryRegistry, type RegistryContent } from '../../src/stand-in/registry.js';
-import { saysBroken } from '../../src/mesos/masters/broken-log.js';
+import { Log } from '../../../src/stand-in/log.js';
+import { CorruptReplica, Replica, replicated } from '../../../src/stand-in/master/replica.js';
+import { memoryRegistry, type RegistryContent } from '../../../src/stand-in/master/registry.js';
+import { saysBroken } from '../../../src/mesos/masters/broken-log.js';
 
 let dir: string;
 beforeEach(() => (dir = mkdtempSync(path.join(tmpdir(), 'perijove-replica-'))));

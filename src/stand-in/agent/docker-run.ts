@@ -1,6 +1,6 @@
 /** How a task becomes a container of Docker. Pure; the command is that of the Docker containerizer of Mesos 1.3. */
-import type { TaskInfo } from './messages.js';
-import { fromApi } from './resources.js';
+import type { TaskInfo } from '../messages.js';
+import { fromApi } from '../resources.js';
 
 export interface ContainerPlace {
   readonly name: string;

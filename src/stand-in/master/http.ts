@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Realm } from './authentication.js';
+import type { Realm } from '../authentication.js';
 import type { SchedulerStream } from './cluster.js';
 import {
   HttpReply,
@@ -10,8 +10,8 @@ import {
   sendHtml,
   sendJson,
   sendText,
-} from './http.js';
-import type { Log } from './log.js';
+} from '../http.js';
+import type { Log } from '../log.js';
 import type { Master } from './master.js';
 import {
   frameworksView,
@@ -21,19 +21,19 @@ import {
   stateView,
   summaryView,
   tasksView,
-} from './master-views.js';
-import type { MasterProcess } from './master-process.js';
+} from './views.js';
+import type { MasterProcess } from './process.js';
 import {
   isAnswered,
   operatorCallKind,
   schedulerCallKind,
   validateSchedulerCall,
   type SchedulerEvent,
-} from './messages.js';
-import { masterMetrics, systemStats } from './metrics.js';
+} from '../messages.js';
+import { masterMetrics, systemStats } from '../metrics.js';
 import { masterPage } from './page.js';
-import { withoutEmptyLists } from './proto.js';
-import { versionInfo } from './version.js';
+import { withoutEmptyLists } from '../proto.js';
+import { versionInfo } from '../version.js';
 
 /** Endpoints that only the leader answers, by their name below `/master/`; `.json` may follow. */
 const leaderEndpoints: Readonly<Record<string, (self: MasterProcess, query: URLSearchParams) => unknown>> = {

@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AgentMeta } from './agent-meta.js';
-import type { Attribute } from './attributes.js';
+import type { AgentMeta } from './meta.js';
+import type { Attribute } from '../attributes.js';
 import type { Launch } from './container.js';
-import type { MasterInfo } from './election.js';
-import type { Log } from './log.js';
+import type { MasterInfo } from '../election.js';
+import type { Log } from '../log.js';
 import { containersNamed, removeContainer } from './docker.js';
 import { containerName, containerPrefix, dockerRunArguments, DockerRunError } from './docker-run.js';
 import { MasterLink } from './master-link.js';
-import { isTerminal, type FrameworkInfo, type TaskInfo } from './messages.js';
-import type { Registration, ToAgent } from './protocol.js';
-import { toApi, type Resources } from './resources.js';
+import { isTerminal, type FrameworkInfo, type TaskInfo } from '../messages.js';
+import type { Registration, ToAgent } from '../protocol.js';
+import { toApi, type Resources } from '../resources.js';
 import { TaskRun, type TaskRunOptions } from './task-run.js';
 
 export interface AgentSettings {

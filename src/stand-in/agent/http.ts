@@ -5,13 +5,13 @@ import {
   agentStateView,
   containersView,
   type AgentProcess,
-} from './agent-views.js';
-import type { Realm } from './authentication.js';
-import { HttpReply, readCall, requireJsonAccepted, requirePost, sendJson, sendText } from './http.js';
-import { operatorCallKind } from './messages.js';
-import { systemStats } from './metrics.js';
-import { withoutEmptyLists } from './proto.js';
-import { versionInfo } from './version.js';
+} from './views.js';
+import type { Realm } from '../authentication.js';
+import { HttpReply, readCall, requireJsonAccepted, requirePost, sendJson, sendText } from '../http.js';
+import { operatorCallKind } from '../messages.js';
+import { systemStats } from '../metrics.js';
+import { withoutEmptyLists } from '../proto.js';
+import { versionInfo } from '../version.js';
 
 /** Answers one request to an agent: what a person or a probe asks for. */
 export async function handleAgentRequest(

@@ -1,5 +1,5 @@
-import type { TaskInfo } from './messages.js';
-import { contains, fromApi, toText, type Resources } from './resources.js';
+import type { TaskInfo } from '../messages.js';
+import { contains, fromApi, toText, type Resources } from '../resources.js';
 
 /**
  * Why a task cannot be launched from the offers it names, in the real one's words where it has some; undefined

@@ -13,8 +13,8 @@ import {
   type Task,
 } from './cluster.js';
 import { callCounters, Counters } from './counters.js';
-import type { MasterInfo } from './election.js';
-import type { Log } from './log.js';
+import type { MasterInfo } from '../election.js';
+import type { Log } from '../log.js';
 import {
   isTerminal,
   masterStatus,
@@ -25,10 +25,10 @@ import {
   type TaskInfo,
   type TaskState,
   type TaskStatus,
-} from './messages.js';
-import type { AgentUpdate, Registration } from './protocol.js';
+} from '../messages.js';
+import type { AgentUpdate, Registration } from '../protocol.js';
 import type { Registry, RegistryAgent, RegistryContent } from './registry.js';
-import { add, fromApi, noResources, subtract, sum, toApi, type Resources } from './resources.js';
+import { add, fromApi, noResources, subtract, sum, toApi, type Resources } from '../resources.js';
 import { validateTask } from './validate.js';
 
 export interface MasterSettings {

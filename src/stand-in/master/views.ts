@@ -1,12 +1,12 @@
-import { attributesToState } from './attributes.js';
+import { attributesToState } from '../attributes.js';
 import { agentTotal, usedBy, type Agent, type Framework, type LiveOffer, type Task } from './cluster.js';
 import type { Master } from './master.js';
-import { isTerminal, type AnsweredOperatorCall, type TaskState } from './messages.js';
-import type { MasterProcess } from './master-process.js';
-import { masterMetrics } from './metrics.js';
-import { sum, toApi, toState, type Resources } from './resources.js';
-import { statusState } from './status-view.js';
-import { versionInfo } from './version.js';
+import { isTerminal, type AnsweredOperatorCall, type TaskState } from '../messages.js';
+import type { MasterProcess } from './process.js';
+import { masterMetrics } from '../metrics.js';
+import { sum, toApi, toState, type Resources } from '../resources.js';
+import { statusState } from '../status-view.js';
+import { versionInfo } from '../version.js';
 
 const seconds = (ms: number) => ms / 1000;
 const nanoseconds = (ms: number) => ({ nanoseconds: ms * 1_000_000 });

@@ -1,6 +1,6 @@
-import { ZNodeError, type ZooKeeperClient } from '../zookeeper/client.js';
-import { patiently } from './patiently.js';
-import { message, number, readMessage, repeated, required, string, type Read } from './proto.js';
+import { ZNodeError, type ZooKeeperClient } from '../../zookeeper/client.js';
+import { patiently } from '../patiently.js';
+import { message, number, readMessage, repeated, required, string, type Read } from '../proto.js';
 
 const registryKind = message({
   agents: repeated(

@@ -22,10 +22,10 @@ import {
   type Launch,
 } from './container.js';
 import { removeContainer } from './docker.js';
-import type { Log } from './log.js';
-import { taskInfoKind, type TaskInfo, type TaskState, type TaskStatus } from './messages.js';
+import type { Log } from '../log.js';
+import { taskInfoKind, type TaskInfo, type TaskState, type TaskStatus } from '../messages.js';
 import { findByArgument, isAlive, killTree, readProcess, type ProcessId } from './process-tree.js';
-import { readMessage } from './proto.js';
+import { readMessage } from '../proto.js';
 import { UpdateStream } from './update-stream.js';
 
 /** How often the executor is looked at; its files are watched besides. */

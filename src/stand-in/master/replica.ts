@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { messageOf } from '../errors/error.js';
-import type { Log } from './log.js';
+import { messageOf } from '../../errors/error.js';
+import type { Log } from '../log.js';
 import type { Registry, RegistryContent } from './registry.js';
 
 /** What a master's copy of the registry cannot be read for, in the words of leveldb. */

@@ -1,13 +1,13 @@
-import type { Authentication } from './authentication.js';
+import type { Authentication } from '../authentication.js';
 import type { Agent } from './agent.js';
-import { attributesToState } from './attributes.js';
-import type { Flags } from './flags.js';
-import { isTerminal, type FrameworkInfo, type TaskState } from './messages.js';
-import { resourceMetrics, systemMetrics } from './metrics.js';
-import { fromApi, sum, toApi, toState } from './resources.js';
-import { statusState } from './status-view.js';
+import { attributesToState } from '../attributes.js';
+import type { Flags } from '../flags.js';
+import { isTerminal, type FrameworkInfo, type TaskState } from '../messages.js';
+import { resourceMetrics, systemMetrics } from '../metrics.js';
+import { fromApi, sum, toApi, toState } from '../resources.js';
+import { statusState } from '../status-view.js';
 import type { TaskRun } from './task-run.js';
-import { versionInfo } from './version.js';
+import { versionInfo } from '../version.js';
 
 export interface AgentProcess {
   readonly agent: Pick<Agent, 'id' | 'registered' | 'master' | 'settings' | 'tasks' | 'frameworks'>;

@@ -2,8 +2,8 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { TaskState, TaskStatus } from '../../src/stand-in/messages.js';
-import { UpdateStream } from '../../src/stand-in/update-stream.js';
+import type { TaskState, TaskStatus } from '../../../src/stand-in/messages.js';
+import { UpdateStream } from '../../../src/stand-in/agent/update-stream.js';
 
 let dir: string;
 let file: string;

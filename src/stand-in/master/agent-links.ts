@@ -2,10 +2,10 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { AgentLink } from './cluster.js';
-import type { Log } from './log.js';
+import type { Log } from '../log.js';
 import type { Master } from './master.js';
-import { readMessage } from './proto.js';
-import { agentPath, fromAgentKind } from './protocol.js';
+import { readMessage } from '../proto.js';
+import { agentPath, fromAgentKind } from '../protocol.js';
 
 /** Takes the WebSockets of agents, while this process leads. */
 export function serveAgents(server: Server, log: Log, master: () => Master | undefined): void {

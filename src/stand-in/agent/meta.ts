@@ -10,8 +10,8 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { readIfThere, writeAtomically } from './container.js';
-import { frameworkInfoKind, type FrameworkInfo } from './messages.js';
-import { message, required, string } from './proto.js';
+import { frameworkInfoKind, type FrameworkInfo } from '../messages.js';
+import { message, required, string } from '../proto.js';
 
 const agentFileKind = message({ id: required(string), boot_id: required(string) });
 

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { known, notKnown, type Observation } from '../hosts/observation.js';
+import { known, notKnown, type Observation } from '../../hosts/observation.js';
 import { killTree } from './process-tree.js';
 
 /** A container of a task, and how its Docker is reached: as the agent's flags `--docker` and `--docker_socket` say. */

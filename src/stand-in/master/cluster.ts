@@ -6,9 +6,9 @@ import {
   type TaskInfo,
   type TaskState,
   type TaskStatus,
-} from './messages.js';
-import type { AgentInfo, ToAgent } from './protocol.js';
-import { fromApi, subtract, sum, type Resources } from './resources.js';
+} from '../messages.js';
+import type { AgentInfo, ToAgent } from '../protocol.js';
+import { fromApi, subtract, sum, type Resources } from '../resources.js';
 
 /** A framework's event stream. */
 export interface SchedulerStream {

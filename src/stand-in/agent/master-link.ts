@@ -1,9 +1,9 @@
 import { EventEmitter } from 'node:events';
 import { WebSocket } from 'ws';
-import type { MasterInfo } from './election.js';
-import type { Log } from './log.js';
-import { readMessage } from './proto.js';
-import { agentPath, toAgentKind, type FromAgent, type Registration, type ToAgent } from './protocol.js';
+import type { MasterInfo } from '../election.js';
+import type { Log } from '../log.js';
+import { readMessage } from '../proto.js';
+import { agentPath, toAgentKind, type FromAgent, type Registration, type ToAgent } from '../protocol.js';
 
 interface LinkEvents {
   message: [message: ToAgent];

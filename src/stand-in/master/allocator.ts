@@ -1,4 +1,4 @@
-import { add, contains, isOfferable, type Resources } from './resources.js';
+import { add, contains, isOfferable, type Resources } from '../resources.js';
 
 export interface FreeAgent {
   readonly id: string;

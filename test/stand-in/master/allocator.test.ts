@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { allocate, type Claimant, type FreeAgent } from '../../src/stand-in/allocator.js';
-import { noResources, type Resources } from '../../src/stand-in/resources.js';
+import { allocate, type Claimant, type FreeAgent } from '../../../src/stand-in/master/allocator.js';
+import { noResources, type Resources } from '../../../src/stand-in/resources.js';
 
 const amount = (cpus: number, mem: number): Resources => ({ scalars: { cpus, mem }, ranges: {} });
 const agent = (id: string, cpus = 2, mem = 1024): FreeAgent => ({ id, free: amount(cpus, mem) });

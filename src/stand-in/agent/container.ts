@@ -13,7 +13,7 @@ import {
   string,
   type Kind,
   type Read,
-} from './proto.js';
+} from '../proto.js';
 
 /**
  * The files by which an agent and an executor work together. Neither needs the other to live: the executor

@@ -1,6 +1,6 @@
 import { appendFileSync, closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { isTerminal, taskStatusKind, type TaskStatus } from './messages.js';
-import { message, optional, readMessage, string } from './proto.js';
+import { isTerminal, taskStatusKind, type TaskStatus } from '../messages.js';
+import { message, optional, readMessage, string } from '../proto.js';
 
 const entryKind = message({ update: optional(taskStatusKind), acknowledged: optional(string) });
 

@@ -118,7 +118,7 @@ export class StandIn {
         await new Promise((resolve) => server.close(resolve));
       }),
     );
-    for (const framework of this.master.frameworks.values()) {
+    for (const framework of this.master.cluster.frameworks.values()) {
       clearTimeout(framework.failover);
       clearInterval(framework.heartbeat);
     }
@@ -247,8 +247,8 @@ export class RecordedAgent implements AgentLink {
       },
     });
     if (message.register === undefined) throw new Error('no registration');
-    this.#id = await this.#master.register(message.register, this);
-    setInterval(() => this.#master.heard(this.#id), 5_000);
+    this.#id = await this.#master.agents.register(message.register, this);
+    setInterval(() => this.#master.observer.answered(this.#id), 5_000);
   }
 
   send({ launch, kill, acknowledge }: ToAgent): void {
@@ -260,7 +260,7 @@ export class RecordedAgent implements AgentLink {
           type: 'UPDATE',
           update: { framework_id: frameworkId, status, latest_state: latest.state },
         });
-        if (message.update) this.#master.updateFrom(this.#id, message.update);
+        if (message.update) this.#master.updates.forward(this.#id, message.update);
       });
       stream.flush();
       this.#streams.set(taskId, stream);

@@ -5,9 +5,9 @@ import type { AgentLink } from './cluster.js';
 import type { Log } from '../log.js';
 import type { Master } from './master.js';
 import { readMessage } from '../proto.js';
-import { agentPath, fromAgentKind } from '../protocol.js';
+import { agentPath, fromAgentKind, type Registration } from '../protocol.js';
 
-/** Takes the WebSockets of agents, while this process leads. */
+/** Accepts the WebSockets of agents while this process leads. */
 export function serveAgents(server: Server, log: Log, master: () => Master | undefined): void {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: 64 * 1024 * 1024 });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -20,31 +20,31 @@ export function serveAgents(server: Server, log: Log, master: () => Master | und
   });
 }
 
-function serveAgent(socket: WebSocket, log: Log, master: Master): void {
+function serveAgent(socket: WebSocket, log: Log, { agents, observer, updates, settings }: Master): void {
   let agentId: string | undefined;
   let open = true;
   const link: AgentLink = {
     send: (message) => socket.send(JSON.stringify(message)),
     close: () => socket.terminate(),
   };
-  const ping = setInterval(() => socket.ping(), master.settings.agentPingTimeoutMs / 2);
-  const heard = () => {
-    if (agentId !== undefined) master.heard(agentId);
+  const ping = setInterval(() => socket.ping(), settings.agentPingTimeoutMs / 2);
+  const answered = () => {
+    if (agentId !== undefined) observer.answered(agentId);
   };
-  const register = async (registration: Parameters<Master['register']>[0]): Promise<void> => {
-    const id = await master.register(registration, link);
+  const register = async (registration: Registration): Promise<void> => {
+    const id = await agents.register(registration, link);
     agentId = id;
-    if (!open) master.disconnected(id, link);
+    if (!open) agents.disconnected(id, link);
   };
-  socket.on('pong', heard);
+  socket.on('pong', answered);
   socket.on('error', (error) => log.warn(`Connection of agent ${agentId ?? '(new)'}: ${error.message}`));
   socket.on('close', () => {
     open = false;
     clearInterval(ping);
-    if (agentId !== undefined) master.disconnected(agentId, link);
+    if (agentId !== undefined) agents.disconnected(agentId, link);
   });
   socket.on('message', (data: Buffer) => {
-    heard();
+    answered();
     try {
       const message = readMessage(fromAgentKind, JSON.parse(data.toString('utf8')));
       if (message.register) {
@@ -53,10 +53,10 @@ function serveAgent(socket: WebSocket, log: Log, master: Master): void {
           socket.terminate();
         });
       } else if (message.update && agentId !== undefined) {
-        master.updateFrom(agentId, message.update);
+        updates.forward(agentId, message.update);
       }
     } catch (error) {
-      log.warn(`Agent ${agentId ?? '(new)'} sent what is no message: ${String(error)}`);
+      log.warn(`Agent ${agentId ?? '(new)'} sent an invalid message: ${String(error)}`);
       socket.terminate();
     }
   });

@@ -1,4 +1,3 @@
-import type { OfferFilter } from './allocator.js';
 import {
   isTerminal,
   type FrameworkInfo,
@@ -8,9 +7,11 @@ import {
   type TaskStatus,
 } from '../messages.js';
 import type { AgentInfo, ToAgent } from '../protocol.js';
-import { fromApi, subtract, sum, type Resources } from '../resources.js';
+import { add, fromApi, noResources, subtract, sum, type Resources } from '../resources.js';
+import type { OfferFilter } from './allocator.js';
+import type { RegistryAgent } from './registry.js';
 
-/** A framework's event stream. */
+/** The event stream of a framework. */
 export interface SchedulerStream {
   /** `Mesos-Stream-Id` */
   readonly id: string;
@@ -29,25 +30,34 @@ export interface Task {
   readonly agentId: string;
   readonly info: TaskInfo;
   readonly resources: Resources;
-  /** The newest, as the agent has it. */
+  /** The latest state on the agent, which the framework may not have received yet. */
   state: TaskState;
-  /** What the framework was told last, and is to acknowledge. */
-  told?: { readonly state: TaskState; readonly uuid: string };
+  /** The update that was last forwarded to the framework, which acknowledges it. */
+  forwarded?: { readonly state: TaskState; readonly uuid: string };
+  /** Oldest first. */
   statuses: TaskStatus[];
 }
 
 export interface Agent {
   readonly id: string;
   info: AgentInfo;
+  /** Undefined while the agent is disconnected. */
   link: AgentLink | undefined;
   readonly registeredAt: number;
   reregisteredAt: number | undefined;
+  /** By `taskKey`. */
   readonly tasks: Map<string, Task>;
-  /** Tasks that a framework wanted killed, for an agent that did not hear of it. */
-  readonly killed: Map<string, { readonly frameworkId: string; readonly taskId: string }>;
-  /** Pings in a row without an answer. */
+  /** Kills requested while the agent was disconnected, by `taskKey`; sent when it re-registers. */
+  readonly pendingKills: Set<string>;
+  /** Consecutive pings without an answer. */
   missedPings: number;
-  heard: boolean;
+  answeredPing: boolean;
+}
+
+export interface UnreachableAgent {
+  readonly hostname: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
 }
 
 export interface LiveOffer {
@@ -61,8 +71,9 @@ export interface LiveOffer {
 export interface Framework {
   readonly id: string;
   info: FrameworkInfo;
+  /** Undefined while the framework is disconnected. */
   stream: SchedulerStream | undefined;
-  /** Known only from an agent that came back after a change of leader. */
+  /** Known only from an agent that re-registered after a master failover. */
   recovered: boolean;
   suppressed: boolean;
   registeredAt: number;
@@ -73,15 +84,39 @@ export interface Framework {
   failover: NodeJS.Timeout | undefined;
   readonly tasks: Map<string, Task>;
   readonly unreachableTasks: Map<string, Task>;
-  /** Newest last. */
+  /** Oldest first. */
   completedTasks: Task[];
+}
+
+/** The state of the leading master: agents, frameworks and offers, by ID. */
+export class Cluster {
+  readonly agents = new Map<string, Agent>();
+  /** In the registry, but not re-registered since this master leads. */
+  readonly recoveredAgents = new Map<string, RegistryAgent>();
+  readonly unreachableAgents = new Map<string, UnreachableAgent>();
+  readonly frameworks = new Map<string, Framework>();
+  /** Oldest first. */
+  readonly completedFrameworks: Framework[] = [];
+  readonly offers = new Map<string, LiveOffer>();
+
+  isCompleted(frameworkId: string): boolean {
+    return this.completedFrameworks.some(({ id }) => id === frameworkId);
+  }
+
+  offersTo(frameworkId: string): LiveOffer[] {
+    return [...this.offers.values()].filter((offer) => offer.frameworkId === frameworkId);
+  }
+
+  offersOf(agentId: string): LiveOffer[] {
+    return [...this.offers.values()].filter((offer) => offer.agentId === agentId);
+  }
 }
 
 export function taskKey(frameworkId: string, taskId: string): string {
   return `${frameworkId}/${taskId}`;
 }
 
-export function isPartitionAware({ info }: Framework): boolean {
+export function isPartitionAware({ info }: Pick<Framework, 'info'>): boolean {
   return info.capabilities.some(({ type }) => type === 'PARTITION_AWARE');
 }
 
@@ -89,12 +124,20 @@ export function agentTotal(agent: Agent): Resources {
   return fromApi(agent.info.resources);
 }
 
-/** What its tasks hold until they have ended. */
+export function totalOf(agents: readonly Agent[]): Resources {
+  return agents.reduce((total, agent) => add(total, agentTotal(agent)), noResources);
+}
+
+/** The resources of all tasks that are not terminal. */
 export function usedBy(tasks: Iterable<Task>): Resources {
   return sum([...tasks].filter((task) => !isTerminal(task.state)).map((task) => task.resources));
 }
 
-export function freeOf(agent: Agent, offers: Iterable<LiveOffer>): Resources {
-  const offered = [...offers].filter((offer) => offer.agentId === agent.id).map((offer) => offer.resources);
-  return subtract(subtract(agentTotal(agent), usedBy(agent.tasks.values())), sum(offered));
+export function offered(offers: readonly LiveOffer[]): Resources {
+  return sum(offers.map(({ resources }) => resources));
+}
+
+/** @param offers those of this agent */
+export function freeOf(agent: Agent, offers: readonly LiveOffer[]): Resources {
+  return subtract(subtract(agentTotal(agent), usedBy(agent.tasks.values())), offered(offers));
 }

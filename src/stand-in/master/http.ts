@@ -1,7 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Realm } from '../authentication.js';
-import type { SchedulerStream } from './cluster.js';
 import {
   HttpReply,
   readCall,
@@ -12,44 +10,33 @@ import {
   sendText,
 } from '../http.js';
 import type { Log } from '../log.js';
-import type { Master } from './master.js';
-import {
-  frameworksView,
-  operatorView,
-  rolesView,
-  slavesView,
-  stateView,
-  summaryView,
-  tasksView,
-} from './views.js';
-import type { MasterProcess } from './process.js';
-import {
-  isAnswered,
-  operatorCallKind,
-  schedulerCallKind,
-  validateSchedulerCall,
-  type SchedulerEvent,
-} from '../messages.js';
-import { masterMetrics, systemStats } from '../metrics.js';
-import { masterPage } from './page.js';
+import { isAnswered, operatorCallKind } from '../messages.js';
+import { systemStats } from '../metrics.js';
 import { withoutEmptyLists } from '../proto.js';
 import { versionInfo } from '../version.js';
+import type { Master } from './master.js';
+import { masterMetrics } from './metrics.js';
+import { operatorView } from './operator-views.js';
+import { masterPage } from './page.js';
+import { clusterOf, type MasterProcess } from './process.js';
+import { schedulerCall } from './scheduler-endpoint.js';
+import { frameworksView, rolesView, slavesView, stateView, summaryView, tasksView } from './views.js';
 
-/** Endpoints that only the leader answers, by their name below `/master/`; `.json` may follow. */
+/** Endpoints that only the leader answers, by their path below `/master/`, without `.json`. */
 const leaderEndpoints: Readonly<Record<string, (self: MasterProcess, query: URLSearchParams) => unknown>> = {
   state: stateView,
   'state-summary': summaryView,
-  slaves: ({ master }) => slavesView(master),
-  frameworks: ({ master }) => frameworksView(master),
-  tasks: ({ master }, query) => tasksView(master, query),
-  roles: ({ master }) => rolesView(master),
+  slaves: (self) => slavesView(clusterOf(self)),
+  frameworks: (self) => frameworksView(clusterOf(self)),
+  tasks: (self, query) => tasksView(clusterOf(self), query),
+  roles: (self) => rolesView(clusterOf(self)),
   weights: () => [],
   quota: () => ({}),
   'maintenance/status': () => ({}),
   'maintenance/schedule': () => ({}),
 };
 
-/** Endpoints that everybody may ask. The page is none of them: the real one's holds no state, ours does. */
+/** Endpoints without authentication. The page needs it: unlike that of Mesos, it shows the state. */
 const openEndpoints = new Set(['health', 'redirect', 'version', 'system/stats']);
 
 function realmOf(endpoint: string): Realm | undefined {
@@ -58,9 +45,6 @@ function realmOf(endpoint: string): Realm | undefined {
   if (['weights', 'quota', 'maintenance/schedule'].includes(endpoint)) return 'mesos-master-readwrite';
   return openEndpoints.has(endpoint) ? undefined : 'mesos-master-readonly';
 }
-
-/** Bytes that a scheduler may leave unread before its connection is cut. */
-const largestBacklogBytes = 16 * 1024 * 1024;
 
 /** Answers one request to a master, leading or not. */
 export async function handleMasterRequest(
@@ -77,7 +61,7 @@ export async function handleMasterRequest(
   const principal = realm === undefined ? undefined : self.authentication.principalOf(request, realm);
   if (path === 'api/v1/scheduler' || path.startsWith('api/v1/scheduler/')) {
     redirectUnlessLeading(self, `/master/api/v1/scheduler`);
-    await schedulerCall(leading(self), log, request, response, principal);
+    await schedulerCall(requireRecovered(self), log, request, response, principal);
   } else if (path === 'api/v1' || path.startsWith('api/v1/')) {
     redirectUnlessLeading(self, '/master/api/v1');
     await operatorCall(self, request, response);
@@ -126,14 +110,15 @@ function answerByAnyMaster(
   }
 }
 
-/** Before anything else of the request is looked at, as the real one does. */
+/** Redirects before anything else of the request is checked, as Mesos does. */
 function redirectUnlessLeading(self: MasterProcess, path: string): void {
   if (!self.leader) throw new HttpReply(503, 'No leader elected');
   if (self.leader.id === self.info.id) return;
   throw new HttpReply(307, '', { Location: `//${self.leader.hostname}:${self.leader.port}${path}` });
 }
 
-function leading({ master }: MasterProcess): Master {
+/** The leading master, once it has read its registry. */
+function requireRecovered({ master }: MasterProcess): Master {
   if (!master) throw new HttpReply(503, 'Master has not finished recovery');
   return master;
 }
@@ -143,7 +128,7 @@ async function operatorCall(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const master = leading(self);
+  requireRecovered(self);
   requirePost(request);
   const call = await readCall(request, operatorCallKind);
   const expect = (name: string) =>
@@ -154,85 +139,5 @@ async function operatorCall(
   if (!isAnswered(call.type)) {
     throw new HttpReply(501, `The stand-in's master does not answer ${call.type}`);
   }
-  sendJson(response, withoutEmptyLists(operatorView(self, master, call.type)));
-}
-
-async function schedulerCall(
-  master: Master,
-  log: Log,
-  request: IncomingMessage,
-  response: ServerResponse,
-  principal: string | undefined,
-): Promise<void> {
-  requirePost(request);
-  const call = await readCall(request, schedulerCallKind);
-  const invalid =
-    validateSchedulerCall(call) ?? strangePrincipal(principal, call.subscribe?.framework_info.principal);
-  if (invalid !== undefined) throw new HttpReply(400, `Failed to validate scheduler::Call: ${invalid}`);
-  const streamId = request.headers['mesos-stream-id'];
-  if (call.type === 'SUBSCRIBE') {
-    requireJsonAccepted(request);
-    if (streamId !== undefined) {
-      throw new HttpReply(400, "Subscribe calls should not include the 'Mesos-Stream-Id' header");
-    }
-    const info = call.subscribe?.framework_info;
-    if (info) {
-      const own = principal === undefined ? info : { ...info, principal };
-      openStream(master, log, response, (stream) => master.subscribe(own, stream));
-    }
-    return;
-  }
-  const framework = master.frameworks.get(call.framework_id?.value ?? '');
-  if (!framework) throw new HttpReply(400, 'Framework cannot be found');
-  const stranger = strangePrincipal(principal, framework.info.principal);
-  if (stranger !== undefined) throw new HttpReply(400, stranger);
-  if (!framework.stream) throw new HttpReply(403, 'Framework is not subscribed');
-  if (streamId === undefined) {
-    throw new HttpReply(400, "All non-subscribe calls should include the 'Mesos-Stream-Id' header");
-  }
-  if (streamId !== framework.stream.id) {
-    throw new HttpReply(
-      400,
-      `The stream ID '${String(streamId)}' included in this request didn't match the stream ID currently associated with framework ID ${framework.id}`,
-    );
-  }
-  master.handle(framework, call);
-  sendText(response, 202, '');
-}
-
-/** Why somebody who was let in does not speak for a framework; undefined when he does. */
-function strangePrincipal(principal: string | undefined, own: string | undefined): string | undefined {
-  if (principal === undefined || own === undefined || principal === own) return undefined;
-  return `Authenticated principal '${principal}' does not match principal '${own}' set in \`FrameworkInfo\``;
-}
-
-function openStream(
-  master: Master,
-  log: Log,
-  response: ServerResponse,
-  subscribe: (stream: SchedulerStream) => void,
-): void {
-  const id = randomUUID();
-  response.writeHead(200, { 'Content-Type': 'application/json', 'Mesos-Stream-Id': id });
-  response.socket?.setNoDelay();
-  response.socket?.setKeepAlive(true, 15_000);
-  const stream: SchedulerStream = {
-    id,
-    send: (event: SchedulerEvent) => {
-      if (response.writableEnded || response.destroyed) return;
-      const text = JSON.stringify(withoutEmptyLists(event));
-      response.write(`${Buffer.byteLength(text)}\n${text}`);
-      if (response.writableLength > largestBacklogBytes) {
-        log.warn(`Closing stream ${id}: its scheduler does not read`);
-        response.destroy();
-      }
-    },
-    close: () => {
-      response.end();
-    },
-  };
-  // A client that has hung up already would hold its framework's place for ever.
-  if (response.destroyed) return;
-  response.on('close', () => master.unsubscribed(stream));
-  subscribe(stream);
+  sendJson(response, withoutEmptyLists(operatorView(self, call.type)));
 }

@@ -1,10 +1,9 @@
 import { escapeHtml } from '../../net/html.js';
-import { agentTotal, usedBy, type Task } from './cluster.js';
-import { liveTasks } from './views.js';
-import type { MasterProcess } from './process.js';
-import type { Master } from './master.js';
-import { logIsRecovered } from '../metrics.js';
+import { isTerminal } from '../messages.js';
 import { toText } from '../resources.js';
+import { agentTotal, usedBy, type Cluster, type Task } from './cluster.js';
+import { logIsRecovered } from './metrics.js';
+import type { MasterProcess } from './process.js';
 
 const style = `
   :root { color-scheme: light dark; --line: #ddd; --note: #fff4d6; --on: #060; --off: #a00; --dim: #666 }
@@ -21,22 +20,22 @@ const style = `
   }
 `;
 
-/** The page at `/`: who leads, which masters and agents there are, what runs and what ran. It renews itself. */
+/** The page at `/`: masters, agents, frameworks, tasks. It reloads itself. */
 export function masterPage(self: MasterProcess): string {
   const { info, leader, master } = self;
-  const cluster = self.flags.optional('cluster') ?? 'Mesos';
+  const name = self.flags.optional('cluster') ?? 'Mesos';
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(cluster)} · Mesos stand-in</title><style>${style}</style></head><body>
-<h1>${escapeHtml(cluster)}: master ${escapeHtml(info.pid)}</h1>
+<title>${escapeHtml(name)} · Mesos stand-in</title><style>${style}</style></head><body>
+<h1>${escapeHtml(name)}: master ${escapeHtml(info.pid)}</h1>
 <p class="note"><strong>This is Perijove's stand-in for Apache Mesos</strong>, for the lab. It speaks the parts
 of Mesos 1.3's API that the lab needs; it is not Mesos.</p>
 <p>${stateText(self)} Leading master: ${leader ? `<a href="${addressOf(leader)}">${escapeHtml(leader.pid)}</a>` : 'none'}
  · <a href="/state">state</a> · <a href="/metrics/snapshot">metrics</a> · <a href="/flags">flags</a></p>
 <p>Log: ${logText(self)}</p>
 ${mastersSection(self)}
-${master ? leaderSections(master) : ''}
+${master ? leaderSections(master.cluster) : ''}
 </body></html>
 `;
 }
@@ -49,7 +48,7 @@ function stateText({ leader, electedAt, master }: MasterProcess): string {
   return leader ? 'This master follows.' : 'No leader is elected.';
 }
 
-/** What `registrar/log/recovered` says, and what it is about here. */
+/** Explains `registrar/log/recovered`. */
 function logText(self: MasterProcess): string {
   return logIsRecovered(self)
     ? '<span class="on">recovered</span> (the stand-in has no replicated log: its registry is in ZooKeeper).'
@@ -66,8 +65,8 @@ function mastersSection({ contenders, leader, info }: MasterProcess): string {
   return section('Masters', ['Master', 'ZooKeeper sequence', 'State', 'ID'], rows);
 }
 
-function leaderSections(master: Master): string {
-  const agents = [...master.agents.values()].map((agent) => [
+function leaderSections(cluster: Cluster): string {
+  const agents = [...cluster.agents.values()].map((agent) => [
     agent.id,
     `${agent.info.hostname} (${agent.info.ip}:${agent.info.port})`,
     agent.link ? 'connected' : 'disconnected',
@@ -76,10 +75,10 @@ function leaderSections(master: Master): string {
     toText(agentTotal(agent), ''),
   ]);
   const gone = [
-    ...[...master.recoveredAgents.values()].map(({ id, hostname }) => [id, hostname, 'not yet back']),
-    ...[...master.unreachableAgents].map(([id, { hostname }]) => [id, hostname, 'unreachable']),
+    ...[...cluster.recoveredAgents.values()].map(({ id, hostname }) => [id, hostname, 'not yet back']),
+    ...[...cluster.unreachableAgents].map(([id, { hostname }]) => [id, hostname, 'unreachable']),
   ].map((row) => [...row, '', '', '']);
-  const frameworks = [...master.frameworks.values()].map((framework) => [
+  const frameworks = [...cluster.frameworks.values()].map((framework) => [
     framework.info.name,
     framework.id,
     framework.stream ? 'connected' : 'disconnected',
@@ -87,35 +86,38 @@ function leaderSections(master: Master): string {
     framework.info.principal ?? '',
     String(framework.tasks.size),
   ]);
-  const tasks = liveTasks(master).map((task) => [...rowOf(master, task), toText(task.resources, '')]);
+  const tasks = [...cluster.frameworks.values()]
+    .flatMap((framework) => [...framework.tasks.values()])
+    .filter((task) => !isTerminal(task.state))
+    .map((task) => [...rowOf(cluster, task), toText(task.resources, '')]);
   return [
     plain('Agents', ['ID', 'Address', 'State', 'Registered', 'In use', 'Resources'], [...agents, ...gone]),
     plain('Frameworks', ['Name', 'ID', 'State', 'Registered', 'Principal', 'Tasks'], frameworks),
     plain('Tasks', ['Name', 'ID', 'State', 'Since', 'Agent', 'Resources'], tasks),
-    plain('Tasks that have ended', ['Name', 'ID', 'State', 'Since', 'Agent', 'Why'], endedRows(master)),
+    plain('Tasks that have ended', ['Name', 'ID', 'State', 'Since', 'Agent', 'Why'], endedRows(cluster)),
   ].join('\n');
 }
 
-function rowOf(master: Master, task: Task): string[] {
+function rowOf(cluster: Cluster, task: Task): string[] {
   const since = task.statuses.at(-1)?.timestamp;
   return [
     task.info.name,
     task.info.task_id.value,
     task.state,
     since === undefined ? '' : moment(since * 1_000),
-    master.agents.get(task.agentId)?.info.hostname ?? task.agentId,
+    cluster.agents.get(task.agentId)?.info.hostname ?? task.agentId,
   ];
 }
 
 const endedShown = 20;
 
 /** The newest first. */
-function endedRows(master: Master): string[][] {
-  return [...master.frameworks.values(), ...master.completedFrameworks]
+function endedRows(cluster: Cluster): string[][] {
+  return [...cluster.frameworks.values(), ...cluster.completedFrameworks]
     .flatMap((framework) => [...framework.unreachableTasks.values(), ...framework.completedTasks])
     .toSorted((a, b) => (b.statuses.at(-1)?.timestamp ?? 0) - (a.statuses.at(-1)?.timestamp ?? 0))
     .slice(0, endedShown)
-    .map((task) => [...rowOf(master, task), task.statuses.at(-1)?.message ?? '']);
+    .map((task) => [...rowOf(cluster, task), task.statuses.at(-1)?.message ?? '']);
 }
 
 /** To the second, in UTC. */

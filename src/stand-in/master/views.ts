@@ -1,21 +1,27 @@
+/** What the HTTP endpoints of a master show of the cluster. Pure. */
 import { attributesToState } from '../attributes.js';
-import { agentTotal, usedBy, type Agent, type Framework, type LiveOffer, type Task } from './cluster.js';
-import type { Master } from './master.js';
-import { isTerminal, type AnsweredOperatorCall, type TaskState } from '../messages.js';
-import type { MasterProcess } from './process.js';
-import { masterMetrics } from '../metrics.js';
-import { sum, toApi, toState, type Resources } from '../resources.js';
+import type { TaskState } from '../messages.js';
+import { sum, toApi, toState } from '../resources.js';
 import { statusState } from '../status-view.js';
 import { versionInfo } from '../version.js';
+import {
+  agentTotal,
+  offered,
+  usedBy,
+  type Agent,
+  type Cluster,
+  type Framework,
+  type Task,
+} from './cluster.js';
+import { clusterOf, type MasterProcess } from './process.js';
 
 const seconds = (ms: number) => ms / 1000;
-const nanoseconds = (ms: number) => ({ nanoseconds: ms * 1_000_000 });
-const capabilitiesOf = ({ info }: Framework) => info.capabilities.flatMap(({ type }) => type ?? []);
 
 /** `/state` */
 export function stateView(self: MasterProcess): unknown {
-  const { info, flags, master } = self;
-  const agents = [...(master?.agents.values() ?? [])];
+  const { info, flags } = self;
+  const cluster = clusterOf(self);
+  const agents = [...cluster.agents.values()];
   return {
     ...versionInfo,
     start_time: seconds(self.startedAt),
@@ -25,7 +31,7 @@ export function stateView(self: MasterProcess): unknown {
     hostname: info.hostname,
     activated_slaves: agents.filter((agent) => agent.link).length,
     deactivated_slaves: agents.filter((agent) => !agent.link).length,
-    unreachable_slaves: master?.unreachableAgents.size ?? 0,
+    unreachable_slaves: cluster.unreachableAgents.size,
     ...(self.leader && {
       leader: self.leader.pid,
       leader_info: {
@@ -38,13 +44,13 @@ export function stateView(self: MasterProcess): unknown {
     ...(flags.optional('cluster') !== undefined && { cluster: flags.optional('cluster') }),
     ...(flags.optional('log_dir') !== undefined && { log_dir: flags.optional('log_dir') }),
     flags: flags.values,
-    ...slavesView(master, agentState),
-    ...frameworksView(master),
+    ...slavesView(cluster, agentState),
+    ...frameworksView(cluster),
     orphan_tasks: [],
   };
 }
 
-/** States of which `/state-summary` of Mesos 1.3.2 gives the numbers. */
+/** Task states that `/state-summary` of Mesos 1.3.2 counts. */
 const summedStates: readonly TaskState[] = [
   'TASK_STAGING',
   'TASK_STARTING',
@@ -60,25 +66,25 @@ const summedStates: readonly TaskState[] = [
 
 /** `/state-summary` */
 export function summaryView(self: MasterProcess): unknown {
-  const { master } = self;
+  const cluster = clusterOf(self);
   const counts = (tasks: readonly Task[]) =>
     Object.fromEntries(
       summedStates.map((state) => [state, tasks.filter((task) => task.state === state).length]),
     );
-  const agents = [...(master?.agents.values() ?? [])];
-  const frameworks = [...(master?.frameworks.values() ?? [])];
+  const agents = [...cluster.agents.values()];
+  const frameworks = [...cluster.frameworks.values()];
   return {
     hostname: self.info.hostname,
     cluster: self.flags.optional('cluster') ?? '',
     slaves: agents.map((agent) => ({
-      ...agentState(agent, master),
+      ...agentState(agent, cluster),
       ...counts([...agent.tasks.values()]),
       framework_ids: [...new Set([...agent.tasks.values()].map((task) => task.frameworkId))],
     })),
     frameworks: frameworks.map((framework) => {
       const tasks = [...framework.tasks.values()];
       return {
-        ...frameworkHead(framework, master),
+        ...frameworkHead(framework, cluster),
         ...counts(tasks),
         slave_ids: [...new Set(tasks.map((task) => task.agentId))],
       };
@@ -86,14 +92,14 @@ export function summaryView(self: MasterProcess): unknown {
   };
 }
 
-/** `/slaves`; `/state` has the same, with less about each agent. */
+/** `/slaves`; in `/state`, with less about each agent. */
 export function slavesView(
-  master: Master | undefined,
-  view: (agent: Agent, master: Master | undefined) => Record<string, unknown> = fullAgentState,
+  cluster: Cluster,
+  view: (agent: Agent, cluster: Cluster) => Record<string, unknown> = fullAgentState,
 ): Record<string, unknown> {
   return {
-    slaves: [...(master?.agents.values() ?? [])].map((agent) => view(agent, master)),
-    recovered_slaves: [...(master?.recoveredAgents.values() ?? [])].map(({ id, hostname, ip, port }) => ({
+    slaves: [...cluster.agents.values()].map((agent) => view(agent, cluster)),
+    recovered_slaves: [...cluster.recoveredAgents.values()].map(({ id, hostname, ip, port }) => ({
       id,
       hostname,
       port,
@@ -103,28 +109,28 @@ export function slavesView(
 }
 
 /** `/frameworks` */
-export function frameworksView(master: Master | undefined): Record<string, unknown> {
-  const view = (framework: Framework) => frameworkState(framework, master);
+export function frameworksView(cluster: Cluster): Record<string, unknown> {
+  const view = (framework: Framework) => frameworkState(framework, cluster);
   return {
-    frameworks: [...(master?.frameworks.values() ?? [])].map(view),
-    completed_frameworks: (master?.completedFrameworks ?? []).map(view),
+    frameworks: [...cluster.frameworks.values()].map(view),
+    completed_frameworks: cluster.completedFrameworks.map(view),
     unregistered_frameworks: [],
   };
 }
 
 /** `/tasks` */
-export function tasksView(master: Master | undefined, query: URLSearchParams): unknown {
+export function tasksView(cluster: Cluster, query: URLSearchParams): unknown {
   const limit = Number(query.get('limit') ?? 100);
   const offset = Number(query.get('offset') ?? 0);
-  const tasks = [...(master?.frameworks.values() ?? []), ...(master?.completedFrameworks ?? [])]
+  const tasks = [...cluster.frameworks.values(), ...cluster.completedFrameworks]
     .flatMap((framework) => [...framework.tasks.values(), ...framework.completedTasks])
     .sort((left, right) => (right.statuses[0]?.timestamp ?? 0) - (left.statuses[0]?.timestamp ?? 0));
   return { tasks: tasks.slice(offset, offset + limit).map(taskState) };
 }
 
 /** `/roles` */
-export function rolesView(master: Master | undefined): unknown {
-  const frameworks = [...(master?.frameworks.values() ?? [])];
+export function rolesView(cluster: Cluster): unknown {
+  const frameworks = [...cluster.frameworks.values()];
   return {
     roles: [
       {
@@ -137,93 +143,8 @@ export function rolesView(master: Master | undefined): unknown {
   };
 }
 
-/** The reply to a call of the v1 operator API. */
-export function operatorView(self: MasterProcess, master: Master, type: AnsweredOperatorCall): unknown {
-  const agents = () => ({ agents: [...master.agents.values()].map(agentApi) });
-  const frameworks = () => ({
-    frameworks: [...master.frameworks.values()].map(frameworkApi),
-    completed_frameworks: master.completedFrameworks.map(frameworkApi),
-  });
-  const tasks = () => {
-    const all = [...master.frameworks.values(), ...master.completedFrameworks];
-    return {
-      tasks: all.flatMap((framework) => [...framework.tasks.values()]).map(taskApi),
-      unreachable_tasks: all.flatMap((framework) => [...framework.unreachableTasks.values()]).map(taskApi),
-      completed_tasks: all.flatMap((framework) => framework.completedTasks).map(taskApi),
-    };
-  };
-  switch (type) {
-    case 'GET_HEALTH':
-      return { type, get_health: { healthy: true } };
-    case 'GET_VERSION':
-      return { type, get_version: { version_info: versionInfo } };
-    case 'GET_MASTER':
-      return { type, get_master: { master_info: self.info } };
-    case 'GET_FLAGS':
-      return { type, get_flags: { flags: pairs(self.flags.values) } };
-    case 'GET_METRICS':
-      return { type, get_metrics: { metrics: pairs(masterMetrics(self)) } };
-    case 'GET_LOGGING_LEVEL':
-      return { type, get_logging_level: { level: 0 } };
-    case 'GET_AGENTS':
-      return { type, get_agents: agents() };
-    case 'GET_FRAMEWORKS':
-      return { type, get_frameworks: frameworks() };
-    case 'GET_TASKS':
-      return { type, get_tasks: tasks() };
-    case 'GET_EXECUTORS':
-      return { type, get_executors: {} };
-    case 'GET_STATE':
-      return {
-        type,
-        get_state: {
-          get_agents: agents(),
-          get_executors: {},
-          get_frameworks: frameworks(),
-          get_tasks: tasks(),
-        },
-      };
-    case 'GET_ROLES':
-      return {
-        type,
-        get_roles: {
-          roles: [
-            {
-              name: '*',
-              weight: 1,
-              frameworks: [...master.frameworks.keys()].map((value) => ({ value })),
-              resources: toApi(
-                sum([...master.agents.values()].map((agent) => usedBy(agent.tasks.values()))),
-                true,
-              ),
-            },
-          ],
-        },
-      };
-    case 'GET_WEIGHTS':
-      return { type };
-    case 'GET_QUOTA':
-      return { type, get_quota: { status: {} } };
-    case 'GET_MAINTENANCE_STATUS':
-      return { type, get_maintenance_status: { status: {} } };
-    case 'GET_MAINTENANCE_SCHEDULE':
-      return { type, get_maintenance_schedule: { schedule: {} } };
-  }
-}
-
-function pairs<T>(values: Readonly<Record<string, T>>): { readonly name: string; readonly value: T }[] {
-  return Object.entries(values)
-    .sort(([left], [right]) => (left < right ? -1 : 1))
-    .map(([name, value]) => ({ name, value }));
-}
-
-function offeredOf(offers: Iterable<LiveOffer>, mine: (offer: LiveOffer) => boolean): Resources {
-  return sum([...offers].filter(mine).map((offer) => offer.resources));
-}
-
-function agentState(agent: Agent, master: Master | undefined): Record<string, unknown> {
+function agentState(agent: Agent, cluster: Cluster): Record<string, unknown> {
   const total = toState(agentTotal(agent));
-  const offered = offeredOf(master?.offers.values() ?? [], (offer) => offer.agentId === agent.id);
   return {
     id: agent.id,
     hostname: agent.info.hostname,
@@ -234,7 +155,7 @@ function agentState(agent: Agent, master: Master | undefined): Record<string, un
     ...(agent.reregisteredAt !== undefined && { reregistered_time: seconds(agent.reregisteredAt) }),
     resources: total,
     used_resources: toState(usedBy(agent.tasks.values())),
-    offered_resources: toState(offered),
+    offered_resources: toState(offered(cluster.offersOf(agent.id))),
     reserved_resources: {},
     unreserved_resources: total,
     active: agent.link !== undefined,
@@ -243,47 +164,24 @@ function agentState(agent: Agent, master: Master | undefined): Record<string, un
   };
 }
 
-function fullAgentState(agent: Agent, master: Master | undefined): Record<string, unknown> {
-  const offered = offeredOf(master?.offers.values() ?? [], (offer) => offer.agentId === agent.id);
+function fullAgentState(agent: Agent, cluster: Cluster): Record<string, unknown> {
   return {
-    ...agentState(agent, master),
+    ...agentState(agent, cluster),
     reserved_resources_full: {},
     used_resources_full: toApi(usedBy(agent.tasks.values()), true),
-    offered_resources_full: toApi(offered, true),
+    offered_resources_full: toApi(offered(cluster.offersOf(agent.id)), true),
   };
 }
 
-function agentApi(agent: Agent): unknown {
-  const resources = toApi(agentTotal(agent));
-  return {
-    active: agent.link !== undefined,
-    agent_info: {
-      id: { value: agent.id },
-      hostname: agent.info.hostname,
-      port: agent.info.port,
-      attributes: agent.info.attributes,
-      resources,
-    },
-    pid: `slave(1)@${agent.info.ip}:${agent.info.port}`,
-    registered_time: nanoseconds(agent.registeredAt),
-    ...(agent.reregisteredAt !== undefined && { reregistered_time: nanoseconds(agent.reregisteredAt) }),
-    total_resources: resources,
-    allocated_resources: toApi(usedBy(agent.tasks.values()), true),
-    capabilities: [{ type: 'MULTI_ROLE' }],
-    version: agent.info.version,
-  };
-}
-
-function frameworkHead(framework: Framework, master: Master | undefined): Record<string, unknown> {
+function frameworkHead(framework: Framework, cluster: Cluster): Record<string, unknown> {
   const { info, id, stream } = framework;
   const used = usedBy(framework.tasks.values());
-  const offered = offeredOf(master?.offers.values() ?? [], (offer) => offer.frameworkId === id);
   return {
     id,
     name: info.name,
     used_resources: toState(used),
-    offered_resources: toState(offered),
-    capabilities: capabilitiesOf(framework),
+    offered_resources: toState(offered(cluster.offersTo(id))),
+    capabilities: info.capabilities.flatMap(({ type }) => type ?? []),
     hostname: info.hostname ?? '',
     webui_url: info.webui_url ?? '',
     active: stream !== undefined,
@@ -292,10 +190,10 @@ function frameworkHead(framework: Framework, master: Master | undefined): Record
   };
 }
 
-function frameworkState(framework: Framework, master: Master | undefined): unknown {
+function frameworkState(framework: Framework, cluster: Cluster): unknown {
   const { info, registeredAt, reregisteredAt } = framework;
   return {
-    ...frameworkHead(framework, master),
+    ...frameworkHead(framework, cluster),
     user: info.user,
     failover_timeout: info.failover_timeout ?? 0,
     checkpoint: info.checkpoint ?? false,
@@ -308,37 +206,14 @@ function frameworkState(framework: Framework, master: Master | undefined): unkno
     tasks: [...framework.tasks.values()].map(taskState),
     unreachable_tasks: [...framework.unreachableTasks.values()].map(taskState),
     completed_tasks: framework.completedTasks.map(taskState),
-    offers: [...(master?.offers.values() ?? [])]
-      .filter((offer) => offer.frameworkId === framework.id)
-      .map((offer) => ({
-        id: offer.id,
-        framework_id: offer.frameworkId,
-        slave_id: offer.agentId,
-        resources: toState(offer.resources),
-      })),
+    offers: cluster.offersTo(framework.id).map((offer) => ({
+      id: offer.id,
+      framework_id: offer.frameworkId,
+      slave_id: offer.agentId,
+      resources: toState(offer.resources),
+    })),
     executors: [],
     ...(info.labels && { labels: info.labels.labels }),
-  };
-}
-
-function frameworkApi(framework: Framework): unknown {
-  const { info, stream, recovered, registeredAt, reregisteredAt, unregisteredAt } = framework;
-  const { roles, ...rest } = info;
-  return {
-    active: stream !== undefined,
-    connected: stream !== undefined,
-    recovered,
-    framework_info: {
-      checkpoint: false,
-      failover_timeout: 0,
-      role: '*',
-      ...rest,
-      ...(roles.length > 0 && { roles }),
-    },
-    registered_time: nanoseconds(registeredAt),
-    reregistered_time: nanoseconds(reregisteredAt),
-    ...(unregisteredAt !== undefined && { unregistered_time: nanoseconds(unregisteredAt) }),
-    allocated_resources: toApi(usedBy(framework.tasks.values()), true),
   };
 }
 
@@ -357,26 +232,4 @@ function taskState(task: Task): unknown {
     ...(info.labels && { labels: info.labels.labels }),
     ...(info.discovery !== undefined && { discovery: info.discovery }),
   };
-}
-
-function taskApi(task: Task): unknown {
-  const { info, told } = task;
-  return {
-    agent_id: { value: task.agentId },
-    framework_id: { value: task.frameworkId },
-    name: info.name,
-    resources: toApi(task.resources, true),
-    state: task.state,
-    ...(told && { status_update_state: told.state, status_update_uuid: told.uuid }),
-    statuses: task.statuses,
-    task_id: info.task_id,
-    ...(info.labels && { labels: info.labels }),
-  };
-}
-
-/** Whether anything runs at all, for the page. */
-export function liveTasks(master: Master): Task[] {
-  return [...master.frameworks.values()]
-    .flatMap((framework) => [...framework.tasks.values()])
-    .filter((task) => !isTerminal(task.state));
 }

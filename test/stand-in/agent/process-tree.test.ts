@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { membersOf, parseProcess, readProcess, type ProcessFacts } from '../../../src/stand-in/agent/process-tree.js';
+import {
+  membersOf,
+  parseProcess,
+  readProcess,
+  type ProcessFacts,
+} from '../../../src/stand-in/agent/process-tree.js';
 
 const facts = (pid: number, parent: number, session: number, start = 100): ProcessFacts => ({
   pid,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { CommandBody } from './command-body.js';
+import { CommandBody } from './agent/command-body.js';
 import {
   containerFiles,
   killKind,
@@ -11,11 +11,11 @@ import {
   writeAtomically,
   type ExecutorStatus,
   type Launch,
-} from './container.js';
-import { DockerBody } from './docker-body.js';
-import { readProcess } from './process-tree.js';
-import { signalText } from './signals.js';
-import type { TaskBody } from './task-body.js';
+} from './agent/container.js';
+import { DockerBody } from './agent/docker-body.js';
+import { readProcess } from './agent/process-tree.js';
+import { signalText } from './agent/signals.js';
+import type { TaskBody } from './agent/task-body.js';
 
 /**
  * Runs one task and watches over it, apart from the agent: it is started in a session of its own and

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { allProcesses } from '../../src/stand-in/process-tree.js';
+import { allProcesses } from '../../src/stand-in/agent/process-tree.js';
 import { eventually } from '../support/eventually.js';
 import { at, MesosProgram, TestScheduler } from '../support/mesos.js';
 

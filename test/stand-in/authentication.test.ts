@@ -110,7 +110,7 @@ describe('a master that wants a principal and its secret', () => {
     const headers = { ...basic('sherman:kitesurf'), ...call };
     const stream = await standIn.open('leader', 'POST', '/api/v1/scheduler', headers, subscription());
     expect(stream.statusCode).toBe(200);
-    const infos = [...standIn.master.frameworks.values()].map(({ info }) => info);
+    const infos = [...standIn.master.cluster.frameworks.values()].map(({ info }) => info);
     expect(infos).toMatchObject([{ name: 'n', principal: 'sherman' }]);
     stream.destroy();
   });

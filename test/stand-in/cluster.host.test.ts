@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { candidates } from '../../src/mesos/masters/candidates.js';
 import { leadingMaster } from '../../src/mesos/masters/detector.js';
 import { directReach } from '../../src/ssh/reach.js';
-import { allProcesses } from '../../src/stand-in/process-tree.js';
+import { allProcesses } from '../../src/stand-in/agent/process-tree.js';
 import { eventually } from '../support/eventually.js';
 import { at, MesosProgram, TestScheduler } from '../support/mesos.js';
 import { sections, shapeOf } from '../support/mesos-recordings.js';

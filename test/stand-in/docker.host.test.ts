@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { allProcesses, isAlive, readProcess } from '../../src/stand-in/process-tree.js';
+import { allProcesses, isAlive, readProcess } from '../../src/stand-in/agent/process-tree.js';
 import { docker, dockerRemove, hasDocker, makeTinyImage } from '../support/docker.js';
 import { eventually } from '../support/eventually.js';
 import { at, MesosProgram, TestScheduler } from '../support/mesos.js';

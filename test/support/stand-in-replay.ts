@@ -120,7 +120,7 @@ export class Replay {
     await passTimeUntil('subscribed', () => stream.records.length > 0);
     const id = frameworkIdOf(stream);
     stream.close();
-    await passTimeUntil(`${id} is gone`, () => !this.#standIn.master.frameworks.has(id));
+    await passTimeUntil(`${id} is gone`, () => !this.#standIn.master.cluster.frameworks.has(id));
   }
 
   async #schedulerApi(): Promise<void> {
@@ -166,7 +166,7 @@ export class Replay {
     const id = /b0adfe1d-[-0-9a-f]{27}-\d{4}/.exec(this.rawStream)?.[0] ?? '';
     socket.destroy();
     await once(socket, 'close');
-    await passTimeUntil(`${id} is gone`, () => !this.#standIn.master.frameworks.has(id));
+    await passTimeUntil(`${id} is gone`, () => !this.#standIn.master.cluster.frameworks.has(id));
   }
 
   async #play({ port, method, path, headers, body }: Exchange): Promise<Answer> {

@@ -5,20 +5,20 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { vi } from 'vitest';
 import { masterAuthentication } from '../../src/stand-in/authentication.js';
-import type { AgentLink } from '../../src/stand-in/cluster.js';
+import type { AgentLink } from '../../src/stand-in/master/cluster.js';
 import { makeMasterInfo } from '../../src/stand-in/election.js';
 import { masterFlags, parseFlags } from '../../src/stand-in/flags.js';
 import { listen } from '../../src/stand-in/http.js';
 import { Log } from '../../src/stand-in/log.js';
-import { handleMasterRequest } from '../../src/stand-in/master-http.js';
-import type { MasterProcess } from '../../src/stand-in/master-process.js';
-import { Master } from '../../src/stand-in/master.js';
+import { handleMasterRequest } from '../../src/stand-in/master/http.js';
+import type { MasterProcess } from '../../src/stand-in/master/process.js';
+import { Master } from '../../src/stand-in/master/master.js';
 import type { TaskStatus } from '../../src/stand-in/messages.js';
 import { readMessage } from '../../src/stand-in/proto.js';
 import { fromAgentKind, type ToAgent } from '../../src/stand-in/protocol.js';
 import { parseResources, toApi } from '../../src/stand-in/resources.js';
-import { memoryRegistry } from '../../src/stand-in/registry.js';
-import { UpdateStream } from '../../src/stand-in/update-stream.js';
+import { memoryRegistry } from '../../src/stand-in/master/registry.js';
+import { UpdateStream } from '../../src/stand-in/agent/update-stream.js';
 import { RecordDecoder } from '../../src/mesos/scheduler/recordio.js';
 
 /** A log that nobody reads. */
@@ -118,7 +118,7 @@ export class StandIn {
         await new Promise((resolve) => server.close(resolve));
       }),
     );
-    for (const framework of this.master.frameworks.values()) {
+    for (const framework of this.master.cluster.frameworks.values()) {
       clearTimeout(framework.failover);
       clearInterval(framework.heartbeat);
     }
@@ -247,8 +247,8 @@ export class RecordedAgent implements AgentLink {
       },
     });
     if (message.register === undefined) throw new Error('no registration');
-    this.#id = await this.#master.register(message.register, this);
-    setInterval(() => this.#master.heard(this.#id), 5_000);
+    this.#id = await this.#master.agents.register(message.register, this);
+    setInterval(() => this.#master.observer.answered(this.#id), 5_000);
   }
 
   send({ launch, kill, acknowledge }: ToAgent): void {
@@ -260,7 +260,7 @@ export class RecordedAgent implements AgentLink {
           type: 'UPDATE',
           update: { framework_id: frameworkId, status, latest_state: latest.state },
         });
-        if (message.update) this.#master.updateFrom(this.#id, message.update);
+        if (message.update) this.#master.updates.forward(this.#id, message.update);
       });
       stream.flush();
       this.#streams.set(taskId, stream);

@@ -1,0 +1,69 @@
+import type { MasterInfo } from '../election.js';
+import type { Log } from '../log.js';
+import { AgentObserver } from './agent-observer.js';
+import { AgentRemoval } from './agent-removal.js';
+import { Agents } from './agents.js';
+import { Cluster } from './cluster.js';
+import type { MasterContext, MasterSettings } from './context.js';
+import { Counters } from './counters.js';
+import { Frameworks } from './frameworks.js';
+import { Kills } from './kills.js';
+import { Launches } from './launches.js';
+import { Offers } from './offers.js';
+import { Registrar } from './registrar.js';
+import type { Registry, RegistryContent } from './registry.js';
+import { SchedulerCalls } from './scheduler-calls.js';
+import { StatusUpdates } from './status-updates.js';
+import { TaskRecovery } from './task-recovery.js';
+import { Tasks } from './tasks.js';
+
+/**
+ * The leading master: the state of the cluster, and the parts that change it. Streams and links are handed in by
+ * the servers; a process makes it when it is elected, and exits when it loses leadership.
+ */
+export class Master {
+  readonly cluster = new Cluster();
+  readonly counters = new Counters();
+  /** Registration of agents. */
+  readonly agents: Agents;
+  /** Health checks of agents. */
+  readonly observer: AgentObserver;
+  readonly updates: StatusUpdates;
+  readonly frameworks: Frameworks;
+  readonly calls: SchedulerCalls;
+  readonly settings: MasterSettings;
+  readonly #offers: Offers;
+  readonly #log: Log;
+
+  constructor(info: MasterInfo, settings: MasterSettings, registry: Registry, log: Log) {
+    const { cluster, counters } = this;
+    const context: MasterContext = { info, settings, cluster, counters, log };
+    const registrar = new Registrar(cluster, registry, log);
+    const offers = new Offers(context);
+    const tasks = new Tasks(context, offers);
+    const kills = new Kills(context);
+    const launches = new Launches(context, offers);
+    const frameworks = new Frameworks(context, offers, tasks);
+    const updates = new StatusUpdates(context, offers, tasks, frameworks);
+    const removal = new AgentRemoval(context, registrar, offers, tasks);
+    const recovery = new TaskRecovery(context, tasks, kills, frameworks);
+    this.agents = new Agents(context, registrar, offers, removal, recovery);
+    this.observer = new AgentObserver(context, registrar, removal);
+    this.updates = updates;
+    this.frameworks = frameworks;
+    this.calls = new SchedulerCalls(context, { offers, launches, kills, updates, frameworks });
+    this.settings = settings;
+    this.#offers = offers;
+    this.#log = log;
+  }
+
+  /** Starts with the registry of the earlier leader. */
+  start({ agents, unreachable }: RegistryContent): void {
+    const { recoveredAgents, unreachableAgents } = this.cluster;
+    for (const { id, hostname, at } of unreachable) unreachableAgents.set(id, { hostname, at });
+    for (const agent of agents) recoveredAgents.set(agent.id, agent);
+    this.#log.info(`Recovered ${agents.length} agents from the registry`);
+    this.#offers.start();
+    this.observer.start();
+  }
+}

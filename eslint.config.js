@@ -41,4 +41,8 @@ export default tseslint.config(
       'prefer-const': 'error',
     },
   },
+  {
+    files: ['src/**'],
+    rules: { 'max-lines-per-function': ['error', { max: 80 }] },
+  },
 );

@@ -14,6 +14,7 @@ import { buildOnHost, fetchFromHost, hostHasImage, loadOnHost, pullOnHost } from
 import type { ImageSight } from '../node/image/plan.js';
 import { imageContext, nodeImage } from '../node/image/image.js';
 import { hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
+import type { SshPool } from '../ssh/connection.js';
 import type { ActivityDeps } from './deps.js';
 import { hostOf } from '../cluster/host-of.js';
 
@@ -30,97 +31,118 @@ export interface ImageHostInput extends ImageInput {
 }
 
 export function createImageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
-  const referenceOf = (spec: ClusterSpec): string => nodeImage(spec)?.reference ?? spec.nodes.image;
-  const connect = (spec: ClusterSpec, host: string) => pool.get(hostOf(spec, host));
-  const work = (): ImageWork => {
-    const context = Context.current();
-    return { signal: context.cancellationSignal, say: (what) => context.heartbeat(what) };
-  };
-
-  const archiveFrom = async (
-    spec: ClusterSpec,
-    source: ImageSource,
-    by: ImageWork,
-  ): Promise<ImageArchive> => {
-    const reference = referenceOf(spec);
-    const kept = await keptArchive(reference);
-    if (kept) return kept;
-    return keepArchive(reference, async (file) => {
-      const isHere = (await localBytes(reference, by)) !== undefined;
-      if (source.kind === 'host' && !isHere) {
-        return fetchFromHost(await connect(spec, source.host), reference, file, by);
-      }
-      // The worker that built it may have been another one.
-      if (!isHere) await buildLocally(reference, imageContext, by);
-      return saveLocally(reference, file, by);
-    });
-  };
-
   return {
     /**
      * Which agents' hosts have the image of the nodes.
      *
      * @throws PerijoveError DAEMON_FAILED, SSH_*
      */
-    observeImage: async ({ spec }: ImageInput): Promise<ImageSight> => {
-      const { signal } = work();
-      const reference = referenceOf(spec);
-      const hosts = await Promise.all(
-        hostsWithRole(spec, 'agent').map(async ({ name }) => ({
-          host: name,
-          has: await hostHasImage(await connect(spec, name), reference, signal),
-        })),
-      );
-      return { reference, own: nodeImage(spec)?.own ?? false, hosts };
-    },
+    observeImage: ({ spec }: ImageInput): Promise<ImageSight> => observe(pool, spec),
 
     /**
      * Builds our image on the worker's machine, or on the host where that has no Docker. Repeated, it finds it built.
      *
      * @throws PerijoveError IMAGE_BUILD_FAILED, SSH_*
      */
-    buildImage: async ({ spec, host }: ImageHostInput): Promise<ImageSource> => {
-      const by = work();
-      const reference = referenceOf(spec);
-      if ((await keptArchive(reference)) || (await hasLocalDocker())) {
-        if (!(await keptArchive(reference))) await buildLocally(reference, imageContext, by);
-        return { kind: 'worker' };
-      }
-      const connection = await connect(spec, host);
-      if (!(await hostHasImage(connection, reference, by.signal))) {
-        await buildOnHost(connection, reference, imageContext, by);
-      }
-      return { kind: 'host', host };
-    },
+    buildImage: ({ spec, host }: ImageHostInput): Promise<ImageSource> => build(pool, spec, host),
 
     /**
      * Brings our image to a host. Repeated, it finds it there and returns nothing.
      *
      * @throws PerijoveError DISK_FULL, IMAGE_NOT_HERE, IMAGE_LOAD_FAILED, DAEMON_FAILED, SSH_*
      */
-    deliverImage: async ({
+    deliverImage: ({
       spec,
       host,
       source,
-    }: ImageHostInput & { readonly source: ImageSource }): Promise<readonly Change[]> => {
-      const by = work();
-      const reference = referenceOf(spec);
-      const connection = await connect(spec, host);
-      if (await hostHasImage(connection, reference, by.signal)) return [];
-      return loadOnHost(connection, reference, await archiveFrom(spec, source, by), by);
-    },
+    }: ImageHostInput & { readonly source: ImageSource }): Promise<readonly Change[]> =>
+      deliver(pool, spec, host, source),
 
     /**
      * Has a host pull the image that the spec names. Repeated, it finds it there and returns nothing.
      *
      * @throws PerijoveError IMAGE_PULL_FAILED, DAEMON_FAILED, SSH_*
      */
-    pullImage: async ({ spec, host }: ImageHostInput): Promise<readonly Change[]> => {
-      const by = work();
-      const reference = referenceOf(spec);
-      const connection = await connect(spec, host);
-      if (await hostHasImage(connection, reference, by.signal)) return [];
-      return pullOnHost(connection, reference, by);
-    },
+    pullImage: ({ spec, host }: ImageHostInput): Promise<readonly Change[]> => pull(pool, spec, host),
   };
+}
+
+async function observe(pool: SshPool, spec: ClusterSpec): Promise<ImageSight> {
+  const { signal } = work();
+  const reference = referenceOf(spec);
+  const hosts = await Promise.all(
+    hostsWithRole(spec, 'agent').map(async ({ name }) => ({
+      host: name,
+      has: await hostHasImage(await connect(pool, spec, name), reference, signal),
+    })),
+  );
+  return { reference, own: nodeImage(spec)?.own ?? false, hosts };
+}
+
+async function build(pool: SshPool, spec: ClusterSpec, host: string): Promise<ImageSource> {
+  const by = work();
+  const reference = referenceOf(spec);
+  if ((await keptArchive(reference)) || (await hasLocalDocker())) {
+    if (!(await keptArchive(reference))) await buildLocally(reference, imageContext, by);
+    return { kind: 'worker' };
+  }
+  const connection = await connect(pool, spec, host);
+  if (!(await hostHasImage(connection, reference, by.signal))) {
+    await buildOnHost(connection, reference, imageContext, by);
+  }
+  return { kind: 'host', host };
+}
+
+async function deliver(
+  pool: SshPool,
+  spec: ClusterSpec,
+  host: string,
+  source: ImageSource,
+): Promise<readonly Change[]> {
+  const by = work();
+  const reference = referenceOf(spec);
+  const connection = await connect(pool, spec, host);
+  if (await hostHasImage(connection, reference, by.signal)) return [];
+  return loadOnHost(connection, reference, await archiveFrom(pool, spec, source, by), by);
+}
+
+async function pull(pool: SshPool, spec: ClusterSpec, host: string): Promise<readonly Change[]> {
+  const by = work();
+  const reference = referenceOf(spec);
+  const connection = await connect(pool, spec, host);
+  if (await hostHasImage(connection, reference, by.signal)) return [];
+  return pullOnHost(connection, reference, by);
+}
+
+async function archiveFrom(
+  pool: SshPool,
+  spec: ClusterSpec,
+  source: ImageSource,
+  by: ImageWork,
+): Promise<ImageArchive> {
+  const reference = referenceOf(spec);
+  const kept = await keptArchive(reference);
+  if (kept) return kept;
+  return keepArchive(reference, async (file) => {
+    const isHere = (await localBytes(reference, by)) !== undefined;
+    if (source.kind === 'host' && !isHere) {
+      return fetchFromHost(await connect(pool, spec, source.host), reference, file, by);
+    }
+    // The worker that built it may have been another one.
+    if (!isHere) await buildLocally(reference, imageContext, by);
+    return saveLocally(reference, file, by);
+  });
+}
+
+function referenceOf(spec: ClusterSpec): string {
+  return nodeImage(spec)?.reference ?? spec.nodes.image;
+}
+
+function connect(pool: SshPool, spec: ClusterSpec, host: string) {
+  return pool.get(hostOf(spec, host));
+}
+
+function work(): ImageWork {
+  const context = Context.current();
+  return { signal: context.cancellationSignal, say: (what) => context.heartbeat(what) };
 }

@@ -64,27 +64,10 @@ const announcedEveryMs = 100;
 
 export function createKeeperActivities(
   { client, pool }: Pick<ActivityDeps, 'client' | 'pool'>,
-  ways: KeeperWays = {
-    reach: (spec) => sshReach(pool, spec),
-    secrets: (spec) => readSecrets(pool, spec, keeperSecretNames),
-    placement: (spec) => storedPlacement(client, spec),
-    presentProxy: (host) => presentProxy(pool, host),
-    listens: (host, { address, port }) => listensAt(() => pool.get(host), address, port),
-  },
+  ways: KeeperWays = keeperWays(client, pool),
 ) {
-  const withAccess = async <T>(spec: ClusterSpec, work: (access: KeeperAccess) => Promise<T>): Promise<T> => {
-    const access = createAccess({
-      spec,
-      reach: ways.reach(spec),
-      secrets: () => ways.secrets(spec),
-      placement: () => ways.placement(spec),
-    });
-    try {
-      return await work(access);
-    } finally {
-      access.close();
-    }
-  };
+  const withAccess = <T>(spec: ClusterSpec, work: (access: KeeperAccess) => Promise<T>): Promise<T> =>
+    accessing(ways, spec, work);
 
   return {
     /** Resolves when there is something for the keeper to do. */
@@ -105,43 +88,11 @@ export function createKeeperActivities(
      *
      * @throws PerijoveError KEEPER_PAUSED at once
      */
-    announceNodes: async ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => {
-      const workflowId = workflowIds.keeper(spec.name);
-      if (!(await isRunning(client, workflowId)) || !(await grows(client, spec))) return { changed: false };
-      const handle = client.workflow.getHandle(workflowId);
-      const { changed } = await handle.executeUpdate(announceNodesUpdate, { args: [spec.nodes.count] });
-      for (const end = Date.now() + announceMs; Date.now() < end;) {
-        const { paused, specChanged } = await handle.query(keeperState);
-        if (paused) {
-          throw new PerijoveError('KEEPER_PAUSED', `the keeper has been paused since ${paused.since}`);
-        }
-        if (!specChanged) break;
-        await delay(announcedEveryMs, undefined, { signal: Context.current().cancellationSignal });
-      }
-      return { changed };
-    },
+    announceNodes: ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> =>
+      announce(client, spec),
 
     /** Starts the keeper of the cluster, or hands the spec to the one that runs. */
-    ensureKeeper: async ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => {
-      const { info } = Context.current();
-      const input: KeeperInput = { spec };
-      return await client.workflow.executeUpdateWithStart(configureKeeper, {
-        args: [spec],
-        // Of this activity: a retry after a lost answer gets the first attempt's answer.
-        updateId: `${info.workflowExecution?.runId ?? ''}/${info.activityId}`,
-        startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.keeper, {
-          workflowId: workflowIds.keeper(spec.name),
-          taskQueue,
-          args: [input],
-          ...lasting,
-          workflowIdConflictPolicy: 'USE_EXISTING',
-          staticSummary: `Keeper of ${spec.name}`,
-          typedSearchAttributes: [
-            { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: spec.name },
-          ],
-        }),
-      });
-    },
+    ensureKeeper: ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => ensure(client, spec),
 
     /**
      * Resolves when Jupyter answers on the leader, and every proxy that answers has its route at the keeper's
@@ -149,58 +100,123 @@ export function createKeeperActivities(
      *
      * @throws PerijoveError KEEPER_NOT_SERVING after two minutes, KEEPER_PAUSED at once
      */
-    awaitKeeper: async ({ spec }: KeeperSpecInput): Promise<KeeperState> => {
-      const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
-      return withAccess(spec, (access) =>
-        until(async () => {
-          const state = await handle.query(keeperState);
-          if (state.paused) {
-            throw new PerijoveError(
-              'KEEPER_PAUSED',
-              `the keeper has been paused since ${state.paused.since}`,
-            );
-          }
-          const lack = await lackOf(access, spec, state);
-          return lack === undefined
-            ? { done: state }
-            : { not: new PerijoveError('KEEPER_NOT_SERVING', lack) };
-        }),
-      );
-    },
+    awaitKeeper: ({ spec }: KeeperSpecInput): Promise<KeeperState> =>
+      withAccess(spec, (access) => awaitServing(client, access, spec)),
 
     /** Which proxies answer now, wherever the present configuration of their hosts has them listen. */
-    proxyMembers: async ({ spec }: KeeperSpecInput): Promise<readonly ServiceMember[]> => {
-      const reach = ways.reach(spec);
-      return Promise.all(
-        hostsWithRole(spec, 'proxy').map(async (host): Promise<ServiceMember> => {
-          const wanted = proxyConfig(spec, host).api;
-          if (await proxyAnswers(reach, host.name, wanted)) return { host: host.name, state: 'up' };
-          const present = await ways.presentProxy(host);
-          if (!present.known) return { host: host.name, state: 'unknown' };
-          if (present.value && (await proxyAnswers(reach, host.name, present.value))) {
-            return { host: host.name, state: 'up' };
-          }
-          // One that did not answer here may serve its users all the same.
-          const listens = await ways.listens(host, present.value ?? wanted);
-          return { host: host.name, state: !listens.known || listens.value ? 'unknown' : 'down' };
-        }),
-      );
-    },
+    proxyMembers: ({ spec }: KeeperSpecInput): Promise<readonly ServiceMember[]> =>
+      Promise.all(hostsWithRole(spec, 'proxy').map((host) => proxyMember(ways, spec, host))),
 
     /** Ends the keeper and waits for its end. Routes and Jupyter stay as they are. */
-    stopKeeper: async ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => {
-      const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
-      if (!(await isRunning(client, handle.workflowId))) return { changed: false };
-      try {
-        await handle.executeUpdate(stopKeeperUpdate);
-      } catch (error) {
-        // It ended in between; the answer to an earlier attempt may have been lost.
-        if (!(error instanceof WorkflowNotFoundError)) throw error;
-      }
-      await handle.result();
-      return { changed: true };
-    },
+    stopKeeper: ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => stop(client, spec),
   };
+}
+
+/** Reaches the cluster over SSH. */
+function keeperWays(client: Client, pool: SshPool): KeeperWays {
+  return {
+    reach: (spec) => sshReach(pool, spec),
+    secrets: (spec) => readSecrets(pool, spec, keeperSecretNames),
+    placement: (spec) => storedPlacement(client, spec),
+    presentProxy: (host) => presentProxy(pool, host),
+    listens: (host, { address, port }) => listensAt(() => pool.get(host), address, port),
+  };
+}
+
+async function accessing<T>(
+  ways: KeeperWays,
+  spec: ClusterSpec,
+  work: (access: KeeperAccess) => Promise<T>,
+): Promise<T> {
+  const access = createAccess({
+    spec,
+    reach: ways.reach(spec),
+    secrets: () => ways.secrets(spec),
+    placement: () => ways.placement(spec),
+  });
+  try {
+    return await work(access);
+  } finally {
+    access.close();
+  }
+}
+
+async function announce(client: Client, spec: ClusterSpec): Promise<{ readonly changed: boolean }> {
+  const workflowId = workflowIds.keeper(spec.name);
+  if (!(await isRunning(client, workflowId)) || !(await grows(client, spec))) return { changed: false };
+  const handle = client.workflow.getHandle(workflowId);
+  const { changed } = await handle.executeUpdate(announceNodesUpdate, { args: [spec.nodes.count] });
+  for (const end = Date.now() + announceMs; Date.now() < end;) {
+    const { paused, specChanged } = await handle.query(keeperState);
+    if (paused) {
+      throw new PerijoveError('KEEPER_PAUSED', `the keeper has been paused since ${paused.since}`);
+    }
+    if (!specChanged) break;
+    await delay(announcedEveryMs, undefined, { signal: Context.current().cancellationSignal });
+  }
+  return { changed };
+}
+
+async function ensure(client: Client, spec: ClusterSpec): Promise<{ readonly changed: boolean }> {
+  const { info } = Context.current();
+  const input: KeeperInput = { spec };
+  return await client.workflow.executeUpdateWithStart(configureKeeper, {
+    args: [spec],
+    // Of this activity: a retry after a lost answer gets the first attempt's answer.
+    updateId: `${info.workflowExecution?.runId ?? ''}/${info.activityId}`,
+    startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.keeper, {
+      workflowId: workflowIds.keeper(spec.name),
+      taskQueue,
+      args: [input],
+      ...lasting,
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      staticSummary: `Keeper of ${spec.name}`,
+      typedSearchAttributes: [
+        { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: spec.name },
+      ],
+    }),
+  });
+}
+
+async function awaitServing(client: Client, access: KeeperAccess, spec: ClusterSpec): Promise<KeeperState> {
+  const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
+  return await until(async () => {
+    const state = await handle.query(keeperState);
+    if (state.paused) {
+      throw new PerijoveError('KEEPER_PAUSED', `the keeper has been paused since ${state.paused.since}`);
+    }
+    const missing = await missingFor(access, spec, state);
+    return missing === undefined
+      ? { done: state }
+      : { not: new PerijoveError('KEEPER_NOT_SERVING', missing) };
+  });
+}
+
+async function proxyMember(ways: KeeperWays, spec: ClusterSpec, host: HostSpec): Promise<ServiceMember> {
+  const reach = ways.reach(spec);
+  const wanted = proxyConfig(spec, host).api;
+  if (await proxyAnswers(reach, host.name, wanted)) return { host: host.name, state: 'up' };
+  const present = await ways.presentProxy(host);
+  if (!present.known) return { host: host.name, state: 'unknown' };
+  if (present.value && (await proxyAnswers(reach, host.name, present.value))) {
+    return { host: host.name, state: 'up' };
+  }
+  // One that did not answer here may serve its users all the same.
+  const listens = await ways.listens(host, present.value ?? wanted);
+  return { host: host.name, state: !listens.known || listens.value ? 'unknown' : 'down' };
+}
+
+async function stop(client: Client, spec: ClusterSpec): Promise<{ readonly changed: boolean }> {
+  const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
+  if (!(await isRunning(client, handle.workflowId))) return { changed: false };
+  try {
+    await handle.executeUpdate(stopKeeperUpdate);
+  } catch (error) {
+    // It ended in between; the answer to an earlier attempt may have been lost.
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+  }
+  await handle.result();
+  return { changed: true };
 }
 
 /** Whether the spec has nodes that the framework has launched no task for. */
@@ -214,7 +230,7 @@ async function grows(client: Client, spec: ClusterSpec): Promise<boolean> {
 export type KeeperActivities = ReturnType<typeof createKeeperActivities>;
 
 /** What is still to come before users are served through every host that answers; undefined when nothing is. */
-async function lackOf(
+async function missingFor(
   access: KeeperAccess,
   spec: ClusterSpec,
   state: KeeperState,

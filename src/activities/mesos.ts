@@ -21,6 +21,7 @@ import { readMesosSecrets, type MesosSecrets } from '../mesos/installation/secre
 import { alignZnodes, opening, protecting } from '../mesos/masters/znodes.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import type { SshPool } from '../ssh/connection.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import type { ActivityDeps } from './deps.js';
 import type { ServiceMember } from '../deployment/members.js';
@@ -38,49 +39,21 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
      *
      * @throws PerijoveError ZOOKEEPER_UNREACHABLE, ZOOKEEPER_AUTH_FAILED
      */
-    openZnodes: async ({ spec }: MesosInput): Promise<readonly Change[]> => {
-      const digest = (await readSecrets(pool, spec, ['zookeeper-digest']))['zookeeper-digest'];
-      const formerDigests = await runningDigests(pool, spec);
-      const wish = spec.zookeeper.digest
-        ? opening({ kind: 'owners', digests: [...new Set([digest, ...formerDigests])] })
-        : opening({ kind: 'everybody' });
-      const path = spec.mesos.zkPath;
-      const opened = await withEnsemble(sshReach(pool, spec), spec, { digest, formerDigests }, (zookeeper) =>
-        alignZnodes(zookeeper, path, wish),
-      );
-      const whom = spec.zookeeper.digest ? "the cluster's digest" : 'everyone';
-      return changesOf(spec, opened, `granted ${whom} write access to the znodes`);
-    },
+    openZnodes: ({ spec }: MesosInput): Promise<readonly Change[]> => openZnodes(pool, spec),
 
     /**
      * Leaves the znodes of Mesos to the cluster's digest alone; everybody may read them.
      *
      * @throws PerijoveError ZOOKEEPER_UNREACHABLE, ZOOKEEPER_AUTH_FAILED
      */
-    protectZnodes: async ({ spec }: MesosInput): Promise<readonly Change[]> => {
-      const { digest } = await readMesosSecrets(pool, spec);
-      if (digest === undefined) return [];
-      const closed = await withEnsemble(sshReach(pool, spec), spec, { digest }, (zookeeper) =>
-        alignZnodes(zookeeper, spec.mesos.zkPath, protecting(digest)),
-      );
-      return changesOf(spec, closed, 'protected the znodes');
-    },
+    protectZnodes: ({ spec }: MesosInput): Promise<readonly Change[]> => protectZnodes(pool, spec),
 
     /**
      * Which masters take part in the election now, wherever their present configuration has them listen.
      *
      * @throws PerijoveError ZOOKEEPER_UNREACHABLE: then it is not known, and none may be taken for down
      */
-    masterMembers: async ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => {
-      const secrets = await readMesosSecrets(pool, spec);
-      const registered = await registeredMasters(sshReach(pool, spec), spec, secrets);
-      const [leader] = registered;
-      return hostsWithRole(spec, 'master').map((host) => {
-        const isOf = (info: MasterInfo | undefined) => info?.address.ip === host.address;
-        const state = isOf(leader) ? 'leading' : registered.some(isOf) ? 'up' : 'down';
-        return { host: host.name, state };
-      });
-    },
+    masterMembers: ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => masterMembers(pool, spec),
 
     /**
      * Resolves when every master answers, all name the same leader, and the leader serves its state.
@@ -90,70 +63,110 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
      *
      * @throws PerijoveError MASTERS_DISAGREE after two minutes, MESOS_CREDENTIAL_REFUSED, ZOOKEEPER_AUTH_FAILED
      */
-    awaitMasters: async ({ spec }: MesosInput): Promise<{ readonly leader: string }> => {
-      const { cancellationSignal: signal } = Context.current();
-      const reach = sshReach(pool, spec);
-      const secrets = await readMesosSecrets(pool, spec);
-      const options = optionsOf(secrets, signal);
-      const masters = hostsWithRole(spec, 'master');
-      return until(async () => {
-        const views = await Promise.all(masters.map((host) => viewOf(reach, host, options)));
-        const disagreement = disagreementOf(views);
-        if (disagreement !== undefined) return { not: disagreement };
-        try {
-          const { leader } = await stateOfLeader(reach, spec, secrets, signal, (host) =>
-            runningCredential(pool, host),
-          );
-          return { done: { leader } };
-        } catch (error) {
-          return { not: notYet('MASTERS_DISAGREE', error) };
-        }
-      });
-    },
+    awaitMasters: ({ spec }: MesosInput): Promise<{ readonly leader: string }> => awaitMasters(pool, spec),
 
     /**
      * Which agents are registered and active at the leading master, whatever ports they have now. While that still
      * waits for agents, nothing is known of one that it does not have.
      */
-    agentMembers: async ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => {
-      const reach = sshReach(pool, spec);
-      const state = await stateOfLeader(reach, spec, await readMesosSecrets(pool, spec));
-      return hostsWithRole(spec, 'agent').map((host) => ({
-        host: host.name,
-        state: agentStateOf(state, host),
-      }));
-    },
+    agentMembers: ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => agentMembers(pool, spec),
 
     /**
      * Resolves when the agent of every host is registered and active, at the host's address and port.
      *
      * @throws PerijoveError AGENT_NOT_REGISTERED after two minutes
      */
-    awaitAgents: async ({ spec }: MesosInput): Promise<void> => {
-      const { cancellationSignal: signal } = Context.current();
-      const reach = sshReach(pool, spec);
-      const secrets = await readMesosSecrets(pool, spec);
-      await until(async () => {
-        try {
-          const { agents } = await stateOfLeader(reach, spec, secrets, signal);
-          const missing = hostsWithRole(spec, 'agent').filter((host) => {
-            const agent = agentOf(agents, host);
-            return agent?.address !== host.address || agent.port !== host.ports.agent;
-          });
-          const [first] = missing;
-          if (first === undefined) return { done: undefined };
-          const names = missing.map((host) => host.name).join(', ');
-          return {
-            not: new PerijoveError('AGENT_NOT_REGISTERED', `agents not registered: ${names}`, {
-              host: first.name,
-            }),
-          };
-        } catch (error) {
-          return { not: notYet('AGENT_NOT_REGISTERED', error) };
-        }
-      });
-    },
+    awaitAgents: ({ spec }: MesosInput): Promise<void> => awaitAgents(pool, spec),
   };
+}
+
+async function openZnodes(pool: SshPool, spec: ClusterSpec): Promise<readonly Change[]> {
+  const digest = (await readSecrets(pool, spec, ['zookeeper-digest']))['zookeeper-digest'];
+  const formerDigests = await runningDigests(pool, spec);
+  const wanted = spec.zookeeper.digest
+    ? opening({ kind: 'owners', digests: [...new Set([digest, ...formerDigests])] })
+    : opening({ kind: 'everybody' });
+  const path = spec.mesos.zkPath;
+  const opened = await withEnsemble(sshReach(pool, spec), spec, { digest, formerDigests }, (zookeeper) =>
+    alignZnodes(zookeeper, path, wanted),
+  );
+  const whom = spec.zookeeper.digest ? "the cluster's digest" : 'everyone';
+  return changesOf(spec, opened, `granted ${whom} write access to the znodes`);
+}
+
+async function protectZnodes(pool: SshPool, spec: ClusterSpec): Promise<readonly Change[]> {
+  const { digest } = await readMesosSecrets(pool, spec);
+  if (digest === undefined) return [];
+  const closed = await withEnsemble(sshReach(pool, spec), spec, { digest }, (zookeeper) =>
+    alignZnodes(zookeeper, spec.mesos.zkPath, protecting(digest)),
+  );
+  return changesOf(spec, closed, 'protected the znodes');
+}
+
+async function masterMembers(pool: SshPool, spec: ClusterSpec): Promise<readonly ServiceMember[]> {
+  const secrets = await readMesosSecrets(pool, spec);
+  const registered = await registeredMasters(sshReach(pool, spec), spec, secrets);
+  const [leader] = registered;
+  return hostsWithRole(spec, 'master').map((host) => {
+    const isOf = (info: MasterInfo | undefined) => info?.address.ip === host.address;
+    const state = isOf(leader) ? 'leading' : registered.some(isOf) ? 'up' : 'down';
+    return { host: host.name, state };
+  });
+}
+
+async function awaitMasters(pool: SshPool, spec: ClusterSpec): Promise<{ readonly leader: string }> {
+  const { cancellationSignal: signal } = Context.current();
+  const reach = sshReach(pool, spec);
+  const secrets = await readMesosSecrets(pool, spec);
+  const options = optionsOf(secrets, signal);
+  const masters = hostsWithRole(spec, 'master');
+  return until(async () => {
+    const views = await Promise.all(masters.map((host) => viewOf(reach, host, options)));
+    const disagreement = disagreementOf(views);
+    if (disagreement !== undefined) return { not: disagreement };
+    try {
+      const { leader } = await stateOfLeader(reach, spec, secrets, signal, (host) =>
+        runningCredential(pool, host),
+      );
+      return { done: { leader } };
+    } catch (error) {
+      return { not: notYet('MASTERS_DISAGREE', error) };
+    }
+  });
+}
+
+async function agentMembers(pool: SshPool, spec: ClusterSpec): Promise<readonly ServiceMember[]> {
+  const reach = sshReach(pool, spec);
+  const state = await stateOfLeader(reach, spec, await readMesosSecrets(pool, spec));
+  return hostsWithRole(spec, 'agent').map((host) => ({
+    host: host.name,
+    state: agentStateOf(state, host),
+  }));
+}
+
+async function awaitAgents(pool: SshPool, spec: ClusterSpec): Promise<void> {
+  const { cancellationSignal: signal } = Context.current();
+  const reach = sshReach(pool, spec);
+  const secrets = await readMesosSecrets(pool, spec);
+  await until(async () => {
+    try {
+      const { agents } = await stateOfLeader(reach, spec, secrets, signal);
+      const missing = hostsWithRole(spec, 'agent').filter((host) => {
+        const agent = agentOf(agents, host);
+        return agent?.address !== host.address || agent.port !== host.ports.agent;
+      });
+      const [first] = missing;
+      if (first === undefined) return { done: undefined };
+      const names = missing.map((host) => host.name).join(', ');
+      return {
+        not: new PerijoveError('AGENT_NOT_REGISTERED', `agents not registered: ${names}`, {
+          host: first.name,
+        }),
+      };
+    } catch (error) {
+      return { not: notYet('AGENT_NOT_REGISTERED', error) };
+    }
+  });
 }
 
 function agentOf(agents: readonly AgentInfo[], host: HostSpec): AgentInfo | undefined {

@@ -41,19 +41,7 @@ export function createEtcdClient(
   { deadlineMs = 500 }: { readonly deadlineMs?: number } = {},
 ): EtcdClient {
   const address = `${endpoint.host}:${endpoint.port}`;
-  const client = new Etcd3({
-    hosts: `http://${address}`,
-    // A caller that probes each 200 ms wants each answer as it is: no retries, and no breaker that goes on
-    // refusing for seconds after the member is back.
-    faultHandling: { host: () => noop, global: noop },
-    grpcOptions: {
-      'grpc.initial_reconnect_backoff_ms': 100,
-      'grpc.max_reconnect_backoff_ms': 500,
-      // etcd itself drops a client that pings more often than each 5 s.
-      'grpc.keepalive_time_ms': 6_000,
-      'grpc.keepalive_timeout_ms': 2_000,
-    },
-  });
+  const client = connectionTo(address);
 
   const call = async <Answer>(
     what: string,
@@ -118,6 +106,22 @@ export function createEtcdClient(
       }),
     close: () => client.close(),
   };
+}
+
+function connectionTo(address: string): Etcd3 {
+  return new Etcd3({
+    hosts: `http://${address}`,
+    // A caller that probes every 200 ms needs each answer as it is: no retries, and no circuit breaker that keeps
+    // refusing for seconds after the member is back.
+    faultHandling: { host: () => noop, global: noop },
+    grpcOptions: {
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 500,
+      // etcd drops a client that pings more often than every 5 s.
+      'grpc.keepalive_time_ms': 6_000,
+      'grpc.keepalive_timeout_ms': 2_000,
+    },
+  });
 }
 
 function memberOf(member: IMember): Member {

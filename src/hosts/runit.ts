@@ -16,10 +16,122 @@ const longestPauseSeconds = 15;
 /** Services as runit directories below `<dir>/service`, under a `runsvdir` of the host's own. */
 export function runit(host: Pick<HostSpec, 'dir'>): InitDriver {
   const paths = hostPaths(host);
-  const directory = (name: string) => `${paths.service}/${name}`;
-  const failures = (name: string) => `${paths.run}/${name}.failures`;
+  const functions = shellFunctions(paths);
+  return {
+    init: 'runit',
+    render: (service) => renderRunit(host, service),
+    installScript: (service) => installScript(host, service),
+    startScript: (name) => startScript(host, name),
+    stopScript: (name) => `set -e\n${functions}\nstop_service ${quote(name)}`,
+    restartScript: (name) => restartScript(host, name),
+    removeScript: (name) => `set -e\n${functions}\nremove_service ${quote(name)}`,
+    removeAllScript: () => removeAllScript(host),
+    statusScript: (names) => statusScript(host, names),
+    parseStatus: parseRunitStatus,
+    logsScript: (name, lines) => logsScript(host, name, lines),
+    killScript: (name, signal) => killScript(host, name, signal),
+  };
+}
 
-  const functions = `
+type HostDir = Pick<HostSpec, 'dir'>;
+
+function directoryOf(host: HostDir, name: string): string {
+  return `${hostPaths(host).service}/${name}`;
+}
+
+/** Counts the quick failures of a service; while it is there, `finish` pauses. */
+function failuresFile(host: HostDir, name: string): string {
+  return `${hostPaths(host).run}/${name}.failures`;
+}
+
+function installScript(host: HostDir, service: ServiceItem): string {
+  const paths = hostPaths(host);
+  const files = renderRunit(host, service);
+  const target = directoryOf(host, service.name);
+  const staged = files.map((file) => ({ ...file, path: file.path.replace(target, '"$stage"') }));
+  return `
+set -e
+mkdir -p ${quote(paths.service)} ${quote(paths.run)} ${quote(paths.log)}
+if [ -d ${quote(target)} ]; then
+${files.map(writeFileScript).join('\n')}
+else
+  stage=$(mktemp -d ${quote(`${paths.run}/service.XXXXXX`)})
+  trap 'rm -rf "$stage"' EXIT
+  chmod 755 "$stage"; mkdir "$stage/log"
+${staged.map(({ path, mode, text }) => `  printf '%s' ${quote(text)} > ${path}; chmod ${mode.toString(8)} ${path}`).join('\n')}
+  touch "$stage/down"
+  mv -T "$stage" ${quote(target)}
+fi`.trim();
+}
+
+function startScript(host: HostDir, name: string): string {
+  return `
+set -e
+${runsvdirScript(host.dir)}
+service=${quote(directoryOf(host, name))}
+rm -f "$service/down" ${quote(failuresFile(host, name))}
+tries=0
+until sv status "$service" >/dev/null 2>&1; do
+  tries=$((tries + 1)); [ "$tries" -lt 150 ] || { echo "runsv does not take up $service" >&2; exit 1; }
+  wake_runsvdir
+  sleep 0.1
+done
+sv -w ${patienceSeconds} start "$service" >/dev/null || { sv status "$service" >&2; exit 1; }`.trim();
+}
+
+/** sv itself takes the old process for the new one when that is younger than a second. */
+function restartScript(host: HostDir, name: string): string {
+  return `
+set -e
+service=${quote(directoryOf(host, name))}
+before=; { read -r before < "$service/supervise/pid"; } 2>/dev/null || :
+rm -f "$service/down" ${quote(failuresFile(host, name))}
+sv -w ${patienceSeconds} force-restart "$service" >/dev/null 2>&1 || :
+tries=0
+until now=$(cat "$service/supervise/pid") && [ -n "$now" ] && [ "$now" != "$before" ] && sv status "$service" | grep -q '^run:'; do
+  tries=$((tries + 1)); [ "$tries" -lt ${patienceSeconds * 10} ] || { sv status "$service" >&2; exit 1; }
+  sleep 0.1
+done`.trim();
+}
+
+function removeAllScript(host: HostDir): string {
+  const paths = hostPaths(host);
+  return `
+set -e
+${shellFunctions(paths)}
+for service in ${quote(paths.service)}/* ${quote(paths.run)}/removed.*; do
+  [ -d "$service" ] || continue
+  name=\${service##*/}
+  remove_service "\${name#removed.}"
+done
+${stopRunsvdirScript(host.dir)}`.trim();
+}
+
+function statusScript(host: HostDir, names: readonly string[]): string {
+  if (names.length === 0) return '';
+  const paths = hostPaths(host);
+  return [
+    `for name in ${names.map(quote).join(' ')}; do if [ -d ${quote(paths.service)}/"$name" ]; then echo "defined $name"; fi; done`,
+    'command -v sv >/dev/null || echo no-sv',
+    `cd ${quote(paths.service)} 2>/dev/null && LC_ALL=C sv status ${names.map((name) => quote(`./${name}`)).join(' ')} 2>&1`,
+    ...names.map((name) => printRecordScript(host, name)),
+  ].join('\n');
+}
+
+function logsScript(host: HostDir, name: string, lines: number): string {
+  const log = `${hostPaths(host).log}/${name}`;
+  return `cd ${quote(log)} 2>/dev/null || exit 0; ls @*.s 2>/dev/null | sort | tail -n 2 | { while read -r old; do cat "$old"; done; cat current; } | tail -n ${lines}`;
+}
+
+function killScript(host: HostDir, name: string, signal: string): string {
+  // The process ID that a killed runsv left behind may belong to another process by now.
+  return `case $(sv status ${quote(directoryOf(host, name))}) in run:*) ;; *) exit 1 ;; esac
+pid=$(cat ${quote(`${directoryOf(host, name)}/supervise/pid`)}) && [ -n "$pid" ] && kill -s ${quote(signal)} "$pid"`;
+}
+
+/** Shell functions that stop and remove services. */
+function shellFunctions(paths: ReturnType<typeof hostPaths>): string {
+  return `
 service_dir() { printf '%s/%s' ${quote(paths.service)} "$1"; }
 # The pause after a failure ends when its counter is gone.
 stop_service() {
@@ -72,85 +184,6 @@ remove_service() {
   fi
   rm -f ${quote(paths.run)}/"$1".running ${quote(paths.run)}/"$1".failures ${quote(paths.run)}/"$1".pid
 }`.trim();
-
-  return {
-    init: 'runit',
-    render: (service) => renderRunit(host, service),
-    installScript: (service) => {
-      const files = renderRunit(host, service);
-      const target = directory(service.name);
-      const staged = files.map((file) => ({ ...file, path: file.path.replace(target, '"$stage"') }));
-      return `
-set -e
-mkdir -p ${quote(paths.service)} ${quote(paths.run)} ${quote(paths.log)}
-if [ -d ${quote(target)} ]; then
-${files.map(writeFileScript).join('\n')}
-else
-  stage=$(mktemp -d ${quote(`${paths.run}/service.XXXXXX`)})
-  trap 'rm -rf "$stage"' EXIT
-  chmod 755 "$stage"; mkdir "$stage/log"
-${staged.map(({ path, mode, text }) => `  printf '%s' ${quote(text)} > ${path}; chmod ${mode.toString(8)} ${path}`).join('\n')}
-  touch "$stage/down"
-  mv -T "$stage" ${quote(target)}
-fi`.trim();
-    },
-    startScript: (name) =>
-      `
-set -e
-${runsvdirScript(host.dir)}
-service=${quote(directory(name))}
-rm -f "$service/down" ${quote(failures(name))}
-tries=0
-until sv status "$service" >/dev/null 2>&1; do
-  tries=$((tries + 1)); [ "$tries" -lt 150 ] || { echo "runsv does not take up $service" >&2; exit 1; }
-  wake_runsvdir
-  sleep 0.1
-done
-sv -w ${patienceSeconds} start "$service" >/dev/null || { sv status "$service" >&2; exit 1; }`.trim(),
-    stopScript: (name) => `set -e\n${functions}\nstop_service ${quote(name)}`,
-    // sv itself takes the old process for the new one when it is younger than a second.
-    restartScript: (name) =>
-      `
-set -e
-service=${quote(directory(name))}
-before=; { read -r before < "$service/supervise/pid"; } 2>/dev/null || :
-rm -f "$service/down" ${quote(failures(name))}
-sv -w ${patienceSeconds} force-restart "$service" >/dev/null 2>&1 || :
-tries=0
-until now=$(cat "$service/supervise/pid") && [ -n "$now" ] && [ "$now" != "$before" ] && sv status "$service" | grep -q '^run:'; do
-  tries=$((tries + 1)); [ "$tries" -lt ${patienceSeconds * 10} ] || { sv status "$service" >&2; exit 1; }
-  sleep 0.1
-done`.trim(),
-    removeScript: (name) => `set -e\n${functions}\nremove_service ${quote(name)}`,
-    removeAllScript: () =>
-      `
-set -e
-${functions}
-for service in ${quote(paths.service)}/* ${quote(paths.run)}/removed.*; do
-  [ -d "$service" ] || continue
-  name=\${service##*/}
-  remove_service "\${name#removed.}"
-done
-${stopRunsvdirScript(host.dir)}`.trim(),
-    statusScript: (names) =>
-      names.length === 0
-        ? ''
-        : [
-            `for name in ${names.map(quote).join(' ')}; do if [ -d ${quote(paths.service)}/"$name" ]; then echo "defined $name"; fi; done`,
-            'command -v sv >/dev/null || echo no-sv',
-            `cd ${quote(paths.service)} 2>/dev/null && LC_ALL=C sv status ${names.map((name) => quote(`./${name}`)).join(' ')} 2>&1`,
-            ...names.map((name) => printRecordScript(host, name)),
-          ].join('\n'),
-    parseStatus: parseRunitStatus,
-    logsScript: (name, lines) => {
-      const log = `${paths.log}/${name}`;
-      return `cd ${quote(log)} 2>/dev/null || exit 0; ls @*.s 2>/dev/null | sort | tail -n 2 | { while read -r old; do cat "$old"; done; cat current; } | tail -n ${lines}`;
-    },
-    killScript: (name, signal) =>
-      // A pid that a killed runsv left behind may be somebody else's by now.
-      `case $(sv status ${quote(directory(name))}) in run:*) ;; *) exit 1 ;; esac
-pid=$(cat ${quote(`${directory(name)}/supervise/pid`)}) && [ -n "$pid" ] && kill -s ${quote(signal)} "$pid"`,
-  };
 }
 
 /**

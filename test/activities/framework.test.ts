@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { leastSure, nodesWaiting } from '../../src/activities/framework.js';
+import { nodesWaiting } from '../../src/activities/framework.js';
+import { leastSure } from '../../src/activities/framework-ways.js';
 import type { NodeTask } from '../../src/mesos/scheduler/tasks.js';
 import type { FrameworkState } from '../../src/temporal/contract.js';
 import { makeSpec } from '../support/spec.js';

@@ -1,16 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { readData } from '../../etcd/data.js';
-import type {
-  GateStatus,
-  HostsEntry,
-  HostsOrder,
-  HostsStatus,
-  JupyterOrder,
-  JupyterStatus,
-  NodeStatus,
-  RetireOrder,
-} from '../api.js';
+import type { GateStatus, HostsEntry, HostsStatus, JupyterOrder, JupyterStatus, NodeStatus } from '../api.js';
 import type { NodeConfig } from '../config.js';
 import { readDecision } from './decision-file.js';
 import { isMissing, overwriteFile, replaceFile } from '../../net/files.js';
@@ -36,141 +27,206 @@ export interface ControlOptions {
  * Carries out orders. An order is stored before it is begun, so a control process that dies in between goes on
  * with it; an order of a lower generation than any before, or of a lower term, is refused.
  */
-export async function nodeControl({
-  config,
-  jupyter,
-  gateControl,
-  etcdHealthy,
-}: ControlOptions): Promise<NodeControl & { readonly gate: GateControl }> {
-  const layout = nodeLayout(config.paths.base);
-  let orders = await readOrders(layout.orders);
-  // One order after the other, so that what is stored is what is carried out.
-  let last: Promise<unknown> = Promise.resolve();
-  const inTurn = <Result>(work: () => Promise<Result>): Promise<Result> => {
-    const turn = last.then(work);
-    last = turn.catch(() => undefined);
-    return turn;
-  };
-  const refuseStale = (order: { readonly generation: number; readonly term?: number }) => {
-    const message = staleness(orders, order);
-    if (message === undefined) return;
-    throw new Refusal(409, { code: 'STALE_GENERATION', message, generation: orders.generation });
-  };
-  const accept = async (generation: number, change: Partial<Orders>): Promise<void> => {
-    refuseStale({ generation, ...change.jupyter });
-    const next = { ...orders, ...change, generation };
-    await storeOrders(layout.orders, next);
-    orders = next;
-  };
-
-  const readEntries = async (): Promise<HostsEntry[]> => readHosts(await readText(config.paths.hosts));
-  const writeSshConfig = async (entries: readonly HostsEntry[]) =>
-    replaceFile(layout.sshConfig, sshConfig(config, userInfo().username, entries));
+export async function nodeControl(
+  options: ControlOptions,
+): Promise<NodeControl & { readonly gate: GateControl }> {
+  const { config } = options;
+  const log = await OrderLog.open(nodeLayout(config.paths.base).orders);
+  const hosts = new HostsFile(config);
+  const serving = new Serving(options, log);
+  serving.carryOut(log.orders.jupyter);
+  await hosts.writeSshConfig(await hosts.entries());
   const hostsStatus = async (): Promise<HostsStatus> => ({
-    generation: orders.hosts.generation,
-    digest: hostsDigest(await readEntries()),
+    generation: log.orders.hosts.generation,
+    digest: hostsDigest(await hosts.entries()),
   });
-  const etcdStatus = async (): Promise<NodeStatus['etcd']> => {
-    const [service, decision, data] = await Promise.all([
-      serviceState(`${layout.service}/etcd`),
-      readDecision(layout.etcdDecision),
-      readData(layout.etcdData),
-    ]);
-    const memberId = data.kind === 'member' ? { memberId: data.memberId } : {};
-    if (service.state !== 'up') return { state: 'down', ...memberId };
-    if (decision === undefined || !decision.started) {
-      return { state: 'waiting', ...memberId, reason: decision?.reason ?? 'not decided yet' };
-    }
-    return { state: (await etcdHealthy()) ? 'running' : 'starting', ...memberId };
-  };
-
-  const gate = gateControl(() => ({ node: config.name, generation: orders.generation }));
-  const waiting = new Set<() => void>();
-  const changed = () => {
-    for (const look of [...waiting]) look();
-  };
-  jupyter.onChange = () => {
-    gate.jupyter(jupyter.status.state === 'ready');
-    changed();
-  };
-  gate.onChange = changed;
-  const carryOut = (order: Orders['jupyter']) => {
-    jupyter.serve(order.serve);
-    gate.order(order);
-    changed();
-  };
-  const jupyterStatus = (): JupyterStatus => {
-    const { generation, serve } = orders.jupyter;
-    return { ...jupyter.status, generation, serve, gate: gate.view };
-  };
-  const isSo = ({ serve }: JupyterOrder): boolean => {
-    const { state } = jupyter.status;
-    if (serve) return state === 'ready' && gate.view.open;
-    return !gate.view.open && (config.jupyter.standby === 'warm' || state === 'stopped');
-  };
-  /** Resolves when the order is carried out, another one has taken its place, or `timeoutMs` are over. */
-  const settled = (order: JupyterOrder, timeoutMs: number) =>
-    new Promise<void>((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        waiting.delete(look);
-        resolve();
-      };
-      const look = () => {
-        if (isSo(order) || orders.jupyter !== order) end();
-      };
-      const timer = setTimeout(end, timeoutMs);
-      waiting.add(look);
-      look();
-    });
-
-  carryOut(orders.jupyter);
-  await writeSshConfig(await readEntries());
-
   return {
-    gate,
-
-    async status() {
-      const [etcd, hosts] = await Promise.all([etcdStatus(), hostsStatus()]);
-      return { node: config.name, generation: orders.generation, etcd, jupyter: jupyterStatus(), hosts };
+    gate: serving.gate,
+    status: async () => {
+      const [etcd, hostsNow] = await Promise.all([etcdStatus(options), hostsStatus()]);
+      const { generation } = log.orders;
+      return { node: config.name, generation, etcd, jupyter: serving.status, hosts: hostsNow };
     },
-
-    async jupyter(order: JupyterOrder, waitMs: number) {
-      await inTurn(async () => {
-        await accept(order.generation, { jupyter: order });
-        carryOut(order);
-      });
-      if (waitMs > 0) await settled(order, waitMs);
-      if (orders.jupyter.generation !== order.generation) refuseStale(order);
-      return jupyterStatus();
-    },
-
-    async retire({ task }: RetireOrder) {
-      const own = await readText(layout.task);
-      if (own !== task) {
-        throw new Refusal(409, { code: 'BAD_REQUEST', message: `this is ${own}, not ${task}` });
-      }
-      await replaceFile(layout.etcdRetired, '');
-      const data = await readData(layout.etcdData);
-      if (data.kind === 'unreadable') {
-        throw new Refusal(500, {
-          code: 'FAILED',
-          message: `it is unknown whether ${config.name} has a member: ${data.why}`,
-        });
-      }
-      return data.kind === 'member' ? { memberId: data.memberId } : {};
-    },
-
-    hosts: ({ generation, entries }: HostsOrder) =>
-      inTurn(async () => {
-        await accept(generation, { hosts: { generation } });
-        const text = await readText(config.paths.hosts);
-        const wanted = renderHosts(text, entries);
-        if (wanted !== text) await overwriteFile(config.paths.hosts, wanted);
-        await writeSshConfig(entries);
+    jupyter: (order, waitMs) => serving.order(order, waitMs),
+    retire: ({ task }) => retire(config, task),
+    hosts: ({ generation, entries }) =>
+      log.inTurn(async () => {
+        await log.accept(generation, { hosts: { generation } });
+        await hosts.write(entries);
         return hostsStatus();
       }),
   };
+}
+
+/** The stored orders. One is accepted and carried out after the other, so that what is stored is what is done. */
+class OrderLog {
+  readonly #file: string;
+  #orders: Orders;
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(file: string, orders: Orders) {
+    this.#file = file;
+    this.#orders = orders;
+  }
+
+  static async open(file: string): Promise<OrderLog> {
+    return new OrderLog(file, await readOrders(file));
+  }
+
+  get orders(): Orders {
+    return this.#orders;
+  }
+
+  inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Stores a change. @throws Refusal STALE_GENERATION */
+  async accept(generation: number, change: Partial<Orders>): Promise<void> {
+    this.refuseStale({ generation, ...change.jupyter });
+    const next = { ...this.#orders, ...change, generation };
+    await storeOrders(this.#file, next);
+    this.#orders = next;
+  }
+
+  /** @throws Refusal STALE_GENERATION */
+  refuseStale(order: { readonly generation: number; readonly term?: number }): void {
+    const message = staleness(this.#orders, order);
+    if (message === undefined) return;
+    throw new Refusal(409, { code: 'STALE_GENERATION', message, generation: this.#orders.generation });
+  }
+}
+
+/** Jupyter and the gate before it. */
+class Serving {
+  readonly gate: GateControl;
+  readonly #config: NodeConfig;
+  readonly #jupyter: JupyterService;
+  readonly #log: OrderLog;
+  readonly #waiting = new Set<() => void>();
+
+  constructor({ config, jupyter, gateControl }: ControlOptions, log: OrderLog) {
+    this.#config = config;
+    this.#jupyter = jupyter;
+    this.#log = log;
+    const gate = gateControl(() => ({ node: config.name, generation: log.orders.generation }));
+    this.gate = gate;
+    jupyter.onChange = () => {
+      gate.jupyter(jupyter.status.state === 'ready');
+      this.#changed();
+    };
+    gate.onChange = () => this.#changed();
+  }
+
+  get status(): JupyterStatus {
+    const { generation, serve } = this.#log.orders.jupyter;
+    return { ...this.#jupyter.status, generation, serve, gate: this.gate.view };
+  }
+
+  carryOut(order: Orders['jupyter']): void {
+    this.#jupyter.serve(order.serve);
+    this.gate.order(order);
+    this.#changed();
+  }
+
+  /** @throws Refusal STALE_GENERATION, also when another order takes its place meanwhile */
+  async order(order: JupyterOrder, waitMs: number): Promise<JupyterStatus> {
+    await this.#log.inTurn(async () => {
+      await this.#log.accept(order.generation, { jupyter: order });
+      this.carryOut(order);
+    });
+    if (waitMs > 0) await this.#settled(order, waitMs);
+    if (this.#log.orders.jupyter.generation !== order.generation) this.#log.refuseStale(order);
+    return this.status;
+  }
+
+  /** Resolves when the order is carried out, another one has taken its place, or `timeoutMs` are over. */
+  #settled(order: JupyterOrder, timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(check);
+        resolve();
+      };
+      const check = () => {
+        if (this.#isDone(order) || this.#log.orders.jupyter !== order) end();
+      };
+      const timer = setTimeout(end, timeoutMs);
+      this.#waiting.add(check);
+      check();
+    });
+  }
+
+  #isDone({ serve }: JupyterOrder): boolean {
+    const { state } = this.#jupyter.status;
+    if (serve) return state === 'ready' && this.gate.view.open;
+    return !this.gate.view.open && (this.#config.jupyter.standby === 'warm' || state === 'stopped');
+  }
+
+  #changed(): void {
+    for (const check of [...this.#waiting]) check();
+  }
+}
+
+/** The hosts file of the node, and the configuration of its ssh, which follows it. */
+class HostsFile {
+  readonly #config: NodeConfig;
+
+  constructor(config: NodeConfig) {
+    this.#config = config;
+  }
+
+  async entries(): Promise<HostsEntry[]> {
+    return readHosts(await readText(this.#config.paths.hosts));
+  }
+
+  async write(entries: readonly HostsEntry[]): Promise<void> {
+    const { hosts } = this.#config.paths;
+    const text = await readText(hosts);
+    const wanted = renderHosts(text, entries);
+    if (wanted !== text) await overwriteFile(hosts, wanted);
+    await this.writeSshConfig(entries);
+  }
+
+  async writeSshConfig(entries: readonly HostsEntry[]): Promise<void> {
+    const { sshConfig: file } = nodeLayout(this.#config.paths.base);
+    await replaceFile(file, sshConfig(this.#config, userInfo().username, entries));
+  }
+}
+
+async function etcdStatus({ config, etcdHealthy }: ControlOptions): Promise<NodeStatus['etcd']> {
+  const layout = nodeLayout(config.paths.base);
+  const [service, decision, data] = await Promise.all([
+    serviceState(`${layout.service}/etcd`),
+    readDecision(layout.etcdDecision),
+    readData(layout.etcdData),
+  ]);
+  const memberId = data.kind === 'member' ? { memberId: data.memberId } : {};
+  if (service.state !== 'up') return { state: 'down', ...memberId };
+  if (decision === undefined || !decision.started) {
+    return { state: 'waiting', ...memberId, reason: decision?.reason ?? 'not decided yet' };
+  }
+  return { state: (await etcdHealthy()) ? 'running' : 'starting', ...memberId };
+}
+
+/** Keeps the node from joining etcd again. @returns the ID of its member, if it has one */
+async function retire(config: NodeConfig, task: string): Promise<{ readonly memberId?: string }> {
+  const layout = nodeLayout(config.paths.base);
+  const own = await readText(layout.task);
+  if (own !== task) {
+    throw new Refusal(409, { code: 'BAD_REQUEST', message: `this is ${own}, not ${task}` });
+  }
+  await replaceFile(layout.etcdRetired, '');
+  const data = await readData(layout.etcdData);
+  if (data.kind === 'unreadable') {
+    throw new Refusal(500, {
+      code: 'FAILED',
+      message: `it is unknown whether ${config.name} has a member: ${data.why}`,
+    });
+  }
+  return data.kind === 'member' ? { memberId: data.memberId } : {};
 }
 
 async function readText(file: string): Promise<string> {

@@ -24,7 +24,7 @@ import type { StartedNode } from './started.js';
 /** etcd 3.4 runs on 64-bit ARM, and wants to hear that it is meant to. */
 const architecture = process.arch === 'arm64' ? ['env', 'ETCD_UNSUPPORTED_ARCH=arm64'] : [];
 
-/** Between two looks while there is nothing to do but wait. */
+/** Between two observations while there is nothing to do. */
 const waitMs = 300;
 
 /**
@@ -32,8 +32,128 @@ const waitMs = 300;
  * command that starts it is written. It may be killed and run again at any point.
  */
 export async function prepareEtcd({ config, programs }: StartedNode, logger: Logger): Promise<void> {
-  const layout = nodeLayout(config.paths.base);
-  const settings: MemberSettings = {
+  const clients = peerClients(config);
+  const preparation = new Preparation(config, programs.etcd, clients, logger);
+  try {
+    while (!(await preparation.step()));
+  } finally {
+    for (const client of clients.values()) client.close();
+  }
+}
+
+type PeerClients = ReadonlyMap<string, EtcdClient>;
+
+function peerClients(config: NodeConfig): PeerClients {
+  return new Map(
+    config.nodes
+      .filter(({ name }) => name !== config.name)
+      .map(({ name, address }) => [
+        name,
+        createEtcdClient({ host: address, port: config.ports.etcdClient }, { deadlineMs: 800 }),
+      ]),
+  );
+}
+
+/** Observes, decides and acts, until etcd can be started. */
+class Preparation {
+  readonly #config: NodeConfig;
+  readonly #program: string;
+  readonly #clients: PeerClients;
+  readonly #logger: Logger;
+  readonly #layout: ReturnType<typeof nodeLayout>;
+  readonly #settings: MemberSettings;
+  readonly #learner = new LearnerWatch();
+  /** ID of the member that this process added. */
+  #added: string | undefined;
+  #logged = '';
+
+  constructor(config: NodeConfig, program: string, clients: PeerClients, logger: Logger) {
+    this.#config = config;
+    this.#program = program;
+    this.#clients = clients;
+    this.#logger = logger;
+    this.#layout = nodeLayout(config.paths.base);
+    this.#settings = memberSettings(config, this.#layout.etcdData);
+  }
+
+  /** @returns whether the command that starts etcd is written */
+  async step(): Promise<boolean> {
+    const decision = await this.#decide();
+    const started = decision.kind.startsWith('start-');
+    await storeDecision(this.#layout.etcdDecision, {
+      started,
+      reason: `${decision.kind}: ${decision.reason}`,
+    });
+    try {
+      await this.#act(decision);
+      return started;
+    } catch (error) {
+      this.#logger.warn(
+        { decision: decision.kind, error: messageOf(error) },
+        'the decision could not be carried out; deciding again',
+      );
+      await delay(waitMs);
+      return false;
+    }
+  }
+
+  async #decide(): Promise<Decision> {
+    const observation = await observe(this.#config, this.#settings, this.#clients, this.#added);
+    const decided = decideEtcdStart({
+      ...observation,
+      learnerSilentMs: this.#learner.silentMs(observation.peers),
+    });
+    const decision: Decision =
+      decided.kind !== 'drop-data' && (await isThere(this.#layout.etcdRetired))
+        ? { kind: 'wait', reason: 'the node is being removed; it does not rejoin' }
+        : decided;
+    const { kind, reason } = decision;
+    if (`${kind}: ${reason}` !== this.#logged) {
+      this.#logged = `${kind}: ${reason}`;
+      this.#logger.info({ decision: kind, reason, data: observation.data }, 'etcd');
+    }
+    return decision;
+  }
+
+  async #act(decision: Decision): Promise<void> {
+    switch (decision.kind) {
+      case 'start-new':
+        await clearData(this.#layout.etcdData);
+        await this.#writeCommand(newMemberFlags(this.#settings));
+        return;
+      case 'start-with-data':
+        await this.#writeCommand(newMemberFlags(this.#settings));
+        return;
+      case 'start-added':
+        await clearData(this.#layout.etcdData);
+        await this.#writeCommand(addedMemberFlags(this.#settings, decision.members));
+        return;
+      case 'drop-data':
+        await dropData(this.#layout.etcdData);
+        return;
+      case 'remove':
+        await throughAny(this.#clients, decision, (client) =>
+          client.memberRemove(decision.memberId, { deadlineMs: 5_000 }),
+        );
+        return;
+      case 'add':
+        this.#added = await throughAny(this.#clients, decision, (client) =>
+          client.memberAdd(peerUrl(this.#settings), { deadlineMs: 5_000 }),
+        );
+        return;
+      case 'wait':
+        await delay(waitMs);
+    }
+  }
+
+  async #writeCommand(flags: readonly string[]): Promise<void> {
+    const command = [...architecture, this.#program, ...flags].map(quote).join(' ');
+    await replaceFile(this.#layout.etcdCommand, `exec ${command}\n`);
+  }
+}
+
+function memberSettings(config: NodeConfig, dataDir: string): MemberSettings {
+  return {
     name: config.name,
     address: config.address,
     nodes: config.nodes,
@@ -42,89 +162,15 @@ export async function prepareEtcd({ config, programs }: StartedNode, logger: Log
     token: config.etcd.token,
     heartbeatMs: config.etcd.heartbeatMs,
     electionMs: config.etcd.electionMs,
-    dataDir: layout.etcdData,
+    dataDir,
     onLoopback: config.ownsMachine,
   };
-  const clients = new Map(
-    config.nodes
-      .filter(({ name }) => name !== config.name)
-      .map(({ name, address }) => [
-        name,
-        createEtcdClient({ host: address, port: config.ports.etcdClient }, { deadlineMs: 800 }),
-      ]),
-  );
-  let added: string | undefined;
-  let said = '';
-  const learner = new LearnerWatch();
-  const begin = (flags: readonly string[]) =>
-    replaceFile(
-      layout.etcdCommand,
-      `exec ${[...architecture, programs.etcd, ...flags].map(quote).join(' ')}\n`,
-    );
-
-  try {
-    for (;;) {
-      const observation = await observe(config, settings, clients, added);
-      const decided = decideEtcdStart({
-        ...observation,
-        learnerSilentMs: learner.silentMs(observation.peers),
-      });
-      const decision: Decision =
-        decided.kind !== 'drop-data' && (await isThere(layout.etcdRetired))
-          ? { kind: 'wait', reason: 'the node is being removed; it does not rejoin' }
-          : decided;
-      if (`${decision.kind}: ${decision.reason}` !== said) {
-        said = `${decision.kind}: ${decision.reason}`;
-        logger.info({ decision: decision.kind, reason: decision.reason, data: observation.data }, 'etcd');
-      }
-      const started = decision.kind.startsWith('start-');
-      await storeDecision(layout.etcdDecision, { started, reason: said });
-      try {
-        switch (decision.kind) {
-          case 'start-new':
-            await clearData(layout.etcdData);
-            await begin(newMemberFlags(settings));
-            return;
-          case 'start-with-data':
-            await begin(newMemberFlags(settings));
-            return;
-          case 'start-added':
-            await clearData(layout.etcdData);
-            await begin(addedMemberFlags(settings, decision.members));
-            return;
-          case 'drop-data':
-            await dropData(layout.etcdData);
-            break;
-          case 'remove':
-            await throughAny(clients, decision, (client) =>
-              client.memberRemove(decision.memberId, { deadlineMs: 5_000 }),
-            );
-            break;
-          case 'add':
-            added = await throughAny(clients, decision, (client) =>
-              client.memberAdd(peerUrl(settings), { deadlineMs: 5_000 }),
-            );
-            break;
-          case 'wait':
-            await delay(waitMs);
-        }
-      } catch (error) {
-        logger.warn(
-          { decision: decision.kind, error: messageOf(error) },
-          'the decision could not be carried out; deciding again',
-        );
-        await delay(waitMs);
-      }
-    }
-  } finally {
-    for (const client of clients.values()) client.close();
-  }
 }
 
 async function observe(
   config: NodeConfig,
   settings: MemberSettings,
-  clients: ReadonlyMap<string, EtcdClient>,
+  clients: PeerClients,
   added: string | undefined,
 ): Promise<Observation> {
   const layout = nodeLayout(config.paths.base);
@@ -173,7 +219,7 @@ class LearnerWatch {
 
 /** Tries the members one after the other; rejects with the last one's error. */
 async function throughAny<Result>(
-  clients: ReadonlyMap<string, EtcdClient>,
+  clients: PeerClients,
   { through }: Extract<Decision, { kind: 'add' | 'remove' }>,
   ask: (client: EtcdClient) => Promise<Result>,
 ): Promise<Result> {

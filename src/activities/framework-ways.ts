@@ -1,0 +1,122 @@
+import type { Client } from '@temporalio/client';
+import { nodeAddress, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import { messageOf, PerijoveError } from '../errors/error.js';
+import { known, notKnown, type Observation } from '../hosts/observation.js';
+import type { PresumedTask } from '../mesos/fencing/fences.js';
+import { readSchedulerSecrets, type SchedulerSecrets } from '../mesos/installation/secrets.js';
+import type { Leave } from '../mesos/scheduler/deps.js';
+import { nodeIndex, type NodeCommand } from '../mesos/scheduler/launch.js';
+import { parseTaskId, type NodeTask } from '../mesos/scheduler/tasks.js';
+import { nodeClient } from '../node/client.js';
+import { configDigest, nodeCommand, nodeConfig } from '../node/config.js';
+import { fenceNode, type FenceAnswer } from '../node/fence.js';
+import { nodeImage } from '../node/image/image.js';
+import type { SshPool } from '../ssh/connection.js';
+import { sshReach, type Reach } from '../ssh/reach.js';
+import { retire, vacate, type RetirementDeps } from './retirement.js';
+
+/** How the cluster is reached, and what its nodes run; tests have other ways. */
+export interface FrameworkWays {
+  reach(spec: ClusterSpec): Reach;
+  secrets(spec: ClusterSpec): Promise<SchedulerSecrets>;
+  command(
+    spec: ClusterSpec,
+    index: number,
+    host: HostSpec,
+    facts: { readonly etcdFormed: boolean; readonly taskId: string },
+  ): NodeCommand;
+  digest(spec: ClusterSpec, index: number, host: HostSpec): string;
+  /** As `SchedulerDeps` has them. */
+  healthy(spec: ClusterSpec, node: string, host?: string): Promise<Observation<boolean>>;
+  vacate(spec: ClusterSpec, node: string, leaves: boolean): Promise<Leave>;
+  retire(spec: ClusterSpec, task: Pick<NodeTask, 'node' | 'taskId'>): Promise<Leave>;
+  /** Has the host end everything of a task. */
+  fence(spec: ClusterSpec, task: PresumedTask): Promise<FenceAnswer>;
+}
+
+/** Reaches the cluster over SSH. */
+export function frameworkWays(client: Client, pool: SshPool): FrameworkWays {
+  const nodeOf = async (spec: ClusterSpec, node: string, token: string, host?: string) => {
+    const address = nodeAddress(spec, nodeIndex(node));
+    const port = spec.nodes.controlPort;
+    const reach = sshReach(pool, spec);
+    const way = host === undefined ? reach.any(address, port) : reach.via(host, address, port);
+    return nodeClient(await way, token);
+  };
+  const statusOf = async (spec: ClusterSpec, node: string, token: string, host?: string) =>
+    (await nodeOf(spec, node, token, host)).status();
+  const retirement = (spec: ClusterSpec): RetirementDeps => ({
+    client,
+    reach: sshReach(pool, spec),
+    spec,
+    node: async (name) => nodeOf(spec, name, (await readSchedulerSecrets(pool, spec)).nodeApiToken),
+  });
+  return {
+    reach: (spec) => sshReach(pool, spec),
+    secrets: (spec) => readSchedulerSecrets(pool, spec),
+    command: (spec, index, host, facts) => {
+      const image = nodeImage(spec);
+      const command = nodeCommand(spec, index, host, facts);
+      return image === undefined ? command : { ...command, image: image.reference };
+    },
+    digest: (spec, index, host) => configDigest(nodeConfig(spec, index, host), nodeImage(spec)?.reference),
+    healthy: async (spec, node, host) => {
+      try {
+        const { nodeApiToken } = await readSchedulerSecrets(pool, spec);
+        return known((await statusOf(spec, node, nodeApiToken, host)).etcd.state === 'running');
+      } catch (error) {
+        if (!(error instanceof PerijoveError)) throw error;
+        // Only a node that does not answer is down; after any other error its state is not known.
+        return error.code === 'NODE_UNREACHABLE' ? known(false) : notKnown(messageOf(error));
+      }
+    },
+    vacate: (spec, node, leaves) => vacate(retirement(spec), node, leaves),
+    retire: (spec, task) => retire(retirement(spec), task),
+    fence: (spec, task) => fenceOnHosts(pool, spec, task, () => statusOf(spec, task.node, 'none')),
+  };
+}
+
+/** Has every host that may run the task end it. @param ask the node itself, without its token */
+async function fenceOnHosts(
+  pool: SshPool,
+  spec: ClusterSpec,
+  { node, taskId, host: name }: PresumedTask,
+  ask: () => Promise<unknown>,
+): Promise<FenceAnswer> {
+  // The token is read from hosts, none of which may answer; a refusal without it is an answer, too.
+  const answersItself = () => answers(ask);
+  const fenceOn = async (host: HostSpec): Promise<FenceAnswer> => {
+    const { base, bin } = nodeConfig(spec, nodeIndex(node), host).paths;
+    const launch = parseTaskId(taskId)?.launch ?? 0;
+    const container = spec.nodes.containerizer === 'docker';
+    const fenced = { node, base, program: `${bin}/perijove-node`, launch, container };
+    return await fenceNode(() => pool.get(host), fenced, answersItself);
+  };
+  // A task of an agent that its master does not reach has no known host, so all of them are asked.
+  const hosts = spec.hosts.filter(
+    (each) => each.name === name || (name === '' && each.roles.includes('agent')),
+  );
+  if (hosts.length === 0) {
+    const why = `the spec no longer contains the host ${name}`;
+    return { kind: (await answersItself()) ? 'alive' : 'silent', why };
+  }
+  return leastSure(await Promise.all(hosts.map(fenceOn)));
+}
+
+/** Of the answers of several hosts about one node, the one that most forbids a relaunch. */
+export function leastSure(answers: readonly FenceAnswer[]): FenceAnswer {
+  const kinds = ['alive', 'unclear', 'silent'] as const;
+  const [first] = kinds.flatMap((kind) => answers.filter((answer) => answer.kind === kind));
+  return first ?? { kind: 'gone' };
+}
+
+/** Whether the node answers at all. */
+async function answers(ask: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await ask();
+    return true;
+  } catch (error) {
+    if (!(error instanceof PerijoveError)) throw error;
+    return error.code === 'NODE_AUTH_FAILED' || error.code === 'NODE_REFUSED';
+  }
+}

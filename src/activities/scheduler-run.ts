@@ -1,0 +1,123 @@
+import { hostname } from 'node:os';
+import { Context } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
+import { hostOf } from '../cluster/host-of.js';
+import type { ClusterSpec } from '../cluster/spec.js';
+import type { MesosSecrets } from '../mesos/installation/secrets.js';
+import { careForMasters } from '../mesos/masters/care.js';
+import { masterReach } from '../mesos/masters/http.js';
+import { watchLeader } from '../mesos/masters/leader-watch.js';
+import type { HandOver } from '../mesos/scheduler/deps.js';
+import { nodeIndex } from '../mesos/scheduler/launch.js';
+import { runScheduler } from '../mesos/scheduler/scheduler.js';
+import { keeperState, noteIncident, workflowIds, type Incident } from '../temporal/contract.js';
+import { isRunning } from '../temporal/running.js';
+import type { ActivityDeps } from './deps.js';
+import { workflowStore } from './framework-store.js';
+import { frameworkStateOf } from './framework-state.js';
+import type { FrameworkWays } from './framework-ways.js';
+
+export type SchedulerRunDeps = Pick<ActivityDeps, 'client' | 'pool' | 'logger'> & {
+  readonly ways: FrameworkWays;
+};
+
+/** How the masters of a cluster are found and reached, and the credential that they ask for. */
+export async function mesosDeps({ logger, ways }: SchedulerRunDeps, spec: ClusterSpec) {
+  const reach = ways.reach(spec);
+  const needsSecrets = spec.mesos.principal !== undefined || spec.zookeeper.digest;
+  const secrets: MesosSecrets = needsSecrets ? await ways.secrets(spec) : {};
+  return {
+    spec,
+    leaders: (signal: AbortSignal) => watchLeader(reach, spec, signal, secrets),
+    dial: masterReach(spec, reach),
+    ...(secrets.credential && {
+      credential: secrets.credential,
+      renewed: async () => (await ways.secrets(spec)).credential,
+    }),
+    logger: logger.child({ cluster: spec.name }),
+  };
+}
+
+/**
+ * Runs the scheduler and repairs masters until the activity is cancelled.
+ *
+ * @param run tells one start of the activity from the next
+ */
+export async function schedule(
+  deps: SchedulerRunDeps,
+  { spec, run }: { readonly spec: ClusterSpec; readonly run: number },
+  handOver: HandOver,
+): Promise<never> {
+  const { ways } = deps;
+  const { cancellationSignal: signal } = Context.current();
+  const store = storeOf(deps.client, spec, run);
+  const mesos = await mesosDeps(deps, spec);
+  const ended = new AbortController();
+  // A repair that has begun when this ends goes on, or the next scheduler continues it.
+  void careForMasters(masterCare(deps, spec, store, mesos.logger), AbortSignal.any([signal, ended.signal]));
+  try {
+    return await runScheduler(
+      {
+        ...mesos,
+        store,
+        command: (node, host, facts) => ways.command(spec, nodeIndex(node), hostOf(spec, host), facts),
+        configOf: (node, host) => ways.digest(spec, nodeIndex(node), hostOf(spec, host)),
+        healthy: (node, host) => ways.healthy(spec, node, host),
+        vacate: (node, leaves) => ways.vacate(spec, node, leaves),
+        retire: (task) => ways.retire(spec, task),
+        fence: (task) => ways.fence(spec, task),
+        handOver,
+      },
+      signal,
+    );
+  } finally {
+    ended.abort();
+  }
+}
+
+function storeOf(client: Client, spec: ClusterSpec, run: number) {
+  const { info, cancellationSignal: signal } = Context.current();
+  return workflowStore({
+    client,
+    workflowId: info.workflowExecution?.workflowId ?? workflowIds.framework(spec.name),
+    lease: { run, attempt: info.attempt },
+    worker: `${process.pid}@${hostname()}`,
+    signal,
+  });
+}
+
+function masterCare(
+  { client, pool, ways }: SchedulerRunDeps,
+  spec: ClusterSpec,
+  store: ReturnType<typeof workflowStore>,
+  logger: Parameters<typeof careForMasters>[0]['logger'],
+): Parameters<typeof careForMasters>[0] {
+  return {
+    spec,
+    logger,
+    reach: ways.reach(spec),
+    credential: async () =>
+      spec.mesos.principal === undefined ? undefined : (await ways.secrets(spec)).credential,
+    connect: (host) => pool.get(host),
+    paused: () => pauseOf(client, spec),
+    told: async () => (await frameworkStateOf(client, spec))?.masters ?? {},
+    tell: (masters) => store.storeMasters(masters),
+    note: (incident) => noteAtKeeper(client, spec, incident),
+  };
+}
+
+/** Why repairs are suspended; undefined when they are not, or no keeper runs. */
+async function pauseOf(client: Client, spec: ClusterSpec): Promise<string | undefined> {
+  const workflowId = workflowIds.keeper(spec.name);
+  if (!(await isRunning(client, workflowId))) return undefined;
+  const { paused } = await client.workflow.getHandle(workflowId).query(keeperState);
+  return paused && `the keeper has been paused since ${paused.since}`;
+}
+
+/** @throws WorkflowNotFoundError while no keeper runs */
+async function noteAtKeeper(client: Client, spec: ClusterSpec, incident: Incident): Promise<void> {
+  const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
+  const { incidents } = await handle.query(keeperState);
+  const isKnown = incidents.some(({ at, what }) => at === incident.at && what === incident.what);
+  if (!isKnown) await handle.executeUpdate(noteIncident, { args: [incident] });
+}

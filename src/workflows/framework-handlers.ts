@@ -1,0 +1,152 @@
+/** The query and the updates of the framework workflow. Their order is part of its recorded histories. */
+import { ApplicationFailure, condition, patched, setHandler } from '@temporalio/workflow';
+import type { UpdateDefinition } from '@temporalio/common';
+import type { ErrorCode } from '../errors/codes.js';
+import {
+  claimScheduler,
+  configureFramework,
+  fenceHost,
+  frameworkState,
+  markEtcdFormed,
+  stopFramework,
+  storeFencing,
+  storeFrameworkId,
+  storeIntents,
+  storeMasters,
+  storeMesos,
+  storeMissing,
+  storeRetiring,
+  storeTaskUpdates,
+  type SchedulerLease,
+} from '../temporal/contract.js';
+import { now, type FrameworkRun } from './framework-run.js';
+import {
+  claim,
+  claimRejection,
+  configure,
+  fence,
+  fenceRejection,
+  frameworkIdRejection,
+  intentsRejection,
+  leaseRejection,
+  withFencing,
+  withFrameworkId,
+  withIntents,
+  withMasters,
+  withMesos,
+  withMissing,
+  withRetiring,
+  withTaskUpdates,
+} from './framework-state.js';
+
+export function handleAll(run: FrameworkRun): void {
+  setHandler(frameworkState, () => run.state);
+  handleSpec(run);
+  handleLease(run);
+  handleTasks(run);
+  handleObservations(run);
+  handleOperator(run);
+}
+
+function handleSpec(run: FrameworkRun): void {
+  on(run, configureFramework).do(
+    (spec) => {
+      const isRemoved = run.state.failure?.code === 'MESOS_FRAMEWORK_REMOVED';
+      const asks = isRemoved && patched('ask-for-tasks-of-removed-framework');
+      const { memory, result } = configure(run.memory, spec, asks);
+      run.configure(memory);
+      return result;
+    },
+    (spec) => {
+      const { name } = run.memory.spec;
+      reject('SPEC_DIFFERS', spec.name === name ? undefined : `this is the framework of ${name}`);
+      reject('FRAMEWORK_ABSENT', run.end.wanted ? `the framework of ${name} is being torn down` : undefined);
+    },
+  );
+}
+
+function handleLease(run: FrameworkRun): void {
+  on(run, claimScheduler).do(
+    (lease, worker) => run.become(claim(run.state, lease, worker)),
+    (lease) => reject('SCHEDULER_REPLACED', claimRejection(run.state, run.memory.run, lease)),
+  );
+  on(run, storeFrameworkId).do(
+    (_lease, frameworkId, found) => void run.become(withFrameworkId(run.state, frameworkId, found)),
+    (lease, frameworkId) => {
+      requireLease(run, lease);
+      reject('SCHEDULER_REPLACED', frameworkIdRejection(run.state, frameworkId));
+    },
+  );
+}
+
+function handleTasks(run: FrameworkRun): void {
+  const guard = (lease: SchedulerLease) => requireLease(run, lease);
+  on(run, storeIntents).do(
+    (_lease, intents) => run.become(withIntents(run.state, intents, now())),
+    (lease, intents) => {
+      guard(lease);
+      reject('INTENT_REJECTED', intentsRejection(run.state, intents));
+    },
+  );
+  on(run, storeTaskUpdates).do(
+    (_lease, updates) => void run.become(withTaskUpdates(run.state, updates, now(), run.memory.spec)),
+    guard,
+  );
+  on(run, storeFencing).do(
+    (_lease, outcomes) => run.become(withFencing(run.state, outcomes, now(), run.memory.spec)),
+    guard,
+  );
+  on(run, fenceHost).do(
+    (host) => {
+      const { state, result } = fence(run.state, host, now());
+      run.become(state);
+      return result;
+    },
+    (host) => reject('HOST_NOT_LOST', fenceRejection(run.state, host)),
+  );
+  on(run, storeRetiring).do((_lease, taskId) => run.become(withRetiring(run.state, taskId)), guard);
+}
+
+function handleObservations(run: FrameworkRun): void {
+  const guard = (lease: SchedulerLease) => requireLease(run, lease);
+  on(run, storeMesos).do((_lease, facts) => void run.become(withMesos(run.state, facts)), guard);
+  on(run, storeMissing).do((_lease, missing) => void run.become(withMissing(run.state, missing)), guard);
+  on(run, storeMasters).do((_lease, masters) => void run.become(withMasters(run.state, masters)), guard);
+}
+
+function handleOperator(run: FrameworkRun): void {
+  on(run, markEtcdFormed).do(() => {
+    if (!run.state.etcdFormed) run.become({ ...run.state, etcdFormed: true });
+  });
+  on(run, stopFramework).do(async () => {
+    run.end.wanted = true;
+    await condition(() => run.end.result !== undefined);
+    return run.end.result ?? { tornDown: false };
+  });
+}
+
+function on<Result, Args extends unknown[]>(run: FrameworkRun, definition: UpdateDefinition<Result, Args>) {
+  return {
+    do: (
+      handler: (...args: Args) => Result | Promise<Result>,
+      validator: (...args: Args) => void = () => undefined,
+    ): void =>
+      setHandler(
+        definition,
+        (...args: Args) => {
+          run.noteHistoryLength();
+          return handler(...args);
+        },
+        { validator },
+      ),
+  };
+}
+
+/** Rejects a scheduler that another one has replaced. */
+function requireLease(run: FrameworkRun, lease: SchedulerLease): void {
+  reject('SCHEDULER_REPLACED', leaseRejection(run.state, lease));
+}
+
+function reject(code: ErrorCode, why: string | undefined): void {
+  if (why !== undefined) throw ApplicationFailure.nonRetryable(why, code);
+}

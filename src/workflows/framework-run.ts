@@ -1,0 +1,72 @@
+import { setCurrentDetails, upsertMemo, workflowInfo } from '@temporalio/workflow';
+import { compact, remember, withoutHistory } from '../mesos/scheduler/framework-events.js';
+import {
+  memoKeys,
+  type FrameworkInput,
+  type FrameworkState,
+  type StopFrameworkResult,
+} from '../temporal/contract.js';
+import { details, firstMemory, sameJson, type FrameworkMemory } from './framework-state.js';
+
+/** One run of the framework workflow: its memory, and whether it is to end. */
+export class FrameworkRun {
+  #memory: FrameworkMemory;
+  #published: FrameworkState | undefined;
+  /** The run is to tear the framework down; `result` is set once it has. */
+  readonly end: { wanted: boolean; result?: StopFrameworkResult } = { wanted: false };
+  /**
+   * The history is so long that a new run should continue. Set when an update is accepted, never in a condition:
+   * conditions are also evaluated at a rejected update, which leaves no event by which a replay would repeat that.
+   */
+  grown = false;
+
+  constructor(input: FrameworkInput) {
+    this.#memory = firstMemory(input);
+  }
+
+  get memory(): FrameworkMemory {
+    return this.#memory;
+  }
+
+  get state(): FrameworkState {
+    return this.#memory.state;
+  }
+
+  /** Moves to a state, and shows it. What it returns goes into the history of this workflow. */
+  become(state: FrameworkState): FrameworkState {
+    if (state !== this.state) {
+      this.#memory = { ...this.#memory, state: remember(this.state, state, now()) };
+      this.publish();
+    }
+    return withoutHistory(this.state);
+  }
+
+  /** Takes over a memory with another spec, and shows it. */
+  configure(memory: FrameworkMemory): void {
+    this.#memory = { ...memory, state: remember(this.state, memory.state, now()) };
+    this.publish();
+  }
+
+  /** Counts one more start of the scheduler. @returns its number */
+  countScheduler(): number {
+    this.#memory = { ...this.#memory, run: this.#memory.run + 1 };
+    return this.#memory.run;
+  }
+
+  publish(): void {
+    setCurrentDetails(details(this.#memory));
+    const memo = compact(this.state);
+    if (this.#published !== undefined && sameJson(this.#published, memo)) return;
+    this.#published = memo;
+    upsertMemo({ [memoKeys.state]: memo });
+  }
+
+  noteHistoryLength(): void {
+    this.grown = workflowInfo().continueAsNewSuggested;
+  }
+}
+
+/** The workflow's time, in ISO 8601. */
+export function now(): string {
+  return new Date().toISOString();
+}

@@ -1,6 +1,6 @@
 /**
  * What may stand in `cluster.yaml`, as a zod schema. `schema/cluster.schema.json` and the tables of
- * `docs/spec.md` are generated from it; `normalize.ts` turns its output into a `ClusterSpec`.
+ * `docs/reference/spec.md` are generated from it; `normalize.ts` turns its output into a `ClusterSpec`.
  *
  * Metadata: `kind` names the kind of value; `description` is one sentence; `examples[0]` is a valid value;
  * `otherwise` says what holds without the key when that is no fixed value.

@@ -1,6 +1,6 @@
 /**
  * The cluster as every part of Perijove reads it: checked, with all defaults filled in, in plain JSON, with
- * units in the names. `load.ts` makes it from `cluster.yaml`; `docs/spec.md` describes the file.
+ * units in the names. `load.ts` makes it from `cluster.yaml`; `docs/reference/spec.md` describes the file.
  */
 export interface ClusterSpec {
   readonly name: string;

@@ -10,7 +10,7 @@ export interface ErrorCodeFacts {
 
 const facts = <const T extends Record<string, ErrorCodeFacts>>(table: T): T => table;
 
-/** Every code that Perijove reports. `docs/errors.md` is generated from this table. */
+/** Every code that Perijove reports. `docs/reference/errors.md` is generated from this table. */
 export const errorCodes = facts({
   SPEC_NOT_FOUND: {
     meaning: 'The spec file does not exist or cannot be read.',
@@ -32,19 +32,19 @@ export const errorCodes = facts({
   },
   SPEC_UNKNOWN_KEY: {
     meaning: 'A key is not one that the format has at this place.',
-    remedy: 'Correct or remove it; `docs/spec.md` lists all keys.',
+    remedy: 'Correct or remove it; `docs/reference/spec.md` lists all keys.',
     retryable: false,
     exit: 'usage',
   },
   SPEC_MISSING_KEY: {
     meaning: 'A key that is needed is not there.',
-    remedy: 'Add it; `docs/spec.md` describes it.',
+    remedy: 'Add it; `docs/reference/spec.md` describes it.',
     retryable: false,
     exit: 'usage',
   },
   SPEC_BAD_VALUE: {
     meaning: 'A value is not of the form that its key needs.',
-    remedy: 'Correct it; `docs/spec.md` describes each key.',
+    remedy: 'Correct it; `docs/reference/spec.md` describes each key.',
     retryable: false,
     exit: 'usage',
   },
@@ -442,7 +442,7 @@ export const errorCodes = facts({
   MESOS_NOT_FOUND: {
     meaning: 'The Mesos that `mesos.install` names has no master or no agent where they are looked for.',
     remedy:
-      'Name the prefix that Mesos was installed to, or the directory that it was built in; `docs/spec.md` (`mesos.install`) says what is looked for.',
+      'Name the prefix that Mesos was installed to, or the directory that it was built in; `docs/reference/spec.md` (`mesos.install`) says what is looked for.',
     retryable: false,
     exit: 'failed',
   },

@@ -164,7 +164,7 @@ printTable([
 ]);
 writeResult('failover', { kills, rows });
 writeBars(
-  'docs/failover.svg',
+  'docs/images/failover.svg',
   "From the death of the leader's node to an answer through every host",
   rows.toReversed(),
 );

@@ -1,5 +1,6 @@
-// Writes what is derived from the source: the JSON Schema of cluster.yaml, the tables of docs/spec.md,
-// docs/errors.md and docs/operations.md. With --check it writes nothing, and fails when a file differs.
+// Writes what is derived from the source: the JSON Schema of cluster.yaml, and in docs/reference the command line,
+// the errors, and the tables of the spec, the drills and the changes on a host. With --check it writes nothing, and
+// fails when a file differs.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +12,8 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 /** The modules that the files are derived from, as they are now: dist/ may be older. */
 async function load() {
   const modules = [
+    'cli/parser',
+    'cli/verbs',
     'cluster/schema',
     'cluster/shape',
     'drill/faults/index',
@@ -33,6 +36,7 @@ async function load() {
       packages: 'external',
       platform: 'node',
       format: 'esm',
+      target: 'node20',
     });
     return await import(outfile);
   } finally {
@@ -61,7 +65,7 @@ function errorsFile() {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(
       ([code, facts]) =>
-        `### ${code}\n\n${facts.meaning} _What to do:_ ${facts.remedy} ${tried(facts)} Exit code ${exitCodes[facts.exit]}.`,
+        `### ${code}\n\n${facts.meaning} _Remedy:_ ${facts.remedy} ${tried(facts)} Exit code ${exitCodes[facts.exit]}.`,
     );
   return `# Errors
 
@@ -126,16 +130,17 @@ function keyTable(place) {
     source.clusterFile,
     steps.map((step) => (step === '0' ? 0 : step)),
   );
-  if (!schema) throw new Error(`docs/spec.md asks for the keys of ${place}, which the schema does not have`);
+  if (!schema)
+    throw new Error(`docs/reference/spec.md asks for the keys of ${place}, which the schema does not have`);
   const rows = Object.entries(source.objectOf(schema).shape).map(([key, value]) => {
     const { description = '' } = z.globalRegistry.get(source.core(value)) ?? {};
     const cells = [`\`${key}\``, kindOf(value), defaultOf(value), `${description}${example(value)}`];
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   });
-  return ['| key | kind | default | what |', '| --- | --- | --- | --- |', ...rows].join('\n');
+  return ['| key | type | default | description |', '| --- | --- | --- | --- |', ...rows].join('\n');
 }
 
-/** docs/spec.md with each `<!-- keys PLACE -->` … `<!-- end -->` filled. */
+/** docs/reference/spec.md with each `<!-- keys PLACE -->` … `<!-- end -->` filled. */
 function specFile(text) {
   return text.replaceAll(
     /<!-- keys of (.*?) -->[^]*?<!-- end -->/g,
@@ -144,31 +149,53 @@ function specFile(text) {
   );
 }
 
-/** docs/operations.md with what `up` leaves on a host, and with the drills, each between its marks. */
-function operationsFile(text) {
+/** `text` with the table between `<!-- mark … -->` and `<!-- end -->`. */
+function withTable(text, mark, table) {
+  const place = new RegExp(`<!-- ${mark} -->[^]*?<!-- end -->`);
+  if (!place.test(text)) throw new Error(`<!-- ${mark} --> … <!-- end --> is missing`);
+  return text.replace(place, () => `<!-- ${mark} -->\n\n${table}\n\n<!-- end -->`);
+}
+
+/** What `up` leaves on a host. */
+function footprintTable() {
   const rows = source.footprint.map(
-    ({ what, until }) => `| ${what} | ${until === 'purge' ? 'gone' : 'stays'} |`,
+    ({ what, until }) => `| ${what} | ${until === 'purge' ? 'removed' : 'stays'} |`,
   );
-  const table = ['| what | after `down --purge` |', '| --- | --- |', ...rows].join('\n');
-  return text
-    .replace(
-      /<!-- footprint .*?-->[^]*?<!-- end -->/,
-      () => `<!-- footprint of src/hosts/footprint.ts -->\n\n${table}\n\n<!-- end -->`,
-    )
-    .replace(
-      /<!-- drills .*?-->[^]*?<!-- end -->/,
-      () => `<!-- drills of src/drill/faults -->\n\n${drillTable()}\n\n<!-- end -->`,
-    );
+  return ['| what | after `down --purge` |', '| --- | --- |', ...rows].join('\n');
+}
+
+/** Every command with its help, as a terminal of 80 columns shows it. */
+async function commandSections() {
+  const help = async (...words) => {
+    let text = '';
+    const write = (part) => (text += part);
+    const plain = { bold: String };
+    await source.parse([...words, '--help'], source.verbs, '', {
+      colors: plain,
+      columns: 80,
+      isTTY: false,
+      write,
+    });
+    return `\`\`\`text\n${text.trim()}\n\`\`\``;
+  };
+  const sections = [`## perijove\n\n${await help()}`];
+  for (const { name, load } of source.verbs) {
+    sections.push(`## perijove ${name}\n\n${await help(name)}`);
+    for (const command of (await load()).commands ?? []) {
+      sections.push(`### perijove ${name} ${command.name}\n\n${await help(name, command.name)}`);
+    }
+  }
+  return sections.join('\n\n');
 }
 
 const waits = {
-  session: ', and `mesos.sessionTimeout`',
-  'agent-patience': ', and (`mesos.maxAgentPingTimeouts` + 1) × `mesos.agentPingTimeout`',
-  storage: ', and on GlusterFS twice its `pingTimeout`',
+  session: ' + `mesos.sessionTimeout`',
+  'agent-patience': ' + (`mesos.maxAgentPingTimeouts` + 1) × `mesos.agentPingTimeout`',
+  storage: ' + 2 × `pingTimeout` on GlusterFS',
 };
-const whereFails = { all: 'any host', target: 'the host that is struck', none: 'no host' };
+const whereFails = { all: 'any host', target: 'the target host', none: 'no host' };
 const where = {
-  ssh: 'anywhere',
+  ssh: 'every cluster',
   lab: 'a lab',
   'lab or network': 'a lab, hosts with a network between them',
   network: 'hosts with a network between them',
@@ -191,21 +218,35 @@ function drillTable() {
   });
   const heads = [
     'drill',
-    'what is done',
+    'fault',
     'budget, warm',
     'budget, cold',
     'requests may fail through',
-    'possible on',
+    'available on',
   ];
   return [`| ${heads.join(' | ')} |`, `|${' --- |'.repeat(heads.length)}`, ...rows].join('\n');
 }
 
-const specDocument = await readFile(path.join(root, 'docs/spec.md'), 'utf8');
+const document = (name) => readFile(path.join(root, 'docs/reference', name), 'utf8');
 const files = {
   'schema/cluster.schema.json': schemaFile(),
-  'docs/errors.md': errorsFile(),
-  'docs/spec.md': specFile(specDocument),
-  'docs/operations.md': operationsFile(await readFile(path.join(root, 'docs/operations.md'), 'utf8')),
+  'docs/reference/cli.md': withTable(
+    await document('cli.md'),
+    'help of src/cli/verbs',
+    await commandSections(),
+  ),
+  'docs/reference/drills.md': withTable(
+    await document('drills.md'),
+    'drills of src/drill/faults',
+    drillTable(),
+  ),
+  'docs/reference/errors.md': errorsFile(),
+  'docs/reference/host-changes.md': withTable(
+    await document('host-changes.md'),
+    'footprint of src/hosts/footprint.ts',
+    footprintTable(),
+  ),
+  'docs/reference/spec.md': specFile(await document('spec.md')),
 };
 
 const stale = [];

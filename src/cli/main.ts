@@ -9,7 +9,7 @@ import { reportJson, reportOf, reportText, type Report } from './report.js';
 import { verbs } from './verbs.js';
 
 /**
- * Runs one command line (without `node` and the program's name) and resolves to its exit code; `docs/errors.md`
+ * Runs one command line (without `node` and the program's name) and resolves to its exit code; `docs/reference/errors.md`
  * lists them. Never rejects. Without `io` it is this process that it reads, writes and listens to for signals.
  */
 export async function main(argv: readonly string[], io?: Partial<Io>): Promise<number> {

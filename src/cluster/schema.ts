@@ -1,5 +1,5 @@
 /**
- * The zod schema of `cluster.yaml`. `schema/cluster.schema.json` and the tables of `docs/spec.md` are generated
+ * The zod schema of `cluster.yaml`. `schema/cluster.schema.json` and the tables of `docs/reference/spec.md` are generated
  * from it; `normalize.ts` turns its output into a `ClusterSpec`.
  *
  * Metadata: `kind` names the kind of value; `description` is what the docs and editors show; `examples[0]` is a

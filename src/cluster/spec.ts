@@ -1,6 +1,6 @@
 /**
  * The cluster as every part of Perijove reads it: validated plain JSON with all defaults filled in and units in the
- * names. `load.ts` creates it from `cluster.yaml`; `docs/spec.md` describes the file.
+ * names. `load.ts` creates it from `cluster.yaml`; `docs/reference/spec.md` describes the file.
  */
 export interface ClusterSpec {
   readonly name: string;

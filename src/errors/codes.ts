@@ -10,7 +10,7 @@ export interface ErrorCodeFacts {
 
 const facts = <const T extends Record<string, ErrorCodeFacts>>(table: T): T => table;
 
-/** Every code that Perijove reports. `docs/errors.md` is generated from this table. */
+/** Every code that Perijove reports. `docs/reference/errors.md` is generated from this table. */
 export const errorCodes = facts({
   SPEC_NOT_FOUND: {
     meaning: 'The spec file does not exist or cannot be read.',
@@ -32,19 +32,19 @@ export const errorCodes = facts({
   },
   SPEC_UNKNOWN_KEY: {
     meaning: 'The spec contains an unknown key.',
-    remedy: 'Correct or remove it. `docs/spec.md` lists all keys.',
+    remedy: 'Correct or remove it. `docs/reference/spec.md` lists all keys.',
     retryable: false,
     exit: 'usage',
   },
   SPEC_MISSING_KEY: {
     meaning: 'A required key is missing.',
-    remedy: 'Add it. `docs/spec.md` describes each key.',
+    remedy: 'Add it. `docs/reference/spec.md` describes each key.',
     retryable: false,
     exit: 'usage',
   },
   SPEC_BAD_VALUE: {
     meaning: 'The value of a key is invalid.',
-    remedy: 'Correct it. `docs/spec.md` describes each key.',
+    remedy: 'Correct it. `docs/reference/spec.md` describes each key.',
     retryable: false,
     exit: 'usage',
   },
@@ -450,7 +450,7 @@ export const errorCodes = facts({
   MESOS_NOT_FOUND: {
     meaning: 'The installation that `mesos.install` names lacks the Mesos master or agent.',
     remedy:
-      'Set the prefix that Mesos was installed to, or the directory that it was built in. `docs/spec.md` (`mesos.install`) lists where Perijove looks.',
+      'Set the prefix that Mesos was installed to, or the directory that it was built in. `docs/reference/spec.md` (`mesos.install`) lists where Perijove looks.',
     retryable: false,
     exit: 'failed',
   },

@@ -1,6 +1,6 @@
 import { errorCodes, type ErrorCode } from './codes.js';
 
-/** Exit codes of the command line, as `docs/errors.md` lists them. */
+/** Exit codes of the command line, as `docs/reference/errors.md` lists them. */
 export const exitCodes = { done: 0, failed: 1, usage: 2, unreachable: 3, refused: 4 } as const;
 
 export interface ErrorPlace {

@@ -1,5 +1,5 @@
 /**
- * What a deployment changes on a host outside of its base directory. The table in docs/operations.md is generated
+ * What a deployment changes on a host outside of its base directory. The table in docs/reference/host-changes.md is generated
  * from it; test/e2e/compose.e2e.test.ts and bench/bare.ts compare servers with it, entry by entry, in both directions.
  */
 export interface Trace {

@@ -29,21 +29,21 @@ describe('the schema', () => {
   });
 
   it.each(keys)('documents %s', async (key) => {
-    const text = await readFile('docs/spec.md', 'utf8');
+    const text = await readFile('docs/reference/spec.md', 'utf8');
     expect(text).toContain(`| \`${key.split('.').at(-1) ?? ''}\``);
   });
 });
 
-it('the smallest file in docs/spec.md and each of its fragments are valid', async () => {
-  const text = await readFile('docs/spec.md', 'utf8');
+it('the smallest file in docs/reference/spec.md and each of its fragments are valid', async () => {
+  const text = await readFile('docs/reference/spec.md', 'utf8');
   const [smallest = '', ...fragments] = [...text.matchAll(/```yaml\n([^]*?)```/g)]
     .map(([, yaml]) => yaml ?? '')
     .filter((yaml) => !yaml.startsWith('#'));
-  expect(parseSpec(smallest, 'docs/spec.md').problems).toEqual([]);
+  expect(parseSpec(smallest, 'docs/reference/spec.md').problems).toEqual([]);
   expect(fragments.length).toBeGreaterThan(2);
   for (const fragment of fragments) {
     // Keys that the fragment leaves out may be missing.
-    const { problems } = parseSpec(fragment, 'docs/spec.md');
+    const { problems } = parseSpec(fragment, 'docs/reference/spec.md');
     expect(problems.filter(({ code }) => /UNKNOWN|BAD|YAML|CLASH|ONE_OF/.test(code))).toEqual([]);
   }
 });

@@ -31,8 +31,8 @@ interface Deployed {
 }
 
 /*
- * Servers in containers, from Debian to nothing: what docs/operations.md promises of them, in order. Each step goes
- * on from the one before.
+ * Servers in containers, from Debian to nothing: what docs/how-to/servers-in-containers.md promises, in order. Each
+ * step goes on from the one before.
  */
 describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
   const cluster = new ComposeCluster('command' in found ? found.command : ['false'], {
@@ -59,7 +59,7 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
 
   const through = (host: string) => entrances.get(host) ?? expect.unreachable(`no proxy on ${host}`);
 
-  /** All that is different on the servers is in the list of docs/operations.md, and all of that is different. */
+  /** All that is different on the servers is in the list of docs/reference/host-changes.md, and all of that is different. */
   async function expectFootprint(phase: Phase): Promise<void> {
     const differences = [];
     for (const { name, address } of spec.hosts) {

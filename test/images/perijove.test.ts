@@ -19,7 +19,7 @@ it('starts it with the search attributes of the contract, and with the settings 
 });
 
 it('has docs that say how a server of your own gets them', async () => {
-  const text = await readFile('docs/operations.md', 'utf8');
+  const text = await readFile('docs/how-to/temporal-and-workers.md', 'utf8');
   for (const [key, value] of Object.entries(takeoverSettings)) {
     expect(text).toContain(`--dynamic-config-value '${key}="${value}"'`);
   }

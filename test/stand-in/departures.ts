@@ -2,7 +2,7 @@ import type { Exchange } from '../support/mesos-recordings.js';
 
 /** Something that the stand-in answers otherwise than Apache Mesos 1.3.2, on purpose. */
 export interface Departure {
-  /** First cell of its row in the table of `docs/stand-in.md`. */
+  /** First cell of its row in the table of `docs/reference/stand-in.md`. */
   readonly subject: string;
   readonly file: RegExp;
   readonly title: RegExp;

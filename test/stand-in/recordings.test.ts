@@ -143,7 +143,7 @@ describe.each([
 });
 
 describe('the departures', () => {
-  const subjects = readFileSync(new URL('../../docs/stand-in.md', import.meta.url), 'utf8')
+  const subjects = readFileSync(new URL('../../docs/reference/stand-in.md', import.meta.url), 'utf8')
     .split('\n')
     .map((line) => /^\| (.*?) +\|/.exec(line)?.[1]);
 

@@ -222,9 +222,9 @@ interface Row {
   readonly kind: string;
 }
 
-/** The table of `docs/architecture.md`. */
+/** The table of `docs/explanation/framework.md`. */
 const documented: readonly Row[] = readFileSync(
-  new URL('../../../docs/architecture.md', import.meta.url),
+  new URL('../../../docs/explanation/framework.md', import.meta.url),
   'utf8',
 )
   .split('\n')

@@ -7,6 +7,7 @@ import { probeMember } from '../etcd/probe.js';
 import { verdict, type Probe } from '../etcd/verdict.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { keeperSecretNames } from '../keeper/access.js';
+import { within } from '../net/deadline.js';
 import { nodeClient } from '../node/client.js';
 import { proxyClient } from '../proxy/client.js';
 import {
@@ -214,10 +215,11 @@ async function lookAtHosts(
   const attempts = await Promise.all(
     spec.hosts.map(async (host) => {
       try {
+        const seconds = connectMs / 1000;
         await within(
-          pool.get(host),
           connectMs,
-          `${host.name} did not answer SSH within ${connectMs / 1000} s`,
+          pool.get(host),
+          () => new PerijoveError('SSH_TIMEOUT', `${host.name} did not answer SSH within ${seconds} s`),
         );
         return { host };
       } catch (error) {
@@ -316,9 +318,9 @@ async function lookAtNodesAndProxies(
   const { proxies: unknown, jupyter } = emptyStatus(spec);
   if (hosts.length === 0) return { jupyter, proxies: unknown, reasons: [] };
   const secrets = await within(
-    readSecrets(pool, { hosts }, keeperSecretNames),
     askMs,
-    'no answer in time',
+    readSecrets(pool, { hosts }, keeperSecretNames),
+    () => new PerijoveError('SSH_TIMEOUT', 'no answer in time'),
   ).catch((error: unknown) => {
     const isMissing = error instanceof PerijoveError && error.code === 'SECRETS_ABSENT';
     return isMissing ? 'there are none yet' : messageOf(error);
@@ -356,16 +358,4 @@ async function lookAtNodesAndProxies(
   // For a moment of a move there are two: users are with the higher term.
   const [serving] = open.sort((a, b) => b.gate.term - a.gate.term || b.generation - a.generation);
   return { jupyter: { ...jupyter, node: serving?.node ?? null }, proxies, reasons: [] };
-}
-
-async function within<T>(promise: Promise<T>, ms: number, message: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new PerijoveError('SSH_TIMEOUT', message)), ms);
-  });
-  try {
-    return await Promise.race([promise, deadline]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -20,6 +20,7 @@ import { readMesosSecrets } from '../mesos/installation/secrets.js';
 import { hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
 import { sshReach } from '../ssh/reach.js';
 import { frameworkState, workflowIds, type DrillInput } from '../temporal/contract.js';
+import { askWithin } from '../temporal/running.js';
 import type { ActivityDeps } from './deps.js';
 import { observeCluster } from '../status/observe.js';
 import { until, type Look } from './poll.js';
@@ -173,11 +174,11 @@ async function healAndProve(
 
 /** Who holds what of a cluster's workflows, as far as Temporal tells within a second. Never rejects. */
 async function workflowFacts({ client }: Pick<DrillDeps, 'client'>, cluster: string): Promise<WorkflowFacts> {
-  const soon = <T>(ask: () => Promise<T>): Promise<T | undefined> =>
-    client.connection.withDeadline(Date.now() + askMs, ask).catch(() => undefined);
+  const ask = <T>(question: () => Promise<T>): Promise<T | undefined> =>
+    askWithin(client, askMs, question).catch(() => undefined);
   const [framework, keeper] = await Promise.all([
-    soon(() => client.workflow.getHandle(workflowIds.framework(cluster)).query(frameworkState)),
-    soon(() => client.workflow.getHandle(workflowIds.keeper(cluster)).describe()),
+    ask(() => client.workflow.getHandle(workflowIds.framework(cluster)).query(frameworkState)),
+    ask(() => client.workflow.getHandle(workflowIds.keeper(cluster)).describe()),
   ]);
   const holder = keeper?.raw.pendingActivities?.find(({ lastWorkerIdentity }) => lastWorkerIdentity);
   return {
@@ -248,9 +249,7 @@ async function stored({ client }: DrillDeps, watched: Watched, end: number): Pro
   heartbeat(watched);
   for (;;) {
     signal.throwIfAborted();
-    const described = await client.connection
-      .withDeadline(Date.now() + askMs, () => handle.describe())
-      .catch(() => undefined);
+    const described = await askWithin(client, askMs, () => handle.describe()).catch(() => undefined);
     if (Date.now() > end) throw new PerijoveError('STEP_TIMED_OUT', 'this worker was too slow to begin');
     const own = described?.raw.pendingActivities?.find(({ activityId }) => activityId === info.activityId);
     const [payload] = own?.heartbeatDetails?.payloads ?? [];

@@ -12,7 +12,7 @@ import { sshReach } from '../ssh/reach.js';
 import { frameworkState, workflowIds, type FrameworkState } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
 import { until } from './poll.js';
-import { isRunning } from '../temporal/running.js';
+import { runningState } from '../temporal/running.js';
 
 export interface EtcdInput {
   readonly spec: ClusterSpec;
@@ -67,11 +67,8 @@ export function createEtcdActivities({
     }
   };
 
-  const frameworkOf = async (spec: ClusterSpec): Promise<FrameworkState | undefined> => {
-    const workflowId = workflowIds.framework(spec.name);
-    if (!(await isRunning(client, workflowId))) return undefined;
-    return await client.workflow.getHandle(workflowId).query(frameworkState);
-  };
+  const frameworkOf = (spec: ClusterSpec) =>
+    runningState(client, workflowIds.framework(spec.name), frameworkState);
 
   const wasFormed = async (spec: ClusterSpec): Promise<boolean> => {
     return (await frameworkOf(spec))?.etcdFormed ?? false;

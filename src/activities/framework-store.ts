@@ -24,6 +24,7 @@ import {
   type FrameworkState,
   type SchedulerLease,
 } from '../temporal/contract.js';
+import { askWithin } from '../temporal/running.js';
 
 export interface WorkflowStoreOptions {
   readonly client: Client;
@@ -52,8 +53,7 @@ export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
     const updateId = crypto.randomUUID();
     return ask(() => handle.executeUpdate(definition, { ...given, updateId }));
   };
-  const query = () =>
-    ask(() => client.connection.withDeadline(Date.now() + queryMs, () => handle.query(frameworkState)));
+  const query = () => ask(() => askWithin(client, queryMs, () => handle.query(frameworkState)));
   const isOurs = ({ lease: stored }: FrameworkState) =>
     stored?.run === lease.run && stored.attempt === lease.attempt;
 

@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { hostname } from 'node:os';
 import { Context } from '@temporalio/activity';
 import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { nodeIndex, type NodeCommand } from '../mesos/scheduler/launch.js';
@@ -31,9 +30,7 @@ import {
   keeperState,
   markEtcdFormed,
   noteIncident,
-  searchAttributes,
   stopFramework,
-  taskQueue,
   workflowIds,
   workflowNames,
   type ConfigureResult,
@@ -47,7 +44,8 @@ import type { ActivityDeps } from './deps.js';
 import { workflowStore } from './framework-store.js';
 import { hostOf } from '../cluster/host-of.js';
 import { retire, vacate, type RetirementDeps } from './retirement.js';
-import { isRunning } from '../temporal/running.js';
+import { runningState } from '../temporal/running.js';
+import { startOptions } from '../temporal/start-options.js';
 import { schedulerTurns } from './scheduler-turns.js';
 
 export interface FrameworkSpecInput {
@@ -169,14 +167,10 @@ export function createFrameworkActivities(
         updateId: `${info.workflowExecution?.runId ?? ''}/${info.activityId}`,
         startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.framework, {
           workflowId: workflowIds.framework(spec.name),
-          taskQueue,
           args: [input],
           ...lasting,
           workflowIdConflictPolicy: 'USE_EXISTING',
-          staticSummary: `Mesos framework of ${spec.name}`,
-          typedSearchAttributes: [
-            { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: spec.name },
-          ],
+          ...startOptions(spec.name, `Mesos framework of ${spec.name}`),
         }),
       });
     },
@@ -326,10 +320,8 @@ async function answers(ask: () => Promise<unknown>): Promise<boolean> {
 
 /** Why an operator wants nothing repaired now; undefined when nobody does, and when no keeper runs. */
 async function pauseOf(client: Client, spec: ClusterSpec): Promise<string | undefined> {
-  const workflowId = workflowIds.keeper(spec.name);
-  if (!(await isRunning(client, workflowId))) return undefined;
-  const { paused } = await client.workflow.getHandle(workflowId).query(keeperState);
-  return paused && `the keeper is paused since ${paused.since}`;
+  const keeper = await runningState(client, workflowIds.keeper(spec.name), keeperState);
+  return keeper?.paused && `the keeper is paused since ${keeper.paused.since}`;
 }
 
 /** @throws WorkflowNotFoundError while no keeper runs */
@@ -342,9 +334,7 @@ async function noteAtKeeper(client: Client, spec: ClusterSpec, incident: Inciden
 
 /** The state of the cluster's framework; undefined when its workflow does not run. */
 async function stateOf(client: Client, spec: ClusterSpec): Promise<FrameworkState | undefined> {
-  const workflowId = workflowIds.framework(spec.name);
-  if (!(await isRunning(client, workflowId))) return undefined;
-  return await client.workflow.getHandle(workflowId).query(frameworkState);
+  return await runningState(client, workflowIds.framework(spec.name), frameworkState);
 }
 
 /** A sentence for each node that does not run as the spec wants it. */

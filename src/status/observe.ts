@@ -24,12 +24,12 @@ import { sshReach, type Reach } from '../ssh/reach.js';
 import {
   frameworkState,
   keeperState,
-  memoKeys,
   workflowIds,
   type DeployProgress,
   type FrameworkState,
   type KeeperState,
 } from '../temporal/contract.js';
+import { askWithin, storedState } from '../temporal/running.js';
 import { brickPath } from '../storage/gluster.js';
 import { lookAtBricks } from '../storage/volume.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
@@ -173,29 +173,25 @@ async function lookAtWorkflow<T>(
 ): Promise<WorkflowLook<T>> {
   const handle = client.workflow.getHandle(workflowId);
   try {
-    const described = await soon(client, () => handle.describe());
+    const described = await askWithin(client, askMs, () => handle.describe());
     const look: WorkflowLook<T> = {
       status: described.status.name.toLowerCase() as WorkflowStatus,
       began: described.startTime.toISOString(),
       stored: false,
     };
-    const stored = described.memo?.[memoKeys.state] as T | undefined;
+    const stored = storedState<T>(described);
     const withMemo = stored === undefined ? look : { ...look, state: stored };
     if (!query) return withMemo;
     // What a framework or keeper that ended knew last is no longer so.
     if (described.status.name !== 'RUNNING') return look;
     try {
-      return { ...look, state: await soon(client, () => handle.query(query)) };
+      return { ...look, state: await askWithin(client, askMs, () => handle.query(query)) };
     } catch {
       return { ...withMemo, stored: true };
     }
   } catch (error) {
     return { status: error instanceof WorkflowNotFoundError ? 'absent' : 'unknown', stored: false };
   }
-}
-
-function soon<T>(client: Client, ask: () => Promise<T>): Promise<T> {
-  return client.connection.withDeadline(Date.now() + askMs, ask);
 }
 
 // --- hosts ----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
  */
 import type { Finding } from '../etcd/verdict.js';
 import type { ClusterSpec } from '../cluster/spec.js';
+import { pauseAfter, type BackOff } from '../net/back-off.js';
 import type { Drift, DriftKind, Incident, KeeperEvent, KeeperState, Verdict } from './state.js';
 
 export const initialState: KeeperState = {
@@ -19,7 +20,7 @@ export const initialState: KeeperState = {
 const lostAfterMs = 3_000;
 /** A repair this long after the one before counts as the first again. */
 const calmMs = 60_000;
-const longestPauseMs = 60_000;
+const backOff: BackOff = { firstMs: 1_000, longestMs: 60_000 };
 const incidentsKept = 20;
 const eventsKept = 50;
 /**
@@ -31,7 +32,7 @@ export const mostReturns = 20;
 
 /** How long the watch lets a drift stand before it speaks: 0, 1 s, 2 s, 4 s, … 60 s. */
 export function pauseMs(repairs: number): number {
-  return repairs === 0 ? 0 : Math.min(longestPauseMs, 1_000 * 2 ** Math.min(repairs - 1, 16));
+  return pauseAfter(repairs, backOff);
 }
 
 // --- what the watch says --------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { messageOf } from '../../errors/error.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../../cluster/spec.js';
 import type { HostConnection } from '../../ssh/connection.js';
+import { pause } from '../../net/pause.js';
 import type { Reach } from '../../ssh/reach.js';
 import { leaderOf } from './agreement.js';
 import { decideRemedy, remedyText, type OtherMasters } from './broken-log.js';
@@ -48,7 +48,7 @@ export async function careForMasters(deps: MasterCareDeps, signal: AbortSignal):
     } catch (error) {
       deps.logger.warn({ reason: messageOf(error) }, 'the Mesos masters could not be looked after');
     }
-    await delay(lookEveryMs, undefined, { signal }).catch(() => undefined);
+    await pause(lookEveryMs, signal);
   }
 }
 

@@ -1,7 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, PerijoveError } from '../../errors/error.js';
 import { known, notKnown, type Observation } from '../../hosts/observation.js';
 import { hostsWithRole, type ClusterSpec } from '../../cluster/spec.js';
+import { pause } from '../../net/pause.js';
 import type { AgentPresence, MesosFacts } from '../scheduler/framework-events.js';
 import { hostOfAgent } from '../scheduler/launch.js';
 import type { MasterAddress } from './http.js';
@@ -43,7 +43,7 @@ export async function watchMesos(
       if (told !== undefined) sees(notKnown(messageOf(error)));
       told = undefined;
     }
-    await delay(lookEveryMs, undefined, { signal }).catch(() => undefined);
+    await pause(lookEveryMs, signal);
   }
 }
 

@@ -16,6 +16,7 @@ import {
   type MasterAgents,
   type OperatorOptions,
 } from '../mesos/masters/operator-client.js';
+import { masterEndpoint } from '../mesos/masters/named-leaders.js';
 import { runningCredential, runningDigests } from '../mesos/installation/running-secrets.js';
 import { readMesosSecrets, type MesosSecrets } from '../mesos/installation/secrets.js';
 import { alignZnodes, opening, protecting } from '../mesos/masters/znodes.js';
@@ -179,10 +180,7 @@ export interface MasterView {
 
 async function viewOf(reach: Reach, host: HostSpec, options: OperatorOptions): Promise<MasterView> {
   try {
-    const leader = await masterLeader(await reach.via(host.name, host.address, host.ports.master), {
-      ...options,
-      timeoutMs: 2_000,
-    });
+    const leader = await masterLeader(await masterEndpoint(reach, host), { ...options, timeoutMs: 2_000 });
     return { host: host.name, ...(leader === undefined ? {} : { leader: `${leader.host}:${leader.port}` }) };
   } catch (error) {
     options.signal?.throwIfAborted();

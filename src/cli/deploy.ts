@@ -25,7 +25,7 @@ import { aborted } from './aborted.js';
 import type { ProgressView } from './progress-view.js';
 import { noWorker, waitsOf } from './waits.js';
 
-export interface Deployment {
+export interface StartedDeploy {
   readonly workflowId: string;
   /** No worker took it up within some seconds, and none has since. */
   readonly untaken: boolean;
@@ -54,7 +54,7 @@ export async function startDeploy(
   client: Client,
   spec: ClusterSpec,
   { signal, onWait }: { readonly signal: AbortSignal; readonly onWait: () => void },
-): Promise<Deployment> {
+): Promise<StartedDeploy> {
   const digest = specDigest(spec);
   const input: DeployInput = { spec, digest };
   const workflowId = workflowIds.deploy(spec.name);

@@ -1,4 +1,4 @@
-import { PerijoveError } from '../errors/error.js';
+import { hostOf } from '../cluster/host-of.js';
 import { hostServices } from '../hosts/services.js';
 import { masterService } from '../mesos/installation/items.js';
 import { leaderOf } from '../mesos/masters/agreement.js';
@@ -6,7 +6,7 @@ import { hostOfAgent } from '../mesos/scheduler/launch.js';
 import type { Credential } from '../mesos/masters/http.js';
 import { recoveredState, type MasterState } from '../mesos/masters/operator-client.js';
 import { kindOf, parseTaskId } from '../mesos/scheduler/tasks.js';
-import { masterEndpoint, namedLeader } from '../mesos/masters/named-leader.js';
+import { masterEndpoint, namedLeaders } from '../mesos/masters/named-leaders.js';
 import { hostsWithRole, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
@@ -25,14 +25,7 @@ export const askMs = 1_000;
 
 /** One look at all masters, and at what the leading one tells. Never rejects. */
 export async function lookAtMesos(deps: MesosLookDeps): Promise<MesosSight> {
-  const hosts = hostsWithRole(deps.spec, 'master');
-  const named = await Promise.all(
-    hosts.map(async (host) => {
-      const leader = await namedLeader(deps, host, askMs);
-      return leader === undefined ? [] : [[host.name, leader] as const];
-    }),
-  );
-  const masters = Object.fromEntries(named.flat());
+  const masters = await namedLeaders(deps, askMs);
   const state = await stateOf(deps, leaderOf(masters));
   return { masters, ...(state && { state }) };
 }
@@ -95,9 +88,7 @@ export async function lookAtFormerLeader(
   if (fault.kind !== 'process-signal' || fault.service !== masterService || fault.signal !== 'STOP') {
     return undefined;
   }
-  const host = spec.hosts.find(({ name }) => name === fault.host);
-  if (!host) throw new PerijoveError('DRILL_UNHEALTHY', `no host \`${fault.host}\` is known`);
-  const connection = await pool.get(host);
+  const connection = await pool.get(hostOf(spec, fault.host, 'DRILL_UNHEALTHY'));
   const [alive, log] = await Promise.all([
     isSame(connection, fault.process),
     hostServices(connection, spec.name).then((services) => services.logs(masterService, logLines)),

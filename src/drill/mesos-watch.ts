@@ -1,5 +1,5 @@
 import { leaderOf } from '../mesos/masters/agreement.js';
-import { namedLeader } from '../mesos/masters/named-leader.js';
+import { namedLeader } from '../mesos/masters/named-leaders.js';
 import { hostsWithRole } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { View } from './decide.js';

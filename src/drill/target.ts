@@ -48,8 +48,6 @@ export function candidates(definition: DrillDefinition, roles: Roles, spec: Clus
     }
     case 'brick':
       return brickHosts(spec).map(({ name }) => name);
-    case 'none':
-      return [];
   }
 }
 
@@ -77,7 +75,6 @@ export function checkTarget(definition: DrillDefinition, spec: ClusterSpec, targ
     'master-leader': hostsWithRole(spec, 'master').map(({ name }) => name),
     agent: hostsWithRole(spec, 'agent').map(({ name }) => name),
     brick: brickHosts(spec).map(({ name }) => name),
-    none: [],
   };
   if (!names[definition.target].includes(target)) throw unknown(definition, target, names[definition.target]);
 }
@@ -110,7 +107,7 @@ export function struckHostOf(
 ): string | undefined {
   const ofNode = ['leader', 'follower', 'serving'].includes(kind);
   if (ofNode) return hostOf[target];
-  return ['worker', 'none'].includes(kind) ? undefined : target;
+  return kind === 'worker' ? undefined : target;
 }
 
 /**

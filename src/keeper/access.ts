@@ -5,7 +5,8 @@ import { messageOf, PerijoveError } from '../errors/error.js';
 import { within } from '../net/deadline.js';
 import { nodeClient, type NodeClient } from '../node/client.js';
 import { proxyClient, type ProxyClient } from '../proxy/client.js';
-import { nodeAddress, nodeNames, proxyApiAddress, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import { nodeAddress, nodeNames, proxyApiAddress, type ClusterSpec } from '../cluster/spec.js';
+import { hostOf } from '../cluster/host-of.js';
 import type { SecretName, Secrets } from '../cluster/secrets.js';
 import type { Endpoint } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
@@ -108,8 +109,7 @@ export function createAccess({ spec, reach, secrets, placement }: AccessOptions)
 }
 
 function proxyApiOf(spec: ClusterSpec, name: string) {
-  const host = spec.hosts.find((each): each is HostSpec => each.name === name);
-  if (!host) throw new Error(`the spec has no host ${name}`);
+  const host = hostOf(spec, name);
   return { name, address: proxyApiAddress(host), port: host.ports.proxyApi };
 }
 

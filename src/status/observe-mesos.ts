@@ -2,7 +2,8 @@
 import { PerijoveError } from '../errors/error.js';
 import { readMasters, withEnsemble, type RegisteredMaster } from '../mesos/masters/detector.js';
 import { hostOfAgent } from '../mesos/scheduler/launch.js';
-import { masterReach } from '../mesos/masters/http.js';
+import { masterAt, masterReach } from '../mesos/masters/http.js';
+import { masterEndpoint } from '../mesos/masters/named-leaders.js';
 import {
   masterLeader,
   masterMetrics,
@@ -46,12 +47,8 @@ export async function lookAtMesos(
     hosts.length === 0 ? noElection : lookAtElection(reach, spec, secrets),
   ]);
   const leader = views.map(({ leader }) => leader).find((named) => named !== undefined);
-  const leading = views.find(
-    ({ host, version }) =>
-      version !== undefined &&
-      leader?.port === host.ports.master &&
-      (leader.host === host.address || leader.host === host.hostname),
-  );
+  const leaderHost = leader && masterAt(spec, leader);
+  const leading = views.find(({ host, version }) => version !== undefined && host.name === leaderHost?.name);
   const answer =
     leader && leading
       ? await masterReach(
@@ -113,7 +110,7 @@ async function secretsOf(
 /** What one master says of itself; without a version it does not answer. */
 async function viewOf(reach: Reach, hosts: readonly HostSpec[], host: HostSpec, options: OperatorOptions) {
   const view = await answerOf(hosts, host, async () => {
-    const endpoint = await reach.via(host.name, host.address, host.ports.master);
+    const endpoint = await masterEndpoint(reach, host);
     const [leader, version, metrics] = await Promise.all([
       masterLeader(endpoint, options),
       masterVersion(endpoint, options),

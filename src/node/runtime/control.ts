@@ -20,7 +20,7 @@ import type { JupyterService } from './jupyter-service.js';
 import { nodeLayout } from '../layout.js';
 import { readOrders, staleness, storeOrders, type Orders } from './orders.js';
 import { serviceState } from './runit.js';
-import { Refusal, type NodeControl } from './server.js';
+import { refusal, type NodeControl } from './server.js';
 import { sshConfig } from './sshd.js';
 
 export interface ControlOptions {
@@ -54,7 +54,7 @@ export async function nodeControl({
   const refuseStale = (order: { readonly generation: number; readonly term?: number }) => {
     const message = staleness(orders, order);
     if (message === undefined) return;
-    throw new Refusal(409, { code: 'STALE_GENERATION', message, generation: orders.generation });
+    throw refusal(409, { code: 'STALE_GENERATION', message, generation: orders.generation });
   };
   const accept = async (generation: number, change: Partial<Orders>): Promise<void> => {
     refuseStale({ generation, ...change.jupyter });
@@ -148,12 +148,12 @@ export async function nodeControl({
     async retire({ task }: RetireOrder) {
       const own = await readText(layout.task);
       if (own !== task) {
-        throw new Refusal(409, { code: 'BAD_REQUEST', message: `this is ${own}, not ${task}` });
+        throw refusal(409, { code: 'BAD_REQUEST', message: `this is ${own}, not ${task}` });
       }
       await replaceFile(layout.etcdRetired, '');
       const data = await readData(layout.etcdData);
       if (data.kind === 'unreadable') {
-        throw new Refusal(500, {
+        throw refusal(500, {
           code: 'FAILED',
           message: `whether ${config.name} has a member is not known: ${data.why}`,
         });

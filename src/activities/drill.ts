@@ -3,11 +3,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory, defaultPayloadConverter } from '@temporalio/common';
 import { budgetOf, refusalOf } from '../drill/definition.js';
-import { invariantsOf, lackOf, patienceMs } from '../drill/decide.js';
+import { invariantsOf, missingRecovery, patienceMs } from '../drill/decide.js';
 import { findDrill, kindOf, type Fault } from '../drill/faults/index.js';
 import type { FaultDeps } from '../drill/faults/kind.js';
-import { lookAtCluster, whoServes, type LookDeps } from '../drill/look.js';
-import { lookAtMesos } from '../drill/mesos-look.js';
+import { observeInvariants, whoServes, type ObservationDeps } from '../drill/observe.js';
+import { observeMasters } from '../drill/observe-mesos.js';
 import type { DrillPlan, Healing, Recovery, Watched } from '../drill/model.js';
 import { readNotebooks, removeMarker, writeMarker } from '../drill/notebooks.js';
 import { Probe, type WorkflowFacts } from '../drill/probe.js';
@@ -23,7 +23,7 @@ import { frameworkState, workflowIds, type DrillInput } from '../temporal/contra
 import { askWithin } from '../temporal/running.js';
 import type { ActivityDeps } from './deps.js';
 import { observeCluster } from '../status/observe.js';
-import { until, type Look } from './poll.js';
+import { until, type PollResult } from './poll.js';
 
 export interface DrillStepInput {
   readonly spec: ClusterSpec;
@@ -83,7 +83,7 @@ export type DrillActivities = ReturnType<typeof createDrillActivities>;
 
 async function prepare(
   drillDeps: DrillDeps,
-  deps: LookDeps & FaultDeps,
+  deps: ObservationDeps & FaultDeps,
   { spec, number, drill, budgetMs, waitMs = 0, ...wish }: DrillInput,
 ): Promise<DrillPlan> {
   const definition = findDrill(drill);
@@ -126,7 +126,7 @@ async function prepare(
 
 async function injectAndWatch(
   drillDeps: DrillDeps,
-  deps: LookDeps & FaultDeps,
+  deps: ObservationDeps & FaultDeps,
   { plan, startedAt }: { readonly plan: DrillPlan; readonly startedAt: number },
 ): Promise<Recovery> {
   const { cancellationSignal: signal } = Context.current();
@@ -150,7 +150,7 @@ async function injectAndWatch(
 
 async function healAndProve(
   drillDeps: DrillDeps,
-  deps: LookDeps & FaultDeps,
+  deps: ObservationDeps & FaultDeps,
   plan: DrillPlan,
 ): Promise<Healing> {
   // Healing must not wait for what it heals.
@@ -191,7 +191,7 @@ async function workflowFacts({ client }: Pick<DrillDeps, 'client'>, cluster: str
 async function withCluster<T>(
   { pool, lab }: DrillDeps,
   spec: ClusterSpec,
-  work: (deps: LookDeps & FaultDeps) => Promise<T>,
+  work: (deps: ObservationDeps & FaultDeps) => Promise<T>,
 ): Promise<T> {
   const reach = sshReach(pool, spec);
   const { credential } = await readMesosSecrets(pool, spec);
@@ -216,11 +216,11 @@ async function withCluster<T>(
   }
 }
 
-async function jupyterToken({ pool, spec }: Pick<LookDeps, 'pool' | 'spec'>): Promise<string> {
+async function jupyterToken({ pool, spec }: Pick<ObservationDeps, 'pool' | 'spec'>): Promise<string> {
   return (await readSecrets(pool, spec, ['jupyter-token']))['jupyter-token'];
 }
 
-async function startProbe(drillDeps: DrillDeps, deps: LookDeps, plan: DrillPlan): Promise<Probe> {
+async function startProbe(drillDeps: DrillDeps, deps: ObservationDeps, plan: DrillPlan): Promise<Probe> {
   const { spec } = deps;
   const earlier = Context.current().info.heartbeatDetails as Watched | undefined;
   const token = await jupyterToken(deps);
@@ -261,7 +261,7 @@ async function stored({ client }: DrillDeps, watched: Watched, end: number): Pro
 
 async function untilWhole(
   { client, pool }: DrillDeps,
-  deps: LookDeps,
+  deps: ObservationDeps,
   { probe, plan }: { readonly probe: Probe; readonly plan: DrillPlan },
 ): Promise<Healing['invariants']> {
   const { cancellationSignal: signal } = Context.current();
@@ -277,7 +277,7 @@ async function untilWhole(
     const isLate = now - healedAt > wholeMs;
     const isBroken = readySince !== undefined && now - readySince > brokenMs;
     if (isReady || isLate) {
-      const invariants = invariantsOf(await lookAtCluster(deps, plan), plan);
+      const invariants = invariantsOf(await observeInvariants(deps, plan), plan);
       const holds = invariants.every((each) => each.holds);
       if (isLate || isBroken) return invariants;
       if (holds) {
@@ -291,7 +291,7 @@ async function untilWhole(
   }
 }
 
-async function rolesOf(drillDeps: DrillDeps, deps: LookDeps): Promise<Look<Roles>> {
+async function rolesOf(drillDeps: DrillDeps, deps: ObservationDeps): Promise<PollResult<Roles>> {
   const { spec } = deps;
   const unhealthy = (why: string) => ({
     not: new PerijoveError('DRILL_UNHEALTHY', `the cluster is not whole: ${why}`),
@@ -302,7 +302,7 @@ async function rolesOf(drillDeps: DrillDeps, deps: LookDeps): Promise<Look<Roles
   const [[serving, ...more], { scheduler, keeper }, mesos] = await Promise.all([
     whoServes(deps),
     workflowFacts(drillDeps, spec.name),
-    lookAtMesos(deps),
+    observeMasters(deps),
   ]);
   if (leader === null || term === null) return unhealthy('etcd has no leader');
   if (serving === undefined || more.length > 0) return unhealthy('not exactly one Jupyter serves');
@@ -348,7 +348,7 @@ async function watch(
       toldAt = view.now;
       Context.current().heartbeat(probe.watched());
     }
-    if (lackOf(plan, { ...view, faultAt }, spec.jupyter.follow) === undefined) return true;
+    if (missingRecovery(plan, { ...view, faultAt }, spec.jupyter.follow) === undefined) return true;
     if (view.now - faultAt > patienceMs(plan.budgetMs)) return false;
     await delay(tickMs, undefined, { signal });
   }

@@ -11,7 +11,7 @@ import {
   type ImageWork,
 } from '../node/image/archive.js';
 import { buildOnHost, fetchFromHost, hostHasImage, loadOnHost, pullOnHost } from '../node/image/host.js';
-import type { ImageSight } from '../node/image/plan.js';
+import type { ImageObservation } from '../node/image/plan.js';
 import { imageContext, nodeImage } from '../node/image/image.js';
 import { hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
 import type { ActivityDeps } from './deps.js';
@@ -62,7 +62,7 @@ export function createImageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
      *
      * @throws PerijoveError DAEMON_FAILED, SSH_*
      */
-    observeImage: async ({ spec }: ImageInput): Promise<ImageSight> => {
+    observeImage: async ({ spec }: ImageInput): Promise<ImageObservation> => {
       const { signal } = work();
       const reference = referenceOf(spec);
       const hosts = await Promise.all(

@@ -42,15 +42,15 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
     openZnodes: async ({ spec }: MesosInput): Promise<readonly Change[]> => {
       const digest = (await readSecrets(pool, spec, ['zookeeper-digest']))['zookeeper-digest'];
       const formerDigests = await runningDigests(pool, spec);
-      const wish = spec.zookeeper.digest
+      const desired = spec.zookeeper.digest
         ? opening({ kind: 'owners', digests: [...new Set([digest, ...formerDigests])] })
         : opening({ kind: 'everybody' });
       const path = spec.mesos.zkPath;
       const opened = await withEnsemble(sshReach(pool, spec), spec, { digest, formerDigests }, (zookeeper) =>
-        alignZnodes(zookeeper, path, wish),
+        alignZnodes(zookeeper, path, desired),
       );
-      const whom = spec.zookeeper.digest ? "the cluster's digest" : 'everybody';
-      return changesOf(spec, opened, `let ${whom} write to the znodes`);
+      const writers = spec.zookeeper.digest ? "the cluster's digest" : 'everybody';
+      return changesOf(spec, opened, `let ${writers} write to the znodes`);
     },
 
     /**

@@ -11,7 +11,7 @@ import { sshReach } from '../ssh/reach.js';
 import { frameworkState, keeperState, workflowIds } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
 import { hostOf } from '../cluster/host-of.js';
-import { until, type Look } from './poll.js';
+import { until, type PollResult } from './poll.js';
 
 export interface VerifyInput {
   readonly spec: ClusterSpec;
@@ -31,7 +31,7 @@ export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'cli
       const { cancellationSignal: signal } = Context.current();
       const reach = sshReach(pool, spec);
       const { 'jupyter-token': token } = await readSecrets(pool, spec, ['jupyter-token']);
-      const look = async ({ name, address, ports }: HostSpec): Promise<Look<undefined>> => {
+      const runNotebook = async ({ name, address, ports }: HostSpec): Promise<PollResult<undefined>> => {
         const proxy = await reach.via(name, address, ports.proxy);
         const not = (why: string, cause?: unknown) => ({
           not: new PerijoveError('VERIFY_NOTEBOOK_FAILED', `${name}: ${why}`, { host: name, cause }),
@@ -46,7 +46,7 @@ export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'cli
         }
       };
       await Promise.all(
-        hostsWithRole(spec, 'proxy').map((host) => until(() => look(host), { everyMs: 1_000 })),
+        hostsWithRole(spec, 'proxy').map((host) => until(() => runNotebook(host), { everyMs: 1_000 })),
       );
     },
 

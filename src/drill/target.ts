@@ -5,7 +5,7 @@ import type { DrillDefinition } from './definition.js';
 import { leaderOf } from '../mesos/masters/agreement.js';
 import type { Roles } from './roles.js';
 
-export interface Wish {
+export interface TargetRequest {
   /** A name. */
   readonly target?: string;
   /** Any number: which of the candidates. */
@@ -84,7 +84,7 @@ export function chooseTarget(
   definition: DrillDefinition,
   roles: Roles,
   spec: ClusterSpec,
-  { target, pick = 0 }: Wish,
+  { target, pick = 0 }: TargetRequest,
 ): string {
   const found = candidates(definition, roles, spec);
   const chosen = target === undefined ? found[pick % Math.max(1, found.length)] : target;

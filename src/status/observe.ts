@@ -31,18 +31,18 @@ import {
 } from '../temporal/contract.js';
 import { askWithin, storedState } from '../temporal/running.js';
 import { brickPath } from '../storage/gluster.js';
-import { lookAtBricks } from '../storage/volume.js';
+import { observeBricks } from '../storage/volume.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
 import {
   emptyStatus,
   phaseOf,
   shortcomings,
   type ClusterStatus,
-  type Observation,
+  type ClusterObservation,
   type WorkflowStatus,
 } from './cluster-status.js';
 import { answerOf, askMs } from './answer-of.js';
-import { lookAtMesos, type MesosLook } from './observe-mesos.js';
+import { observeMesosStatus, type MesosStatus } from './observe-mesos.js';
 
 export interface ObserveDeps {
   /** Absent when the Temporal server cannot be reached. */
@@ -57,10 +57,13 @@ const connectMs = 4_000;
  * Looks at the cluster: at its workflows, and through SSH at its hosts, all at once. What cannot be reached is
  * reported as that. Never rejects for the state of the cluster.
  */
-export async function observeCluster({ client, pool }: ObserveDeps, spec: ClusterSpec): Promise<Observation> {
+export async function observeCluster(
+  { client, pool }: ObserveDeps,
+  spec: ClusterSpec,
+): Promise<ClusterObservation> {
   const [workflows, live] = await Promise.all([
-    client ? lookAtWorkflows(client, spec) : undefined,
-    lookAtHosts(pool, spec),
+    client ? observeWorkflows(client, spec) : undefined,
+    observeHosts(pool, spec),
   ]);
   const framework = workflows?.framework.state;
   const keeper = workflows?.keeper.state;
@@ -126,7 +129,7 @@ function withSurplus(wanted: readonly string[], present: readonly string[]): str
   return [...wanted, ...present.filter((node) => !wanted.includes(node)).toSorted()];
 }
 
-function keeperStatus(look: WorkflowLook<KeeperState> | undefined): WorkflowStatus {
+function keeperStatus(look: WorkflowObservation<KeeperState> | undefined): WorkflowStatus {
   const status = look?.status ?? 'unknown';
   return status === 'running' && look?.state?.paused ? 'paused' : status;
 }
@@ -138,7 +141,7 @@ function pausedText({ since, reason }: NonNullable<KeeperState['paused']>): stri
 
 // --- workflows ------------------------------------------------------------------------------------------
 
-interface WorkflowLook<T> {
+interface WorkflowObservation<T> {
   readonly status: WorkflowStatus;
   /** ISO 8601. */
   readonly began?: string;
@@ -148,13 +151,13 @@ interface WorkflowLook<T> {
   readonly failure?: string;
 }
 
-async function lookAtWorkflows(client: Client, spec: ClusterSpec) {
+async function observeWorkflows(client: Client, spec: ClusterSpec) {
   const { name } = spec;
   const [deploy, framework, keeper, teardown] = await Promise.all([
-    lookAtWorkflow<DeployProgress>(client, workflowIds.deploy(name)),
-    lookAtWorkflow<FrameworkState>(client, workflowIds.framework(name), frameworkState),
-    lookAtWorkflow<KeeperState>(client, workflowIds.keeper(name), keeperState),
-    lookAtWorkflow(client, workflowIds.teardown(name)),
+    observeWorkflow<DeployProgress>(client, workflowIds.deploy(name)),
+    observeWorkflow<FrameworkState>(client, workflowIds.framework(name), frameworkState),
+    observeWorkflow<KeeperState>(client, workflowIds.keeper(name), keeperState),
+    observeWorkflow(client, workflowIds.teardown(name)),
   ]);
   const failure = deploy.status === 'failed' ? deploy.state?.failure : undefined;
   return {
@@ -166,15 +169,15 @@ async function lookAtWorkflows(client: Client, spec: ClusterSpec) {
 }
 
 /** What a workflow says of itself while it runs; else, and when no worker answers, what it stored last. */
-async function lookAtWorkflow<T>(
+async function observeWorkflow<T>(
   client: Client,
   workflowId: string,
   query?: QueryDefinition<T>,
-): Promise<WorkflowLook<T>> {
+): Promise<WorkflowObservation<T>> {
   const handle = client.workflow.getHandle(workflowId);
   try {
     const described = await askWithin(client, askMs, () => handle.describe());
-    const look: WorkflowLook<T> = {
+    const look: WorkflowObservation<T> = {
       status: described.status.name.toLowerCase() as WorkflowStatus,
       began: described.startTime.toISOString(),
       stored: false,
@@ -200,13 +203,13 @@ type LiveStatus = Pick<ClusterStatus, 'zookeeper' | 'mesos' | 'etcd' | 'proxies'
   readonly jupyter: Pick<ClusterStatus['jupyter'], 'node' | 'standby'>;
 };
 
-async function lookAtHosts(
+async function observeHosts(
   pool: SshPool,
   spec: ClusterSpec,
 ): Promise<{
   readonly status: LiveStatus;
   readonly reasons: readonly string[];
-  readonly frameworkInMesos: MesosLook['framework'];
+  readonly frameworkInMesos: MesosStatus['framework'];
 }> {
   const attempts = await Promise.all(
     spec.hosts.map(async (host) => {
@@ -228,11 +231,11 @@ async function lookAtHosts(
   // Only through hosts that answer: a way through any other one would cost its deadline.
   const reach = sshReach(pool, { hosts });
   const [zookeeper, mesos, etcd, nodesAndProxies, storage] = await Promise.all([
-    lookAtZooKeeper(reach, spec, hosts),
-    lookAtMesos(pool, reach, spec, hosts),
-    lookAtEtcd(reach, spec, hosts),
-    lookAtNodesAndProxies(pool, reach, spec, hosts),
-    lookAtStorage(pool, spec, hosts),
+    observeZooKeeper(reach, spec, hosts),
+    observeMesosStatus(pool, reach, spec, hosts),
+    observeEtcd(reach, spec, hosts),
+    observeNodesAndProxies(pool, reach, spec, hosts),
+    observeStorage(pool, spec, hosts),
   ]);
   const { jupyter, proxies } = nodesAndProxies;
   return {
@@ -248,7 +251,7 @@ function reasonOf(error: unknown, host: HostSpec): string {
   return `${message.includes(host.name) ? message : `${host.name}: ${message}`}${code}`;
 }
 
-async function lookAtZooKeeper(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
+async function observeZooKeeper(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
   const members = hostsWithRole(spec, 'zookeeper').map(async (host) => {
     const mode = await answerOf(hosts, host, async () => {
       const endpoint = await reach.via(host.name, host.address, host.ports.zookeeper);
@@ -259,7 +262,7 @@ async function lookAtZooKeeper(reach: Reach, spec: ClusterSpec, hosts: readonly 
   return { members: await Promise.all(members) };
 }
 
-async function lookAtEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
+async function observeEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
   const probes: Probe[] = await Promise.all(
     nodeNames(spec).map(async (node, index) => {
       if (hosts.length === 0) return { node, ok: false, reason: 'no host can be reached' } as const;
@@ -281,7 +284,7 @@ async function lookAtEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly HostS
 }
 
 /** Any one host of a volume tells of all its bricks. */
-async function lookAtStorage(
+async function observeStorage(
   pool: SshPool,
   spec: ClusterSpec,
   hosts: readonly HostSpec[],
@@ -290,7 +293,7 @@ async function lookAtStorage(
   if (spec.storage.kind !== 'gluster') return unknown;
   const { storage } = spec;
   const servers = brickHosts(spec);
-  const bricks = await lookAtBricks(
+  const bricks = await observeBricks(
     pool,
     servers.filter((host) => hosts.includes(host)),
     storage.volume,
@@ -305,7 +308,7 @@ async function lookAtStorage(
   };
 }
 
-async function lookAtNodesAndProxies(
+async function observeNodesAndProxies(
   pool: SshPool,
   reach: Reach,
   spec: ClusterSpec,

@@ -8,7 +8,7 @@ import { leaderOf } from './agreement.js';
 import { decideRemedy, remedyText, type OtherMasters } from './broken-log.js';
 import type { Credential } from './http.js';
 import { hasRecoveredLog, recoveredState } from './operator-client.js';
-import { brokenPath, lookAtSilentMaster, readSetAside, setAside, startMaster } from './set-aside.js';
+import { brokenPath, observeSilentMaster, readSetAside, setAside, startMaster } from './set-aside.js';
 import { masterEndpoint, namedLeaders, type NamedLeaders } from './named-leaders.js';
 
 export interface MasterCareDeps {
@@ -88,7 +88,7 @@ class MasterCare {
   async #careFor(host: HostSpec, named: NamedLeaders): Promise<string | undefined> {
     const { spec, connect, paused, logger } = this.deps;
     const connection = await connect(host);
-    const seen = await lookAtSilentMaster(connection, spec.name);
+    const seen = await observeSilentMaster(connection, spec.name);
     if (seen.sign === undefined && seen.setAside === undefined) return undefined;
     const remedy = decideRemedy(seen, await this.#others(host, named), await paused());
     switch (remedy.kind) {

@@ -10,11 +10,11 @@ import { masterEndpoint, namedLeaders } from '../mesos/masters/named-leaders.js'
 import { hostsWithRole, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
-import { lastWordsIn, type FormerLeader, type MesosSight, type MesosState } from './mesos.js';
+import { lastWordsIn, type FormerLeader, type MesosObservation, type MesosState } from './mesos.js';
 import { isSame } from './marks.js';
 import type { Fault } from './faults/index.js';
 
-export interface MesosLookDeps {
+export interface MesosObservationDeps {
   readonly spec: ClusterSpec;
   readonly reach: Reach;
   /** Where the spec names a principal. */
@@ -24,7 +24,7 @@ export interface MesosLookDeps {
 export const askMs = 1_000;
 
 /** One look at all masters, and at what the leading one tells. Never rejects. */
-export async function lookAtMesos(deps: MesosLookDeps): Promise<MesosSight> {
+export async function observeMasters(deps: MesosObservationDeps): Promise<MesosObservation> {
   const masters = await namedLeaders(deps, askMs);
   const state = await stateOf(deps, leaderOf(masters));
   return { masters, ...(state && { state }) };
@@ -32,7 +32,7 @@ export async function lookAtMesos(deps: MesosLookDeps): Promise<MesosSight> {
 
 /** What the master of a host tells; undefined when it does not lead, has not read its registry, or is silent. */
 export async function stateOf(
-  { spec, reach, credential }: MesosLookDeps,
+  { spec, reach, credential }: MesosObservationDeps,
   leader: string | undefined,
 ): Promise<MesosState | undefined> {
   const host = hostsWithRole(spec, 'master').find(({ name }) => name === leader);
@@ -81,7 +81,7 @@ const logLines = 2_000;
  *
  * @throws PerijoveError SSH_*, COMMAND_FAILED
  */
-export async function lookAtFormerLeader(
+export async function observeFormerLeader(
   { pool, spec }: { readonly pool: SshPool; readonly spec: ClusterSpec },
   fault: Fault,
 ): Promise<FormerLeader | undefined> {

@@ -3,11 +3,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory, defaultPayloadConverter } from '@temporalio/common';
 import { budgetOf, refusalOf } from '../drill/definition.js';
-import { invariantsOf, lackOf, patienceMs } from '../drill/decide.js';
+import { invariantsOf, missingRecovery, patienceMs } from '../drill/decide.js';
 import { findDrill, kindOf, type Fault } from '../drill/faults/index.js';
 import type { FaultDeps } from '../drill/faults/kind.js';
-import { lookAtCluster, whoServes, type LookDeps } from '../drill/look.js';
-import { lookAtMesos } from '../drill/mesos-look.js';
+import { observeInvariants, whoServes, type ObservationDeps } from '../drill/observe.js';
+import { observeMasters } from '../drill/observe-mesos.js';
 import type { DrillPlan, Healing, Recovery, Watched } from '../drill/model.js';
 import { readNotebooks, removeMarker, writeMarker } from '../drill/notebooks.js';
 import { Probe, type WorkflowFacts } from '../drill/probe.js';
@@ -20,9 +20,10 @@ import { readMesosSecrets } from '../mesos/installation/secrets.js';
 import { hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
 import { sshReach } from '../ssh/reach.js';
 import { frameworkState, workflowIds, type DrillInput } from '../temporal/contract.js';
+import { askWithin } from '../temporal/running.js';
 import type { ActivityDeps } from './deps.js';
 import { observeCluster } from '../status/observe.js';
-import { until, type Look } from './poll.js';
+import { until, type PollResult } from './poll.js';
 
 export interface DrillStepInput {
   readonly spec: ClusterSpec;
@@ -36,7 +37,7 @@ const calmMs = 1_000;
 const tickMs = 100;
 const storedEveryMs = 20;
 const heartbeatMs = 1_000;
-/** Watched for this long after the healing at least: it may do harm of its own. */
+/** Minimum time to keep watching after healing: healing may cause its own harm. */
 const aftermathMs = 2_000;
 /** A lost node is launched again, and an agent registers again, within less. */
 const wholeMs = 240_000;
@@ -82,7 +83,7 @@ export type DrillActivities = ReturnType<typeof createDrillActivities>;
 
 async function prepare(
   drillDeps: DrillDeps,
-  deps: LookDeps & FaultDeps,
+  deps: ObservationDeps & FaultDeps,
   { spec, number, drill, budgetMs, waitMs = 0, ...wish }: DrillInput,
 ): Promise<DrillPlan> {
   const definition = findDrill(drill);
@@ -125,7 +126,7 @@ async function prepare(
 
 async function injectAndWatch(
   drillDeps: DrillDeps,
-  deps: LookDeps & FaultDeps,
+  deps: ObservationDeps & FaultDeps,
   { plan, startedAt }: { readonly plan: DrillPlan; readonly startedAt: number },
 ): Promise<Recovery> {
   const { cancellationSignal: signal } = Context.current();
@@ -149,7 +150,7 @@ async function injectAndWatch(
 
 async function healAndProve(
   drillDeps: DrillDeps,
-  deps: LookDeps & FaultDeps,
+  deps: ObservationDeps & FaultDeps,
   plan: DrillPlan,
 ): Promise<Healing> {
   // Healing must not wait for what it heals.
@@ -173,11 +174,11 @@ async function healAndProve(
 
 /** Who holds what of a cluster's workflows, as far as Temporal tells within a second. Never rejects. */
 async function workflowFacts({ client }: Pick<DrillDeps, 'client'>, cluster: string): Promise<WorkflowFacts> {
-  const soon = <T>(ask: () => Promise<T>): Promise<T | undefined> =>
-    client.connection.withDeadline(Date.now() + askMs, ask).catch(() => undefined);
+  const ask = <T>(question: () => Promise<T>): Promise<T | undefined> =>
+    askWithin(client, askMs, question).catch(() => undefined);
   const [framework, keeper] = await Promise.all([
-    soon(() => client.workflow.getHandle(workflowIds.framework(cluster)).query(frameworkState)),
-    soon(() => client.workflow.getHandle(workflowIds.keeper(cluster)).describe()),
+    ask(() => client.workflow.getHandle(workflowIds.framework(cluster)).query(frameworkState)),
+    ask(() => client.workflow.getHandle(workflowIds.keeper(cluster)).describe()),
   ]);
   const holder = keeper?.raw.pendingActivities?.find(({ lastWorkerIdentity }) => lastWorkerIdentity);
   return {
@@ -190,7 +191,7 @@ async function workflowFacts({ client }: Pick<DrillDeps, 'client'>, cluster: str
 async function withCluster<T>(
   { pool, lab }: DrillDeps,
   spec: ClusterSpec,
-  work: (deps: LookDeps & FaultDeps) => Promise<T>,
+  work: (deps: ObservationDeps & FaultDeps) => Promise<T>,
 ): Promise<T> {
   const reach = sshReach(pool, spec);
   const { credential } = await readMesosSecrets(pool, spec);
@@ -215,11 +216,11 @@ async function withCluster<T>(
   }
 }
 
-async function jupyterToken({ pool, spec }: Pick<LookDeps, 'pool' | 'spec'>): Promise<string> {
+async function jupyterToken({ pool, spec }: Pick<ObservationDeps, 'pool' | 'spec'>): Promise<string> {
   return (await readSecrets(pool, spec, ['jupyter-token']))['jupyter-token'];
 }
 
-async function startProbe(drillDeps: DrillDeps, deps: LookDeps, plan: DrillPlan): Promise<Probe> {
+async function startProbe(drillDeps: DrillDeps, deps: ObservationDeps, plan: DrillPlan): Promise<Probe> {
   const { spec } = deps;
   const earlier = Context.current().info.heartbeatDetails as Watched | undefined;
   const token = await jupyterToken(deps);
@@ -248,9 +249,7 @@ async function stored({ client }: DrillDeps, watched: Watched, end: number): Pro
   heartbeat(watched);
   for (;;) {
     signal.throwIfAborted();
-    const described = await client.connection
-      .withDeadline(Date.now() + askMs, () => handle.describe())
-      .catch(() => undefined);
+    const described = await askWithin(client, askMs, () => handle.describe()).catch(() => undefined);
     if (Date.now() > end) throw new PerijoveError('STEP_TIMED_OUT', 'this worker started the step too late');
     const own = described?.raw.pendingActivities?.find(({ activityId }) => activityId === info.activityId);
     const [payload] = own?.heartbeatDetails?.payloads ?? [];
@@ -262,7 +261,7 @@ async function stored({ client }: DrillDeps, watched: Watched, end: number): Pro
 
 async function untilWhole(
   { client, pool }: DrillDeps,
-  deps: LookDeps,
+  deps: ObservationDeps,
   { probe, plan }: { readonly probe: Probe; readonly plan: DrillPlan },
 ): Promise<Healing['invariants']> {
   const { cancellationSignal: signal } = Context.current();
@@ -278,7 +277,7 @@ async function untilWhole(
     const isLate = now - healedAt > wholeMs;
     const isBroken = readySince !== undefined && now - readySince > brokenMs;
     if (isReady || isLate) {
-      const invariants = invariantsOf(await lookAtCluster(deps, plan), plan);
+      const invariants = invariantsOf(await observeInvariants(deps, plan), plan);
       const holds = invariants.every((each) => each.holds);
       if (isLate || isBroken) return invariants;
       if (holds) {
@@ -292,7 +291,7 @@ async function untilWhole(
   }
 }
 
-async function rolesOf(drillDeps: DrillDeps, deps: LookDeps): Promise<Look<Roles>> {
+async function rolesOf(drillDeps: DrillDeps, deps: ObservationDeps): Promise<PollResult<Roles>> {
   const { spec } = deps;
   const unhealthy = (why: string) => ({
     not: new PerijoveError('DRILL_UNHEALTHY', `the cluster is not healthy: ${why}`),
@@ -303,7 +302,7 @@ async function rolesOf(drillDeps: DrillDeps, deps: LookDeps): Promise<Look<Roles
   const [[serving, ...more], { scheduler, keeper }, mesos] = await Promise.all([
     whoServes(deps),
     workflowFacts(drillDeps, spec.name),
-    lookAtMesos(deps),
+    observeMasters(deps),
   ]);
   if (leader === null || term === null) return unhealthy('etcd has no leader');
   if (serving === undefined || more.length > 0) return unhealthy('not exactly one Jupyter is serving');
@@ -349,7 +348,7 @@ async function watch(
       toldAt = view.now;
       Context.current().heartbeat(probe.watched());
     }
-    if (lackOf(plan, { ...view, faultAt }, spec.jupyter.follow) === undefined) return true;
+    if (missingRecovery(plan, { ...view, faultAt }, spec.jupyter.follow) === undefined) return true;
     if (view.now - faultAt > patienceMs(plan.budgetMs)) return false;
     await delay(tickMs, undefined, { signal });
   }

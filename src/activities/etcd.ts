@@ -12,7 +12,7 @@ import { sshReach } from '../ssh/reach.js';
 import { frameworkState, workflowIds, type FrameworkState } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
 import { until } from './poll.js';
-import { isRunning } from '../temporal/running.js';
+import { runningState } from '../temporal/running.js';
 
 export interface EtcdInput {
   readonly spec: ClusterSpec;
@@ -44,12 +44,12 @@ export function createEtcdActivities({
         const { leader } = finding.verdict;
         const through = members.find((member) => member.name === leader)?.client;
         const membership = await membershipOf(through);
-        const lack = lackOf(names, membership);
-        if (lack === undefined) return { done: { leader } };
+        const missing = missingMembers(names, membership);
+        if (missing === undefined) return { done: { leader } };
         // Every node answers, so whoever is left over is not needed for a quorum.
         if (typeof membership !== 'string' && through !== undefined)
           await removeStrays(spec, membership, through);
-        return { not: notWhole(lack) };
+        return { not: notWhole(missing) };
       });
     } finally {
       for (const member of members) member.client.close();
@@ -67,11 +67,8 @@ export function createEtcdActivities({
     }
   };
 
-  const frameworkOf = async (spec: ClusterSpec): Promise<FrameworkState | undefined> => {
-    const workflowId = workflowIds.framework(spec.name);
-    if (!(await isRunning(client, workflowId))) return undefined;
-    return await client.workflow.getHandle(workflowId).query(frameworkState);
-  };
+  const frameworkOf = (spec: ClusterSpec) =>
+    runningState(client, workflowIds.framework(spec.name), frameworkState);
 
   const wasFormed = async (spec: ClusterSpec): Promise<boolean> => {
     return (await frameworkOf(spec))?.etcdFormed ?? false;
@@ -121,7 +118,10 @@ export function straysOf(
 }
 
 /** What a membership lacks to be that of `names`; undefined when it lacks nothing. */
-export function lackOf(names: readonly string[], membership: Membership | string): string | undefined {
+export function missingMembers(
+  names: readonly string[],
+  membership: Membership | string,
+): string | undefined {
   if (typeof membership === 'string') return membership;
   const { members } = membership;
   const started = new Set(members.filter(hasStarted).map((member) => member.name));

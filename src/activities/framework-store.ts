@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import {
   isGrpcServiceError,
   WorkflowNotFoundError,
@@ -9,6 +8,8 @@ import {
 import { ApplicationFailure } from '@temporalio/common';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { PerijoveError } from '../errors/error.js';
+import { pauseAfter, type BackOff } from '../net/back-off.js';
+import { pause } from '../net/pause.js';
 import type { FrameworkStore } from '../mesos/scheduler/deps.js';
 import {
   claimScheduler,
@@ -24,6 +25,7 @@ import {
   type FrameworkState,
   type SchedulerLease,
 } from '../temporal/contract.js';
+import { askWithin } from '../temporal/running.js';
 
 export interface WorkflowStoreOptions {
   readonly client: Client;
@@ -37,8 +39,7 @@ export interface WorkflowStoreOptions {
 
 /** A worker that is suspended may have been handed the question, and nobody would answer it. */
 const queryMs = 3_000;
-const firstPauseMs = 100;
-const longestPauseMs = 2_000;
+const backOff: BackOff = { firstMs: 100, longestMs: 2_000 };
 
 /** The framework workflow as the scheduler's store: writes are its updates, reads its query. */
 export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
@@ -52,8 +53,7 @@ export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
     const updateId = crypto.randomUUID();
     return ask(() => handle.executeUpdate(definition, { ...given, updateId }));
   };
-  const query = () =>
-    ask(() => client.connection.withDeadline(Date.now() + queryMs, () => handle.query(frameworkState)));
+  const query = () => ask(() => askWithin(client, queryMs, () => handle.query(frameworkState)));
   const isOurs = ({ lease: stored }: FrameworkState) =>
     stored?.run === lease.run && stored.attempt === lease.attempt;
 
@@ -89,14 +89,14 @@ async function untilAnswered<T>(
   workflowId: string,
   signal: AbortSignal,
 ): Promise<T> {
-  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
+  for (let attempt = 1; ; attempt += 1) {
     signal.throwIfAborted();
     try {
       return await question();
     } catch (error) {
       signal.throwIfAborted();
       if (!isOutage(error)) throw meaningOf(error, workflowId);
-      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+      await pause(pauseAfter(attempt, backOff), signal);
     }
   }
 }

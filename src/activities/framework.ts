@@ -1,7 +1,7 @@
+import { startOptions } from '../temporal/start-options.js';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { hostOf } from '../cluster/host-of.js';
 import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import { PerijoveError } from '../errors/error.js';
@@ -9,9 +9,7 @@ import { teardownFramework } from '../mesos/scheduler/scheduler.js';
 import {
   configureFramework,
   markEtcdFormed,
-  searchAttributes,
   stopFramework,
-  taskQueue,
   workflowIds,
   workflowNames,
   type ConfigureResult,
@@ -105,14 +103,10 @@ async function ensure(client: Client, spec: ClusterSpec): Promise<ConfigureResul
     updateId: `${info.workflowExecution?.runId ?? ''}/${info.activityId}`,
     startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.framework, {
       workflowId: workflowIds.framework(spec.name),
-      taskQueue,
       args: [input],
       ...lasting,
       workflowIdConflictPolicy: 'USE_EXISTING',
-      staticSummary: `Mesos framework of ${spec.name}`,
-      typedSearchAttributes: [
-        { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: spec.name },
-      ],
+      ...startOptions(spec.name, `Mesos framework of ${spec.name}`),
     }),
   });
 }

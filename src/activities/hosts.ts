@@ -8,14 +8,8 @@ import { converge, type ConvergeDeps } from '../hosts/converge.js';
 import type { Change } from '../hosts/items.js';
 import { removeItems } from '../hosts/remove.js';
 import { observeMesos, requireInstallation } from '../mesos/installation/installation.js';
+import type { HostInput } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
-
-export interface HostInput {
-  /** The cluster as this host needs to know it. */
-  readonly spec: ClusterSpec;
-  /** Name of the host. */
-  readonly host: string;
-}
 
 export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'pool' | 'artifacts'>) {
   const convergeDeps = (spec: ClusterSpec): ConvergeDeps => {

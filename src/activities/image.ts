@@ -11,7 +11,7 @@ import {
   type ImageWork,
 } from '../node/image/archive.js';
 import { buildOnHost, fetchFromHost, hostHasImage, loadOnHost, pullOnHost } from '../node/image/host.js';
-import type { ImageSight } from '../node/image/plan.js';
+import type { ImageObservation } from '../node/image/plan.js';
 import { imageContext, nodeImage } from '../node/image/image.js';
 import { hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
@@ -37,7 +37,7 @@ export function createImageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
      *
      * @throws PerijoveError DAEMON_FAILED, SSH_*
      */
-    observeImage: ({ spec }: ImageInput): Promise<ImageSight> => observe(pool, spec),
+    observeImage: ({ spec }: ImageInput): Promise<ImageObservation> => observe(pool, spec),
 
     /**
      * Builds our image on the worker's machine, or on the host where that has no Docker. Repeated, it finds it built.
@@ -67,7 +67,7 @@ export function createImageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
   };
 }
 
-async function observe(pool: SshPool, spec: ClusterSpec): Promise<ImageSight> {
+async function observe(pool: SshPool, spec: ClusterSpec): Promise<ImageObservation> {
   const { signal } = work();
   const reference = referenceOf(spec);
   const hosts = await Promise.all(

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { readSecrets } from '../hosts/secrets.js';
 import { createAccess, keeperSecretNames, type KeeperAccess, type KeeperSecrets } from '../keeper/access.js';
 import type { ReconcileResult, WatchEvent } from '../keeper/decide.js';
@@ -26,10 +25,7 @@ import {
   configureKeeper,
   frameworkState,
   keeperState,
-  memoKeys,
-  searchAttributes,
   stopKeeper as stopKeeperUpdate,
-  taskQueue,
   workflowIds,
   workflowNames,
   type FrameworkState,
@@ -40,7 +36,8 @@ import { lasting } from '../temporal/options.js';
 import type { ActivityDeps } from './deps.js';
 import type { ServiceMember } from '../deployment/members.js';
 import { until } from './poll.js';
-import { isRunning } from '../temporal/running.js';
+import { isRunning, runningState, storedState } from '../temporal/running.js';
+import { startOptions } from '../temporal/start-options.js';
 
 export interface KeeperSpecInput {
   readonly spec: ClusterSpec;
@@ -166,14 +163,10 @@ async function ensure(client: Client, spec: ClusterSpec): Promise<{ readonly cha
     updateId: `${info.workflowExecution?.runId ?? ''}/${info.activityId}`,
     startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.keeper, {
       workflowId: workflowIds.keeper(spec.name),
-      taskQueue,
       args: [input],
       ...lasting,
       workflowIdConflictPolicy: 'USE_EXISTING',
-      staticSummary: `Keeper of ${spec.name}`,
-      typedSearchAttributes: [
-        { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: spec.name },
-      ],
+      ...startOptions(spec.name, `Keeper of ${spec.name}`),
     }),
   });
 }
@@ -221,10 +214,8 @@ async function stop(client: Client, spec: ClusterSpec): Promise<{ readonly chang
 
 /** Whether the spec has nodes that the framework has launched no task for. */
 async function grows(client: Client, spec: ClusterSpec): Promise<boolean> {
-  const workflowId = workflowIds.framework(spec.name);
-  if (!(await isRunning(client, workflowId))) return false;
-  const { tasks } = await client.workflow.getHandle(workflowId).query(frameworkState);
-  return nodeNames(spec).some((node) => tasks[node] === undefined);
+  const framework = await runningState(client, workflowIds.framework(spec.name), frameworkState);
+  return framework !== undefined && nodeNames(spec).some((node) => framework.tasks[node] === undefined);
 }
 
 export type KeeperActivities = ReturnType<typeof createKeeperActivities>;
@@ -281,8 +272,8 @@ async function presentProxy(
 /** Where the framework last stored that each node runs: its memo needs no worker. */
 async function storedPlacement(client: Client, spec: ClusterSpec): Promise<Placement> {
   try {
-    const { memo } = await client.workflow.getHandle(workflowIds.framework(spec.name)).describe();
-    const state = memo?.[memoKeys.state] as Partial<FrameworkState> | undefined;
+    const described = await client.workflow.getHandle(workflowIds.framework(spec.name)).describe();
+    const state = storedState<Partial<FrameworkState>>(described);
     return Object.fromEntries(Object.values(state?.tasks ?? {}).map(({ node, host }) => [node, host]));
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return {};

@@ -16,6 +16,7 @@ import {
   type MasterAgents,
   type OperatorOptions,
 } from '../mesos/masters/operator-client.js';
+import { masterEndpoint } from '../mesos/masters/named-leaders.js';
 import { runningCredential, runningDigests } from '../mesos/installation/running-secrets.js';
 import { readMesosSecrets, type MesosSecrets } from '../mesos/installation/secrets.js';
 import { alignZnodes, opening, protecting } from '../mesos/masters/znodes.js';
@@ -90,8 +91,8 @@ async function openZnodes(pool: SshPool, spec: ClusterSpec): Promise<readonly Ch
   const opened = await withEnsemble(sshReach(pool, spec), spec, { digest, formerDigests }, (zookeeper) =>
     alignZnodes(zookeeper, path, wanted),
   );
-  const whom = spec.zookeeper.digest ? "the cluster's digest" : 'everyone';
-  return changesOf(spec, opened, `granted ${whom} write access to the znodes`);
+  const writers = spec.zookeeper.digest ? "the cluster's digest" : 'everyone';
+  return changesOf(spec, opened, `granted ${writers} write access to the znodes`);
 }
 
 async function protectZnodes(pool: SshPool, spec: ClusterSpec): Promise<readonly Change[]> {
@@ -192,10 +193,7 @@ export interface MasterView {
 
 async function viewOf(reach: Reach, host: HostSpec, options: OperatorOptions): Promise<MasterView> {
   try {
-    const leader = await masterLeader(await reach.via(host.name, host.address, host.ports.master), {
-      ...options,
-      timeoutMs: 2_000,
-    });
+    const leader = await masterLeader(await masterEndpoint(reach, host), { ...options, timeoutMs: 2_000 });
     return { host: host.name, ...(leader === undefined ? {} : { leader: `${leader.host}:${leader.port}` }) };
   } catch (error) {
     options.signal?.throwIfAborted();

@@ -2,6 +2,7 @@ import { PerijoveError, messageOf } from '../errors/error.js';
 import { bridgeAddresses } from '../cluster/bridges.js';
 import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import type { HostConnection } from '../ssh/connection.js';
+import { dialledWithin } from '../net/deadline.js';
 import { neighbours } from '../network/neighbours.js';
 import type { ActivityDeps } from './deps.js';
 import { until } from './poll.js';
@@ -43,26 +44,18 @@ export function createNetworkActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
   };
 }
 
-/** Why a host does not reach an address: whether its sshd accepts or refuses, somebody answered. */
+/** Why a host does not reach an address. Whether the sshd there accepts or refuses, it was reached. */
 async function unreachable(
   connection: HostConnection,
   address: string,
   { ssh }: HostSpec,
 ): Promise<string | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<string>((resolve) => {
-    timer = setTimeout(() => resolve(`no response within ${dialMs / 1000} s`), dialMs);
-  });
-  const dialled = connection.dial(address, ssh.port).then(
-    (stream) => {
-      stream.destroy();
-      return undefined;
-    },
-    (error: unknown) => (/refused/i.test(messageOf(error)) ? undefined : messageOf(error)),
-  );
+  const tooLong = () => new Error(`no answer within ${dialMs / 1000} s`);
   try {
-    return await Promise.race([dialled, deadline]);
-  } finally {
-    clearTimeout(timer);
+    (await dialledWithin(dialMs, connection.dial(address, ssh.port), tooLong)).destroy();
+    return undefined;
+  } catch (error) {
+    const message = messageOf(error);
+    return /refused/i.test(message) ? undefined : message;
   }
 }

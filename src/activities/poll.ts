@@ -8,7 +8,7 @@ export interface PollOptions {
 }
 
 /** What one look found: `done`, or why not yet. */
-export type Look<T> = { readonly done: T } | { readonly not: PerijoveError };
+export type PollResult<T> = { readonly done: T } | { readonly not: PerijoveError };
 
 /**
  * Looks again and again until it finds what it looks for; meanwhile the heartbeats of the activity say why not
@@ -18,21 +18,21 @@ export type Look<T> = { readonly done: T } | { readonly not: PerijoveError };
  *   activity, and what a look throws, at once
  */
 export async function until<T>(
-  look: () => Promise<Look<T>>,
+  observe: () => Promise<PollResult<T>>,
   { everyMs = 200, deadlineMs = 120_000 }: PollOptions = {},
 ): Promise<T> {
   const context = Context.current();
   const { cancellationSignal: signal } = context;
-  let said: string | undefined;
+  let reported: string | undefined;
   const end = performance.now() + deadlineMs;
   for (;;) {
     signal.throwIfAborted();
-    const found = await look();
+    const found = await observe();
     if ('done' in found) return found.done;
     if (performance.now() > end) throw found.not;
-    if (said !== found.not.message) {
-      said = found.not.message;
-      context.heartbeat(said);
+    if (reported !== found.not.message) {
+      reported = found.not.message;
+      context.heartbeat(reported);
     }
     await delay(everyMs, undefined, { signal });
   }

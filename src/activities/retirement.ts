@@ -13,7 +13,7 @@ import type { NodeClient } from '../node/client.js';
 import { nodeAddress, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { Reach } from '../ssh/reach.js';
 import { keeperState, moveJupyter, workflowIds, type KeeperState } from '../temporal/contract.js';
-import { isRunning } from '../temporal/running.js';
+import { isRunning, runningState } from '../temporal/running.js';
 
 export interface RetirementDeps {
   readonly client: Client;
@@ -116,9 +116,7 @@ async function move(
 }
 
 async function keeperOf({ client, spec }: RetirementDeps): Promise<KeeperState | undefined> {
-  const workflowId = workflowIds.keeper(spec.name);
-  if (!(await isRunning(client, workflowId))) return undefined;
-  return await client.workflow.getHandle(workflowId).query(keeperState);
+  return await runningState(client, workflowIds.keeper(spec.name), keeperState);
 }
 
 interface Members {

@@ -11,7 +11,7 @@ import type { HandOver } from '../mesos/scheduler/deps.js';
 import { nodeIndex } from '../mesos/scheduler/launch.js';
 import { runScheduler } from '../mesos/scheduler/scheduler.js';
 import { keeperState, noteIncident, workflowIds, type Incident } from '../temporal/contract.js';
-import { isRunning } from '../temporal/running.js';
+import { runningState } from '../temporal/running.js';
 import type { ActivityDeps } from './deps.js';
 import { workflowStore } from './framework-store.js';
 import { frameworkStateOf } from './framework-state.js';
@@ -108,10 +108,8 @@ function masterCare(
 
 /** Why repairs are suspended; undefined when they are not, or no keeper runs. */
 async function pauseOf(client: Client, spec: ClusterSpec): Promise<string | undefined> {
-  const workflowId = workflowIds.keeper(spec.name);
-  if (!(await isRunning(client, workflowId))) return undefined;
-  const { paused } = await client.workflow.getHandle(workflowId).query(keeperState);
-  return paused && `the keeper has been paused since ${paused.since}`;
+  const keeper = await runningState(client, workflowIds.keeper(spec.name), keeperState);
+  return keeper?.paused && `the keeper has been paused since ${keeper.paused.since}`;
 }
 
 /** @throws WorkflowNotFoundError while no keeper runs */

@@ -3,6 +3,7 @@ import ssh2 from 'ssh2';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { runCell } from '../jupyter/client.js';
+import { within } from '../net/deadline.js';
 import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import type { Secrets } from '../cluster/secrets.js';
 import type { Endpoint } from '../ssh/connection.js';
@@ -10,7 +11,7 @@ import { sshReach } from '../ssh/reach.js';
 import { frameworkState, keeperState, workflowIds } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
 import { hostOf } from '../cluster/host-of.js';
-import { until, type Look } from './poll.js';
+import { until, type PollResult } from './poll.js';
 
 export interface VerifyInput {
   readonly spec: ClusterSpec;
@@ -30,7 +31,7 @@ export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'cli
       const { cancellationSignal: signal } = Context.current();
       const reach = sshReach(pool, spec);
       const { 'jupyter-token': token } = await readSecrets(pool, spec, ['jupyter-token']);
-      const look = async ({ name, address, ports }: HostSpec): Promise<Look<undefined>> => {
+      const runNotebook = async ({ name, address, ports }: HostSpec): Promise<PollResult<undefined>> => {
         const proxy = await reach.via(name, address, ports.proxy);
         const not = (why: string, cause?: unknown) => ({
           not: new PerijoveError('VERIFY_NOTEBOOK_FAILED', `${name}: ${why}`, { host: name, cause }),
@@ -45,7 +46,7 @@ export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'cli
         }
       };
       await Promise.all(
-        hostsWithRole(spec, 'proxy').map((host) => until(() => look(host), { everyMs: 1_000 })),
+        hostsWithRole(spec, 'proxy').map((host) => until(() => runNotebook(host), { everyMs: 1_000 })),
       );
     },
 
@@ -96,37 +97,30 @@ async function askForLeader(
 ): Promise<string> {
   const wanted = ssh2.utils.parseKey(secrets['node-host-key.pub']);
   const connection = new ssh2.Client();
+  const answer = new Promise<string>((resolve, reject) => {
+    connection
+      .on('error', reject)
+      .on('ready', () =>
+        connection.exec('ssh node-0 hostname', (error, channel) => {
+          if (error) return reject(error);
+          let output = '';
+          const take = (data: Buffer) => (output += data.toString('utf8'));
+          channel.on('data', take).on('close', () => resolve(output.trim()));
+          channel.stderr.on('data', take);
+          channel.end();
+        }),
+      )
+      .connect({
+        host: endpoint.host,
+        port: endpoint.port,
+        username,
+        privateKey: secrets['node-ssh-key'],
+        readyTimeout: commandTimeoutMs,
+        hostVerifier: (key: Buffer) => !(wanted instanceof Error) && wanted.getPublicSSH().equals(key),
+      });
+  });
   try {
-    return await new Promise<string>((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`no response within ${commandTimeoutMs} ms`)),
-        commandTimeoutMs,
-      );
-      const settle = (give: () => void) => {
-        clearTimeout(timer);
-        give();
-      };
-      connection
-        .on('error', (error) => settle(() => reject(error)))
-        .on('ready', () =>
-          connection.exec('ssh node-0 hostname', (error, channel) => {
-            if (error) return settle(() => reject(error));
-            let output = '';
-            const take = (data: Buffer) => (output += data.toString('utf8'));
-            channel.on('data', take).on('close', () => settle(() => resolve(output.trim())));
-            channel.stderr.on('data', take);
-            channel.end();
-          }),
-        )
-        .connect({
-          host: endpoint.host,
-          port: endpoint.port,
-          username,
-          privateKey: secrets['node-ssh-key'],
-          readyTimeout: commandTimeoutMs,
-          hostVerifier: (key: Buffer) => !(wanted instanceof Error) && wanted.getPublicSSH().equals(key),
-        });
-    });
+    return await within(commandTimeoutMs, answer, () => new Error(`no answer within ${commandTimeoutMs} ms`));
   } catch (error) {
     return messageOf(error);
   } finally {

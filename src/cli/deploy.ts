@@ -6,15 +6,11 @@ import {
   type Client,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import type { ClusterSpec } from '../cluster/spec.js';
 import { specDigest } from '../cluster/digest.js';
 import {
   attachDeploy,
   deployProgress,
-  memoKeys,
-  searchAttributes,
-  taskQueue,
   workflowIds,
   workflowNames,
   type DeployInput,
@@ -23,11 +19,13 @@ import {
 } from '../temporal/contract.js';
 import { messageOf } from '../errors/error.js';
 import { temporalError } from '../temporal/connect.js';
+import { askWithin, storedState } from '../temporal/running.js';
+import { startOptions } from '../temporal/start-options.js';
 import { aborted } from './aborted.js';
 import type { ProgressView } from './progress-view.js';
 import { noWorker, waitsOf } from './waits.js';
 
-export interface Deployment {
+export interface StartedDeploy {
   readonly workflowId: string;
   /** No worker took it up within some seconds, and none has since. */
   readonly untaken: boolean;
@@ -56,7 +54,7 @@ export async function startDeploy(
   client: Client,
   spec: ClusterSpec,
   { signal, onWait }: { readonly signal: AbortSignal; readonly onWait: () => void },
-): Promise<Deployment> {
+): Promise<StartedDeploy> {
   const digest = specDigest(spec);
   const input: DeployInput = { spec, digest };
   const workflowId = workflowIds.deploy(spec.name);
@@ -65,13 +63,9 @@ export async function startDeploy(
       args: [digest],
       startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.deploy, {
         workflowId,
-        taskQueue,
         args: [input],
         workflowIdConflictPolicy: 'USE_EXISTING',
-        staticSummary: `Deploy ${spec.name}`,
-        typedSearchAttributes: [
-          { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: spec.name },
-        ],
+        ...startOptions(spec.name, `Deploy ${spec.name}`),
       }),
     });
   const attached = client.connection.withAbortSignal(signal, attach).then(() => 'accepted' as const);
@@ -117,7 +111,7 @@ export async function followDeploy(
       waits = [];
       waitsAt = Date.now();
     } else if (own && Date.now() - waitsAt > waitMs) {
-      const texts = await soon(client, () => waitsOf(client, workflowId)).catch(() => undefined);
+      const texts = await askWithin(client, askMs, () => waitsOf(client, workflowId)).catch(() => undefined);
       waits = texts?.map((text) => `${stage}: waiting: ${text}`) ?? waits;
       waitsAt = Date.now();
     }
@@ -160,19 +154,14 @@ interface Look {
 
 async function look(client: Client, handle: WorkflowHandle): Promise<Look> {
   try {
-    return { own: await soon(client, () => handle.query(deployProgress)) };
+    return { own: await askWithin(client, askMs, () => handle.query(deployProgress)) };
   } catch {
     try {
-      const { memo } = await soon(client, () => handle.describe());
-      const stored = memo?.[memoKeys.state] as DeployProgress | undefined;
+      const stored = storedState<DeployProgress>(await askWithin(client, askMs, () => handle.describe()));
       return { ...(stored && { stored }), notice: noWorker };
     } catch (error) {
       const why = messageOf(error);
       return { notice: `the Temporal server does not answer (${why}); the deployment resumes with it` };
     }
   }
-}
-
-function soon<T>(client: Client, ask: () => Promise<T>): Promise<T> {
-  return client.connection.withDeadline(Date.now() + askMs, ask);
 }

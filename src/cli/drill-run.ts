@@ -7,21 +7,19 @@ import {
   type WorkflowExecutionDescription,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import type { DrillEvent } from '../drill/evidence.js';
 import type { Watched } from '../drill/model.js';
 import { PerijoveError } from '../errors/error.js';
 import { temporalError } from '../temporal/connect.js';
 import {
-  memoKeys,
-  searchAttributes,
-  taskQueue,
   workflowIds,
   workflowNames,
   type DrillInput,
   type DrillState,
   type Evidence,
 } from '../temporal/contract.js';
+import { askWithin, storedState } from '../temporal/running.js';
+import { startOptions } from '../temporal/start-options.js';
 
 type DrillHandle = WorkflowHandle<(input: DrillInput) => Promise<Evidence>>;
 
@@ -76,14 +74,10 @@ export async function startDrill(client: Client, input: Omit<DrillInput, 'number
   try {
     return await client.workflow.start(workflowNames.drill, {
       workflowId: workflowIds.drill(cluster, number),
-      taskQueue,
       args: [{ ...input, number }],
       workflowIdConflictPolicy: 'FAIL',
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
-      staticSummary: `Drill ${input.drill} on ${cluster}`,
-      typedSearchAttributes: [
-        { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: cluster },
-      ],
+      ...startOptions(cluster, `Drill ${input.drill} on ${cluster}`),
     });
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) throw running(number);
@@ -117,8 +111,8 @@ export async function followDrill(
   let waits = false;
   for (;;) {
     try {
-      const description = await client.connection.withDeadline(Date.now() + askMs, () => handle.describe());
-      const state = stateOf(description);
+      const description = await askWithin(client, askMs, () => handle.describe());
+      const state = storedState<DrillState>(description);
       if (state && state.phase !== phase) {
         phase = state.phase;
         follower.onState(state);
@@ -166,14 +160,10 @@ export async function readDrill(
           : `The newest one is ${newest}: \`perijove drill report\`.`,
     });
   }
-  const state = stateOf(description);
+  const state = storedState<DrillState>(description);
   const ended = description.status.name !== 'RUNNING';
   if (description.status.name !== 'COMPLETED') return { state, ended };
   return { state, ended, evidence: await handle.result() };
-}
-
-function stateOf({ memo }: WorkflowExecutionDescription): DrillState | undefined {
-  return memo?.[memoKeys.state] as DrillState | undefined;
 }
 
 /** What the probe told with its last heartbeat, from the fault on. */

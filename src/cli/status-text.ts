@@ -1,5 +1,11 @@
 import type { Colors } from 'picocolors/types.js';
-import type { AgentLook, ClusterStatus, MasterLook, Observation, Phase } from '../status/cluster-status.js';
+import type {
+  AgentObservation,
+  ClusterStatus,
+  MasterObservation,
+  ClusterObservation,
+  Phase,
+} from '../status/cluster-status.js';
 import { formatDuration } from '../cluster/units.js';
 import { table, wrapped } from './table.js';
 
@@ -15,7 +21,7 @@ export interface StatusTextOptions {
 
 /** A status for people: what is well in one line each, what is not by name and with its reason. */
 export function statusText(
-  { status, reasons }: Observation,
+  { status, reasons }: ClusterObservation,
   colors: Colors,
   { long = false, clock, columns = 80 }: StatusTextOptions = {},
 ): string {
@@ -222,25 +228,25 @@ function mesosTable({ mesos }: ClusterStatus, colors: Colors): string[] {
   return table([heads.map((head) => colors.dim(head)), ...rows]);
 }
 
-function masterText(master: MasterLook): string {
+function masterText(master: MasterObservation): string {
   const { state, leadsSince } = master;
   return state === 'leading' && leadsSince !== null
     ? `leads since ${moment(leadsSince)}`
     : masterWord(master);
 }
 
-function masterWord({ state }: MasterLook): string {
+function masterWord({ state }: MasterObservation): string {
   if (state === 'leading') return 'leads';
   return state === 'standing-by' ? 'follows' : state;
 }
 
-function logText({ logRecovered, logEnsembleSize }: MasterLook): string {
+function logText({ logRecovered, logEnsembleSize }: MasterObservation): string {
   if (logRecovered === null) return '-';
   const of = logEnsembleSize === null ? '' : `, one of ${logEnsembleSize}`;
   return `${logRecovered ? 'recovered' : 'not recovered'}${of}`;
 }
 
-function agentText({ state, registeredAt }: AgentLook): string {
+function agentText({ state, registeredAt }: AgentObservation): string {
   return state === 'registered' && registeredAt !== null ? `${state} since ${moment(registeredAt)}` : state;
 }
 

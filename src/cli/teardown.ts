@@ -1,17 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import proto from '@temporalio/proto';
 import { PerijoveError } from '../errors/error.js';
 import {
   memoKeys,
-  searchAttributes,
-  taskQueue,
   workflowIds,
   workflowNames,
   type TeardownInput,
   type TeardownResult,
 } from '../temporal/contract.js';
+import { startOptions } from '../temporal/start-options.js';
 import { noWorker, waitsOf } from './waits.js';
 import { aborted } from './aborted.js';
 
@@ -33,14 +31,10 @@ export async function startTeardown(
 ): Promise<TeardownResult | undefined> {
   const handle = await client.workflow.start(workflowNames.teardown, {
     workflowId: workflowIds.teardown(input.spec.name),
-    taskQueue,
     args: [input],
     workflowIdConflictPolicy: 'USE_EXISTING',
     memo: { [memoKeys.purge]: input.purge },
-    staticSummary: `Take ${input.spec.name} down`,
-    typedSearchAttributes: [
-      { key: defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD'), value: input.spec.name },
-    ],
+    ...startOptions(input.spec.name, `Take ${input.spec.name} down`),
   });
   const { memo } = await handle.describe();
   if (memo?.[memoKeys.purge] !== input.purge) {

@@ -4,7 +4,7 @@
  * workflow, so nothing here may touch the world.
  */
 import { formatDuration } from '../cluster/units.js';
-import type { BrickLook } from '../storage/gluster.js';
+import type { BrickObservation } from '../storage/gluster.js';
 import type { DrillEvent, Evidence, HostMeasure, Invariant, Lane, Span } from './evidence.js';
 import {
   followsOf,
@@ -13,7 +13,7 @@ import {
   mesosLack,
   mesosOf,
   type FormerLeader,
-  type MesosSight,
+  type MesosObservation,
 } from './mesos.js';
 import type { DrillPlan, Healing, NotebookFile, Recovery, Watched } from './model.js';
 import type { Before } from './roles.js';
@@ -131,7 +131,7 @@ export interface View {
   readonly serving: readonly string[];
   readonly zookeeperLeader?: string;
   /** Of drills that do something to Mesos. */
-  readonly mesos?: MesosSight;
+  readonly mesos?: MesosObservation;
   /** When something last happened in it. */
   readonly mesosSince?: number;
   readonly scheduler?: string;
@@ -144,7 +144,11 @@ const settleMs = 2_000;
 const calmMs = 500;
 
 /** What is still missing until a drill has recovered, as a sentence; undefined when it has. */
-export function lackOf(plan: DrillPlan, view: View, follow: 'leader' | 'sticky'): string | undefined {
+export function missingRecovery(
+  plan: DrillPlan,
+  view: View,
+  follow: 'leader' | 'sticky',
+): string | undefined {
   const { before } = plan;
   if (view.now - view.faultAt < settleMs) return 'the fault has only just been injected';
   const { leader, serving, zookeeperLeader, scheduler, keeper } = view;
@@ -379,7 +383,7 @@ function judge(
 // --- what must be true of every cluster -------------------------------------------------------------------
 
 /** One look at a whole cluster. */
-export interface ClusterSight {
+export interface InvariantsObservation {
   /** Nodes whose port 8888 answers. */
   readonly serving: readonly string[];
   /** By host with a proxy; null where there is none or nothing was told. */
@@ -390,20 +394,20 @@ export interface ClusterSight {
   };
   /** By node: how many tasks Mesos has of it that live; undefined when no master answers. */
   readonly tasks?: Readonly<Record<string, number>>;
-  readonly mesos?: MesosSight;
+  readonly mesos?: MesosObservation;
   /** Undefined when no master was suspended, or its host cannot be asked. */
   readonly formerLeader?: FormerLeader;
   /** By node: the hosts on which processes of it live; undefined when a host cannot be asked. */
   readonly processes?: Readonly<Record<string, readonly string[]>>;
   /** Of a GlusterFS volume; empty when nobody tells of it, undefined where there is none. */
-  readonly bricks?: readonly BrickLook[];
+  readonly bricks?: readonly BrickObservation[];
   /** Undefined when they cannot be read. */
   readonly notebooks?: readonly NotebookFile[];
 }
 
 /** What must hold after every drill. */
 export function invariantsOf(
-  sight: ClusterSight,
+  observation: InvariantsObservation,
   {
     drill,
     target,
@@ -413,24 +417,24 @@ export function invariantsOf(
     marker,
   }: Pick<DrillPlan, 'drill' | 'target' | 'expects' | 'before' | 'notebooks' | 'marker'>,
 ): Invariant[] {
-  const { mesos, formerLeader } = sight;
+  const { mesos, formerLeader } = observation;
   return [
-    servingOf(sight),
-    routesOf(sight),
-    etcdOf(sight),
+    servingOf(observation),
+    routesOf(observation),
+    etcdOf(observation),
     mesosOf(mesos),
-    nodesOf(sight),
+    nodesOf(observation),
     ...(isOfMesos(expects) ? [keptTasks(before.mesos, mesos)] : []),
     ...(drill === 'master-suspend' ? [followsOf(formerLeader, mesos, target)] : []),
-    kept(sight, notebooks, marker),
-    ...(sight.bricks === undefined ? [] : [storageOf(sight.bricks)]),
+    kept(observation, notebooks, marker),
+    ...(observation.bricks === undefined ? [] : [storageOf(observation.bricks)]),
   ];
 }
 
 const held = (name: Invariant['name'], what: string): Invariant => ({ name, holds: true, what });
 const broken = (name: Invariant['name'], what: string): Invariant => ({ name, holds: false, what });
 
-function servingOf({ serving }: ClusterSight): Invariant {
+function servingOf({ serving }: InvariantsObservation): Invariant {
   const [only] = serving;
   if (only === undefined) return broken('serving', 'no Jupyter is serving');
   return serving.length === 1
@@ -438,7 +442,7 @@ function servingOf({ serving }: ClusterSight): Invariant {
     : broken('serving', `${serving.length} Jupyters are serving: ${serving.join(', ')}`);
 }
 
-function routesOf({ routes, serving }: ClusterSight): Invariant {
+function routesOf({ routes, serving }: InvariantsObservation): Invariant {
   const all = Object.entries(routes);
   const missing = all.filter(([, route]) => route === null).map(([host]) => host);
   if (missing.length > 0) return broken('routes', `the route is unknown on ${missing.join(', ')}`);
@@ -455,14 +459,14 @@ function routesOf({ routes, serving }: ClusterSight): Invariant {
   return held('routes', `all routes lead to ${serving[0]}, at generation ${[...generations].join()}`);
 }
 
-function etcdOf({ etcd: { leader, members } }: ClusterSight): Invariant {
+function etcdOf({ etcd: { leader, members } }: InvariantsObservation): Invariant {
   const ill = members.filter(({ healthy }) => !healthy).map(({ node }) => node);
   if (leader === undefined) return broken('etcd', 'no majority of etcd agrees on a leader');
   if (ill.length > 0) return broken('etcd', `etcd members are unhealthy: ${ill.join(', ')}`);
   return held('etcd', `etcd is healthy: ${members.length} members, ${leader} leads`);
 }
 
-function nodesOf({ tasks, processes }: ClusterSight): Invariant {
+function nodesOf({ tasks, processes }: InvariantsObservation): Invariant {
   if (!tasks) return broken('nodes', 'no Mesos master reports the tasks');
   if (!processes) return broken('nodes', 'the processes of a host cannot be observed');
   const odd = Object.entries(tasks).filter(([, count]) => count !== 1);
@@ -478,7 +482,7 @@ function nodesOf({ tasks, processes }: ClusterSight): Invariant {
 }
 
 /** All replicas are there, and have what was written while one of them was not. */
-function storageOf(bricks: readonly BrickLook[]): Invariant {
+function storageOf(bricks: readonly BrickObservation[]): Invariant {
   const lost = bricks.filter(({ online }) => !online).map(({ brick }) => brick);
   if (bricks.length === 0) return broken('storage', 'no host reports the GlusterFS volume');
   if (lost.length > 0) return broken('storage', `bricks that are down: ${lost.join(', ')}`);
@@ -494,7 +498,11 @@ function storageOf(bricks: readonly BrickLook[]): Invariant {
  * A notebook is lost when it is gone, is empty and was not, or has another content and no newer time. One that
  * a user saved meanwhile is not; nobody but the drill itself writes the marker.
  */
-function kept({ notebooks: now }: ClusterSight, before: readonly NotebookFile[], marker: string): Invariant {
+function kept(
+  { notebooks: now }: InvariantsObservation,
+  before: readonly NotebookFile[],
+  marker: string,
+): Invariant {
   if (!now) return broken('notebooks', 'the notebooks cannot be read');
   const lost = before.filter((old) => {
     const file = now.find(({ path }) => path === old.path);

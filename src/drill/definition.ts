@@ -13,8 +13,7 @@ export type TargetKind =
   | 'zookeeper-leader'
   | 'master-leader'
   | 'agent'
-  | 'brick'
-  | 'none';
+  | 'brick';
 
 /** What a fault changes, beside answers through the proxies; a drill waits for it. */
 export type Expectation =

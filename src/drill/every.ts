@@ -1,15 +1,15 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '../net/pause.js';
 
-/** Looks again and again, each time `pause` milliseconds after the look before began, until the signal aborts. */
+/** Looks again and again, each time `everyMs` milliseconds after the look before began, until the signal aborts. */
 export async function every(
   signal: AbortSignal,
-  pause: number | (() => number),
+  everyMs: number | (() => number),
   look: () => Promise<void>,
 ): Promise<void> {
   while (!signal.aborted) {
     const startedAt = Date.now();
     await look().catch(() => undefined);
-    const rest = startedAt + (typeof pause === 'number' ? pause : pause()) - Date.now();
-    await delay(Math.max(0, rest), undefined, { signal }).catch(() => undefined);
+    const rest = startedAt + (typeof everyMs === 'number' ? everyMs : everyMs()) - Date.now();
+    await pause(Math.max(0, rest), signal);
   }
 }

@@ -1,15 +1,15 @@
 import { leaderOf } from '../mesos/masters/agreement.js';
-import { namedLeader } from '../mesos/masters/named-leader.js';
+import { namedLeader } from '../mesos/masters/named-leaders.js';
 import { hostsWithRole } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { View } from './decide.js';
 import type { DrillEvent } from './evidence.js';
 import { every } from './every.js';
-import { mesosEvents, servingLeader, type MesosSight, type MesosState } from './mesos.js';
-import { askMs, lookAtFormerLeader, stateOf, type MesosLookDeps } from './mesos-look.js';
+import { mesosEvents, servingLeader, type MesosObservation, type MesosState } from './mesos.js';
+import { askMs, observeFormerLeader, stateOf, type MesosObservationDeps } from './observe-mesos.js';
 import type { DrillPlan, Watched } from './model.js';
 
-export interface MesosWatchOptions extends MesosLookDeps {
+export interface MesosWatchOptions extends MesosObservationDeps {
   readonly pool: SshPool;
   readonly plan: DrillPlan;
   /** What a worker that died had seen before. */
@@ -25,7 +25,7 @@ const silentAfter = 2;
 /** Asks every Mesos master whom it follows, and the leading one for agents and tasks, and tells what happens. */
 export class MesosWatch {
   /** What was told of last; absent before the first whole look, which is no news. */
-  #told: MesosSight | undefined;
+  #told: MesosObservation | undefined;
   #leader: string | undefined;
   /** Whom each master names now; all have been asked when it has as many entries as there are masters. */
   readonly #named = new Map<string, string | null | undefined>();
@@ -56,7 +56,7 @@ export class MesosWatch {
         }),
       ),
       every(signal, lookEveryMs, async () => {
-        const leader = leaderOf(this.#sight().masters);
+        const leader = leaderOf(this.#observation().masters);
         const state = await stateOf(this.options, leader);
         this.#silences = state ? 0 : this.#silences + 1;
         // One answer that does not come in time is no news on a busy machine.
@@ -69,10 +69,10 @@ export class MesosWatch {
   }
 
   view(): Pick<View, 'mesos' | 'mesosSince'> {
-    return { mesos: this.#sight(), ...(this.#since !== undefined && { mesosSince: this.#since }) };
+    return { mesos: this.#observation(), ...(this.#since !== undefined && { mesosSince: this.#since }) };
   }
 
-  #sight(): MesosSight {
+  #observation(): MesosObservation {
     const named = [...this.#named].flatMap(([host, leader]) =>
       leader === undefined ? [] : [[host, leader] as const],
     );
@@ -82,7 +82,7 @@ export class MesosWatch {
   }
 
   #tell(): void {
-    const now = this.#sight();
+    const now = this.#observation();
     const isWhole = now.state !== undefined || leaderOf(now.masters) === undefined;
     if (!this.#told && !isWhole) return;
     const before = this.#told ?? now;
@@ -103,7 +103,7 @@ export class MesosWatch {
   async #listen(): Promise<void> {
     const { plan, healed } = this.options;
     if (this.#words || !healed()) return;
-    const former = await lookAtFormerLeader(this.options, plan.fault);
+    const former = await observeFormerLeader(this.options, plan.fault);
     if (former?.words === undefined) return;
     this.#words = true;
     const { target } = plan;

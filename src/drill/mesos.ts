@@ -31,7 +31,7 @@ export interface MesosState {
   readonly tasks: Readonly<Record<string, readonly MesosTask[]>>;
 }
 
-export interface MesosSight {
+export interface MesosObservation {
   /** By host: whom this master holds for the leader; null when it knows none; absent when it does not answer. */
   readonly masters: Readonly<Record<string, string | null>>;
   /** Absent while no master leads that has read its registry. */
@@ -48,7 +48,7 @@ function tasksOn({ tasks }: MesosState, agentId: string | undefined): readonly M
 // --- what happened ----------------------------------------------------------------------------------------
 
 /** One that was elected serves when it has read its registry; one that was killed is named until its session ends. */
-export function servingLeader({ masters, state }: MesosSight): string | undefined {
+export function servingLeader({ masters, state }: MesosObservation): string | undefined {
   return state && leaderOf(masters);
 }
 
@@ -59,7 +59,11 @@ export type MesosEvent = Pick<DrillEvent, 'kind' | 'what'> & { readonly subject?
  *
  * @param told the host that was last said to lead; absent: that nobody leads
  */
-export function mesosEvents(before: MesosSight, now: MesosSight, told: string | undefined): MesosEvent[] {
+export function mesosEvents(
+  before: MesosObservation,
+  now: MesosObservation,
+  told: string | undefined,
+): MesosEvent[] {
   const leader = servingLeader(now);
   const events: MesosEvent[] = [];
   const say = (kind: MesosEvent['kind'], subject: string, what: string) =>
@@ -80,7 +84,7 @@ export function mesosEvents(before: MesosSight, now: MesosSight, told: string | 
   return [...events, ...agentEvents(before, now)];
 }
 
-function agentEvents(before: MesosSight, { state }: MesosSight): MesosEvent[] {
+function agentEvents(before: MesosObservation, { state }: MesosObservation): MesosEvent[] {
   if (!state) return [];
   const old = before.state;
   return [...new Set([...Object.keys(old?.agents ?? {}), ...Object.keys(state.agents)])].flatMap(
@@ -116,7 +120,7 @@ export interface MesosWish {
   readonly expects: Expectation;
   /** Host of the struck master or agent. */
   readonly host: string;
-  readonly before: MesosSight;
+  readonly before: MesosObservation;
 }
 
 /**
@@ -124,7 +128,7 @@ export interface MesosWish {
  *
  * @param steadyMs since when nothing happened in Mesos
  */
-export function mesosLack(wish: MesosWish, now: MesosSight, steadyMs: number): string | undefined {
+export function mesosLack(wish: MesosWish, now: MesosObservation, steadyMs: number): string | undefined {
   const { expects, host, before } = wish;
   if (!isOfMesos(expects)) return undefined;
   const leader = leaderOf(now.masters);
@@ -145,7 +149,7 @@ export function mesosLack(wish: MesosWish, now: MesosSight, steadyMs: number): s
 
 function whileUnreachable(
   host: string,
-  before: MesosSight,
+  before: MesosObservation,
   state: MesosState,
   steadyMs: number,
 ): string | undefined {
@@ -172,9 +176,9 @@ const held = (name: Invariant['name'], what: string): Invariant => ({ name, hold
 const broken = (name: Invariant['name'], what: string): Invariant => ({ name, holds: false, what });
 
 /** One master leads, the others follow it, and all agents and the framework are with it. */
-export function mesosOf(sight: MesosSight | undefined): Invariant {
-  if (!sight) return broken('mesos', 'no Mesos master responds');
-  const { masters, state } = sight;
+export function mesosOf(observation: MesosObservation | undefined): Invariant {
+  if (!observation) return broken('mesos', 'no Mesos master tells of itself');
+  const { masters, state } = observation;
   const leader = leaderOf(masters);
   if (leader === undefined) return broken('mesos', 'no Mesos master is leading');
   const astray = Object.entries(masters).filter(([, named]) => named !== leader);
@@ -191,8 +195,11 @@ export function mesosOf(sight: MesosSight | undefined): Invariant {
 }
 
 /** Every agent is the one of before, and every node runs as the very task of before. */
-export function keptTasks(before: MesosSight | undefined, sight: MesosSight | undefined): Invariant {
-  const [old, now] = [before?.state, sight?.state];
+export function keptTasks(
+  before: MesosObservation | undefined,
+  observation: MesosObservation | undefined,
+): Invariant {
+  const [old, now] = [before?.state, observation?.state];
   if (!old || !now) return broken('tasks', 'no Mesos master reports the tasks');
   const strange = Object.keys(old.agents).filter((host) => now.agents[host]?.id !== old.agents[host]?.id);
   if (strange.length > 0) {
@@ -216,20 +223,19 @@ export function keptTasks(before: MesosSight | undefined, sight: MesosSight | un
 /** A master that lost its leadership while it was suspended must notice, end, and follow when it is started again. */
 export function followsOf(
   former: FormerLeader | undefined,
-  sight: MesosSight | undefined,
+  observation: MesosObservation | undefined,
   host: string,
 ): Invariant {
   if (!former) return broken('master', `the old master on ${host} cannot be observed`);
   const { ended, words } = former;
-  const leader = sight && leaderOf(sight.masters);
+  const leader = observation && leaderOf(observation.masters);
   if (!ended) {
     return leader === host
       ? held('master', `${host} was not replaced and still leads Mesos`)
       : broken('master', `the master on ${host} did not exit, and ${leader ?? 'no master'} leads`);
   }
-  if (words === undefined)
-    return broken('master', `the old master on ${host} exited without logging a reason`);
-  const named = sight?.masters[host];
+  if (words === undefined) return broken('master', `the old master on ${host} ended without a word of why`);
+  const named = observation?.masters[host];
   return named !== undefined && named !== null && named !== host
     ? held(
         'master',

@@ -9,7 +9,7 @@ import { serverStatus } from '../zookeeper/four-letter.js';
 import { joinWatched, spansOf, type Sample, type View } from './decide.js';
 import type { DrillEvent, Lane, Span } from './evidence.js';
 import { every } from './every.js';
-import { serves, type LookDeps } from './look.js';
+import { serves, type ObservationDeps } from './observe.js';
 import { isOfMesos } from './mesos.js';
 import { MesosWatch } from './mesos-watch.js';
 import type { DrillPlan, Watched } from './model.js';
@@ -22,7 +22,7 @@ export interface WorkflowFacts {
   readonly keeper?: string;
 }
 
-export interface ProbeOptions extends LookDeps {
+export interface ProbeOptions extends ObservationDeps {
   readonly plan: DrillPlan;
   /** Of Jupyter. */
   readonly token: string;

@@ -1,4 +1,4 @@
-import type { MesosSight } from './mesos.js';
+import type { MesosObservation } from './mesos.js';
 
 /** Who held what before the fault. */
 export interface Before {
@@ -7,7 +7,7 @@ export interface Before {
   readonly term: number;
   readonly serving: string;
   readonly zookeeperLeader?: string;
-  readonly mesos?: MesosSight;
+  readonly mesos?: MesosObservation;
   readonly scheduler?: string;
   readonly keeper?: string;
 }

@@ -5,7 +5,7 @@ import type { DrillDefinition } from './definition.js';
 import { leaderOf } from '../mesos/masters/agreement.js';
 import type { Roles } from './roles.js';
 
-export interface Wish {
+export interface TargetRequest {
   /** A name. */
   readonly target?: string;
   /** Any number: which of the candidates. */
@@ -48,8 +48,6 @@ export function candidates(definition: DrillDefinition, roles: Roles, spec: Clus
     }
     case 'brick':
       return brickHosts(spec).map(({ name }) => name);
-    case 'none':
-      return [];
   }
 }
 
@@ -77,7 +75,6 @@ export function checkTarget(definition: DrillDefinition, spec: ClusterSpec, targ
     'master-leader': hostsWithRole(spec, 'master').map(({ name }) => name),
     agent: hostsWithRole(spec, 'agent').map(({ name }) => name),
     brick: brickHosts(spec).map(({ name }) => name),
-    none: [],
   };
   if (!names[definition.target].includes(target)) throw unknown(definition, target, names[definition.target]);
 }
@@ -87,7 +84,7 @@ export function chooseTarget(
   definition: DrillDefinition,
   roles: Roles,
   spec: ClusterSpec,
-  { target, pick = 0 }: Wish,
+  { target, pick = 0 }: TargetRequest,
 ): string {
   const found = candidates(definition, roles, spec);
   const chosen = target === undefined ? found[pick % Math.max(1, found.length)] : target;
@@ -117,7 +114,7 @@ export function struckHostOf(
 ): string | undefined {
   const ofNode = ['leader', 'follower', 'serving'].includes(kind);
   if (ofNode) return hostOf[target];
-  return ['worker', 'none'].includes(kind) ? undefined : target;
+  return kind === 'worker' ? undefined : target;
 }
 
 /**

@@ -9,7 +9,7 @@ import { describeStep, diff, type Step, type WantedState } from './diff.js';
 import type { InitDriver } from './init.js';
 import type { Change, HostItems } from './items.js';
 import { observedOn } from './observation.js';
-import { observeScript, parseObserved, runitPackage, sightsOf } from './observe.js';
+import { observeScript, parseObserved, runitPackage, observationRequest } from './observe.js';
 import { installPackages } from './packages.js';
 import { hostPaths } from './paths.js';
 import { initDriver, observeInit } from './services.js';
@@ -75,11 +75,11 @@ async function compare(
   const driver = initDriver(connection.host, cluster, await observeInit(connection));
   if (isNothing(items) && items.packages.length === 0) return { steps: [], driver };
   const wanted = await wantedState(connection.host.dir, items, artifacts, driver);
-  const sights = sightsOf(wanted);
-  const output = await connection.run(observeScript(connection.host.dir, sights, driver), {
+  const request = observationRequest(wanted);
+  const output = await connection.run(observeScript(connection.host.dir, request, driver), {
     ...(signal === undefined ? {} : { signal }),
   });
-  const observed = observedOn(connection.host.name, parseObserved(output, sights, driver, new Date()));
+  const observed = observedOn(connection.host.name, parseObserved(output, request, driver, new Date()));
   return { steps: diff(wanted, observed), driver };
 }
 

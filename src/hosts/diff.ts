@@ -54,12 +54,12 @@ export interface ObservedState {
   readonly files: ReadonlyMap<string, { readonly mode: number; readonly sha256: string }>;
   readonly daemons: ReadonlyMap<string, DaemonStatus>;
   readonly services: readonly ServiceStatus[];
-  /** What was printed of effects of services and of conditions, by `sightOf`. */
+  /** What was printed of effects of services and of conditions, by `seenKey`. */
   readonly seen: ReadonlyMap<string, string>;
 }
 
 /** Name of what is seen of a service's effect, or of a condition. */
-export function sightOf(kind: 'service' | 'condition', name: string): string {
+export function seenKey(kind: 'service' | 'condition', name: string): string {
   return `${kind}/${name}`;
 }
 
@@ -159,7 +159,7 @@ function runSteps({ item }: WantedService, wanted: WantedState, observed: Observ
   const running = observed.services.find((service) => service.name === name)?.record ?? '';
   const differences =
     running === record
-      ? (item.effect?.differences(observed.seen.get(sightOf('service', name)) ?? '') ?? [])
+      ? (item.effect?.differences(observed.seen.get(seenKey('service', name)) ?? '') ?? [])
       : recordDifference(running, record);
   if (running === record && differences.length === 0) return [];
   const once = item.once === undefined ? {} : ({ once: true } as const);
@@ -167,7 +167,7 @@ function runSteps({ item }: WantedService, wanted: WantedState, observed: Observ
 }
 
 function conditionSteps({ name, actions }: ConditionItem, observed: ObservedState): Step[] {
-  return actions(observed.seen.get(sightOf('condition', name)) ?? '').map((action) => ({
+  return actions(observed.seen.get(seenKey('condition', name)) ?? '').map((action) => ({
     kind: 'act',
     action,
   }));

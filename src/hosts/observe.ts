@@ -1,7 +1,7 @@
 import { quote } from '../ssh/shell.js';
 import { checksumFunctions } from './checksum.js';
 import { observeDaemons, parseDaemons } from './daemons.js';
-import { sightOf, type ObservedState, type WantedState } from './diff.js';
+import { seenKey, type ObservedState, type WantedState } from './diff.js';
 import type { InitDriver } from './init.js';
 import type { DaemonItem } from './items.js';
 import { known, notKnown, type Observation } from './observation.js';
@@ -13,7 +13,7 @@ import { installedScript, parsePackages } from './substitutes.js';
 export const runitPackage = 'runit';
 
 /** What `observeScript` is to look at. */
-export interface Sights {
+export interface ObservationRequest {
   readonly packages: readonly string[];
   readonly directories: readonly string[];
   readonly files: readonly string[];
@@ -25,7 +25,7 @@ export interface Sights {
   readonly seen: readonly { readonly name: string; readonly observe: string }[];
 }
 
-export function sightsOf(wanted: WantedState): Sights {
+export function observationRequest(wanted: WantedState): ObservationRequest {
   const largeFiles = wanted.files.filter(({ source }) => source.kind === 'node').map(({ path }) => path);
   const files = [
     ...wanted.archives.map(({ marker }) => marker),
@@ -41,9 +41,9 @@ export function sightsOf(wanted: WantedState): Sights {
     services: wanted.services.map(({ item }) => item.name),
     seen: [
       ...wanted.services.flatMap(({ item: { name, effect } }) =>
-        effect === undefined ? [] : [{ name: sightOf('service', name), observe: effect.observe }],
+        effect === undefined ? [] : [{ name: seenKey('service', name), observe: effect.observe }],
       ),
-      ...wanted.conditions.map(({ name, observe }) => ({ name: sightOf('condition', name), observe })),
+      ...wanted.conditions.map(({ name, observe }) => ({ name: seenKey('condition', name), observe })),
     ],
   };
 }
@@ -56,9 +56,9 @@ function unique(values: readonly string[]): string[] {
  * One script that prints everything that `diff` compares, for `parseObserved`; few processes, whatever there is. Each
  * part says of what there is not that it is not there, and the end is marked, so that a missing answer shows.
  */
-export function observeScript(dir: string, sights: Sights, driver: InitDriver): string {
+export function observeScript(dir: string, request: ObservationRequest, driver: InitDriver): string {
   const words = (values: readonly string[]) => values.map(quote).join(' ');
-  const { packages, directories, files, largeFiles, daemons, services, seen } = sights;
+  const { packages, directories, files, largeFiles, daemons, services, seen } = request;
   const paths = [...directories, ...files, ...largeFiles];
   return [
     ...installedScript(packages),
@@ -101,22 +101,22 @@ const fileType = 0o100000;
 /** Not known unless the host answered about everything that it was asked. */
 export function parseObserved(
   output: string,
-  sights: Sights,
+  request: ObservationRequest,
   driver: InitDriver,
   now: Date,
 ): Observation<ObservedState> {
   if (!output.endsWith(`\n${end}\n`) && output !== `${end}\n`) return notKnown('its response was truncated');
-  const packages = parsePackages(output, sights.packages);
+  const packages = parsePackages(output, request.packages);
   if (!packages.known) return packages;
-  const paths = parsePaths(output, sights);
+  const paths = parsePaths(output, request);
   if (!paths.known) return paths;
   const daemons = parseDaemons(output);
-  const silent = sights.daemons.find(({ name }) => !daemons.has(name));
+  const silent = request.daemons.find(({ name }) => !daemons.has(name));
   if (silent !== undefined) return notKnown(`no response on whether ${silent.name} is running`);
-  const services = driver.parseStatus(output, sights.services, now);
+  const services = driver.parseStatus(output, request.services, now);
   if (!services.known) return services;
   const asked = new Set(output.split('\n').filter((line) => line.startsWith('asked ')));
-  const missed = sights.seen.find(({ name }) => !asked.has(`asked ${name}`));
+  const missed = request.seen.find(({ name }) => !asked.has(`asked ${name}`));
   if (missed !== undefined) return notKnown(`no response about ${missed.name}`);
   return known({
     packages: packages.value,
@@ -124,13 +124,13 @@ export function parseObserved(
     ...paths.value,
     daemons,
     services: services.value,
-    seen: new Map(sights.seen.map(({ name }) => [name, seenOf(output, name)])),
+    seen: new Map(request.seen.map(({ name }) => [name, seenOf(output, name)])),
   });
 }
 
 function parsePaths(
   output: string,
-  sights: Sights,
+  request: ObservationRequest,
 ): Observation<Pick<ObservedState, 'directories' | 'files'>> {
   const lines = output.split('\n');
   const sums = new Map<string, string>();
@@ -150,8 +150,8 @@ function parsePaths(
   }
   const directories = new Map<string, number>();
   const files = new Map<string, { mode: number; sha256: string }>();
-  const contents = new Set([...sights.files, ...sights.largeFiles]);
-  for (const path of new Set([...sights.directories, ...contents])) {
+  const contents = new Set([...request.files, ...request.largeFiles]);
+  for (const path of new Set([...request.directories, ...contents])) {
     const raw = modes.get(path);
     if (raw === undefined) {
       if (lacking.has(path)) continue;

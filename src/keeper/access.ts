@@ -2,9 +2,11 @@ import { createEtcdClient, type EtcdClient } from '../etcd/client.js';
 import { probeMember } from '../etcd/probe.js';
 import type { Probe } from '../etcd/verdict.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
+import { within } from '../net/deadline.js';
 import { nodeClient, type NodeClient } from '../node/client.js';
 import { proxyClient, type ProxyClient } from '../proxy/client.js';
-import { nodeAddress, nodeNames, proxyApiAddress, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import { nodeAddress, nodeNames, proxyApiAddress, type ClusterSpec } from '../cluster/spec.js';
+import { hostOf } from '../cluster/host-of.js';
 import type { SecretName, Secrets } from '../cluster/secrets.js';
 import type { Endpoint } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
@@ -87,16 +89,13 @@ export function createAccess({ spec, reach, secrets, placement }: AccessOptions)
     node: (name, ask) =>
       withToken(async (held) => {
         const address = addressOf(name);
-        const endpoint = await within(
-          reach.any(address, spec.nodes.controlPort),
-          `the connection to ${name}`,
-        );
+        const endpoint = await opened(reach.any(address, spec.nodes.controlPort), name);
         return ask(nodeClient(endpoint, held['node-api-token']));
       }),
     proxy: (host, ask) =>
       withToken(async (held) => {
         const { name, address, port } = proxyApiOf(spec, host);
-        const endpoint = await within(reach.via(name, address, port), `the connection to ${name}`);
+        const endpoint = await opened(reach.via(name, address, port), name);
         return ask(proxyClient(endpoint, held['proxy-api-token']));
       }),
     member: (name) => memberOf(name).probe(),
@@ -110,23 +109,17 @@ export function createAccess({ spec, reach, secrets, placement }: AccessOptions)
 }
 
 function proxyApiOf(spec: ClusterSpec, name: string) {
-  const host = spec.hosts.find((each): each is HostSpec => each.name === name);
-  if (!host) throw new Error(`the spec has no host ${name}`);
+  const host = hostOf(spec, name);
   return { name, address: proxyApiAddress(host), port: host.ports.proxyApi };
 }
 
-async function within<T>(promise: Promise<T>, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new PerijoveError('SSH_TIMEOUT', `${what} was not established within ${reachDeadlineMs} ms`));
-    }, reachDeadlineMs);
-  });
-  try {
-    return await Promise.race([promise, deadline]);
-  } finally {
-    clearTimeout(timer);
-  }
+/** @throws PerijoveError SSH_TIMEOUT */
+function opened(way: Promise<Endpoint>, name: string): Promise<Endpoint> {
+  return within(
+    reachDeadlineMs,
+    way,
+    () => new PerijoveError('SSH_TIMEOUT', `the way to ${name} was not open within ${reachDeadlineMs} ms`),
+  );
 }
 
 /** The connection to one member, over the way that works: when a probe fails, the way is asked for anew. */
@@ -171,7 +164,7 @@ class MemberConnection {
   /** The client at the present way; the same one when the way is the same. */
   async #connect(): Promise<EtcdClient> {
     this.#routedAt = Date.now();
-    const endpoint = await within(this.reach(), `the connection to ${this.name}`);
+    const endpoint = await opened(this.reach(), this.name);
     if (this.#closed) throw new Error('closed');
     const same = this.#endpoint?.host === endpoint.host && this.#endpoint.port === endpoint.port;
     if (same && this.#client) return this.#client;

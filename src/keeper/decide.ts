@@ -4,6 +4,7 @@
  */
 import type { Finding } from '../etcd/verdict.js';
 import type { ClusterSpec } from '../cluster/spec.js';
+import { pauseAfter, type BackOff } from '../net/back-off.js';
 import type { Drift, DriftKind, Incident, KeeperEvent, KeeperState, Verdict } from './state.js';
 
 export const initialState: KeeperState = {
@@ -19,7 +20,7 @@ export const initialState: KeeperState = {
 const lostAfterMs = 3_000;
 /** A repair this long after the one before counts as the first again. */
 const calmMs = 60_000;
-const longestPauseMs = 60_000;
+const backOff: BackOff = { firstMs: 1_000, longestMs: 60_000 };
 const incidentsKept = 20;
 const eventsKept = 50;
 /**
@@ -31,7 +32,7 @@ export const mostReturns = 20;
 
 /** How long the watch lets a drift stand before it speaks: 0, 1 s, 2 s, 4 s, … 60 s. */
 export function pauseMs(repairs: number): number {
-  return repairs === 0 ? 0 : Math.min(longestPauseMs, 1_000 * 2 ** Math.min(repairs - 1, 16));
+  return pauseAfter(repairs, backOff);
 }
 
 // --- what the watch says --------------------------------------------------------------------------------
@@ -60,7 +61,7 @@ export type WatchEvent =
 export type Known = Pick<KeeperState, 'verdict' | 'lostSince' | 'specChanged' | 'drifts' | 'repairs'>;
 
 /** What the watch sees at one moment. */
-export interface Sight {
+export interface WatchObservation {
   readonly finding: Finding;
   /** The live nodes, once the same ones have been seen for a while; undefined before. */
   readonly settledLive?: readonly string[];
@@ -80,15 +81,15 @@ export interface Sight {
  * has ended, when the spec is another one, and when a drift is news, or is an old one that may be tried again
  * after its pause.
  */
-export function notice(known: Known, sight: Sight): WatchEvent | undefined {
-  const { finding, now, watchedMs } = sight;
+export function notice(known: Known, observation: WatchObservation): WatchEvent | undefined {
+  const { finding, now, watchedMs } = observation;
   if (finding.kind === 'none') {
-    if (known.lostSince !== undefined || sight.noneForMs < lostAfterMs) return undefined;
-    const since = sight.confirmedAt ?? now;
+    if (known.lostSince !== undefined || observation.noneForMs < lostAfterMs) return undefined;
+    const since = observation.confirmedAt ?? now;
     return { kind: 'lost', reason: `the etcd leader is unknown: ${finding.reason}`, since };
   }
   const { verdict } = finding;
-  const since = sight.confirmedAt ?? known.lostSince;
+  const since = observation.confirmedAt ?? known.lostSince;
   if (!known.verdict || !sameLeadership(known.verdict, verdict)) {
     const before = known.verdict
       ? `after ${known.verdict.leader} at term ${known.verdict.term}`
@@ -109,13 +110,13 @@ export function notice(known: Known, sight: Sight): WatchEvent | undefined {
   });
   if (known.specChanged) return drift('the spec has changed');
   if (watchedMs < pauseMs(known.repairs)) return undefined;
-  if (sight.settledLive && sight.settledLive.join() !== known.verdict.live.join()) {
-    return drift(`members that respond: ${sight.settledLive.join(', ')}`, sight.settledLive);
+  if (observation.settledLive && observation.settledLive.join() !== known.verdict.live.join()) {
+    return drift(`members that answer: ${observation.settledLive.join(', ')}`, observation.settledLive);
   }
-  if (!sight.drifts) return undefined;
-  const news = sight.drifts.filter((each) => !known.drifts.some((old) => sameDrift(old, each)));
-  const over = known.drifts.filter((old) => !sight.drifts?.some((each) => sameDrift(old, each)));
-  const left = sight.drifts.filter((each) => repairable[each.kind]);
+  if (!observation.drifts) return undefined;
+  const news = observation.drifts.filter((each) => !known.drifts.some((old) => sameDrift(old, each)));
+  const over = known.drifts.filter((old) => !observation.drifts?.some((each) => sameDrift(old, each)));
+  const left = observation.drifts.filter((each) => repairable[each.kind]);
   if (news.length > 0) return drift(sentence(news));
   if (left.length > 0) return drift(`still ${sentence(left)}`);
   if (over.length > 0) return drift(`resolved: ${sentence(over)}`);

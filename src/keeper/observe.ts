@@ -10,7 +10,7 @@ export interface LookOptions {
 }
 
 /** What a node says now. Never rejects. */
-export async function lookAtNode(
+export async function observeNode(
   access: KeeperAccess,
   name: string,
   { timeoutMs, signal }: LookOptions,
@@ -26,7 +26,7 @@ export async function lookAtNode(
 }
 
 /** What a proxy says now. Never rejects. */
-export async function lookAtProxy(
+export async function observeProxy(
   access: KeeperAccess,
   host: string,
   { timeoutMs, signal }: LookOptions,
@@ -48,9 +48,9 @@ export async function look(
   options: LookOptions,
 ): Promise<View> {
   const [nodes, proxies] = await Promise.all([
-    Promise.all(wanted.nodes.map(async (name) => [name, await lookAtNode(access, name, options)] as const)),
+    Promise.all(wanted.nodes.map(async (name) => [name, await observeNode(access, name, options)] as const)),
     Promise.all(
-      wanted.proxies.map(async (host) => [host, await lookAtProxy(access, host, options)] as const),
+      wanted.proxies.map(async (host) => [host, await observeProxy(access, host, options)] as const),
     ),
   ]);
   return { nodes: Object.fromEntries(nodes), proxies: Object.fromEntries(proxies) };

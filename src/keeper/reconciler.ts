@@ -5,7 +5,7 @@ import type { ClusterSpec } from '../cluster/spec.js';
 import type { KeeperAccess } from './access.js';
 import type { KeeperChange, ReconcileResult } from './decide.js';
 import { drifts, isElsewhere, serves, type NodeView, type View } from './drift.js';
-import { look, lookAtNode } from './observe.js';
+import { look, observeNode } from './observe.js';
 import type { Verdict } from './state.js';
 import { wantedFor, type Wanted } from './wanted.js';
 
@@ -262,7 +262,7 @@ class Reconcile {
   }
 
   #lookAt(name: string): Promise<NodeView> {
-    return lookAtNode(this.access, name, { timeoutMs: lookDeadlineMs, signal: this.signal });
+    return observeNode(this.access, name, { timeoutMs: lookDeadlineMs, signal: this.signal });
   }
 
   /** How things are now; what was silent is not waited for once more. */

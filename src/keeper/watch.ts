@@ -4,7 +4,7 @@ import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { KeeperAccess } from './access.js';
 import { notice, type Known, type WatchEvent } from './decide.js';
 import { drifts, type NodeView, type ProxyView } from './drift.js';
-import { lookAtNode, lookAtProxy, type LookOptions } from './observe.js';
+import { observeNode, observeProxy, type LookOptions } from './observe.js';
 import { wantedFor, type Placement, type Wanted } from './wanted.js';
 
 export interface WatchInput {
@@ -96,13 +96,13 @@ class Watch {
       ...(this.#wanted?.nodes ?? []).map((name) =>
         this.#every(
           () => lookEveryMs,
-          async () => this.#saw(this.#nodes, name, await lookAtNode(this.access, name, this.#look)),
+          async () => this.#saw(this.#nodes, name, await observeNode(this.access, name, this.#look)),
         ),
       ),
       ...(this.#wanted?.proxies ?? []).map((host) =>
         this.#every(
           () => lookEveryMs,
-          async () => this.#saw(this.#proxies, host, await lookAtProxy(this.access, host, this.#look)),
+          async () => this.#saw(this.#proxies, host, await observeProxy(this.access, host, this.#look)),
         ),
       ),
     ];

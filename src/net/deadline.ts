@@ -45,23 +45,27 @@ export function limit(ms: number, signal?: AbortSignal): Limit {
   };
 }
 
-/** What is dialled, or the error when that takes too long; a stream that comes late is destroyed. */
-export function dialledWithin<S extends Duplex>(
+/**
+ * The promise's outcome, or the error of `tooLong` when it is not settled within `ms`. The work behind the promise
+ * continues; `dispose` gets a value that arrives too late.
+ */
+export function within<T>(
   ms: number,
-  dialling: Promise<S>,
+  promise: Promise<T>,
   tooLong: () => Error,
-): Promise<S> {
+  dispose?: (value: T) => void,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     let late = false;
     const timer = setTimeout(() => {
       late = true;
       reject(tooLong());
     }, ms);
-    dialling.then(
-      (stream) => {
+    promise.then(
+      (value) => {
         clearTimeout(timer);
-        if (late) stream.destroy();
-        else resolve(stream);
+        if (late) dispose?.(value);
+        else resolve(value);
       },
       (error: Error) => {
         clearTimeout(timer);
@@ -69,4 +73,13 @@ export function dialledWithin<S extends Duplex>(
       },
     );
   });
+}
+
+/** The dialled stream, or the error of `tooLong` after `ms`; a stream that arrives too late is destroyed. */
+export function dialledWithin<S extends Duplex>(
+  ms: number,
+  dialling: Promise<S>,
+  tooLong: () => Error,
+): Promise<S> {
+  return within(ms, dialling, tooLong, (stream) => stream.destroy());
 }

@@ -1,7 +1,6 @@
-import { request } from 'undici';
 import type { z } from 'zod';
-import { messageOf, PerijoveError } from '../errors/error.js';
-import { limit } from '../net/deadline.js';
+import { PerijoveError } from '../errors/error.js';
+import { jsonClient, type CallOptions } from '../net/json-client.js';
 import {
   hostsStatusSchema,
   jupyterStatusSchema,
@@ -17,14 +16,10 @@ import {
   type RetireOrder,
 } from './api.js';
 
-export interface CallOptions {
-  /** Of the whole call, on top of what the call waits for; 2,000 by default. */
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
-}
+const defaultTimeoutMs = 2_000;
 
 /**
- * The control API of one node. Every call throws NODE_UNREACHABLE when no answer came in time,
+ * The control API of one node. A call may take 2 s, on top of what it waits for, unless told otherwise. Every call throws NODE_UNREACHABLE when no answer came in time,
  * NODE_AUTH_FAILED when the token was refused, and NODE_REFUSED for any other refusal.
  */
 export interface NodeClient {
@@ -52,35 +47,18 @@ export function nodeClient(
   token: string,
 ): NodeClient {
   const base = `http://${endpoint.host}:${endpoint.port}`;
+  const at = { subject: base };
+  const unreachable = (why: string, cause?: unknown) =>
+    new PerijoveError('NODE_UNREACHABLE', `the node at ${base} does not answer: ${why}`, { ...at, cause });
+  const ask = jsonClient({ base, token, timeoutMs: defaultTimeoutMs, unreachable });
   const call = async <Answer>(
     answer: z.ZodType<Answer>,
     path: string,
     order: unknown,
-    { timeoutMs = 2_000, signal }: CallOptions,
+    options: CallOptions,
   ): Promise<Answer> => {
-    const time = limit(timeoutMs, signal);
-    const at = { subject: base };
-    let status: number;
-    let body: unknown;
-    try {
-      const response = await request(`${base}${path}`, {
-        method: order === undefined ? 'GET' : 'PUT',
-        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-        body: order === undefined ? null : JSON.stringify(order),
-        signal: time.signal,
-      });
-      status = response.statusCode;
-      body = await response.body.json();
-    } catch (error) {
-      signal?.throwIfAborted();
-      const why = time.passed ? `no response within ${timeoutMs} ms` : messageOf(error);
-      throw new PerijoveError('NODE_UNREACHABLE', `the node at ${base} does not respond: ${why}`, {
-        ...at,
-        cause: error,
-      });
-    } finally {
-      time.end();
-    }
+    const { status, body } = await ask(path, options, order);
+    if (body === undefined) throw unreachable('what answers there is not a node');
     const good = status === 200 ? answer.safeParse(body) : undefined;
     if (good?.success === true) return good.data;
     const failure = nodeFailureSchema.safeParse(body);
@@ -104,7 +82,7 @@ export function nodeClient(
 
   return {
     status: (options = {}) => call(nodeStatusSchema, '/status', undefined, options),
-    orderJupyter: (order, { waitMs = 0, timeoutMs = 2_000, ...options } = {}) =>
+    orderJupyter: (order, { waitMs = 0, timeoutMs = defaultTimeoutMs, ...options } = {}) =>
       call(jupyterStatusSchema, `/jupyter?wait=${waitMs}`, order, {
         ...options,
         timeoutMs: waitMs + timeoutMs,

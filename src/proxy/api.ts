@@ -69,6 +69,7 @@ export const staleRouteSchema = z.object({
   /** The generation that the proxy holds. */
   generation: z.number().int(),
 });
+export type StaleRoute = Readonly<z.infer<typeof staleRouteSchema>>;
 
 export const proxyHealthSchema = z.object({
   pid: z.number().int(),

@@ -1,4 +1,5 @@
 import { PerijoveError } from '../errors/error.js';
+import { hostOf } from '../cluster/host-of.js';
 import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import type { Endpoint, SshPool } from './connection.js';
 import { dialledWithin } from '../net/deadline.js';
@@ -42,11 +43,7 @@ export function sshReach(pool: SshPool, spec: Pick<ClusterSpec, 'hosts'>): Reach
     pool.listen(`${identity([host])} ${address}:${port}`, () => through(host, address, port));
 
   return {
-    via: async (hostName, address, port) => {
-      const host = spec.hosts.find(({ name }) => name === hostName);
-      if (host === undefined) throw new Error(`the spec has no host ${hostName}`);
-      return single(host, address, port);
-    },
+    via: async (hostName, address, port) => single(hostOf(spec, hostName), address, port),
     any: async (address, port) => {
       const owner = spec.hosts.find((host) => host.address === address);
       if (owner !== undefined) return single(owner, address, port);

@@ -9,6 +9,7 @@ import { PerijoveError } from '../errors/error.js';
 import type { SshTarget } from '../cluster/spec.js';
 import { classifySshError } from './classify.js';
 import { readCredentials, type Credentials } from './credentials.js';
+import { pauseAfter, type BackOff } from '../net/back-off.js';
 import { dialledWithin } from '../net/deadline.js';
 import { hostKeyCheck } from './host-keys.js';
 
@@ -17,8 +18,9 @@ const sessionsPerConnection = 8;
 const defaultReadyTimeoutMs = 10_000;
 const closedByWorker = 'the connection was closed by this worker';
 const keepAlive = { keepaliveInterval: 5_000, keepaliveCountMax: 3 } as const;
-const backOff = { firstMs: 100, mostMs: 2_000 } as const;
+const reconnectBackOff: BackOff = { firstMs: 100, longestMs: 2_000 };
 
+const sessionBackOff: BackOff = { firstMs: 20, longestMs: 500 };
 /** With their pauses, about ten seconds. */
 const sessionAttempts = 25;
 
@@ -144,7 +146,7 @@ export class SshTransport {
       } catch (error) {
         if (!(error instanceof SessionRefused)) throw error;
         if (attempt === sessionAttempts) throw this.#lost(error.message);
-        await delay(Math.min(10 * 2 ** attempt, 500));
+        await delay(pauseAfter(attempt, sessionBackOff));
       }
     }
   }
@@ -173,7 +175,7 @@ export class SshTransport {
 
   async #connect(): Promise<Client> {
     if (this.#failures > 0) {
-      const pauseMs = Math.min(backOff.firstMs * 2 ** (this.#failures - 1), backOff.mostMs);
+      const pauseMs = pauseAfter(this.#failures, reconnectBackOff);
       await delay(pauseMs, undefined, { signal: this.#closing.signal }).catch(() => {
         throw this.#lost(closedByWorker);
       });

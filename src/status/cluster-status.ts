@@ -32,7 +32,7 @@ export interface MesosProblem {
   readonly remedy: string;
 }
 
-export interface MasterLook {
+export interface MasterObservation {
   readonly host: string;
   readonly state: MasterStatus;
   readonly version: string | null;
@@ -47,7 +47,7 @@ export interface MasterLook {
   readonly logEnsembleSize: number | null;
 }
 
-export interface AgentLook {
+export interface AgentObservation {
   readonly host: string;
   readonly state: AgentStatus;
   readonly id: string | null;
@@ -72,8 +72,8 @@ export interface ClusterStatus {
   readonly mesos: {
     /** Name of the host. */
     readonly leader: string | null;
-    readonly masters: readonly MasterLook[];
-    readonly agents: readonly AgentLook[];
+    readonly masters: readonly MasterObservation[];
+    readonly agents: readonly AgentObservation[];
     readonly standIn: boolean;
     readonly problem: MesosProblem | null;
   };
@@ -143,7 +143,7 @@ export interface ClusterStatus {
 }
 
 /** A status, and for people why it is no better than it is. */
-export interface Observation {
+export interface ClusterObservation {
   readonly status: ClusterStatus;
   /** Sentences without their full stop, the root causes first. */
   readonly reasons: readonly string[];
@@ -243,7 +243,7 @@ export function phaseOf(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>,
 }
 
 /** What is known of what does not answer. */
-export const noMaster: Omit<MasterLook, 'host'> = {
+export const noMaster: Omit<MasterObservation, 'host'> = {
   state: 'down',
   version: null,
   sequence: null,
@@ -252,12 +252,12 @@ export const noMaster: Omit<MasterLook, 'host'> = {
   logRecovered: null,
   logEnsembleSize: null,
 };
-export const noAgent: Omit<AgentLook, 'host'> = {
+export const noAgent: Omit<AgentObservation, 'host'> = {
   state: 'unknown',
   id: null,
   registeredAt: null,
 };
-export const noFrameworkLook: Pick<
+export const noFrameworkObservation: Pick<
   ClusterStatus['framework'],
   'connected' | 'registeredAt' | 'reregisteredAt'
 > = { connected: null, registeredAt: null, reregisteredAt: null };
@@ -277,7 +277,14 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
       standIn: spec.mesos.install.kind === 'lab',
       problem: null,
     },
-    framework: { id: null, scheduler: null, tasks: [], ...noFrameworkLook, failure: null, missing: null },
+    framework: {
+      id: null,
+      scheduler: null,
+      tasks: [],
+      ...noFrameworkObservation,
+      failure: null,
+      missing: null,
+    },
     etcd: { leader: null, term: null, members: [] },
     jupyter: { node: null, generation: null, standby: spec.jupyter.standby },
     proxies: hosts('proxy').map((host) => ({

@@ -2,7 +2,8 @@
 import { PerijoveError } from '../errors/error.js';
 import { readMasters, withEnsemble, type RegisteredMaster } from '../mesos/masters/detector.js';
 import { hostOfAgent } from '../mesos/scheduler/launch.js';
-import { masterReach } from '../mesos/masters/http.js';
+import { masterAt, masterReach } from '../mesos/masters/http.js';
+import { masterEndpoint } from '../mesos/masters/named-leaders.js';
 import {
   masterLeader,
   masterMetrics,
@@ -19,39 +20,35 @@ import type { Reach } from '../ssh/reach.js';
 import { answerOf, askMs } from './answer-of.js';
 import {
   noAgent,
-  noFrameworkLook,
+  noFrameworkObservation,
   noMaster,
-  type AgentLook,
+  type AgentObservation,
   type ClusterStatus,
   type MesosProblem,
 } from './cluster-status.js';
 
-export interface MesosLook {
+export interface MesosStatus {
   readonly mesos: ClusterStatus['mesos'];
   /** The framework of that ID, as the leading master has it. */
-  readonly framework: (id: string | undefined) => typeof noFrameworkLook;
+  readonly framework: (id: string | undefined) => typeof noFrameworkObservation;
 }
 
 /** Never rejects for the state of the cluster. `hosts` are those that answer. */
-export async function lookAtMesos(
+export async function observeMesosStatus(
   pool: SshPool,
   reach: Reach,
   spec: ClusterSpec,
   hosts: readonly HostSpec[],
-): Promise<MesosLook> {
+): Promise<MesosStatus> {
   const secrets = await secretsOf(pool, spec, hosts);
   const options = { timeoutMs: askMs, ...(secrets.credential && { credential: secrets.credential }) };
   const [views, election] = await Promise.all([
     Promise.all(hostsWithRole(spec, 'master').map((host) => viewOf(reach, hosts, host, options))),
-    hosts.length === 0 ? noElection : lookAtElection(reach, spec, secrets),
+    hosts.length === 0 ? noElection : observeElection(reach, spec, secrets),
   ]);
   const leader = views.map(({ leader }) => leader).find((named) => named !== undefined);
-  const leading = views.find(
-    ({ host, version }) =>
-      version !== undefined &&
-      leader?.port === host.ports.master &&
-      (leader.host === host.address || leader.host === host.hostname),
-  );
+  const leaderHost = leader && masterAt(spec, leader);
+  const leading = views.find(({ host, version }) => version !== undefined && host.name === leaderHost?.name);
   const answer =
     leader && leading
       ? await masterReach(
@@ -82,7 +79,7 @@ export async function lookAtMesos(
           logEnsembleSize: metrics?.logEnsembleSize ?? null,
         };
       }),
-      agents: hostsWithRole(spec, 'agent').map((host) => agentLook(spec, state, host)),
+      agents: hostsWithRole(spec, 'agent').map((host) => agentObservation(spec, state, host)),
       standIn:
         views.find(({ version }) => version !== undefined)?.version?.standIn ??
         spec.mesos.install.kind === 'lab',
@@ -90,7 +87,7 @@ export async function lookAtMesos(
     },
     framework: (id) => {
       const found = state?.frameworks.find((framework) => framework.id === id);
-      if (found === undefined) return noFrameworkLook;
+      if (found === undefined) return noFrameworkObservation;
       return {
         connected: found.connected,
         registeredAt: isoOf(found.registeredAt),
@@ -113,7 +110,7 @@ async function secretsOf(
 /** What one master says of itself; without a version it does not answer. */
 async function viewOf(reach: Reach, hosts: readonly HostSpec[], host: HostSpec, options: OperatorOptions) {
   const view = await answerOf(hosts, host, async () => {
-    const endpoint = await reach.via(host.name, host.address, host.ports.master);
+    const endpoint = await masterEndpoint(reach, host);
     const [leader, version, metrics] = await Promise.all([
       masterLeader(endpoint, options),
       masterVersion(endpoint, options),
@@ -125,7 +122,11 @@ async function viewOf(reach: Reach, hosts: readonly HostSpec[], host: HostSpec, 
   return { host, leader: view?.leader, version: view?.version, metrics: view?.metrics };
 }
 
-function agentLook(spec: ClusterSpec, state: MasterState | undefined, host: HostSpec): AgentLook {
+function agentObservation(
+  spec: ClusterSpec,
+  state: MasterState | undefined,
+  host: HostSpec,
+): AgentObservation {
   if (state === undefined) return { ...noAgent, host: host.name };
   const agent = state.agents.find(
     (each) =>
@@ -151,7 +152,7 @@ interface Election {
 
 const noElection: Election = { masters: [] };
 
-async function lookAtElection(reach: Reach, spec: ClusterSpec, secrets: MesosSecrets): Promise<Election> {
+async function observeElection(reach: Reach, spec: ClusterSpec, secrets: MesosSecrets): Promise<Election> {
   const path = spec.mesos.zkPath;
   try {
     return await withEnsemble(reach, spec, secrets, async (zookeeper) => {

@@ -7,6 +7,7 @@ import { probeMember } from '../etcd/probe.js';
 import { verdict, type Probe } from '../etcd/verdict.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { keeperSecretNames } from '../keeper/access.js';
+import { within } from '../net/deadline.js';
 import { nodeClient } from '../node/client.js';
 import { proxyClient } from '../proxy/client.js';
 import {
@@ -23,25 +24,25 @@ import { sshReach, type Reach } from '../ssh/reach.js';
 import {
   frameworkState,
   keeperState,
-  memoKeys,
   workflowIds,
   type DeployProgress,
   type FrameworkState,
   type KeeperState,
 } from '../temporal/contract.js';
+import { askWithin, storedState } from '../temporal/running.js';
 import { brickPath } from '../storage/gluster.js';
-import { lookAtBricks } from '../storage/volume.js';
+import { observeBricks } from '../storage/volume.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
 import {
   emptyStatus,
   phaseOf,
   shortcomings,
   type ClusterStatus,
-  type Observation,
+  type ClusterObservation,
   type WorkflowStatus,
 } from './cluster-status.js';
 import { answerOf, askMs } from './answer-of.js';
-import { lookAtMesos, type MesosLook } from './observe-mesos.js';
+import { observeMesosStatus, type MesosStatus } from './observe-mesos.js';
 
 export interface ObserveDeps {
   /** Absent when the Temporal server cannot be reached. */
@@ -56,10 +57,13 @@ const connectMs = 4_000;
  * Looks at the cluster: at its workflows, and through SSH at its hosts, all at once. What cannot be reached is
  * reported as that. Never rejects for the state of the cluster.
  */
-export async function observeCluster({ client, pool }: ObserveDeps, spec: ClusterSpec): Promise<Observation> {
+export async function observeCluster(
+  { client, pool }: ObserveDeps,
+  spec: ClusterSpec,
+): Promise<ClusterObservation> {
   const [workflows, live] = await Promise.all([
-    client ? lookAtWorkflows(client, spec) : undefined,
-    lookAtHosts(pool, spec),
+    client ? observeWorkflows(client, spec) : undefined,
+    observeHosts(pool, spec),
   ]);
   const framework = workflows?.framework.state;
   const keeper = workflows?.keeper.state;
@@ -125,7 +129,7 @@ function withSurplus(wanted: readonly string[], present: readonly string[]): str
   return [...wanted, ...present.filter((node) => !wanted.includes(node)).toSorted()];
 }
 
-function keeperStatus(look: WorkflowLook<KeeperState> | undefined): WorkflowStatus {
+function keeperStatus(look: WorkflowObservation<KeeperState> | undefined): WorkflowStatus {
   const status = look?.status ?? 'unknown';
   return status === 'running' && look?.state?.paused ? 'paused' : status;
 }
@@ -137,7 +141,7 @@ function pausedText({ since, reason }: NonNullable<KeeperState['paused']>): stri
 
 // --- workflows ------------------------------------------------------------------------------------------
 
-interface WorkflowLook<T> {
+interface WorkflowObservation<T> {
   readonly status: WorkflowStatus;
   /** ISO 8601. */
   readonly began?: string;
@@ -147,13 +151,13 @@ interface WorkflowLook<T> {
   readonly failure?: string;
 }
 
-async function lookAtWorkflows(client: Client, spec: ClusterSpec) {
+async function observeWorkflows(client: Client, spec: ClusterSpec) {
   const { name } = spec;
   const [deploy, framework, keeper, teardown] = await Promise.all([
-    lookAtWorkflow<DeployProgress>(client, workflowIds.deploy(name)),
-    lookAtWorkflow<FrameworkState>(client, workflowIds.framework(name), frameworkState),
-    lookAtWorkflow<KeeperState>(client, workflowIds.keeper(name), keeperState),
-    lookAtWorkflow(client, workflowIds.teardown(name)),
+    observeWorkflow<DeployProgress>(client, workflowIds.deploy(name)),
+    observeWorkflow<FrameworkState>(client, workflowIds.framework(name), frameworkState),
+    observeWorkflow<KeeperState>(client, workflowIds.keeper(name), keeperState),
+    observeWorkflow(client, workflowIds.teardown(name)),
   ]);
   const failure = deploy.status === 'failed' ? deploy.state?.failure : undefined;
   return {
@@ -165,26 +169,26 @@ async function lookAtWorkflows(client: Client, spec: ClusterSpec) {
 }
 
 /** What a workflow says of itself while it runs; else, and when no worker answers, what it stored last. */
-async function lookAtWorkflow<T>(
+async function observeWorkflow<T>(
   client: Client,
   workflowId: string,
   query?: QueryDefinition<T>,
-): Promise<WorkflowLook<T>> {
+): Promise<WorkflowObservation<T>> {
   const handle = client.workflow.getHandle(workflowId);
   try {
-    const described = await soon(client, () => handle.describe());
-    const look: WorkflowLook<T> = {
+    const described = await askWithin(client, askMs, () => handle.describe());
+    const look: WorkflowObservation<T> = {
       status: described.status.name.toLowerCase() as WorkflowStatus,
       began: described.startTime.toISOString(),
       stored: false,
     };
-    const stored = described.memo?.[memoKeys.state] as T | undefined;
+    const stored = storedState<T>(described);
     const withMemo = stored === undefined ? look : { ...look, state: stored };
     if (!query) return withMemo;
     // What a framework or keeper that ended knew last is no longer so.
     if (described.status.name !== 'RUNNING') return look;
     try {
-      return { ...look, state: await soon(client, () => handle.query(query)) };
+      return { ...look, state: await askWithin(client, askMs, () => handle.query(query)) };
     } catch {
       return { ...withMemo, stored: true };
     }
@@ -193,31 +197,28 @@ async function lookAtWorkflow<T>(
   }
 }
 
-function soon<T>(client: Client, ask: () => Promise<T>): Promise<T> {
-  return client.connection.withDeadline(Date.now() + askMs, ask);
-}
-
 // --- hosts ----------------------------------------------------------------------------------------------
 
 type LiveStatus = Pick<ClusterStatus, 'zookeeper' | 'mesos' | 'etcd' | 'proxies' | 'storage'> & {
   readonly jupyter: Pick<ClusterStatus['jupyter'], 'node' | 'standby'>;
 };
 
-async function lookAtHosts(
+async function observeHosts(
   pool: SshPool,
   spec: ClusterSpec,
 ): Promise<{
   readonly status: LiveStatus;
   readonly reasons: readonly string[];
-  readonly frameworkInMesos: MesosLook['framework'];
+  readonly frameworkInMesos: MesosStatus['framework'];
 }> {
   const attempts = await Promise.all(
     spec.hosts.map(async (host) => {
       try {
+        const seconds = connectMs / 1000;
         await within(
-          pool.get(host),
           connectMs,
-          `${host.name} did not respond to SSH within ${connectMs / 1000} s`,
+          pool.get(host),
+          () => new PerijoveError('SSH_TIMEOUT', `${host.name} did not answer SSH within ${seconds} s`),
         );
         return { host };
       } catch (error) {
@@ -230,11 +231,11 @@ async function lookAtHosts(
   // Only through hosts that answer: a way through any other one would cost its deadline.
   const reach = sshReach(pool, { hosts });
   const [zookeeper, mesos, etcd, nodesAndProxies, storage] = await Promise.all([
-    lookAtZooKeeper(reach, spec, hosts),
-    lookAtMesos(pool, reach, spec, hosts),
-    lookAtEtcd(reach, spec, hosts),
-    lookAtNodesAndProxies(pool, reach, spec, hosts),
-    lookAtStorage(pool, spec, hosts),
+    observeZooKeeper(reach, spec, hosts),
+    observeMesosStatus(pool, reach, spec, hosts),
+    observeEtcd(reach, spec, hosts),
+    observeNodesAndProxies(pool, reach, spec, hosts),
+    observeStorage(pool, spec, hosts),
   ]);
   const { jupyter, proxies } = nodesAndProxies;
   return {
@@ -250,7 +251,7 @@ function reasonOf(error: unknown, host: HostSpec): string {
   return `${message.includes(host.name) ? message : `${host.name}: ${message}`}${code}`;
 }
 
-async function lookAtZooKeeper(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
+async function observeZooKeeper(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
   const members = hostsWithRole(spec, 'zookeeper').map(async (host) => {
     const mode = await answerOf(hosts, host, async () => {
       const endpoint = await reach.via(host.name, host.address, host.ports.zookeeper);
@@ -261,7 +262,7 @@ async function lookAtZooKeeper(reach: Reach, spec: ClusterSpec, hosts: readonly 
   return { members: await Promise.all(members) };
 }
 
-async function lookAtEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
+async function observeEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
   const probes: Probe[] = await Promise.all(
     nodeNames(spec).map(async (node, index) => {
       if (hosts.length === 0) return { node, ok: false, reason: 'no host is reachable' } as const;
@@ -283,7 +284,7 @@ async function lookAtEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly HostS
 }
 
 /** Any one host of a volume tells of all its bricks. */
-async function lookAtStorage(
+async function observeStorage(
   pool: SshPool,
   spec: ClusterSpec,
   hosts: readonly HostSpec[],
@@ -292,7 +293,7 @@ async function lookAtStorage(
   if (spec.storage.kind !== 'gluster') return unknown;
   const { storage } = spec;
   const servers = brickHosts(spec);
-  const bricks = await lookAtBricks(
+  const bricks = await observeBricks(
     pool,
     servers.filter((host) => hosts.includes(host)),
     storage.volume,
@@ -307,7 +308,7 @@ async function lookAtStorage(
   };
 }
 
-async function lookAtNodesAndProxies(
+async function observeNodesAndProxies(
   pool: SshPool,
   reach: Reach,
   spec: ClusterSpec,
@@ -316,9 +317,9 @@ async function lookAtNodesAndProxies(
   const { proxies: unknown, jupyter } = emptyStatus(spec);
   if (hosts.length === 0) return { jupyter, proxies: unknown, reasons: [] };
   const secrets = await within(
-    readSecrets(pool, { hosts }, keeperSecretNames),
     askMs,
-    'no response in time',
+    readSecrets(pool, { hosts }, keeperSecretNames),
+    () => new PerijoveError('SSH_TIMEOUT', 'no answer in time'),
   ).catch((error: unknown) => {
     const isMissing = error instanceof PerijoveError && error.code === 'SECRETS_ABSENT';
     return isMissing ? 'they do not exist yet' : messageOf(error);
@@ -356,16 +357,4 @@ async function lookAtNodesAndProxies(
   // For a moment of a move there are two: users are with the higher term.
   const [serving] = open.sort((a, b) => b.gate.term - a.gate.term || b.generation - a.generation);
   return { jupyter: { ...jupyter, node: serving?.node ?? null }, proxies, reasons: [] };
-}
-
-async function within<T>(promise: Promise<T>, ms: number, message: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new PerijoveError('SSH_TIMEOUT', message)), ms);
-  });
-  try {
-    return await Promise.race([promise, deadline]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -160,7 +160,7 @@ export function nextVolumeStep(
   return volume.started ? undefined : { kind: 'start' };
 }
 
-export interface BrickLook {
+export interface BrickObservation {
   /** `address:/path` */
   readonly brick: string;
   readonly online: boolean;
@@ -172,7 +172,7 @@ export interface BrickLook {
  * Reads `gluster --xml volume status V` and `gluster volume heal V statistics heal-count` together; empty when they
  * say nothing of bricks. (`heal V info` would tell both, and waits ten seconds for a host that is gone.)
  */
-export function parseBricks(printed: string): BrickLook[] {
+export function parseBricks(printed: string): BrickObservation[] {
   const online = new Set(
     answersOf(printed)
       .flatMap((answer) => all(answer, 'node'))

@@ -15,7 +15,7 @@ import {
   ownerOption,
   parsePool,
   parseBricks,
-  type BrickLook,
+  type BrickObservation,
   type GlusterSpec,
   type PoolFacts,
   type VolumeStep,
@@ -53,11 +53,11 @@ function lastLine(text: string): string {
 }
 
 /** All bricks of a volume, as the first of the hosts that tells of them sees them; none when nobody does. Never rejects. */
-export async function lookAtBricks(
+export async function observeBricks(
   pool: SshPool,
   hosts: readonly HostSpec[],
   volume: string,
-): Promise<BrickLook[]> {
+): Promise<BrickObservation[]> {
   for (const host of hosts) {
     const bricks = await pool
       .get(host)

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isGrpcServiceError, type WorkflowClientInterceptor } from '@temporalio/client';
+import { pauseAfter, type BackOff } from '../net/back-off.js';
 
 /** gRPC's FAILED_PRECONDITION. */
 const failedPrecondition = 9;
-const firstPauseMs = 50;
-const longestPauseMs = 1_000;
+const backOff: BackOff = { firstMs: 50, longestMs: 1_000 };
 /** A workflow task that fails for longer does so for a reason of its own. */
 const patienceMs = 15_000;
 
@@ -17,13 +17,13 @@ const patienceMs = 15_000;
 export const updatesAgain: WorkflowClientInterceptor = {
   async startUpdate(input, next) {
     const startedAt = Date.now();
-    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
+    for (let attempt = 1; ; attempt += 1) {
       try {
         return await next(input);
       } catch (error) {
         if (!isOfRefusedTask(error) || Date.now() - startedAt > patienceMs) throw error;
       }
-      await delay(pauseMs);
+      await delay(pauseAfter(attempt, backOff));
     }
   },
 };

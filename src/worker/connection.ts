@@ -1,8 +1,11 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { NativeConnection, TransportError } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { PerijoveError } from '../errors/error.js';
+import { pauseAfter, type BackOff } from '../net/back-off.js';
+import { pause } from '../net/pause.js';
 import { refused, resolveTarget, unreachable, type TemporalSettings } from '../temporal/connect.js';
+
+const backOff: BackOff = { firstMs: 200, longestMs: 2_000 };
 
 export interface WorkerConnection {
   readonly connection: NativeConnection;
@@ -37,17 +40,15 @@ export async function connectPatiently(
   logger: Logger,
   signal: AbortSignal,
 ): Promise<WorkerConnection> {
-  for (let waitMs = 200, said = false; ; waitMs = Math.min(waitMs * 2, 2_000)) {
+  for (let attempt = 1; ; attempt += 1) {
     signal.throwIfAborted();
     try {
       return await connectNative(settings);
     } catch (error) {
       if (!(error instanceof PerijoveError && error.code === 'TEMPORAL_UNREACHABLE')) throw error;
-      if (!said)
+      if (attempt === 1)
         logger.warn({ code: error.code, address: error.place.subject }, 'waiting for the Temporal server');
-      said = true;
     }
-    // The look at the signal above tells the reason.
-    await delay(waitMs, undefined, { signal }).catch(() => undefined);
+    await pause(pauseAfter(attempt, backOff), signal);
   }
 }

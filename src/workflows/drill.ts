@@ -18,8 +18,8 @@ import {
   type Evidence,
 } from '../temporal/contract.js';
 import { endless, waiting } from '../temporal/options.js';
+import { clusterAttribute } from '../temporal/start-options.js';
 import { lastWord } from './failure.js';
-import { clusterAttribute } from './search-attributes.js';
 
 const { prepareDrill, injectFault } = proxyActivities<Activities>({
   ...waiting,
@@ -48,7 +48,7 @@ export async function drill(input: DrillInput): Promise<Evidence> {
     setCurrentDetails(details(state));
   };
   setHandler(drillState, () => state);
-  upsertSearchAttributes(clusterAttribute(spec));
+  upsertSearchAttributes(clusterAttribute(spec.name));
 
   try {
     const plan = await prepareDrill.executeWithOptions({ summary: 'is the cluster whole?' }, [input]);

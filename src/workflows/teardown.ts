@@ -3,8 +3,8 @@ import type { Activities } from '../activities/index.js';
 import type { Change } from '../hosts/items.js';
 import type { TeardownInput, TeardownResult } from '../temporal/contract.js';
 import { patient, waiting } from '../temporal/options.js';
+import { clusterAttribute } from '../temporal/start-options.js';
 import { lastWord } from './failure.js';
-import { clusterAttribute } from './search-attributes.js';
 import { specForHost } from '../deployment/hosts-to-converge.js';
 
 const { stopKeeper, stopFramework } = proxyActivities<Activities>(waiting);
@@ -16,7 +16,7 @@ const { cancelDeploy, clearHost, deleteVolume } = proxyActivities<Activities>(pa
  * cannot be cleared does not keep the others from it; the workflow fails with it in the end.
  */
 export async function teardown({ spec, purge }: TeardownInput): Promise<TeardownResult> {
-  upsertSearchAttributes(clusterAttribute(spec));
+  upsertSearchAttributes(clusterAttribute(spec.name));
   const changes: Change[] = [];
   const say = (...more: readonly Change[]) => {
     changes.push(...more);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { lackOf, straysOf } from '../../src/activities/etcd.js';
+import { missingMembers, straysOf } from '../../src/activities/etcd.js';
 import type { Member } from '../../src/etcd/members.js';
 import { makeSpec } from '../support/spec.js';
 
@@ -13,9 +13,10 @@ const member = (name: string, overrides: Partial<Member> = {}): Member => ({
 });
 const unstarted = (overrides: Partial<Member> = {}) =>
   member('', { id: 'c0ffee', clientUrls: [], ...overrides });
-const lack = (...members: readonly Member[]) => lackOf(['node0', 'node1'], { clusterId: 'c', members });
+const lack = (...members: readonly Member[]) =>
+  missingMembers(['node0', 'node1'], { clusterId: 'c', members });
 
-describe('lackOf', () => {
+describe('missingMembers', () => {
   it('is nothing when every node has its member, and nobody else is one', () => {
     expect(lack(member('node1'), member('node0'))).toBeUndefined();
   });
@@ -35,9 +36,7 @@ describe('lackOf', () => {
   });
 
   it('passes on why the membership is not known', () => {
-    expect(lackOf(['node0'], 'the leader is not a node of this cluster')).toBe(
-      'the leader is not a node of this cluster',
-    );
+    expect(missingMembers(['node0'], 'the leader is no node')).toBe('the leader is no node');
   });
 });
 

@@ -242,7 +242,7 @@ interface Seen {
   readonly starts: number;
 }
 
-async function lookAtProxy({ spec }: { readonly spec: ClusterSpec }): Promise<Seen> {
+async function observeProxy({ spec }: { readonly spec: ClusterSpec }): Promise<Seen> {
   const [host] = spec.hosts;
   if (host === undefined) throw new Error('no host');
   const services = await hostServices(await pool.get(host), spec.name);
@@ -280,7 +280,7 @@ describe('convergeHost', () => {
     const commands = await dieEverywhere('first', {
       activity: 'convergeHost',
       prepare: (name) => proxyOn(hostOf(name), name),
-      look: lookAtProxy,
+      look: observeProxy,
       check: ({ left, after }) => {
         expect(Object.keys(after.files).toSorted()).toEqual(['node', 'perijove-proxy.mjs', 'proxy.json']);
         expect(after.files).toMatchObject(left.files);
@@ -299,7 +299,7 @@ describe('convergeHost', () => {
         const host = await installed(name);
         return proxyOn({ ...host, ports: { ...host.ports, proxy: 8889 } }, name);
       },
-      look: lookAtProxy,
+      look: observeProxy,
       check: ({ left, after }) => {
         expect(after.starts).toBe(2);
         if (left.starts === 2) expect(after.pid).toBe(left.pid);
@@ -312,7 +312,7 @@ describe('convergeHost', () => {
     await dieEverywhere('role', {
       activity: 'convergeHost',
       prepare: async (name) => proxyOn({ ...(await installed(name)), roles: ['agent'] }, name),
-      look: lookAtProxy,
+      look: observeProxy,
       check: ({ after, answer }) => {
         expect(after).toMatchObject({ pid: undefined, starts: 1 });
         // The dead worker had done it all; what it did is not told twice.
@@ -347,7 +347,7 @@ describe('clearHost', () => {
           env: { ...process.env, ...environment },
         });
         executors.add(executor);
-        const { pid: proxy } = await lookAtProxy(proxyOn(host, name));
+        const { pid: proxy } = await observeProxy(proxyOn(host, name));
         return {
           spec: makeSpec({ name, hosts: [host] }),
           host: host.name,

@@ -22,7 +22,7 @@ import { hostServices } from '../../src/hosts/services.js';
 import { observeMesos } from '../../src/mesos/installation/installation.js';
 import { masterService } from '../../src/mesos/installation/items.js';
 import { mesosPaths } from '../../src/mesos/installation/paths.js';
-import { lookAtSilentMaster, setAside } from '../../src/mesos/masters/set-aside.js';
+import { observeSilentMaster, setAside } from '../../src/mesos/masters/set-aside.js';
 import { nodeConfig } from '../../src/node/config.js';
 import { fenceNode } from '../../src/node/fence.js';
 import { nodeLayout } from '../../src/node/layout.js';
@@ -261,7 +261,7 @@ mkdir -p ${paths.masterWork} ${paths.masterLog}; echo replica > ${paths.masterWo
     },
     'look at a silent master': {
       prepare: masterLeft,
-      act: async (via) => lookAtSilentMaster(await via.get(host()), 'test'),
+      act: async (via) => observeSilentMaster(await via.get(host()), 'test'),
       state: async () => '',
     },
     'provide secrets': {

@@ -26,7 +26,7 @@ import { containerLabels } from '../../src/node/layout.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { createSshPool } from '../../src/ssh/pool.js';
 import { ownerOption } from '../../src/storage/gluster.js';
-import { lookAtBricks, planVolume, removeVolume } from '../../src/storage/volume.js';
+import { observeBricks, planVolume, removeVolume } from '../../src/storage/volume.js';
 import { brokenEnvironment, BrokenCommands } from '../support/broken/commands.js';
 import { expectNoHarm } from '../support/broken/report.js';
 import type { Scenario, World } from '../support/broken/runs.js';
@@ -328,7 +328,7 @@ systemctl is-active fresh.service eager.service; systemctl is-enabled ssh.servic
       claims: true,
       prepare: volume,
       act: async (via) => {
-        await lookAtBricks(via, [host()], gluster.volume);
+        await observeBricks(via, [host()], gluster.volume);
         await planVolume(await via.get(host()), volumeSpec());
         return removeVolume(via, volumeSpec(), gluster);
       },

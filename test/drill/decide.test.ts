@@ -5,9 +5,9 @@ import {
   invariantsOf,
   joinSpans,
   joinWatched,
-  lackOf,
+  missingRecovery,
   spansOf,
-  type ClusterSight,
+  type InvariantsObservation,
   type Sample,
   type View,
 } from '../../src/drill/decide.js';
@@ -117,34 +117,38 @@ describe('what is missing until a drill has recovered', () => {
       'no steady responses through h3',
     ],
   ])('%s', (_, change, lack) => {
-    expect(lackOf(plan, { ...good, ...change }, 'leader')).toBe(lack);
+    expect(missingRecovery(plan, { ...good, ...change }, 'leader')).toBe(lack);
   });
 
   it('with no leader at all', () => {
     const { now, faultAt, answering, serving } = good;
-    expect(lackOf(plan, { now, faultAt, answering, serving }, 'leader')).toMatch(/no majority of etcd/);
+    expect(missingRecovery(plan, { now, faultAt, answering, serving }, 'leader')).toMatch(/no leader/);
   });
 
   it('a sticky Jupyter may serve where leadership is not', () => {
-    expect(lackOf(plan, { ...good, serving: ['node2'] }, 'sticky')).toBeUndefined();
+    expect(missingRecovery(plan, { ...good, serving: ['node2'] }, 'sticky')).toBeUndefined();
   });
 
   it('ZooKeeper must have another leader, workers must hold what the dead one held', () => {
     const zookeeper = drillPlan({ expects: 'zookeeper-moves' });
-    expect(lackOf(zookeeper, { ...good, zookeeperLeader: 'h2' }, 'leader')).toBe('h2 still leads ZooKeeper');
-    expect(lackOf(zookeeper, good, 'leader')).toBeUndefined();
+    expect(missingRecovery(zookeeper, { ...good, zookeeperLeader: 'h2' }, 'leader')).toBe(
+      'h2 still leads ZooKeeper',
+    );
+    expect(missingRecovery(zookeeper, good, 'leader')).toBeUndefined();
     const worker = drillPlan({ expects: 'worker-moves', fault: { kind: 'worker-kill', worker: '1@a' } });
-    expect(lackOf(worker, good, 'leader')).toMatch(/scheduler/);
-    expect(lackOf(worker, { ...good, scheduler: '3@a', keeper: '1@a' }, 'leader')).toMatch(/watch/);
-    expect(lackOf(worker, { ...good, scheduler: '3@a' }, 'leader')).toBeUndefined();
+    expect(missingRecovery(worker, good, 'leader')).toMatch(/scheduler/);
+    expect(missingRecovery(worker, { ...good, scheduler: '3@a', keeper: '1@a' }, 'leader')).toMatch(/watch/);
+    expect(missingRecovery(worker, { ...good, scheduler: '3@a' }, 'leader')).toBeUndefined();
   });
 
   it('Mesos must have another leader', () => {
     const plan = drillPlan({ expects: 'master-moves', target: 'h1', mayFail: 'none' });
     const drilled = { ...plan, before: { ...plan.before, mesos: mesosSight('h1') } };
-    expect(lackOf(drilled, good, 'leader')).toBe('Mesos has not been observed yet');
-    expect(lackOf(drilled, { ...good, mesos: mesosSight('h1') }, 'leader')).toBe('h1 still leads Mesos');
-    expect(lackOf(drilled, { ...good, mesos: mesosSight('h2') }, 'leader')).toBeUndefined();
+    expect(missingRecovery(drilled, good, 'leader')).toBe('nobody has looked at Mesos yet');
+    expect(missingRecovery(drilled, { ...good, mesos: mesosSight('h1') }, 'leader')).toBe(
+      'h1 still leads Mesos',
+    );
+    expect(missingRecovery(drilled, { ...good, mesos: mesosSight('h2') }, 'leader')).toBeUndefined();
   });
 
   it.each<DrillPlan['fault']>([
@@ -155,7 +159,7 @@ describe('what is missing until a drill has recovered', () => {
     const downHost = kindOf(fault).downHost?.(fault) ?? 'none';
     const plan = drillPlan({ fault, downHost, expects: 'jupyter-back' });
     expect(expectedHosts(plan)).toEqual(['h1', 'h2']);
-    expect(lackOf(plan, { ...good, answering: { h1: 1, h2: 1 } }, 'leader')).toBeUndefined();
+    expect(missingRecovery(plan, { ...good, answering: { h1: 1, h2: 1 } }, 'leader')).toBeUndefined();
   });
 });
 
@@ -246,7 +250,7 @@ describe('what must be true of a cluster', () => {
   const file = { path: 'a.ipynb', bytes: 10, modified: 100, sha256: 'a' };
   const marker = { path: 'marker.ipynb', bytes: 5, modified: 100, sha256: 'm' };
   const before = drillPlan({ notebooks: [file, marker], marker: 'marker.ipynb' });
-  const whole: ClusterSight = {
+  const whole: InvariantsObservation = {
     serving: ['node1'],
     routes: { h1: { generation: 4, node: 'node1' }, h2: { generation: 4, node: 'node1' } },
     etcd: {
@@ -262,7 +266,7 @@ describe('what must be true of a cluster', () => {
     notebooks: [file, marker],
   };
   const brick = (name: string, online: boolean, pending: number | null) => ({ brick: name, online, pending });
-  const brokenOf = (change: Partial<ClusterSight>) =>
+  const brokenOf = (change: Partial<InvariantsObservation>) =>
     invariantsOf({ ...whole, ...change }, before).filter(({ holds }) => !holds);
 
   it('all of it', () => {
@@ -274,7 +278,7 @@ describe('what must be true of a cluster', () => {
     });
   });
 
-  it.each<[string, Partial<ClusterSight>, RegExp]>([
+  it.each<[string, Partial<InvariantsObservation>, RegExp]>([
     ['nothing serves', { serving: [] }, /no Jupyter is serving/],
     ['two serve', { serving: ['node0', 'node1'] }, /2 Jupyters are serving: node0, node1/],
     ['a proxy is silent', { routes: { h1: null } }, /the route is unknown on h1/],

@@ -6,13 +6,13 @@ import {
   mesosEvents,
   mesosLack,
   mesosOf,
-  type MesosSight,
+  type MesosObservation,
   type MesosState,
 } from '../../src/drill/mesos.js';
 import { mesosSight } from '../support/drill.js';
 
 /** A sight with another state. */
-function seen(change: (state: MesosState) => Partial<MesosState>, leader = 'h1'): MesosSight {
+function seen(change: (state: MesosState) => Partial<MesosState>, leader = 'h1'): MesosObservation {
   const sight = mesosSight(leader);
   const { state } = sight;
   if (!state) throw new Error('a state');
@@ -20,7 +20,7 @@ function seen(change: (state: MesosState) => Partial<MesosState>, leader = 'h1')
 }
 const agents = (change: MesosState['agents']) =>
   seen((state) => ({ agents: { ...state.agents, ...change } }));
-const without = (host: string, leader?: string): MesosSight =>
+const without = (host: string, leader?: string): MesosObservation =>
   seen(
     (state) => ({
       agents: Object.fromEntries(Object.entries(state.agents).filter(([name]) => name !== host)),
@@ -33,7 +33,7 @@ const without = (host: string, leader?: string): MesosSight =>
   );
 
 describe('what happened', () => {
-  const whats = (before: MesosSight, now: MesosSight, told?: string) =>
+  const whats = (before: MesosObservation, now: MesosObservation, told?: string) =>
     mesosEvents(before, now, told).map(({ kind, what }) => `${kind}: ${what}`);
 
   it('is nothing when nothing changed', () => {
@@ -75,7 +75,7 @@ describe('what happened', () => {
 describe('what is missing', () => {
   const lack = (
     expects: 'master-moves' | 'agent-back' | 'agent-unreachable',
-    now: MesosSight,
+    now: MesosObservation,
     steadyMs = 60_000,
   ) => mesosLack({ expects, host: 'h1', before: mesosSight() }, now, steadyMs);
 
@@ -109,7 +109,7 @@ describe('what is missing', () => {
 });
 
 describe('what must hold', () => {
-  it.each<[string, MesosSight | undefined, RegExp]>([
+  it.each<[string, MesosObservation | undefined, RegExp]>([
     ['no look', undefined, /no Mesos master/],
     ['no leader', { masters: { h1: null } }, /no Mesos master is leading/],
     [

@@ -20,7 +20,7 @@ import {
   withIncident,
   type Known,
   type ReconcileResult,
-  type Sight,
+  type WatchObservation,
   type WatchEvent,
 } from '../../src/keeper/decide.js';
 import type { Drift, DriftKind, KeeperState, Verdict } from '../../src/keeper/state.js';
@@ -31,14 +31,18 @@ const route: Drift = { kind: 'route', subject: 'h1', what: 'the proxy on h1 has 
 const silent: Drift = { kind: 'proxy-silent', subject: 'h2', what: 'the proxy on h2 does not respond' };
 
 const calm: Known = { verdict, drifts: [], repairs: 0 };
-const unsettled: Sight = {
+const unsettled: WatchObservation = {
   finding: { kind: 'verdict', verdict },
   drifts: [],
   watchedMs: 1_000,
   noneForMs: 0,
   now,
 };
-const sees = (sight: Partial<Sight> = {}): Sight => ({ ...unsettled, settledLive: verdict.live, ...sight });
+const sees = (observation: Partial<WatchObservation> = {}): WatchObservation => ({
+  ...unsettled,
+  settledLive: verdict.live,
+  ...observation,
+});
 const none = { kind: 'none', reason: '1 of 3 members respond, 2 are required' } as const;
 
 const nothingDone: ReconcileResult = {
@@ -377,7 +381,7 @@ describe('for every course of events', () => {
     subject: fc.constantFrom('h1', 'h2', 'node0', 'node1', 'keeper'),
     what: fc.constant('something'),
   });
-  const anySight: fc.Arbitrary<Sight> = fc.record(
+  const anyObservation: fc.Arbitrary<WatchObservation> = fc.record(
     {
       finding: fc.oneof(
         fc.record({ kind: fc.constant('verdict' as const), verdict: anyVerdict }),
@@ -394,15 +398,15 @@ describe('for every course of events', () => {
   );
 
   const run = (
-    sights: readonly Sight[],
-    check: (before: KeeperState, sight: Sight, event?: WatchEvent) => void,
+    observations: readonly WatchObservation[],
+    check: (before: KeeperState, observation: WatchObservation, event?: WatchEvent) => void,
   ) => {
     let state = initialState;
-    for (const sight of sights) {
+    for (const observation of observations) {
       const before = state;
-      const event = notice(state, sight);
+      const event = notice(state, observation);
       if (event) state = decide(state, event).state;
-      check(before, sight, event);
+      check(before, observation, event);
       expect(state.generation).toBeGreaterThanOrEqual(before.generation);
     }
     return state;
@@ -410,11 +414,11 @@ describe('for every course of events', () => {
 
   test('the generation never falls, and without a verdict nothing is done', () => {
     fc.assert(
-      fc.property(fc.array(anySight, { maxLength: 30 }), (sights) => {
-        run(sights, (before, sight, event) => {
+      fc.property(fc.array(anyObservation, { maxLength: 30 }), (observations) => {
+        run(observations, (before, observation, event) => {
           if (!event) return;
           const { state, decision } = decide(before, event);
-          if (sight.finding.kind === 'none') {
+          if (observation.finding.kind === 'none') {
             expect(decision.action).toBe('hold');
             expect(state.generation).toBe(before.generation);
             expect(state.verdict).toEqual(before.verdict);
@@ -429,8 +433,8 @@ describe('for every course of events', () => {
 
   test('the generation rises exactly when the leader or the term is another one', () => {
     fc.assert(
-      fc.property(fc.array(anySight, { maxLength: 30 }), (sights) => {
-        run(sights, (before, _sight, event) => {
+      fc.property(fc.array(anyObservation, { maxLength: 30 }), (observations) => {
+        run(observations, (before, _observation, event) => {
           if (!event) return;
           const { state } = decide(before, event);
           const same =

@@ -1,8 +1,9 @@
 import { getEventListeners, once } from 'node:events';
+import { PassThrough } from 'node:stream';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { deadlineAfter, limit } from '../../src/net/deadline.js';
+import { deadlineAfter, dialledWithin, limit, within } from '../../src/net/deadline.js';
 
 setFlagsFromString('--expose_gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -53,3 +54,51 @@ describe('limit', () => {
     expect(getEventListeners(given.signal, 'abort')).toEqual([]);
   });
 });
+
+describe('within', () => {
+  const tooLong = () => new Error('no answer');
+
+  it('has the outcome of what is settled in time', async () => {
+    await expect(within(60_000, Promise.resolve('value'), tooLong)).resolves.toBe('value');
+    await expect(within(60_000, Promise.reject(new Error('refused')), tooLong)).rejects.toThrow('refused');
+  });
+
+  it('rejects when the time is over, and disposes of a value that arrives later', async () => {
+    const work = deferred<string>();
+    const disposed = deferred<string>();
+    await expect(within(10, work.promise, tooLong, disposed.resolve)).rejects.toThrow('no answer');
+    work.resolve('late');
+    await expect(disposed.promise).resolves.toBe('late');
+  });
+
+  it('leaves no rejection unhandled when the work fails too late', async () => {
+    const work = deferred<string>();
+    const unhandled: unknown[] = [];
+    const record = (error: unknown) => unhandled.push(error);
+    process.on('unhandledRejection', record);
+    try {
+      await expect(within(10, work.promise, tooLong)).rejects.toThrow('no answer');
+      work.reject(new Error('lost'));
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      process.off('unhandledRejection', record);
+    }
+    expect(unhandled).toEqual([]);
+  });
+});
+
+it('destroys a dialled stream that arrives too late', async () => {
+  const dialling = deferred<PassThrough>();
+  await expect(dialledWithin(10, dialling.promise, () => new Error('too long'))).rejects.toThrow('too long');
+  const stream = new PassThrough();
+  dialling.resolve(stream);
+  await once(stream, 'close');
+  expect(stream.destroyed).toBe(true);
+});
+
+function deferred<T>() {
+  let resolve: (value: T) => void = () => undefined;
+  let reject: (error: Error) => void = () => undefined;
+  const promise = new Promise<T>((...settle) => ([resolve, reject] = settle));
+  return { promise, resolve, reject };
+}

@@ -158,13 +158,17 @@ describe('the API', () => {
       { ...order, node: 'node2' },
       { ...order, nodes: [{ name: 'node1', ways: ['ftp://a'] }] },
     ];
-    for (const body of [...bad.map((each) => JSON.stringify(each)), '{', 'x'.repeat(100_000)]) {
+    const bodies = [...bad.map((each) => JSON.stringify(each)), '{'];
+    for (const [body, status] of [
+      ...bodies.map((each) => [each, 400] as const),
+      ['x'.repeat(100_000), 413] as const,
+    ]) {
       const answer = await request(`${api}/route`, {
         method: 'PUT',
         headers: { authorization: `Bearer ${proxy.token}` },
         body,
       });
-      expect(answer.statusCode).toBe(400);
+      expect(answer.statusCode).toBe(status);
     }
   });
 

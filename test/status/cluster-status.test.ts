@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   emptyStatus,
   noAgent,
-  noFrameworkLook,
+  noFrameworkObservation,
   noMaster,
   phaseOf,
   shortcomings,
@@ -57,7 +57,7 @@ const whole: Facts = {
     id: 'f',
     scheduler: '1@w',
     tasks: [0, 1, 2, 3, 4].map((index) => taskOf(`node${index}`, 'h1', 'TASK_RUNNING')),
-    ...noFrameworkLook,
+    ...noFrameworkObservation,
     failure: null,
     missing: null,
   },

@@ -1,7 +1,7 @@
 /** A drill as it usually goes: node0 led and died at 101 s, node1 leads at 101.5 s and serves at 101.8 s. */
 import type { Conclusion } from '../../src/drill/decide.js';
 import type { Span } from '../../src/drill/evidence.js';
-import type { MesosSight } from '../../src/drill/mesos.js';
+import type { MesosObservation } from '../../src/drill/mesos.js';
 import type { DrillPlan, Healing, Recovery } from '../../src/drill/model.js';
 
 const hosts = ['h1', 'h2', 'h3'];
@@ -89,7 +89,7 @@ export function conclusionOf(change: Partial<Conclusion> = {}): Conclusion {
 }
 
 /** Three masters of which one leads, three agents, and node0 and node1 on the first two. */
-export function mesosSight(leader = 'h1', since = 100): MesosSight {
+export function mesosSight(leader = 'h1', since = 100): MesosObservation {
   return {
     masters: Object.fromEntries(hosts.map((host) => [host, leader])),
     state: {

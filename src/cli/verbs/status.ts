@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { exitCodes, PerijoveError } from '../../errors/error.js';
-import type { Observation } from '../../status/cluster-status.js';
+import type { ClusterObservation } from '../../status/cluster-status.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import type { TemporalClient } from '../../temporal/connect.js';
 import { defineCommand, type CommandContext } from '../command.js';
@@ -33,7 +33,7 @@ export const statusCommand = defineCommand({
     const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file));
     return withHosts(context, async (pool) => {
       const { observeCluster } = await import('../../status/observe.js');
-      const look = async (): Promise<Observation> => {
+      const look = async (): Promise<ClusterObservation> => {
         const temporal = await temporalIfThere(context, options, absolute);
         try {
           const { client } = temporal;
@@ -50,7 +50,7 @@ export const statusCommand = defineCommand({
         columns: context.isTTY ? context.columns : 80,
         ...(isRedrawn && { clock: new Date().toLocaleTimeString('en-GB') }),
       });
-      const show = (seen: Observation) => {
+      const show = (seen: ClusterObservation) => {
         if (isRedrawn) context.stdout.write(clearScreen);
         if (context.json) printJson(context, seen.status);
         else context.stdout.write(statusText(seen, context.colors, { long: options.long, ...screen() }));
@@ -70,7 +70,7 @@ export const statusCommand = defineCommand({
 /** Moves to the top left, and clears what follows: less flicker than clearing first. */
 const clearScreen = '\u001b[H\u001b[2J';
 
-function isDark({ status }: Observation, spec: ClusterSpec): boolean {
+function isDark({ status }: ClusterObservation, spec: ClusterSpec): boolean {
   return (
     status.zookeeper.members.every(({ mode }) => mode === 'down') &&
     status.mesos.masters.every(({ state }) => state === 'down') &&

@@ -6,6 +6,7 @@ import { hostPaths } from '../../hosts/paths.js';
 import { hostServices } from '../../hosts/services.js';
 import { processInContainer } from '../../mesos/installation/container.js';
 import { agentService, masterService } from '../../mesos/installation/items.js';
+import { hostOf } from '../../cluster/host-of.js';
 import type { ClusterSpec, HostSpec } from '../../cluster/spec.js';
 import { quote } from '../../ssh/shell.js';
 import type { LabFaults } from '../lab.js';
@@ -22,14 +23,15 @@ export function absent(message: string): PerijoveError {
   return new PerijoveError('DRILL_UNHEALTHY', message);
 }
 
+/** @throws PerijoveError DRILL_UNHEALTHY */
 export function hostNamed(spec: ClusterSpec, name: string): HostSpec {
-  const host = spec.hosts.find((each) => each.name === name);
-  if (!host) throw absent(`unknown host: ${name}`);
-  return host;
+  return hostOf(spec, name, 'DRILL_UNHEALTHY');
 }
 
 export function treeOf(spec: ClusterSpec, roles: Roles, node: string): { host: HostSpec; base: string } {
-  const host = hostNamed(spec, roles.hostOf[node] ?? '');
+  const name = roles.hostOf[node];
+  if (name === undefined) throw absent(`${node} runs on no known host`);
+  const host = hostNamed(spec, name);
   return { host, base: hostPaths(host).clusterNode(node) };
 }
 

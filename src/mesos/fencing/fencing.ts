@@ -2,6 +2,7 @@
  * When a task that Mesos cannot tell about is given up: never while it may still run, for two nodes would have one
  * address. Pure: the memory of one scheduler of what hosts and nodes answered, and the decision.
  */
+import { pauseAfter, type BackOff } from '../../net/back-off.js';
 import type { FenceAnswer } from '../../node/fence.js';
 import { mayBeLost, taskOf, type FenceOutcome, type FenceTable, type PresumedTask } from './fences.js';
 import { kindOf, type NodeTask, type TaskState } from '../scheduler/tasks.js';
@@ -14,8 +15,7 @@ export interface FenceQuestion extends PresumedTask {
   readonly what: 'look' | 'end' | 'end-anyway';
 }
 
-const firstDelayMs = 1_000;
-const longestDelayMs = 15_000;
+const backOff: BackOff = { firstMs: 1_000, longestMs: 15_000 };
 /** A node that works is only looked at. */
 const workingDelayMs = 5_000;
 /** A node is ended when it did not work for so long: elections, and a moment without network, are none of it. */
@@ -158,7 +158,7 @@ export class Fencing {
     else if (answer.kind !== 'down') delete known.silentSince;
     const settled = answer.kind === 'works' || answer.kind === 'down';
     known.times = settled ? 0 : known.times + 1;
-    const delayMs = Math.min(longestDelayMs, firstDelayMs * 2 ** Math.max(0, known.times - 1));
+    const delayMs = pauseAfter(Math.max(1, known.times), backOff);
     known.nextAt = now + (answer.kind === 'works' ? workingDelayMs : delayMs);
     // It was asked before the operator spoke: it is asked again, to end the node.
     if (known.condemnedAt !== undefined && !isAskedSince(known, known.condemnedAt)) known.nextAt = now;

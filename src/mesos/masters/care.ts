@@ -1,15 +1,15 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { messageOf } from '../../errors/error.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../../cluster/spec.js';
 import type { HostConnection } from '../../ssh/connection.js';
+import { pause } from '../../net/pause.js';
 import type { Reach } from '../../ssh/reach.js';
 import { leaderOf } from './agreement.js';
 import { decideRemedy, remedyText, type OtherMasters } from './broken-log.js';
 import type { Credential } from './http.js';
 import { hasRecoveredLog, recoveredState } from './operator-client.js';
-import { brokenPath, lookAtSilentMaster, readSetAside, setAside, startMaster } from './set-aside.js';
-import { masterEndpoint, namedLeader } from './named-leader.js';
+import { brokenPath, observeSilentMaster, readSetAside, setAside, startMaster } from './set-aside.js';
+import { masterEndpoint, namedLeaders, type NamedLeaders } from './named-leaders.js';
 
 export interface MasterCareDeps {
   readonly spec: ClusterSpec;
@@ -48,7 +48,7 @@ export async function careForMasters(deps: MasterCareDeps, signal: AbortSignal):
     } catch (error) {
       deps.logger.warn({ reason: messageOf(error) }, 'the check of the Mesos masters failed');
     }
-    await delay(lookEveryMs, undefined, { signal }).catch(() => undefined);
+    await pause(lookEveryMs, signal);
   }
 }
 
@@ -64,13 +64,9 @@ class MasterCare {
 
   async look(): Promise<void> {
     const hosts = hostsWithRole(this.deps.spec, 'master');
-    const named = new Map(
-      await Promise.all(
-        hosts.map(async (host) => [host.name, await namedLeader(this.deps, host, askMs)] as const),
-      ),
-    );
+    const named = await namedLeaders(this.deps, askMs);
     for (const { name } of hosts) {
-      this.#silences.set(name, named.get(name) === undefined ? (this.#silences.get(name) ?? 0) + 1 : 0);
+      this.#silences.set(name, named[name] === undefined ? (this.#silences.get(name) ?? 0) + 1 : 0);
     }
     const silent = hosts.filter(({ name }) => (this.#silences.get(name) ?? 0) >= silentAfter);
     const wrong: Record<string, string> = {};
@@ -89,13 +85,10 @@ class MasterCare {
   }
 
   /** Why a master is left alone although its log is broken. */
-  async #careFor(
-    host: HostSpec,
-    named: ReadonlyMap<string, string | null | undefined>,
-  ): Promise<string | undefined> {
+  async #careFor(host: HostSpec, named: NamedLeaders): Promise<string | undefined> {
     const { spec, connect, paused, logger } = this.deps;
     const connection = await connect(host);
-    const seen = await lookAtSilentMaster(connection, spec.name);
+    const seen = await observeSilentMaster(connection, spec.name);
     if (seen.sign === undefined && seen.setAside === undefined) return undefined;
     const remedy = decideRemedy(seen, await this.#others(host, named), await paused());
     switch (remedy.kind) {
@@ -118,17 +111,12 @@ class MasterCare {
     }
   }
 
-  async #others(
-    host: HostSpec,
-    named: ReadonlyMap<string, string | null | undefined>,
-  ): Promise<OtherMasters> {
+  async #others(host: HostSpec, named: NamedLeaders): Promise<OtherMasters> {
     const { spec, reach } = this.deps;
     const { quorum } = spec.mesos;
     const credential = await this.deps.credential();
     const options = { timeoutMs: askMs, ...(credential && { credential }) };
-    const answering = [...named].flatMap(([name, leader]) =>
-      name === host.name || leader === undefined ? [] : [[name, leader] as const],
-    );
+    const answering = Object.entries(named).filter(([name]) => name !== host.name);
     const leader = leaderOf(Object.fromEntries(answering));
     const healthy = await Promise.all(
       hostsWithRole(spec, 'master')

@@ -1,10 +1,10 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, PerijoveError } from '../../errors/error.js';
 import { known, notKnown, type Observation } from '../../hosts/observation.js';
 import { hostsWithRole, type ClusterSpec } from '../../cluster/spec.js';
+import { pause } from '../../net/pause.js';
 import type { AgentPresence, MesosFacts } from '../scheduler/framework-events.js';
 import { hostOfAgent } from '../scheduler/launch.js';
-import type { MasterAddress } from './http.js';
+import { masterAt, type MasterAddress } from './http.js';
 import { masterAgents, type MasterAgents } from './operator-client.js';
 import type { SchedulerDeps } from '../scheduler/deps.js';
 
@@ -43,7 +43,7 @@ export async function watchMesos(
       if (told !== undefined) sees(notKnown(messageOf(error)));
       told = undefined;
     }
-    await delay(lookEveryMs, undefined, { signal }).catch(() => undefined);
+    await pause(lookEveryMs, signal);
   }
 }
 
@@ -71,10 +71,10 @@ export function factsOf(
     if (active.has(host.name)) return [host.name, 'here'];
     return [host.name, recoveredAgents > 0 ? (last?.agents[host.name] ?? 'away') : 'away'];
   });
-  const leader = spec.hosts.find(
-    ({ address, ports }) => address === master.host && ports.master === master.port,
-  );
-  return { leader: leader?.name ?? `${master.host}:${master.port}`, agents: Object.fromEntries(presence) };
+  return {
+    leader: masterAt(spec, master)?.name ?? `${master.host}:${master.port}`,
+    agents: Object.fromEntries(presence),
+  };
 }
 
 function isSame(a: MesosFacts, b: MesosFacts | undefined): boolean {

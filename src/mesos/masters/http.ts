@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { PerijoveError } from '../../errors/error.js';
-import type { ClusterSpec } from '../../cluster/spec.js';
+import type { ClusterSpec, HostSpec } from '../../cluster/spec.js';
 import type { Endpoint } from '../../ssh/connection.js';
 import type { Reach } from '../../ssh/reach.js';
 
@@ -50,12 +50,19 @@ export function authorization(credential: Credential | undefined): Record<string
 
 /** How a master is dialled: through its own host where the spec has it, whatever name it goes by. */
 export function masterReach(spec: ClusterSpec, reach: Reach): (master: MasterAddress) => Promise<Endpoint> {
-  return async ({ host: name, port }) => {
-    const host = spec.hosts.find(
-      (each) => each.ports.master === port && (each.address === name || each.hostname === name),
-    );
-    return host === undefined ? await reach.any(name, port) : await reach.via(host.name, host.address, port);
+  return async (master) => {
+    const host = masterAt(spec, master);
+    return host === undefined
+      ? await reach.any(master.host, master.port)
+      : await reach.via(host.name, host.address, master.port);
   };
+}
+
+/** The host of the spec whose master goes by this address or name; undefined for a master of no host of the spec. */
+export function masterAt({ hosts }: ClusterSpec, { host: name, port }: MasterAddress): HostSpec | undefined {
+  return hosts.find(
+    (each) => each.ports.master === port && (each.address === name || each.hostname === name),
+  );
 }
 
 /** `Location: //host:port/path`, as a master that does not lead answers. */

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { ClusterSpec } from '../../cluster/spec.js';
+import { pause } from '../../net/pause.js';
 import type { Reach } from '../../ssh/reach.js';
 import { connectZooKeeper, type ZooKeeperClient } from '../../zookeeper/client.js';
 import { ensembleServers, readLeader, type MasterInfo } from './detector.js';
@@ -68,9 +68,4 @@ async function* leadersOf(
   } finally {
     signal.removeEventListener('abort', changed);
   }
-}
-
-/** Resolves after the time, or when the signal aborts. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => undefined);
 }

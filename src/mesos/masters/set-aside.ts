@@ -22,7 +22,10 @@ const recordOf = (host: Pick<HostSpec, 'dir'>) => `${brokenPath(host)}/record`;
 const logLines = 2_000;
 
 /** @throws PerijoveError SSH_*, COMMAND_FAILED */
-export async function lookAtSilentMaster(connection: HostConnection, cluster: string): Promise<SilentMaster> {
+export async function observeSilentMaster(
+  connection: HostConnection,
+  cluster: string,
+): Promise<SilentMaster> {
   const { host } = connection;
   const services = await hostServices(connection, cluster);
   const [[status], log, record] = await Promise.all([

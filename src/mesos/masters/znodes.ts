@@ -48,15 +48,15 @@ export function sameAccess(left: readonly ZNodeAccess[], right: readonly ZNodeAc
 }
 
 /** What a znode is given instead of what it has; undefined when it may stay. */
-export type Wish = (access: readonly ZNodeAccess[]) => readonly ZNodeAccess[] | undefined;
+export type DesiredAccess = (access: readonly ZNodeAccess[]) => readonly ZNodeAccess[] | undefined;
 
 /** Lets those in who are kept out now, and nobody out. */
-export function opening(admission: Admission): Wish {
+export function opening(admission: Admission): DesiredAccess {
   return (access) => (admits(access, admission) ? undefined : accessFor(admission));
 }
 
 /** Exactly those, and nobody else. */
-export function protecting(digest: string): Wish {
+export function protecting(digest: string): DesiredAccess {
   const wanted = accessFor({ kind: 'owners', digests: [digest] });
   return (access) => (sameAccess(access, wanted) ? undefined : wanted);
 }
@@ -67,15 +67,19 @@ export function protecting(digest: string): Wish {
  *
  * @throws PerijoveError ZOOKEEPER_AUTH_FAILED when they belong to somebody else
  */
-export async function alignZnodes(zookeeper: ZooKeeperClient, path: string, wish: Wish): Promise<string[]> {
+export async function alignZnodes(
+  zookeeper: ZooKeeperClient,
+  path: string,
+  desired: DesiredAccess,
+): Promise<string[]> {
   try {
     const { access, ephemeral } = await zookeeper.access(path);
     if (ephemeral) return [];
-    const wanted = wish(access);
+    const wanted = desired(access);
     if (wanted !== undefined) await zookeeper.setAccess(path, wanted);
     const children = [...(await zookeeper.getChildren(path))].sort();
     const below: string[] = [];
-    for (const name of children) below.push(...(await alignZnodes(zookeeper, `${path}/${name}`, wish)));
+    for (const name of children) below.push(...(await alignZnodes(zookeeper, `${path}/${name}`, desired)));
     return wanted === undefined ? below : [path, ...below];
   } catch (error) {
     if (error instanceof ZNodeError && error.code === 'NO_NODE') return [];

@@ -51,7 +51,7 @@ export interface PastTask {
 }
 
 /** What is compared. */
-export interface FrameworkSight extends TaskTable, FenceFacts {
+export interface FrameworkObservation extends TaskTable, FenceFacts {
   readonly frameworkId?: string;
   readonly scheduler?: string;
   readonly lease?: { readonly run: number; readonly attempt: number };
@@ -62,7 +62,7 @@ export interface FrameworkSight extends TaskTable, FenceFacts {
 type Line = Pick<FrameworkEvent, 'kind' | 'what'>;
 
 /** What has happened between two states of one framework, the causes before what follows from them. */
-export function happened(before: FrameworkSight, after: FrameworkSight): readonly Line[] {
+export function happened(before: FrameworkObservation, after: FrameworkObservation): readonly Line[] {
   return [
     ...ofScheduler(before, after),
     ...ofMesos(before.mesos, after.mesos),
@@ -73,7 +73,7 @@ export function happened(before: FrameworkSight, after: FrameworkSight): readonl
   ];
 }
 
-function ofScheduler(before: FrameworkSight, after: FrameworkSight): Line[] {
+function ofScheduler(before: FrameworkObservation, after: FrameworkObservation): Line[] {
   const { scheduler, lease, failure, frameworkId } = after;
   const lines: Line[] = [];
   const took =
@@ -161,7 +161,11 @@ export interface FrameworkHistory {
 }
 
 /** The later state with what has happened since the earlier one in its history. */
-export function remember<T extends FrameworkSight & FrameworkHistory>(before: T, after: T, at: string): T {
+export function remember<T extends FrameworkObservation & FrameworkHistory>(
+  before: T,
+  after: T,
+  at: string,
+): T {
   const lines = happened(before, after);
   const past = withPast(before, after);
   if (lines.length === 0 && past === undefined) return after;
@@ -176,8 +180,8 @@ export function remember<T extends FrameworkSight & FrameworkHistory>(before: T,
 }
 
 function withPast(
-  before: FrameworkSight,
-  after: FrameworkSight & FrameworkHistory,
+  before: FrameworkObservation,
+  after: FrameworkObservation & FrameworkHistory,
 ): FrameworkHistory['past'] | undefined {
   const followed = Object.values(before.tasks).filter(
     ({ node, taskId }) => after.tasks[node] !== undefined && after.tasks[node].taskId !== taskId,

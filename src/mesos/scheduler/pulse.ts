@@ -3,6 +3,7 @@ import { request } from 'undici';
 import type { Endpoint } from '../../ssh/connection.js';
 import { abortable } from '../../net/abortable.js';
 import { limit } from '../../net/deadline.js';
+import { pause } from '../../net/pause.js';
 
 /** Between two questions that were answered. */
 const everyMs = 1_000;
@@ -35,7 +36,7 @@ export class Pulse {
       signal.throwIfAborted();
       this.unanswered += 1;
       const rest = Math.max(0, startedAt + deadlineMs - Date.now());
-      await delay(rest, undefined, { signal }).catch(() => undefined);
+      await pause(rest, signal);
       signal.throwIfAborted();
       return false;
     } finally {

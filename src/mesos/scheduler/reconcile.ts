@@ -1,9 +1,9 @@
+import { pauseAfter, type BackOff } from '../../net/back-off.js';
 import { kindOf, type NodeTask, type TaskState } from './tasks.js';
 
 /** After this many milliseconds everything is asked again, explicitly and implicitly. */
 export const reconcileEveryMs = 15 * 60_000;
-const firstDelayMs = 1_000;
-const longestDelayMs = 30_000;
+const backOff: BackOff = { firstMs: 1_000, longestMs: 30_000 };
 
 interface Question {
   readonly times: number;
@@ -35,14 +35,14 @@ export class Reconciliation {
 
   /** A task was launched on this subscription: it is asked for only when nothing is heard of it for 30 s. */
   launched(taskId: string, now: number): void {
-    this.#questions.set(taskId, { times: 0, nextAt: now + longestDelayMs });
+    this.#questions.set(taskId, { times: 0, nextAt: now + backOff.longestMs });
   }
 
   /** A state of the task was heard, by whatever way. */
   heard(taskId: string, state: TaskState, now: number): void {
     const kind = kindOf(state);
     if (kind === 'unreachable' || kind === 'unknown') {
-      this.#questions.set(taskId, { times: 0, nextAt: now + longestDelayMs });
+      this.#questions.set(taskId, { times: 0, nextAt: now + backOff.longestMs });
     } else {
       this.#questions.delete(taskId);
     }
@@ -68,8 +68,8 @@ export class Reconciliation {
       const question = this.#questions.get(taskId);
       if (question === undefined || question.nextAt > now) continue;
       explicit.push(task);
-      const delayMs = Math.min(longestDelayMs, firstDelayMs * 2 ** question.times);
-      this.#questions.set(taskId, { times: question.times + 1, nextAt: now + delayMs });
+      const times = question.times + 1;
+      this.#questions.set(taskId, { times, nextAt: now + pauseAfter(times, backOff) });
     }
     return { explicit, implicit };
   }

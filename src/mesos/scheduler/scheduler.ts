@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, PerijoveError } from '../../errors/error.js';
 import { agentPatienceMs } from '../../cluster/spec.js';
+import { pauseAfter, type BackOff } from '../../net/back-off.js';
+import { pause } from '../../net/pause.js';
 import type { MasterInfo } from '../masters/detector.js';
 import { Fencing } from '../fencing/fencing.js';
 import { findFramework, type FoundFramework } from './found.js';
@@ -13,8 +15,7 @@ import { subscribe, type Subscription } from './client.js';
 import type { SchedulerDeps, StoredFramework } from './deps.js';
 import { SchedulerSession } from './session.js';
 
-const firstPauseMs = 100;
-const longestPauseMs = 5_000;
+const backOff: BackOff = { firstMs: 100, longestMs: 5_000 };
 /** A subscription that lasted this long was a good one: the next attempt needs no long pause. */
 const goodSessionMs = 5_000;
 /** So long it may take to find a leading master before people are told. */
@@ -63,7 +64,7 @@ async function scheduleForEver(
     let sessionSince: number | undefined;
     let pulse: Pulse | undefined;
     try {
-      const leader = await leadership.leader(longestPauseMs);
+      const leader = await leadership.leader(backOff.longestMs);
       pulse = new Pulse(() => deps.dial(addressOf(leader)));
       pulse.unanswered = unanswered;
       if (!(await pulse.ask(signal))) throw silent(leader);
@@ -94,9 +95,8 @@ async function scheduleForEver(
         await store.storeMissing(error.message);
         told = error.code;
       }
-      const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** failures);
       failures += 1;
-      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+      await pause(pauseAfter(failures, backOff), signal);
     }
   }
 }
@@ -218,7 +218,7 @@ export async function teardownFramework(
   const ended = new AbortController();
   const leadership = new Leadership(deps.leaders, AbortSignal.any([signal, ended.signal]));
   try {
-    const leader = await leadership.leader(longestPauseMs);
+    const leader = await leadership.leader(backOff.longestMs);
     const master = addressOf(leader);
     const { credential } = deps;
     const state = await recoveredState(await deps.dial(master), {

@@ -1,5 +1,6 @@
 import { messageOf, PerijoveError } from '../../errors/error.js';
 import { notKnown, type Observation } from '../../hosts/observation.js';
+import { hostOf } from '../../cluster/host-of.js';
 import { hostsWithRole, nodeNames } from '../../cluster/spec.js';
 import { isSuperseded, mayBeLost, settleFences } from '../fencing/fences.js';
 import type { Fencing, FenceQuestion, LookAnswer } from '../fencing/fencing.js';
@@ -417,8 +418,7 @@ export class SchedulerSession {
     }
     for (const { offerIds, nodes } of launches) {
       const tasks = nodes.map(({ intent, placed }) => {
-        const host = spec.hosts.find(({ name }) => name === placed.host);
-        if (host === undefined) throw new Error(`the spec has no host ${placed.host}`);
+        const host = hostOf(spec, placed.host);
         const { etcdFormed } = this.#table;
         const { taskId } = intent;
         const told = command(placed.node, placed.host, { etcdFormed, taskId });

@@ -2,6 +2,7 @@
  * The table of our Mesos tasks, one per node, and every decision about it. Pure: the framework workflow and
  * the scheduler apply the same functions to the same messages.
  */
+import { pauseAfter } from '../../net/back-off.js';
 
 /** Mesos's own names of task states, plus `INTENDED`: stored, and perhaps not yet asked for. */
 export type TaskState = 'INTENDED' | `TASK_${string}`;
@@ -205,7 +206,7 @@ function failuresAfter(present: NodeTask, state: TaskState, at: string): number 
 
 /** How long a node rests after so many failures in a row: 0, 1 s, 2 s, 4 s, … up to 30 s. */
 export function backOffMs(failures: number): number {
-  return failures < 2 ? 0 : Math.min(30_000, 1_000 * 2 ** (failures - 2));
+  return pauseAfter(failures - 1, { firstMs: 1_000, longestMs: 30_000 });
 }
 
 /** A live task of ours that the table does not have: a second one for its node, or one of a node too many. */

@@ -10,7 +10,7 @@ import { quote } from '../../ssh/shell.js';
 import { ensureBase } from './base.js';
 import { imageFunction } from './reference.js';
 import { notHere, type ImageArchive, type ImageWork } from './archive.js';
-import { lackOfSpace, type FreeSpace } from './plan.js';
+import { missingSpace, type FreeSpace } from './plan.js';
 
 const lookTimeoutMs = 60_000;
 /** Building and pulling depend on the way to Debian's, Python's and the image's servers. */
@@ -187,7 +187,7 @@ echo "$docker"`,
       host: host.name,
     });
   }
-  const lack = lackOfSpace(archive, { directory, docker });
+  const lack = missingSpace(archive, { directory, docker });
   if (lack === undefined) return;
   const where = lack.where === 'docker' ? root : run;
   throw new PerijoveError(

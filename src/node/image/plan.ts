@@ -6,7 +6,7 @@ export interface HostImage {
   readonly has: boolean;
 }
 
-export interface ImageSight {
+export interface ImageObservation {
   readonly reference: string;
   /** Ours is built; any other one is pulled. */
   readonly own: boolean;
@@ -23,7 +23,7 @@ export type ImagePlan =
   /** Nobody has it. */
   | { readonly kind: 'build'; readonly to: readonly string[] };
 
-export function planImage({ own, hosts }: ImageSight): ImagePlan {
+export function planImage({ own, hosts }: ImageObservation): ImagePlan {
   const to = hosts.filter(({ has }) => !has).map(({ host }) => host);
   const from = hosts.find(({ has }) => has)?.host;
   if (to.length === 0) return { kind: 'nothing' };
@@ -45,7 +45,7 @@ export interface ImageSizes {
 }
 
 /** Why an image does not fit on a host: `where` it lacks room. Undefined when it does. */
-export function lackOfSpace(
+export function missingSpace(
   { archiveBytes, imageBytes }: ImageSizes,
   { directory, docker }: { readonly directory: FreeSpace; readonly docker: FreeSpace },
 ):

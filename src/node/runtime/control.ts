@@ -11,7 +11,7 @@ import type { JupyterService } from './jupyter-service.js';
 import { nodeLayout } from '../layout.js';
 import { readOrders, staleness, storeOrders, type Orders } from './orders.js';
 import { serviceState } from './runit.js';
-import { Refusal, type NodeControl } from './server.js';
+import { refusal, type NodeControl } from './server.js';
 import { sshConfig } from './sshd.js';
 
 export interface ControlOptions {
@@ -95,7 +95,7 @@ class OrderLog {
   refuseStale(order: { readonly generation: number; readonly term?: number }): void {
     const message = staleness(this.#orders, order);
     if (message === undefined) return;
-    throw new Refusal(409, { code: 'STALE_GENERATION', message, generation: this.#orders.generation });
+    throw refusal(409, { code: 'STALE_GENERATION', message, generation: this.#orders.generation });
   }
 }
 
@@ -216,12 +216,12 @@ async function retire(config: NodeConfig, task: string): Promise<{ readonly memb
   const layout = nodeLayout(config.paths.base);
   const own = await readText(layout.task);
   if (own !== task) {
-    throw new Refusal(409, { code: 'BAD_REQUEST', message: `this is ${own}, not ${task}` });
+    throw refusal(409, { code: 'BAD_REQUEST', message: `this is ${own}, not ${task}` });
   }
   await replaceFile(layout.etcdRetired, '');
   const data = await readData(layout.etcdData);
   if (data.kind === 'unreadable') {
-    throw new Refusal(500, {
+    throw refusal(500, {
       code: 'FAILED',
       message: `it is unknown whether ${config.name} has a member: ${data.why}`,
     });

@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { messageOf } from '../../errors/error.js';
 import { createEtcdClient } from '../../etcd/client.js';
 import { viewMember } from '../../etcd/probe.js';
 import { decidePromotion } from '../../etcd/promote.js';
+import { pause } from '../../net/pause.js';
 import type { NodeConfig } from '../config.js';
 
 /** While the own member learns, or does not answer. */
@@ -30,7 +30,7 @@ export async function promoteOwnMember(
         said = outcome;
       }
       const pauseMs = status?.learner === false ? seldomMs : soonMs;
-      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+      await pause(pauseMs, signal);
     }
   } finally {
     own.close();

@@ -1,8 +1,8 @@
 import { executeChild } from '@temporalio/workflow';
 import { workflowIds, workflowNames } from '../../temporal/contract.js';
+import { clusterAttribute } from '../../temporal/start-options.js';
 import type { host as hostWorkflow } from '../host.js';
 import { inParallel } from '../parallel.js';
-import { clusterAttribute } from '../search-attributes.js';
 import { specForHost } from '../../deployment/hosts-to-converge.js';
 import type { Stage } from './stage.js';
 
@@ -16,7 +16,7 @@ export const install = {
         workflowId: workflowIds.host(spec.name, host.name),
         args: [{ spec: specForHost(spec, host), host: host.name }],
         staticSummary: `Install ${host.name} of ${spec.name}`,
-        typedSearchAttributes: clusterAttribute(spec),
+        typedSearchAttributes: clusterAttribute(spec.name),
       }),
     );
     return changes.flat();

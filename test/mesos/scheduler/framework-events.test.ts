@@ -5,11 +5,11 @@ import {
   remember,
   withoutHistory,
   type FrameworkHistory,
-  type FrameworkSight,
+  type FrameworkObservation,
 } from '../../../src/mesos/scheduler/framework-events.js';
 import type { NodeTask } from '../../../src/mesos/scheduler/tasks.js';
 
-type State = FrameworkSight & FrameworkHistory;
+type State = FrameworkObservation & FrameworkHistory;
 const empty: State = { tasks: {}, launches: 0 };
 const task = (taskId: string, state: NodeTask['state'], more: Partial<NodeTask> = {}): NodeTask => ({
   node: taskId.replace(/\..*/, ''),

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { lackOfSpace, planImage } from '../../../src/node/image/plan.js';
+import { missingSpace, planImage } from '../../../src/node/image/plan.js';
 import { contentDigest, nodeImage } from '../../../src/node/image/image.js';
 import { makeSpec } from '../../support/spec.js';
 
@@ -68,8 +68,8 @@ describe('the room for it', () => {
 
   it('is that of the archive and the image together on one file system', () => {
     const one = (freeBytes: number) => ({ directory: space('a', freeBytes), docker: space('a', freeBytes) });
-    expect(lackOfSpace(sizes, one(700))).toBeUndefined();
-    expect(lackOfSpace(sizes, one(699))).toEqual({ where: 'docker', neededBytes: 700, freeBytes: 699 });
+    expect(missingSpace(sizes, one(700))).toBeUndefined();
+    expect(missingSpace(sizes, one(699))).toEqual({ where: 'docker', neededBytes: 700, freeBytes: 699 });
   });
 
   it('is that of each on its own file system', () => {
@@ -77,8 +77,8 @@ describe('the room for it', () => {
       directory: space('a', directory),
       docker: space('b', docker),
     });
-    expect(lackOfSpace(sizes, two(100, 600))).toBeUndefined();
-    expect(lackOfSpace(sizes, two(99, 600))).toMatchObject({ where: 'directory', neededBytes: 100 });
-    expect(lackOfSpace(sizes, two(100, 599))).toMatchObject({ where: 'docker', neededBytes: 600 });
+    expect(missingSpace(sizes, two(100, 600))).toBeUndefined();
+    expect(missingSpace(sizes, two(99, 600))).toMatchObject({ where: 'directory', neededBytes: 100 });
+    expect(missingSpace(sizes, two(100, 599))).toMatchObject({ where: 'docker', neededBytes: 600 });
   });
 });

@@ -1,4 +1,4 @@
-import { PerijoveError } from '../errors/error.js';
+import { hostOf } from '../cluster/host-of.js';
 import { hostServices } from '../hosts/services.js';
 import { masterService } from '../mesos/installation/items.js';
 import { leaderOf } from '../mesos/masters/agreement.js';
@@ -6,15 +6,15 @@ import { hostOfAgent } from '../mesos/scheduler/launch.js';
 import type { Credential } from '../mesos/masters/http.js';
 import { recoveredState, type MasterState } from '../mesos/masters/operator-client.js';
 import { kindOf, parseTaskId } from '../mesos/scheduler/tasks.js';
-import { masterEndpoint, namedLeader } from '../mesos/masters/named-leader.js';
+import { masterEndpoint, namedLeaders } from '../mesos/masters/named-leaders.js';
 import { hostsWithRole, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
-import { lastWordsIn, type FormerLeader, type MesosSight, type MesosState } from './mesos.js';
+import { lastWordsIn, type FormerLeader, type MesosObservation, type MesosState } from './mesos.js';
 import { isSame } from './marks.js';
 import type { Fault } from './faults/index.js';
 
-export interface MesosLookDeps {
+export interface MesosObservationDeps {
   readonly spec: ClusterSpec;
   readonly reach: Reach;
   /** Where the spec names a principal. */
@@ -24,22 +24,15 @@ export interface MesosLookDeps {
 export const askMs = 1_000;
 
 /** One look at all masters, and at what the leading one tells. Never rejects. */
-export async function lookAtMesos(deps: MesosLookDeps): Promise<MesosSight> {
-  const hosts = hostsWithRole(deps.spec, 'master');
-  const named = await Promise.all(
-    hosts.map(async (host) => {
-      const leader = await namedLeader(deps, host, askMs);
-      return leader === undefined ? [] : [[host.name, leader] as const];
-    }),
-  );
-  const masters = Object.fromEntries(named.flat());
+export async function observeMasters(deps: MesosObservationDeps): Promise<MesosObservation> {
+  const masters = await namedLeaders(deps, askMs);
   const state = await stateOf(deps, leaderOf(masters));
   return { masters, ...(state && { state }) };
 }
 
 /** What the master of a host tells; undefined when it does not lead, has not read its registry, or is silent. */
 export async function stateOf(
-  { spec, reach, credential }: MesosLookDeps,
+  { spec, reach, credential }: MesosObservationDeps,
   leader: string | undefined,
 ): Promise<MesosState | undefined> {
   const host = hostsWithRole(spec, 'master').find(({ name }) => name === leader);
@@ -88,16 +81,14 @@ const logLines = 2_000;
  *
  * @throws PerijoveError SSH_*, COMMAND_FAILED
  */
-export async function lookAtFormerLeader(
+export async function observeFormerLeader(
   { pool, spec }: { readonly pool: SshPool; readonly spec: ClusterSpec },
   fault: Fault,
 ): Promise<FormerLeader | undefined> {
   if (fault.kind !== 'process-signal' || fault.service !== masterService || fault.signal !== 'STOP') {
     return undefined;
   }
-  const host = spec.hosts.find(({ name }) => name === fault.host);
-  if (!host) throw new PerijoveError('DRILL_UNHEALTHY', `unknown host: ${fault.host}`);
-  const connection = await pool.get(host);
+  const connection = await pool.get(hostOf(spec, fault.host, 'DRILL_UNHEALTHY'));
   const [alive, log] = await Promise.all([
     isSame(connection, fault.process),
     hostServices(connection, spec.name).then((services) => services.logs(masterService, logLines)),

@@ -8,15 +8,15 @@ import { marks } from '../node/layout.js';
 import { brickHosts, hostsWithRole, nodeAddress, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
-import type { BrickLook } from '../storage/gluster.js';
-import { lookAtBricks } from '../storage/volume.js';
+import type { BrickObservation } from '../storage/gluster.js';
+import { observeBricks } from '../storage/volume.js';
 import { quote } from '../ssh/shell.js';
-import type { ClusterSight } from './decide.js';
-import { lookAtFormerLeader, lookAtMesos } from './mesos-look.js';
+import type { InvariantsObservation } from './decide.js';
+import { observeFormerLeader, observeMasters } from './observe-mesos.js';
 import type { DrillPlan } from './model.js';
 import { readNotebooks } from './notebooks.js';
 
-export interface LookDeps {
+export interface ObservationDeps {
   readonly spec: ClusterSpec;
   readonly pool: SshPool;
   readonly reach: Reach;
@@ -28,21 +28,21 @@ export interface LookDeps {
 const askMs = 2_000;
 
 /** One look at everything that must hold. Never rejects: what cannot be seen is missing from it. */
-export async function lookAtCluster(
-  deps: LookDeps,
+export async function observeInvariants(
+  deps: ObservationDeps,
   { fault }: Pick<DrillPlan, 'fault'>,
-): Promise<ClusterSight> {
+): Promise<InvariantsObservation> {
   const { spec } = deps;
   const orNothing = <T>(look: Promise<T>) => look.catch(() => undefined);
   const [serving, routes, etcd, mesos, formerLeader, processes, notebooks, bricks] = await Promise.all([
     whoServes(deps),
     readRoutes(deps),
-    lookAtEtcd(deps),
-    lookAtMesos(deps),
-    orNothing(lookAtFormerLeader(deps, fault)),
+    observeEtcd(deps),
+    observeMasters(deps),
+    orNothing(observeFormerLeader(deps, fault)),
     orNothing(findProcesses(deps)),
     orNothing(readNotebooks(deps.pool, spec)),
-    lookAtVolume(deps),
+    observeVolume(deps),
   ]);
   const tasks =
     mesos.state &&
@@ -64,7 +64,7 @@ const versionSchema = z.object({ version: z.string() });
 
 /** Whether a Jupyter answers at the port of a node itself, through its gate. Never rejects. */
 export async function serves(
-  { spec, reach }: Pick<LookDeps, 'spec' | 'reach'>,
+  { spec, reach }: Pick<ObservationDeps, 'spec' | 'reach'>,
   node: string,
   timeoutMs: number,
 ): Promise<boolean> {
@@ -83,13 +83,13 @@ export async function serves(
 }
 
 /** Nodes whose own port answers. Never rejects. */
-export async function whoServes(deps: LookDeps): Promise<string[]> {
+export async function whoServes(deps: ObservationDeps): Promise<string[]> {
   const nodes = nodeNames(deps.spec);
   const answers = await Promise.all(nodes.map((node) => serves(deps, node, askMs)));
   return nodes.filter((_, index) => answers[index]);
 }
 
-async function readRoutes({ spec, access }: LookDeps): Promise<ClusterSight['routes']> {
+async function readRoutes({ spec, access }: ObservationDeps): Promise<InvariantsObservation['routes']> {
   const routes = await Promise.all(
     hostsWithRole(spec, 'proxy').map(async ({ name }) => {
       const route = await access
@@ -101,7 +101,7 @@ async function readRoutes({ spec, access }: LookDeps): Promise<ClusterSight['rou
   return Object.fromEntries(routes);
 }
 
-async function lookAtEtcd({ spec, access }: LookDeps): Promise<ClusterSight['etcd']> {
+async function observeEtcd({ spec, access }: ObservationDeps): Promise<InvariantsObservation['etcd']> {
   const probes = await Promise.all(nodeNames(spec).map((node) => access.member(node)));
   const found = verdict(probes);
   return {
@@ -111,14 +111,17 @@ async function lookAtEtcd({ spec, access }: LookDeps): Promise<ClusterSight['etc
 }
 
 /** Undefined where there is no volume, empty when nobody tells of it. */
-async function lookAtVolume({ spec, pool }: LookDeps): Promise<readonly BrickLook[] | undefined> {
+async function observeVolume({
+  spec,
+  pool,
+}: ObservationDeps): Promise<readonly BrickObservation[] | undefined> {
   const { storage } = spec;
   if (storage.kind !== 'gluster') return undefined;
-  return await lookAtBricks(pool, brickHosts(spec), storage.volume);
+  return await observeBricks(pool, brickHosts(spec), storage.volume);
 }
 
 /** On which hosts the processes of each node live, by the mark that all of them bear. */
-async function findProcesses({ spec, pool }: LookDeps): Promise<Record<string, string[]>> {
+async function findProcesses({ spec, pool }: ObservationDeps): Promise<Record<string, string[]>> {
   const nodes = nodeNames(spec);
   const found = await Promise.all(
     hostsWithRole(spec, 'agent').map(async (host) => {

@@ -1,0 +1,65 @@
+import { request } from 'undici';
+import { messageOf } from '../errors/error.js';
+import { limit } from './deadline.js';
+
+export interface CallOptions {
+  /** For one request, from connecting to the last byte of the answer. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface JsonAnswer {
+  readonly status: number;
+  readonly text: string;
+  /** Undefined when the text is not JSON. */
+  readonly body: unknown;
+}
+
+export interface JsonClientOptions {
+  /** Such as `http://127.0.2.10:2400`. */
+  readonly base: string;
+  readonly token: string;
+  /** Unless a call has its own. */
+  readonly timeoutMs: number;
+  /** The error of a call without an answer, with the reason. */
+  readonly unreachable: (why: string, cause: unknown) => Error;
+}
+
+/** Asks for a path, or sends an order to it. */
+export type JsonClient = (path: string, options: CallOptions, order?: unknown) => Promise<JsonAnswer>;
+
+/**
+ * The client of a `jsonServer`. A call rejects with the error of `unreachable` when no answer arrives in time, and
+ * with the reason of its signal.
+ */
+export function jsonClient({ base, token, unreachable, ...defaults }: JsonClientOptions): JsonClient {
+  return async (path, { timeoutMs = defaults.timeoutMs, signal }, order) => {
+    const time = limit(timeoutMs, signal);
+    try {
+      const answer = await request(`${base}${path}`, {
+        method: order === undefined ? 'GET' : 'PUT',
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(order !== undefined && { 'content-type': 'application/json' }),
+        },
+        ...(order !== undefined && { body: JSON.stringify(order) }),
+        signal: time.signal,
+      });
+      const text = await answer.body.text();
+      return { status: answer.statusCode, text, body: parsed(text) };
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw unreachable(time.passed ? `no answer within ${timeoutMs} ms` : messageOf(error), error);
+    } finally {
+      time.end();
+    }
+  };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

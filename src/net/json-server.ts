@@ -1,0 +1,108 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import type { z } from 'zod';
+import { messageOf } from '../errors/error.js';
+
+/** Thrown by a route: an answer other than 200. `body` has a code and a message, at least. */
+export class Refusal<Body extends { readonly code: string; readonly message?: string }> extends Error {
+  constructor(
+    readonly status: number,
+    readonly body: Body,
+  ) {
+    super(body.message ?? body.code);
+  }
+}
+
+export interface JsonRequest {
+  /** Of the URL's query. */
+  readonly query: URLSearchParams;
+  /** The body, checked. @throws Refusal 400 BAD_REQUEST, 413 TOO_LARGE */
+  readonly order: <Order>(schema: z.ZodType<Order>) => Promise<Order>;
+}
+
+export interface JsonServerOptions {
+  /** Every request must carry it: `Authorization: Bearer <token>`. */
+  readonly token: string;
+  readonly longestBodyBytes: number;
+  /** By method and path, such as `GET /status`: what is answered with 200. */
+  readonly routes: Readonly<Record<string, (request: JsonRequest) => unknown>>;
+  readonly logger: Logger;
+}
+
+/**
+ * A small API over HTTP: every request needs the token, every answer is JSON. An error that is no `Refusal` is
+ * logged, and answered with 500 and the code FAILED. The caller makes the server listen.
+ */
+export function jsonServer({ token, longestBodyBytes, routes, logger }: JsonServerOptions): Server {
+  const expected = digestOf(`Bearer ${token}`);
+
+  const answer = async (request: IncomingMessage): Promise<unknown> => {
+    // Digests have the same length whatever was sent, so the time of the comparison reveals nothing.
+    if (!timingSafeEqual(digestOf(request.headers.authorization ?? ''), expected)) {
+      throw new Refusal(401, { code: 'UNAUTHORIZED', message: 'the token is missing or wrong' });
+    }
+    const url = new URL(request.url ?? '/', 'http://api');
+    const route = routes[`${request.method ?? ''} ${url.pathname}`];
+    if (route === undefined) {
+      const message = `the requests are: ${Object.keys(routes).join(', ')}`;
+      throw new Refusal(404, { code: 'NOT_FOUND', message });
+    }
+    return await route({
+      query: url.searchParams,
+      order: (schema) => readOrder(request, schema, longestBodyBytes),
+    });
+  };
+
+  return createServer({ requestTimeout: 10_000 }, (request, response) => {
+    answer(request).then(
+      (body) => reply(request, response, 200, body),
+      (error: unknown) => {
+        if (error instanceof Refusal) return reply(request, response, error.status, error.body);
+        logger.error({ err: error, url: request.url }, 'request failed');
+        return reply(request, response, 500, { code: 'FAILED', message: messageOf(error) });
+      },
+    );
+  });
+}
+
+function digestOf(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function reply(request: IncomingMessage, response: ServerResponse, status: number, body: unknown): void {
+  if (response.destroyed) return;
+  // The rest of a body that was refused would be read as the next request.
+  if (!request.complete) response.setHeader('connection', 'close');
+  response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+  response.end(`${JSON.stringify(body)}\n`);
+}
+
+async function readOrder<Order>(
+  request: IncomingMessage,
+  schema: z.ZodType<Order>,
+  longestBodyBytes: number,
+): Promise<Order> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > longestBodyBytes) {
+      const message = `the body is longer than ${longestBodyBytes} bytes`;
+      throw new Refusal(413, { code: 'TOO_LARGE', message });
+    }
+    chunks.push(chunk);
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.concat(chunks).toString());
+  } catch {
+    throw new Refusal(400, { code: 'BAD_REQUEST', message: 'the body is not JSON' });
+  }
+  const order = schema.safeParse(json);
+  if (order.success) return order.data;
+  const [issue] = order.error.issues;
+  const where = issue?.path.join('.') ?? '';
+  const message = `${where || 'body'}: ${issue?.message ?? 'wrong'}`;
+  throw new Refusal(400, { code: 'BAD_REQUEST', message });
+}

@@ -1,0 +1,15 @@
+/** What all workflows of a cluster are started with. Workflows import this file too. */
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { searchAttributes, taskQueue } from './contract.js';
+
+const clusterKey = defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD');
+
+/** The search attribute by which every workflow of a cluster is found. */
+export function clusterAttribute(cluster: string) {
+  return [{ key: clusterKey, value: cluster }];
+}
+
+/** Options for starting a workflow of the cluster; `summary` is its title in Temporal's Web UI. */
+export function startOptions(cluster: string, summary: string) {
+  return { taskQueue, staticSummary: summary, typedSearchAttributes: clusterAttribute(cluster) };
+}

@@ -36,7 +36,7 @@ const calmMs = 1_000;
 const tickMs = 100;
 const storedEveryMs = 20;
 const heartbeatMs = 1_000;
-/** Watched for this long after the healing at least: it may do harm of its own. */
+/** Minimum time to keep watching after healing: healing may cause its own harm. */
 const aftermathMs = 2_000;
 /** A lost node is launched again, and an agent registers again, within less. */
 const wholeMs = 240_000;

@@ -5,7 +5,7 @@ import { isGrpcServiceError, type WorkflowClientInterceptor } from '@temporalio/
 const failedPrecondition = 9;
 const firstPauseMs = 50;
 const longestPauseMs = 1_000;
-/** A workflow task that fails for longer does so for a reason of its own. */
+/** A workflow task that fails for longer does so for another reason. */
 const patienceMs = 15_000;
 
 /**

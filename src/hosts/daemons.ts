@@ -14,7 +14,7 @@ const exits = { noSystemd: 69, silent: 70, notKnown: 75 } as const;
 /** How a daemon was found. */
 export interface DaemonStatus {
   readonly answers: boolean;
-  /** It starts by itself when the host boots, or whoever started it sees to that. */
+  /** It starts at boot, or whatever started it takes care of that. */
   readonly boots: boolean;
 }
 

@@ -11,17 +11,17 @@ import { installedScript } from './substitutes.js';
 /** What `gatherFacts` is to look for; `factsWanted` says it for a spec. */
 export interface FactsWanted {
   readonly packages: readonly string[];
-  /** Of which is told whether they answer. */
+  /** Those whose response is checked. */
   readonly daemons: readonly DaemonItem[];
   /** TCP ports whose listeners are listed: at one of `addresses`, at 127.0.0.1, or at all addresses. */
   readonly ports: readonly number[];
   /** Names on PATH, or absolute paths. */
   readonly programs: readonly string[];
-  /** Addresses of which is told whether an interface has them. */
+  /** Addresses to look for on the interfaces. */
   readonly addresses: readonly string[];
-  /** Directories of which is told whether they can be written, or made where they are missing. */
+  /** Directories to check for write access, or whether they can be created. */
   readonly writable: readonly string[];
-  /** Directories of which is told whether they lie on another file system than the root's. */
+  /** Directories to check for a file system other than the root file system. */
   readonly apart: readonly string[];
   /** Base directories of the cluster: who works in one of them is of the cluster. */
   readonly dirs: readonly string[];
@@ -46,7 +46,7 @@ export interface HostFacts {
   readonly arch: string;
   readonly kernel: string;
   readonly hostname: string;
-  /** As whom commands run: root where the spec says `become: sudo`. */
+  /** The user that runs commands: root with `become: sudo`. */
   readonly uid: number;
   readonly init: { readonly systemd: boolean; readonly runit: boolean };
   readonly apt: boolean;

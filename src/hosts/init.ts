@@ -22,7 +22,7 @@ export interface RenderedFile {
   readonly text: string;
 }
 
-/** How one init system is told what to do: pure, as data and as POSIX shell that may be run again. */
+/** The commands of one init system: pure, as data and as idempotent POSIX shell. */
 export interface InitDriver {
   readonly init: InitSystem;
   render(service: ServiceItem): readonly RenderedFile[];

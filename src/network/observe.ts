@@ -48,7 +48,7 @@ export interface ObservedOverlay {
   readonly links: readonly Link[];
   /** With their prefix length, by link. */
   readonly addresses: Readonly<Record<string, readonly string[]>>;
-  /** Where frames for everybody go. */
+  /** Destinations of broadcast frames. */
   readonly peers: readonly string[];
 }
 

@@ -59,7 +59,7 @@ export async function hostKeyCheck(
   };
 }
 
-/** Where the key of a target without a known_hosts file of its own is pinned, in the format of such a file. */
+/** The file, in known_hosts format, that pins the keys of targets without their own known_hosts file. */
 export function pinFile({ address, port }: SshTarget, knownHostsDir: string): string {
   return path.join(knownHostsDir, `${address.replace(/[^\w.-]/g, '_')}_${port}`);
 }

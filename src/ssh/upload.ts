@@ -15,7 +15,7 @@ const settleTimeoutMs = 120_000;
 /** What an upload needs of a connection. */
 export interface UploadVia {
   readonly host: string;
-  /** The file is to be written as root, whom SFTP does not become. */
+  /** The file must be written as root, which SFTP cannot become. */
   readonly become: boolean;
   /** Runs `work` in an SFTP session, and resolves when that has ended. */
   withSftp(work: (sftp: SFTPWrapper) => Promise<void>): Promise<void>;

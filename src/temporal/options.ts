@@ -30,7 +30,7 @@ export const patient: ActivityOptions = {
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
-/** Waits for what heals or comes up by itself; they end with what they wait for, or are given up. */
+/** Waits for something that heals or starts automatically; they end when it does, or time out. */
 export const waiting: ActivityOptions = {
   startToCloseTimeout: 10 * 60_000,
   scheduleToCloseTimeout: dayMs,
@@ -40,7 +40,7 @@ export const waiting: ActivityOptions = {
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
-/** What never ends by itself: the scheduler of the framework, the watch of the keeper. */
+/** Activities that never end on their own: the scheduler of the framework, the watch of the keeper. */
 export const endless: ActivityOptions = {
   startToCloseTimeout: 3_650 * dayMs,
   // The silence and the pause are what the takeover from a dead worker takes; from a suspended one too, where the

@@ -5,7 +5,7 @@ import { pauseAfter, type BackOff } from '../net/back-off.js';
 /** gRPC's FAILED_PRECONDITION. */
 const failedPrecondition = 9;
 const backOff: BackOff = { firstMs: 50, longestMs: 1_000 };
-/** A workflow task that fails for longer does so for a reason of its own. */
+/** A workflow task that fails for longer does so for another reason. */
 const patienceMs = 15_000;
 
 /**

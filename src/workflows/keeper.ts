@@ -74,7 +74,7 @@ const stageKey = defineSearchAttributeKey(searchAttributes.stage, 'KEYWORD');
 
 /**
  * Keeps Jupyter on the node that leads etcd, and every host's proxy leading there: watches until there is
- * something to do, decides, reconciles, and watches again, for ever. An idle keeper adds no history.
+ * something to do, decides, reconciles, and watches again, forever. An idle keeper adds no history.
  */
 export async function keeper(input: KeeperInput): Promise<void> {
   const run = new KeeperRun(input);

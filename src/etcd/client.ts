@@ -1,6 +1,6 @@
-import { noop } from 'cockatiel';
 import { Etcd3, type IMember } from 'etcd3';
 import { messageOf, PerijoveError } from '../errors/error.js';
+import { callOnce } from './call-once.js';
 import type { Member, Membership, MemberStatus } from './members.js';
 
 export interface CallOptions {
@@ -45,7 +45,7 @@ export function createEtcdClient(
     hosts: `http://${address}`,
     // A caller that probes each 200 ms wants each answer as it is: no retries, and no breaker that goes on
     // refusing for seconds after the member is back.
-    faultHandling: { host: () => noop, global: noop },
+    faultHandling: { host: () => callOnce, global: callOnce },
     grpcOptions: {
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 500,

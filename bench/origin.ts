@@ -11,6 +11,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { Entrance } from './lab.js';
 
 const sleepMs = 5_000;
@@ -19,6 +20,7 @@ const connectMs = 1_000;
 const jupyterPort = 9_998;
 const proxyPort = 9_997;
 const token = 'origin';
+const stockProxy = fileURLToPath(import.meta.resolve('configurable-http-proxy/bin/configurable-http-proxy'));
 
 interface Member {
   readonly node: string;
@@ -107,7 +109,7 @@ export class Origin {
       this.hosts.push(
         new Loop(members, (leader) => [
           process.execPath,
-          'node_modules/configurable-http-proxy/bin/configurable-http-proxy',
+          stockProxy,
           `--default-target=http://${leader?.address ?? address}:${jupyterPort}`,
           `--ip=${address}`,
           `--port=${proxyPort}`,

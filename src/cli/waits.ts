@@ -1,10 +1,6 @@
-/** What a workflow waits for, where its own word does not say: activities that try again, or say what they wait for. */
+/** What a workflow waits for where it does not report that itself: activities that retry, or that report it. */
 import type { Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import {
-  decodeArrayFromPayloads,
-  decodeOptionalFailureToOptionalError,
-} from '@temporalio/common/lib/internal-non-workflow/index.js';
 import proto, { type temporal } from '@temporalio/proto';
 import { errorCodes } from '../errors/codes.js';
 import { reportOf } from './report.js';
@@ -17,31 +13,33 @@ export const noWorker =
   'waiting for a worker: none answers; start one with `perijove worker` where the hosts can be reached by SSH';
 
 /**
- * One text for each thing that the workflow and its children wait for: what an activity says with its heartbeat,
- * else what its last attempt failed with. Empty while all is well.
+ * One text for each thing that the workflow and its children wait for: what an activity reports with its heartbeat,
+ * else the error of its last attempt. Empty while nothing is wrong.
  */
 export async function waitsOf(client: Client, workflowId: string): Promise<readonly string[]> {
   const { raw } = await client.workflow.getHandle(workflowId).describe();
-  const texts = await Promise.all([
-    ...(raw.pendingActivities ?? []).map(async (activity) => {
-      const text = await waitOf(client, activity);
-      return text === undefined ? [] : [text];
-    }),
-    ...(raw.pendingChildren ?? []).map(({ workflowId: child }) =>
+  const own = (raw.pendingActivities ?? []).flatMap((activity) => waitOf(client, activity) ?? []);
+  const ofChildren = await Promise.all(
+    (raw.pendingChildren ?? []).map(async ({ workflowId: child }) =>
       // It may have ended in between.
       child ? waitsOf(client, child).catch(() => []) : [],
     ),
-  ]);
-  return [...new Set(texts.flat())];
+  );
+  return [...new Set([...own, ...ofChildren.flat()])];
 }
 
-async function waitOf(client: Client, activity: PendingActivity): Promise<string | undefined> {
-  const converter = client.options.loadedDataConverter;
-  if (activity.state === started) {
-    const [said] = await decodeArrayFromPayloads(converter, activity.heartbeatDetails?.payloads);
-    if (typeof said === 'string') return said;
+function waitOf(
+  client: Client,
+  { state, heartbeatDetails, lastFailure }: PendingActivity,
+): string | undefined {
+  const { payloadConverter, failureConverter } = client.options.loadedDataConverter;
+  const [heartbeat] = heartbeatDetails?.payloads ?? [];
+  if (state === started && heartbeat) {
+    const reported: unknown = payloadConverter.fromPayload(heartbeat);
+    if (typeof reported === 'string') return reported;
   }
-  const failure = await decodeOptionalFailureToOptionalError(converter, activity.lastFailure);
+  if (!lastFailure) return undefined;
+  const failure = failureConverter.failureToError(lastFailure, payloadConverter);
   if (!(failure instanceof ApplicationFailure) || failure.type === 'WORKER_SHUTDOWN') return undefined;
   if (!((failure.type ?? '') in errorCodes)) return undefined;
   const { code, message, place } = reportOf(failure);

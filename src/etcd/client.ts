@@ -1,6 +1,6 @@
-import { noop } from 'cockatiel';
 import { Etcd3, type IMember } from 'etcd3';
 import { messageOf, PerijoveError } from '../errors/error.js';
+import { callOnce } from './call-once.js';
 import type { Member, Membership, MemberStatus } from './members.js';
 
 export interface CallOptions {
@@ -113,7 +113,7 @@ function connectionTo(address: string): Etcd3 {
     hosts: `http://${address}`,
     // A caller that probes every 200 ms needs each answer as it is: no retries, and no circuit breaker that keeps
     // refusing for seconds after the member is back.
-    faultHandling: { host: () => noop, global: noop },
+    faultHandling: { host: () => callOnce, global: callOnce },
     grpcOptions: {
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 500,

@@ -1,15 +1,19 @@
-import { randomBytes } from 'node:crypto';
-import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import http, {
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { ConfigurableProxy } from 'configurable-http-proxy';
+import { createProxyServer, type ServerOptions } from 'http-proxy-3';
 import type { Logger } from 'pino';
+import { Answers } from './answers.js';
 import { dropHopByHop, hasConnectionOption, ownPath, wantsPage } from './headers.js';
 import { serveTunnel } from './hop.js';
 import type { Router } from './router.js';
 import { NotConnected, type Upstream } from './upstream.js';
-import { waitingPage } from './waiting-page.js';
-import { retryAfterSeconds, statusPath, waitingAnswer, type WaitingStatus } from './waiting.js';
+import { statusPath } from './waiting.js';
 
 export interface JupyterProxyOptions {
   readonly cluster: string;
@@ -20,16 +24,16 @@ export interface JupyterProxyOptions {
 
 /**
  * How long a request waits for a gate. A failover takes an election and some tens of milliseconds more. People
- * get the waiting page soon, which tells more than a browser that turns. JupyterLab asks again some 10 s to
- * 30 s after a websocket that was refused, and shows a dialog that must be closed by hand as soon as one of its
- * own requests is answered with 503, so it is worth waiting longer with those.
+ * get the waiting page early, because it says more than a spinning browser. JupyterLab reconnects a refused
+ * websocket only after 10 s to 30 s, and shows a dialog that must be closed by hand as soon as one of its own
+ * requests is answered with 503, so those wait longer.
  */
 const patienceMs = { page: 1_000, script: 10_000, program: 2_000, websocket: 10_000 } as const;
 
-/** A page that got no answer for this long is given up when the node answers nothing else either. */
+/** A page load without an answer is given up after this time if the node answers nothing else either. */
 const pagePatienceMs = 5_000;
 
-/** How often one request is sent to nodes whose gate is open, and that then do not answer it. */
+/** How often one request is sent to nodes that have an open gate and then do not answer it. */
 const maxAttempts = 4;
 
 const silentCodes = new Set([
@@ -42,16 +46,15 @@ const silentCodes = new Set([
   'EADDRNOTAVAIL',
 ]);
 
-const ignore = (): void => undefined;
-
-/** What is known of one request on its way. */
+/** One request on its way to a node. */
 interface Passage {
   readonly kind: keyof typeof patienceMs;
   /**
-   * Whether it may be sent again when no answer came: it reads only, and has no body. Others get a connection of
-   * their own before anything of them is consumed, so that one which was closed meanwhile cannot lose them.
+   * Whether it may be sent again when no answer came: it only reads, and has no body. Every other request gets a
+   * new connection before any of it is consumed, so that a kept connection that was just closed cannot lose it.
    */
   readonly repeatable: boolean;
+  /** As the client sent them, without those of its connection. */
   readonly headers: IncomingHttpHeaders;
   readonly client: ServerResponse | Duplex;
   attempts: number;
@@ -60,101 +63,71 @@ interface Passage {
   request?: ClientRequest;
 }
 
+type ProxyError = Error & { readonly code?: string };
+
 /**
  * The way to Jupyter through one host: everything goes to the node that the router names. While there is none,
- * requests wait for a short time; after it people get a waiting page, and programs 503 with `Retry-After`.
+ * requests wait for a short time; then people get a waiting page, and programs 503 with `Retry-After`.
  */
-export class JupyterProxy extends ConfigurableProxy {
+export class JupyterProxy {
+  /** For users; the caller makes it listen. */
+  readonly server = http.createServer({ keepAlive: true, keepAliveTimeout: 30_000 });
   readonly #options: JupyterProxyOptions;
+  readonly #answers: Answers;
+  // Jupyter compares the Origin of a websocket with Host: Host must stay what the browser sent.
+  readonly #proxy = createProxyServer({ xfwd: true, changeOrigin: false });
   readonly #passages = new WeakMap<IncomingMessage, Passage>();
-  /** Those that the library is about to ask options for, by the fragment of their target. */
-  readonly #leaving = new Map<string, Passage>();
-  #count = 0;
-  /** Client sockets that speak the websocket protocol by now: no HTTP may be written to them. */
+  /** Client sockets that already speak the websocket protocol: no HTTP may be written to them. */
   readonly #upgraded = new WeakSet<Duplex>();
 
   constructor(options: JupyterProxyOptions) {
     const { logger, router } = options;
-    super({
-      // The library logs each request and each failure; what matters is logged by the router, once per change.
-      log: { debug: ignore, info: ignore, warn: ignore, error: ignore },
-      xfwd: true,
-      // Jupyter compares the Origin of a websocket with Host: it must stay what the browser sent.
-      changeOrigin: false,
-      keepAliveTimeout: 30_000,
-    });
     this.#options = options;
+    this.#answers = new Answers(options);
     // An upload takes as long as it takes.
-    this.proxyServer.requestTimeout = 0;
-    this.proxyServer.on('connect', (request, socket, head) => {
+    this.server.requestTimeout = 0;
+    this.server.on('request', (request, response) => this.#onRequest(request, response));
+    this.server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head));
+    this.server.on('connect', (request, socket, head) => {
       void serveTunnel(request, socket, head, router.route?.nodes, router.ways);
     });
-    this.proxy.on('proxyReq', (upstream, request) => {
+    this.#proxy.on('proxyReq', (upstream, request) => {
       const passage = this.#passages.get(request);
       if (passage) passage.request = upstream;
     });
-    this.proxy.on('proxyRes', (answer, request, response) => this.#onAnswer(answer, request, response));
-    this.proxy.on('proxyReqWs', (upstream, _request, socket) => this.#onUpgrade(upstream, socket));
-    // Client sockets that break: nothing is left to be done, but an unheard event would end the process.
-    this.proxy.on('error', (error) => logger.debug({ err: error }, 'a connection was lost'));
+    this.#proxy.on('proxyRes', (answer, _request, response) => {
+      dropHopByHop(answer.headers);
+      // Half an answer must not look like a whole one.
+      answer.once('close', () => {
+        if (!answer.complete) response.destroy();
+      });
+    });
+    this.#proxy.on('proxyReqWs', (upstream, _request, socket) => this.#watchUpgrade(upstream, socket));
+    // A client socket that breaks needs nothing more, but an error event without a listener ends the process.
+    this.#proxy.on('error', (error) => logger.debug({ err: error }, 'a connection was lost'));
   }
 
-  // --- what the library asks ------------------------------------------------------------------------------
+  // --- requests -------------------------------------------------------------------------------------------
 
-  override async targetForReq(
-    request: IncomingMessage,
-  ): Promise<{ prefix: string; target: string } | undefined> {
-    const passage = this.#passages.get(request);
-    const upstream = passage && (await this.#admit(passage));
-    if (!upstream) return undefined;
-    this.#count += 1;
-    const key = `#${this.#count}`;
-    this.#leaving.set(key, passage);
-    return { prefix: '/', target: `${upstream.address.href}${key}` };
-  }
-
-  override proxyOptsForTarget(target: URL): {
-    target: URL;
-    secure: boolean;
-    agent: Agent;
-    headers?: IncomingHttpHeaders;
-  } {
-    const passage = this.#leaving.get(target.hash);
-    this.#leaving.delete(target.hash);
-    if (!passage?.upstream) throw new Error('a request without a passage');
-    const { upstream, socket, kind } = passage;
-    const options = { target: upstream.address, secure: false };
-    if (!socket) return { ...options, agent: upstream.agent };
-    return {
-      ...options,
-      agent: upstream.agentFor(socket),
-      ...(kind !== 'websocket' && { headers: { connection: 'close' } }),
-    };
-  }
-
-  override async updateLastActivity(): Promise<void> {
-    // Nothing here reads it, and the library writes it for each piece of data.
-  }
-
-  override handleProxyWeb(request: IncomingMessage, response: ServerResponse): Promise<void> | undefined {
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const { headers, method = 'GET' } = request;
     const own = ownPath(request.url ?? '/');
-    if (own === statusPath) return this.#answerStatus(response);
     if (own !== undefined) {
-      answerJson(response, 404, { code: 'NOT_FOUND', message: 'Not found.' });
-      return undefined;
+      if (own === statusPath) void this.#answers.status(response);
+      else this.#answers.notFound(response);
+      return;
     }
     if ((method === 'DELETE' || method === 'OPTIONS') && headers['transfer-encoding'] !== undefined) {
       // http-proxy-3 takes such a body for empty, and would send it on as the head of a second request.
-      answerJson(response, 411, { code: 'LENGTH_REQUIRED', message: `${method} requires Content-Length.` });
-      return undefined;
+      this.#answers.lengthRequired(response, method);
+      return;
     }
     const close =
       hasConnectionOption(headers, 'close') ||
       (request.httpVersion === '1.0' && !hasConnectionOption(headers, 'keep-alive'));
     dropHopByHop(headers);
     headers.connection = close ? 'close' : 'keep-alive';
-    // This server has said `100 Continue` already.
+    // This server has already sent `100 Continue`.
     delete headers.expect;
     const bodiless =
       headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
@@ -167,77 +140,108 @@ export class JupyterProxy extends ConfigurableProxy {
     };
     this.#passages.set(request, passage);
     if (passage.kind === 'page') this.#watchPage(passage, response);
-    return super.handleProxyWeb(request, response);
+    void this.#pass(passage, request, response);
   }
 
-  override handleProxyWs(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> | undefined {
-    // While it waits for a gate nobody else listens, and an unheard error would end the process.
+  async #pass(passage: Passage, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const failed = (error?: ProxyError): void => this.#onFailure(passage, request, response, error);
+    try {
+      const upstream = await this.#admit(passage);
+      if (upstream) this.#proxy.web(request, response, targetOf(passage, upstream), failed);
+      else failed();
+    } catch (error) {
+      this.#logBug(error, request);
+      failed();
+    }
+  }
+
+  #onFailure(passage: Passage, request: IncomingMessage, response: ServerResponse, error?: ProxyError): void {
+    const lost = this.#noteFailure(passage, request, error);
+    if (response.headersSent || response.destroyed) {
+      // Half an answer must not look like a whole one.
+      response.destroy();
+      return;
+    }
+    const moved = passage.upstream !== undefined && !this.#options.router.serves(passage.upstream);
+    if (passage.repeatable && (lost || moved) && passage.attempts < maxAttempts) {
+      // No part of an answer has arrived: ask again, where the gate is open now.
+      request.headers = { ...passage.headers };
+      void this.#pass(passage, request, response);
+      return;
+    }
+    this.#answers.waiting(request, response);
+  }
+
+  /** Gives up a page load when its node answers neither it nor anything else; a slow page may go on. */
+  #watchPage(passage: Passage, response: ServerResponse): void {
+    const check = async () => {
+      const { upstream, request: asked } = passage;
+      if (response.headersSent || response.destroyed) return;
+      const goesOn = !upstream || !asked || (await upstream.answers());
+      if (goesOn || response.headersSent || passage.request !== asked) {
+        timer = setTimeout(() => void check(), pagePatienceMs);
+        return;
+      }
+      const error = new Error(`no response within ${pagePatienceMs} ms`);
+      asked.destroy(Object.assign(error, { code: 'NO_ANSWER' }));
+    };
+    let timer = setTimeout(() => void check(), pagePatienceMs);
+    response.once('close', () => clearTimeout(timer));
+  }
+
+  // --- websockets -----------------------------------------------------------------------------------------
+
+  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // While it waits for a gate nothing else listens, and an error event without a listener ends the process.
     socket.on('error', () => socket.destroy());
     if (request.method !== 'GET' || request.headers.upgrade?.toLowerCase() !== 'websocket') {
-      answerSocket(socket, '400 Bad Request', {
-        code: 'BAD_UPGRADE',
-        message: 'Only websockets are supported.',
-      });
-      return undefined;
+      this.#answers.badUpgrade(socket);
+    } else if (ownPath(request.url ?? '/') !== undefined) {
+      this.#answers.noWebsocket(socket);
+    } else {
+      const { headers } = request;
+      const passage: Passage = { kind: 'websocket', repeatable: false, headers, client: socket, attempts: 0 };
+      void this.#passWebsocket(passage, request, socket, head);
     }
-    if (ownPath(request.url ?? '/') !== undefined) {
-      answerSocket(socket, '404 Not Found', {
-        code: 'NOT_FOUND',
-        message: 'Not found.',
-      });
-      return undefined;
-    }
-    this.#passages.set(request, {
-      kind: 'websocket',
-      repeatable: false,
-      headers: request.headers,
-      client: socket,
-      attempts: 0,
-    });
-    return super.handleProxyWs(request, socket, head);
   }
 
-  override handleProxyError(
-    code: number,
-    kind: 'web' | 'ws',
+  async #passWebsocket(
+    passage: Passage,
     request: IncomingMessage,
-    response: ServerResponse | Duplex,
-    error?: Error & { readonly code?: string },
-  ): void {
-    const { logger, router } = this.#options;
-    const passage = this.#passages.get(request);
-    const url = request.url?.split('?', 1)[0];
-    if (code === 500) logger.error({ err: error, url }, 'a request failed in the proxy');
-    else logger.debug({ err: error, url }, 'a request could not be forwarded');
-    if (this.#upgraded.has(response as Duplex)) {
-      (response as Duplex).destroy();
-      return;
+    socket: Duplex,
+    head: Buffer,
+  ): Promise<void> {
+    const failed = (error?: ProxyError): void => {
+      if (this.#upgraded.has(socket)) {
+        socket.destroy();
+        return;
+      }
+      this.#noteFailure(passage, request, error);
+      this.#answers.refuseWebsocket(socket);
+    };
+    try {
+      const upstream = await this.#admit(passage);
+      if (upstream) this.#proxy.ws(request, socket, head, targetOf(passage, upstream), failed);
+      else failed();
+    } catch (error) {
+      this.#logBug(error, request);
+      failed();
     }
-    const lost = error?.code !== undefined && silentCodes.has(error.code);
-    if (passage?.upstream && lost) router.doubt(passage.upstream);
-    if (kind === 'ws') {
-      answerSocket(response as Duplex, '503 Service Unavailable', this.#answer());
-      return;
-    }
-    const answer = response as ServerResponse;
-    if (answer.headersSent || answer.destroyed) {
-      // Half an answer must not look like a whole one.
-      answer.destroy();
-      return;
-    }
-    const moved = passage?.upstream !== undefined && !router.serves(passage.upstream);
-    if (passage?.repeatable && (lost || moved) && passage.attempts < maxAttempts) {
-      // Nothing of an answer was seen: ask again, where the gate is open now.
-      request.headers = { ...passage.headers };
-      void super.handleProxyWeb(request, answer);
-      return;
-    }
-    this.#answerWaiting(request, answer);
   }
 
-  // --- answers --------------------------------------------------------------------------------------------
+  #watchUpgrade(upstream: ClientRequest, socket: Duplex): void {
+    upstream.once('upgrade', () => this.#upgraded.add(socket));
+    upstream.once('response', (answer) => {
+      answer.once('close', () => {
+        if (!answer.complete) socket.destroy();
+      });
+    });
+    socket.once('close', () => upstream.destroy());
+  }
 
-  /** The node that the request goes to; undefined when its patience is over, or the client has gone. */
+  // --- both -----------------------------------------------------------------------------------------------
+
+  /** The node to send the request to; undefined when its patience is over, or the client has gone. */
   async #admit(passage: Passage): Promise<Upstream | undefined> {
     const { router } = this.#options;
     const until = performance.now() + patienceMs[passage.kind];
@@ -261,90 +265,35 @@ export class JupyterProxy extends ConfigurableProxy {
     return undefined;
   }
 
-  #onAnswer(answer: IncomingMessage, _request: IncomingMessage, response: ServerResponse): void {
-    dropHopByHop(answer.headers);
-    answer.once('close', () => {
-      if (!answer.complete) response.destroy();
-    });
+  /** @returns whether the request was lost on its way, which puts the gate of its node in doubt */
+  #noteFailure(passage: Passage, request: IncomingMessage, error: ProxyError | undefined): boolean {
+    const { logger, router } = this.#options;
+    logger.debug({ err: error, url: pathOf(request) }, 'a request could not be forwarded');
+    const lost = error?.code !== undefined && silentCodes.has(error.code);
+    if (passage.upstream && lost) router.doubt(passage.upstream);
+    return lost;
   }
 
-  #onUpgrade(upstream: ClientRequest, socket: Duplex): void {
-    upstream.once('upgrade', () => this.#upgraded.add(socket));
-    upstream.once('response', (answer) => {
-      answer.once('close', () => {
-        if (!answer.complete) socket.destroy();
-      });
-    });
-    socket.once('close', () => upstream.destroy());
-  }
-
-  /** Gives up a page load whose node answers neither it nor anything else; a slow page may go on. */
-  #watchPage(passage: Passage, response: ServerResponse): void {
-    const check = async () => {
-      const { upstream, request: asked } = passage;
-      if (response.headersSent || response.destroyed) return;
-      const goesOn = !upstream || !asked || (await upstream.answers());
-      if (goesOn || response.headersSent || passage.request !== asked) {
-        timer = setTimeout(() => void check(), pagePatienceMs);
-        return;
-      }
-      const error = new Error(`no response within ${pagePatienceMs} ms`);
-      asked.destroy(Object.assign(error, { code: 'NO_ANSWER' }));
-    };
-    let timer = setTimeout(() => void check(), pagePatienceMs);
-    response.once('close', () => clearTimeout(timer));
-  }
-
-  #answer() {
-    return waitingAnswer(this.#options.router.waiting, new Date());
-  }
-
-  #answerWaiting(request: IncomingMessage, response: ServerResponse): void {
-    request.unpipe();
-    request.resume();
-    response.setHeader('retry-after', String(retryAfterSeconds));
-    // The rest of an upload is not waited for.
-    if (!request.complete) response.setHeader('connection', 'close');
-    if (!wantsPage(request.url ?? '/', request.headers)) {
-      answerJson(response, 503, this.#answer());
-      return;
-    }
-    const nonce = randomBytes(16).toString('base64');
-    const page = waitingPage(this.#options.router.waiting, this.#options, request.method ?? 'GET', nonce);
-    response.writeHead(503, { ...page.headers, 'cache-control': 'no-store' });
-    response.end(page.html);
-  }
-
-  async #answerStatus(response: ServerResponse): Promise<void> {
-    const ready = await this.#options.router.answers();
-    const status: WaitingStatus = ready ? { ready } : { ready: false, ...this.#answer() };
-    answerJson(response, 200, status);
+  #logBug(error: unknown, request: IncomingMessage): void {
+    this.#options.logger.error({ err: error, url: pathOf(request) }, 'a request failed in the proxy');
   }
 }
 
-/** The scripts of an open page send the cookies of its login, and programs the token. */
+/** Where the library sends the request, and over which connection. */
+function targetOf({ kind, socket }: Passage, upstream: Upstream): ServerOptions {
+  const target = upstream.address;
+  if (!socket) return { target, agent: upstream.agent };
+  const options = { target, agent: upstream.agentFor(socket) };
+  return kind === 'websocket' ? options : { ...options, headers: { connection: 'close' } };
+}
+
+/** The scripts of an open page send the cookies of its login; programs send the token. */
 function kindOf({ method, url = '/', headers }: IncomingMessage): 'page' | 'script' | 'program' {
   if (method === 'GET' && wantsPage(url, headers)) return 'page';
   return headers.cookie === undefined ? 'program' : 'script';
 }
 
-function answerJson(response: ServerResponse, status: number, body: object): void {
-  response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
-  response.end(JSON.stringify(body));
-}
-
-function answerSocket(socket: Duplex, status: string, body: object): void {
-  if (socket.destroyed || socket.writableEnded) return;
-  const text = JSON.stringify(body);
-  socket.end(
-    [
-      `HTTP/1.1 ${status}`,
-      `Retry-After: ${retryAfterSeconds}`,
-      'Content-Type: application/json',
-      `Content-Length: ${Buffer.byteLength(text)}`,
-      'Connection: close',
-      '',
-      text,
-    ].join('\r\n'),
-  );
+/** Without the query, which may hold a token. */
+function pathOf({ url }: IncomingMessage): string | undefined {
+  return url?.split('?', 1)[0];
 }

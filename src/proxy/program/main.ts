@@ -46,7 +46,7 @@ async function start(configFile: string): Promise<void> {
   if (stored) router.restore(stored);
   const proxy = new JupyterProxy({ cluster: config.cluster, host: config.host, router, logger });
   const api = createApiServer({ router, token, routeFile, logger });
-  const servers = [proxy.proxyServer, api];
+  const servers = [proxy.server, api];
   const underWay = new Set<ServerResponse>();
   const ended = new EventEmitter();
   for (const server of servers) {
@@ -76,7 +76,7 @@ async function start(configFile: string): Promise<void> {
   process.once('SIGINT', (signal) => void stop(signal));
 
   await listen(api, config.api, 'the API');
-  await listen(proxy.proxyServer, config.listen, 'Jupyter');
+  await listen(proxy.server, config.listen, 'Jupyter');
   logger.info({ listen: config.listen, api: config.api, route: router.route ?? null }, 'serving');
 }
 

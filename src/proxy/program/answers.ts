@@ -1,0 +1,90 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { wantsPage } from './headers.js';
+import type { Router } from './router.js';
+import { waitingPage } from './waiting-page.js';
+import { retryAfterSeconds, waitingAnswer, type WaitingAnswer, type WaitingStatus } from './waiting.js';
+
+export interface AnswersOptions {
+  readonly cluster: string;
+  readonly host: string;
+  readonly router: Pick<Router, 'answers' | 'waiting'>;
+}
+
+const notFound = { code: 'NOT_FOUND', message: 'Not found.' };
+const badUpgrade = { code: 'BAD_UPGRADE', message: 'Only websockets are supported.' };
+
+/** What the proxy answers itself, in place of Jupyter. */
+export class Answers {
+  constructor(private readonly options: AnswersOptions) {}
+
+  /** For the waiting page, which asks when it may open Jupyter. */
+  async status(response: ServerResponse): Promise<void> {
+    const ready = await this.options.router.answers();
+    const status: WaitingStatus = ready ? { ready } : { ready: false, ...this.#waiting() };
+    sendJson(response, 200, status);
+  }
+
+  notFound(response: ServerResponse): void {
+    sendJson(response, 404, notFound);
+  }
+
+  lengthRequired(response: ServerResponse, method: string): void {
+    sendJson(response, 411, { code: 'LENGTH_REQUIRED', message: `${method} requires Content-Length.` });
+  }
+
+  /** 503: a page for people, JSON for programs. */
+  waiting(request: IncomingMessage, response: ServerResponse): void {
+    request.unpipe();
+    request.resume();
+    response.setHeader('retry-after', String(retryAfterSeconds));
+    // Does not wait for the rest of an upload.
+    if (!request.complete) response.setHeader('connection', 'close');
+    if (!wantsPage(request.url ?? '/', request.headers)) {
+      sendJson(response, 503, this.#waiting());
+      return;
+    }
+    const nonce = randomBytes(16).toString('base64');
+    const page = waitingPage(this.options.router.waiting, this.options, request.method ?? 'GET', nonce);
+    response.writeHead(503, { ...page.headers, 'cache-control': 'no-store' });
+    response.end(page.html);
+  }
+
+  badUpgrade(socket: Duplex): void {
+    sendToSocket(socket, '400 Bad Request', badUpgrade);
+  }
+
+  noWebsocket(socket: Duplex): void {
+    sendToSocket(socket, '404 Not Found', notFound);
+  }
+
+  refuseWebsocket(socket: Duplex): void {
+    sendToSocket(socket, '503 Service Unavailable', this.#waiting());
+  }
+
+  #waiting(): WaitingAnswer {
+    return waitingAnswer(this.options.router.waiting, new Date());
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+  response.end(JSON.stringify(body));
+}
+
+function sendToSocket(socket: Duplex, status: string, body: object): void {
+  if (socket.destroyed || socket.writableEnded) return;
+  const text = JSON.stringify(body);
+  socket.end(
+    [
+      `HTTP/1.1 ${status}`,
+      `Retry-After: ${retryAfterSeconds}`,
+      'Content-Type: application/json',
+      `Content-Length: ${Buffer.byteLength(text)}`,
+      'Connection: close',
+      '',
+      text,
+    ].join('\r\n'),
+  );
+}

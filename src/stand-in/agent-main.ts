@@ -91,7 +91,7 @@ function executorEnvironment(flags: Flags): Readonly<Record<string, string>> {
   }
 }
 
-/** What is not given is found out, with the real one's reserve of 1 GB of memory, or half of it. */
+/** Resources that no flag gives are detected; as in Mesos, 1 GB of memory or half of it is reserved. */
 function withDefaults(given: Resources | undefined): Resources {
   const megabytes = Math.floor(totalmem() / 1024 / 1024);
   const mem = megabytes > 2048 ? megabytes - 1024 : Math.floor(megabytes / 2);

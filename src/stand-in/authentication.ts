@@ -25,7 +25,7 @@ export class Authentication {
   /**
    * The principal of a request (HTTP basic); undefined where the realm wants none.
    *
-   * @throws HttpReply 401, with which the real one answers before it looks at anything else
+   * @throws HttpReply 401, before anything else of the request is checked, as Mesos does
    */
   principalOf(request: IncomingMessage, realm: Realm): string | undefined {
     if (!this.#realms.has(realm)) return undefined;
@@ -51,7 +51,7 @@ function isSame(left: string, right: string): boolean {
   return timingSafeEqual(digest(left), digest(right));
 }
 
-/** @throws FlagError when the flags ask for what they give no means for, in the real one's words */
+/** @throws FlagError when authentication is on and its credentials are missing, in the words of Mesos */
 export function masterAuthentication(flags: Flags): Authentication {
   if (
     flags.isTrue('authenticate_http_frameworks') &&

@@ -19,7 +19,7 @@ export const masterInfoKind = message({
 /** What a master says about itself, in ZooKeeper and to frameworks. */
 export type MasterInfo = Read<typeof masterInfoKind>;
 
-/** Makes the `MasterInfo` that the real one would make of the same flags. */
+/** Makes the `MasterInfo` that Mesos makes from the same flags. */
 export function makeMasterInfo(id: string, hostname: string, ip: string, port: number): MasterInfo {
   // The address as a number is in network byte order, read as little-endian: 127.0.0.1 is 16777343.
   const asNumber = ip
@@ -157,7 +157,7 @@ export class Election extends EventEmitter<ElectionEvents> {
     }
   }
 
-  /** For people alone: the election never waits for it, and what is missed is told at the next change. */
+  /** For the page alone: the election never waits for it, and the next change reports what this one missed. */
   async #tellContenders(session: ZooKeeperClient, names: readonly string[]): Promise<void> {
     const { path } = this.#options.url;
     try {

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { once } from 'node:events';
 import { ProtoError, readMessage, type Kind } from './proto.js';
 
-/** A reply that is not the one asked for, in the words of the real one. */
+/** An error or a redirect, in the words of Mesos. */
 export class HttpReply extends Error {
   constructor(
     readonly status: number,
@@ -88,7 +88,7 @@ export function requireJsonAccepted(request: IncomingMessage): void {
 /**
  * Reads a call of a v1 API. The stand-in takes JSON alone.
  *
- * @throws HttpReply with the real one's words for each way in which it can be wrong
+ * @throws HttpReply with the words of Mesos for each invalid call
  */
 export async function readCall<T>(request: IncomingMessage, kind: Kind<T>): Promise<T> {
   const type = request.headers['content-type']?.split(';')[0]?.trim();

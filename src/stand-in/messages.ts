@@ -274,7 +274,7 @@ export function isAnswered(type: NonNullable<OperatorCall['type']>): type is Ans
   return answered.some((each) => each === type);
 }
 
-/** What is told of a resource offer. */
+/** A resource offer. */
 export interface Offer {
   readonly id: Id;
   readonly framework_id: Id;
@@ -301,7 +301,7 @@ export type SchedulerEvent =
   | { readonly type: 'ERROR'; readonly error: { readonly message: string } }
   | { readonly type: 'HEARTBEAT' };
 
-/** A status as the master itself makes it: without a `uuid`, for nobody is to acknowledge it. */
+/** A status that the master makes: without a `uuid`, so it needs no acknowledgement. */
 export function masterStatus(
   state: TaskState,
   taskId: string,

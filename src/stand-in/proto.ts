@@ -32,7 +32,7 @@ type MessageOf<F extends Fields> = {
 /** The type of what `kind` describes. */
 export type Read<K> = K extends Kind<infer T> ? T : never;
 
-/** Text that the real one would answer after `Failed to convert JSON into Call protobuf: `. */
+/** The text that Mesos answers after `Failed to convert JSON into Call protobuf: `. */
 export class ProtoError extends Error {}
 
 const primitive = <T>(expects: 'string' | 'number' | 'boolean'): Kind<T> => ({

@@ -59,7 +59,7 @@ export const toAgentKind = message({
   registered: optional(
     message({
       agent_id: required(string),
-      /** Nothing heard for so long: the master is gone. */
+      /** After this silence the agent takes the connection for lost. */
       silence_ms: required(number),
     }),
   ),

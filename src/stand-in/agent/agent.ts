@@ -45,7 +45,7 @@ interface DockerSettings {
 /** So long a Docker that does not answer is left alone. */
 const dockerPauseMs = 5_000;
 
-/** What executors search for programs, unless the agent is told otherwise. */
+/** The PATH of executors, unless a flag sets another. */
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** A Mesos agent: what runs on this host, by whose order, and who knows of it. */

@@ -34,7 +34,7 @@ export function containerFiles(run: string) {
     statuses: path.join(run, 'statuses'),
     /** The agent's own: all updates and acknowledgements. */
     updates: path.join(run, 'updates.log'),
-    /** The agent's own: the framework is gone, nobody is to hear of this task any more. */
+    /** The agent's own: the framework is gone, and no updates are sent. */
     abandoned: path.join(run, 'abandoned'),
   };
 }

@@ -7,14 +7,14 @@ import { agentPath, toAgentKind, type FromAgent, type Registration, type ToAgent
 
 interface LinkEvents {
   message: [message: ToAgent];
-  /** Nobody hears us until the next REGISTERED. */
+  /** Messages are lost until the next REGISTERED. */
   lost: [];
 }
 
 /** Silence that is borne before the master has said how much it means. */
 const firstSilenceMs = 30_000;
 
-/** An agent's connection to whoever leads: made anew, with a registration, for as long as somebody leads. */
+/** An agent's connection to the leading master. It reconnects, and registers again, while there is a leader. */
 export class MasterLink extends EventEmitter<LinkEvents> {
   #master: MasterInfo | undefined;
   #socket: WebSocket | undefined;
@@ -31,7 +31,7 @@ export class MasterLink extends EventEmitter<LinkEvents> {
     super();
   }
 
-  /** Who leads now. The connection to another one is given up. */
+  /** Follows a new leader, and closes the connection to the former one. */
   follow(master: MasterInfo | undefined): void {
     this.#master = master;
     this.#failures = 0;

@@ -19,7 +19,7 @@ const agentFileKind = message({ id: required(string), boot_id: required(string) 
 const keptSandboxes = 50;
 
 /**
- * The directories of an agent below its `work_dir`, laid out as the real one's: `meta/slaves/<id>` for what it
+ * The directories of an agent below its `work_dir`, laid out as those of Mesos: `meta/slaves/<id>` for what it
  * must know after a restart, `slaves/<id>` for the sandboxes of tasks.
  */
 export class AgentMeta {
@@ -33,7 +33,7 @@ export class AgentMeta {
     try {
       id = path.basename(readlinkSync(this.#latest));
     } catch (error) {
-      // With another ID its tasks would be somebody else's.
+      // With another ID its tasks would belong to another agent.
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
     }

@@ -35,7 +35,7 @@ export function parseProcess(pid: number, stat: string): ProcessFacts {
 
 /** It has ended, before or while it was read. */
 const gone: readonly string[] = ['ENOENT', 'ESRCH'];
-/** The same, or it belongs to somebody else. */
+/** The same, or it belongs to another user. */
 const notOurs: readonly string[] = [...gone, 'EACCES', 'EPERM'];
 
 function readOf(pid: number, file: string, passed: readonly string[]): string | undefined {
@@ -119,7 +119,7 @@ export async function killTree(belonging: Belonging, graceMs: number): Promise<v
       else if (!told.has(pid)) {
         told.add(pid);
         signal(pid, 'SIGTERM');
-        // A stopped process would not hear of it otherwise.
+        // A stopped process does not receive it otherwise.
         signal(pid, 'SIGCONT');
       }
     }

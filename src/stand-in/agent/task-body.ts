@@ -2,7 +2,7 @@
 import type { ProcessId } from './process-tree.js';
 
 export interface TaskBody {
-  /** How its end is told: `Command exited with status 1`. */
+  /** The subject of its last message: `Command exited with status 1`. */
   readonly noun: string;
   /** Whether an exit with status 0 is a success also when the task was to end. */
   readonly finishesWhenKilled: boolean;

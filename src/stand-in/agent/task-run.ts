@@ -37,7 +37,7 @@ export interface TaskRunOptions {
   readonly agentIp: string;
   readonly log: Log;
   send(status: TaskStatus, latest: TaskStatus): void;
-  /** Nothing runs any more, and nobody needs to hear of it any more. */
+  /** The task has ended, and no update of it waits for an acknowledgement. */
   settled(): void;
 }
 
@@ -89,7 +89,7 @@ export class TaskRun {
     return this.updates.latest?.state ?? 'TASK_STAGING';
   }
 
-  /** Nobody is to hear of it any more, because its framework is gone. */
+  /** Its framework is gone: no updates are sent. */
   get abandoned(): boolean {
     return existsSync(this.#files.abandoned);
   }
@@ -135,7 +135,7 @@ export class TaskRun {
     if (!this.updates.ended) this.#observe();
   }
 
-  /** Removes what is left of a task that has ended and that nobody will ask for; true when it did. */
+  /** Removes the files of a task that has ended and needs no acknowledgement. @returns whether it did */
   discardIfDone(): boolean {
     const done = this.updates.settled || (this.abandoned && this.updates.ended);
     if (done) this.#settle();

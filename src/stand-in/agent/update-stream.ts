@@ -72,7 +72,7 @@ export class UpdateStream {
     return true;
   }
 
-  /** There is somebody to send to: what waits is sent now. */
+  /** The agent is registered: waiting updates are sent now. */
   flush(): void {
     this.#paused = false;
     this.#retryMs = firstRetryMs;

@@ -10,7 +10,7 @@ export interface Claimant {
   readonly id: string;
   /** In use by it or offered to it. */
   readonly held: Resources;
-  /** What it declined lately, and from whom. */
+  /** Resources that it declined recently, by agent. */
   readonly filters: readonly OfferFilter[];
 }
 

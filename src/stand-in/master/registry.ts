@@ -24,7 +24,7 @@ export type RegistryAgent = RegistryContent['agents'][number];
 export interface Registry {
   /** Reads all of it; later changes start from there. */
   recover(): Promise<RegistryContent>;
-  /** Replaces all of it. Rejects when somebody else has changed it since: then we lead no more. */
+  /** Replaces all of it. Rejects when another master has changed it since: this one has lost leadership. */
   store(content: RegistryContent): Promise<void>;
 }
 

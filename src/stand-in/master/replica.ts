@@ -65,7 +65,7 @@ export function replicated(registry: Registry, replica: Replica, log: Log): Regi
   };
 }
 
-/** A full disk must not end a master: it goes on, as the real one, with a replica that is behind. */
+/** A full disk does not end a master: as in Mesos, it continues with a replica that is behind. */
 export function copyTo(replica: Replica, content: RegistryContent, log: Log): void {
   try {
     replica.write(content);

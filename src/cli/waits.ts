@@ -1,4 +1,4 @@
-/** What a workflow waits for, where its own word does not say: activities that try again, or say what they wait for. */
+/** What a workflow waits for: activities that are retried, or that report with a heartbeat what they wait for. */
 import type { Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import {
@@ -14,11 +14,11 @@ type PendingActivity = temporal.api.workflow.v1.IPendingActivityInfo;
 const { PENDING_ACTIVITY_STATE_STARTED: started } = proto.temporal.api.enums.v1.PendingActivityState;
 
 export const noWorker =
-  'waiting for a worker: none answers; start one with `perijove worker` where the hosts can be reached by SSH';
+  'no worker is responding; start one with `perijove worker` on a machine that reaches the hosts over SSH';
 
 /**
- * One text for each thing that the workflow and its children wait for: what an activity says with its heartbeat,
- * else what its last attempt failed with. Empty while all is well.
+ * One text for each thing that the workflow and its children wait for: what an activity reports with its heartbeat,
+ * else the failure of its last attempt. Empty while nothing fails.
  */
 export async function waitsOf(client: Client, workflowId: string): Promise<readonly string[]> {
   const { raw } = await client.workflow.getHandle(workflowId).describe();
@@ -38,13 +38,13 @@ export async function waitsOf(client: Client, workflowId: string): Promise<reado
 async function waitOf(client: Client, activity: PendingActivity): Promise<string | undefined> {
   const converter = client.options.loadedDataConverter;
   if (activity.state === started) {
-    const [said] = await decodeArrayFromPayloads(converter, activity.heartbeatDetails?.payloads);
-    if (typeof said === 'string') return said;
+    const [report] = await decodeArrayFromPayloads(converter, activity.heartbeatDetails?.payloads);
+    if (typeof report === 'string') return report;
   }
   const failure = await decodeOptionalFailureToOptionalError(converter, activity.lastFailure);
   if (!(failure instanceof ApplicationFailure) || failure.type === 'WORKER_SHUTDOWN') return undefined;
   if (!((failure.type ?? '') in errorCodes)) return undefined;
   const { code, message, place } = reportOf(failure);
   const where = place.host === undefined || message.includes(place.host) ? '' : `${place.host}: `;
-  return `${where}${message} (${code}); it is tried again`;
+  return `${where}${message} (${code}); retrying`;
 }

@@ -1,5 +1,5 @@
 // Writes what is derived from the source: the JSON Schema of cluster.yaml, the tables of docs/spec.md,
-// docs/errors.md and docs/operations.md. With --check it writes nothing, and fails when a file differs.
+// docs/errors.md and docs/operations.md, and the manual page. With --check it writes nothing, and fails when a file differs.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,9 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 /** The modules that the files are derived from, as they are now: dist/ may be older. */
 async function load() {
   const modules = [
+    'cli/man',
+    'cli/parser',
+    'cli/verbs',
     'cluster/schema',
     'cluster/shape',
     'drill/faults/index',
@@ -32,6 +35,7 @@ async function load() {
       bundle: true,
       packages: 'external',
       platform: 'node',
+      target: 'node20',
       format: 'esm',
     });
     return await import(outfile);
@@ -201,19 +205,28 @@ function drillTable() {
   return [`| ${heads.join(' | ')} |`, `|${' --- |'.repeat(heads.length)}`, ...rows].join('\n');
 }
 
+const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
+const definitions = await Promise.all(source.verbs.map(({ load }) => load()));
 const specDocument = await readFile(path.join(root, 'docs/spec.md'), 'utf8');
 const files = {
   'schema/cluster.schema.json': schemaFile(),
   'docs/errors.md': errorsFile(),
   'docs/spec.md': specFile(specDocument),
   'docs/operations.md': operationsFile(await readFile(path.join(root, 'docs/operations.md'), 'utf8')),
+  'man/perijove.1': source.manPage(definitions, { version, description: source.programDescription }),
 };
+
+/** As prettier writes it; what it does not know stays as it is. */
+async function format(file, text) {
+  const { inferredParser } = await prettier.getFileInfo(file);
+  if (inferredParser === null) return text;
+  return prettier.format(text, { ...(await prettier.resolveConfig(file)), filepath: file });
+}
 
 const stale = [];
 for (const [name, text] of Object.entries(files)) {
   const file = path.join(root, name);
-  const options = await prettier.resolveConfig(file);
-  const formatted = await prettier.format(text, { ...options, filepath: file });
+  const formatted = await format(file, text);
   const present = await readFile(file, 'utf8').catch(() => undefined);
   if (present === formatted) continue;
   stale.push(name);

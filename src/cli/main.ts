@@ -35,8 +35,8 @@ export async function main(argv: readonly string[], io?: Partial<Io>): Promise<n
     const report = withHelpOf(call, reportOf(thrown));
     if (context.json) printJson(context, { error: reportJson(report, context.debug) });
     else {
-      const { colors, debug } = context;
-      printNotice(context, reportText(report, colors, { debug, columns: textColumns(context) }));
+      const { colors, debug, program } = context;
+      printNotice(context, reportText(report, colors, { debug, columns: textColumns(context), program }));
     }
     return report.exitCode;
   } finally {

@@ -3,7 +3,7 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import type { Colors } from 'picocolors/types.js';
 import { PerijoveError } from '../errors/error.js';
 import type { ArgumentDefinition, ArgumentValue, CommandDefinition, CommandGroup } from './command.js';
-import { hanging, table } from './table.js';
+import { commandTable } from './table.js';
 
 /** A verb in the list of `perijove --help`; its module is loaded when it is used. */
 export interface Verb {
@@ -119,7 +119,7 @@ function define(
   }
   command.option('--json', 'print JSON').option('--debug', 'print stacks of errors');
   if (examples.length > 0) {
-    command.addHelpText('after', `\nExamples:\n${exampleLines(examples, helpWidth(io.columns)).join('\n')}`);
+    command.addHelpText('after', `\nExamples:\n${commandTable(examples, helpWidth(io.columns)).join('\n')}`);
   }
   command.action((...given: unknown[]) => {
     const { json, debug, ...values } = command.opts<Record<string, string | boolean | undefined>>();
@@ -144,14 +144,6 @@ function define(
 export function argumentText(name: string, { optional, variadic }: ArgumentDefinition): string {
   const text = variadic ? `${name}...` : name;
   return optional ? `[${text}]` : `<${text}>`;
-}
-
-/** Each with what it does beside it, or below it where that would be narrow. */
-function exampleLines(examples: NonNullable<CommandDefinition['examples']>, columns: number): string[] {
-  const longest = Math.max(...examples.map(([example]) => example.length));
-  const isNarrow = examples.some(([, what]) => longest + 4 + what.length > columns);
-  if (!isNarrow) return table(examples).map((line) => `  ${line}`);
-  return examples.flatMap(([example, what]) => [`  ${example}`, ...hanging('      ', what, columns)]);
 }
 
 function takesValue(flags: string): boolean {

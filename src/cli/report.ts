@@ -6,6 +6,7 @@ import { exitCodes, messageOf, PerijoveError, type ErrorPlace } from '../errors/
 import { SpecError, type SpecProblem } from '../cluster/problem.js';
 import type { Problem } from '../hosts/problem.js';
 import type { FailureDetails, FailureProblem } from '../temporal/failure.js';
+import { typeable } from './program.js';
 import { hanging, wrapped } from './table.js';
 
 export interface Report {
@@ -89,8 +90,9 @@ const mostProblems = 20;
 const longestLine = 500;
 
 /** An error for people: what failed, where, what to do, the code. */
-export function reportText(report: Report, colors: Colors, { debug, columns }: TextOptions): string {
-  const { code, remedy, place, problems, stack } = report;
+export function reportText(report: Report, colors: Colors, { debug, columns, program }: TextOptions): string {
+  const { code, remedy, place, stack } = report;
+  const problems = report.problems?.map((problem) => withCommands(problem, program));
   const message = report.message.split('\n').map(shortened).join('\n');
   const mark = `${colors.red(colors.bold('error:'))} `;
   const lines: string[] = [];
@@ -111,7 +113,7 @@ export function reportText(report: Report, colors: Colors, { debug, columns }: T
     );
     const where = placeText(place);
     if (where !== '' && !message.includes(where)) lines.push(...hanging('  where  ', where, columns));
-    lines.push(...hanging('  do     ', remedy, columns), `  code   ${colors.dim(code)}`);
+    lines.push(...hanging('  do     ', typeable(remedy, program), columns), `  code   ${colors.dim(code)}`);
   }
   if (debug && stack !== undefined) lines.push('', colors.dim(stack));
   return `${lines.join('\n')}\n`;
@@ -120,6 +122,13 @@ export function reportText(report: Report, colors: Colors, { debug, columns }: T
 interface TextOptions {
   readonly debug: boolean;
   readonly columns: number;
+  /** How commands in it begin. */
+  readonly program: string;
+}
+
+/** A problem whose remedy names commands as they can be typed. */
+export function withCommands<P extends { readonly remedy: string }>(problem: P, program: string): P {
+  return { ...problem, remedy: typeable(problem.remedy, program) };
 }
 
 /** What stands above, or below, the problems that keep a deployment from starting. */

@@ -70,6 +70,16 @@ export function hanging(lead: string, text: string, columns: number): string[] {
   return [`${lead}${first}`, ...more.map((line) => `${' '.repeat(width(lead))}${line}`)];
 }
 
+/** Command lines, which are never wrapped, each with what it does beside it; below it where the line is too narrow. */
+export function commandTable(
+  rows: readonly (readonly [command: string, what: string])[],
+  columns: number,
+): string[] {
+  const lines = table(rows).map((line) => `  ${line}`);
+  if (lines.every((line) => width(line) <= columns)) return lines;
+  return rows.flatMap(([command, what]) => [`  ${command}`, ...hanging('      ', what, columns)]);
+}
+
 /** Wraps each line that is too long; what follows of it is indented by two more columns than its beginning. */
 export function fold(text: string, columns: number): string {
   return text

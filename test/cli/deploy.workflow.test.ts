@@ -198,7 +198,7 @@ describe('up', () => {
     ]);
   });
 
-  it('makes the search attributes in a namespace that has none', async () => {
+  it('creates the search attributes in a namespace that lacks them', async () => {
     await server.connection.operatorService.removeSearchAttributes({
       namespace: 'default',
       searchAttributes: ['PerijoveCluster'],

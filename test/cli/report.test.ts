@@ -6,7 +6,7 @@ import { SpecError, type SpecProblem } from '../../src/cluster/problem.js';
 import { PerijoveError } from '../../src/errors/error.js';
 
 const plain = picocolors.createColors(false);
-const wide = { debug: false, columns: Infinity };
+const wide = { debug: false, columns: Infinity, program: 'perijove' };
 
 describe('reportOf', () => {
   it('finds the failure in a workflow, at any depth', () => {
@@ -59,13 +59,13 @@ describe('reportText', () => {
     const long = new PerijoveError('SPEC_NOT_FOUND', 'no cluster.yaml in this directory, and no lab', {
       remedy: 'Write one with `perijove init`, name one with --file, or start a lab with `perijove lab up`.',
     });
-    expect(reportText(reportOf(long), plain, { debug: false, columns: 50 })).toBe(
+    expect(reportText(reportOf(long), plain, { debug: false, columns: 50, program: 'npx perijove' })).toBe(
       [
         'error: no cluster.yaml in this directory, and no',
         '       lab',
-        '  do     Write one with `perijove init`, name one',
-        '         with --file, or start a lab with',
-        '         `perijove lab up`.',
+        '  do     Write one with `npx perijove init`, name',
+        '         one with --file, or start a lab with `npx',
+        '         perijove lab up`.',
         '  code   SPEC_NOT_FOUND',
         '',
       ].join('\n'),
@@ -86,7 +86,7 @@ describe('reportText', () => {
   });
 });
 
-it('reportJson leaves out what is not there', () => {
+it('reportJson omits absent fields', () => {
   expect(reportJson(reportOf(new PerijoveError('USAGE', 'm', { remedy: 'r' })), false)).toEqual({
     code: 'USAGE',
     message: 'm',

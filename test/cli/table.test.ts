@@ -1,6 +1,6 @@
 import picocolors from 'picocolors';
 import { describe, expect, it } from 'vitest';
-import { cut, fold, hanging, table, wrapped } from '../../src/cli/table.js';
+import { commandTable, cut, fold, hanging, table, wrapped } from '../../src/cli/table.js';
 
 const { red } = picocolors.createColors(true);
 
@@ -24,7 +24,7 @@ describe('table', () => {
     ).toEqual([`${red('a')}   b`, 'aa  b']);
   });
 
-  it('of no rows is no lines', () => {
+  it('without rows has no lines', () => {
     expect(table([])).toEqual([]);
   });
 });
@@ -67,6 +67,27 @@ describe('wrapped and hanging', () => {
   });
 });
 
+describe('commandTable', () => {
+  const rows = [
+    ['perijove up', 'deploy'],
+    ['perijove down --purge', 'remove everything'],
+  ] as const;
+
+  it('puts what a command does beside it, or below it, and never wraps the command', () => {
+    expect(commandTable(rows, 80)).toEqual([
+      '  perijove up            deploy',
+      '  perijove down --purge  remove everything',
+    ]);
+    expect(commandTable(rows, 20)).toEqual([
+      '  perijove up',
+      '      deploy',
+      '  perijove down --purge',
+      '      remove',
+      '      everything',
+    ]);
+  });
+});
+
 describe('fold', () => {
   it('wraps only long lines, and indents what follows', () => {
     expect(fold('short\n  one two three\n', 12)).toBe('short\n  one two\n    three\n');
@@ -74,7 +95,7 @@ describe('fold', () => {
 });
 
 describe('cut', () => {
-  it('leaves what fits', () => {
+  it('keeps what fits', () => {
     expect(cut('abc', 3)).toBe('abc');
     expect(cut(red('abc'), 3)).toBe(red('abc'));
   });

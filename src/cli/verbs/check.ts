@@ -4,7 +4,7 @@ import type { ClusterSpec } from '../../cluster/spec.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { knownHostsDir, withHosts } from '../hosts.js';
 import { printJson, printText, textColumns } from '../io.js';
-import { blockText, exitCodeOf, grouped, problemLines } from '../report.js';
+import { blockText, exitCodeOf, grouped, problemLines, withCommands } from '../report.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
 import type { Survey } from '../../deployment/cluster-survey.js';
 import { hanging, table } from '../table.js';
@@ -42,7 +42,7 @@ function checkText(
 ): string {
   const { colors } = context;
   const columns = textColumns(context);
-  const shown = grouped(problems);
+  const shown = grouped(problems).map((problem) => withCommands(problem, context.program));
   const rows = spec.hosts.map((host) => {
     const facts = hosts.find((each) => each.host === host.name)?.facts;
     const hasProblem = problems.some((problem) => problem.host === host.name);

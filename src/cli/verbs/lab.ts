@@ -9,7 +9,7 @@ import { defineCommand, defineGroup, type CommandContext } from '../command.js';
 import { printJson, printText, textColumns, textFor } from '../io.js';
 import { count } from '../progress-view.js';
 import { labSubnet } from '../../lab/spec.js';
-import { table } from '../table.js';
+import { commandTable, table } from '../table.js';
 import { deployAndShow } from './up.js';
 
 const stateDirOption = {
@@ -65,7 +65,7 @@ const upCommand = defineCommand({
       temporal: { address: lab.address, namespace: 'default' },
     });
     if (code === exitCodes.done && !context.signal.aborted && !context.json) {
-      printText(context, await nextSteps(context, lab, options.stateDir));
+      context.stdout.write(await nextSteps(context, lab, options.stateDir));
     }
     return code;
   },
@@ -83,18 +83,23 @@ const downCommand = defineCommand({
     purge: { flags: '--purge', description: 'also remove all files and notebooks of the lab' },
   },
   async run(context, { options }) {
-    const { stopLab } = await import('../../lab/down.js');
+    const report = reporter(context);
     const stateDir = labStateDir(options.stateDir, context.env);
-    await stopLab({ stateDir, purge: options.purge, report: reporter(context) });
+    report(`stopping the lab in ${stateDir}`);
+    const { stopLab } = await import('../../lab/down.js');
+    await stopLab({ stateDir, purge: options.purge, report });
     if (context.json) printJson(context, { result: 'done' });
     else if (!options.purge) {
       const option = stateDirText(options.stateDir);
-      printText(
-        context,
-        'The lab is stopped; its data and notebooks are kept.\n' +
-          `Resume it with \`perijove lab up${option}\`.\n` +
-          `Remove it with \`perijove lab down --purge${option}\`.\n`,
+      const commands = commandTable(
+        [
+          [`${context.program} lab up${option}`, 'resume it'],
+          [`${context.program} lab down --purge${option}`, 'remove it'],
+        ],
+        textColumns(context),
       );
+      const lines = ['The lab is stopped; its data and notebooks are kept.', ...commands, ''];
+      context.stdout.write(lines.join('\n'));
     }
     return exitCodes.done;
   },
@@ -212,13 +217,16 @@ async function nextSteps(
     ['Temporal', ui],
     ...(leader ? [['Mesos', `http://${leader.address.ip}:${leader.address.port}`]] : []),
   ];
-  const commands = [
-    [`open jupyter --url${file}`, 'print the addresses of Jupyter with the token'],
-    [`status${file}`, 'show the cluster'],
-    [`drill run node-kill${file}`, "kill the leader's node and watch the recovery"],
-    [`lab down${stateDirText(stateDir)}`, 'stop the lab'],
-  ].map(([command, what]) => [`  ${context.program} ${command ?? ''}`, what ?? '']);
-  return ['', ...table(addresses, columns), '', ...table(commands, columns), ''].join('\n');
+  const commands = commandTable(
+    [
+      [`${context.program} open jupyter --url${file}`, 'print the addresses of Jupyter with the token'],
+      [`${context.program} status${file}`, 'show the cluster'],
+      [`${context.program} drill run node-kill${file}`, "kill the leader's node and watch the recovery"],
+      [`${context.program} lab down${stateDirText(stateDir)}`, 'stop the lab'],
+    ],
+    columns,
+  );
+  return ['', ...table(addresses, columns), '', ...commands, ''].join('\n');
 }
 
 function statusText(

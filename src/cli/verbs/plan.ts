@@ -5,7 +5,7 @@ import { defineCommand, type CommandContext } from '../command.js';
 import { knownHostsDir, withHosts } from '../hosts.js';
 import { printJson, printText, textColumns } from '../io.js';
 import { count } from '../progress-view.js';
-import { exitCodeOf, grouped, problemLines } from '../report.js';
+import { exitCodeOf, grouped, problemLines, withCommands } from '../report.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
 import type { Survey } from '../../deployment/cluster-survey.js';
 import { hanging } from '../table.js';
@@ -58,7 +58,10 @@ function planText(
       colors.bold(name),
       ...each.flatMap(({ host, what }) => hanging(`  ${host}: `, what, columns)),
     ]),
-    ...grouped(problems).flatMap((problem) => ['', ...problemLines(problem, colors, columns)]),
+    ...grouped(problems).flatMap((problem) => [
+      '',
+      ...problemLines(withCommands(problem, context.program), colors, columns),
+    ]),
     ...(stages.length + problems.length > 0 ? [''] : []),
     changes === 0 && problems.length === 0
       ? 'No changes: the hosts match the spec.'

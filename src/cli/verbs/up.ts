@@ -108,8 +108,8 @@ function failed(context: CommandContext, error: unknown, progress?: DeployProgre
     const changed = stages.reduce((sum, stage) => sum + stage.changed, 0);
     printJson(context, { result: 'failed', changed, stages, error: reportJson(report, context.debug) });
   } else {
-    const { colors, debug } = context;
-    printNotice(context, reportText(report, colors, { debug, columns: textColumns(context) }));
+    const { colors, debug, program } = context;
+    printNotice(context, reportText(report, colors, { debug, columns: textColumns(context), program }));
   }
   return report.exitCode;
 }

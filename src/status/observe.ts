@@ -230,7 +230,7 @@ async function lookAtHosts(
   // Only through hosts that answer: a way through any other one would cost its deadline.
   const reach = sshReach(pool, { hosts });
   const [zookeeper, mesos, etcd, nodesAndProxies, storage] = await Promise.all([
-    lookAtZooKeeper(reach, spec, hosts),
+    lookAtZooKeeper(pool, reach, spec, hosts),
     lookAtMesos(pool, reach, spec, hosts),
     lookAtEtcd(reach, spec, hosts),
     lookAtNodesAndProxies(pool, reach, spec, hosts),
@@ -250,13 +250,14 @@ function reasonOf(error: unknown, host: HostSpec): string {
   return `${message.includes(host.name) ? message : `${host.name}: ${message}`}${code}`;
 }
 
-async function lookAtZooKeeper(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
+async function lookAtZooKeeper(pool: SshPool, reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
   const members = hostsWithRole(spec, 'zookeeper').map(async (host) => {
-    const mode = await answerOf(hosts, host, async () => {
-      const endpoint = await reach.via(host.name, host.address, host.ports.zookeeper);
+    const place = { host, address: host.address, port: host.ports.zookeeper };
+    const answer = await answerOf({ pool, hosts }, place, async () => {
+      const endpoint = await reach.via(host.name, place.address, place.port);
       return (await serverStatus(endpoint, askMs)).mode;
     });
-    return { host: host.name, mode: mode ?? 'down' } as const;
+    return { host: host.name, mode: 'value' in answer ? answer.value : answer.silence };
   });
   return { members: await Promise.all(members) };
 }
@@ -340,12 +341,11 @@ async function lookAtNodesAndProxies(
     Promise.all(
       unknown.map(async (proxy, index) => {
         const host = hostsWithRole(spec, 'proxy')[index];
-        const health =
-          host &&
-          (await answerOf(hosts, host, async () => {
-            const endpoint = await reach.via(host.name, proxyApiAddress(host), host.ports.proxyApi);
-            return proxyClient(endpoint, secrets['proxy-api-token']).health({ timeoutMs: askMs });
-          }));
+        if (!host || !hosts.includes(host)) return proxy;
+        const health = await reach
+          .via(host.name, proxyApiAddress(host), host.ports.proxyApi)
+          .then((endpoint) => proxyClient(endpoint, secrets['proxy-api-token']).health({ timeoutMs: askMs }))
+          .catch(() => undefined);
         if (!health?.route) return proxy;
         const { serving, generation } = health.route;
         return { ...proxy, target: serving.target, generation, healthy: health.answering === true };

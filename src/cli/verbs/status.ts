@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { exitCodes, PerijoveError } from '../../errors/error.js';
-import type { Observation } from '../../status/cluster-status.js';
+import { hasAnswered, type Observation } from '../../status/cluster-status.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import type { TemporalClient } from '../../temporal/connect.js';
 import { defineCommand, type CommandContext } from '../command.js';
@@ -75,8 +75,8 @@ const clearScreen = '\u001b[H\u001b[2J';
 
 function isDark({ status }: Observation, spec: ClusterSpec): boolean {
   return (
-    status.zookeeper.members.every(({ mode }) => mode === 'down') &&
-    status.mesos.masters.every(({ state }) => state === 'down') &&
+    !status.zookeeper.members.some(({ mode }) => hasAnswered(mode)) &&
+    !status.mesos.masters.some(({ state }) => hasAnswered(state)) &&
     status.proxies.every(({ generation }) => generation === null) &&
     spec.hosts.length > 0
   );

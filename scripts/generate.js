@@ -1,6 +1,6 @@
-// Writes what is derived from the source: the JSON Schema of cluster.yaml, and in docs/reference the command line,
-// the errors, and the tables of the spec, the drills and the changes on a host. With --check it writes nothing, and
-// fails when a file differs.
+// Writes what is derived from the source: the JSON Schema of cluster.yaml; in docs/reference the command line, the
+// errors, and the tables of the spec, the drills and the changes on a host; and the manual page. With --check it
+// writes nothing, and fails when a file differs.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +12,7 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 /** The modules that the files are derived from, as they are now: dist/ may be older. */
 async function load() {
   const modules = [
+    'cli/man',
     'cli/parser',
     'cli/verbs',
     'cluster/schema',
@@ -35,6 +36,7 @@ async function load() {
       bundle: true,
       packages: 'external',
       platform: 'node',
+      target: 'node20',
       format: 'esm',
       target: 'node20',
     });
@@ -227,6 +229,8 @@ function drillTable() {
   return [`| ${heads.join(' | ')} |`, `|${' --- |'.repeat(heads.length)}`, ...rows].join('\n');
 }
 
+const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
+const definitions = await Promise.all(source.verbs.map(({ load }) => load()));
 const document = (name) => readFile(path.join(root, 'docs/reference', name), 'utf8');
 const files = {
   'schema/cluster.schema.json': schemaFile(),
@@ -247,13 +251,20 @@ const files = {
     footprintTable(),
   ),
   'docs/reference/spec.md': specFile(await document('spec.md')),
+  'man/perijove.1': source.manPage(definitions, { version, description: source.programDescription }),
 };
+
+/** As prettier writes it; what it does not know stays as it is. */
+async function format(file, text) {
+  const { inferredParser } = await prettier.getFileInfo(file);
+  if (inferredParser === null) return text;
+  return prettier.format(text, { ...(await prettier.resolveConfig(file)), filepath: file });
+}
 
 const stale = [];
 for (const [name, text] of Object.entries(files)) {
   const file = path.join(root, name);
-  const options = await prettier.resolveConfig(file);
-  const formatted = await prettier.format(text, { ...options, filepath: file });
+  const formatted = await format(file, text);
   const present = await readFile(file, 'utf8').catch(() => undefined);
   if (present === formatted) continue;
   stale.push(name);

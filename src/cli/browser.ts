@@ -11,7 +11,7 @@ import { escapeHtml } from '../net/html.js';
 /**
  * Opens an address in the user's browser. The address may hold a token, and a command line can be read by every
  * user of the machine, so the browser gets a file that leads there, which only this user can read. The file is
- * always the same one: nobody can tell when a browser has read it.
+ * always the same one, since there is no way to know when the browser has read it.
  *
  * @throws PerijoveError LOCAL_PROGRAM_MISSING
  */
@@ -26,8 +26,8 @@ export async function openPage(url: string, env: NodeJS.ProcessEnv): Promise<voi
   try {
     await once(child, 'exit');
   } catch (cause) {
-    throw new PerijoveError('LOCAL_PROGRAM_MISSING', `there is no \`${opener}\` on this machine`, {
-      remedy: 'Print the address with --url, and open it yourself.',
+    throw new PerijoveError('LOCAL_PROGRAM_MISSING', `\`${opener}\` is not installed on this machine`, {
+      remedy: 'Print the address with --url and open it yourself.',
       cause,
     });
   }
@@ -35,5 +35,5 @@ export async function openPage(url: string, env: NodeJS.ProcessEnv): Promise<voi
 
 export function redirectPage(url: string): string {
   const escaped = escapeHtml(url);
-  return `<!doctype html>\n<meta charset="utf-8">\n<meta http-equiv="refresh" content="0; url=${escaped}">\n<a href="${escaped}">Go on</a>\n`;
+  return `<!doctype html>\n<meta charset="utf-8">\n<meta http-equiv="refresh" content="0; url=${escaped}">\n<a href="${escaped}">Continue</a>\n`;
 }

@@ -2,7 +2,7 @@
 import type { Colors } from 'picocolors/types.js';
 import { colorsOf, type Io } from './io.js';
 
-/** What a command may touch of the process that runs it, and how it was asked to speak. */
+/** What a command may use of the process that runs it, and in which form it prints. */
 export interface CommandContext extends Io {
   readonly colors: Colors;
   /** `--json`: stdout carries JSON and nothing else. */
@@ -21,7 +21,9 @@ export function contextOf(
 export interface ArgumentDefinition {
   readonly description: string;
   readonly optional?: true;
-  /** What a shell offers; the command itself says what it takes. */
+  /** The last one only: all words that are left. */
+  readonly variadic?: true;
+  /** What a shell offers; the command itself checks the value. */
   readonly choices?: readonly string[];
 }
 
@@ -37,8 +39,14 @@ type ArgumentDefinitions = Readonly<Record<string, ArgumentDefinition>>;
 type OptionDefinitions = Readonly<Record<string, OptionDefinition>>;
 
 export type ArgumentValues<A extends ArgumentDefinitions> = {
-  readonly [Key in keyof A]: A[Key] extends { readonly optional: true } ? string | undefined : string;
+  readonly [Key in keyof A]: A[Key] extends { readonly variadic: true }
+    ? readonly string[]
+    : A[Key] extends { readonly optional: true }
+      ? string | undefined
+      : string;
 };
+
+export type ArgumentValue = string | readonly string[] | undefined;
 
 /** An option whose flags name a value is text; any other is there or not. */
 export type OptionValues<O extends OptionDefinitions> = {
@@ -50,18 +58,18 @@ export interface CommandInput<A extends ArgumentDefinitions, O extends OptionDef
   readonly options: OptionValues<O>;
 }
 
-/** What a command line gives, before `defineCommand` gives it the types of one command. */
+/** The values of a command line, before `defineCommand` gives them the types of one command. */
 export interface RawInput {
-  readonly args: Readonly<Record<string, string | undefined>>;
+  readonly args: Readonly<Record<string, ArgumentValue>>;
   readonly options: Readonly<Record<string, string | boolean | undefined>>;
 }
 
 export interface CommandDefinition {
   readonly kind: 'command';
   readonly name: string;
-  /** One line, without a capital and a full stop. */
+  /** One line, in lower case and without a full stop. */
   readonly summary: string;
-  /** What help says below the summary. */
+  /** Whole sentences, which help prints below the summary. It wraps them: no line breaks but between paragraphs. */
   readonly description?: string;
   /** In the order of the command line. */
   readonly args: ArgumentDefinitions;

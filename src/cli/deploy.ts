@@ -27,7 +27,7 @@ import { noWorker, waitsOf } from './waits.js';
 
 export interface StartedDeploy {
   readonly workflowId: string;
-  /** No worker took it up within some seconds, and none has since. */
+  /** No worker has accepted it. */
   readonly untaken: boolean;
 }
 
@@ -37,16 +37,16 @@ export type Outcome =
   /** `error` is what the workflow failed with. */
   | { readonly kind: 'failed'; readonly progress?: DeployProgress; readonly error: unknown };
 
-/** A worker that runs takes up a workflow at once; this long without one is worth a word. */
+/** A running worker accepts a workflow at once; after this long without one, the user is notified. */
 const patienceMs = 5_000;
 const pollMs = 300;
 const askMs = 2_000;
-/** A stage that takes longer than this may be waiting for something; then it is asked this often what for. */
+/** A stage that takes longer than this may be waiting; it is then asked this often what it waits for. */
 const waitMs = 2_000;
 
 /**
- * Starts the deployment of `spec`, or attaches to the one of the same spec that runs. With `onWait` it says when
- * no worker takes it up, and goes on waiting until the signal aborts.
+ * Starts the deployment of `spec`, or attaches to a running one of the same spec. Calls `onWait` when no worker
+ * accepts it, and keeps waiting until the signal aborts.
  *
  * @throws WorkflowUpdateFailedError with SPEC_DIFFERS while a deployment of another spec runs
  */
@@ -69,7 +69,7 @@ export async function startDeploy(
       }),
     });
   const attached = client.connection.withAbortSignal(signal, attach).then(() => 'accepted' as const);
-  // Whoever stops waiting for it below does not want to hear of it any more.
+  // Once nothing below waits for it, its failure does not matter.
   attached.catch(() => undefined);
   const patience = new AbortController();
   const late = delay(patienceMs, 'late' as const, { signal: patience.signal }).catch(() => 'late' as const);
@@ -83,7 +83,7 @@ export async function startDeploy(
   }
 }
 
-/** Shows the progress of a deployment until it ends, or the signal aborts: then it goes on by itself. */
+/** Shows the progress of a deployment until it ends, or the signal aborts: the deployment then continues. */
 export async function followDeploy(
   client: Client,
   workflowId: string,
@@ -96,39 +96,39 @@ export async function followDeploy(
   let outcome: Outcome | undefined;
   void result.then((value) => (outcome = value));
   let progress: DeployProgress | undefined;
-  let heardAt = Date.now();
+  let answeredAt = Date.now();
   let waits: readonly string[] = [];
   let waitsAt = Date.now();
   let stage: string | undefined;
   for (;;) {
-    const { own, stored, notice } = await look(client, handle);
-    if (own) heardAt = Date.now();
-    // What is stored has less in it than what was heard before.
-    progress = own ?? progress ?? stored;
+    const { live, stored, notice } = await observe(client, handle);
+    if (live) answeredAt = Date.now();
+    // What is stored holds less than an earlier answer.
+    progress = live ?? progress ?? stored;
     const running = progress?.stages.find(({ state }) => state === 'running')?.name;
     if (running !== stage) {
       stage = running;
       waits = [];
       waitsAt = Date.now();
-    } else if (own && Date.now() - waitsAt > waitMs) {
+    } else if (live && Date.now() - waitsAt > waitMs) {
       const texts = await askWithin(client, askMs, () => waitsOf(client, workflowId)).catch(() => undefined);
       waits = texts?.map((text) => `${stage}: waiting: ${text}`) ?? waits;
       waitsAt = Date.now();
     }
-    if (own) view.show(progress, waits);
-    else view.show(progress, notice !== undefined && Date.now() - heardAt > patienceMs ? [notice] : []);
+    if (live) view.show(progress, waits);
+    else view.show(progress, notice !== undefined && Date.now() - answeredAt > patienceMs ? [notice] : []);
     if (outcome) break;
     await Promise.race([delay(pollMs), result, stopped]);
     if (signal.aborted) return { kind: 'detached' };
   }
-  // The deployment ended between the last look and its end.
-  const last = await look(client, handle);
-  progress = last.own ?? progress ?? last.stored;
+  // It may have made progress between the last observation and its end.
+  const last = await observe(client, handle);
+  progress = last.live ?? progress ?? last.stored;
   view.show(progress, []);
   return outcome.kind === 'failed' && progress ? { ...outcome, progress } : outcome;
 }
 
-/** How the deployment ended. A server that restarts meanwhile is waited for. Never rejects. */
+/** How the deployment ended. Waits for a server that restarts meanwhile. Never rejects. */
 async function outcomeOf(client: Client, handle: WorkflowHandle, signal: AbortSignal): Promise<Outcome> {
   for (;;) {
     try {
@@ -143,25 +143,27 @@ async function outcomeOf(client: Client, handle: WorkflowHandle, signal: AbortSi
   }
 }
 
-interface Look {
-  /** The workflow's own word. */
-  readonly own?: DeployProgress;
+interface ProgressObservation {
+  /** What the workflow answers. */
+  readonly live?: DeployProgress;
   /** What it stored last, where no worker answers for it. */
   readonly stored?: DeployProgress;
-  /** Why there is no word of its own. */
+  /** Why it does not answer. */
   readonly notice?: string;
 }
 
-async function look(client: Client, handle: WorkflowHandle): Promise<Look> {
+async function observe(client: Client, handle: WorkflowHandle): Promise<ProgressObservation> {
   try {
-    return { own: await askWithin(client, askMs, () => handle.query(deployProgress)) };
+    return { live: await askWithin(client, askMs, () => handle.query(deployProgress)) };
   } catch {
     try {
       const stored = storedState<DeployProgress>(await askWithin(client, askMs, () => handle.describe()));
       return { ...(stored && { stored }), notice: noWorker };
     } catch (error) {
       const why = messageOf(error);
-      return { notice: `the Temporal server does not answer (${why}); the deployment resumes with it` };
+      return {
+        notice: `the Temporal server is not responding (${why}); the deployment resumes when it returns`,
+      };
     }
   }
 }

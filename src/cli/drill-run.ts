@@ -1,4 +1,4 @@
-/** Starting a drill, following it to its end, and reading what it left. */
+/** Starting a drill, following it to its end, and reading its evidence. */
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   WorkflowExecutionAlreadyStartedError,
@@ -42,8 +42,8 @@ async function describe(handle: DrillHandle): Promise<WorkflowExecutionDescripti
 }
 
 /**
- * The highest number of a drill of the cluster, 0 before the first. The list of the server may lag behind: what
- * is newer is asked for by its ID.
+ * The highest drill number of the cluster, 0 before the first. The server's list may lag behind, so newer ones are
+ * asked for by their IDs.
  */
 export async function newestDrill(client: Client, cluster: string): Promise<number> {
   const prefix = workflowIds.drill(cluster, 0).slice(0, -1);
@@ -58,8 +58,7 @@ export async function newestDrill(client: Client, cluster: string): Promise<numb
 }
 
 /**
- * Starts the next drill of the cluster. Two that are started at the same time want the same number, and one of
- * them is refused.
+ * Starts the next drill of the cluster. Of two that are started at the same time, one is refused.
  *
  * @throws PerijoveError DRILL_RUNNING
  */
@@ -68,7 +67,9 @@ export async function startDrill(client: Client, input: Omit<DrillInput, 'number
   const newest = await newestDrill(client, cluster);
   const last = newest > 0 ? await describe(handleOf(client, cluster, newest)) : undefined;
   const running = (number: number) =>
-    new PerijoveError('DRILL_RUNNING', `drill ${number} of ${cluster} runs`, { subject: `drill ${number}` });
+    new PerijoveError('DRILL_RUNNING', `drill ${number} of ${cluster} is running`, {
+      subject: `drill ${number}`,
+    });
   if (last?.status.name === 'RUNNING') throw running(newest);
   const number = newest + 1;
   try {
@@ -89,7 +90,7 @@ export interface Follower {
   onState(state: DrillState): void;
   /** `event.at` is milliseconds after the fault. */
   onEvent(event: DrillEvent): void;
-  /** No worker takes it up. */
+  /** No worker accepts it. */
   onWait(): void;
 }
 
@@ -105,7 +106,7 @@ export async function followDrill(
   signal: AbortSignal,
 ): Promise<Evidence> {
   const startedAt = Date.now();
-  const told = new Set<string>();
+  const reported = new Set<string>();
   let phase: string | undefined;
   let cancelled = false;
   let waits = false;
@@ -119,8 +120,8 @@ export async function followDrill(
       }
       for (const event of eventsOf(client, description)) {
         const key = `${event.kind} ${event.what} ${event.at}`;
-        if (!told.has(key)) follower.onEvent(event);
-        told.add(key);
+        if (!reported.has(key)) follower.onEvent(event);
+        reported.add(key);
       }
       if (description.status.name !== 'RUNNING') return await handle.result();
       const untaken = description.historyLength <= 2 && Date.now() - startedAt > patienceMs;
@@ -131,14 +132,14 @@ export async function followDrill(
         cancelled = true;
       }
     } catch (error) {
-      // The server, or the way to it, is away for a while: the drill goes on.
+      // The server, or the way to it, is gone for a while: the drill continues.
       if (!temporalError(error, '')) throw error;
     }
     await delay(pollMs, undefined, cancelled ? {} : { signal }).catch(() => undefined);
   }
 }
 
-/** What a drill says of itself, and its evidence once there is one. Needs no worker. */
+/** The state of a drill, and its evidence once there is one. Needs no worker. */
 export async function readDrill(
   client: Client,
   cluster: string,
@@ -156,8 +157,8 @@ export async function readDrill(
       subject: `drill ${number}`,
       remedy:
         newest === 0
-          ? 'No drill has been run yet.'
-          : `The newest one is ${newest}: \`perijove drill report\`.`,
+          ? 'Run one with `perijove drill run`.'
+          : `The newest one is ${newest}: \`perijove drill report ${newest}\`.`,
     });
   }
   const state = storedState<DrillState>(description);
@@ -166,14 +167,16 @@ export async function readDrill(
   return { state, ended, evidence: await handle.result() };
 }
 
-/** What the probe told with its last heartbeat, from the fault on. */
+/** What the probe reported with its last heartbeat, from the fault on. */
 function eventsOf(client: Client, { raw }: WorkflowExecutionDescription): DrillEvent[] {
   const payload = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0];
   if (!payload) return [];
-  const seen = client.options.loadedDataConverter.payloadConverter.fromPayload<Watched | null>(payload);
-  const faultAt = seen?.faultAt;
-  if (!seen?.events || faultAt === undefined) return [];
-  return seen.events
+  const observation = client.options.loadedDataConverter.payloadConverter.fromPayload<Watched | null>(
+    payload,
+  );
+  const faultAt = observation?.faultAt;
+  if (!observation?.events || faultAt === undefined) return [];
+  return observation.events
     .map((event) => ({ ...event, at: event.at - faultAt }))
     .filter(({ kind, at }) => at >= 0 || kind === 'fault');
 }

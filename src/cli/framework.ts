@@ -1,4 +1,4 @@
-/** Speaking with the framework of a cluster: one connection, one error when there is none. */
+/** Connecting to the framework of a cluster, with one error when none runs. */
 import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
 import { PerijoveError } from '../errors/error.js';
 import type { ClusterSpec } from '../cluster/spec.js';
@@ -26,7 +26,7 @@ export async function withFramework<T>(
       return await work({ spec, client, handle });
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
-      throw new PerijoveError('FRAMEWORK_ABSENT', `no framework of ${spec.name} runs`, {
+      throw new PerijoveError('FRAMEWORK_ABSENT', `${spec.name} has no running framework`, {
         subject: spec.name,
       });
     }

@@ -1,4 +1,4 @@
-/** Speaking with the keeper of a cluster: one connection, one error when there is none, a word while it is late. */
+/** Connecting to the keeper of a cluster, with one error when none runs, and giving orders to a workflow. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
 import { PerijoveError } from '../errors/error.js';
@@ -6,6 +6,7 @@ import type { ClusterSpec } from '../cluster/spec.js';
 import { workflowIds } from '../temporal/contract.js';
 import { aborted } from './aborted.js';
 import type { CommandContext } from './command.js';
+import { printNotice } from './io.js';
 import { openSpec } from './spec-file.js';
 import { temporalSettings, withTemporal, type TemporalChoice } from './temporal.js';
 
@@ -30,26 +31,28 @@ export async function withKeeper<T>(
       return await work({ spec, client, handle });
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
-      throw new PerijoveError('KEEPER_ABSENT', `no keeper of ${spec.name} runs`, { subject: spec.name });
+      throw new PerijoveError('KEEPER_ABSENT', `${spec.name} has no running keeper`, { subject: spec.name });
     }
   });
 }
 
 /**
- * Gives the keeper (or `whom`) an order and waits for its end; says so when no worker takes it up. Resolves to undefined
- * when the context's signal aborts: an order that was taken up is carried out all the same.
+ * Gives an order to the keeper, or to another `receiver`, and waits for its end; notifies the user when there is no
+ * response for some seconds. Resolves to undefined when the context's signal aborts: an order that was accepted is
+ * carried out nevertheless.
  */
 export async function order<T>(
   context: CommandContext,
   client: Client,
   ask: () => Promise<T>,
-  whom = 'the keeper',
+  receiver = 'the keeper',
 ): Promise<T | undefined> {
   const ended = new AbortController();
   void delay(patienceMs, undefined, { signal: ended.signal }).then(
     () =>
-      context.stderr.write(
-        `${whom} has not answered yet: it is at work, or no worker runs (\`perijove worker\` starts one)\n`,
+      printNotice(
+        context,
+        `${receiver} is not responding yet: it is busy, or no worker runs (start one with \`perijove worker\`)\n`,
       ),
     () => undefined,
   );

@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 import { errorCodes } from '../errors/codes.js';
 import { exitCodes } from '../errors/error.js';
 import { contextOf, type CommandContext } from './command.js';
-import { colorsOf, printJson, processIo, type Io } from './io.js';
+import { colorsOf, printJson, printNotice, processIo, textColumns, type Io } from './io.js';
 import { parse, type Call } from './parser.js';
 import { reportJson, reportOf, reportText, type Report } from './report.js';
 import { verbs } from './verbs.js';
 
 /**
  * Runs one command line (without `node` and the program's name) and resolves to its exit code; `docs/reference/errors.md`
- * lists them. Never rejects. Without `io` it is this process that it reads, writes and listens to for signals.
+ * lists them. Never rejects. Without `io` it uses the streams and the signals of this process.
  */
 export async function main(argv: readonly string[], io?: Partial<Io>): Promise<number> {
   const interrupt = io?.signal ? undefined : listenForSignals();
@@ -34,14 +34,17 @@ export async function main(argv: readonly string[], io?: Partial<Io>): Promise<n
   } catch (thrown) {
     const report = withHelpOf(call, reportOf(thrown));
     if (context.json) printJson(context, { error: reportJson(report, context.debug) });
-    else context.stderr.write(reportText(report, context.colors, context.debug));
+    else {
+      const { colors, debug, program } = context;
+      printNotice(context, reportText(report, colors, { debug, columns: textColumns(context), program }));
+    }
     return report.exitCode;
   } finally {
     interrupt?.end();
   }
 }
 
-/** Where nothing better is known about a wrong command line than the program's help, that of the command. */
+/** A usage error without a remedy of its own refers to the help of the command. */
 function withHelpOf(call: Call | undefined, report: Report): Report {
   const { remedy } = errorCodes.USAGE;
   if (call === undefined || report.code !== 'USAGE' || report.remedy !== remedy) return report;
@@ -65,7 +68,8 @@ function listenForSignals(): { readonly signal: AbortSignal; end(): void } {
     if (controller.signal.aborted) process.exit(interruptedExitCode);
     controller.abort();
   };
-  // `perijove status | head` ends stdout early, which is no error.
+  // `perijove status | head` closes stdout early, which is not an error. It may be noticed only after the last write,
+  // so the listener stays.
   const endEarly = (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(exitCodes.done);
     throw error;
@@ -76,7 +80,6 @@ function listenForSignals(): { readonly signal: AbortSignal; end(): void } {
     signal: controller.signal,
     end: () => {
       process.off('SIGINT', stop).off('SIGTERM', stop);
-      process.stdout.off('error', endEarly);
     },
   };
 }

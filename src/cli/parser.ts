@@ -1,8 +1,9 @@
-/** From command definitions to a parser, its help, and the call that a command line asks for. */
+/** From command definitions to a parser, its help, and the call that a command line makes. */
 import { Argument, Command, CommanderError, Option } from 'commander';
 import type { Colors } from 'picocolors/types.js';
 import { PerijoveError } from '../errors/error.js';
-import type { CommandDefinition, CommandGroup } from './command.js';
+import type { ArgumentDefinition, ArgumentValue, CommandDefinition, CommandGroup } from './command.js';
+import { commandTable } from './table.js';
 
 /** A verb in the list of `perijove --help`; its module is loaded when it is used. */
 export interface Verb {
@@ -15,9 +16,9 @@ export interface Verb {
 
 export interface Call {
   readonly definition: CommandDefinition;
-  /** As it was typed, without its arguments: `drill run`. */
+  /** Without its arguments: `drill run`. */
   readonly command: string;
-  readonly args: Readonly<Record<string, string | undefined>>;
+  readonly args: Readonly<Record<string, ArgumentValue>>;
   readonly options: Readonly<Record<string, string | boolean | undefined>>;
   readonly json: boolean;
   readonly debug: boolean;
@@ -31,7 +32,7 @@ export interface ParserIo {
 }
 
 /**
- * The call that `argv` asks for; undefined when it asked for help or the version, which is then written.
+ * The call that `argv` makes; undefined when it is for help or the version, which is then written.
  *
  * @throws PerijoveError USAGE
  */
@@ -45,12 +46,12 @@ export async function parse(
   const calls: Call[] = [];
   const groups = new Map<string, CommandGroup>();
   const program = new Command('perijove')
-    .description('Brings up and keeps a Jupyter that never stays down: from one cluster.yaml, over SSH.')
+    .description(programDescription)
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .commandsGroup(verbs.at(-1)?.group ?? '')
     .helpCommand('help [command]', 'print help for a command')
-    .addHelpText('after', '\nWhat a command does in detail: `perijove <command> --help`.\n');
+    .addHelpText('after', '\nFor the details of a command, run `perijove <command> --help`.\n');
   prepare(program, io);
   for (const verb of verbs) {
     const definition = used.has(verb.name) ? await verb.load() : undefined;
@@ -58,7 +59,7 @@ export async function parse(
     const command = program.command(verb.name).summary(verb.summary).helpGroup(verb.group);
     prepare(command, io);
     if (definition?.kind === 'group') defineSubcommands(command, definition, io, calls);
-    else if (definition) define(command, definition, { path: verb.name, calls });
+    else if (definition) define(command, definition, { path: verb.name, io, calls });
   }
   try {
     await program.parseAsync([...argv], { from: 'user' });
@@ -70,8 +71,12 @@ export async function parse(
   return calls[0];
 }
 
+export const programDescription =
+  'Deploys a Jupyter that never stays down, from one cluster.yaml and over SSH, and keeps it running.';
+
 /** Wider paragraphs are hard to read. */
 const widestHelp = 100;
+const helpWidth = (columns: number) => Math.min(columns, widestHelp);
 
 function prepare(command: Command, { colors, columns, isTTY, write }: ParserIo): void {
   command
@@ -81,7 +86,7 @@ function prepare(command: Command, { colors, columns, isTTY, write }: ParserIo):
       writeOut: write,
       // What commander would print of an error is thrown, and rendered where all errors are.
       writeErr: () => undefined,
-      getOutHelpWidth: () => Math.min(columns, widestHelp),
+      getOutHelpWidth: () => helpWidth(columns),
       getOutHasColors: () => isTTY,
     })
     .configureHelp({ styleTitle: (title) => colors.bold(title), showGlobalOptions: false });
@@ -92,22 +97,21 @@ function defineSubcommands(command: Command, group: CommandGroup, io: ParserIo, 
   for (const definition of group.commands) {
     const subcommand = command.command(definition.name).summary(definition.summary);
     prepare(subcommand, io);
-    define(subcommand, definition, { path: `${group.name} ${definition.name}`, calls });
+    define(subcommand, definition, { path: `${group.name} ${definition.name}`, io, calls });
   }
 }
 
 function define(
   command: Command,
   definition: CommandDefinition,
-  { path, calls }: { readonly path: string; readonly calls: Call[] },
+  { path, io, calls }: { readonly path: string; readonly io: ParserIo; readonly calls: Call[] },
 ): void {
   const { summary, description, args, options, examples = [] } = definition;
   command.description(
     description === undefined ? sentence(summary) : `${sentence(summary)}\n\n${description}`,
   );
   for (const [name, argument] of Object.entries(args)) {
-    const flags = argument.optional ? `[${name}]` : `<${name}>`;
-    command.addArgument(new Argument(flags, argument.description));
+    command.addArgument(new Argument(argumentText(name, argument), argument.description));
   }
   for (const { flags, description: what, choices } of Object.values(options)) {
     const option = new Option(flags, what);
@@ -115,9 +119,7 @@ function define(
   }
   command.option('--json', 'print JSON').option('--debug', 'print stacks of errors');
   if (examples.length > 0) {
-    const width = Math.max(...examples.map(([example]) => example.length));
-    const lines = examples.map(([example, what]) => `  ${example.padEnd(width)}  ${what}`);
-    command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+    command.addHelpText('after', `\nExamples:\n${commandTable(examples, helpWidth(io.columns)).join('\n')}`);
   }
   command.action((...given: unknown[]) => {
     const { json, debug, ...values } = command.opts<Record<string, string | boolean | undefined>>();
@@ -125,7 +127,7 @@ function define(
     calls.push({
       definition,
       command: path,
-      args: Object.fromEntries(names.map((name, index) => [name, given[index] as string | undefined])),
+      args: Object.fromEntries(names.map((name, index) => [name, given[index] as ArgumentValue])),
       options: Object.fromEntries(
         Object.entries(options).map(([name, option]) => [
           name,
@@ -138,15 +140,21 @@ function define(
   });
 }
 
+/** `<host>`, `[file]` or `[command...]`, as usage shows an argument. */
+export function argumentText(name: string, { optional, variadic }: ArgumentDefinition): string {
+  const text = variadic ? `${name}...` : name;
+  return optional ? `[${text}]` : `<${text}>`;
+}
+
 function takesValue(flags: string): boolean {
   return flags.includes('<');
 }
 
-function sentence(summary: string): string {
+export function sentence(summary: string): string {
   return `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`;
 }
 
-/** With the help of the very command that was called, as far as there is one of that name. */
+/** Its remedy is the help of the command that was called, as far as there is one of that name. */
 function usageError(
   error: CommanderError,
   argv: readonly string[],
@@ -158,6 +166,6 @@ function usageError(
   const words = ['perijove', verb?.name, subcommand?.name, '--help'];
   const help = words.filter((word) => word !== undefined).join(' ');
   const text = error.message.replace(/^error: /, '').replace(/\n/g, ' ');
-  const message = error.code === 'commander.help' ? 'a command is needed' : text;
+  const message = error.code === 'commander.help' ? 'missing command' : text;
   return new PerijoveError('USAGE', message, { remedy: `See \`${help}\`.` });
 }

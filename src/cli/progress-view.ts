@@ -3,6 +3,7 @@ import type { Colors } from 'picocolors/types.js';
 import { formatDuration } from '../cluster/units.js';
 import type { DeployProgress, StageProgress } from '../temporal/contract.js';
 import type { CommandContext } from './command.js';
+import { typeable } from './program.js';
 import { cut, table } from './table.js';
 
 export interface ProgressView {
@@ -20,7 +21,7 @@ export function progressView(context: CommandContext): ProgressView {
   return context.isTTY ? liveView(context) : plainView(context);
 }
 
-function liveView({ stdout, columns, colors }: CommandContext): ProgressView {
+function liveView({ stdout, columns, colors, program }: CommandContext): ProgressView {
   let drawn = 0;
   let frame = 0;
   let last: readonly string[] = [];
@@ -33,7 +34,7 @@ function liveView({ stdout, columns, colors }: CommandContext): ProgressView {
     const { progress, notices } = current;
     last = [
       ...(progress ? stageLines(progress.stages, colors, spinner) : []),
-      ...noticeLines(notices).map((line) => `${colors.yellow('!')} ${line}`),
+      ...noticeLines(notices, program).map((line) => `${colors.yellow('!')} ${line}`),
     ];
     const up = drawn > 0 ? `\u001b[${drawn}A\r` : '';
     stdout.write(`${up}\u001b[J${last.map((line) => `${cut(line, columns - 1)}\n`).join('')}`);
@@ -56,18 +57,20 @@ function liveView({ stdout, columns, colors }: CommandContext): ProgressView {
   };
 }
 
-/** A screen has room for some; a hundred hosts that are down are no more news than five. */
+/** A screen has room for a few; a hundred hosts that are down are no more news than five. */
 const mostNotices = 5;
-/** Columns of a notice where no terminal says how many there are. */
+/** Columns of a notice without a terminal. */
 const noticeColumns = 200;
 
-function noticeLines(notices: readonly string[]): string[] {
-  const lines = notices.slice(0, mostNotices).map((notice) => notice.replaceAll('\n', ' '));
+function noticeLines(notices: readonly string[], program: string): string[] {
+  const lines = notices
+    .slice(0, mostNotices)
+    .map((notice) => typeable(notice.replaceAll('\n', ' '), program));
   const left = notices.length - lines.length;
   return left > 0 ? [...lines, `and ${left} more`] : lines;
 }
 
-/** All stages, with what the running one waits for and what each of the others did. */
+/** All stages, each with what it waits for, did, or failed with. */
 export function stageLines(stages: readonly StageProgress[], colors: Colors, spinner: string): string[] {
   const rows = stages.map((stage) => {
     const facts = stageFacts(stage);
@@ -99,39 +102,39 @@ function stageFacts({ state, changed, changes, ms, note, proof }: StageProgress)
     case 'running':
       return { time, text: note ?? 'running' };
     default:
-      // What a stage that did something waited for is of no interest any more.
+      // What it waited for no longer matters once it has done something.
       return { time, text: changed > 0 ? done : (proof ?? ((ms === 0 && note) || 'nothing to change')) };
   }
 }
 
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+export function count(number: number, noun: string, plural = `${noun}s`): string {
+  return `${number} ${number === 1 ? noun : plural}`;
 }
 
-function plainView({ stdout }: CommandContext): ProgressView {
-  const seen = new Map<string, string>();
+function plainView({ stdout, program }: CommandContext): ProgressView {
+  const reported = new Map<string, string>();
   let noticed: readonly string[] = [];
-  const say = (line: string) => stdout.write(`${line}\n`);
+  const report = (line: string) => stdout.write(`${line}\n`);
   return {
     show: (progress, notices) => {
       for (const stage of progress?.stages ?? []) {
         for (const change of stage.changes) {
           const key = `${stage.name} ${change.host} ${change.what}`;
-          if (stage.state === 'waiting' || seen.has(key)) continue;
-          seen.set(key, '');
-          say(`${stage.name}: ${change.host}: ${change.what}`);
+          if (stage.state === 'waiting' || reported.has(key)) continue;
+          reported.set(key, '');
+          report(`${stage.name}: ${change.host}: ${change.what}`);
         }
         const { time, text } = stageFacts(stage);
         const line =
           stage.state === 'running'
             ? `${stage.name}: ${text}`
             : `${stage.name}: ${stage.state}, ${text}${time === '' ? '' : ` (${time})`}`;
-        if (stage.state === 'waiting' || seen.get(stage.name) === line) continue;
-        seen.set(stage.name, line);
-        say(line);
+        if (stage.state === 'waiting' || reported.get(stage.name) === line) continue;
+        reported.set(stage.name, line);
+        report(line);
       }
-      const lines = noticeLines(notices).map((line) => cut(line, noticeColumns));
-      for (const line of lines) if (!noticed.includes(line)) say(line);
+      const lines = noticeLines(notices, program).map((line) => cut(line, noticeColumns));
+      for (const line of lines) if (!noticed.includes(line)) report(line);
       noticed = lines;
     },
     end: () => undefined,

@@ -1,17 +1,20 @@
-/** Everything that can go wrong, as a person and a program read it: one shape, rendered in one place. */
+/** Everything that can fail, as a person and a program read it: one shape, rendered in one place. */
 import { ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/common';
 import type { Colors } from 'picocolors/types.js';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { exitCodes, messageOf, PerijoveError, type ErrorPlace } from '../errors/error.js';
 import { SpecError, type SpecProblem } from '../cluster/problem.js';
+import type { Problem } from '../hosts/problem.js';
 import type { FailureDetails, FailureProblem } from '../temporal/failure.js';
+import { typeable } from './program.js';
+import { hanging, wrapped } from './table.js';
 
 export interface Report {
   readonly code: string;
   readonly message: string;
   readonly place: ErrorPlace;
   readonly remedy: string;
-  /** Where there are several: those of a spec, each with its line, or those in the way of a deployment. */
+  /** Where there are several: those of a spec, each with its line, or those that block a deployment. */
   readonly problems?: readonly (SpecProblem | FailureProblem)[];
   readonly exitCode: number;
   /** For `--debug`. */
@@ -81,45 +84,109 @@ export function reportJson(report: Report, debug: boolean) {
   };
 }
 
-/** What a person reads: what failed, where, what to do, the code. */
-export function reportText(report: Report, colors: Colors, debug: boolean): string {
-  const { code, message, remedy, place, problems, stack } = report;
-  const title = problems && !problems.some(isOfSpec) ? `${problems.length} problems are in the way` : message;
-  const lines = [`${colors.red(colors.bold('error:'))} ${title}`];
+/** The most problems of a file that are shown: what follows is often but a consequence. */
+const mostProblems = 20;
+/** The most characters of one line of a message that are shown; it may quote a file. */
+const longestLine = 500;
+
+/** An error for people: what failed, where, what to do, the code. */
+export function reportText(report: Report, colors: Colors, { debug, columns, program }: TextOptions): string {
+  const { code, remedy, place, stack } = report;
+  const problems = report.problems?.map((problem) => withCommands(problem, program));
+  const message = report.message.split('\n').map(shortened).join('\n');
+  const mark = `${colors.red(colors.bold('error:'))} `;
+  const lines: string[] = [];
   if (problems) {
-    for (const problem of problems) {
-      lines.push(
-        '',
-        ...(isOfSpec(problem)
-          ? problemLines(problem, colors)
-          : problemText({ ...problem, title: problem.message }, colors)),
-      );
-    }
-    lines.push('', `${colors.dim(`code ${code}`)}`);
+    const ofSpec = problems.filter((problem) => 'file' in problem);
+    const others = grouped(problems.filter((problem) => !('file' in problem)));
+    const title = ofSpec.length > 0 ? message : blockText(others.length);
+    lines.push(...hanging(mark, title, columns));
+    for (const problem of ofSpec.slice(0, mostProblems))
+      lines.push('', ...specLines(problem, colors, columns));
+    for (const problem of others) lines.push('', ...problemLines(problem, colors, columns));
+    const left = ofSpec.length - mostProblems;
+    if (left > 0) lines.push('', `and ${left} more`);
+    lines.push('', colors.dim(`code ${code}`));
   } else {
+    lines.push(
+      ...message.split('\n').flatMap((line, index) => hanging(index === 0 ? mark : '', line, columns)),
+    );
     const where = placeText(place);
-    if (where !== '' && !message.includes(where)) lines.push(`  where  ${where}`);
-    lines.push(`  do     ${remedy}`, `  code   ${colors.dim(code)}`);
+    if (where !== '' && !message.includes(where)) lines.push(...hanging('  where  ', where, columns));
+    lines.push(...hanging('  do     ', typeable(remedy, program), columns), `  code   ${colors.dim(code)}`);
   }
   if (debug && stack !== undefined) lines.push('', colors.dim(stack));
   return `${lines.join('\n')}\n`;
 }
 
-function isOfSpec(problem: SpecProblem | FailureProblem): problem is SpecProblem {
-  return 'file' in problem;
+interface TextOptions {
+  readonly debug: boolean;
+  readonly columns: number;
+  /** How commands in it begin. */
+  readonly program: string;
 }
 
-function problemLines({ file, line, column, code, message, remedy }: SpecProblem, colors: Colors): string[] {
-  const [title = '', ...rest] = problemText({ title: `${file}:${line}:${column}`, code, remedy }, colors);
-  return [title, `  ${message}`, ...rest];
+/** A problem whose remedy names commands as they can be typed. */
+export function withCommands<P extends { readonly remedy: string }>(problem: P, program: string): P {
+  return { ...problem, remedy: typeable(problem.remedy, program) };
 }
 
-/** One of several problems: what it is about, its code, and what to do. */
-export function problemText(
-  { title, code, remedy }: { readonly title: string; readonly code: string; readonly remedy: string },
+/** What stands above, or below, the problems that keep a deployment from starting. */
+export function blockText(problems: number): string {
+  return problems === 1 ? '1 problem blocks this deployment' : `${problems} problems block this deployment`;
+}
+
+function shortened(text: string): string {
+  return text.length > longestLine ? `${text.slice(0, longestLine)}…` : text;
+}
+
+function specLines(
+  { file, line, column, code, message, remedy }: SpecProblem,
   colors: Colors,
+  columns: number,
 ): string[] {
-  return [`${colors.bold(title)}  ${colors.dim(code)}`, `  ${colors.cyan('→')} ${remedy}`];
+  const place = `${file}:${line}:${column}`;
+  return [
+    `${colors.bold(place)}  ${colors.dim(code)}`,
+    ...hanging('  ', shortened(message), columns),
+    ...remedyLines(remedy, colors, columns),
+  ];
+}
+
+/** A problem, its code, and what to do. */
+export function problemLines(
+  { message, code, remedy }: Pick<Problem, 'message' | 'code' | 'remedy'>,
+  colors: Colors,
+  columns: number,
+): string[] {
+  return [
+    ...wrapped(`${colors.bold(shortened(message))}  ${colors.dim(code)}`, columns),
+    ...remedyLines(remedy, colors, columns),
+  ];
+}
+
+function remedyLines(remedy: string, colors: Colors, columns: number): string[] {
+  return hanging(`  ${colors.cyan('→')} `, remedy, columns);
+}
+
+/** What several hosts have in common, such as a key that is missing on this machine, is one problem with their names. */
+export function grouped(problems: readonly Problem[]): Problem[] {
+  const groups = new Map<string, Problem[]>();
+  for (const problem of problems) {
+    const key = JSON.stringify([problem.code, withoutHost(problem), problem.remedy]);
+    groups.set(key, [...(groups.get(key) ?? []), problem]);
+  }
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined || group.length === 1) return group;
+    const hosts = [...new Set(group.map(({ host }) => host))].filter((host) => host !== undefined);
+    const prefix = hosts.length === 0 ? '' : `${hosts.join(', ')}: `;
+    return [{ ...first, message: `${prefix}${withoutHost(first)}` }];
+  });
+}
+
+function withoutHost({ host, message }: Problem): string {
+  return host !== undefined && message.startsWith(`${host}: `) ? message.slice(host.length + 2) : message;
 }
 
 function placeText({ file, line, column, host, subject }: ErrorPlace): string {

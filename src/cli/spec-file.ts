@@ -9,10 +9,10 @@ import type { CommandContext } from './command.js';
 /** The option of every command that reads a spec. */
 export const fileOption = {
   flags: '-f, --file <file>',
-  description: 'the spec (default: $PERIJOVE_FILE, ./cluster.yaml, or that of the lab)',
+  description: 'the spec (default: $PERIJOVE_FILE, ./cluster.yaml or that of the lab)',
 } as const;
 
-/** The same as an argument, of the commands that have no other. */
+/** The same as an argument, for commands without another one. */
 export const fileArgument = {
   description: 'the spec; the same as --file',
   optional: true,
@@ -21,8 +21,8 @@ export const fileArgument = {
 /** @throws PerijoveError USAGE when an argument and an option name different files */
 export function givenFile(argument: string | undefined, option: string | undefined): string | undefined {
   if (argument !== undefined && option !== undefined && argument !== option) {
-    throw new PerijoveError('USAGE', `the spec is either \`${argument}\` or \`${option}\``, {
-      remedy: 'Name one file.',
+    throw new PerijoveError('USAGE', `both \`${argument}\` and \`${option}\` are given as the spec`, {
+      remedy: 'Give one file.',
     });
   }
   return argument ?? option;
@@ -49,7 +49,7 @@ export function findSpecFile(context: Pick<CommandContext, 'env' | 'cwd'>, given
   if (existsSync(here)) return here;
   const lab = labPaths(labStateDir(undefined, env)).spec;
   if (existsSync(lab)) return lab;
-  throw new PerijoveError('SPEC_NOT_FOUND', 'there is no cluster.yaml here, and no lab', {
+  throw new PerijoveError('SPEC_NOT_FOUND', 'no cluster.yaml in this directory, and no lab', {
     remedy: 'Write one with `perijove init`, name one with --file, or start a lab with `perijove lab up`.',
   });
 }

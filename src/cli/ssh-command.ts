@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import os from 'node:os';
 import { PerijoveError } from '../errors/error.js';
 import type { HostSpec, SshTarget } from '../cluster/spec.js';
 import { pinFile } from '../ssh/host-keys.js';
 import { quote } from '../ssh/shell.js';
 
 /**
- * The arguments of OpenSSH's `ssh` that lead to a host as Perijove itself goes there: with its key, its known
- * host keys and through its jump host.
+ * The arguments with which OpenSSH's `ssh` connects to a host as Perijove does: with the key, the known host keys
+ * and the jump host of the spec.
  *
  * @param command run on the host in place of a shell
  */
@@ -39,7 +40,7 @@ function targetArguments(target: SshTarget, knownHostsDir: string): string[] {
     Port: String(port),
     UserKnownHostsFile: fileOption(knownHostsFile ?? pinFile(target, knownHostsDir)),
     GlobalKnownHostsFile: 'none',
-    // As for the workers: with a file of one's own only what is in it, else the first key is pinned.
+    // As workers do: only the keys in a given file are accepted; without one, the first key is pinned.
     StrictHostKeyChecking: knownHostsFile === undefined ? 'accept-new' : 'yes',
     HashKnownHosts: 'no',
     ...(keyFile !== undefined && { IdentityFile: fileOption(keyFile) }),
@@ -60,39 +61,38 @@ function quoteForProxy(word: string): string {
 
 export interface SshRun {
   readonly args: readonly string[];
-  /** Gets the output; without it ssh has the terminal of this process. */
+  /** Receives the output; without it ssh has the terminal of this process. */
   readonly onOutput?: (text: string) => void;
   readonly signal: AbortSignal;
 }
 
 /**
- * Runs `ssh` until it ends, or the signal aborts.
+ * Runs `ssh` until it ends, or the signal aborts. Resolves to its exit code, which is that of the command it ran.
  *
  * @throws PerijoveError LOCAL_PROGRAM_MISSING; SSH_LOST when it could not connect or lost the connection
  */
-export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun): Promise<void> {
+export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun): Promise<number> {
   const child = spawn('ssh', args, { stdio: onOutput ? ['ignore', 'pipe', 'pipe'] : 'inherit' });
-  let complaint = '';
+  let errors = '';
   child.stdout?.setEncoding('utf8').on('data', onOutput ?? (() => undefined));
-  child.stderr
-    ?.setEncoding('utf8')
-    .on('data', (text: string) => (complaint = `${complaint}${text}`.slice(-2_000)));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (errors = `${errors}${text}`.slice(-2_000)));
   const stop = () => child.kill();
-  // With a terminal of its own ssh gets Ctrl-C itself, and may pass it on.
+  // Where ssh has the terminal, it receives Ctrl-C itself and may pass it on.
   if (onOutput) signal.addEventListener('abort', stop, { once: true });
   try {
-    const [code] = (await once(child, 'close')) as [number | null];
+    const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
     if (code === sshFailed && !signal.aborted) {
-      const why = complaint.trim().split('\n').at(-1) ?? '';
+      const why = errors.trim().split('\n').at(-1) ?? '';
       throw new PerijoveError(
         'SSH_LOST',
         why === '' ? 'ssh could not connect, or lost the connection' : why,
         { host: host.name },
       );
     }
+    return code ?? 128 + (os.constants.signals[killedBy ?? 'SIGTERM'] ?? 0);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw new PerijoveError('LOCAL_PROGRAM_MISSING', 'there is no `ssh` on this machine', {
+    throw new PerijoveError('LOCAL_PROGRAM_MISSING', '`ssh` is not installed on this machine', {
       remedy: 'Install an OpenSSH client (Debian: openssh-client).',
       cause: error,
     });
@@ -101,5 +101,5 @@ export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun)
   }
 }
 
-/** ssh(1): its exit code for an error of its own. */
+/** ssh(1): the exit code of an error in ssh itself. */
 const sshFailed = 255;

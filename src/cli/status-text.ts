@@ -1,10 +1,11 @@
 import type { Colors } from 'picocolors/types.js';
-import type {
-  AgentObservation,
-  ClusterStatus,
-  MasterObservation,
-  ClusterObservation,
-  Phase,
+import {
+  hasAnswered,
+  type AgentObservation,
+  type ClusterObservation,
+  type ClusterStatus,
+  type MasterObservation,
+  type Phase,
 } from '../status/cluster-status.js';
 import { formatDuration } from '../cluster/units.js';
 import { table, wrapped } from './table.js';
@@ -109,8 +110,8 @@ function hostTable({ zookeeper, mesos, proxies }: ClusterStatus, colors: Colors)
     const proxy = proxies.find((each) => each.host === host);
     return [
       host,
-      member ? paint(member.mode, serving.includes(member.mode), colors) : '-',
-      master ? paint(masterWord(master), master.state !== 'down', colors) : '-',
+      member ? paint(silenceText(member.mode), serving.includes(member.mode), colors) : '-',
+      master ? paint(masterRole(master), hasAnswered(master.state), colors) : '-',
       agent ? paint(agent.state, agent.state === 'registered', colors) : '-',
       proxy ? paint(proxy.healthy ? proxy.url : `${proxy.url} does not answer`, proxy.healthy, colors) : '-',
     ];
@@ -155,7 +156,7 @@ function overview(status: ClusterStatus, colors: Colors) {
       label('ZooKeeper'),
       each(
         zookeeper.members,
-        ({ host, mode }) => `${host} ${mode}`,
+        ({ host, mode }) => `${host} ${silenceText(mode)}`,
         ({ mode }) => serving.includes(mode),
       ),
     ],
@@ -217,7 +218,7 @@ function mesosTable({ mesos }: ClusterStatus, colors: Colors): string[] {
     const agent = mesos.agents.find((each) => each.host === host);
     return [
       host,
-      master ? paint(masterText(master), master.state !== 'down', colors) : '-',
+      master ? paint(masterText(master), hasAnswered(master.state), colors) : '-',
       master?.sequence === undefined || master.sequence === null ? '-' : String(master.sequence),
       master ? paint(logText(master), master.logRecovered !== false, colors) : '-',
       master?.version ?? '-',
@@ -232,12 +233,17 @@ function masterText(master: MasterObservation): string {
   const { state, leadsSince } = master;
   return state === 'leading' && leadsSince !== null
     ? `leads since ${moment(leadsSince)}`
-    : masterWord(master);
+    : masterRole(master);
 }
 
-function masterWord({ state }: MasterObservation): string {
+function masterRole({ state }: MasterObservation): string {
   if (state === 'leading') return 'leads';
-  return state === 'standing-by' ? 'follows' : state;
+  return state === 'standing-by' ? 'follows' : silenceText(state);
+}
+
+/** `no-answer` as people read it. */
+function silenceText(state: string): string {
+  return state === 'no-answer' ? 'no answer' : state;
 }
 
 function logText({ logRecovered, logEnsembleSize }: MasterObservation): string {

@@ -1,46 +1,108 @@
+/** Text on a terminal: tables, paragraphs and lines of a given width. Pure. */
 import { stripVTControlCharacters } from 'node:util';
+import wrapAnsi from 'wrap-ansi';
 
 /** How many columns of a terminal a text takes, for texts of Latin letters and colours. */
 function width(text: string): number {
   return stripVTControlCharacters(text).length;
 }
 
-/** Rows with aligned columns, two spaces apart, without spaces at the ends of lines. */
-export function table(rows: readonly (readonly string[])[], indent = ''): string[] {
-  const columns = Math.max(0, ...rows.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, column) =>
-    Math.max(0, ...rows.map((row) => width(row[column] ?? ''))),
-  );
-  return rows.map((row) => {
-    const cells = row.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - width(cell)));
-    return `${indent}${cells.join('  ')}`.replace(/ +((?:\u001b\[\d+m)*)$/, '$1');
+const gap = '  ';
+
+/**
+ * Rows with aligned columns, two spaces apart, without spaces at the ends of lines. Where they would be wider than
+ * `columns`, the widest cells are wrapped; a word is never broken, so that paths and addresses can be copied.
+ */
+export function table(rows: readonly (readonly string[])[], columns = Infinity): string[] {
+  const natural = columnWidths(rows, width);
+  const widths = narrowed(natural, columnWidths(rows, longestWord), columns);
+  return rows.flatMap((row) => {
+    const cells = widths.map((each, column) => {
+      const cell = row[column] ?? '';
+      return each < (natural[column] ?? 0) ? wrapped(cell, each) : [cell];
+    });
+    const height = Math.max(1, ...cells.map((lines) => lines.length));
+    return Array.from({ length: height }, (_, line) =>
+      cells
+        .map((lines, column) => {
+          const text = lines[line] ?? '';
+          return text + ' '.repeat(Math.max(0, (widths[column] ?? 0) - width(text)));
+        })
+        .join(gap)
+        .replace(/ +((?:\u001b\[\d+m)*)$/, '$1'),
+    );
   });
 }
 
-/** Wraps a text without colours at word boundaries; a word longer than a line is not broken. */
-export function wrapped(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line === '') line = word;
-    else if (line.length + 1 + word.length <= columns) line += ` ${word}`;
-    else {
-      lines.push(line);
-      line = word;
-    }
+function columnWidths(rows: readonly (readonly string[])[], of: (cell: string) => number): number[] {
+  const count = Math.max(0, ...rows.map((row) => row.length));
+  return Array.from({ length: count }, (_, column) =>
+    Math.max(0, ...rows.map((row) => of(row[column] ?? ''))),
+  );
+}
+
+function longestWord(cell: string): number {
+  return Math.max(...cell.split(' ').map(width));
+}
+
+/** Takes from the widest column, again and again, until the row fits or no column can give. */
+function narrowed(natural: readonly number[], least: readonly number[], columns: number): number[] {
+  const widths = [...natural];
+  const total = () => widths.reduce((sum, each) => sum + each, 0) + gap.length * (widths.length - 1);
+  while (total() > columns) {
+    const giving = widths.map((each, column) => (each > (least[column] ?? 0) ? each : 0));
+    const widest = giving.indexOf(Math.max(...giving));
+    if ((giving[widest] ?? 0) === 0) break;
+    widths[widest] = (widths[widest] ?? 0) - 1;
   }
-  return [...lines, line];
+  return widths;
+}
+
+/** The lines of a text that is wrapped between words, colours included; a word longer than a line stays whole. */
+export function wrapped(text: string, columns: number): string[] {
+  if (!Number.isFinite(columns)) return text.split('\n');
+  return wrapAnsi(text, Math.max(1, columns)).split('\n');
+}
+
+/** A text behind a lead, such as a mark; where it takes several lines, all of them begin in the same column. */
+export function hanging(lead: string, text: string, columns: number): string[] {
+  const [first = '', ...more] = wrapped(text, columns - width(lead));
+  return [`${lead}${first}`, ...more.map((line) => `${' '.repeat(width(lead))}${line}`)];
+}
+
+/** Command lines, which are never wrapped, each with what it does beside it; below it where the line is too narrow. */
+export function commandTable(
+  rows: readonly (readonly [command: string, what: string])[],
+  columns: number,
+): string[] {
+  const lines = table(rows).map((line) => `  ${line}`);
+  if (lines.every((line) => width(line) <= columns)) return lines;
+  return rows.flatMap(([command, what]) => [`  ${command}`, ...hanging('      ', what, columns)]);
+}
+
+/** Wraps each line that is too long; what follows of it is indented by two more columns than its beginning. */
+export function fold(text: string, columns: number): string {
+  return text
+    .split('\n')
+    .flatMap((line) => {
+      if (width(line) <= columns) return [line];
+      const indent = /^ */.exec(line)?.[0] ?? '';
+      const room = columns - indent.length - gap.length;
+      const [first = '', ...more] = wrapped(line.slice(indent.length), room);
+      return [`${indent}${first}`, ...more.map((rest) => `${indent}${gap}${rest}`)];
+    })
+    .join('\n');
 }
 
 /** A line cut to a width, for lines that are redrawn: a wrapped one would break the drawing. */
 export function cut(line: string, columns: number): string {
   if (width(line) <= columns) return line;
-  let seen = 0;
+  let taken = 0;
   let text = '';
   for (const part of line.split(/(\u001b\[\d+m)/)) {
     const isColor = part.startsWith('\u001b[');
-    text += isColor ? part : part.slice(0, Math.max(0, columns - 1 - seen));
-    if (!isColor) seen += part.length;
+    text += isColor ? part : part.slice(0, Math.max(0, columns - 1 - taken));
+    if (!isColor) taken += part.length;
   }
   return `${text}…`;
 }

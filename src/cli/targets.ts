@@ -1,7 +1,7 @@
-/** What `logs` and `ssh` are told to look at: a host or a node, and a service of it. */
+/** The target of `logs` and `ssh`: a host or a node, and a service of it. */
 import { PerijoveError } from '../errors/error.js';
 import { hostPaths } from '../hosts/paths.js';
-import { choices } from './choices.js';
+import { choices } from '../cluster/nearest.js';
 import { agentService, masterService } from '../mesos/installation/items.js';
 import { networkItems } from '../network/items.js';
 import { nodeLayout, serviceNames } from '../node/layout.js';
@@ -35,7 +35,7 @@ export function hostServiceNames(spec: ClusterSpec, host: HostSpec): string[] {
 /**
  * Reads `h1`, `h1/zookeeper`, `node3` or `node3/jupyter`. A host's services are those of its roles, its network and its storage.
  *
- * @throws PerijoveError UNKNOWN_TARGET with the names that there are
+ * @throws PerijoveError UNKNOWN_TARGET with the valid names
  */
 export function parseTarget(spec: ClusterSpec, text: string): Target {
   const [name = '', service, ...rest] = text.split('/');
@@ -58,11 +58,11 @@ export function unknownTarget(message: string, given: string, names: readonly st
   return new PerijoveError('UNKNOWN_TARGET', message, { remedy: choices(given, names) });
 }
 
-/** Where a node's tree lies on a host. */
+/** Where a node's files are. */
 export interface NodePlace {
   readonly host: HostSpec;
   readonly layout: ReturnType<typeof nodeLayout>;
-  /** Its processes run there now. */
+  /** Whether its processes run there now. */
   readonly live: boolean;
 }
 
@@ -90,7 +90,9 @@ export async function locateNode(pool: SshPool, spec: ClusterSpec, node: string)
   if (found) return found;
   const failure = answers.find((answer) => answer.status === 'rejected');
   if (failure && answers.every(({ status }) => status === 'rejected')) throw failure.reason;
-  throw new PerijoveError('NODE_NOWHERE', `${node} is on none of the hosts that answer`, { subject: node });
+  throw new PerijoveError('NODE_NOWHERE', `${node} was not found on any host that answers`, {
+    subject: node,
+  });
 }
 
 /** Prints `live` or `dead`, and when the node last wrote a log (seconds since the epoch); nothing without a tree. */

@@ -18,10 +18,10 @@ const waitMs = 2_000;
 
 /**
  * Starts the teardown, or joins the one that runs, and waits for its end. Resolves to undefined when the signal
- * aborts: the workflow goes on.
+ * aborts: the workflow continues.
  *
- * @param onWait told what it waits for, each time that this is something else
- * @throws WorkflowFailedError; PerijoveError TEARDOWN_RUNNING when one runs that removes more, or less
+ * @param onWait receives what it waits for, each time that this changes
+ * @throws WorkflowFailedError; PerijoveError TEARDOWN_RUNNING when one runs with another `purge`
  */
 export async function startTeardown(
   client: Client,
@@ -41,45 +41,45 @@ export async function startTeardown(
     const { name } = input.spec;
     throw new PerijoveError(
       'TEARDOWN_RUNNING',
-      `${name} is being taken down ${input.purge ? 'without' : 'with'} --purge`,
+      `a teardown of ${name} ${input.purge ? 'without' : 'with'} --purge is running`,
       { subject: name },
     );
   }
   const result = client.connection.withAbortSignal(signal, () => handle.result() as Promise<TeardownResult>);
   result.catch(() => undefined);
   const ended = new AbortController();
-  const told = tellWaits(client, handle, ended.signal, onWait);
+  const watch = reportWaits(client, handle, ended.signal, onWait);
   const stopped = aborted(signal).then(() => undefined);
   try {
     return await Promise.race([result, stopped]);
   } finally {
     ended.abort();
-    await told;
+    await watch;
   }
 }
 
-/** Until the signal aborts. A server that does not answer has nothing to tell. */
-async function tellWaits(
+/** Until the signal aborts. While the server does not answer, nothing new is reported. */
+async function reportWaits(
   client: Client,
   handle: WorkflowHandle,
   signal: AbortSignal,
   onWait: (text: string) => void,
 ): Promise<void> {
   const passed = (ms: number) => delay(ms, true, { signal }).catch(() => false);
-  let told: readonly string[] = [];
+  let reported: readonly string[] = [];
   for (let pauseMs = patienceMs; await passed(pauseMs); pauseMs = waitMs) {
-    const texts = await lookForWaits(client, handle).catch(() => told);
-    for (const text of texts) if (!told.includes(text)) onWait(text);
-    told = texts;
+    const texts = await currentWaits(client, handle).catch(() => reported);
+    for (const text of texts) if (!reported.includes(text)) onWait(text);
+    reported = texts;
   }
 }
 
-async function lookForWaits(client: Client, handle: WorkflowHandle): Promise<readonly string[]> {
+async function currentWaits(client: Client, handle: WorkflowHandle): Promise<readonly string[]> {
   if (await isUntaken(handle)) return [noWorker];
   return (await waitsOf(client, handle.workflowId)).map((text) => `waiting: ${text}`);
 }
 
-/** Whether the workflow's next step lies there for any worker to take. */
+/** Whether the workflow's next step waits for a worker to accept it. */
 async function isUntaken(handle: WorkflowHandle): Promise<boolean> {
   const { raw } = await handle.describe();
   const { PENDING_WORKFLOW_TASK_STATE_SCHEDULED: scheduled } =

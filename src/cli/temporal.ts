@@ -3,11 +3,11 @@ import type { TemporalClient, TemporalSettings } from '../temporal/connect.js';
 import { readLab, type LabState } from '../lab/state.js';
 import type { CommandContext } from './command.js';
 
-/** The options of every command that speaks with Temporal. */
+/** The options of every command that connects to Temporal. */
 export const temporalOptions = {
   temporal: {
     flags: '--temporal <address>',
-    description: 'host:port of the Temporal server (default: the profile, or that of the lab)',
+    description: 'host:port of the Temporal server (default: from the profile or the lab)',
   },
   profile: {
     flags: '--profile <name>',
@@ -20,13 +20,13 @@ export interface TemporalChoice {
   readonly profile: string | undefined;
 }
 
-/** The lab whose spec this is; undefined for any other spec. */
+/** The lab of this spec; undefined for the spec of another cluster. */
 export function labOf(specFile: string): LabState | undefined {
   return readLab(path.dirname(specFile));
 }
 
 /**
- * Which server: the one that an option or the environment names; for the spec of a lab, else, the lab's own.
+ * The server that an option or the environment names; without one, for the spec of a lab, the server of the lab.
  *
  * @param specFile absolute
  */
@@ -48,7 +48,7 @@ export function temporalSettings(
 }
 
 /**
- * Connects, works, and closes, whatever happens. Errors of the connection itself say what to do.
+ * Connects, runs `work`, and closes the connection in any case. Errors of the connection carry a remedy.
  *
  * @throws PerijoveError TEMPORAL_*
  */

@@ -24,7 +24,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'up',
-    summary: 'bring the cluster to what the spec says',
+    summary: 'deploy the cluster, or change it to match the spec',
     group: groups.deploy,
     load: async () => (await import('./verbs/up.js')).upCommand,
   },
@@ -48,7 +48,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'ssh',
-    summary: 'open a shell on a host or a node',
+    summary: 'open a shell, or run a command, on a host or a node',
     group: groups.look,
     load: async () => (await import('./verbs/ssh.js')).sshCommand,
   },
@@ -84,7 +84,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'fence',
-    summary: 'declare a host dead, so that its nodes are launched elsewhere',
+    summary: 'declare a host dead so that its nodes are rescheduled',
     group: groups.keep,
     load: async () => (await import('./verbs/fence.js')).fenceCommand,
   },

@@ -1,4 +1,4 @@
-/** What a workflow waits for where it does not report that itself: activities that retry, or that report it. */
+/** What a workflow waits for: activities that are retried, or that report with a heartbeat what they wait for. */
 import type { Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import proto, { type temporal } from '@temporalio/proto';
@@ -10,11 +10,11 @@ type PendingActivity = temporal.api.workflow.v1.IPendingActivityInfo;
 const { PENDING_ACTIVITY_STATE_STARTED: started } = proto.temporal.api.enums.v1.PendingActivityState;
 
 export const noWorker =
-  'waiting for a worker: none answers; start one with `perijove worker` where the hosts can be reached by SSH';
+  'no worker is responding; start one with `perijove worker` on a machine that reaches the hosts over SSH';
 
 /**
  * One text for each thing that the workflow and its children wait for: what an activity reports with its heartbeat,
- * else the error of its last attempt. Empty while nothing is wrong.
+ * else the failure of its last attempt. Empty while nothing fails.
  */
 export async function waitsOf(client: Client, workflowId: string): Promise<readonly string[]> {
   const { raw } = await client.workflow.getHandle(workflowId).describe();
@@ -44,5 +44,5 @@ function waitOf(
   if (!((failure.type ?? '') in errorCodes)) return undefined;
   const { code, message, place } = reportOf(failure);
   const where = place.host === undefined || message.includes(place.host) ? '' : `${place.host}: `;
-  return `${where}${message} (${code}); it is tried again`;
+  return `${where}${message} (${code}); retrying`;
 }

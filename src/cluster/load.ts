@@ -10,8 +10,9 @@ import { clusterFile, type ClusterFile } from './schema.js';
 import { nearestName } from './nearest.js';
 import { normalize, type LocalPlaces } from './normalize.js';
 import { SpecError, type SpecProblem } from './problem.js';
-import { knownKeys, sample, schemaAt } from './shape.js';
+import { flowText, knownKeys, sample, schemaAt } from './shape.js';
 import { readSource, type Source } from './source.js';
+import { specText } from './text.js';
 
 export interface ParsedSpec {
   /** Set if there are no problems. */
@@ -110,9 +111,9 @@ function flawsOf(issue: z.core.$ZodIssue, data: unknown, prefix: SpecPath = []):
             at,
             message: `missing key${where}: ${key}`,
             remedy:
-              typeof example === 'string' || typeof example === 'number'
-                ? `Add it, for example \`${key}: ${example}\`.`
-                : `Add \`${key}\`.`,
+              example === undefined
+                ? `Add \`${key}\`.`
+                : `Add it, for example \`${key}: ${flowText(example)}\`.`,
           },
     ];
   }
@@ -230,19 +231,26 @@ export function parseSpec(text: string, file: string, home = os.homedir()): Pars
 /**
  * Reads a spec from a file.
  *
- * @param name the name of the file in messages
- * @throws PerijoveError SPEC_NOT_FOUND; SpecError (SPEC_INVALID) with all problems
+ * @param name how messages name the file
+ * @throws PerijoveError SPEC_NOT_FOUND, SPEC_YAML when the file cannot be YAML; SpecError (SPEC_INVALID) with all problems
  */
 export async function loadSpec(file: string, name = file): Promise<ClusterSpec> {
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = await readFile(file, 'utf8');
+    bytes = await readFile(file);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code ?? 'unknown reason'})`;
     throw new PerijoveError('SPEC_NOT_FOUND', `${name} ${why}`, { file: name, cause });
   }
-  const { spec, problems } = parseSpec(text, file);
+  const read = specText(bytes);
+  if ('flaw' in read) {
+    throw new PerijoveError('SPEC_YAML', `${name} ${read.flaw}`, {
+      file: name,
+      remedy: 'Name a cluster.yaml with --file, or write one with `perijove init`.',
+    });
+  }
+  const { spec, problems } = parseSpec(read.text, file);
   if (spec) return spec;
   throw new SpecError(
     problems.map((problem) => ({ ...problem, file: name })),

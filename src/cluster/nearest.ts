@@ -9,3 +9,13 @@ export function nearestName(given: string, known: readonly string[]): string | u
   const nearest = closest(given, known);
   return distance(given, nearest) <= Math.max(1, Math.floor(nearest.length / 2)) ? nearest : undefined;
 }
+
+/** The remedy for an unknown name: the one that is probably meant, and all valid ones. */
+export function choices(given: string, names: readonly string[]): string {
+  if (names.length === 0) return 'There are none.';
+  const nearest = nearestName(given, names);
+  const meant = nearest === undefined ? '' : `Did you mean \`${nearest}\`? `;
+  return names.length === 1
+    ? `${meant}The only one is ${names[0]}.`
+    : `${meant}Use one of ${names.join(', ')}.`;
+}

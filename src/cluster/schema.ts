@@ -74,12 +74,12 @@ const meta = (description: string, example?: unknown, otherwise?: string) => ({
   ...(otherwise !== undefined && { otherwise }),
 });
 
-const section = <T extends z.core.$ZodLooseShape>(shape: T, description: string) =>
+const section = <T extends z.core.$ZodLooseShape>(shape: T, description: string, example?: unknown) =>
   z
     .strictObject(shape, {
       error: (issue) => (issue.code === 'invalid_type' ? 'a mapping' : undefined),
     })
-    .meta({ description });
+    .meta(meta(description, example));
 
 // --- SSH and hosts --------------------------------------------------------------------------------------
 
@@ -235,7 +235,7 @@ const mesosInstall = z
   .meta({
     ...meta(
       'How to install Mesos: `lab` (the stand-in), or exactly one of `package`, `path`, `tarball`, `image`.',
-      { path: '/usr/local/mesos' },
+      'lab',
     ),
     kind: '`lab`, keys',
   });
@@ -403,6 +403,7 @@ const storage = section(
     gluster: gluster.optional(),
   },
   'Where notebooks are stored. Set exactly one of `path` and `gluster`.',
+  { path: '/srv/notebooks' },
 );
 
 const nodes = section(

@@ -1,4 +1,5 @@
 /** Queries on the schema itself: the keys of a section, and valid values of a key. */
+import { stringify } from 'yaml';
 import { z } from 'zod';
 import type { SpecPath } from './checks.js';
 
@@ -39,6 +40,11 @@ export function schemaAt(root: z.core.$ZodType, path: SpecPath): z.core.$ZodType
 export function knownKeys(root: z.core.$ZodType, path: SpecPath): string[] {
   const schema = schemaAt(root, path);
   return Object.keys((schema && shapeOf(schema)) ?? {});
+}
+
+/** A value on one line, as YAML has it: `{ install: lab }`. */
+export function flowText(value: unknown): string {
+  return stringify(value, { collectionStyle: 'flow', lineWidth: 0, flowCollectionPadding: true }).trim();
 }
 
 /** A value that the schema accepts: its example, or one composed of the examples of its keys. */

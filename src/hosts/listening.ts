@@ -28,10 +28,11 @@ export async function listensAt(
   connect: () => Promise<HostConnection>,
   address: string,
   port: number,
+  timeoutMs = 10_000,
 ): Promise<Observation<boolean>> {
   try {
     const connection = await connect();
-    const output = await connection.run(listenersScript, { timeoutMs: 10_000, become: false });
+    const output = await connection.run(listenersScript, { timeoutMs, become: false });
     return parseListeners(output, address, port);
   } catch (error) {
     return notKnown(messageOf(error));

@@ -4,15 +4,15 @@ import { createInterface } from 'node:readline';
 import { PerijoveError } from '../errors/error.js';
 import { daemonPolicy } from '../hosts/daemon-policy.js';
 
-/** Units and init scripts of the packages that the lab installs: those that would start a daemon. */
+/** Units and init scripts of the installed packages that would start a daemon. */
 const daemons = { units: ['etcd.service', 'ssh.service', 'ssh.socket'], scripts: ['etcd', 'ssh'] } as const;
 
 /**
  * A POSIX shell script for root that installs Debian packages. It may be killed anywhere and run again. It
  *
  * - starts no daemon (Debian Policy 9.3.3.1, policy-rc.d), and enables none that was not there before;
- * - waits while another program holds apt's lock, and says which;
- * - finishes what an interrupted dpkg left.
+ * - waits while another program holds apt's lock, and reports which;
+ * - finishes the work of an interrupted dpkg.
  */
 export function aptScript(packages: readonly string[]): string {
   const units = daemons.units.join(' ');
@@ -47,7 +47,7 @@ present() {
 }
 
 try() {
-  said=
+  reported=
   until "$@" >"$log" 2>&1 </dev/null 9>&-; do
     if ! grep -q -e 'Could not get lock' -e 'locked by another process' "$log"; then
       tail -n 30 "$log" >&2
@@ -55,9 +55,9 @@ try() {
     fi
     holder="$(sed -n -E 's/.*(held by process|with pid) ([0-9]+).*/\\2/p' "$log" | head -n 1)"
     holder="$(cat "/proc/$holder/comm" 2>/dev/null || echo another program)\${holder:+ (process $holder)}"
-    if [ "$said" != "$holder" ]; then
+    if [ "$reported" != "$holder" ]; then
       echo "waiting for $holder, which holds apt's lock"
-      said="$holder"
+      reported="$holder"
     fi
     sleep 1
   done
@@ -121,6 +121,6 @@ export async function runAptScript(
   if (code === 0) return;
   throw new PerijoveError(
     'PREREQUISITES_FAILED',
-    [`The installation ended with ${killedBy ?? code}.`, ...errors.slice(-30)].join('\n'),
+    [`the installation exited with ${killedBy ?? code}`, ...errors.slice(-30)].join('\n'),
   );
 }

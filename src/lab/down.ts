@@ -21,15 +21,15 @@ const graceMs = 30_000;
 
 export interface LabDownOptions {
   readonly stateDir: string;
-  /** Leave nothing: no process and no file. */
+  /** Also remove all files. */
   readonly purge: boolean;
   readonly report: (line: string) => void;
 }
 
 /**
- * Ends a lab in order: workers, hosts, Temporal server. What it knows stays in the state directory, and the
- * next start resumes from it. With `purge` everything is killed and the directory removed, also when the lab's
- * record cannot be read. What the lab has not made stays, and with it the directory.
+ * Stops a lab in order: workers, hosts, Temporal server. Its data stays in the state directory, and the next start
+ * resumes from it. With `purge` everything is killed and the directory removed, also when the lab's record cannot be
+ * read. Files that the lab did not make stay, and with them the directory.
  *
  * @throws PerijoveError LAB_BUSY, LAB_ABSENT, LAB_STATE_UNREADABLE, LAB_REMAINS
  */
@@ -38,7 +38,7 @@ export async function stopLab(options: LabDownOptions): Promise<void> {
   if (!existsSync(stateDir)) {
     // A directory that was removed by hand leaves processes.
     if (purge) return sweep(stateDir);
-    throw new PerijoveError('LAB_ABSENT', `There is no lab in ${stateDir}.`);
+    throw new PerijoveError('LAB_ABSENT', `there is no lab in ${stateDir}`);
   }
   if (purge) requireLabDirectory(stateDir);
   await withLock(labPaths(stateDir).lock, {}, async () => {
@@ -47,18 +47,18 @@ export async function stopLab(options: LabDownOptions): Promise<void> {
       if (lab) await stopInOrder(stateDir, lab, report);
       return;
     }
-    // Nothing has to end well of what is removed next.
+    // Nothing needs an orderly end before it is removed.
     await Promise.all((lab?.hosts ?? []).map((host) => crashHost(stateDir, host)));
     await sweep(stateDir);
     removeFiles(stateDir);
-    report(`Removed ${stateDir}`);
+    report(`removed ${stateDir}`);
   });
 }
 
 function readForStop({ stateDir, purge, report }: LabDownOptions): LabState | undefined {
   try {
     const lab = readLab(stateDir);
-    if (!lab && !purge) throw new PerijoveError('LAB_ABSENT', `There is no lab in ${stateDir}.`);
+    if (!lab && !purge) throw new PerijoveError('LAB_ABSENT', `there is no lab in ${stateDir}`);
     return lab;
   } catch (thrown) {
     if (!purge) throw thrown;
@@ -72,12 +72,12 @@ async function stopInOrder(stateDir: string, lab: LabState, report: (line: strin
     pid === lab.temporal?.pid && startTime === lab.temporal.startTime;
   const { found: central } = identified(() => centralProcesses(stateDir));
 
+  report('stopping the workers');
   await end(central.filter((identity) => !isTemporal(identity)));
-  report('Workers are down');
+  report(`stopping hosts ${lab.hosts.map((host) => host.name).join(', ')}`);
   await Promise.all(lab.hosts.map((host) => shutDownHost(stateDir, host)));
-  report(`Hosts are down: ${lab.hosts.map((host) => host.name).join(', ')}`);
+  report('stopping the Temporal server');
   await end(central.filter(isTemporal));
-  report('Temporal is down');
   writeLab(stateDir, { ...lab, temporal: undefined, workers: [] });
 }
 
@@ -93,38 +93,38 @@ async function sweep(stateDir: string): Promise<void> {
   if (left.length === 0) return;
   throw new PerijoveError(
     'LAB_REMAINS',
-    `These processes of the lab could not be killed: ${left.map((pid) => `${pid} (${commandLine(pid)})`).join(', ')}`,
+    `cannot kill these processes of the lab: ${left.map((pid) => `${pid} (${commandLine(pid)})`).join(', ')}`,
     { subject: stateDir },
   );
 }
 
 /**
- * Only what the lab itself makes is removed, and only where a lab has been: a directory that was named by mistake may
- * hold somebody's own `hosts` or `notebooks`.
+ * Only files that the lab makes are removed, and only in the directory of a lab: one that was named by mistake may
+ * contain another `hosts` or `notebooks`.
  */
 function requireLabDirectory(stateDir: string): void {
   const entries = readdirSync(stateDir);
   const { state } = labPaths(stateDir);
   if (entries.includes(path.basename(state)) || entries.every(isOfLab)) return;
-  throw new PerijoveError('LAB_ABSENT', `There is no lab in ${stateDir}, but other files are.`, {
+  throw new PerijoveError('LAB_ABSENT', `${stateDir} contains other files and no lab`, {
     subject: stateDir,
   });
 }
 
-/** The lock's file goes last, so that no other start meets a directory that is being removed. */
+/** The lock file is removed last, so that no other start uses a directory that is being removed. */
 function removeFiles(stateDir: string): void {
   const { lock, state } = labPaths(stateDir);
   try {
     for (const entry of readdirSync(stateDir).filter(isOfLab)) {
       const file = path.join(stateDir, entry);
-      // Last, so that without it the rest is not taken for a directory that was named by mistake.
+      // Removed last: without it the directory would look like one that was named by mistake.
       if (file !== lock && file !== state) rmSync(file, { recursive: true, force: true });
     }
     rmSync(state, { force: true });
     rmSync(lock, { force: true });
     rmdirSync(stateDir);
   } catch (thrown) {
-    throw new PerijoveError('LAB_REMAINS', `Not all of ${stateDir} could be removed: ${messageOf(thrown)}`, {
+    throw new PerijoveError('LAB_REMAINS', `cannot remove all of ${stateDir}: ${messageOf(thrown)}`, {
       subject: stateDir,
       cause: thrown,
     });

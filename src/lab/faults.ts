@@ -26,7 +26,7 @@ export function labFaults(stateDir: string): LabFaults {
       if (!worker) return;
       signal(worker, 'SIGKILL');
       if (!(await ended([worker], endMs))) {
-        throw new PerijoveError('INTERNAL', `worker ${identity} does not end`, { subject: identity });
+        throw new PerijoveError('INTERNAL', `worker ${identity} does not exit`, { subject: identity });
       }
     },
     async provideWorkers() {
@@ -34,7 +34,7 @@ export function labFaults(stateDir: string): LabFaults {
       await withLock(labPaths(stateDir).lock, { waiting: () => undefined, signal: limit }, async () => {
         const lab = existingLab(stateDir);
         if (!lab.temporal || !isAlive(lab.temporal)) {
-          throw new PerijoveError('LAB_WORKER_NOT_STARTED', 'the Temporal server of the lab does not run');
+          throw new PerijoveError('LAB_WORKER_NOT_STARTED', 'the Temporal server of the lab is not running');
         }
         const provided = provideWorkers(stateDir, lab, perijove, lab.temporal.address);
         writeLab(stateDir, { ...lab, workers: provided.map(({ process }) => process) });

@@ -8,15 +8,15 @@ import { commandLine } from './processes.js';
 const conflict = 75; // EX_TEMPFAIL of sysexits.h
 
 export interface LockOptions {
-  /** Wait for the holder to end, after it was named to this; without it, a held lock is LAB_BUSY. */
+  /** Called with the holder before waiting for it to end; without this, a held lock is LAB_BUSY. */
   readonly waiting?: (holder: string) => void;
   /** Ends the waiting. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Runs `work` while holding an advisory lock on `file`, which is made if need be. The kernel gives the lock
- * back when this process ends, however it ends: flock(1) holds it for as long as its stdin stays open.
+ * Runs `work` while holding an advisory lock on `file`, which is made if need be. The kernel releases the
+ * lock when this process ends, however it ends: flock(1) holds it for as long as its stdin stays open.
  *
  * @throws PerijoveError LAB_BUSY; the signal's reason when it aborts before the lock is held
  */
@@ -26,7 +26,9 @@ export async function withLock<T>(file: string, options: LockOptions, work: () =
   if (!release) {
     const holder = holderOf(file);
     if (!options.waiting) {
-      throw new PerijoveError('LAB_BUSY', `Already at work here: ${holder}`, { subject: path.dirname(file) });
+      throw new PerijoveError('LAB_BUSY', `another command uses the lab: ${holder}`, {
+        subject: path.dirname(file),
+      });
     }
     options.waiting(holder);
     release = await acquire(file, true, options.signal);

@@ -28,14 +28,14 @@ import { requireFreePort } from './sockets.js';
 import { hostMarker, labPaths, writeAtomically, type LabHost } from './state.js';
 
 /*
- * A host of the lab stands for a machine: one sshd, and the services that runit starts at its boot. Every
- * process of it is known by its environment (see `marks.ts`), or descends from one that is.
+ * A host of the lab represents a machine: one sshd, and the services that runit starts at its boot. Each of its
+ * processes is recognised by its environment (see `marks.ts`), or descends from one that is.
  */
 
-/** How long the services of a host may take to stop: what runit and the nodes give their own, and some. */
+/** How long the services of a host may take to stop: more than runit and the nodes give theirs. */
 const stopTimeoutMs = 25_000;
 
-/** The SSH key of the lab and the host's own; makes what is not there. */
+/** Makes the SSH key of the lab and the host keys where they are missing. */
 export async function provideKeys(stateDir: string, hosts: readonly LabHost[]): Promise<void> {
   const paths = labPaths(stateDir);
   await provideKey(paths.key, 'perijove-lab');
@@ -63,7 +63,7 @@ async function provideKey(file: string, comment: string): Promise<void> {
   ]);
 }
 
-/** What every process of the host is known by; and a machine's own PATH and home, whoever runs the lab. */
+/** The mark of every process of the host, and the PATH and home of the machine that it represents. */
 function hostEnvironment(stateDir: string, host: LabHost): Readonly<Record<string, string>> {
   const paths = labPaths(stateDir);
   return { [hostMarker]: paths.host(host.name), PATH: hostPath, HOME: paths.hostHome(host.name) };
@@ -116,7 +116,7 @@ export function hostProcesses(stateDir: string, host: LabHost): Set<number> {
   const roots = processes.filter(({ pid }) => isOfHost(pid, directory)).map(({ pid }) => pid);
   const sshd = sshdProcess(stateDir, host);
   if (sshd) roots.push(sshd.pid);
-  // sshd writes its title over its environment: a session whose parent has died is known by its socket.
+  // sshd overwrites its environment with its title: a session whose parent has died is recognised by its socket.
   const sockets = allSockets().filter(({ address, port }) => address === host.address && port === host.port);
   const holders = new Set(processesHolding(new Set(sockets.map((socket) => socket.inode))));
   roots.push(
@@ -126,7 +126,7 @@ export function hostProcesses(stateDir: string, host: LabHost): Set<number> {
 }
 
 /**
- * Starts the host as a boot does: sshd, then the services that were set up on it. Does nothing to what runs.
+ * Starts the host as a boot does: sshd, then the services that were set up on it. Leaves running ones alone.
  *
  * @throws PerijoveError PORT_IN_USE, LAB_HOST_NOT_STARTED with the end of sshd's log
  */
@@ -141,8 +141,8 @@ async function startSshd(stateDir: string, host: LabHost): Promise<void> {
   const paths = labPaths(stateDir);
   const sshd = findProgram('sshd', hostPath);
   if (sshd === undefined)
-    throw new PerijoveError('PREREQUISITES_MISSING', 'There is no sshd on this machine.');
-  // Root's sshd separates privileges, and wants this directory; a package's service makes it at its start.
+    throw new PerijoveError('PREREQUISITES_MISSING', 'sshd is not installed on this machine');
+  // Root's sshd needs this directory for privilege separation; the service of a package would make it.
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
   chmodSync(paths.hostKey(host.name), 0o600);
   writeAtomically(paths.sshdConfig(host.name), sshdConfig(stateDir, host));
@@ -151,15 +151,15 @@ async function startSshd(stateDir: string, host: LabHost): Promise<void> {
   const child = spawnOnHost(stateDir, host, [sshd, '-D', '-e', '-f', paths.sshdConfig(host.name)], log);
   let failure: string | undefined;
   child.once('error', (error) => (failure = error.message));
-  child.once('exit', (code, killedBy) => (failure = `it ended with ${killedBy ?? code}`));
+  child.once('exit', (code, killedBy) => (failure = `it exited with ${killedBy ?? code}`));
   const identity = child.pid === undefined ? undefined : identify(child.pid);
   if (identity) writeAtomically(paths.sshdProcess(host.name), JSON.stringify(identity));
 
-  while (failure === undefined && !(await greets(host))) await delay(20);
+  while (failure === undefined && !(await answersSsh(host))) await delay(20);
   if (failure === undefined) return;
   throw new PerijoveError(
     'LAB_HOST_NOT_STARTED',
-    `sshd of lab host ${host.name} did not come up: ${failure}\n${tail(log)}`,
+    `sshd of lab host ${host.name} did not start: ${failure}\n${tail(log)}`,
     { host: host.name, file: log },
   );
 }
@@ -169,13 +169,13 @@ async function startServices(stateDir: string, host: LabHost): Promise<void> {
   if (!existsSync(hostPaths(host).service)) return;
   const log = labPaths(stateDir).bootLog(host.name);
   const boot = spawnOnHost(stateDir, host, ['sh', '-c', runsvdirScript(host.dir)], log);
-  // What is waited for must keep this process alive.
+  // While it is awaited, it must keep this process alive.
   boot.ref();
   const [code] = (await once(boot, 'exit')) as [number | null];
   if (code === 0) return;
   throw new PerijoveError(
     'LAB_HOST_NOT_STARTED',
-    `The services of lab host ${host.name} could not be started:\n${tail(log)}`,
+    `the services of lab host ${host.name} did not start:\n${tail(log)}`,
     { host: host.name, file: log },
   );
 }
@@ -206,8 +206,8 @@ function spawnOnHost(stateDir: string, host: LabHost, command: readonly string[]
   return child;
 }
 
-/** Whether an SSH server says its version at the host's address. */
-function greets(host: LabHost): Promise<boolean> {
+/** Whether an SSH server answers at the host's address. */
+function answersSsh(host: LabHost): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: host.address, port: host.port });
     const done = (answer: boolean) => {
@@ -221,15 +221,15 @@ function greets(host: LabHost): Promise<boolean> {
   });
 }
 
-/** SIGKILL for every process of the host, as a power cut. Answers how many there were. */
+/** Kills every process of the host, as a power cut does. Resolves to their number. */
 export async function crashHost(stateDir: string, host: LabHost): Promise<number> {
   const killed = await killAll(() => hostProcesses(stateDir, host));
   return killed.length;
 }
 
 /**
- * Ends the host as an orderly shutdown does: its services, then whatever else runs on it (the nodes, which
- * outlive the Mesos agent), then sshd. What does not end in time is killed.
+ * Stops the host as an orderly shutdown does: its services, then everything else on it (the nodes, which outlive
+ * the Mesos agent), then sshd. What does not stop in time is killed.
  */
 export async function shutDownHost(stateDir: string, host: LabHost): Promise<void> {
   const runsvdir = runsvdirProcess(stateDir, host);

@@ -3,8 +3,8 @@ import { startVariable } from './processes.js';
 import { hostMarker } from './state.js';
 
 /**
- * Tasks have nothing of their agent's environment. They are known by where Mesos, or the node that they are,
- * has its files: below the host's own directory.
+ * Tasks do not inherit the environment of their agent. They are recognised by the directory of Mesos, or of the node,
+ * which is below that of the host.
  */
 const taskMarkers = ['MESOS_DIRECTORY', marks.tree];
 

@@ -26,7 +26,7 @@ const requirements: readonly Requirement[] = [
   { package: 'socat', programs: ['socat'], files: [] },
 ];
 
-/** What is not there. */
+/** What is not installed. */
 export interface Missing {
   /** Debian packages. */
   readonly packages: readonly string[];
@@ -34,7 +34,7 @@ export interface Missing {
   readonly tools: boolean;
 }
 
-/** How the user is told and asked. */
+/** How the user is informed and asked. */
 export interface Consent {
   readonly report: (line: string) => void;
   /** Absent where there is no terminal. */
@@ -44,7 +44,7 @@ export interface Consent {
   readonly signal: AbortSignal;
 }
 
-/** Looks at this machine; changes nothing. */
+/** Checks this machine; changes nothing. */
 async function findMissing(plan: ToolsPlan): Promise<Missing> {
   const packages = requirements
     .filter(
@@ -57,7 +57,7 @@ async function findMissing(plan: ToolsPlan): Promise<Missing> {
   return { packages: tools ? [...packages, ...(await missingForPython())] : packages, tools };
 }
 
-/** Debian keeps apart what `python3 -m venv` needs. */
+/** Debian has a separate package for what `python3 -m venv` needs. */
 async function missingForPython(): Promise<string[]> {
   if (findProgram('python3') === undefined) return ['python3', 'python3-venv'];
   return promisify(execFile)('python3', ['-c', 'import ensurepip, venv']).then(
@@ -69,7 +69,7 @@ async function missingForPython(): Promise<string[]> {
 export type Decision =
   | { readonly do: 'nothing' }
   | { readonly do: 'install'; readonly apt: 'none' | 'as-root' | 'with-sudo'; readonly ask: boolean }
-  /** It takes a person with more rights than this process has. */
+  /** It needs a user with more rights than this process has. */
   | { readonly do: 'refuse' };
 
 /**
@@ -94,7 +94,7 @@ export function decideInstallation(
 }
 
 /**
- * Makes sure that everything is there which the lab needs: says what it will install, asks once, installs it.
+ * Installs the programs that the lab needs: lists the missing ones, asks once, and installs them.
  *
  * @throws PerijoveError PREREQUISITES_MISSING when it may not, PREREQUISITES_FAILED when it could not; the signal's
  *   reason when it aborts
@@ -113,22 +113,18 @@ export async function ensurePrerequisites(consent: Consent): Promise<Tools> {
 
   for (const line of describeMissing(missing, plan)) consent.report(line);
   if (missing.packages.length > 0 && findProgram('apt-get') === undefined) {
-    throw new PerijoveError(
-      'PREREQUISITES_MISSING',
-      'This machine has no apt, so Perijove cannot install them.',
-      {
-        remedy: `Install what the Debian packages ${missing.packages.join(', ')} hold, then run this again.`,
-      },
-    );
+    throw new PerijoveError('PREREQUISITES_MISSING', 'apt is not available on this machine', {
+      remedy: `Install the programs of the Debian packages ${missing.packages.join(', ')}, then run this again.`,
+    });
   }
   const script = path.join(cacheDir(), 'install-prerequisites.sh');
   if (missing.packages.length > 0) writeAtomically(script, aptScript(missing.packages), 0o755);
   const refusal = () =>
-    new PerijoveError('PREREQUISITES_MISSING', 'They are not installed.', {
+    new PerijoveError('PREREQUISITES_MISSING', 'programs that the lab needs are missing', {
       remedy:
         missing.packages.length > 0
-          ? `Run \`sudo sh ${script}\`, then this again.`
-          : 'Run this again with --yes to have them installed.',
+          ? `Run \`sudo sh ${script}\`, then run this again.`
+          : 'Run this again with --yes to install them.',
     });
   if (decision.do === 'refuse') throw refusal();
   if (decision.do === 'install') {
@@ -146,7 +142,7 @@ export async function ensurePrerequisites(consent: Consent): Promise<Tools> {
 }
 
 function describeMissing(missing: Missing, plan: ToolsPlan): string[] {
-  const lines = ['The lab needs programs that are not here:'];
+  const lines = ['missing programs that the lab needs:'];
   if (missing.packages.length > 0) lines.push(`  Debian packages: ${missing.packages.join(', ')}`);
   if (missing.tools && plan.kind === 'own') {
     lines.push(`  Python packages: ${plan.pins.join(', ')}, in ${plan.directory}`);

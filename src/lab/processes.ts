@@ -2,7 +2,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 
-/** A process as it can be written down and found again: a reused process ID has another start time or boot. */
+/** A process as it can be recorded and found again: a reused process ID has another start time or boot. */
 export const processIdentitySchema = z.object({
   pid: z.int().positive(),
   /** Clock ticks after the boot of the machine, field 22 of `/proc/<pid>/stat` (proc(5)). */
@@ -12,7 +12,7 @@ export const processIdentitySchema = z.object({
 });
 export type ProcessIdentity = Readonly<z.infer<typeof processIdentitySchema>>;
 
-/** What `/proc/<pid>/stat` says. */
+/** The content of `/proc/<pid>/stat`. */
 export interface ProcessStat {
   readonly pid: number;
   readonly name: string;
@@ -47,7 +47,7 @@ function readProc(pid: number, file: string): string | undefined {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch (thrown) {
     const { code = '' } = thrown as NodeJS.ErrnoException;
-    // It ended in between, or belongs to another user. Anything else does not say that it has ended.
+    // It ended in between, or belongs to another user. Any other error does not mean that it has ended.
     if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(code)) return undefined;
     throw thrown;
   }
@@ -94,18 +94,18 @@ function bootId(): string {
   return (boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
 }
 
-/** What to write down about a live process; undefined when it ended already. */
+/** The identity of a live process; undefined when it has ended. */
 export function identify(pid: number): ProcessIdentity | undefined {
   const stat = processStat(pid);
   return stat && { pid, startTime: stat.startTime, boot: bootId() };
 }
 
-/** Whether the very process that was written down still lives. */
+/** Whether the identified process is still alive. */
 export function isAlive(process: ProcessIdentity): boolean {
   return process.boot === bootId() && processStat(process.pid)?.startTime === process.startTime;
 }
 
-/** Sends a signal to the process, if it is still that process and may be signalled. Answers whether it was. */
+/** Sends a signal to the process, if it is still that process and may be signalled. Returns whether it was sent. */
 export function signal(target: ProcessIdentity, name: NodeJS.Signals): boolean {
   if (!isAlive(target)) return false;
   try {
@@ -141,8 +141,8 @@ export function withDescendants(
 }
 
 /**
- * What `collect` finds, each with its identity from before the search; so it is no other process that has its number by
- * now. One that was started meanwhile is left out, and counted.
+ * The processes that `collect` finds, each with its identity from before the search, so that a reused process ID is
+ * not taken for one of them. One that was started meanwhile is left out, and counted.
  */
 export function identified(collect: () => Iterable<number>): {
   readonly found: readonly ProcessIdentity[];
@@ -162,7 +162,7 @@ export function identified(collect: () => Iterable<number>): {
 
 /**
  * Kills a set of processes that may be forking: stops what `collect` finds until it finds nothing new, so
- * that nothing escapes between two looks, then kills all of it. Answers whom it killed.
+ * that nothing escapes between two searches, then kills all of it. Resolves to the killed processes.
  */
 export async function killAll(collect: () => Iterable<number>): Promise<ProcessIdentity[]> {
   const stopped = new Map<number, ProcessIdentity>();

@@ -11,7 +11,7 @@ export function requireFreePort(address: string, port: number, what: string): vo
     .map((pid) => `process ${pid} (${commandLine(pid)})`);
   throw new PerijoveError(
     'PORT_IN_USE',
-    `${what} is to listen at ${address}:${port}, where ${holders.join(', ') || 'a process of another user'} listens already.`,
+    `cannot start ${what}: ${holders.join(', ') || 'a process of another user'} already listens at ${address}:${port}`,
     { subject: `${address}:${port}` },
   );
 }

@@ -1,10 +1,11 @@
 import { isMap, isSeq, parseDocument, visit } from 'yaml';
+import { PerijoveError } from '../errors/error.js';
 import { labPaths } from './state.js';
 
 /** Addresses of the lab in a spec that was written for the default one. */
 const defaultSubnet = '127.0';
 
-/** How hosts of the spec are reached is the lab's own affair; a host has none of these. */
+/** The lab decides how its hosts are reached, so these keys are removed from each host. */
 const hostKeys = ['user', 'key', 'agent', 'knownHosts', 'jump', 'sshAddress', 'become'] as const;
 
 export interface LabPlace {
@@ -20,7 +21,7 @@ export interface LabPlace {
 /**
  * The spec of a lab, from an example or from a user's file: its hosts become those of the lab, with their
  * directories below the state directory, its addresses those of the subnet. The rest, with all comments,
- * stays. A text that is no spec comes back as it is, for the reader of specs to say why.
+ * stays. A text that is not a spec is returned as it is; reading it then reports why.
  */
 export function renderLabSpec(text: string, place: LabPlace): string {
   const document = parseDocument(text);
@@ -52,8 +53,13 @@ export function renderLabSpec(text: string, place: LabPlace): string {
   return document.toString({ lineWidth: 0 });
 }
 
-/** The first two numbers of the lab's addresses: `127.0` … `127.255`. */
-export function isLabSubnet(subnet: string): boolean {
+/**
+ * The first two numbers of the lab's addresses: `127.0` … `127.255`.
+ *
+ * @throws PerijoveError USAGE
+ */
+export function labSubnet(subnet: string): string {
   const [, second] = /^127\.(\d{1,3})$/.exec(subnet) ?? [];
-  return second !== undefined && Number(second) <= 255 && String(Number(second)) === second;
+  if (second !== undefined && Number(second) <= 255 && String(Number(second)) === second) return subnet;
+  throw new PerijoveError('USAGE', `--subnet must be 127.0 to 127.255, not \`${subnet}\``);
 }

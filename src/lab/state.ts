@@ -65,13 +65,13 @@ export function labPaths(stateDir: string) {
     temporalLog: at('temporal', 'server.log'),
     workerLogs: at('workers'),
     notebooks: at('notebooks'),
-    /** What belongs to the machine that a host stands for. Also the value of PERIJOVE_LAB_HOST. */
+    /** Files of the machine that a host represents. Also the value of PERIJOVE_LAB_HOST. */
     host: (name: string) => at('hosts', name),
     hostKey: (name: string) => at('hosts', name, 'sshd', 'host_key'),
     sshdConfig: (name: string) => at('hosts', name, 'sshd', 'sshd_config'),
     sshdLog: (name: string) => at('hosts', name, 'sshd', 'sshd.log'),
     sshdProcess: (name: string) => at('hosts', name, 'sshd', 'process.json'),
-    /** The home directory on that machine: what the user keeps in the real one is of no concern to a host. */
+    /** The home directory on that machine, so that the user's own files do not affect a host. */
     hostHome: (name: string) => at('hosts', name, 'home'),
     bootLog: (name: string) => at('hosts', name, 'boot.log'),
     /** The `dir` of the spec. */
@@ -100,14 +100,14 @@ export function readLab(stateDir: string): LabState | undefined {
   } catch (thrown) {
     if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return undefined;
     const why = thrown instanceof z.ZodError ? z.prettifyError(thrown) : messageOf(thrown);
-    throw new PerijoveError('LAB_STATE_UNREADABLE', `The lab's state cannot be read: ${why}`, { file });
+    throw new PerijoveError('LAB_STATE_UNREADABLE', `cannot read the state of the lab: ${why}`, { file });
   }
 }
 
 /** Like `readLab`, where there must be a lab. @throws PerijoveError LAB_ABSENT, LAB_STATE_UNREADABLE */
 export function existingLab(stateDir: string): LabState {
   const lab = readLab(stateDir);
-  if (!lab) throw new PerijoveError('LAB_ABSENT', `There is no lab in ${stateDir}.`);
+  if (!lab) throw new PerijoveError('LAB_ABSENT', `there is no lab in ${stateDir}`);
   return lab;
 }
 

@@ -1,9 +1,10 @@
 import { PerijoveError } from '../errors/error.js';
+import { choices } from '../cluster/nearest.js';
 import { sshdProcess } from './machine.js';
 import { isAlive } from './processes.js';
 import { existingLab, labPaths, type LabHost } from './state.js';
 
-/** What `lab status --json` prints. */
+/** The contract of `lab status --json`. */
 export interface LabStatus {
   readonly stateDir: string;
   readonly name: string;
@@ -15,7 +16,7 @@ export interface LabStatus {
     readonly pid: number;
     readonly up: boolean;
   } | null;
-  /** Those that live. */
+  /** Those that are running. */
   readonly workers: readonly { readonly pid: number }[];
   readonly hosts: readonly { readonly name: string; readonly address: string; readonly up: boolean }[];
 }
@@ -45,9 +46,9 @@ export function labHost(stateDir: string, name: string): LabHost {
   const { hosts } = existingLab(stateDir);
   const host = hosts.find((candidate) => candidate.name === name);
   if (host) return host;
-  throw new PerijoveError(
-    'LAB_HOST_UNKNOWN',
-    `The lab has no host ${name}; it has ${hosts.map((candidate) => candidate.name).join(', ')}.`,
-    { host: name },
-  );
+  const names = hosts.map((candidate) => candidate.name);
+  throw new PerijoveError('LAB_HOST_UNKNOWN', `the lab has no host \`${name}\``, {
+    host: name,
+    remedy: choices(name, names),
+  });
 }

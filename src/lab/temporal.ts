@@ -5,14 +5,14 @@ import { identify, isAlive } from './processes.js';
 import { requireFreePort } from './sockets.js';
 import { labMarker, labPaths, type LabState } from './state.js';
 
-/** With any other loopback address the parts of the dev server (1.9.1) look for each other at this one. */
+/** The parts of the dev server (1.9.1) connect to each other at this address, even if it listens at another one. */
 const ip = '127.0.0.1';
 /** Temporal's own. */
 const defaultPorts = { frontend: 7233, ui: 8233 } as const;
 
 /**
- * Where the server of a lab listens. The default lab has Temporal's own ports, so that `temporal` and
- * `perijove` find it without being told; the lab 127.K has ports K above.
+ * The ports of a lab's server. The default lab has Temporal's default ports, so that `temporal` and `perijove` find it
+ * without an option; those of the lab 127.K are K higher.
  */
 export function temporalPorts(subnet: string): { readonly frontend: number; readonly ui: number } {
   const offset = Number(subnet.split('.')[1]);
@@ -44,6 +44,6 @@ export async function provideTemporal(
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], [labMarker]: stateDir },
   });
   const identity = identify(server.pid);
-  if (!identity) throw new Error(`the Temporal server ended as soon as it served; see ${paths.temporalLog}`);
+  if (!identity) throw new Error(`the Temporal server exited after its start; see ${paths.temporalLog}`);
   return { ...identity, address: server.address, ui: server.ui ?? '' };
 }

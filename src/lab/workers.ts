@@ -9,10 +9,10 @@ import { identify, isAlive, type ProcessIdentity } from './processes.js';
 import { hostMarker, labMarker, labPaths, type LabState } from './state.js';
 import { tail } from './machine.js';
 
-/** Two, so that the death of one is noticed by nobody. */
+/** Two, so that the death of one does no harm. */
 export const workerCount = 2;
 
-/** A worker process, started but perhaps not yet at work. */
+/** A worker process, which may not have connected yet. */
 export interface StartedWorker {
   readonly process: ProcessIdentity;
   readonly log: string;
@@ -50,7 +50,7 @@ function startWorker(stateDir: string, entry: string, address: string, logFile: 
   child.unref();
   const identity = child.pid === undefined ? undefined : identify(child.pid);
   if (!identity)
-    throw new PerijoveError('LAB_WORKER_NOT_STARTED', 'A worker could not be started.', { file: logFile });
+    throw new PerijoveError('LAB_WORKER_NOT_STARTED', 'cannot start a worker', { file: logFile });
   return identity;
 }
 
@@ -69,7 +69,7 @@ function workerEnvironment(stateDir: string, address: string): NodeJS.ProcessEnv
 }
 
 /**
- * Resolves when each worker asks the server for work.
+ * Resolves when each worker polls the server.
  *
  * @throws PerijoveError LAB_WORKER_NOT_STARTED with the end of its log; the signal's reason when it aborts
  */
@@ -83,7 +83,7 @@ export async function workersAtWork(
     for (const worker of workers) {
       while (!(await polls(temporal, worker.process.pid))) {
         if (!isAlive(worker.process)) {
-          throw new PerijoveError('LAB_WORKER_NOT_STARTED', `A worker ended:\n${tail(worker.log)}`, {
+          throw new PerijoveError('LAB_WORKER_NOT_STARTED', `a worker exited:\n${tail(worker.log)}`, {
             file: worker.log,
           });
         }

@@ -1,18 +1,29 @@
 import type { HostSpec } from '../cluster/spec.js';
+import { listensAt } from '../hosts/listening.js';
+import type { SshPool } from '../ssh/connection.js';
 
 /** How long a look waits for one answer. */
 export const askMs = 2_000;
 
-/** What a host's service answers; undefined when the host cannot be reached, or the service does not answer. */
+/** `down`: its host confirms that nothing listens there; `no-answer`: anything else that kept it from answering. */
+export type Silence = 'down' | 'no-answer';
+export type Answer<T> = { readonly value: T } | { readonly silence: Silence };
+
+/**
+ * What a host's service answers within its time limit, or how it failed to.
+ *
+ * @param hosts those that can be reached
+ */
 export async function answerOf<T>(
-  hosts: readonly HostSpec[],
-  host: HostSpec,
+  { pool, hosts }: { readonly pool: SshPool; readonly hosts: readonly HostSpec[] },
+  { host, address, port }: { readonly host: HostSpec; readonly address: string; readonly port: number },
   ask: () => Promise<T>,
-): Promise<T | undefined> {
-  if (!hosts.includes(host)) return undefined;
+): Promise<Answer<T>> {
+  if (!hosts.includes(host)) return { silence: 'no-answer' };
   try {
-    return await ask();
+    return { value: await ask() };
   } catch {
-    return undefined;
+    const listens = await listensAt(() => pool.get(host), address, port, askMs);
+    return { silence: listens.known && !listens.value ? 'down' : 'no-answer' };
   }
 }

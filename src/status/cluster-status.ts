@@ -20,8 +20,10 @@ export type WorkflowStatus =
   | 'absent'
   | 'unknown';
 
-export type ZooKeeperMode = 'leader' | 'follower' | 'observer' | 'standalone' | 'not-serving' | 'down';
-export type MasterStatus = 'leading' | 'standing-by' | 'down';
+/** `down`: its host confirms that nothing listens there; `no-answer`: it did not answer within the time limit. */
+export type ZooKeeperMode =
+  'leader' | 'follower' | 'observer' | 'standalone' | 'not-serving' | 'down' | 'no-answer';
+export type MasterStatus = 'leading' | 'standing-by' | 'down' | 'no-answer';
 /** `unknown` while no master leads, so that nobody can tell. */
 export type AgentStatus = 'registered' | 'disconnected' | 'absent' | 'unknown';
 
@@ -164,13 +166,16 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
   const whole = modes.length === 1 ? ['standalone'] : ['leader', 'follower'];
   const missing = zookeeper.members.filter(({ mode }) => !whole.includes(mode));
   if (missing.length > 0) {
-    found.push(`ZooKeeper: ${missing.map(({ host, mode }) => `${host} is ${mode}`).join(', ')}`);
+    const textOf = (mode: ZooKeeperMode) => (mode === 'no-answer' ? 'does not answer' : `is ${mode}`);
+    found.push(`ZooKeeper: ${missing.map(({ host, mode }) => `${host} ${textOf(mode)}`).join(', ')}`);
   } else if (modes.length > 1 && modes.filter((mode) => mode === 'leader').length !== 1) {
     found.push('ZooKeeper does not have exactly one leader');
   }
 
   const down = mesos.masters.filter(({ state }) => state === 'down').map(({ host }) => host);
   if (down.length > 0) found.push(`Mesos master down on ${down.join(', ')}`);
+  const silentMasters = mesos.masters.filter(({ state }) => state === 'no-answer').map(({ host }) => host);
+  if (silentMasters.length > 0) found.push(`no answer from the Mesos master on ${silentMasters.join(', ')}`);
   if (mesos.leader === null) found.push('no Mesos master is leading');
   const unrecovered = mesos.masters.filter(({ logRecovered }) => logRecovered === false);
   if (unrecovered.length > 0) {
@@ -218,13 +223,18 @@ export function problemText({ code, message, remedy }: MesosProblem): string {
   return `${message.replace(/\.$/, '')} (${code}). ${remedy.replace(/\.$/, '')}`;
 }
 
+/** Whether a ZooKeeper server or a Mesos master answered. */
+export function hasAnswered(state: ZooKeeperMode | MasterStatus): boolean {
+  return state !== 'down' && state !== 'no-answer';
+}
+
 /** Whether anything of the cluster is there: a workflow that runs, or a program that answers. */
 export function isThere(status: Omit<ClusterStatus, 'phase'>): boolean {
   const { workflows, zookeeper, mesos, etcd, proxies } = status;
   return (
     Object.values(workflows).includes('running') ||
-    zookeeper.members.some(({ mode }) => mode !== 'down') ||
-    mesos.masters.some(({ state }) => state !== 'down') ||
+    zookeeper.members.some(({ mode }) => hasAnswered(mode)) ||
+    mesos.masters.some(({ state }) => hasAnswered(state)) ||
     etcd.members.some(({ healthy }) => healthy) ||
     proxies.some(({ generation }) => generation !== null)
   );
@@ -244,7 +254,7 @@ export function phaseOf(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>,
 
 /** What is known of what does not answer. */
 export const noMaster: Omit<MasterObservation, 'host'> = {
-  state: 'down',
+  state: 'no-answer',
   version: null,
   sequence: null,
   leadsSince: null,
@@ -269,7 +279,7 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
     cluster: spec.name,
     stale: false,
     workflows: { deploy: 'unknown', framework: 'unknown', keeper: 'unknown' },
-    zookeeper: { members: hosts('zookeeper').map(({ name }) => ({ host: name, mode: 'down' })) },
+    zookeeper: { members: hosts('zookeeper').map(({ name }) => ({ host: name, mode: 'no-answer' })) },
     mesos: {
       leader: null,
       masters: hosts('master').map(({ name }) => ({ ...noMaster, host: name })),

@@ -43,7 +43,7 @@ export async function observeMesosStatus(
   const secrets = await secretsOf(pool, spec, hosts);
   const options = { timeoutMs: askMs, ...(secrets.credential && { credential: secrets.credential }) };
   const [views, election] = await Promise.all([
-    Promise.all(hostsWithRole(spec, 'master').map((host) => viewOf(reach, hosts, host, options))),
+    Promise.all(hostsWithRole(spec, 'master').map((host) => viewOf(pool, reach, hosts, host, options))),
     hosts.length === 0 ? noElection : observeElection(reach, spec, secrets),
   ]);
   const leader = views.map(({ leader }) => leader).find((named) => named !== undefined);
@@ -63,8 +63,8 @@ export async function observeMesosStatus(
   return {
     mesos: {
       leader: leading?.host.name ?? null,
-      masters: views.map(({ host, version, metrics }) => {
-        if (version === undefined) return { ...noMaster, host: host.name };
+      masters: views.map(({ host, version, metrics, silence }) => {
+        if (version === undefined) return { ...noMaster, state: silence, host: host.name };
         const registered = election.masters.find(
           ({ address }) => address.ip === host.address && address.port === host.ports.master,
         );
@@ -108,8 +108,15 @@ async function secretsOf(
 }
 
 /** What one master says of itself; without a version it does not answer. */
-async function viewOf(reach: Reach, hosts: readonly HostSpec[], host: HostSpec, options: OperatorOptions) {
-  const view = await answerOf(hosts, host, async () => {
+async function viewOf(
+  pool: SshPool,
+  reach: Reach,
+  hosts: readonly HostSpec[],
+  host: HostSpec,
+  options: OperatorOptions,
+) {
+  const place = { host, address: host.address, port: host.ports.master };
+  const answer = await answerOf({ pool, hosts }, place, async () => {
     const endpoint = await masterEndpoint(reach, host);
     const [leader, version, metrics] = await Promise.all([
       masterLeader(endpoint, options),
@@ -119,7 +126,9 @@ async function viewOf(reach: Reach, hosts: readonly HostSpec[], host: HostSpec, 
     ]);
     return { leader, version, metrics };
   });
-  return { host, leader: view?.leader, version: view?.version, metrics: view?.metrics };
+  const view = 'value' in answer ? answer.value : undefined;
+  const silence = 'silence' in answer ? answer.silence : 'no-answer';
+  return { host, leader: view?.leader, version: view?.version, metrics: view?.metrics, silence };
 }
 
 function agentObservation(

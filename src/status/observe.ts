@@ -231,7 +231,7 @@ async function observeHosts(
   // Only through hosts that answer: a way through any other one would cost its deadline.
   const reach = sshReach(pool, { hosts });
   const [zookeeper, mesos, etcd, nodesAndProxies, storage] = await Promise.all([
-    observeZooKeeper(reach, spec, hosts),
+    observeZooKeeper(pool, reach, spec, hosts),
     observeMesosStatus(pool, reach, spec, hosts),
     observeEtcd(reach, spec, hosts),
     observeNodesAndProxies(pool, reach, spec, hosts),
@@ -251,13 +251,14 @@ function reasonOf(error: unknown, host: HostSpec): string {
   return `${message.includes(host.name) ? message : `${host.name}: ${message}`}${code}`;
 }
 
-async function observeZooKeeper(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
+async function observeZooKeeper(pool: SshPool, reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
   const members = hostsWithRole(spec, 'zookeeper').map(async (host) => {
-    const mode = await answerOf(hosts, host, async () => {
-      const endpoint = await reach.via(host.name, host.address, host.ports.zookeeper);
+    const place = { host, address: host.address, port: host.ports.zookeeper };
+    const answer = await answerOf({ pool, hosts }, place, async () => {
+      const endpoint = await reach.via(host.name, place.address, place.port);
       return (await serverStatus(endpoint, askMs)).mode;
     });
-    return { host: host.name, mode: mode ?? 'down' } as const;
+    return { host: host.name, mode: 'value' in answer ? answer.value : answer.silence };
   });
   return { members: await Promise.all(members) };
 }
@@ -341,12 +342,11 @@ async function observeNodesAndProxies(
     Promise.all(
       unknown.map(async (proxy, index) => {
         const host = hostsWithRole(spec, 'proxy')[index];
-        const health =
-          host &&
-          (await answerOf(hosts, host, async () => {
-            const endpoint = await reach.via(host.name, proxyApiAddress(host), host.ports.proxyApi);
-            return proxyClient(endpoint, secrets['proxy-api-token']).health({ timeoutMs: askMs });
-          }));
+        if (!host || !hosts.includes(host)) return proxy;
+        const health = await reach
+          .via(host.name, proxyApiAddress(host), host.ports.proxyApi)
+          .then((endpoint) => proxyClient(endpoint, secrets['proxy-api-token']).health({ timeoutMs: askMs }))
+          .catch(() => undefined);
         if (!health?.route) return proxy;
         const { serving, generation } = health.route;
         return { ...proxy, target: serving.target, generation, healthy: health.answering === true };

@@ -10,7 +10,7 @@ it('is the line that is typed', async () => {
   expect(await answerOf(input, never)).toBe('yes');
 });
 
-it('is none when the input ends, or when it is interrupted', async () => {
+it('is undefined when the input ends or is interrupted', async () => {
   const input = new PassThrough();
   input.end();
   expect(await answerOf(input, never)).toBeUndefined();

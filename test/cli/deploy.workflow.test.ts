@@ -101,7 +101,7 @@ describe('up', () => {
     });
   });
 
-  it('leaves on Ctrl-C, and the deployment goes on; a second `up` joins it', async () => {
+  it('detaches on Ctrl-C, and the deployment continues; a second `up` attaches to it', async () => {
     const file = await specOf('endless');
     const interrupt = new AbortController();
     const first = run(['up'], file, interrupt.signal);
@@ -109,7 +109,7 @@ describe('up', () => {
     interrupt.abort();
     expect(await first).toMatchObject({ code: 0, stderr: '' });
     expect((await first).stdout).toMatch(
-      /The deployment goes on, as the workflow deploy:endless\..*perijove up/,
+      /The deployment continues as the workflow deploy:endless\.\n.*perijove up/,
     );
 
     const { firstExecutionRunId } = await server.client.workflow
@@ -122,7 +122,7 @@ describe('up', () => {
     expect(await isRunning('endless')).toBe(true);
   });
 
-  it('ends as a process on Ctrl-C, however long the deployment goes on', async () => {
+  it('ends as a process on Ctrl-C, however long the deployment continues', async () => {
     const words = ['up', '--file', await specOf('endless'), '--temporal', server.address];
     const left = spawn(process.execPath, [path.resolve('bin/perijove.js'), ...words]);
     const exited = once(left, 'exit');
@@ -134,7 +134,7 @@ describe('up', () => {
       // A long poll of the server lasts 20 s.
       await eventually('it has left', () => left.exitCode !== null, 10_000);
       expect(await exited).toEqual([0, null]);
-      expect(stdout).toContain('The deployment goes on');
+      expect(stdout).toContain('The deployment continues');
       expect(await isRunning('endless')).toBe(true);
     } finally {
       left.kill('SIGKILL');
@@ -152,12 +152,12 @@ describe('up', () => {
     expect(stderr).toContain('SPEC_DIFFERS');
   });
 
-  it('lists every problem that is in the way, each with its remedy', async () => {
+  it('lists every problem that blocks the deployment, each with its remedy', async () => {
     const { code, stderr } = await run(['up'], await specOf('blocked'));
     expect(code).toBe(1);
     expect(stderr).toBe(
       [
-        'error: 2 problems are in the way',
+        'error: 2 problems block this deployment',
         '',
         'h2: 3 MiB are free  DISK_FULL',
         '  → Free some.',
@@ -175,7 +175,7 @@ describe('up', () => {
     });
   });
 
-  it('says what it waits for, on the hosts too, and goes on when that is over', async () => {
+  it('reports what it waits for, also on the hosts, and continues when that is over', async () => {
     fair = false;
     let stdout = '';
     const running = cli(['up', '--file', await specOf('waits'), '--temporal', server.address], {
@@ -194,11 +194,11 @@ describe('up', () => {
         .toSorted(),
     ).toEqual([
       'zookeeper: waiting: apt on h1 is held by apt-get (process 12)',
-      'zookeeper: waiting: h2: root@127.0.1.2:2200: the connection was refused (SSH_REFUSED); it is tried again',
+      'zookeeper: waiting: h2: root@127.0.1.2:2200: the connection was refused (SSH_REFUSED); retrying',
     ]);
   });
 
-  it('makes the search attributes in a namespace that has none', async () => {
+  it('creates the search attributes in a namespace that lacks them', async () => {
     await server.connection.operatorService.removeSearchAttributes({
       namespace: 'default',
       searchAttributes: ['PerijoveCluster'],
@@ -206,20 +206,20 @@ describe('up', () => {
     expect(await run(['up'], await specOf('done'))).toMatchObject({ code: 0, stderr: '' });
   });
 
-  it('says that it waits for a worker, and goes on when one comes', async () => {
+  it('reports that no worker is responding, and continues when one starts', async () => {
     await worker?.stop();
     let stderr = '';
     const running = cli(['up', '--file', await specOf('done'), '--temporal', server.address], {
       stderr: { write: (text) => (stderr += text) },
     });
-    await eventually(() => stderr.includes('waiting for a worker'), 30_000);
+    await eventually(() => stderr.includes('no worker is responding'), 30_000);
     worker = await startWorker();
     expect(await running).toMatchObject({ code: 0 });
   });
 });
 
 describe('down', () => {
-  it('says what it waits for', async () => {
+  it('reports what it waits for', async () => {
     fair = false;
     let stderr = '';
     const running = cli(['down', '--file', await specOf('waits'), '--temporal', server.address], {
@@ -232,7 +232,7 @@ describe('down', () => {
     }
     expect(await running).toMatchObject({ code: 0 });
     expect(stderr).toBe(
-      'waiting: h2: root@127.0.1.2:2200: the connection was refused (SSH_REFUSED); it is tried again\n',
+      'waiting: h2: root@127.0.1.2:2200: the connection was refused (SSH_REFUSED); retrying\n',
     );
   });
 
@@ -240,7 +240,8 @@ describe('down', () => {
     const file = await specOf('done');
     expect(await run(['down'], file)).toEqual({
       code: 0,
-      stdout: 'h1: stopped zookeeper\ndone: 1 change made\n',
+      stdout:
+        'h1: stopped zookeeper\ndone: 1 change made\nData and notebooks are kept. Resume with `perijove up`.\n',
       stderr: '',
     });
     const json = await run(['down', '--purge', '--json'], file);

@@ -14,7 +14,7 @@ const workflowsPath = fileURLToPath(new URL('../../src/workflows/drill.ts', impo
 
 let server: TestServer;
 let worker: TestWorker | undefined;
-const forEver = new AbortController().signal;
+const never = new AbortController().signal;
 
 beforeAll(async () => {
   server = await startTestServer();
@@ -51,20 +51,20 @@ const code = async (refused: Promise<unknown>) =>
     ),
   ).code;
 
-it('numbers the drills of a cluster, and has one at a time', async () => {
+it('numbers the drills of a cluster, and runs one at a time', async () => {
   const spec = makeSpec({ name: 'numbered' });
-  let goOn = () => {};
-  const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
-  await work({ healFault: () => mayGoOn.then(() => healed()) });
+  let finish = () => {};
+  const mayFinish = new Promise<void>((resolve) => (finish = resolve));
+  await work({ healFault: () => mayFinish.then(() => healed()) });
   expect(await newestDrill(server.client, 'numbered')).toBe(0);
 
   const first = await startDrill(server.client, { spec, drill: 'node-kill' });
   expect(first.workflowId).toBe('drill:numbered/1');
   expect(await code(startDrill(server.client, { spec, drill: 'etcd-move' }))).toBe('DRILL_RUNNING');
-  // Another cluster is of no concern.
+  // Another cluster has its own drills.
   const other = await startDrill(server.client, { spec: makeSpec({ name: 'other' }), drill: 'node-kill' });
   expect(other.workflowId).toBe('drill:other/1');
-  goOn();
+  finish();
   await Promise.all([first.result(), other.result()]);
 
   const racing = await Promise.allSettled(
@@ -74,7 +74,7 @@ it('numbers the drills of a cluster, and has one at a time', async () => {
   expect(await newestDrill(server.client, 'numbered')).toBe(2);
 });
 
-it('shows what happens, and reads what is left', async () => {
+it('shows what happens, and reads the evidence', async () => {
   const spec = makeSpec({ name: 'shown' });
   await work({
     injectFault: async () => {
@@ -91,7 +91,7 @@ it('shows what happens, and reads what is left', async () => {
   });
   const shown = follower();
   const handle = await startDrill(server.client, { spec, drill: 'node-kill' });
-  const evidence = await followDrill(server.client, handle, shown, forEver);
+  const evidence = await followDrill(server.client, handle, shown, never);
   expect(shown.phases.at(-1)).toBe('passed');
   expect(shown.events).toContain('node1 leads etcd, term 3');
   expect(await readDrill(server.client, 'shown', 1)).toMatchObject({ evidence, ended: true });

@@ -47,16 +47,16 @@ async function writeSpec(edit: (text: string) => string = (text) => text): Promi
 const run = (...argv: string[]) => cli(argv, { cwd: directory, env });
 
 describe('check', () => {
-  it('pins the keys of hosts that it meets for the first time, and shows their fingerprints once', async () => {
+  it('pins the keys of unknown hosts, and prints their fingerprints once', async () => {
     await writeSpec();
     const first = await run('check');
     expect(first).toMatchObject({ code: 0, stderr: '' });
     for (const [index, { dir }] of sshds.entries()) {
       const fingerprint = await fingerprintOf(path.join(dir, 'host_key.pub'));
-      expect(first.stdout).toContain(`h${index + 1} was met for the first time; its key is ${fingerprint}\n`);
+      expect(first.stdout).toContain(`pinned the key of h${index + 1}: ${fingerprint}\n`);
       expect(first.stdout).toMatch(new RegExp(`^h${index + 1} +127.21.1.${index + 1} +ok .* runit$`, 'm'));
     }
-    expect(first.stdout).toContain('ok: nothing is in the way of cluster.yaml\n');
+    expect(first.stdout).toContain('cluster.yaml: no problems found\n');
     const second = await run('check', '--json');
     expect(JSON.parse(second.stdout)).toMatchObject({ cluster: 'cli', pinned: [], problems: [] });
   });
@@ -86,6 +86,53 @@ describe('check', () => {
   });
 });
 
+describe('on a terminal of 80 columns', () => {
+  const wide = (text: string) => text.split('\n').filter((line) => line.length > 80);
+  const onTerminal = (...argv: string[]) =>
+    cli(argv, { cwd: directory, env: { ...env, NO_COLOR: '1' }, isTTY: true, columns: 80 });
+
+  it('check and plan fit', async () => {
+    await writeSpec((text) => text.replace(process.execPath, '/no/such/jupyter-lab'));
+    for (const verb of ['check', 'plan']) {
+      const { stdout, stderr } = await onTerminal(verb);
+      expect(stdout).toContain('PROGRAM_MISSING');
+      expect([...wide(stdout), ...wide(stderr)]).toEqual([]);
+    }
+  });
+
+  it('a missing key is reported once, not for each host', async () => {
+    const none = path.join(directory, 'no-key');
+    await writeSpec((text) => text.replaceAll(/key: [^,]+/g, `key: ${none}`));
+    const { code, stdout } = await run('check');
+    expect(code).toBe(2);
+    expect(stdout.match(/SSH_KEY_UNREADABLE/g)).toHaveLength(1);
+    expect(stdout).toContain('h1, h2, h3: ');
+    expect(stdout).toContain('1 problem blocks this deployment');
+    expect(JSON.parse((await run('check', '--json')).stdout)).toMatchObject({
+      problems: [{ host: 'h1' }, { host: 'h2' }, { host: 'h3' }],
+    });
+  });
+});
+
+describe('ssh', () => {
+  it('runs a command on a host and passes its exit code on', async () => {
+    await writeSpec();
+    const ssh = async (...words: string[]) => {
+      const child = spawn(process.execPath, [path.resolve('bin/perijove.js'), 'ssh', 'h1', ...words], {
+        cwd: directory,
+        env: { ...process.env, ...env },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      let stdout = '';
+      child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
+      const [code] = (await once(child, 'close')) as [number | null];
+      return { code, stdout };
+    };
+    expect(await ssh('--', 'echo', 'one two', '-n')).toEqual({ code: 0, stdout: 'one two -n\n' });
+    expect(await ssh('--', 'exit 7')).toEqual({ code: 7, stdout: '' });
+  });
+});
+
 describe('plan', () => {
   it('lists what each stage would change, in order, and changes nothing', async () => {
     await writeSpec();
@@ -100,7 +147,7 @@ describe('plan', () => {
 });
 
 describe('status', () => {
-  it('of a cluster that is not there, without Temporal: what it is missing, within seconds', async () => {
+  it('of a cluster that does not exist, without Temporal: what is missing, within seconds', async () => {
     await writeSpec();
     const { code, stderr } = await run('status', '--temporal', '127.21.0.9:1');
     expect(code).toBe(3);
@@ -109,7 +156,7 @@ describe('status', () => {
 });
 
 describe('logs', () => {
-  it('prints the newest lines of a service, across the file that was turned over', async () => {
+  it('prints the newest lines of a service, across the file that was rotated', async () => {
     await writeSpec();
     const log = path.join(sshds[0]?.dir ?? '', 'base', 'log', 'zookeeper');
     await mkdir(log, { recursive: true });
@@ -155,7 +202,7 @@ describe('logs', () => {
     }
     await utimes(path.join(treeOf(1), 'log', 'etcd', 'current'), 1_000, 1_000);
     expect((await run('logs', 'node0/etcd')).stdout).toBe('on h3\n');
-    // Somebody else's process that was given the same ID is none of the node.
+    // A process of another program with the same ID does not belong to the node.
     await writeFile(path.join(treeOf(1), 'run', 'start.pid'), `${process.pid}\n`);
     expect((await run('logs', 'node0/etcd')).stdout).toBe('on h3\n');
     const owner = spawn('sleep', ['60'], { env: { ...process.env, [marks.tree]: treeOf(1) } });
@@ -171,7 +218,7 @@ describe('logs', () => {
     expect(nowhere.stderr).toContain('NODE_NOWHERE');
   });
 
-  it('says which host cannot be reached', async () => {
+  it('reports which host cannot be reached', async () => {
     await writeSpec((text) => text.replace('127.21.1.1, port: 2200', '127.21.1.1, port: 2201'));
     const { code, stderr } = await run('logs', 'h1/zookeeper');
     expect(code).toBe(3);
@@ -180,7 +227,7 @@ describe('logs', () => {
 });
 
 describe('open', () => {
-  it('prints the address through each host with the token that the hosts keep', async () => {
+  it('prints the address through each host with the token on the hosts', async () => {
     await writeSpec();
     const secrets = path.join(sshds[2]?.dir ?? '', 'base', 'etc', 'secrets');
     await mkdir(secrets, { recursive: true });

@@ -40,7 +40,7 @@ describe('without a terminal', () => {
     return { view: progressView(context), lines };
   };
 
-  it('tells what is waited for when it begins, and again when it comes back', () => {
+  it('reports a notice when it begins, and again when it returns', () => {
     const { view, lines } = plain();
     const running = progress({ state: 'running', ms: 0 });
     for (const notices of [['a'], ['a'], ['a', 'b'], [], ['a']]) view.show(running, notices);

@@ -1,13 +1,15 @@
 import { ApplicationFailure } from '@temporalio/common';
 import picocolors from 'picocolors';
 import { describe, expect, it } from 'vitest';
-import { reportJson, reportOf, reportText } from '../../src/cli/report.js';
+import { grouped, reportJson, reportOf, reportText } from '../../src/cli/report.js';
+import { SpecError, type SpecProblem } from '../../src/cluster/problem.js';
 import { PerijoveError } from '../../src/errors/error.js';
 
 const plain = picocolors.createColors(false);
+const wide = { debug: false, columns: Infinity, program: 'perijove' };
 
 describe('reportOf', () => {
-  it('reads what failed in a workflow, at any depth', () => {
+  it('finds the failure in a workflow, at any depth', () => {
     const failure = ApplicationFailure.create({
       type: 'DISK_FULL',
       message: 'h2: 3 MiB are free',
@@ -24,7 +26,7 @@ describe('reportOf', () => {
     });
   });
 
-  it('has the exit code of the kind', () => {
+  it('has the exit code of its kind', () => {
     const codeOf = (error: unknown) => reportOf(error).exitCode;
     expect(codeOf(new PerijoveError('SPEC_INVALID', ''))).toBe(2);
     expect(codeOf(new PerijoveError('SSH_REFUSED', ''))).toBe(3);
@@ -33,7 +35,7 @@ describe('reportOf', () => {
     expect(codeOf('thrown text')).toBe(1);
   });
 
-  it('takes a failure of a code from another release for a bug, and keeps its message', () => {
+  it('reports a code of another release as INTERNAL, with its message', () => {
     expect(reportOf(ApplicationFailure.create({ type: 'NOT_KNOWN_HERE', message: 'm' }))).toMatchObject({
       code: 'INTERNAL',
       message: 'm',
@@ -47,28 +49,89 @@ describe('reportText', () => {
     remedy: 'Start sshd.',
   });
 
-  it('says what failed, where, what to do, and the code', () => {
-    expect(reportText(reportOf(error), plain, false)).toBe(
+  it('prints what failed, where, what to do, and the code', () => {
+    expect(reportText(reportOf(error), plain, wide)).toBe(
       'error: nothing listens at 10.0.0.1:22\n  where  h1\n  do     Start sshd.\n  code   SSH_REFUSED\n',
+    );
+  });
+
+  it('wraps at the width of the terminal, aligned', () => {
+    const long = new PerijoveError('SPEC_NOT_FOUND', 'no cluster.yaml in this directory, and no lab', {
+      remedy: 'Write one with `perijove init`, name one with --file, or start a lab with `perijove lab up`.',
+    });
+    expect(reportText(reportOf(long), plain, { debug: false, columns: 50, program: 'npx perijove' })).toBe(
+      [
+        'error: no cluster.yaml in this directory, and no',
+        '       lab',
+        '  do     Write one with `npx perijove init`, name',
+        '         one with --file, or start a lab with `npx',
+        '         perijove lab up`.',
+        '  code   SPEC_NOT_FOUND',
+        '',
+      ].join('\n'),
     );
   });
 
   it('does not repeat a place that the message names', () => {
     const named = new PerijoveError('SSH_REFUSED', 'h1 refused', { host: 'h1' });
-    expect(reportText(reportOf(named), plain, false)).not.toContain('where');
+    expect(reportText(reportOf(named), plain, wide)).not.toContain('where');
   });
 
   it('shows the stack, with causes, for --debug alone', () => {
     const deep = new PerijoveError('SSH_LOST', 'lost', { cause: new Error('ECONNRESET') });
-    expect(reportText(reportOf(deep), plain, true)).toMatch(/ {4}at [^]*caused by Error: ECONNRESET/);
-    expect(reportText(reportOf(deep), plain, false)).not.toContain('ECONNRESET');
+    expect(reportText(reportOf(deep), plain, { ...wide, debug: true })).toMatch(
+      / {4}at [^]*caused by Error: ECONNRESET/,
+    );
+    expect(reportText(reportOf(deep), plain, wide)).not.toContain('ECONNRESET');
   });
 });
 
-it('reportJson leaves out what is not there', () => {
+it('reportJson omits absent fields', () => {
   expect(reportJson(reportOf(new PerijoveError('USAGE', 'm', { remedy: 'r' })), false)).toEqual({
     code: 'USAGE',
     message: 'm',
     remedy: 'r',
   });
+});
+
+describe('grouped', () => {
+  const problem = (host: string | undefined, message: string) => ({
+    code: 'SSH_KEY_UNREADABLE' as const,
+    ...(host !== undefined && { host }),
+    message,
+    remedy: 'Check `key` in the spec.',
+  });
+
+  it('reports once what several hosts have in common', () => {
+    expect(
+      grouped([
+        problem('h1', 'h1: cannot read the key'),
+        problem('h2', 'h2: is down'),
+        problem('h3', 'h3: cannot read the key'),
+      ]).map(({ message }) => message),
+    ).toEqual(['h1, h3: cannot read the key', 'h2: is down']);
+  });
+
+  it('leaves different problems as they are', () => {
+    const problems = [problem('h1', 'h1: is down'), problem(undefined, 'there is no quorum')];
+    expect(grouped(problems)).toEqual(problems);
+  });
+});
+
+it('shows the first problems of a file, and no more of a line than can be read', () => {
+  const problem = (line: number): SpecProblem => ({
+    code: 'SPEC_YAML',
+    file: 'x',
+    line,
+    column: 1,
+    message: 'y'.repeat(10_000),
+    remedy: 'r',
+  });
+  const error = new SpecError(
+    Array.from({ length: 64 }, (_, line) => problem(line)),
+    'x',
+  );
+  const text = reportText(reportOf(error), plain, wide);
+  expect(text).toContain('and 44 more');
+  expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThan(600);
 });

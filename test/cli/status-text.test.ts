@@ -22,7 +22,7 @@ const seen: ClusterStatus = {
         logRecovered: true,
         logEnsembleSize: 3,
       },
-      { ...noMaster, host: 'h3' },
+      { ...noMaster, host: 'h3', state: 'down' },
     ],
     agents: [
       {
@@ -88,7 +88,7 @@ describe('a long status for people', () => {
     expect(lines).toContain(line);
   });
 
-  it('says since when a task is what it is', () => {
+  it('shows since when a task has its state', () => {
     expect(lines.find((line) => line.startsWith('node0'))).toContain(
       'node0.6 running since 2026-01-01T11:00:00Z',
     );
@@ -154,13 +154,19 @@ describe('a status for people', () => {
     expect(lines[0]).toContain('ready  12:00:00');
   });
 
-  it('wraps reasons and incidents, and has three of these at most, none of them routine', () => {
+  it('wraps reasons and incidents, and shows at most three incidents, none of them routine', () => {
     const reason = `etcd: ${'0 of 5 members respond, 3 are required; '.repeat(4)}`.trim();
     const lines = text({ incidents }, [reason]).split('\n');
     expect(lines.filter((line) => line.length > 80)).toEqual([]);
     expect(lines.filter((line) => line.startsWith('2026-01-01T12'))).toHaveLength(3);
     expect(lines.join(' ').replace(/ +/g, ' ')).toContain(reason);
     expect(lines.join('\n')).not.toContain('h2 after');
+  });
+
+  it('tells what is down from what does not answer', () => {
+    const silent = { zookeeper: { members: [{ host: 'oo-lab1', mode: 'no-answer' as const }] } };
+    const lines = text(silent).split('\n');
+    expect(lines.find((line) => line.startsWith('oo-lab1'))).toContain('no answer');
   });
 
   it('names what is not well', () => {

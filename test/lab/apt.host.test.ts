@@ -72,7 +72,7 @@ describe.skipIf(!isolates)('aptScript', () => {
     return stdout.trimEnd().split('\n');
   }
 
-  it('is needed: the package starts its daemon by itself', async () => {
+  it('is needed: the package starts its daemon automatically', async () => {
     expect(
       await onMachine('{ apt-get update; apt-get install -y etcd-server; } >/dev/null 2>&1; state'),
     ).toEqual(['the daemon was started', 'the daemon starts at boot']);
@@ -85,7 +85,7 @@ describe.skipIf(!isolates)('aptScript', () => {
     ]);
   });
 
-  it('leaves a daemon that was there before as it was', async () => {
+  it('does not change a daemon that was there before', async () => {
     expect(
       await onMachine(`
         cp /package/etcd-server/etc/init.d/etcd /etc/init.d/etcd; update-rc.d etcd defaults
@@ -155,7 +155,7 @@ describe.skipIf(!isolates)('aptScript', () => {
     ).toEqual(['ended with 143']);
   });
 
-  it("waits for apt's lock, and says who holds it", async () => {
+  it("waits for apt's lock, and reports its holder", async () => {
     const hold = (file: string) => `
       cat >/hold.py <<'END'
 import fcntl, os, time

@@ -48,7 +48,7 @@ describe('a purge', () => {
     expect(existsSync(directory)).toBe(false);
   });
 
-  it('leaves what the lab has not made, and names the directory', async () => {
+  it('keeps files that the lab did not make, and names the directory', async () => {
     write('lab.json', 'notebooks/of-the-lab.ipynb', 'letter.txt');
     await expect(purge()).rejects.toMatchObject({ code: 'LAB_REMAINS', place: { subject: directory } });
     expect(readdirSync(directory)).toEqual(['letter.txt']);

@@ -24,7 +24,7 @@ describe('withLock', () => {
     expect(await withLock(file, {}, async () => 'free')).toBe('free');
   });
 
-  it('waits where it is told to, one after the other', async () => {
+  it('waits with the option to wait, one after the other', async () => {
     const order: string[] = [];
     let second: Promise<unknown> = Promise.resolve();
     await withLock(file, {}, async () => {

@@ -143,7 +143,7 @@ describe('a lab host', () => {
     expect(hostProcesses(stateDir, h1)).toEqual(new Set());
   });
 
-  it('does not wait for the log or the children of a service that go on, and ends these after it', async () => {
+  it('does not wait for the log or for remaining children of a service, and ends these after it', async () => {
     const file = path.join(stateDir, 'said');
     const logs = path.join(stateDir, 'logs');
     mkdirSync(logs);
@@ -188,7 +188,7 @@ describe('a lab host', () => {
     });
   });
 
-  it('says why its sshd does not start', async () => {
+  it('reports why its sshd does not start', async () => {
     await crashHost(stateDir, h1);
     writeFileSync(labPaths(stateDir).hostKey('h1'), 'no key\n');
     await expect(bootHost(stateDir, h1)).rejects.toMatchObject({

@@ -28,7 +28,7 @@ describe('decideInstallation', () => {
     });
   });
 
-  it('goes on as root without a terminal', () => {
+  it('installs as root without a terminal', () => {
     expect(decideInstallation(packages, root)).toEqual({ do: 'install', apt: 'as-root', ask: false });
   });
 
@@ -57,14 +57,14 @@ describe('planTools', () => {
     return directory;
   };
 
-  it('refuses a PERIJOVE_TOOLS without the tools, and says what belongs there', async () => {
+  it('refuses a PERIJOVE_TOOLS without the tools, and names them', async () => {
     await expect(planTools({ PERIJOVE_TOOLS: scratch() })).rejects.toMatchObject({
       code: 'PREREQUISITES_MISSING',
       remedy: expect.stringContaining('jupyterlab==') as string,
     });
   });
 
-  it('brings Temporal where PATH has none, into a directory that is named by its pins', async () => {
+  it('installs Temporal where PATH has none, in a directory named by its pins', async () => {
     const cache = scratch();
     const plan = await planTools({ XDG_CACHE_HOME: cache, PATH: cache });
     expect(plan).toMatchObject({
@@ -75,7 +75,7 @@ describe('planTools', () => {
     expect(installedTools(plan)).toBeUndefined();
   });
 
-  it('takes an interrupted installation for none', async () => {
+  it('repeats an interrupted installation', async () => {
     const plan = await planTools({ XDG_CACHE_HOME: scratch(), PATH: '' });
     if (plan.kind !== 'own') expect.unreachable();
     const bin = path.join(plan.directory, 'bin');

@@ -63,7 +63,7 @@ it('does not kill the process that has got the number of one that was found', as
   expect(other && processStat(other.pid)?.state).toBe('S');
 });
 
-it('kills what was started between two looks', async () => {
+it('kills what was started between two searches', async () => {
   const young: ReturnType<typeof sleeper>[] = [];
   const killed = await killAll(() => {
     if (young.length < 2) young.push(sleeper());

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { isLabSubnet, renderLabSpec, type LabPlace } from '../../src/lab/spec.js';
+import { labSubnet, renderLabSpec, type LabPlace } from '../../src/lab/spec.js';
 import { parseSpec } from '../../src/cluster/load.js';
 
 const place: LabPlace = {
@@ -81,14 +81,17 @@ describe('renderLabSpec', () => {
     });
   });
 
-  it('leaves a text that is no spec to the reader of specs', () => {
+  it('returns a text that is not a spec as it is', () => {
     for (const text of ['a: [', '- 1', '']) expect(renderLabSpec(text, place)).toBe(text);
   });
 });
 
-describe('isLabSubnet', () => {
-  it('takes 127.0 to 127.255', () => {
-    expect(['127.0', '127.28', '127.255'].every(isLabSubnet)).toBe(true);
-    expect(['127', '127.256', '127.01', '10.0', '127.1.', '127.1.1'].some(isLabSubnet)).toBe(false);
+describe('labSubnet', () => {
+  it.each(['127.0', '127.28', '127.255'])('accepts %s', (subnet) => {
+    expect(labSubnet(subnet)).toBe(subnet);
+  });
+
+  it.each(['127', '127.256', '127.01', '10.0', '127.1.', '127.1.1'])('refuses %s', (subnet) => {
+    expect(() => labSubnet(subnet)).toThrow(/--subnet must be 127\.0 to 127\.255/);
   });
 });

@@ -137,9 +137,14 @@ describe('phaseOf', () => {
 describe('shortcomings', () => {
   const cases: readonly (readonly [string, Partial<Facts>, string])[] = [
     [
-      'a silent server',
+      'a server that is down',
       { zookeeper: { members: [...whole.zookeeper.members.slice(0, 2), { host: 'h3', mode: 'down' }] } },
       'ZooKeeper: h3 is down',
+    ],
+    [
+      'a server that does not answer',
+      { zookeeper: { members: [...whole.zookeeper.members.slice(0, 2), { host: 'h3', mode: 'no-answer' }] } },
+      'ZooKeeper: h3 does not answer',
     ],
     [
       'two leaders',
@@ -158,10 +163,20 @@ describe('shortcomings', () => {
       {
         mesos: {
           ...whole.mesos,
-          masters: [...whole.mesos.masters.slice(0, 2), { ...noMaster, host: 'h3' }],
+          masters: [...whole.mesos.masters.slice(0, 2), { ...noMaster, host: 'h3', state: 'down' }],
         },
       },
       'Mesos master down on h3',
+    ],
+    [
+      'a master that does not answer',
+      {
+        mesos: {
+          ...whole.mesos,
+          masters: [...whole.mesos.masters.slice(0, 2), { ...noMaster, host: 'h3' }],
+        },
+      },
+      'no answer from the Mesos master on h3',
     ],
     [
       'a replica of the log that lacks',

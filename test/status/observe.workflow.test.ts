@@ -151,6 +151,12 @@ describe('observeCluster', () => {
       workflows: { deploy: 'absent', framework: 'absent', keeper: 'absent' },
     });
     expect(reasons.some((reason) => /h2.*SSH_REFUSED/.test(reason))).toBe(true);
+    // h1 confirms that nothing listens; about h2 nothing is known.
+    expect(status.zookeeper.members).toEqual([
+      { host: 'h1', mode: 'down' },
+      { host: 'h2', mode: 'no-answer' },
+    ]);
+    expect(status.mesos.masters.map(({ state }) => state)).toEqual(['down', 'no-answer']);
   });
 
   it('without Temporal follows the contract too, and says why it knows less', async () => {

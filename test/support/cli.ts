@@ -19,6 +19,7 @@ export async function cli(argv: readonly string[], io: Partial<Io> = {}): Promis
     stdin: Readable.from([]),
     stdout: { write: (text) => (stdout += text) },
     stderr: { write: (text) => (stderr += text) },
+    program: 'perijove',
     isTTY: false,
     columns: 100,
     signal,

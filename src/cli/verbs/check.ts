@@ -1,24 +1,21 @@
-import type { Colors } from 'picocolors/types.js';
 import type { HostFacts } from '../../hosts/facts.js';
-import type { Problem } from '../../hosts/problem.js';
 import { exitCodes } from '../../errors/error.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
-import { defineCommand } from '../command.js';
+import { defineCommand, type CommandContext } from '../command.js';
 import { knownHostsDir, withHosts } from '../hosts.js';
-import { printJson } from '../io.js';
-import { count } from '../progress-view.js';
-import { exitCodeOf, problemText } from '../report.js';
+import { printJson, printText, textColumns } from '../io.js';
+import { blockText, exitCodeOf, grouped, problemLines, withCommands } from '../report.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
 import type { Survey } from '../../deployment/cluster-survey.js';
-import { table } from '../table.js';
+import { hanging, table } from '../table.js';
 
 export const checkCommand = defineCommand({
   name: 'check',
   summary: 'check the spec and every host for what would block a deployment',
   description:
-    'Reads the spec, connects to every host, and looks at packages, ports, disks, clocks and ' +
-    'permissions. It changes nothing on the hosts. The key of a host that has no known one is pinned, ' +
-    'and its fingerprint shown: compare it with that of the host.',
+    'Reads the spec, connects to every host, and checks packages, ports, disks, clocks and permissions. It ' +
+    'changes nothing on the hosts. The key of a host that is not known yet is pinned, and its fingerprint ' +
+    'printed: compare it with the fingerprint on the host.',
   args: { file: fileArgument },
   options: { file: fileOption },
   async run(context, { args, options }) {
@@ -31,7 +28,7 @@ export const checkCommand = defineCommand({
     const { hosts, pinned, problems } = survey;
     if (context.json)
       printJson(context, { cluster: spec.name, hosts: hosts.map(({ facts }) => facts), pinned, problems });
-    else context.stdout.write(checkText(spec, file, survey, context.colors));
+    else printText(context, checkText(spec, file, survey, context));
     const [first] = problems;
     return first === undefined ? exitCodes.done : exitCodeOf(first.code);
   },
@@ -41,29 +38,32 @@ function checkText(
   spec: ClusterSpec,
   file: string,
   { hosts, pinned, problems }: Survey,
-  colors: Colors,
+  context: CommandContext,
 ): string {
+  const { colors } = context;
+  const columns = textColumns(context);
+  const shown = grouped(problems).map((problem) => withCommands(problem, context.program));
   const rows = spec.hosts.map((host) => {
     const facts = hosts.find((each) => each.host === host.name)?.facts;
-    const troubled = problems.some((problem) => problem.host === host.name);
+    const hasProblem = problems.some((problem) => problem.host === host.name);
     const state =
-      facts === undefined ? colors.dim('-') : troubled ? colors.red('see below') : colors.green('ok');
+      facts === undefined ? colors.dim('-') : hasProblem ? colors.red('see below') : colors.green('ok');
     return [host.name, host.address, state, ...(facts ? factCells(facts) : [])];
   });
-  const head = ['host', 'address', '', 'system', 'cpus', 'memory', 'free', 'services'].map((name) =>
+  const head = ['host', 'address', 'state', 'system', 'cpus', 'memory', 'free', 'services'].map((name) =>
     colors.dim(name),
   );
   const lines = [
-    ...table([head, ...rows]),
+    ...table([head, ...rows], columns),
     ...pinned.flatMap(({ host, fingerprint }, index) => [
       ...(index === 0 ? [''] : []),
-      `${host} was met for the first time; its key is ${fingerprint}`,
+      ...hanging('', `pinned the key of ${host}: ${fingerprint}`, columns),
     ]),
-    ...problems.flatMap((problem) => ['', ...problemLines(problem, colors)]),
+    ...shown.flatMap((problem) => ['', ...problemLines(problem, colors, columns)]),
     '',
     problems.length === 0
-      ? `${colors.green('ok')}: nothing is in the way of ${file}`
-      : `${colors.red(count(problems.length, 'problem'))} in the way of ${file}`,
+      ? `${file}: ${colors.green('no problems found')}`
+      : `${file}: ${colors.red(blockText(shown.length))}`,
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -80,8 +80,4 @@ function factCells({ os, cpus, memoryBytes, freeBytes, init }: HostFacts): strin
 
 function gibibytes(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-}
-
-function problemLines({ code, message, remedy }: Problem, colors: Colors): string[] {
-  return problemText({ title: message, code, remedy }, colors);
 }

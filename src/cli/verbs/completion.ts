@@ -1,5 +1,5 @@
 import { exitCodes, PerijoveError } from '../../errors/error.js';
-import { choices } from '../choices.js';
+import { choices } from '../../cluster/nearest.js';
 import { defineCommand } from '../command.js';
 import { completionScript, completions, shells } from '../completion.js';
 import { printJson } from '../io.js';
@@ -19,7 +19,7 @@ export const completionCommand = (verbs: readonly Verb[]) =>
     async run(context, { args }) {
       const shell = shells.find((each) => each === args.shell);
       if (shell === undefined) {
-        throw new PerijoveError('USAGE', `no completion for \`${args.shell}\``, {
+        throw new PerijoveError('USAGE', `unknown shell \`${args.shell}\``, {
           remedy: choices(args.shell, shells),
         });
       }

@@ -2,7 +2,7 @@ import { exitCodes, PerijoveError } from '../../errors/error.js';
 import type { TeardownInput, TeardownResult } from '../../temporal/contract.js';
 import { answerOf } from '../answer.js';
 import { defineCommand, type CommandContext } from '../command.js';
-import { printJson } from '../io.js';
+import { printJson, printNotice, printText } from '../io.js';
 import { count } from '../progress-view.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
 import { temporalOptions, temporalSettings, withTemporal } from '../temporal.js';
@@ -11,14 +11,14 @@ export const downCommand = defineCommand({
   name: 'down',
   summary: 'stop the cluster',
   description:
-    'Ends the keeper and the framework with its nodes, stops the services of all hosts and removes ' +
-    'their definitions. A deployment that runs is cancelled first. Data, logs and secrets stay, so ' +
-    'that `up` resumes; with --purge nothing of it stays on the hosts. Notebooks stay, but those on a ' +
-    'GlusterFS volume that `up` created: --purge deletes it.',
+    'Ends the keeper and the framework with its nodes, stops the services on all hosts and removes their ' +
+    'definitions. A running deployment is cancelled first. Data, logs and secrets are kept, so that ' +
+    '`perijove up` resumes; --purge removes them. Notebooks are kept in both cases, except on a GlusterFS ' +
+    'volume that `up` created: --purge deletes it.',
   args: { file: fileArgument },
   options: {
     file: fileOption,
-    purge: { flags: '--purge', description: 'remove data, logs and secrets too' },
+    purge: { flags: '--purge', description: 'also remove data, logs and secrets' },
     yes: { flags: '-y, --yes', description: 'with --purge: do not ask' },
     ...temporalOptions,
   },
@@ -33,15 +33,15 @@ export const downCommand = defineCommand({
       await ensureSearchAttributes(temporal.connection, temporal.namespace);
       const input: TeardownInput = { spec, purge: options.purge };
       const result = await startTeardown(temporal.client, input, context.signal, (text) => {
-        if (!context.json) context.stderr.write(`${text}\n`);
+        if (!context.json) printNotice(context, `${text}\n`);
       });
-      return result ? ended(context, result) : left(context, spec.name);
+      return result ? ended(context, result, options.purge) : detached(context, spec.name);
     });
   },
 });
 
 /**
- * Asks on a terminal; elsewhere the option itself is the confirmation.
+ * Asks on a terminal; without one the option itself is the confirmation.
  *
  * @throws PerijoveError PURGE_NOT_CONFIRMED
  */
@@ -51,24 +51,24 @@ async function confirmPurge(context: CommandContext, cluster: string): Promise<v
   stdout.write(`Remove all data, logs and secrets of ${cluster} from its hosts? Type its name: `);
   const answer = await answerOf(stdin, signal);
   if (answer?.trim() !== cluster) {
-    throw new PerijoveError('PURGE_NOT_CONFIRMED', `nothing of ${cluster} was stopped or removed`);
+    throw new PerijoveError('PURGE_NOT_CONFIRMED', `${cluster} was not stopped, and nothing was removed`);
   }
 }
 
-function ended(context: CommandContext, { changes }: TeardownResult): number {
+function ended(context: CommandContext, { changes }: TeardownResult, purge: boolean): number {
   if (context.json) {
     printJson(context, { result: 'done', changed: changes.length, changes });
   } else {
-    for (const { host, what } of changes) context.stdout.write(`${host}: ${what}\n`);
-    const what =
-      changes.length === 0 ? 'there was nothing to stop' : `${count(changes.length, 'change')} made`;
-    context.stdout.write(`${context.colors.green('done')}: ${what}\n`);
+    for (const { host, what } of changes) printText(context, `${host}: ${what}\n`);
+    const what = changes.length === 0 ? 'nothing to stop' : `${count(changes.length, 'change')} made`;
+    printText(context, `${context.colors.green('done')}: ${what}\n`);
+    if (!purge) printText(context, 'Data and notebooks are kept. Resume with `perijove up`.\n');
   }
   return exitCodes.done;
 }
 
-function left(context: CommandContext, cluster: string): number {
+function detached(context: CommandContext, cluster: string): number {
   if (context.json) printJson(context, { result: 'detached' });
-  else context.stdout.write(`The teardown goes on, as the workflow teardown:${cluster}.\n`);
+  else printText(context, `The teardown continues as the workflow teardown:${cluster}.\n`);
   return exitCodes.done;
 }

@@ -12,17 +12,17 @@ import { exitCodes, messageOf, PerijoveError } from '../../errors/error.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import { durationMs, durationPattern, formatDuration } from '../../cluster/units.js';
 import type { DrillInput } from '../../temporal/contract.js';
-import { choices } from '../choices.js';
+import { choices } from '../../cluster/nearest.js';
 import { defineCommand, defineGroup, type CommandContext } from '../command.js';
-import { printJson } from '../io.js';
+import { printJson, printNotice, printText, textColumns } from '../io.js';
 import { reportOf } from '../report.js';
 import { fileOption, openSpec } from '../spec-file.js';
-import { table } from '../table.js';
+import { hanging, table } from '../table.js';
 import { labOf, temporalOptions, temporalSettings, withTemporal } from '../temporal.js';
 
 const listCommand = defineCommand({
   name: 'list',
-  summary: 'print the drills that there are',
+  summary: 'list the drills',
   options: { file: fileOption },
   async run(context, { options }) {
     const { spec, absolute } = await openSpec(context, options.file);
@@ -45,9 +45,10 @@ const listCommand = defineCommand({
       const rows = drills.map(({ name, what, budgetMs, possible, reason }) => [
         possible ? colors.bold(name) : colors.dim(name),
         formatDuration(budgetMs),
-        possible ? what : colors.dim(`${what}; not here: ${reason ?? ''}`),
+        possible ? what : colors.dim(`${what}; not possible here: ${reason ?? ''}`),
       ]);
-      context.stdout.write(`${table([['drill', 'budget', 'what is done'], ...rows]).join('\n')}\n`);
+      const head = ['drill', 'budget', 'fault'].map((name) => colors.dim(name));
+      context.stdout.write(`${table([head, ...rows], textColumns(context)).join('\n')}\n`);
     }
     return exitCodes.done;
   },
@@ -55,12 +56,12 @@ const listCommand = defineCommand({
 
 const runCommand = defineCommand({
   name: 'run',
-  summary: 'inject a fault, watch, heal, and tell how it went',
+  summary: 'inject a fault, measure the recovery, and heal it',
   description:
-    'A cluster that is not whole is not drilled, and there is one drill at a time. What was broken is ' +
-    'healed in any case: after a recovery or without one, after Ctrl-C, and when the worker that did it ' +
-    'is dead. `random` is a series that the seed decides; it ends at the first thing that is not as it ' +
-    'must be. Exit code 1 when a drill took longer than its budget, or something does not hold.',
+    'A drill starts only while the cluster is healthy, and only one runs at a time. The fault is always ' +
+    'healed: with or without a recovery, after Ctrl-C, and after the death of the worker that injected it. ' +
+    '`random` is a series that its seed determines; it stops at the first violated invariant. The exit code ' +
+    'is 1 when a drill exceeds its budget or violates an invariant.',
   args: {
     name: {
       description: 'a drill of `perijove drill list`, or random',
@@ -70,20 +71,23 @@ const runCommand = defineCommand({
   },
   options: {
     file: fileOption,
-    all: { flags: '--all', description: 'every drill that is possible here, one after the other' },
-    target: { flags: '--target <name>', description: 'a node, a host; of a worker: scheduler or keeper' },
-    budget: { flags: '--budget <duration>', description: "another one than the drill's own, such as 2s" },
-    count: { flags: '--count <number>', description: 'how many drills a random series has (default: 10)' },
+    all: { flags: '--all', description: 'run every drill that is possible here, one after the other' },
+    target: {
+      flags: '--target <name>',
+      description: 'node or host; for a worker drill: scheduler or keeper',
+    },
+    budget: { flags: '--budget <duration>', description: "budget in place of the drill's own, such as 2s" },
+    count: { flags: '--count <number>', description: 'number of drills in a random series (default: 10)' },
     seed: {
       flags: '--seed <text>',
-      description: 'of a random series (default: a new one, which is printed)',
+      description: 'seed of a random series (default: a new one, which is printed)',
     },
     ...temporalOptions,
   },
   examples: [
     ['perijove drill run node-kill', "the leader's node"],
     ['perijove drill run proxy-kill --target h2', 'the proxy of one host'],
-    ['perijove drill run random --count 20 --seed 7', 'the same 20 each time'],
+    ['perijove drill run random --count 20 --seed 7', 'the same 20 every time'],
   ],
   async run(context, { args, options }) {
     const { spec, absolute } = await openSpec(context, options.file);
@@ -95,10 +99,10 @@ const runCommand = defineCommand({
 
     if (args.name !== undefined && options.all) throw usage('give a name or --all, not both');
     if (args.name !== 'random' && (options.count ?? options.seed) !== undefined) {
-      throw usage('--count and --seed are of a random series');
+      throw usage('--count and --seed apply to `random` only');
     }
     if (options.all || args.name === 'random') {
-      if (options.target !== undefined) throw usage('--target is of one drill');
+      if (options.target !== undefined) throw usage('--target applies to a single drill only');
       const seed = options.seed ?? randomBytes(4).toString('hex');
       const steps = options.all
         ? possible.map(({ name }) => ({ drill: name }))
@@ -121,7 +125,7 @@ const runCommand = defineCommand({
     return withTemporal(temporal, async ({ client }) => {
       const evidence = await runOne(context, client, input);
       if (context.json) printJson(context, evidence);
-      else context.stdout.write(`\n${evidenceText(evidence)}`);
+      else printText(context, `\n${evidenceText(evidence)}`);
       return evidence.verdict.passed ? exitCodes.done : exitCodes.failed;
     });
   },
@@ -138,10 +142,10 @@ function wanted(
   inLab: boolean,
   target: string | undefined,
 ): Drill {
-  if (name === undefined) throw usage('a drill, `random` or --all is needed');
+  if (name === undefined) throw usage('missing drill: name one, or give `random` or --all');
   const definition = findDrill(name);
   if (!definition) {
-    throw new PerijoveError('DRILL_UNKNOWN', `there is no drill \`${name}\``, {
+    throw new PerijoveError('DRILL_UNKNOWN', `unknown drill \`${name}\``, {
       remedy: choices(name, [...catalogue.map((each) => each.name), 'random']),
     });
   }
@@ -180,38 +184,41 @@ async function runOne(
 ): Promise<Evidence> {
   const { followDrill, startDrill } = await import('../drill-run.js');
   const { noWorker } = await import('../waits.js');
-  const say = (line: string) => {
-    if (!context.json) context.stdout.write(`${line}\n`);
+  const report = (line: string) => {
+    if (!context.json) printText(context, `${line}\n`);
   };
   const handle = await startDrill(client, input);
-  say(`${handle.workflowId}: ${input.drill}`);
+  report(`${handle.workflowId}: ${input.drill}`);
   try {
     return await followDrill(
       client,
       handle,
       {
         onState: ({ phase, target }) => {
-          if (phase === 'observing') say(`  the cluster is whole; the target is ${target ?? ''}`);
-          if (phase === 'healing') say('  healing, and waiting until the cluster is whole');
+          if (phase === 'observing') report(`  the cluster is healthy; the target is ${target ?? ''}`);
+          if (phase === 'healing') report('  healing the fault, then waiting until the cluster is healthy');
         },
-        onEvent: ({ at, what }) => say(`  ${offset(at).padStart(9)}  ${what}`),
-        onWait: () => context.stderr.write(`${noWorker}\n`),
+        onEvent: ({ at, what }) => {
+          for (const line of hanging(`  ${offset(at).padStart(9)}  `, what, textColumns(context)))
+            report(line);
+        },
+        onWait: () => printNotice(context, `${noWorker}\n`),
       },
       context.signal,
     );
   } catch (error) {
     if (!context.signal.aborted) throw error;
-    throw new PerijoveError('CANCELLED', 'the drill was cancelled, and what it did is healed', {
+    throw new PerijoveError('CANCELLED', 'the drill was cancelled, and its fault is healed', {
       remedy: 'Run it again.',
       cause: error,
     });
   }
 }
 
-/** In a series, the cluster may take this long to be whole again before the next drill. */
+/** In a series, the cluster may take this long to be healthy again before the next drill. */
 const waitMs = 180_000;
-/** A drill that is refused for such a reason is left out of a series. */
-const skipped = new Set(['DRILL_UNSAFE', 'DRILL_NOT_POSSIBLE']);
+/** A drill that is refused for one of these reasons is skipped in a series. */
+const skipReasons = new Set(['DRILL_UNSAFE', 'DRILL_NOT_POSSIBLE']);
 
 async function runSeries(
   context: CommandContext,
@@ -219,13 +226,13 @@ async function runSeries(
   steps: readonly Omit<DrillInput, 'number'>[],
   seed: string | undefined,
 ): Promise<number> {
-  const { colors, json, stdout } = context;
+  const { colors, json } = context;
   const drills: Evidence[] = [];
-  const left: { readonly drill: string; readonly reason: string }[] = [];
-  const say = (line: string) => {
-    if (!json) stdout.write(`${line}\n`);
+  const leftOut: { readonly drill: string; readonly reason: string }[] = [];
+  const report = (line: string) => {
+    if (!json) printText(context, `${line}\n`);
   };
-  if (seed !== undefined) say(`seed ${seed}, ${steps.length} drills`);
+  if (seed !== undefined) report(`seed ${seed}, ${steps.length} drills`);
   let broken: Evidence | undefined;
   let thrown: Error | undefined;
   for (const [index, step] of steps.entries()) {
@@ -233,19 +240,19 @@ async function runSeries(
       const evidence = await runOne(context, client, index === 0 ? step : { ...step, waitMs });
       drills.push(evidence);
       const mark = evidence.verdict.passed ? colors.green('✔') : colors.red('✖');
-      say(`${mark} ${index + 1}/${steps.length} ${headline(evidence)}`);
-      for (const reason of evidence.verdict.reasons) say(`    ${reason}`);
+      report(`${mark} ${index + 1}/${steps.length} ${headline(evidence)}`);
+      for (const reason of evidence.verdict.reasons) report(`    ${reason}`);
       if (evidence.invariants.every(({ holds }) => holds)) continue;
       broken = evidence;
       break;
     } catch (error) {
       const { code, message } = reportOf(error);
-      if (!skipped.has(code)) {
+      if (!skipReasons.has(code)) {
         thrown = error instanceof Error ? error : new Error(messageOf(error));
         break;
       }
-      left.push({ drill: step.drill, reason: message });
-      say(`- ${index + 1}/${steps.length} ${step.drill}: left out, ${message}`);
+      leftOut.push({ drill: step.drill, reason: message });
+      report(`- ${index + 1}/${steps.length} ${step.drill}: skipped, ${message}`);
     }
   }
   const failed = drills.filter(({ verdict }) => !verdict.passed).length;
@@ -253,13 +260,12 @@ async function runSeries(
   if (json) {
     const error =
       thrown === undefined ? {} : { error: { code: reportOf(thrown).code, message: messageOf(thrown) } };
-    printJson(context, { ...(seed !== undefined && { seed }), passed, leftOut: left, drills, ...error });
+    printJson(context, { ...(seed !== undefined && { seed }), passed, leftOut, drills, ...error });
     return thrown === undefined ? (passed ? exitCodes.done : exitCodes.failed) : reportOf(thrown).exitCode;
   }
-  if (broken) stdout.write(`\n${evidenceText(broken)}\n`);
-  say(
-    `${drills.length} of ${steps.length} drills run, ${failed} failed${left.length > 0 ? `, ${left.length} left out` : ''}`,
-  );
+  if (broken) report(`\n${evidenceText(broken)}`);
+  const skips = leftOut.length > 0 ? `, ${leftOut.length} skipped` : '';
+  report(`${drills.length} of ${steps.length} drills run, ${failed} failed${skips}`);
   if (thrown !== undefined) throw thrown;
   return passed ? exitCodes.done : exitCodes.failed;
 }
@@ -267,11 +273,11 @@ async function runSeries(
 const reportCommand = defineCommand({
   name: 'report',
   summary: 'print the evidence of a drill',
-  description: 'Of the newest one when no number is given. It needs no worker.',
+  description: 'Prints the newest drill unless a number is given. It needs no worker.',
   args: { number: { description: 'number of the drill', optional: true } },
   options: {
     file: fileOption,
-    svg: { flags: '--svg <path>', description: 'write the time line as a picture' },
+    svg: { flags: '--svg <path>', description: 'write the timeline as an SVG picture' },
     ...temporalOptions,
   },
   async run(context, { args, options }) {
@@ -283,18 +289,18 @@ const reportCommand = defineCommand({
       if (number === 0) throw new PerijoveError('DRILL_UNKNOWN', `${spec.name} has not been drilled yet`);
       const { state, evidence, ended } = await readDrill(client, spec.name, number);
       if (options.svg !== undefined) {
-        if (!evidence) throw new PerijoveError('DRILL_UNKNOWN', `drill ${number} has left no evidence`);
+        if (!evidence) throw new PerijoveError('DRILL_UNKNOWN', `drill ${number} left no evidence`);
         writePicture(options.svg, evidenceSvg(evidence));
       }
       if (context.json) printJson(context, evidence ?? { state: state ?? null });
-      else if (evidence) context.stdout.write(evidenceText(evidence));
+      else if (evidence) printText(context, evidenceText(evidence));
       else {
         const what = state
-          ? `${state.drill} of ${state.target ?? 'no target yet'}: ${state.phase}`
+          ? `${state.drill} on ${state.target ?? 'no target yet'}: ${state.phase}`
           : 'waiting';
         const how = state?.failure ? `\n  ${state.failure.message} (${state.failure.code})` : '';
         const unhealed = state?.unhealed === true ? `\n  not healed ${ended ? '' : 'yet'}` : '';
-        context.stdout.write(`drill ${number}: ${what}${how}${unhealed.trimEnd()}\n`);
+        printText(context, `drill ${number}: ${what}${how}${unhealed.trimEnd()}\n`);
       }
       return exitCodes.done;
     });
@@ -308,7 +314,7 @@ function writePicture(file: string, picture: string): void {
   } catch (error) {
     throw new PerijoveError('USAGE', `cannot write ${file}: ${messageOf(error)}`, {
       file,
-      remedy: 'Name another with --svg.',
+      remedy: 'Name another file with --svg.',
       cause: error,
     });
   }
@@ -318,7 +324,7 @@ export const drillCommand = defineGroup({
   name: 'drill',
   summary: 'inject a fault and measure how the cluster recovers',
   description:
-    'A drill breaks one thing, watches every host as its users would, heals, and leaves evidence: a time ' +
-    'line, a verdict against a budget, and whether everything holds that must.',
+    'A drill injects one fault, probes every host as a user would, heals the fault, and leaves evidence: a ' +
+    'timeline, a verdict against its budget, and a list of invariants that hold or are violated.',
   commands: [listCommand, runCommand, reportCommand],
 });

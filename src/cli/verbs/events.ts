@@ -9,7 +9,9 @@ import {
   type KeeperEvent,
 } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
+import { printNotice, printText, textColumns } from '../io.js';
 import { fileOption, openSpec } from '../spec-file.js';
+import { hanging } from '../table.js';
 import { temporalOptions, temporalSettings, withTemporal } from '../temporal.js';
 
 const pollMs = 300;
@@ -18,22 +20,22 @@ const askMs = 2_000;
 const sources = ['keeper', 'framework'] as const;
 type Source = (typeof sources)[number];
 
-/** An event, and whose it is; `seq` counts those of one source. */
+/** An event and its source; `seq` counts the events of one source. */
 export type SourcedEvent = (KeeperEvent | FrameworkEvent) & { readonly source: Source };
 
 export const eventsCommand = defineCommand({
   name: 'events',
   summary: 'follow the events of the keeper, of Mesos and of its tasks',
   description:
-    'Prints what the keeper found and did last, which Mesos master leads, which agents came and went, which ' +
-    'worker held the scheduler and what became of the tasks; then each thing as it happens, until Ctrl-C. ' +
-    'Asking adds nothing to any history.',
+    'Prints the latest events and then follows new ones, until Ctrl-C: what the keeper observed and did, which ' +
+    'Mesos master leads, which agents registered or were lost, which worker holds the scheduler, and the state ' +
+    'of each task. Following events adds nothing to workflow histories.',
   options: {
     file: fileOption,
-    once: { flags: '--once', description: 'print what there is, and end' },
+    once: { flags: '--once', description: 'print the latest events and exit' },
     ...temporalOptions,
   },
-  examples: [['perijove events --json | jq .what', 'one JSON document a line']],
+  examples: [['perijove events --json | jq .what', 'one JSON document per line']],
   async run(context, { options }) {
     const { spec, absolute } = await openSpec(context, options.file);
     return withTemporal(temporalSettings(context, options, absolute), async ({ client }) => {
@@ -50,7 +52,7 @@ export const eventsCommand = defineCommand({
   },
 });
 
-/** Those that come after what was seen of each source, by their times. */
+/** The events after the last printed one of each source, in the order of time. */
 export function unseen(
   events: readonly SourcedEvent[],
   seen: Readonly<Record<Source, number>>,
@@ -70,7 +72,7 @@ function lastOf(events: readonly SourcedEvent[], seen: Readonly<Record<Source, n
 }
 
 /**
- * Undefined after Ctrl-C. A worker or a server that does not answer is waited for, unless `once`.
+ * Undefined after Ctrl-C. Waits while no worker or no server responds, unless `once`.
  *
  * @throws PerijoveError KEEPER_ABSENT when neither a keeper nor a framework of the cluster runs
  */
@@ -80,7 +82,7 @@ async function newest(
   cluster: string,
   once: boolean,
 ): Promise<readonly SourcedEvent[] | undefined> {
-  let told = false;
+  let isNoticed = false;
   while (!context.signal.aborted) {
     const answers = await Promise.allSettled(sources.map((source) => eventsOf(client, cluster, source)));
     const failures = answers.flatMap((answer): Error[] =>
@@ -96,9 +98,10 @@ async function newest(
       return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
     }
     if (once) throw broken;
-    if (!told)
-      context.stderr.write('nobody answers for the keeper and the framework; waiting for a worker\n');
-    told = true;
+    if (!isNoticed) {
+      printNotice(context, 'the keeper and the framework are not responding; waiting for a worker\n');
+    }
+    isNoticed = true;
     await delay(pollMs, undefined, { signal: context.signal }).catch(() => undefined);
   }
   return undefined;
@@ -137,5 +140,7 @@ function print(context: CommandContext, event: SourcedEvent): void {
     ended: colors.yellow,
   }[event.kind as string];
   const kind = event.kind.padEnd(9);
-  context.stdout.write(`${colors.dim(event.at)}  ${paint ? paint(kind) : kind}  ${event.what}\n`);
+  const lead = `${colors.dim(event.at)}  ${paint ? paint(kind) : kind}  `;
+  const lines = hanging(lead, event.what, textColumns(context));
+  printText(context, `${lines.join('\n')}\n`);
 }

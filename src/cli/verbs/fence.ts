@@ -5,7 +5,7 @@ import { exitCodes } from '../../errors/error.js';
 import { fenceHost, type FenceResult } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { withFramework } from '../framework.js';
-import { printJson } from '../io.js';
+import { printJson, printText } from '../io.js';
 import { order } from '../keeper.js';
 import { fileOption } from '../spec-file.js';
 import { unknownTarget } from '../targets.js';
@@ -13,11 +13,11 @@ import { temporalOptions } from '../temporal.js';
 
 export const fenceCommand = defineCommand({
   name: 'fence',
-  summary: 'declare a host dead, so that its nodes are launched elsewhere',
+  summary: 'declare a host dead so that its nodes are rescheduled',
   description:
-    'For a host that neither Mesos nor SSH reaches, and that is switched off or will not come back. Its nodes are ' +
-    'waited for no longer; a node that still answers at its address is. Should the host come back, what runs ' +
-    'there of them is ended. `mesos.fenceAfter` in the spec says so by itself after a while.',
+    'For a host that neither Mesos nor SSH reaches, and that is switched off or will not come back. Its nodes ' +
+    'are launched on other hosts, except a node that still answers at its address. If the host comes back, its ' +
+    'old nodes are ended. With `mesos.fenceAfter` in the spec, hosts are fenced automatically.',
   args: { host: { description: 'name of the host, such as h2' } },
   options: { file: fileOption, ...temporalOptions },
   examples: [['perijove fence h2', 'the machine of h2 is gone for good']],
@@ -26,9 +26,9 @@ export const fenceCommand = defineCommand({
       try {
         const ask = () => handle.executeUpdate(fenceHost, { args: [host] });
         const result = await order(context, client, ask, 'the framework');
-        return result ? said(context, host, result) : left(context);
+        return result ? ended(context, host, result) : detached(context);
       } catch (error) {
-        // A host that is no more in the spec may have nodes yet, so the framework is asked first.
+        // A host that was removed from the spec may still have nodes, so the framework is asked first.
         const isKnown = spec.hosts.some(({ name }) => name === host);
         if (isKnown || !isRefusal(error, 'HOST_NOT_LOST')) throw error;
         throw unknownTarget(
@@ -49,21 +49,20 @@ function isRefusal(error: unknown, code: ErrorCode): boolean {
   );
 }
 
-function said(context: CommandContext, host: string, result: FenceResult): number {
+function ended(context: CommandContext, host: string, result: FenceResult): number {
   const { changed, nodes } = result;
   if (context.json) {
     printJson(context, { result: 'done', host, ...result });
   } else {
-    const when = changed ? 'is taken for lost' : 'was taken for lost before';
-    context.stdout.write(
-      `${context.colors.green('done')}: ${host} ${when}; ${nodes.join(', ')} need not be waited for there\n`,
-    );
+    const when = changed ? 'is fenced' : 'was fenced before';
+    const what = `${host} ${when}; rescheduling ${nodes.join(', ')}`;
+    printText(context, `${context.colors.green('done')}: ${what}\n`);
   }
   return exitCodes.done;
 }
 
-function left(context: CommandContext): number {
+function detached(context: CommandContext): number {
   if (context.json) printJson(context, { result: 'detached' });
-  else context.stdout.write('The framework is told as soon as a worker runs.\n');
+  else printText(context, 'The host is fenced as soon as a worker runs.\n');
   return exitCodes.done;
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { exitCodes, PerijoveError } from '../../errors/error.js';
 import { defineCommand } from '../command.js';
-import { printJson } from '../io.js';
+import { printJson, printText } from '../io.js';
 
 const packageRoot = fileURLToPath(new URL('../../../', import.meta.url));
 const examples = ['three-hosts', 'lab'] as const;
@@ -12,7 +12,7 @@ const examples = ['three-hosts', 'lab'] as const;
 export const initCommand = defineCommand({
   name: 'init',
   summary: 'write a commented cluster.yaml',
-  description: 'Writes an example to start from: change its hosts and addresses, then run `perijove check`.',
+  description: 'Writes an example to start from. Change its hosts and addresses, then run `perijove check`.',
   args: { file: { description: 'where to write it (default: cluster.yaml)', optional: true } },
   options: {
     example: {
@@ -35,19 +35,19 @@ export const initCommand = defineCommand({
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'EEXIST')
-        throw new PerijoveError('FILE_EXISTS', `${name} exists`, { file: name, cause: error });
+        throw new PerijoveError('FILE_EXISTS', `${name} already exists`, { file: name, cause: error });
       if (code === 'ENOENT' || code === 'EACCES' || code === 'EISDIR') {
         throw new PerijoveError('USAGE', `cannot write ${name} (${code})`, { file: name, cause: error });
       }
       throw error;
     }
     if (context.json) printJson(context, { file });
-    else context.stdout.write(`Wrote ${name}. Change its hosts and addresses, then: perijove check\n`);
+    else printText(context, `Wrote ${name}. Change its hosts and addresses, then run \`perijove check\`.\n`);
     return exitCodes.done;
   },
 });
 
-/** Where an editor finds the schema: relative to a package that is installed beside the file, else absolute. */
+/** Where an editor finds the schema: in a package that is installed beside the file, else by absolute path. */
 function schemaFrom(directory: string): string {
   const installed = 'node_modules/perijove/schema/cluster.schema.json';
   if (existsSync(path.join(directory, installed))) return `./${installed}`;

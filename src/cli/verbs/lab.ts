@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { exitCodes, PerijoveError } from '../../errors/error.js';
 import type { LabStatus } from '../../lab/status.js';
 import { labStateDir } from '../../lab/state.js';
@@ -5,38 +6,42 @@ import type { RunningLab } from '../../lab/up.js';
 import { hostsWithRole } from '../../cluster/spec.js';
 import { answerOf } from '../answer.js';
 import { defineCommand, defineGroup, type CommandContext } from '../command.js';
-import { printJson } from '../io.js';
-import { table } from '../table.js';
+import { printJson, printText, textColumns, textFor } from '../io.js';
+import { count } from '../progress-view.js';
+import { labSubnet } from '../../lab/spec.js';
+import { commandTable, table } from '../table.js';
 import { deployAndShow } from './up.js';
 
 const stateDirOption = {
   flags: '--state-dir <dir>',
-  description: "the lab's directory (default: $XDG_STATE_HOME/perijove/lab, or ~/.local/state/perijove/lab)",
+  description: 'directory of the lab (default: ~/.local/state/perijove/lab, or below $XDG_STATE_HOME)',
 } as const;
 
 const upCommand = defineCommand({
   name: 'up',
-  summary: 'start a lab, and deploy its cluster',
+  summary: 'start a lab and deploy its cluster',
   description:
-    'Installs what is missing, after saying what and asking; starts three hosts (each an sshd with a directory of\n' +
-    'its own), a Temporal server and two workers; deploys; returns, and leaves all of it running. Run it again to\n' +
-    'go on from where it was ended.',
+    'Lists the programs that are missing and, once confirmed, installs them. Starts three hosts (each an sshd ' +
+    'with its own directory), a Temporal server and two workers, then deploys the cluster. Everything keeps ' +
+    'running after the command returns. Run it again to resume, also after `perijove lab down` or a reboot.',
   options: {
     stateDir: stateDirOption,
     subnet: { flags: '--subnet <127.K>', description: 'first two numbers of all addresses (default: 127.0)' },
     file: {
       flags: '-f, --file <file>',
-      description: "another spec than examples/lab.yaml; it replaces the lab's own",
+      description: 'spec to use in place of examples/lab.yaml; it replaces that of the lab',
     },
-    yes: { flags: '-y, --yes', description: 'install what is missing without asking' },
+    yes: { flags: '-y, --yes', description: 'install missing programs without asking' },
   },
   examples: [
     ['perijove lab up', 'the lab of this user'],
-    ['perijove lab up --subnet 127.7 --state-dir ./second', 'another one beside it'],
+    ['perijove lab up --subnet 127.7 --state-dir ./second', 'a second lab'],
   ],
   async run(context, { options }) {
     const report = reporter(context);
     const stateDir = labStateDir(options.stateDir, context.env);
+    if (options.subnet !== undefined) labSubnet(options.subnet);
+    report(`starting the lab in ${stateDir}`);
     const lab = await interruptible(context, async () => {
       const { ensurePrerequisites } = await import('../../lab/prerequisites.js');
       const { startLab } = await import('../../lab/up.js');
@@ -60,7 +65,7 @@ const upCommand = defineCommand({
       temporal: { address: lab.address, namespace: 'default' },
     });
     if (code === exitCodes.done && !context.signal.aborted && !context.json) {
-      context.stdout.write(await whereItIs(lab, options.stateDir));
+      context.stdout.write(await nextSteps(context, lab, options.stateDir));
     }
     return code;
   },
@@ -68,19 +73,34 @@ const upCommand = defineCommand({
 
 const downCommand = defineCommand({
   name: 'down',
-  summary: 'end the lab',
+  summary: 'stop the lab',
   description:
-    'Ends its workers, its hosts with all that runs on them, and its Temporal server. What they know stays in the\n' +
-    'state directory, and `lab up` resumes. With --purge no process, file or notebook of it stays.',
+    'Stops the workers, the hosts with everything that runs on them, and the Temporal server. Their data stays ' +
+    'in the state directory, and `perijove lab up` resumes from it with the same notebooks. With --purge all ' +
+    'processes, files and notebooks of the lab are removed.',
   options: {
     stateDir: stateDirOption,
-    purge: { flags: '--purge', description: 'remove its files and notebooks, too' },
+    purge: { flags: '--purge', description: 'also remove all files and notebooks of the lab' },
   },
   async run(context, { options }) {
-    const { stopLab } = await import('../../lab/down.js');
+    const report = reporter(context);
     const stateDir = labStateDir(options.stateDir, context.env);
-    await stopLab({ stateDir, purge: options.purge, report: reporter(context) });
+    report(`stopping the lab in ${stateDir}`);
+    const { stopLab } = await import('../../lab/down.js');
+    await stopLab({ stateDir, purge: options.purge, report });
     if (context.json) printJson(context, { result: 'done' });
+    else if (!options.purge) {
+      const option = stateDirText(options.stateDir);
+      const commands = commandTable(
+        [
+          [`${context.program} lab up${option}`, 'resume it'],
+          [`${context.program} lab down --purge${option}`, 'remove it'],
+        ],
+        textColumns(context),
+      );
+      const lines = ['The lab is stopped; its data and notebooks are kept.', ...commands, ''];
+      context.stdout.write(lines.join('\n'));
+    }
     return exitCodes.done;
   },
 });
@@ -89,7 +109,7 @@ const hostArgument = { host: { description: 'name of the host, such as h2' } } a
 
 const crashCommand = defineCommand({
   name: 'crash',
-  summary: 'kill every process of a host at once',
+  summary: 'kill every process of a host, as a power cut does',
   args: hostArgument,
   options: { stateDir: stateDirOption },
   async run(context, { args, options }) {
@@ -100,14 +120,14 @@ const crashCommand = defineCommand({
     const stateDir = labStateDir(options.stateDir, context.env);
     const killed = await crashHost(stateDir, labHost(stateDir, args.host));
     if (context.json) printJson(context, { host: args.host, killed });
-    else context.stdout.write(`${args.host}: killed ${killed} processes\n`);
+    else printText(context, `${args.host}: killed ${count(killed, 'process', 'processes')}\n`);
     return exitCodes.done;
   },
 });
 
 const bootCommand = defineCommand({
   name: 'boot',
-  summary: 'start a host again: its sshd and its services',
+  summary: 'start the sshd and the services of a host',
   args: hostArgument,
   options: { stateDir: stateDirOption },
   async run(context, { args, options }) {
@@ -118,20 +138,20 @@ const bootCommand = defineCommand({
     const stateDir = labStateDir(options.stateDir, context.env);
     await bootHost(stateDir, labHost(stateDir, args.host));
     if (context.json) printJson(context, { host: args.host, up: true });
-    else context.stdout.write(`${args.host}: up\n`);
+    else printText(context, `${args.host}: up\n`);
     return exitCodes.done;
   },
 });
 
 const statusCommand = defineCommand({
   name: 'status',
-  summary: 'print what of the lab runs; `perijove status` is about the cluster in it',
+  summary: 'print the processes of the lab (for the cluster: `perijove status`)',
   options: { stateDir: stateDirOption },
   async run(context, { options }) {
     const { labStatus } = await import('../../lab/status.js');
     const status = labStatus(labStateDir(options.stateDir, context.env));
     if (context.json) printJson(context, status);
-    else context.stdout.write(statusText(status, context));
+    else printText(context, statusText(status, context));
     return exitCodes.done;
   },
 });
@@ -140,24 +160,25 @@ export const labCommand = defineGroup({
   name: 'lab',
   summary: 'run a whole cluster on this machine',
   description:
-    'A lab has three hosts, each an sshd with a directory of its own, on loopback addresses of this machine.',
+    'A lab is a cluster of three hosts on this machine. Each host is an sshd with its own directory, on a ' +
+    'loopback address.',
   commands: [upCommand, downCommand, crashCommand, bootCommand, statusCommand],
 });
 
-/** Where the steps of a lab are told: never between the JSON. */
+/** Reports the steps of a lab; with --json on stderr. */
 function reporter(context: CommandContext): (line: string) => void {
   const out = context.json ? context.stderr : context.stdout;
-  return (line) => out.write(`${line}\n`);
+  return (line) => out.write(textFor(context, `${line}\n`));
 }
 
-/** After Ctrl-C whatever `work` fails with is but a consequence. */
+/** After Ctrl-C, a failure of `work` is a consequence of it. */
 async function interruptible<T>(context: CommandContext, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (thrown) {
     if (!context.signal.aborted) throw thrown;
-    throw new PerijoveError('CANCELLED', 'The start of the lab was interrupted.', {
-      remedy: 'Run `perijove lab up` again: it goes on from there.',
+    throw new PerijoveError('CANCELLED', 'the start of the lab was interrupted', {
+      remedy: 'Run `perijove lab up` again: it resumes where it stopped.',
       cause: thrown,
     });
   }
@@ -170,8 +191,17 @@ async function ask(context: CommandContext, question: string): Promise<boolean> 
   return answer !== undefined && /^\s*(y|yes)?\s*$/i.test(answer);
 }
 
-/** What a person does next with a lab that is up. */
-async function whereItIs({ spec, ui }: RunningLab, stateDir: string | undefined): Promise<string> {
+/** Option of the commands for a lab that is not the default one. */
+function stateDirText(stateDir: string | undefined): string {
+  return stateDir === undefined ? '' : ` --state-dir ${stateDir}`;
+}
+
+/** Where the lab is reached, and the commands to go on with. */
+async function nextSteps(
+  context: CommandContext,
+  { spec, specFile, ui }: RunningLab,
+  stateDir: string | undefined,
+): Promise<string> {
   const [{ leadingMaster }, { directReach }] = await Promise.all([
     import('../../mesos/masters/detector.js'),
     import('../../ssh/reach.js'),
@@ -180,27 +210,36 @@ async function whereItIs({ spec, ui }: RunningLab, stateDir: string | undefined)
   const proxies = hostsWithRole(spec, 'proxy').map(
     ({ address, ports }) => `http://${address}:${ports.proxy}`,
   );
-  const option = stateDir === undefined ? '' : ` --file ${labStateDir(stateDir)}/cluster.yaml`;
-  return [
-    '',
-    `Temporal  ${ui}`,
-    ...(leader ? [`Mesos     http://${leader.address.ip}:${leader.address.port}`] : []),
-    `Jupyter   ${proxies.join('  ')}`,
-    '',
-    `With its token: perijove open jupyter --url${option}`,
-    '',
-  ].join('\n');
+  const file = stateDir === undefined ? '' : ` --file ${path.relative(context.cwd, specFile)}`;
+  const columns = textColumns(context);
+  const addresses = [
+    ['Jupyter', proxies.join('  ')],
+    ['Temporal', ui],
+    ...(leader ? [['Mesos', `http://${leader.address.ip}:${leader.address.port}`]] : []),
+  ];
+  const commands = commandTable(
+    [
+      [`${context.program} open jupyter --url${file}`, 'print the addresses of Jupyter with the token'],
+      [`${context.program} status${file}`, 'show the cluster'],
+      [`${context.program} drill run node-kill${file}`, "kill the leader's node and watch the recovery"],
+      [`${context.program} lab down${stateDirText(stateDir)}`, 'stop the lab'],
+    ],
+    columns,
+  );
+  return ['', ...table(addresses, columns), '', ...commands, ''].join('\n');
 }
 
 function statusText(
   { name, stateDir, temporal, workers, hosts }: LabStatus,
-  { colors }: CommandContext,
+  context: CommandContext,
 ): string {
+  const { colors } = context;
   const state = (up: boolean) => (up ? colors.green('up') : colors.red('down'));
-  return `${table([
+  const rows = [
     ['lab', name, stateDir],
-    ['temporal', state(temporal?.up === true), temporal?.ui ?? ''],
+    ['Temporal', state(temporal?.up === true), temporal?.ui ?? ''],
     ['workers', state(workers.length > 0), workers.map(({ pid }) => pid).join(' ')],
     ...hosts.map((host) => [host.name, state(host.up), host.address]),
-  ]).join('\n')}\n`;
+  ];
+  return `${table(rows, textColumns(context)).join('\n')}\n`;
 }

@@ -8,22 +8,23 @@ import { printJson } from '../io.js';
 import { fileOption, openSpec } from '../spec-file.js';
 import type { Target } from '../targets.js';
 
-/** A node's log without a service is that of the program that runs all of it. */
+/** The log of a node, without a service: that of the program that runs all its services. */
 const nodeDefault = 'control';
 
 export const logsCommand = defineCommand({
   name: 'logs',
   summary: 'print the log of a service or a node',
   description:
-    'Services of a host: zookeeper, mesos-master, mesos-agent, proxy, network, storage. Of a node: etcd, sshd, jupyter, ' +
-    'control. A node is looked for on all hosts; where it runs no more, its last log is printed.',
+    'A host has the services zookeeper, mesos-master, mesos-agent, proxy, network and storage; a node has etcd, ' +
+    'sshd, jupyter and control. A node is searched for on all hosts. If it no longer runs, its last log is ' +
+    'printed.',
   args: {
     target: { description: 'host/service (h1/zookeeper), node/service (node3/jupyter) or a node (node3)' },
   },
   options: {
     file: { ...fileOption, flags: '--file <file>' },
-    lines: { flags: '-n, --lines <count>', description: 'how many lines (default: 100)' },
-    follow: { flags: '-f, --follow', description: 'go on with what is written, until Ctrl-C' },
+    lines: { flags: '-n, --lines <count>', description: 'number of lines (default: 100)' },
+    follow: { flags: '-f, --follow', description: 'follow the log until Ctrl-C' },
   },
   examples: [
     ['perijove logs h1/zookeeper', 'the last lines of a server'],
@@ -58,7 +59,7 @@ export const logsCommand = defineCommand({
 
 /** @throws PerijoveError USAGE */
 function countOf(text: string): number {
-  if (!/^\d{1,6}$/.test(text)) throw new PerijoveError('USAGE', `--lines takes a number, not \`${text}\``);
+  if (!/^\d{1,6}$/.test(text)) throw new PerijoveError('USAGE', `--lines must be a number, not \`${text}\``);
   return Number(text);
 }
 
@@ -85,7 +86,7 @@ async function logOf(pool: SshPool, spec: ClusterSpec, target: Target, lines: nu
   const { host, service } = target;
   const { hostServiceNames } = await import('../targets.js');
   if (service === undefined) {
-    throw new PerijoveError('UNKNOWN_TARGET', `${host.name} is a host; name one of its services`, {
+    throw new PerijoveError('UNKNOWN_TARGET', `${host.name} is a host: one of its services is needed`, {
       remedy: `There are ${hostServiceNames(spec, host)
         .map((name) => `${host.name}/${name}`)
         .join(', ')}.`,
@@ -101,7 +102,7 @@ async function logOf(pool: SshPool, spec: ClusterSpec, target: Target, lines: nu
   return { host, print: journal, follow: `exec ${journal} --follow` };
 }
 
-/** svlogd's newest file, and before it, for as many lines as are wanted, the one that it turned over last. */
+/** svlogd's current file, and before it, where more lines are needed, the one that it rotated last. */
 function svlogdLog(directory: string, lines: number): Pick<Log, 'print' | 'follow'> {
   const log = quote(directory);
   return {

@@ -1,7 +1,7 @@
 import { exitCodes } from '../../errors/error.js';
 import { moveJupyter, type MoveResult } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
-import { printJson } from '../io.js';
+import { printJson, printText } from '../io.js';
 import { order, withKeeper } from '../keeper.js';
 import { fileOption } from '../spec-file.js';
 import { temporalOptions } from '../temporal.js';
@@ -11,16 +11,16 @@ export const moveCommand = defineCommand({
   name: 'move',
   summary: 'move Jupyter and leadership to a node, without a failed request',
   description:
-    "Jupyter is ready there first; then etcd's leadership moves, then every host's proxy leads there. " +
-    'Kernels stay where they are and end with the connections to them. Ctrl-C leaves: the move goes on.',
+    "First Jupyter is made ready on that node, then etcd's leadership moves, then every host's proxy is " +
+    'pointed there. Kernels do not move: they end with their connections. Ctrl-C detaches: the move continues.',
   args: { node: { description: 'name of the node, such as node3' } },
   options: { file: fileOption, ...temporalOptions },
-  examples: [['perijove move node3', 'before maintenance of the host that Jupyter is on']],
+  examples: [['perijove move node3', 'before maintenance of the host that runs Jupyter']],
   async run(context, { args, options }) {
     return withKeeper(context, options, async ({ client, handle }) => {
       const ask = () => handle.executeUpdate(moveJupyter, { args: [args.node] });
       const result = await order(context, client, ask);
-      return result ? ended(context, result) : left(context, args.node);
+      return result ? ended(context, result) : detached(context, args.node);
     });
   },
 });
@@ -32,14 +32,14 @@ function ended(context: CommandContext, result: MoveResult): number {
     const { moved, from, to, generation, tookMs } = result;
     const what = moved
       ? `Jupyter moved ${from === undefined ? '' : `from ${from} `}to ${to}, in ${formatDuration(tookMs)} (generation ${generation})`
-      : `Jupyter is on ${to} already`;
-    context.stdout.write(`${context.colors.green('done')}: ${what}\n`);
+      : `Jupyter is already on ${to}`;
+    printText(context, `${context.colors.green('done')}: ${what}\n`);
   }
   return exitCodes.done;
 }
 
-function left(context: CommandContext, node: string): number {
+function detached(context: CommandContext, node: string): number {
   if (context.json) printJson(context, { result: 'detached' });
-  else context.stdout.write(`The move to ${node} goes on; perijove events shows it.\n`);
+  else printText(context, `The move to ${node} continues; follow it with \`perijove events\`.\n`);
   return exitCodes.done;
 }

@@ -2,10 +2,10 @@ import { exitCodes, PerijoveError } from '../../errors/error.js';
 import { hostsWithRole, type ClusterSpec } from '../../cluster/spec.js';
 import type { SshPool } from '../../ssh/connection.js';
 import { workflowIds } from '../../temporal/contract.js';
-import { choices } from '../choices.js';
+import { choices } from '../../cluster/nearest.js';
 import { defineCommand } from '../command.js';
 import { withHosts } from '../hosts.js';
-import { printJson } from '../io.js';
+import { printJson, printNotice, printText } from '../io.js';
 import { fileOption, openSpec } from '../spec-file.js';
 import { labOf, temporalOptions, temporalSettings } from '../temporal.js';
 
@@ -22,19 +22,19 @@ export const openCommand = defineCommand({
   name: 'open',
   summary: 'open Jupyter, Temporal or Mesos in the browser',
   description:
-    'With --url it prints the address instead: for Jupyter one for each host, with the token. No ' +
-    'other command prints it. With --host it is the address through that host.',
+    'With --url it prints the address instead. For Jupyter there is one address per host, and it contains the ' +
+    'token, which no other command prints. With --host it uses the address of that host.',
   args: { page: { description: 'jupyter, temporal or mesos', choices: pages } },
   options: {
     file: fileOption,
-    url: { flags: '--url', description: 'print the address, and open nothing' },
-    host: { flags: '--host <name>', description: 'Jupyter through this host' },
+    url: { flags: '--url', description: 'print the address and do not open it' },
+    host: { flags: '--host <name>', description: 'use the proxy of this host for Jupyter' },
     ...temporalOptions,
   },
   async run(context, { args, options }) {
     const page = pages.find((each) => each === args.page);
     if (page === undefined) {
-      throw new PerijoveError('USAGE', `there is no page \`${args.page}\``, {
+      throw new PerijoveError('USAGE', `unknown page \`${args.page}\``, {
         remedy: choices(args.page, pages),
       });
     }
@@ -62,8 +62,9 @@ export const openCommand = defineCommand({
       });
     }
     if (page === 'mesos' && spec.mesos.principal !== undefined) {
-      context.stderr.write(
-        `Mesos asks for the principal ${spec.mesos.principal} and its secret: etc/secrets/mesos-credential on any host.\n`,
+      printNotice(
+        context,
+        `Log in to Mesos as ${spec.mesos.principal}; the secret is in etc/secrets/mesos-credential on any host.\n`,
       );
     }
     if (context.json) printJson(context, found);
@@ -94,11 +95,11 @@ async function mesosAddress(pool: SshPool, spec: ClusterSpec): Promise<PageAddre
     hostsWithRole(spec, 'master').map(async (host) => {
       const endpoint = await reach.via(host.name, host.address, host.ports.master);
       const named = await masterLeader(endpoint, { timeoutMs: 5_000 });
-      if (!named) throw new Error(`${host.name} knows no leader`);
+      if (!named) throw new Error(`${host.name} names no leader`);
       return named;
     }),
   ).catch((cause: unknown) => {
-    throw new PerijoveError('ADDRESS_UNKNOWN', 'no Mesos master that answers knows a leading one', { cause });
+    throw new PerijoveError('ADDRESS_UNKNOWN', 'no Mesos master names a leading master', { cause });
   });
   const host = spec.hosts.find(
     ({ address, hostname, ports }) =>
@@ -119,7 +120,7 @@ async function devServerUi(address: string): Promise<string> {
     await fetch(url, { signal: AbortSignal.timeout(3_000) });
     return url;
   } catch (cause) {
-    throw new PerijoveError('ADDRESS_UNKNOWN', `no Web UI of Temporal answers at ${url}`, {
+    throw new PerijoveError('ADDRESS_UNKNOWN', `the Temporal Web UI does not answer at ${url}`, {
       remedy: 'Set PERIJOVE_TEMPORAL_UI to its address.',
       cause,
     });
@@ -130,5 +131,5 @@ async function openInBrowser(context: Parameters<typeof openCommand.run>[0], url
   const { openPage } = await import('../browser.js');
   await openPage(url, context.env);
   const { origin } = new URL(url);
-  context.stdout.write(`Opened ${origin}/ in the browser.\n`);
+  printText(context, `Opened ${origin}/ in the browser.\n`);
 }

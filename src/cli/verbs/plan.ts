@@ -1,14 +1,14 @@
-import type { Colors } from 'picocolors/types.js';
 import { exitCodes } from '../../errors/error.js';
 import type { Change } from '../../hosts/items.js';
 import { stageNames, type StageName } from '../../deployment/stages.js';
-import { defineCommand } from '../command.js';
+import { defineCommand, type CommandContext } from '../command.js';
 import { knownHostsDir, withHosts } from '../hosts.js';
-import { printJson } from '../io.js';
+import { printJson, printText, textColumns } from '../io.js';
 import { count } from '../progress-view.js';
-import { exitCodeOf, problemText } from '../report.js';
+import { exitCodeOf, grouped, problemLines, withCommands } from '../report.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
 import type { Survey } from '../../deployment/cluster-survey.js';
+import { hanging } from '../table.js';
 
 export interface PlannedStage {
   readonly name: StageName;
@@ -19,8 +19,8 @@ export const planCommand = defineCommand({
   name: 'plan',
   summary: 'print what `up` would change, and change nothing',
   description:
-    'Compares every host with the spec. What follows from these changes is not listed: nodes that are ' +
-    'launched or relaunched, and the moves of Jupyter.',
+    'Compares every host with the spec. It does not list what follows from these changes: nodes that are ' +
+    'launched or relaunched, and moves of Jupyter.',
   args: { file: fileArgument },
   options: { file: fileOption },
   async run(context, { args, options }) {
@@ -32,7 +32,7 @@ export const planCommand = defineCommand({
     const stages = plannedStages(survey);
     const changes = stages.reduce((sum, stage) => sum + stage.changes.length, 0);
     if (context.json) printJson(context, { cluster: spec.name, changes, stages, problems: survey.problems });
-    else context.stdout.write(planText(stages, changes, survey, context.colors));
+    else printText(context, planText(stages, changes, survey, context));
     const [first] = survey.problems;
     return first === undefined ? exitCodes.done : exitCodeOf(first.code);
   },
@@ -49,17 +49,22 @@ function planText(
   stages: readonly PlannedStage[],
   changes: number,
   { problems }: Survey,
-  colors: Colors,
+  context: CommandContext,
 ): string {
+  const { colors } = context;
+  const columns = textColumns(context);
   const lines = [
     ...stages.flatMap(({ name, changes: each }) => [
       colors.bold(name),
-      ...each.map(({ host, what }) => `  ${host}: ${what}`),
+      ...each.flatMap(({ host, what }) => hanging(`  ${host}: `, what, columns)),
     ]),
-    ...problems.flatMap((problem) => ['', ...problemText({ title: problem.message, ...problem }, colors)]),
+    ...grouped(problems).flatMap((problem) => [
+      '',
+      ...problemLines(withCommands(problem, context.program), colors, columns),
+    ]),
     ...(stages.length + problems.length > 0 ? [''] : []),
     changes === 0 && problems.length === 0
-      ? 'Nothing to change: the hosts are as the spec says.'
+      ? 'No changes: the hosts match the spec.'
       : `${count(changes, 'change')} to make.`,
   ];
   return `${lines.join('\n')}\n`;

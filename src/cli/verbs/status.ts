@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { exitCodes, PerijoveError } from '../../errors/error.js';
-import type { ClusterObservation } from '../../status/cluster-status.js';
+import { hasAnswered, type ClusterObservation } from '../../status/cluster-status.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import type { TemporalClient } from '../../temporal/connect.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { withHosts } from '../hosts.js';
 import { printJson } from '../io.js';
+import { typeable } from '../program.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
 import { statusText } from '../status-text.js';
 import { temporalOptions, temporalSettings, type TemporalChoice } from '../temporal.js';
@@ -16,31 +17,31 @@ export const statusCommand = defineCommand({
   name: 'status',
   summary: 'print who leads, what runs where, and what is down',
   description:
-    'Asks the workflows, and through SSH every host, all at once; a few seconds are enough also when ' +
-    'most of it is down. While no worker runs it shows what the workflows stored last, and says so.',
+    'Asks the workflows and, over SSH, every host at the same time; it takes a few seconds even when most of the ' +
+    'cluster is down. While no worker runs, it shows the state that the workflows stored last.',
   args: { file: fileArgument },
   options: {
     file: fileOption,
     long: { flags: '-l, --long', description: 'show every column, earlier tasks and all incidents' },
-    watch: { flags: '-w, --watch', description: 'look again and again, until Ctrl-C' },
+    watch: { flags: '-w, --watch', description: 'redraw every second, until Ctrl-C' },
     ...temporalOptions,
   },
   examples: [
-    ['perijove status', 'one look'],
+    ['perijove status', 'print the status once'],
     ['perijove status --json | jq .phase', 'absent, deploying, ready, degraded or failed'],
   ],
   async run(context, { args, options }) {
     const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file));
     return withHosts(context, async (pool) => {
       const { observeCluster } = await import('../../status/observe.js');
-      const look = async (): Promise<ClusterObservation> => {
+      const observe = async (): Promise<ClusterObservation> => {
         const temporal = await temporalIfThere(context, options, absolute);
         try {
           const { client } = temporal;
-          const seen = await observeCluster({ ...(client && { client }), pool }, spec);
-          // With neither Temporal nor a host there is nothing to tell.
-          if (temporal.error && isDark(seen, spec)) throw temporal.error;
-          return seen;
+          const observation = await observeCluster({ ...(client && { client }), pool }, spec);
+          // With neither Temporal nor a host nothing is known.
+          if (temporal.error && isDark(observation, spec)) throw temporal.error;
+          return observation;
         } finally {
           await temporal.close?.();
         }
@@ -50,17 +51,19 @@ export const statusCommand = defineCommand({
         columns: context.isTTY ? context.columns : 80,
         ...(isRedrawn && { clock: new Date().toLocaleTimeString('en-GB') }),
       });
-      const show = (seen: ClusterObservation) => {
+      const show = (observation: ClusterObservation) => {
         if (isRedrawn) context.stdout.write(clearScreen);
-        if (context.json) printJson(context, seen.status);
-        else context.stdout.write(statusText(seen, context.colors, { long: options.long, ...screen() }));
+        if (context.json) printJson(context, observation.status);
+        else {
+          const text = statusText(observation, context.colors, { long: options.long, ...screen() });
+          context.stdout.write(typeable(text, context.program));
+        }
       };
-      show(await look());
+      show(await observe());
       while (options.watch && !context.signal.aborted) {
         await delay(watchEveryMs, undefined, { signal: context.signal }).catch(() => undefined);
         if (context.signal.aborted) break;
-        const seen = await look();
-        show(seen);
+        show(await observe());
       }
       return exitCodes.done;
     });
@@ -72,8 +75,8 @@ const clearScreen = '\u001b[H\u001b[2J';
 
 function isDark({ status }: ClusterObservation, spec: ClusterSpec): boolean {
   return (
-    status.zookeeper.members.every(({ mode }) => mode === 'down') &&
-    status.mesos.masters.every(({ state }) => state === 'down') &&
+    !status.zookeeper.members.some(({ mode }) => hasAnswered(mode)) &&
+    !status.mesos.masters.some(({ state }) => hasAnswered(state)) &&
     status.proxies.every(({ generation }) => generation === null) &&
     spec.hosts.length > 0
   );
@@ -83,7 +86,7 @@ type Reached =
   | (Pick<TemporalClient, 'client' | 'close'> & { readonly error?: undefined })
   | { readonly error: PerijoveError; readonly client?: undefined; readonly close?: undefined };
 
-/** A server that cannot be reached is a fact for a status, not its end. */
+/** A server that cannot be reached does not end the command: the status reports it. */
 async function temporalIfThere(
   context: CommandContext,
   choice: TemporalChoice,

@@ -3,7 +3,7 @@ import type { ClusterSpec } from '../../cluster/spec.js';
 import { deadlineAfter } from '../../net/deadline.js';
 import type { DeployProgress, DeployResult } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
-import { printJson } from '../io.js';
+import { printJson, printNotice, printText, textColumns } from '../io.js';
 import { count, progressView } from '../progress-view.js';
 import { reportJson, reportOf, reportText } from '../report.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
@@ -13,20 +13,20 @@ import type { TemporalSettings } from '../../temporal/connect.js';
 
 export const upCommand = defineCommand({
   name: 'up',
-  summary: 'bring the cluster to what the spec says',
+  summary: 'deploy the cluster, or change it to match the spec',
   description:
-    'Starts a workflow, and shows what it does. Only what differs from the spec is touched; with no ' +
-    'difference nothing is. A deployment of the same spec that runs already is joined, one of another ' +
-    'spec is left alone. Ctrl-C leaves: the workflow goes on.',
+    'Starts a workflow and shows its progress. Re-running `up` changes only what differs from the spec. If a ' +
+    'deployment of the same spec is running, `up` attaches to it; while one of another spec is running, it is ' +
+    'refused. Ctrl-C detaches: the workflow continues.',
   args: { file: fileArgument },
   options: {
     file: fileOption,
-    detach: { flags: '-d, --detach', description: 'start it, and do not wait for its end' },
+    detach: { flags: '-d, --detach', description: 'start the deployment and do not wait for it' },
     ...temporalOptions,
   },
   examples: [
     ['perijove up', 'deploy ./cluster.yaml'],
-    ['perijove up --json', 'end with {result, changed, stages}'],
+    ['perijove up --json', 'print {result, changed, stages} at the end'],
   ],
   async run(context, { args, options }) {
     const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file));
@@ -54,7 +54,7 @@ export async function deployAndShow(
     const { workflowId, untaken } = await startDeploy(client, spec, {
       signal: stop,
       onWait: () => {
-        if (!context.json) context.stderr.write(`${noWorker}\n`);
+        if (!context.json) printNotice(context, `${noWorker}\n`);
       },
     });
     if (detach || context.signal.aborted) return detached(context, workflowId, untaken);
@@ -71,7 +71,7 @@ export async function deployAndShow(
   });
 }
 
-/** How long `--detach` waits to hear that a worker took the deployment up, or that another spec is deployed. */
+/** How long `--detach` waits until a worker accepts the deployment, or refuses it for another one. */
 const detachMs = 10_000;
 
 function finished(context: CommandContext, { changed, stages }: DeployResult): number {
@@ -79,8 +79,8 @@ function finished(context: CommandContext, { changed, stages }: DeployResult): n
     printJson(context, { result: 'done', changed, stages });
   } else {
     const ms = stages.reduce((sum, stage) => sum + stage.ms, 0);
-    const what = changed === 0 ? 'nothing had to be changed' : `${count(changed, 'change')} made`;
-    context.stdout.write(`${context.colors.green('done')}: ${what}, in ${formatDuration(ms)}\n`);
+    const what = changed === 0 ? 'nothing to change' : `${count(changed, 'change')} made`;
+    printText(context, `${context.colors.green('done')}: ${what}, in ${formatDuration(ms)}\n`);
   }
   return exitCodes.done;
 }
@@ -89,9 +89,11 @@ function detached(context: CommandContext, workflowId: string, untaken: boolean)
   if (context.json) {
     printJson(context, { result: 'detached', workflowId });
   } else {
-    const what = untaken ? 'begins as soon as a worker runs' : 'goes on';
-    context.stdout.write(
-      `The deployment ${what}, as the workflow ${workflowId}. To see it again: perijove up; in one look: perijove status.\n`,
+    const what = untaken ? 'starts as soon as a worker runs' : 'continues';
+    printText(
+      context,
+      `The deployment ${what} as the workflow ${workflowId}.\n` +
+        'Attach to it with `perijove up`, or see `perijove status`.\n',
     );
   }
   return exitCodes.done;
@@ -106,7 +108,8 @@ function failed(context: CommandContext, error: unknown, progress?: DeployProgre
     const changed = stages.reduce((sum, stage) => sum + stage.changed, 0);
     printJson(context, { result: 'failed', changed, stages, error: reportJson(report, context.debug) });
   } else {
-    context.stderr.write(reportText(report, context.colors, context.debug));
+    const { colors, debug, program } = context;
+    printNotice(context, reportText(report, colors, { debug, columns: textColumns(context), program }));
   }
   return report.exitCode;
 }

@@ -7,14 +7,14 @@ export const workerCommand = defineCommand({
   name: 'worker',
   summary: 'run a worker, which runs workflows and reaches the hosts over SSH',
   description:
-    'Runs until Ctrl-C or SIGTERM, and logs JSON lines to stdout. Two workers, on two machines, ' +
-    'survive the loss of one. Every worker must reach all hosts by SSH, with the keys that the spec ' +
-    'names. While the Temporal server cannot be reached it waits for it.',
+    'Runs until Ctrl-C or SIGTERM, and logs JSON lines to stdout. With two workers on two machines the loss of ' +
+    'one does no harm. Every worker must reach all hosts over SSH with the keys that the spec names. A worker ' +
+    'waits while the Temporal server cannot be reached.',
   options: {
     metrics: { flags: '--metrics <address>', description: 'serve Prometheus metrics at host:port' },
     logLevel: {
       flags: '--log-level <level>',
-      description: 'how much to log (default: info)',
+      description: 'least level that is logged (default: info)',
       choices: ['trace', 'debug', 'info', 'warn', 'error'],
     },
     ...temporalOptions,

@@ -81,11 +81,11 @@ const fence = (...words: readonly string[]) =>
   cli(['fence', ...words, '--file', file, '--temporal', server.address], { cwd: directory });
 
 describe('fence', () => {
-  it('says which nodes need not be waited for, and the same again', async () => {
+  it('names the nodes that are rescheduled, and the same again', async () => {
     await startFramework('TASK_UNREACHABLE');
     expect(await fence('h2')).toEqual({
       code: 0,
-      stdout: 'done: h2 is taken for lost; node0 need not be waited for there\n',
+      stdout: 'done: h2 is fenced; rescheduling node0\n',
       stderr: '',
     });
     const stored = await handle().query(frameworkState);
@@ -113,19 +113,19 @@ describe('fence', () => {
     expect((await handle().query(frameworkState)).fences).toBeUndefined();
   });
 
-  it('names the hosts that there are when it does not know one', async () => {
+  it('names the hosts of the cluster for an unknown one', async () => {
     await startFramework('TASK_UNREACHABLE');
     const { code, stderr } = await fence('h9');
     expect(code).toBe(2);
-    expect(stderr).toMatch(/lab has no host `h9`[^]*There are h1, h2, h3\.[^]*UNKNOWN_TARGET/);
+    expect(stderr).toMatch(/lab has no host `h9`[^]*Use one of h1, h2, h3\.[^]*UNKNOWN_TARGET/);
   });
 
-  it('takes a host that is no more in the spec while a node waits for it', async () => {
+  it('accepts a host that was removed from the spec while a node waits for it', async () => {
     await startFramework('TASK_UNREACHABLE', 'h9');
     expect(await fence('h9')).toMatchObject({ code: 0, stderr: '' });
   });
 
-  it('says that there is no framework', async () => {
+  it('reports that no framework runs', async () => {
     const { code, stdout } = await fence('h2', '--json');
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'FRAMEWORK_ABSENT' } });

@@ -141,7 +141,7 @@ export function clusterTests(lab: TestLab): void {
     await lab.lab('crash', 'h2');
     const degraded = await lab.eventually((status) => {
       expect(status.phase).toBe('degraded');
-      expect(status.zookeeper.members).toContainEqual({ host: 'h2', mode: 'down' });
+      expect(status.zookeeper.members).toContainEqual({ host: 'h2', mode: 'no-answer' });
     });
     expect(degraded.proxies.find(({ host }) => host === 'h2')).toMatchObject({ healthy: false });
     // The others go on, with whichever leader etcd has now.

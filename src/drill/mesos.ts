@@ -234,7 +234,8 @@ export function followsOf(
       ? held('master', `${host} was not replaced and still leads Mesos`)
       : broken('master', `the master on ${host} did not exit, and ${leader ?? 'no master'} leads`);
   }
-  if (words === undefined) return broken('master', `the old master on ${host} ended without a word of why`);
+  if (words === undefined)
+    return broken('master', `the old master on ${host} exited without logging a reason`);
   const named = observation?.masters[host];
   return named !== undefined && named !== null && named !== host
     ? held(

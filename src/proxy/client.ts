@@ -41,7 +41,7 @@ export function proxyClient(endpoint: Endpoint, token: string): ProxyClient {
     token,
     timeoutMs: defaultTimeoutMs,
     unreachable: (why, cause) =>
-      new PerijoveError('PROXY_UNREACHABLE', `The proxy's API at ${base} does not answer: ${why}`, {
+      new PerijoveError('PROXY_UNREACHABLE', `the proxy's API at ${base} does not answer: ${why}`, {
         ...at,
         cause,
       }),
@@ -50,14 +50,14 @@ export function proxyClient(endpoint: Endpoint, token: string): ProxyClient {
   const call = async (path: string, options: CallOptions, order?: RouteOrder): Promise<JsonAnswer> => {
     const answer = await ask(path, options, order);
     if (answer.status === 401) {
-      throw new PerijoveError('PROXY_TOKEN_REFUSED', `The proxy's API at ${base} refused the token`, at);
+      throw new PerijoveError('PROXY_TOKEN_REFUSED', `the proxy's API at ${base} refused the token`, at);
     }
     if (answer.body === undefined) return badAnswer(answer);
     return answer;
   };
 
   const badAnswer = ({ status, text }: JsonAnswer): never => {
-    const message = `The proxy's API at ${base} answered ${status}: ${text.slice(0, 200)}`;
+    const message = `the proxy's API at ${base} responded with status ${status}: ${text.slice(0, 200)}`;
     throw new PerijoveError('PROXY_BAD_ANSWER', message, at);
   };
 

@@ -122,7 +122,9 @@ describe('what is missing until a drill has recovered', () => {
 
   it('with no leader at all', () => {
     const { now, faultAt, answering, serving } = good;
-    expect(missingRecovery(plan, { now, faultAt, answering, serving }, 'leader')).toMatch(/no leader/);
+    expect(missingRecovery(plan, { now, faultAt, answering, serving }, 'leader')).toMatch(
+      /no majority of etcd agrees on a leader/,
+    );
   });
 
   it('a sticky Jupyter may serve where leadership is not', () => {
@@ -144,7 +146,7 @@ describe('what is missing until a drill has recovered', () => {
   it('Mesos must have another leader', () => {
     const plan = drillPlan({ expects: 'master-moves', target: 'h1', mayFail: 'none' });
     const drilled = { ...plan, before: { ...plan.before, mesos: mesosSight('h1') } };
-    expect(missingRecovery(drilled, good, 'leader')).toBe('nobody has looked at Mesos yet');
+    expect(missingRecovery(drilled, good, 'leader')).toBe('Mesos has not been observed yet');
     expect(missingRecovery(drilled, { ...good, mesos: mesosSight('h1') }, 'leader')).toBe(
       'h1 still leads Mesos',
     );

@@ -2,8 +2,9 @@ import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import zookeeper from 'node-zookeeper-client';
 import { PerijoveError } from '../errors/error.js';
+import { abandon, dialUntil, dropHalfReply, socketOf } from './connection-manager.js';
 
-/** Why the ensemble refused an operation, or why it was given up here (`LOST`: it may have happened). */
+/** Why the ensemble refused an operation, or why this client gave it up (`LOST`: it may have been executed). */
 export type ZNodeErrorCode =
   'NO_NODE' | 'NODE_EXISTS' | 'BAD_VERSION' | 'NO_AUTH' | 'LOST' | 'EXPIRED' | 'OTHER';
 
@@ -19,7 +20,7 @@ export class ZNodeError extends Error {
   }
 }
 
-/** Who may do what with a znode: `world` and `anyone`, or `digest` and `user:hash`. */
+/** One entry of an ACL: `world` and `anyone`, or `digest` and `user:hash`. */
 export interface ZNodeAccess {
   readonly scheme: string;
   readonly id: string;
@@ -41,7 +42,7 @@ export interface ZooKeeperOptions {
 interface ClientEvents {
   connected: [];
   disconnected: [];
-  /** The session is over, by the ensemble's word or because no server answered for its whole length. */
+  /** The session is over: the ensemble expired it, or no server responded for its whole length. */
   expired: [];
 }
 
@@ -67,9 +68,9 @@ export async function connectZooKeeper(servers: string, options: ZooKeeperOption
 }
 
 /**
- * One ZooKeeper session. It reconnects by itself while the session lives, also when a server accepts
- * connections but does not answer (a stopped process), which the library below does not notice. Once the
- * session has ended, `expired` is emitted and the client is of no use any more.
+ * One ZooKeeper session. It reconnects while the session lives, also when a server accepts connections but does not
+ * respond (a stopped process), which the library below does not notice. When the session has ended, `expired` is
+ * emitted and the client can no longer be used.
  */
 export class ZooKeeperClient extends EventEmitter<ClientEvents> {
   readonly #client: zookeeper.Client;
@@ -103,13 +104,7 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
     this.#client.on('connected', () => this.#connected());
     this.#client.on('disconnected', () => this.#disconnected());
     this.#client.on('expired', () => this.#over());
-    const manager = this.#client.connectionManager;
-    const findNextServer = manager.findNextServer.bind(manager);
-    // The library would dial once more after a close that falls between two attempts, and for ever after.
-    manager.findNextServer = (callback) =>
-      findNextServer((server) => {
-        if (this.#state !== 'over') callback(server);
-      });
+    dialUntil(this.#client, () => this.#state === 'over');
     this.#probe = this.#startProbing();
     this.#client.connect();
   }
@@ -170,7 +165,7 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
     });
   }
 
-  /** Whose the znode is. @throws ZNodeError */
+  /** The ACL of the znode, and whether it is ephemeral. @throws ZNodeError */
   async access(
     path: string,
   ): Promise<{ readonly access: readonly ZNodeAccess[]; readonly ephemeral: boolean }> {
@@ -254,7 +249,7 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
     await this.#ask<null>(path, (settle) => this.#client.remove(path, -1, (error) => settle(error, null)));
   }
 
-  /** Ends the session, so that its ephemeral znodes go at once where the ensemble still hears it. */
+  /** Ends the session. Its ephemeral znodes go at once if a server is connected, else when the session expires. */
   async close(): Promise<void> {
     if (this.#state === 'connected') {
       const closed = new Promise<void>((resolve) => {
@@ -285,8 +280,7 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
   }
 
   #disconnected(): void {
-    // Half a reply of the old connection must not become the head of the next one.
-    this.#client.connectionManager.pendingBuffer = null;
+    dropHalfReply(this.#client);
     if (this.#state !== 'connected') return;
     this.#state = 'connecting';
     this.emit('disconnected');
@@ -301,26 +295,24 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
   #end(code: 'LOST' | 'EXPIRED'): void {
     this.#state = 'over';
     clearInterval(this.#probe);
-    const manager = this.#client.connectionManager;
-    manager.state = connectionClosing;
-    manager.socket?.destroy();
+    abandon(this.#client);
     for (const give of this.#pending) give(new ZNodeError(code, 'session'));
   }
 
   /**
-   * Asks for something each sixth of the session time-out. A connection (or an attempt at one) that brings no
-   * byte for a third of it is given up; no word from any server for all of it, and the session is over.
+   * Sends a request every sixth of the session time-out. A connection (or an attempt to open one) that brings no byte
+   * for a third of it is closed; without a byte from any server for the whole of it, the session is over.
    */
   #startProbing(): NodeJS.Timeout {
-    // What has arrived is read before the look at it, also when this process was kept waiting for its turn.
-    const look = () => setImmediate(() => this.#lookAtConnection());
-    return setInterval(look, Math.max(20, this.#sessionTimeoutMs / 6));
+    // Bytes that have arrived are read before they are counted, also on a machine that is busy.
+    const probe = () => setImmediate(() => this.#checkConnection());
+    return setInterval(probe, Math.max(20, this.#sessionTimeoutMs / 6));
   }
 
-  #lookAtConnection(): void {
+  #checkConnection(): void {
     if (this.#state === 'over') return;
     const now = performance.now();
-    const { socket } = this.#client.connectionManager;
+    const socket = socketOf(this.#client);
     const bytes = socket?.bytesRead ?? 0;
     if (socket !== this.#heard.socket || bytes !== this.#heard.bytes) {
       if (this.#state === 'connected') this.#heardAt = now;
@@ -353,8 +345,6 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
     });
   }
 }
-
-const connectionClosing = -1;
 
 function mayOf(permission: number): ZNodeAccess['may'] {
   const { READ, ALL } = zookeeper.Permission;

@@ -1,7 +1,6 @@
 /** What Perijove uses of node-zookeeper-client 1.1.3, which has no types of its own. */
 declare module 'node-zookeeper-client' {
   import type { EventEmitter } from 'node:events';
-  import type { Socket } from 'node:net';
 
   namespace zookeeper {
     interface Stat {
@@ -47,19 +46,10 @@ declare module 'node-zookeeper-client' {
       readonly EPHEMERAL_SEQUENTIAL: number;
     };
 
-    /** Internal to the library; what is listed here is there in 1.1.3, which package.json pins by its lock. */
-    interface ConnectionManager {
-      readonly socket?: Socket;
-      state: number;
-      pendingBuffer: Buffer | null;
-      findNextServer(callback: (server: { host: string; port: number }) => void): void;
-    }
-
     type Watcher = (event: unknown) => void;
     type Callback<T extends unknown[]> = (error: Exception | null | undefined, ...results: T) => void;
 
     interface Client extends EventEmitter {
-      readonly connectionManager: ConnectionManager;
       connect(): void;
       close(): void;
       getSessionId(): Buffer;

@@ -7,7 +7,6 @@ import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHostActivities } from '../../src/activities/hosts.js';
 import { createSecretsActivities } from '../../src/activities/secrets.js';
@@ -18,12 +17,12 @@ import { hostServices } from '../../src/hosts/services.js';
 import type { ClusterSpec, HostSpec } from '../../src/cluster/spec.js';
 import { secretNames } from '../../src/cluster/secrets.js';
 import type { SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { eventually } from '../support/eventually.js';
 import { callerOf, callWorkflows, mortalPool, type MortalPool } from '../support/lost-answers.js';
 import { makeSpec } from '../support/spec.js';
 import { processRuns, startSshd, type TestSshd } from '../support/sshd.js';
 import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 let server: TestServer;
 let sshd: TestSshd;
@@ -48,7 +47,7 @@ const executors = new Set<ChildProcess>();
 beforeAll(async () => {
   local = await mkdtemp(path.join(tmpdir(), 'perijove-hosts-'));
   [server, sshd] = await Promise.all([startTestServer(), startSshd({ address: '127.22.9.1' })]);
-  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(local, 'known') });
+  pool = silentPool(path.join(local, 'known'));
   await mkdir(path.join(local, 'programs'));
   await writeFile(path.join(local, 'programs', 'perijove-proxy.mjs'), 'program\n');
   // In place of Node.js: what starts a service with it is what matters here, and how often.

@@ -5,14 +5,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { WorkflowFailedError, WorkflowHandle } from '@temporalio/client';
 import { CancelledFailure, type ApplicationFailure } from '@temporalio/common';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ServiceMember } from '../../src/deployment/members.js';
 import { createMesosActivities } from '../../src/activities/mesos.js';
 import { createZooKeeperActivities } from '../../src/activities/zookeeper.js';
 import { hostsWithRole, type ClusterSpec, type HostPorts } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { taskQueue } from '../../src/temporal/contract.js';
 import { withEnsemble } from '../../src/mesos/masters/detector.js';
 import { accessFor, sameAccess } from '../../src/mesos/masters/znodes.js';
@@ -22,6 +20,7 @@ import { eventually } from '../support/eventually.js';
 import { callerOf, callWorkflows, losing, type Losing } from '../support/lost-answers.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
 import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 let server: TestServer;
 let sshd: TestSshd;
@@ -40,7 +39,7 @@ beforeAll(async () => {
     startSshd({ address: '127.27.3.50' }),
     startMesos({ subnet: '127.27.3', secured: true }),
   ]);
-  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: directory });
+  pool = silentPool(directory);
   const { ssh } = sshd.host();
   spec = { ...cluster.spec, hosts: cluster.spec.hosts.map((host) => ({ ...host, ssh })) };
   losses = losing({ ...createZooKeeperActivities({ pool }), ...createMesosActivities({ pool }) });

@@ -11,7 +11,6 @@ import { createVerifyActivities } from '../../src/activities/verify.js';
 import { jupyterStatus } from '../../src/jupyter/client.js';
 import { nodeNames, type ClusterSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import {
   taskQueue,
   workflowIds,
@@ -24,6 +23,7 @@ import { startKeeperCluster, type KeeperCluster } from '../support/keeper-cluste
 import { callerOf, losing, type Losing } from '../support/lost-answers.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
 import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 const workflowsPath = fileURLToPath(new URL('verify.workflows.ts', import.meta.url));
 
@@ -45,7 +45,7 @@ beforeAll(async () => {
     startSshd({ address: '127.27.12.1' }),
     startKeeperCluster({ name: 'verified', range: '127.27', nodes: 2, proxies: 2 }),
   ]);
-  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: directory });
+  pool = silentPool(directory);
   const { ssh } = sshd.host();
   const dir = cluster.nodes.spec.hosts[0]?.dir ?? '';
   spec = { ...cluster.spec, hosts: cluster.spec.hosts.map((host) => ({ ...host, ssh, dir })) };

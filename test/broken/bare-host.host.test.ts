@@ -7,7 +7,6 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { asyncLocalStorage, type Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { createSecretsActivities } from '../../src/activities/secrets.js';
 import { createTeardownActivities } from '../../src/activities/teardown.js';
@@ -28,7 +27,6 @@ import { fenceNode } from '../../src/node/fence.js';
 import { nodeLayout } from '../../src/node/layout.js';
 import { sweepScript } from '../../src/node/scripts.js';
 import type { SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { quote } from '../../src/ssh/shell.js';
 import { brokenEnvironment, BrokenCommands } from '../support/broken/commands.js';
 import { expectNoHarm } from '../support/broken/report.js';
@@ -37,6 +35,7 @@ import type { BareScenario } from '../support/broken/scripts.js';
 import { eventually } from '../support/eventually.js';
 import { canCopyMachine, startMachine, type TestMachine } from '../support/machine.js';
 import { makeGluster, makeSpec } from '../support/spec.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 /** Clearing a host asks no Temporal. */
 const noClient = {} as Client;
@@ -92,7 +91,7 @@ describe.runIf(canCopyMachine)('with a look that is broken', () => {
       .digest('hex');
     archive = { url: `file://${file}`, sha256, path: `${dir}/opt/thing` };
     machine = await startMachine({ address: '127.22.31.1', setup, environment: brokenEnvironment });
-    pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(local, 'known') });
+    pool = silentPool(path.join(local, 'known'));
     const commands = new BrokenCommands(machine);
     await commands.install();
     world = { place: machine, commands, pool, foreign: () => machine.run(foreignScript) };

@@ -3,7 +3,6 @@ import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startBricksScript } from '../../src/drill/faults/brick-kill.js';
 import type { FaultDeps } from '../../src/drill/faults/kind.js';
@@ -11,11 +10,11 @@ import { processSignal, type ProcessSignal } from '../../src/drill/faults/proces
 import { serviceStop, type ServiceStop } from '../../src/drill/faults/service-stop.js';
 import { sameScript } from '../../src/drill/marks.js';
 import { hostServices, initDriver, type HostServices } from '../../src/hosts/services.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { directReach } from '../../src/ssh/reach.js';
 import { eventually } from '../support/eventually.js';
 import { makeSpec } from '../support/spec.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 const startOf = (pid: number) =>
   Number(
@@ -80,7 +79,7 @@ describe('a service', () => {
     sshd = await startSshd({ address: '127.27.9.50' });
     known = mkdtempSync(path.join(tmpdir(), 'perijove-known-'));
     const host = { ...sshd.host(), name: 'h1', init: 'runit' as const };
-    const pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: known });
+    const pool = silentPool(known);
     deps = { spec: makeSpec({ hosts: [host] }), pool, reach: directReach };
     services = await hostServices(await pool.get(host), 'test');
     mkdirSync(path.join(host.dir, 'etc/services'), { recursive: true });

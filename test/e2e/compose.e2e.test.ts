@@ -1,20 +1,19 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { evidenceSchema } from '../../src/drill/evidence.js';
 import { loadSpec } from '../../src/cluster/load.js';
 import type { ClusterSpec } from '../../src/cluster/spec.js';
 import { nextVolumeStep, parsePool } from '../../src/storage/gluster.js';
 import { formVolume, removeVolume } from '../../src/storage/volume.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { mortalPool } from '../support/lost-answers.js';
 import { ComposeCluster, type Entrance } from '../support/compose.js';
 import { findCompose } from '../support/compose-project.js';
 import { describeDifferences, unlisted, unseen, type Phase } from '../support/footprint.js';
 import { compare, type Snapshot } from '../support/snapshot.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 /** `bare`: servers of nothing but Debian; `ready`: with the packages in their image. */
 const target = process.env['PERIJOVE_TEST_COMPOSE'];
@@ -200,7 +199,7 @@ kill $! && wait $!
 
   it('forms its volume, and removes it, though a worker dies at each command of that', async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'perijove-compose-'));
-    const pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: directory });
+    const pool = silentPool(directory);
     try {
       const here = await cluster.fromHere(spec, directory);
       const storage = here.storage.kind === 'gluster' ? here.storage : expect.unreachable('no volume');

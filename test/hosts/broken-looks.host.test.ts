@@ -1,7 +1,6 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { endNodesScript } from '../../src/activities/teardown.js';
 import { converge, planChanges, type ConvergeDeps } from '../../src/hosts/converge.js';
@@ -12,10 +11,10 @@ import { hostSecrets } from '../../src/hosts/secrets.js';
 import { hostServices } from '../../src/hosts/services.js';
 import { marks } from '../../src/node/layout.js';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { breakScript, faults, preferring, type Fault } from '../support/broken-programs.js';
 import { eventually } from '../support/eventually.js';
 import { processRuns, startSshd, type TestSshd } from '../support/sshd.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 /* The real scripts on a real host, with one of the programs that they look with broken. */
 
@@ -35,7 +34,7 @@ beforeAll(async () => {
   const nodeBinary = path.join(local, 'node');
   await writeFile(nodeBinary, Buffer.alloc(2 * 1024 * 1024, 'node'), { mode: 0o755 });
   deps = { artifacts: { programsDir: path.join(local, 'programs'), nodeBinary }, cluster: 'test' };
-  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(local, 'known') });
+  pool = silentPool(path.join(local, 'known'));
   dir = sshd.host().dir;
   connection = await pool.get(sshd.host());
 });

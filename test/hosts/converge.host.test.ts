@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PerijoveError } from '../../src/errors/error.js';
 import { converge, planChanges, type ConvergeDeps } from '../../src/hosts/converge.js';
@@ -10,9 +9,9 @@ import { noItems, type FileItem, type HostItems, type ServiceItem } from '../../
 import { removeHost } from '../../src/hosts/remove.js';
 import { hostServices } from '../../src/hosts/services.js';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { eventually } from '../support/eventually.js';
 import { processRuns, startSshd, type TestSshd } from '../support/sshd.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 let sshd: TestSshd;
 let dir: string;
@@ -30,7 +29,7 @@ beforeEach(async () => {
   await writeFile(nodeBinary, Buffer.alloc(2 * 1024 * 1024, 'node'));
   await chmod(nodeBinary, 0o755);
   deps = { artifacts: { programsDir: path.join(local, 'programs'), nodeBinary }, cluster: 'test' };
-  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(local, 'known') });
+  pool = silentPool(path.join(local, 'known'));
   dir = sshd.host().dir;
   connection = await pool.get(sshd.host());
 });

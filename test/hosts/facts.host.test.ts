@@ -3,12 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { gatherFacts, type FactsWanted } from '../../src/hosts/facts.js';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 let sshd: TestSshd;
 let directory: string;
@@ -18,7 +17,7 @@ let connection: HostConnection;
 beforeAll(async () => {
   sshd = await startSshd({ address: '127.22.4.1' });
   directory = await mkdtemp(path.join(tmpdir(), 'perijove-facts-'));
-  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(directory, 'known') });
+  pool = silentPool(path.join(directory, 'known'));
   connection = await pool.get(sshd.host());
 });
 afterAll(async () => {

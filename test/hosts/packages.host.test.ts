@@ -1,16 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { converge } from '../../src/hosts/converge.js';
 import { gatherFacts } from '../../src/hosts/facts.js';
 import { noItems } from '../../src/hosts/items.js';
 import { installPackages } from '../../src/hosts/packages.js';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { debianPackages } from '../support/debian-packages.js';
 import { eventually } from '../support/eventually.js';
+import { silentPool } from '../support/ssh-pool.js';
 import { canCopyMachine, startMachine, type TestMachine } from '../support/machine.js';
 
 /*
@@ -35,7 +34,7 @@ describe.runIf(canCopyMachine)('installPackages', () => {
   beforeEach(async () => {
     machine = await startMachine({ address: '127.22.7.1', setup });
     directory = await mkdtemp(path.join(tmpdir(), 'perijove-packages-'));
-    pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(directory, 'known') });
+    pool = silentPool(path.join(directory, 'known'));
     connection = await pool.get(machine.host());
   });
   afterEach(async () => {
@@ -94,7 +93,7 @@ open('/held', 'w').close()
 while not os.path.exists('/release'): time.sleep(0.05)
 END
 setsid python3 /hold.py </dev/null >/dev/null 2>&1 &`);
-    await eventually(async () => (await machine.run('ls /')).includes('held'));
+        await eventually(async () => (await machine.run('ls /')).includes('held'));
     const facts = await gatherFacts(connection, {
       packages: [],
       daemons: [],
@@ -254,7 +253,7 @@ describe.runIf(canCopyMachine)('a user who is not root', () => {
 chown 2000:2000 /home/ada /opt/perijove; chmod 700 /closed`,
     });
     directory = await mkdtemp(path.join(tmpdir(), 'perijove-user-'));
-    pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(directory, 'known') });
+    pool = silentPool(path.join(directory, 'known'));
   });
   afterAll(async () => {
     await pool.close();

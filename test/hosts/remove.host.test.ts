@@ -1,13 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { removeHost } from '../../src/hosts/remove.js';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { breakScript, faults, preferring } from '../support/broken-programs.js';
 import { canCopyMachine, startMachine, type TestMachine } from '../support/machine.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 /* On a copy of this machine: what is mounted below the base directory is somebody else's. */
 
@@ -23,7 +22,7 @@ describe.skipIf(!canCopyMachine)('removeHost', () => {
   beforeAll(async () => {
     machine = await startMachine({ address: '127.22.6.2', setup: ':' });
     local = await mkdtemp(path.join(tmpdir(), 'perijove-remove-'));
-    pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(local, 'known') });
+    pool = silentPool(path.join(local, 'known'));
     connection = await pool.get(machine.host({ dir, init: 'runit' }));
   });
   afterAll(async () => {

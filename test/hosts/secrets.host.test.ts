@@ -1,13 +1,12 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readSecrets } from '../../src/hosts/secrets.js';
 import type { HostSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 const names = ['jupyter-token', 'node-api-token'] as const;
 let sshd: TestSshd;
@@ -18,7 +17,7 @@ let hosts: readonly [HostSpec, HostSpec];
 beforeAll(async () => {
   sshd = await startSshd({ address: '127.22.5.1' });
   directory = await mkdtemp(path.join(tmpdir(), 'perijove-secrets-'));
-  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(directory, 'known') });
+  pool = silentPool(path.join(directory, 'known'));
   hosts = [
     sshd.host({ dir: path.join(directory, 'h1') }),
     sshd.host({ name: 'h2', dir: path.join(directory, 'h2') }),

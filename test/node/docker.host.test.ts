@@ -2,7 +2,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { hostPaths } from '../../src/hosts/paths.js';
 import { fenceNode } from '../../src/node/fence.js';
@@ -10,10 +9,10 @@ import { keepArchive, keptArchive, saveLocally } from '../../src/node/image/arch
 import { fetchFromHost, hostHasImage, loadOnHost } from '../../src/node/image/host.js';
 import type { HostSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { docker, dockerRemove, hasDocker, makeTinyImage } from '../support/docker.js';
 import { mortalPool } from '../support/lost-answers.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 const reference = `perijove-test-node:${process.pid}`;
 const work = { signal: new AbortController().signal, say: () => undefined };
@@ -27,7 +26,7 @@ describe.runIf(hasDocker)('on a host with Docker', () => {
     directory = await mkdtemp(path.join(tmpdir(), 'perijove-docker-'));
     vi.stubEnv('XDG_CACHE_HOME', directory);
     sshd = await startSshd({ address: '127.25.11.1' });
-    pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: directory });
+    pool = silentPool(directory);
     host = sshd.host({ name: 'h1', dir: path.join(sshd.dir, 'perijove') });
     makeTinyImage(reference, ['sh', 'sleep']);
   });

@@ -4,17 +4,16 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { hostPaths } from '../../src/hosts/paths.js';
 import { nodeCommand } from '../../src/node/config.js';
 import { fenceNode, type FenceAnswer } from '../../src/node/fence.js';
 import type { HostSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { eventually } from '../support/eventually.js';
 import { prepareNodes, type TestNode, type TestNodes } from '../support/nodes.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 let sshd: TestSshd;
 let pool: SshPool;
@@ -26,7 +25,7 @@ let host: HostSpec;
 beforeAll(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'perijove-fence-'));
   sshd = await startSshd({ address: '127.25.9.1' });
-  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: directory });
+  pool = silentPool(directory);
 });
 afterAll(async () => {
   await pool?.close();

@@ -3,12 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Endpoint, SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { sshReach, type Reach } from '../../src/ssh/reach.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 const nodeAddress = '127.22.6.10';
 let hosts: TestSshd[];
@@ -22,7 +21,7 @@ let port: number;
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'perijove-reach-'));
   hosts = await Promise.all([1, 2, 3].map((index) => startSshd({ address: `127.22.5.${index}` })));
-  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(directory, 'known') });
+  pool = silentPool(path.join(directory, 'known'));
   const specs = hosts.map((sshd, index) => sshd.host({ name: `h${index + 1}`, address: sshd.address }));
   reach = sshReach(pool, { hosts: specs });
   node = createServer((socket) => socket.end('node\n'));

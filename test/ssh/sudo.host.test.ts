@@ -2,12 +2,11 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { eventually } from '../support/eventually.js';
 import { canCopyMachine, startMachine, type TestMachine } from '../support/machine.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 const setup = `
 add() {
@@ -27,7 +26,7 @@ describe.runIf(canCopyMachine && existsSync('/usr/bin/sudo'))('become: sudo', ()
   beforeAll(async () => {
     machine = await startMachine({ address: '127.22.1.20', user: 'ada', setup });
     directory = await mkdtemp(path.join(tmpdir(), 'perijove-sudo-'));
-    pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(directory, 'known') });
+    pool = silentPool(path.join(directory, 'known'));
     ada = await pool.get(machine.host({ become: 'sudo' }));
   });
   afterAll(async () => {

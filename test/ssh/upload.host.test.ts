@@ -4,12 +4,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from '
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { eventually } from '../support/eventually.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 const run = promisify(execFile);
 const root = userInfo().uid === 0;
@@ -25,7 +24,7 @@ afterAll(() => sshd.remove());
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'perijove-upload-'));
   await mkdir(path.join(directory, 'to'));
-  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(directory, 'known') });
+  pool = silentPool(path.join(directory, 'known'));
   connection = await pool.get(sshd.host());
 });
 afterEach(async () => {

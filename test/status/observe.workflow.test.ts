@@ -1,16 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { observeCluster } from '../../src/status/observe.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { taskQueue, workflowIds, workflowNames } from '../../src/temporal/contract.js';
 import { makeSpec } from '../support/spec.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
 import { createTestWorker, startTestServer, type TestServer } from '../support/temporal.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 const workflowsPath = new URL('observe.workflows.ts', import.meta.url).pathname;
 let server: TestServer;
@@ -22,7 +21,7 @@ beforeAll(async () => {
   directory = await mkdtemp(path.join(os.tmpdir(), 'perijove-observe-'));
   server = await startTestServer();
   sshd = await startSshd({ address: '127.21.3.1' });
-  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: directory });
+  pool = silentPool(directory);
 });
 afterAll(async () => {
   await pool.close();

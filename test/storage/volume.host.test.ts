@@ -4,15 +4,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { HostSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
-import { createSshPool } from '../../src/ssh/pool.js';
 import { storageItems } from '../../src/storage/items.js';
 import { emptyBrickScript, formVolume, removeVolume, unmountVolume } from '../../src/storage/volume.js';
 import { canCopyMachine, startMachine, type TestMachine } from '../support/machine.js';
 import { makeGluster, makeSpec } from '../support/spec.js';
+import { silentPool } from '../support/ssh-pool.js';
 
 const hasGluster = spawnSync('sh', ['-c', 'command -v glusterd']).status === 0;
 if (!canCopyMachine || !hasGluster) console.warn('SKIPPED: storage on a copy of this machine');
@@ -71,7 +70,7 @@ glusterd
 until gluster --mode=script pool list; do sleep 0.2; done`,
     });
     host = machine.host({ roles: ['agent'] });
-    pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: directory });
+    pool = silentPool(directory);
   });
   afterAll(async () => {
     await pool?.close();

@@ -4,7 +4,6 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { surveyOf } from '../../../src/deployment/host-survey.js';
 import { converge, type ConvergeDeps } from '../../../src/hosts/converge.js';
@@ -19,7 +18,6 @@ import {
 import { agentItems, masterItems } from '../../../src/mesos/installation/items.js';
 import type { ClusterSpec, Install } from '../../../src/cluster/spec.js';
 import type { HostConnection, SshPool } from '../../../src/ssh/connection.js';
-import { createSshPool } from '../../../src/ssh/pool.js';
 import { debianPackages } from '../../support/debian-packages.js';
 import { eventually } from '../../support/eventually.js';
 import { canCopyMachine, startMachine, type TestMachine } from '../../support/machine.js';
@@ -27,6 +25,7 @@ import { makeBuildTree, makePrefix } from '../../support/mesos-installation.js';
 import { builtProgram } from '../../support/programs.js';
 import { makeSpec } from '../../support/spec.js';
 import { startSshd, type TestSshd } from '../../support/sshd.js';
+import { silentPool } from '../../support/ssh-pool.js';
 
 let local: string;
 let pool: SshPool;
@@ -39,7 +38,7 @@ beforeAll(async () => {
     artifacts: { programsDir, nodeBinary: process.execPath },
     cluster: 'test',
   };
-  pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: path.join(local, 'known') });
+  pool = silentPool(path.join(local, 'known'));
 });
 
 afterAll(async () => {

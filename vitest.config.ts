@@ -33,10 +33,10 @@ const longFiles = [
 
 export default defineConfig({
   test: {
-    // What needs a process of its own mostly waits: with two cores, too, four files at a time take a fraction of the
-    // time of one after the other.
+    // What needs a process of its own mostly waits: two files at a time take half the time, with two cores, too. More
+    // than that, and elections and heartbeats are late.
     pool: 'forks',
-    poolOptions: { forks: { minForks: 1, maxForks: 4 } },
+    poolOptions: { forks: { minForks: 1, maxForks: 2 } },
     sequence: { sequencer: LongestFirst },
     reporters: ['default', ...counts],
     projects: [
@@ -74,7 +74,7 @@ export default defineConfig({
         },
       },
       {
-        // Servers in containers. It waits for apt and Docker for minutes, so it runs beside the host tests.
+        // Servers in containers. It waits for apt and Docker for minutes, so host tests run beside it.
         test: {
           name: 'compose',
           include: [compose],
@@ -94,6 +94,8 @@ export default defineConfig({
           hookTimeout: 600_000,
           globalSetup: ['test/support/prerequisites.ts'],
           sequence: { groupOrder: 2 },
+          // A whole cluster takes all that there is.
+          poolOptions: { forks: { singleFork: true } },
         },
       },
     ],

@@ -173,7 +173,7 @@ describe('a first deployment', () => {
       return data ? [JSON.parse(Buffer.from(data).toString()) as string] : [];
     });
     expect(summaries).toEqual(
-      expect.arrayContaining(['look at h1', 'Install h2 of told', 'masters on h3', 'ensemble whole']),
+      expect.arrayContaining(['survey h1', 'Install h2 of told', 'masters on h3', 'the ensemble is healthy']),
     );
   });
 });

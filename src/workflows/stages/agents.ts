@@ -15,11 +15,11 @@ export const agents = {
     const { spec } = deployment;
     return convergeRolling(deployment, {
       stage: 'agents',
-      members: () => agentMembers.executeWithOptions({ summary: 'who serves' }, [{ spec }]),
+      members: () => agentMembers.executeWithOptions({ summary: 'find running agents' }, [{ spec }]),
       whole: () => awaitAgents.executeWithOptions({ summary: 'agents registered' }, [{ spec }]),
       // Nodes may run there, and nobody would move them.
       keeps: true,
-      before: () => awaitFormedEtcd.executeWithOptions({ summary: 'etcd whole' }, [{ spec }]),
+      before: () => awaitFormedEtcd.executeWithOptions({ summary: 'etcd is healthy' }, [{ spec }]),
     });
   },
 } as const satisfies Stage;

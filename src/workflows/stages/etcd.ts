@@ -10,8 +10,8 @@ export const etcd = {
   name: 'etcd',
   title: 'Form etcd with a healthy member on every node',
   async run({ spec }) {
-    await awaitEtcd.executeWithOptions({ summary: 'etcd whole' }, [{ spec }]);
-    await markEtcdFormed.executeWithOptions({ summary: 'from now on nodes join' }, [{ spec }]);
+    await awaitEtcd.executeWithOptions({ summary: 'etcd is healthy' }, [{ spec }]);
+    await markEtcdFormed.executeWithOptions({ summary: 'later nodes join this etcd' }, [{ spec }]);
     return [];
   },
   proof: ({ nodes }) => `${nodes.count} healthy members`,

@@ -13,7 +13,7 @@ export const storage = {
     const { spec } = deployment;
     const formed =
       spec.storage.kind === 'gluster'
-        ? await ensureVolume.executeWithOptions({ summary: 'volume whole' }, [{ spec }])
+        ? await ensureVolume.executeWithOptions({ summary: 'the volume is healthy' }, [{ spec }])
         : [];
     return [...formed, ...(await convergeAll(deployment, 'storage'))];
   },

@@ -14,8 +14,8 @@ export const zookeeper = {
     const { spec } = deployment;
     return convergeRolling(deployment, {
       stage: 'zookeeper',
-      members: () => zookeeperMembers.executeWithOptions({ summary: 'who serves' }, [{ spec }]),
-      whole: () => awaitZookeeper.executeWithOptions({ summary: 'ensemble whole' }, [{ spec }]),
+      members: () => zookeeperMembers.executeWithOptions({ summary: 'find running servers' }, [{ spec }]),
+      whole: () => awaitZookeeper.executeWithOptions({ summary: 'the ensemble is healthy' }, [{ spec }]),
     });
   },
 } as const satisfies Stage;

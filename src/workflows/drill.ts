@@ -51,7 +51,9 @@ export async function drill(input: DrillInput): Promise<Evidence> {
   upsertSearchAttributes(clusterAttribute(spec.name));
 
   try {
-    const plan = await prepareDrill.executeWithOptions({ summary: 'check that the cluster is healthy' }, [input]);
+    const plan = await prepareDrill.executeWithOptions({ summary: 'check that the cluster is healthy' }, [
+      input,
+    ]);
     const { target, budgetMs } = plan;
     enter({ phase: 'observing', target, budgetMs, unhealed: true });
     const watched = await settled(
@@ -59,7 +61,9 @@ export async function drill(input: DrillInput): Promise<Evidence> {
     );
     enter({ phase: 'healing' });
     const healing = await CancellationScope.nonCancellable(() =>
-      healFault.executeWithOptions({ summary: 'heal, and wait until the cluster is healthy' }, [{ spec, plan }]),
+      healFault.executeWithOptions({ summary: 'heal, and wait until the cluster is healthy' }, [
+        { spec, plan },
+      ]),
     );
     enter({ unhealed: false });
     if ('thrown' in watched) throw watched.thrown;

@@ -17,13 +17,17 @@ export const masters = {
     const changed = await convergeRolling(deployment, {
       stage: 'masters',
       members: async () => {
-        opened.push(...(await openZnodes.executeWithOptions({ summary: 'set the ACLs of the znodes' }, [{ spec }])));
+        opened.push(
+          ...(await openZnodes.executeWithOptions({ summary: 'set the ACLs of the znodes' }, [{ spec }])),
+        );
         return masterMembers.executeWithOptions({ summary: 'find running masters' }, [{ spec }]);
       },
       whole: () => awaitMasters.executeWithOptions({ summary: 'masters agree' }, [{ spec }]),
     });
     if (!spec.zookeeper.digest) return [...opened, ...changed];
-    const closed = await protectZnodes.executeWithOptions({ summary: 'set the ACLs of the znodes' }, [{ spec }]);
+    const closed = await protectZnodes.executeWithOptions({ summary: 'set the ACLs of the znodes' }, [
+      { spec },
+    ]);
     return [...opened, ...changed, ...closed];
   },
 } as const satisfies Stage;

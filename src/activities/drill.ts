@@ -84,14 +84,14 @@ export type DrillActivities = ReturnType<typeof createDrillActivities>;
 async function prepare(
   drillDeps: DrillDeps,
   deps: ObservationDeps & FaultDeps,
-  { spec, number, drill, budgetMs, waitMs = 0, ...wish }: DrillInput,
+  { spec, number, drill, budgetMs, waitMs = 0, ...chosen }: DrillInput,
 ): Promise<DrillPlan> {
   const definition = findDrill(drill);
   if (!definition) throw new PerijoveError('DRILL_UNKNOWN', `unknown drill: ${drill}`);
   const refusal = refusalOf(definition, spec, deps.lab !== undefined);
   if (refusal !== undefined) throw new PerijoveError('DRILL_NOT_POSSIBLE', `${drill}: ${refusal}`);
   const roles = await until(() => rolesOf(drillDeps, deps), { everyMs: 1_000, deadlineMs: waitMs });
-  const target = chooseTarget(definition, roles, spec, wish);
+  const target = chooseTarget(definition, roles, spec, chosen);
   checkSafe(definition, roles, spec, target);
   const fault = await definition.plan(deps, roles, target);
 

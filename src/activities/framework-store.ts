@@ -73,7 +73,7 @@ export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
     storeFencing: (outcomes) => update(storeFencing, { args: [lease, outcomes] }),
     storeMasters: (masters) => update(storeMasters, { args: [lease, masters] }),
     storeRetiring: (taskId) => update(storeRetiring, { args: [lease, taskId] }),
-    storeMesos: (sight) => update(storeMesos, { args: [lease, sight] }),
+    storeMesos: (facts) => update(storeMesos, { args: [lease, facts] }),
     storeMissing: (missing) => update(storeMissing, { args: [lease, missing] }),
   };
 }

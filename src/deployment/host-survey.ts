@@ -40,7 +40,7 @@ export async function surveyOf(
   const items = allItems(spec, host, mesos);
   const [facts, network, volume, unwanted, changes] = await Promise.all([
     gatherFacts(connection, factsWanted(spec, host, items), signalOf(deps)),
-    lookAtNetwork(connection, spec, deps),
+    observeNetwork(connection, spec, deps),
     planVolume(connection, spec),
     unwantedChanges(connection, spec),
     planChanges(connection, items, deps),
@@ -70,7 +70,7 @@ export async function surveyOf(
   };
 }
 
-async function lookAtNetwork(
+async function observeNetwork(
   connection: HostConnection,
   spec: ClusterSpec,
   deps: ConvergeDeps,

@@ -10,7 +10,7 @@ import {
   followsOf,
   isOfMesos,
   keptTasks,
-  mesosLack,
+  missingForMesos,
   mesosOf,
   type FormerLeader,
   type MesosObservation,
@@ -172,8 +172,8 @@ export function missingRecovery(
   }
   if (isOfMesos(plan.expects)) {
     if (!view.mesos || !before.mesos) return 'Mesos has not been observed yet';
-    const wish = { expects: plan.expects, host: plan.target, before: before.mesos };
-    const lack = mesosLack(wish, view.mesos, view.now - (view.mesosSince ?? view.faultAt));
+    const expectation = { expects: plan.expects, host: plan.target, before: before.mesos };
+    const lack = missingForMesos(expectation, view.mesos, view.now - (view.mesosSince ?? view.faultAt));
     if (lack !== undefined) return lack;
   }
   const silent = expectedHosts(plan).filter((host) => {

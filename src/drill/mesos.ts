@@ -116,7 +116,7 @@ export function isOfMesos(expects: Expectation): boolean {
   return ['master-moves', 'agent-back', 'agent-unreachable'].includes(expects);
 }
 
-export interface MesosWish {
+export interface MesosExpectation {
   readonly expects: Expectation;
   /** Host of the struck master or agent. */
   readonly host: string;
@@ -128,8 +128,12 @@ export interface MesosWish {
  *
  * @param steadyMs since when nothing happened in Mesos
  */
-export function mesosLack(wish: MesosWish, now: MesosObservation, steadyMs: number): string | undefined {
-  const { expects, host, before } = wish;
+export function missingForMesos(
+  expectation: MesosExpectation,
+  now: MesosObservation,
+  steadyMs: number,
+): string | undefined {
+  const { expects, host, before } = expectation;
   if (!isOfMesos(expects)) return undefined;
   const leader = leaderOf(now.masters);
   if (leader === undefined) return 'no Mesos master is leading';

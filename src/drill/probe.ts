@@ -423,8 +423,8 @@ class Kernel {
   }
 
   async #open(address: string): Promise<z.infer<typeof sessionSchema>> {
-    const wish = { path: this.name, name: this.name, type: 'console', kernel: {} };
-    return sessionSchema.parse(await this.#ask('POST', `${address}/api/sessions`, wish));
+    const session = { path: this.name, name: this.name, type: 'console', kernel: {} };
+    return sessionSchema.parse(await this.#ask('POST', `${address}/api/sessions`, session));
   }
 
   async #ask(method: 'POST' | 'DELETE', url: string, body?: unknown): Promise<unknown> {

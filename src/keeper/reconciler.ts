@@ -74,7 +74,7 @@ class Reconcile {
     const { leader, nodes } = this.wanted;
     const others = nodes.filter((name) => name !== leader);
     // Asked now, needed later: a node that is gone costs its deadline while Jupyter starts.
-    const views = Promise.all(others.map(async (name) => [name, await this.#lookAt(name)] as const));
+    const views = Promise.all(others.map(async (name) => [name, await this.#observeNode(name)] as const));
 
     const ready = await this.#timed('jupyter', () => this.#jupyterUp());
     if (ready && this.#goesOn()) await this.#timed('routes', () => this.#setRoutes());
@@ -129,7 +129,7 @@ class Reconcile {
   async #jupyterUp(): Promise<boolean> {
     const { leader, generation, term } = this.wanted;
     const startedAt = Date.now();
-    this.#before = await this.#lookAt(leader);
+    this.#before = await this.#observeNode(leader);
     const was = this.#before.ok ? this.#before.status.jupyter : undefined;
     if (was && serves(was) && was.generation === generation) return true;
     let answeredAt = startedAt;
@@ -247,7 +247,7 @@ class Reconcile {
     this.signal?.throwIfAborted();
     if (!(error instanceof PerijoveError)) throw error;
     if (error.code !== 'STALE_GENERATION') return false;
-    const view = await this.#lookAt(name);
+    const view = await this.#observeNode(name);
     if (!view.ok) return false;
     this.#meet(view.status.generation);
     return true;
@@ -261,7 +261,7 @@ class Reconcile {
     this.#changes.push({ subject, what, ...more });
   }
 
-  #lookAt(name: string): Promise<NodeView> {
+  #observeNode(name: string): Promise<NodeView> {
     return observeNode(this.access, name, { timeoutMs: lookDeadlineMs, signal: this.signal });
   }
 

@@ -185,8 +185,8 @@ export const storeMasters = defineUpdate<
   void,
   [lease: SchedulerLease, masters: Readonly<Record<string, string>>]
 >('storeMasters');
-/** What the scheduler sees of Mesos; stored when it is another sight than the last. */
-export const storeMesos = defineUpdate<void, [lease: SchedulerLease, sight: MesosFacts]>('storeMesos');
+/** What the scheduler observes of Mesos; stored when it has changed. */
+export const storeMesos = defineUpdate<void, [lease: SchedulerLease, facts: MesosFacts]>('storeMesos');
 export const markEtcdFormed = defineUpdate<void, []>('markEtcdFormed');
 
 export interface FenceResult {

@@ -9,7 +9,7 @@ import {
   type DeployResult,
 } from '../temporal/contract.js';
 import type { StageName } from '../deployment/stages.js';
-import { failure, lastWord } from './failure.js';
+import { failure, finalFailure } from './failure.js';
 import {
   markdownOf,
   memoOf,
@@ -75,7 +75,7 @@ export async function deploy({ spec, digest }: DeployInput): Promise<DeployResul
       const changes = await stage.run(deployment);
       show(stageDone(progress, stage.name, changes, Date.now() - startedAt, stage.proof?.(spec)));
     } catch (error) {
-      const last = lastWord(error);
+      const last = finalFailure(error);
       show(stageFailed(progress, stage.name, last.facts, Date.now() - startedAt));
       store(stage.name);
       throw last.failure;

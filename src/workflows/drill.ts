@@ -19,7 +19,7 @@ import {
 } from '../temporal/contract.js';
 import { endless, waiting } from '../temporal/options.js';
 import { clusterAttribute } from '../temporal/start-options.js';
-import { lastWord } from './failure.js';
+import { finalFailure } from './failure.js';
 
 const { prepareDrill, injectFault } = proxyActivities<Activities>({
   ...waiting,
@@ -81,7 +81,7 @@ export async function drill(input: DrillInput): Promise<Evidence> {
     enter({ phase: verdict.passed ? 'passed' : 'failed', verdict, ...recovered });
     return evidence;
   } catch (error) {
-    const { failure, facts } = lastWord(error);
+    const { failure, facts } = finalFailure(error);
     const { code, message, remedy } = facts;
     enter({ phase: isCancellation(error) ? 'cancelled' : 'failed', failure: { code, message, remedy } });
     throw failure;

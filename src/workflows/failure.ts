@@ -47,11 +47,11 @@ function failureFrom(
 }
 
 /**
- * What a workflow ends with when `thrown` reached its top: the failure that an activity, here or in a child,
- * met first, with its code, place and remedy. A cancellation stays one. Anything but a failure would leave the
- * workflow trying for ever, so even a bug becomes one.
+ * The failure that a workflow ends with when `thrown` reached its top: that of the activity that failed, here or in a
+ * child, with its code, place and remedy. A cancellation remains one. An error that is no failure would fail the
+ * workflow task and be retried forever, so even a bug becomes a failure.
  */
-export function lastWord(thrown: unknown): { readonly failure: Error; readonly facts: FailureFacts } {
+export function finalFailure(thrown: unknown): { readonly failure: Error; readonly facts: FailureFacts } {
   if (isCancellation(thrown)) {
     const { meaning, remedy } = errorCodes.CANCELLED;
     return {
@@ -61,13 +61,13 @@ export function lastWord(thrown: unknown): { readonly failure: Error; readonly f
   }
   const cause = thrown instanceof Error ? thrown : undefined;
   const chain = causesOf(thrown);
-  const met = chain.find((error) => error instanceof ApplicationFailure);
-  if (met !== undefined) {
-    const details = met.details?.[0] as FailureDetails | undefined;
-    const code = met.type ?? 'INTERNAL';
+  const first = chain.find((error) => error instanceof ApplicationFailure);
+  if (first !== undefined) {
+    const details = first.details?.[0] as FailureDetails | undefined;
+    const code = first.type ?? 'INTERNAL';
     const facts = {
       code,
-      message: met.message,
+      message: first.message,
       remedy: details?.remedy ?? (code in errorCodes ? errorCodes[code as ErrorCode].remedy : ''),
       ...(details?.place.host === undefined ? {} : { host: details.place.host }),
     };

@@ -11,7 +11,7 @@ import {
 import type { FrameworkActivities } from '../activities/framework.js';
 import type { FrameworkInput, StopFrameworkResult } from '../temporal/contract.js';
 import { endless, quick } from '../temporal/options.js';
-import { lastWord } from './failure.js';
+import { finalFailure } from './failure.js';
 import { handleAll } from './framework-handlers.js';
 import { FrameworkRun } from './framework-run.js';
 import { carriedOver, withFailure } from './framework-state.js';
@@ -72,7 +72,7 @@ async function schedule(run: FrameworkRun): Promise<void> {
 }
 
 function giveUp(run: FrameworkRun, error: unknown): void {
-  const { code, message, remedy } = lastWord(error).facts;
+  const { code, message, remedy } = finalFailure(error).facts;
   // A later attempt of the activity is the scheduler, and reports its own failures.
   if (code === 'SCHEDULER_REPLACED') return;
   log.error('the scheduler gave up', { code, message });
@@ -85,7 +85,7 @@ async function teardown({ memory }: FrameworkRun): Promise<StopFrameworkResult> 
     await teardownFramework({ spec: memory.spec, ...(frameworkId === undefined ? {} : { frameworkId }) });
     return { tornDown: true };
   } catch (error) {
-    const { message } = lastWord(error).facts;
+    const { message } = finalFailure(error).facts;
     log.warn('the framework was not torn down in Mesos', { message });
     return { tornDown: false, reason: message };
   }

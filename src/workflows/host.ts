@@ -2,7 +2,7 @@ import { setCurrentDetails } from '@temporalio/workflow';
 import { hostOf } from '../cluster/host-of.js';
 import type { Change } from '../hosts/items.js';
 import type { HostInput } from '../temporal/contract.js';
-import { lastWord } from './failure.js';
+import { finalFailure } from './failure.js';
 import { converge } from './stages/converge.js';
 
 /** Installs what one host needs: packages and programs. Resolves to what it changed. */
@@ -12,6 +12,6 @@ export async function host({ spec, host: name }: HostInput): Promise<readonly Ch
     setCurrentDetails(changes.map((change) => `- ${change.what}`).join('\n'));
     return changes;
   } catch (error) {
-    throw lastWord(error).failure;
+    throw finalFailure(error).failure;
   }
 }

@@ -4,7 +4,7 @@ import type { Change } from '../hosts/items.js';
 import type { TeardownInput, TeardownResult } from '../temporal/contract.js';
 import { patient, waiting } from '../temporal/options.js';
 import { clusterAttribute } from '../temporal/start-options.js';
-import { lastWord } from './failure.js';
+import { finalFailure } from './failure.js';
 import { specForHost } from '../deployment/hosts-to-converge.js';
 
 const { stopKeeper, stopFramework } = proxyActivities<Activities>(waiting);
@@ -58,6 +58,6 @@ export async function teardown({ spec, purge }: TeardownInput): Promise<Teardown
     await clear(purge);
     return { changes };
   } catch (error) {
-    throw lastWord(error).failure;
+    throw finalFailure(error).failure;
   }
 }

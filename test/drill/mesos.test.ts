@@ -4,7 +4,7 @@ import {
   keptTasks,
   lastWordsIn,
   mesosEvents,
-  mesosLack,
+  missingForMesos,
   mesosOf,
   type MesosObservation,
   type MesosState,
@@ -77,7 +77,7 @@ describe('what is missing', () => {
     expects: 'master-moves' | 'agent-back' | 'agent-unreachable',
     now: MesosObservation,
     steadyMs = 60_000,
-  ) => mesosLack({ expects, host: 'h1', before: mesosSight() }, now, steadyMs);
+  ) => missingForMesos({ expects, host: 'h1', before: mesosSight() }, now, steadyMs);
 
   it('another leader, with its registry, all agents and the framework', () => {
     expect(lack('master-moves', { masters: { h2: null } })).toBe('no Mesos master is leading');

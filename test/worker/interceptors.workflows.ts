@@ -1,7 +1,7 @@
 /** Workflows that call one activity, for the tests of what every activity gets. */
 import { proxyActivities } from '@temporalio/workflow';
 import { endless, patient } from '../../src/temporal/options.js';
-import { lastWord } from '../../src/workflows/failure.js';
+import { finalFailure } from '../../src/workflows/failure.js';
 
 interface TestActivities {
   subject(): Promise<string>;
@@ -15,6 +15,6 @@ export async function once(tier: 'patient' | 'endless'): Promise<string> {
   try {
     return await subject();
   } catch (error) {
-    throw lastWord(error).failure;
+    throw finalFailure(error).failure;
   }
 }

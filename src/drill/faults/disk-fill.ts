@@ -62,7 +62,7 @@ interface FileSystem {
   readonly size: string;
 }
 
-const lookAtDisk = (dir: string) => `cat /proc/sys/kernel/random/boot_id && stat -f -c '%b %S' ${dir}`;
+const observeDisk = (dir: string) => `cat /proc/sys/kernel/random/boot_id && stat -f -c '%b %S' ${dir}`;
 /** Undefined for anything but all of it: what is not known of two disks must not make them different ones. */
 const parseDisk = (printed: string): FileSystem | undefined => {
   const [, kernel, blocks, size] = /^([0-9a-f-]{36})\n(\d+) (\d+)$/.exec(printed.trim()) ?? [];
@@ -85,14 +85,14 @@ export async function planDiskFill(
     return disk;
   };
   const diskOf = async (of: HostSpec) =>
-    told(parseDisk(await ask(pool, of, lookAtDisk(quote(of.dir)))), of.name);
+    told(parseDisk(await ask(pool, of, observeDisk(quote(of.dir)))), of.name);
   const own = await diskOf(host);
   for (const other of spec.hosts.filter(({ name }) => name !== host.name)) {
     if (isSame(own, await diskOf(other))) {
       throw notPossible(host, `${host.dir} seems to be on the same disk as ${other.dir} of ${other.name}`);
     }
   }
-  const { stdout } = await promisify(execFile)('sh', ['-c', lookAtDisk('/')]);
+  const { stdout } = await promisify(execFile)('sh', ['-c', observeDisk('/')]);
   if (isSame(own, told(parseDisk(stdout), 'this worker')))
     throw notPossible(host, `${host.dir} seems to be on the disk of this worker`);
   return { kind: 'disk-fill', host: host.name, id: randomUUID(), forMs: fullMs };

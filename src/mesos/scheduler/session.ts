@@ -267,16 +267,16 @@ export class SchedulerSession {
 
   async #answerTo({ what, ...task }: FenceQuestion): Promise<LookAnswer> {
     if (what === 'end-anyway') return await this.#deps.fence(task);
-    const answer = await this.#lookAt(task.node);
+    const answer = await this.#observeNode(task.node);
     if (answer.kind !== 'down' || what === 'look') return answer;
     // Silent from here: it is ended only when it is silent from its own host, too.
     const { host } = task;
     const there = this.#deps.spec.hosts.some(({ name }) => name === host);
-    const again = there ? await this.#lookAt(task.node, host) : answer;
+    const again = there ? await this.#observeNode(task.node, host) : answer;
     return again.kind === 'down' ? await this.#deps.fence(task) : again;
   }
 
-  async #lookAt(node: string, host?: string): Promise<LookAnswer> {
+  async #observeNode(node: string, host?: string): Promise<LookAnswer> {
     const healthy = await this.#deps.healthy(node, host);
     if (!healthy.known) return { kind: 'unclear', why: healthy.why };
     return { kind: healthy.value ? 'works' : 'down' };

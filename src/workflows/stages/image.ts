@@ -16,19 +16,19 @@ export const image = {
     nodes.containerizer === 'mesos' ? 'nodes run as processes, so there is no image to build' : undefined,
   async run(deployment) {
     const { spec } = deployment;
-    const sight = await observeImage.executeWithOptions({ summary: 'find the image' }, [{ spec }]);
-    const plan = planImage(sight);
+    const observation = await observeImage.executeWithOptions({ summary: 'find the image' }, [{ spec }]);
+    const plan = planImage(observation);
     switch (plan.kind) {
       case 'nothing':
         return [];
       case 'pull':
-        return onEach(deployment, plan.to, sight.reference, (host) =>
+        return onEach(deployment, plan.to, observation.reference, (host) =>
           pullImage.executeWithOptions({ summary: `pull it on ${host}` }, [{ spec, host }]),
         );
       case 'copy':
       case 'build': {
-        const source = await sourceOf(deployment, plan, sight.reference);
-        return onEach(deployment, plan.to, sight.reference, (host) =>
+        const source = await sourceOf(deployment, plan, observation.reference);
+        return onEach(deployment, plan.to, observation.reference, (host) =>
           deliverImage.executeWithOptions({ summary: `copy it to ${host}` }, [{ spec, host, source }]),
         );
       }

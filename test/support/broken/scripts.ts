@@ -45,7 +45,7 @@ type Row = readonly [Scenario, ...Scenario[]] | { readonly not: string };
 
 /** Every place in `src` that sends a script to a host, by file and function. */
 export const scripts: Readonly<Record<string, Row>> = {
-  'deployment/host-survey.ts#lookAtNetwork': ['survey a network'],
+  'deployment/host-survey.ts#observeNetwork': ['survey a network'],
   'activities/keeper.ts#presentProxy': { not: 'one cat, whose failure is no proxy to ask' },
   'activities/secrets.ts#writeSecrets': ['provide secrets'],
   'activities/secrets.ts#closeSecrets': ['keep secrets'],

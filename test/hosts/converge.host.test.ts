@@ -380,7 +380,7 @@ describe('the way in', () => {
       retryable: false,
       place: { host: connection.host.name },
       message: expect.stringMatching(
-        /accepted no new SSH connection .* refused .*; reverted: locked the door, .*started a.*; it accepts connections again$/s,
+        /accepted no new SSH connection .* rejected .*; reverted: locked the door, .*started a.*; it accepts connections again$/s,
       ) as string,
     });
     await connection.login();

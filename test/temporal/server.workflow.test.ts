@@ -48,7 +48,7 @@ describe('startDevServer', () => {
         startDevServer({ executable, port: address.port, logFile: path.join(directory, 'taken.log') }),
       ).rejects.toMatchObject({
         code: 'TEMPORAL_START_FAILED',
-        message: expect.stringMatching(/exit code 1[\s\S]*address already in use/) as string,
+        message: expect.stringMatching(/exited with code 1[\s\S]*address already in use/) as string,
       });
     } finally {
       for (const socket of dialled) socket.destroy();

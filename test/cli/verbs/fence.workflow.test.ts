@@ -108,7 +108,7 @@ describe('fence', () => {
       expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'HOST_NOT_LOST' } });
     }
     expect((await fence('h2')).stderr).toMatch(
-      /^error: h2 has nodes that are live .*: node0 \(TASK_RUNNING\)\n/,
+      /^error: h2 has nodes that are alive .*: node0 \(TASK_RUNNING\)\n/,
     );
     expect((await handle().query(frameworkState)).fences).toBeUndefined();
   });

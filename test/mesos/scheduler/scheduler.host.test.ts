@@ -387,7 +387,7 @@ describe('Mesos', () => {
         () => memory.state.tasks['node0']?.state === 'TASK_UNREACHABLE',
       );
       await eventually('the agent is missed', () =>
-        told('agent').includes(`the Mesos agent on ${host} is away`),
+        told('agent').includes(`the Mesos agent on ${host} is disconnected`),
       );
       await eventually('people are told', () =>
         /^node0 waits: .*; the node works, so it is left running$/.test(memory.state.missing ?? ''),
@@ -399,7 +399,7 @@ describe('Mesos', () => {
     expect(memory.running()).toEqual(before);
     expect(lines('launches')).toHaveLength(3);
     await eventually('nothing is missing', () => memory.state.missing === undefined);
-    await eventually('the agent is back', () => told('agent').includes(`the Mesos agent on ${host} is back`));
+    await eventually('the agent is back', () => told('agent').includes(`the Mesos agent on ${host} is registered again`));
     expect(told('lost')).toHaveLength(1);
   });
 

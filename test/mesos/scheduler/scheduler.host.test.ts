@@ -211,7 +211,7 @@ describe('nodes', () => {
     start();
     await eventually('people are told', () => memory.state.missing !== undefined);
     expect(memory.state.missing).toMatch(
-      /node0 finds no place: h1 lacks \d+ MiB of memory \(has \d+ of 1073741824\); h2 lacks/,
+      /node0 cannot be placed: h1 lacks \d+ MiB of memory \(has \d+ of 1073741824\); h2 lacks/,
     );
     expect(memory.state.launches).toBe(0);
 
@@ -231,7 +231,7 @@ describe('nodes', () => {
     spec = { ...own.spec, name: `case${cases}` };
     memory = own.memory;
     start();
-    await eventually('people are told', () => /node0 finds no place/.test(memory.state.missing ?? ''));
+    await eventually('people are told', () => /node0 cannot be placed/.test(memory.state.missing ?? ''));
     expect(memory.state.missing).toMatch(/h1 lacks \d+ MiB of memory \(has \d+ of \d+\)/);
     await other.stop();
     await teardownFramework(others, undefined, new AbortController().signal);
@@ -399,7 +399,9 @@ describe('Mesos', () => {
     expect(memory.running()).toEqual(before);
     expect(lines('launches')).toHaveLength(3);
     await eventually('nothing is missing', () => memory.state.missing === undefined);
-    await eventually('the agent is back', () => told('agent').includes(`the Mesos agent on ${host} is registered again`));
+    await eventually('the agent is back', () =>
+      told('agent').includes(`the Mesos agent on ${host} is registered again`),
+    );
     expect(told('lost')).toHaveLength(1);
   });
 

@@ -74,14 +74,14 @@ export default defineConfig({
         },
       },
       {
-        // Servers in containers. It waits for apt and Docker for minutes, so host tests run beside it.
+        // Servers in containers. Their installation keeps the disk busy, for which every ZooKeeper would wait.
         test: {
           name: 'compose',
           include: [compose],
           testTimeout: 300_000,
           hookTimeout: 600_000,
           globalSetup: ['test/support/prerequisites.ts'],
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -93,7 +93,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 600_000,
           globalSetup: ['test/support/prerequisites.ts'],
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           // A whole cluster takes all that there is.
           poolOptions: { forks: { singleFork: true } },
         },

@@ -164,7 +164,7 @@ describe('etcd among the nodes', () => {
     await removed(id);
     await eventually(async () => {
       const { state, reason } = (await node(4).control.status()).etcd;
-      return state === 'waiting' && reason?.includes('is to go') === true;
+      return state === 'waiting' && reason?.includes('is being removed') === true;
     }, longMs);
     expect((await members()).map(({ name }) => name).sort()).toEqual(['node0', 'node1', 'node2', 'node3']);
     await eventually(

@@ -119,7 +119,7 @@ export function drillTests(lab: TestLab): void {
     const evidence = evidenceSchema.parse(JSON.parse(stdout), { error: () => `${stdout}\n${stderr}` });
     expectWhole(evidence);
     expect(evidence.measures.recoveredMs).not.toBeNull();
-    expect(evidence.events.some(({ what }) => /gives up the agent .* unreachable/.test(what))).toBe(true);
+    expect(evidence.events.some(({ what }) => /marked the agent on h\d unreachable/.test(what))).toBe(true);
     expect(evidence.invariants.find(({ name }) => name === 'tasks')?.what).toMatch(/the same 5 tasks/);
     expect((await lab.status()).mesos.agents.map(({ state }) => state)).toEqual(Array(3).fill('registered'));
   });

@@ -135,7 +135,7 @@ export function pageTests(lab: TestLab): void {
       );
       waiting = await JupyterPage.open(browser.context, `${url}/lab/workspaces/waiting`);
       await waiting.page.getByRole('heading', { name: 'Waiting for Jupyter' }).waitFor();
-      await waiting.page.getByRole('status').filter({ hasText: 'leads no longer' }).waitFor();
+      await waiting.page.getByRole('status').filter({ hasText: 'no longer leads' }).waitFor();
     } finally {
       for (const process of paused) signal(process, 'SIGCONT');
     }

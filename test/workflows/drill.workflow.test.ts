@@ -168,7 +168,7 @@ describe('a drill', { timeout: 60_000 }, () => {
     await work(script([], { injectFault: async () => ({ ...recovery(), recovered: false }) }));
     await start();
     const { verdict } = await handle.result();
-    expect(verdict).toEqual({ passed: false, reasons: ['it had not recovered after 30s'] });
+    expect(verdict).toEqual({ passed: false, reasons: ['no recovery within 30s'] });
     expect(await memo()).toMatchObject({ phase: 'failed', verdict });
   });
 });

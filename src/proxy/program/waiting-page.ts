@@ -48,7 +48,7 @@ const ask = async () => {
     say(status.message);
     since = Date.now() - status.waitedMs;
   } catch {
-    say('This host does not answer. It is asked again each second.');
+    say('This host does not respond. Retrying every second.');
   }
   setTimeout(ask, 1000);
 };

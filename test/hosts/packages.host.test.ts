@@ -93,7 +93,7 @@ open('/held', 'w').close()
 while not os.path.exists('/release'): time.sleep(0.05)
 END
 setsid python3 /hold.py </dev/null >/dev/null 2>&1 &`);
-        await eventually(async () => (await machine.run('ls /')).includes('held'));
+    await eventually(async () => (await machine.run('ls /')).includes('held'));
     const facts = await gatherFacts(connection, {
       packages: [],
       daemons: [],

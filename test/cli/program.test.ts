@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { programName, typeable } from '../../src/cli/program.js';
 
 describe('programName', () => {
-  const cwd = '/work/perijove';
+  const cwd = '/srv/perijove';
 
   it.each([
     ['by its own name', '/usr/local/bin/perijove', {}, 'perijove'],
-    ['by npm start', '/work/perijove/bin/perijove.js', { npm_command: 'start' }, 'npx perijove'],
+    ['by npm start', '/srv/perijove/bin/perijove.js', { npm_command: 'start' }, 'npx perijove'],
     ['by npx', '/home/a/node_modules/.bin/perijove', { npm_command: 'exec' }, 'npx perijove'],
-    ['by node', '/work/perijove/bin/perijove.js', {}, 'node bin/perijove.js'],
+    ['by node', '/srv/perijove/bin/perijove.js', {}, 'node bin/perijove.js'],
   ])('started %s', (_how, script, env, name) => {
     expect(programName(script, { env, cwd })).toBe(name);
   });

@@ -18,17 +18,13 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-const compose = 'test/e2e/compose.e2e.test.ts';
 const longFiles = [
-  'e2e/compose.e2e.test.ts',
-  'e2e/lab.e2e.test.ts',
-  'activities/hosts.workflow.test.ts',
-  'workflows/framework.workflow.test.ts',
-  'workflows/keeper.workflow.test.ts',
-  'workflows/deploy.workflow.test.ts',
-  'scheduler/scheduler.host.test.ts',
   'hosts/broken-looks.host.test.ts',
   'broken/bare-host.host.test.ts',
+  'broken/server.host.test.ts',
+  'scheduler/scheduler.host.test.ts',
+  'etcd/membership.host.test.ts',
+  'workflows/framework.workflow.test.ts',
 ];
 
 export default defineConfig({
@@ -36,7 +32,7 @@ export default defineConfig({
     // What needs a process of its own mostly waits: two files at a time take half the time, with two cores, too. More
     // than that, and elections and heartbeats are late.
     pool: 'forks',
-    poolOptions: { forks: { minForks: 1, maxForks: 2 } },
+    poolOptions: { forks: { minForks: 2, maxForks: 2 } },
     sequence: { sequencer: LongestFirst },
     reporters: ['default', ...counts],
     projects: [
@@ -74,26 +70,14 @@ export default defineConfig({
         },
       },
       {
-        // Servers in containers. Their installation keeps the disk busy, for which every ZooKeeper would wait.
+        // A whole lab, or servers in containers: ZooKeeper, stand-in Mesos, etcd, sshd, Jupyter, proxies.
         test: {
-          name: 'compose',
-          include: [compose],
+          name: 'e2e',
+          include: ['test/**/*.e2e.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 600_000,
           globalSetup: ['test/support/prerequisites.ts'],
           sequence: { groupOrder: 2 },
-        },
-      },
-      {
-        // A whole lab: ZooKeeper, stand-in Mesos, etcd, sshd, Jupyter, proxies.
-        test: {
-          name: 'e2e',
-          include: ['test/**/*.e2e.test.ts'],
-          exclude: [compose],
-          testTimeout: 300_000,
-          hookTimeout: 600_000,
-          globalSetup: ['test/support/prerequisites.ts'],
-          sequence: { groupOrder: 3 },
           // A whole cluster takes all that there is.
           poolOptions: { forks: { singleFork: true } },
         },

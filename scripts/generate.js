@@ -61,7 +61,10 @@ function schemaFile() {
 }
 
 function errorsFile() {
-  const { errorCodes, exitCodes } = source;
+  const { errorCodes, exitCodes, exitMeanings } = source;
+  const exitRows = Object.entries(exitMeanings)
+    .map(([name, meaning]) => `| ${exitCodes[name]} | ${meaning} |`)
+    .join('\n');
   const tried = ({ retryable }) => (retryable ? 'Workers retry automatically.' : 'Workers do not retry.');
   const sections = Object.entries(errorCodes)
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -79,11 +82,7 @@ Every error has a code that does not change between releases. The command line p
 
 | code | meaning |
 | --- | --- |
-| ${exitCodes.done} | done |
-| ${exitCodes.failed} | failed |
-| ${exitCodes.usage} | the command line or the spec is invalid, or refers to something that does not exist |
-| ${exitCodes.unreachable} | a host, the Temporal server or a service of the cluster is unreachable |
-| ${exitCodes.refused} | refused because it would be unsafe |
+${exitRows}
 | 130 | interrupted by a second Ctrl-C |
 
 ## Codes

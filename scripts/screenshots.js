@@ -1,4 +1,4 @@
-// `npm run screenshots`: starts a lab of its own at the default addresses, takes docs/images/terminal.png and
+// `npm run screenshots`: starts a separate lab at the default addresses, takes docs/images/terminal.png and
 // docs/images/temporal.png from it, and purges it.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

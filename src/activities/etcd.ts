@@ -9,10 +9,10 @@ import { nodeIndex } from '../mesos/scheduler/launch.js';
 import { kindOf } from '../mesos/scheduler/tasks.js';
 import { nodeAddress, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import { sshReach } from '../ssh/reach.js';
-import { frameworkState, workflowIds, type FrameworkState } from '../temporal/contract.js';
+import type { FrameworkState } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
 import { until } from './poll.js';
-import { runningState } from '../temporal/running.js';
+import { frameworkStateOf } from './workflow-state.js';
 
 export interface EtcdInput {
   readonly spec: ClusterSpec;
@@ -58,7 +58,7 @@ export function createEtcdActivities({
 
   /** Of nodes that ended before their member had left. */
   const removeStrays = async (spec: ClusterSpec, { members }: Membership, through: EtcdClient) => {
-    for (const { id, name } of straysOf(spec, members, (await frameworkOf(spec))?.tasks)) {
+    for (const { id, name } of straysOf(spec, members, (await frameworkStateOf(client, spec))?.tasks)) {
       logger.warn({ memberId: id, name }, 'removing a member that belongs to no node');
       await through.memberRemove(id, { deadlineMs: removeMs }).catch((error: unknown) => {
         // It is asked again, and what is missing is told.
@@ -67,11 +67,8 @@ export function createEtcdActivities({
     }
   };
 
-  const frameworkOf = (spec: ClusterSpec) =>
-    runningState(client, workflowIds.framework(spec.name), frameworkState);
-
   const wasFormed = async (spec: ClusterSpec): Promise<boolean> => {
-    return (await frameworkOf(spec))?.etcdFormed ?? false;
+    return (await frameworkStateOf(client, spec))?.etcdFormed ?? false;
   };
 
   return {

@@ -1,4 +1,3 @@
-import { startOptions } from '../temporal/start-options.js';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '@temporalio/client';
@@ -18,8 +17,9 @@ import {
   type StopFrameworkResult,
 } from '../temporal/contract.js';
 import { lasting } from '../temporal/options.js';
+import { startOptions } from '../temporal/start-options.js';
 import type { ActivityDeps } from './deps.js';
-import { frameworkStateOf } from './framework-state.js';
+import { frameworkStateOf } from './workflow-state.js';
 import { frameworkWays, type FrameworkWays } from './framework-ways.js';
 import { mesosDeps, schedule, type SchedulerRunDeps } from './scheduler-run.js';
 import { schedulerTurns } from './scheduler-turns.js';

@@ -23,7 +23,6 @@ import { sshReach, type Reach } from '../ssh/reach.js';
 import {
   announceNodes as announceNodesUpdate,
   configureKeeper,
-  frameworkState,
   keeperState,
   stopKeeper as stopKeeperUpdate,
   workflowIds,
@@ -36,8 +35,9 @@ import { lasting } from '../temporal/options.js';
 import type { ActivityDeps } from './deps.js';
 import type { ServiceMember } from '../deployment/members.js';
 import { until } from './poll.js';
-import { isRunning, runningState, storedState } from '../temporal/running.js';
+import { isRunning, storedState } from '../temporal/running.js';
 import { startOptions } from '../temporal/start-options.js';
+import { frameworkStateOf } from './workflow-state.js';
 
 export interface KeeperSpecInput {
   readonly spec: ClusterSpec;
@@ -214,7 +214,7 @@ async function stop(client: Client, spec: ClusterSpec): Promise<{ readonly chang
 
 /** Whether the spec has nodes that the framework has launched no task for. */
 async function grows(client: Client, spec: ClusterSpec): Promise<boolean> {
-  const framework = await runningState(client, workflowIds.framework(spec.name), frameworkState);
+  const framework = await frameworkStateOf(client, spec);
   return framework !== undefined && nodeNames(spec).some((node) => framework.tasks[node] === undefined);
 }
 

@@ -12,8 +12,9 @@ import type { NodeTask } from '../mesos/scheduler/tasks.js';
 import type { NodeClient } from '../node/client.js';
 import { nodeAddress, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { Reach } from '../ssh/reach.js';
-import { keeperState, moveJupyter, workflowIds, type KeeperState } from '../temporal/contract.js';
-import { isRunning, runningState } from '../temporal/running.js';
+import { moveJupyter, workflowIds } from '../temporal/contract.js';
+import { isRunning } from '../temporal/running.js';
+import { keeperStateOf } from './workflow-state.js';
 
 export interface RetirementDeps {
   readonly client: Client;
@@ -32,7 +33,7 @@ const changeMs = 5_000;
  * started anew goes on after a move that did not succeed: what it is started anew for may be the cure.
  */
 export async function vacate(deps: RetirementDeps, node: string, leaves: boolean): Promise<Leave> {
-  const keeper = await keeperOf(deps);
+  const keeper = await keeperStateOf(deps.client, deps.spec);
   const serves = keeper !== undefined && [keeper.jupyter, keeper.home].includes(node);
   const waits = (why: string): Leave => (leaves ? { kind: 'waits', why } : done);
   return await withMembers(deps, node, async (members) => {
@@ -113,10 +114,6 @@ async function move(
     if (!(error instanceof PerijoveError)) throw error;
     return [...new Set([...failures, error.message])].join('; ');
   }
-}
-
-async function keeperOf({ client, spec }: RetirementDeps): Promise<KeeperState | undefined> {
-  return await runningState(client, workflowIds.keeper(spec.name), keeperState);
 }
 
 interface Members {

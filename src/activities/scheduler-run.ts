@@ -11,10 +11,9 @@ import type { HandOver } from '../mesos/scheduler/deps.js';
 import { nodeIndex } from '../mesos/scheduler/launch.js';
 import { runScheduler } from '../mesos/scheduler/scheduler.js';
 import { keeperState, noteIncident, workflowIds, type Incident } from '../temporal/contract.js';
-import { runningState } from '../temporal/running.js';
 import type { ActivityDeps } from './deps.js';
 import { workflowStore } from './framework-store.js';
-import { frameworkStateOf } from './framework-state.js';
+import { frameworkStateOf, keeperStateOf } from './workflow-state.js';
 import type { FrameworkWays } from './framework-ways.js';
 
 export type SchedulerRunDeps = Pick<ActivityDeps, 'client' | 'pool' | 'logger'> & {
@@ -108,7 +107,7 @@ function masterCare(
 
 /** Why repairs are suspended; undefined when they are not, or no keeper runs. */
 async function pauseOf(client: Client, spec: ClusterSpec): Promise<string | undefined> {
-  const keeper = await runningState(client, workflowIds.keeper(spec.name), keeperState);
+  const keeper = await keeperStateOf(client, spec);
   return keeper?.paused && `the keeper has been paused since ${keeper.paused.since}`;
 }
 

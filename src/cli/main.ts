@@ -44,7 +44,7 @@ export async function main(argv: readonly string[], io?: Partial<Io>): Promise<n
   }
 }
 
-/** A usage error without a remedy of its own refers to the help of the command. */
+/** A usage error without a specific remedy refers to the help of the command. */
 function withHelpOf(call: Call | undefined, report: Report): Report {
   const { remedy } = errorCodes.USAGE;
   if (call === undefined || report.code !== 'USAGE' || report.remedy !== remedy) return report;

@@ -1,15 +1,7 @@
 /** The manual page, from the same definitions as the parser and the help. Pure. */
-import { exitCodes } from '../errors/error.js';
+import { exitCodes, exitMeanings } from '../errors/error.js';
 import type { CommandDefinition, CommandGroup } from './command.js';
 import { argumentText, sentence } from './parser.js';
-
-const exitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
-  done: 'done',
-  failed: 'failed',
-  usage: 'the command line, the spec or something that they name is wrong',
-  unreachable: 'a host, the Temporal server or a program of the cluster is not reachable',
-  refused: 'refused, because it would not be safe',
-};
 
 const environment: readonly (readonly [name: string, what: string])[] = [
   ['PERIJOVE_FILE', 'The spec, where no --file is given.'],
@@ -53,7 +45,7 @@ export function manPage(
     ...Object.entries(exitMeanings).flatMap(([name, meaning]) =>
       item(String(exitCodes[name as keyof typeof exitCodes]), meaning),
     ),
-    ...item('130', 'ended by a second Ctrl-C'),
+    ...item('130', 'interrupted by a second Ctrl-C'),
     '.SH ENVIRONMENT',
     ...environment.flatMap(([name, what]) => item(name, what)),
     '.SH SEE ALSO',

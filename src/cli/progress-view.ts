@@ -57,7 +57,7 @@ function liveView({ stdout, columns, colors, program }: CommandContext): Progres
   };
 }
 
-/** A screen has room for a few; a hundred hosts that are down are no more news than five. */
+/** A screen has room for a few of them. */
 const mostNotices = 5;
 /** Columns of a notice without a terminal. */
 const noticeColumns = 200;

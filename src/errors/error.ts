@@ -3,6 +3,15 @@ import { errorCodes, type ErrorCode } from './codes.js';
 /** Exit codes of the command line, as `docs/reference/errors.md` lists them. */
 export const exitCodes = { done: 0, failed: 1, usage: 2, unreachable: 3, refused: 4 } as const;
 
+/** For the docs and the manual page. */
+export const exitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
+  done: 'done',
+  failed: 'failed',
+  usage: 'the command line or the spec is invalid, or refers to something that does not exist',
+  unreachable: 'a host, the Temporal server or a service of the cluster is unreachable',
+  refused: 'refused because it would be unsafe',
+};
+
 export interface ErrorPlace {
   readonly file?: string;
   readonly line?: number;

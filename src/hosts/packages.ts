@@ -162,7 +162,7 @@ done
 exit 0`.trim();
 
 /**
- * Everything that must not be cut in half is in a session of its own, which outlives the SSH session and writes
+ * Everything that must not be cut in half is in its own session, which outlives the SSH session and writes
  * to files: apt, and around it the policy that keeps daemons from starting (Debian Policy 9.3.3.1, policy-rc.d).
  * One such session at a time on a machine, the lab's own included; what one left behind when it was killed is
  * put right by the next.

@@ -252,7 +252,7 @@ export function renderRunit(host: Pick<HostSpec, 'dir'>, service: ServiceItem): 
 }
 
 /**
- * Starts `runsvdir <dir>/service` unless it runs: in a session of its own, with an environment that does not
+ * Starts `runsvdir <dir>/service` unless it runs: in its own session, with an environment that does not
  * depend on who starts it (PERIJOVE_LAB_HOST alone is passed on), its process ID in `<dir>/run/runsvdir.pid`.
  * Defines `wake_runsvdir`, which makes it look for new services at once instead of within 5 s: it wakes when
  * something is written to its log pipe.

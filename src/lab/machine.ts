@@ -189,7 +189,7 @@ function runsvdirProcess(stateDir: string, host: LabHost): ProcessIdentity | und
   return identified(() => [...hostProcesses(stateDir, host)].filter(isRunsvdir)).found[0];
 }
 
-/** A process of the host in a session of its own, which outlives this one. */
+/** A process of the host in its own session, which outlives this one. */
 function spawnOnHost(stateDir: string, host: LabHost, command: readonly string[], logFile: string) {
   const [program = '', ...args] = command;
   mkdirSync(path.dirname(logFile), { recursive: true });

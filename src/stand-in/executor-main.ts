@@ -18,7 +18,7 @@ import { signalText } from './agent/signals.js';
 import type { TaskBody } from './agent/task-body.js';
 
 /**
- * Runs one task and watches over it, apart from the agent: it is started in a session of its own and
+ * Runs one task and watches over it, apart from the agent: it is started in its own session and
  * goes on when the agent ends. All that it learns it writes down (see `container.ts`).
  */
 class Executor {

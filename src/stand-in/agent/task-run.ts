@@ -98,7 +98,7 @@ export class TaskRun {
     return this.#executor?.pid;
   }
 
-  /** Starts the executor, in a session of its own, so that it stays when this agent goes. */
+  /** Starts the executor, in its own session, so that it stays when this agent goes. */
   start(program: string): void {
     const { sandbox, environment } = this.launch;
     // By the ID of the container the executor knows what is of its task, of which it is not itself.

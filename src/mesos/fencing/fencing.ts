@@ -8,7 +8,7 @@ import { mayBeLost, taskOf, type FenceOutcome, type FenceTable, type PresumedTas
 import { kindOf, type NodeTask, type TaskState } from '../scheduler/tasks.js';
 
 /** `works`: the node takes part in etcd. */
-export type LookAnswer = FenceAnswer | { readonly kind: 'works' } | { readonly kind: 'down' };
+export type TaskObservation = FenceAnswer | { readonly kind: 'works' } | { readonly kind: 'down' };
 
 export interface FenceQuestion extends PresumedTask {
   /** `look`: whether the node works. `end`: the same first, and if not, to end it. `end-anyway`: to end it. */
@@ -32,7 +32,7 @@ interface Case {
   nextAt: number;
   times: number;
   answeredAt?: number;
-  last?: LookAnswer;
+  last?: TaskObservation;
   /** It has not worked since. */
   downSince?: number;
   /** Neither host nor node has answered since. */
@@ -139,7 +139,7 @@ export class Fencing {
     return questions;
   }
 
-  answered(taskId: string, answer: LookAnswer, now: number): void {
+  answered(taskId: string, answer: TaskObservation, now: number): void {
     const known = this.#cases.get(taskId);
     if (known === undefined) return;
     if (known.askedAt !== undefined) known.answeredFor = known.askedAt;

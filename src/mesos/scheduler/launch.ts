@@ -11,7 +11,8 @@ import {
 import { hostAttribute } from '../installation/items.js';
 import { containerLabels } from '../../node/layout.js';
 import type { FrameworkFacts } from '../masters/operator-client.js';
-import type { LaunchIntent } from './tasks.js';
+import type { Placed, Placement } from './placement.js';
+import { taskIdOf, type LaunchIntent } from './tasks.js';
 import type { FrameworkInfo, Label, ResourceRequest, TaskInfo } from './types.js';
 
 const clusterLabel = 'perijove.cluster';
@@ -161,4 +162,32 @@ function containerOf(
 /** 3 of `node3`. */
 export function nodeIndex(node: string): number {
   return Number(node.slice('node'.length));
+}
+
+export interface Launch {
+  readonly offerIds: readonly string[];
+  readonly nodes: readonly { readonly intent: LaunchIntent; readonly placed: Placed }[];
+}
+
+/**
+ * The launches of a placement, one for each ACCEPT, numbered in the order of the nodes.
+ *
+ * @param first the number of the first launch
+ * @param configOf the digest of the configuration of a node on a host
+ */
+export function launchesOf(
+  accepts: Placement['accepts'],
+  first: number,
+  configOf: (node: string, host: string) => string,
+): Launch[] {
+  const order = accepts.flatMap(({ nodes }) => nodes.map(({ node }) => node));
+  order.sort((a, b) => nodeIndex(a) - nodeIndex(b));
+  return accepts.map(({ offerIds, nodes }) => ({
+    offerIds,
+    nodes: nodes.map((placed) => {
+      const { node, host, agentId } = placed;
+      const taskId = taskIdOf(node, first + order.indexOf(node));
+      return { intent: { node, taskId, agentId, host, config: configOf(node, host) }, placed };
+    }),
+  }));
 }

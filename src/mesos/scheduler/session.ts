@@ -2,11 +2,17 @@ import { messageOf, PerijoveError } from '../../errors/error.js';
 import { notKnown, type Observation } from '../../hosts/observation.js';
 import { hostOf } from '../../cluster/host-of.js';
 import { hostsWithRole, nodeNames } from '../../cluster/spec.js';
-import { isSuperseded, mayBeLost, settleFences } from '../fencing/fences.js';
-import type { Fencing, FenceQuestion, LookAnswer } from '../fencing/fencing.js';
+import { mayBeLost, settleFences } from '../fencing/fences.js';
+import type { Fencing, FenceQuestion, TaskObservation } from '../fencing/fencing.js';
+import { observeTask } from '../fencing/observe.js';
 import { Inbox } from '../../net/inbox.js';
-import { hostOfAgent, nodeIndex, taskInfo } from './launch.js';
-import { mostPerHost, place, type HostOffer, type Placed } from './placement.js';
+import { launchesOf, taskInfo } from './launch.js';
+import { mostPerHost, place, type Placement } from './placement.js';
+import { Kills } from './kills.js';
+import { MissingReport, quietMs } from './missing.js';
+import { Offers } from './offers.js';
+import { Strangers } from './strangers.js';
+import { WaitingTimes } from './waiting.js';
 import { Reconciliation } from './reconcile.js';
 import { errorOfEvent, type Subscription } from './client.js';
 import { Leaving } from './leaving.js';
@@ -15,31 +21,18 @@ import {
   applyUpdates,
   kindOf,
   offersWanted,
-  parseTaskId,
   planTasks,
-  taskIdOf,
-  type Kill,
-  type LaunchIntent,
   type NodeNeed,
   type NodeTask,
-  type Stranger,
   type TaskPlan,
   type TaskPlanInput,
   type TaskUpdate,
 } from './tasks.js';
-import type { Offer, SchedulerEvent, TaskStatus } from './types.js';
+import type { SchedulerEvent, TaskStatus } from './types.js';
 
-/** An offer that does not help now comes again after this time. */
-const refuseWhileWantedSeconds = 5;
-/** Nothing is wanted; REVIVE takes it back. */
-const refuseSeconds = 3_600;
-/** A KILL may be lost: it is sent again until the task is dead. */
-const killAgainMs = 10_000;
 const healthAgainMs = 2_000;
 /** While a task may be lost, an operator's word about its host is looked for this often. */
 const wordAgainMs = 2_000;
-/** A node may lack an offer for so long before people are told what is missing. */
-const quietMs = 5_000;
 /**
  * No task is launched this soon after the subscription, so that Mesos can first tell of tasks that no table has
  * (it does not say when it has told them all). A framework that launched nothing yet need not wait.
@@ -65,21 +58,16 @@ export class SchedulerSession {
   readonly #agentHosts: readonly string[];
   readonly #launchFrom: number;
   #table: StoredFramework;
-  #offers = new Map<string, Offer>();
-  /** The last offer of each agent that was declined, and when. */
-  #declined = new Map<string, { readonly offer: Offer; readonly at: number }>();
-  #strangers = new Map<string, Stranger>();
-  #killSentAt = new Map<string, number>();
-  #neededSince = new Map<string, number>();
+  readonly #offers: Offers;
+  readonly #kills: Kills;
+  readonly #missing: MissingReport;
+  readonly #waiting = new WaitingTimes();
+  readonly #strangers = new Strangers();
   #healthAskedAt = 0;
   readonly #leaving: Leaving;
   #loadedAt = Date.now();
   /** Hosts whose agents the master has. */
   #here: Observation<ReadonlySet<string>> = notKnown('not observed yet');
-  #suppressed: boolean | undefined;
-  #missing: string | undefined;
-  #missingStoredAt = 0;
-
   /** @param fencing what earlier subscriptions of this scheduler have found */
   constructor(deps: SchedulerDeps, subscription: Subscription, table: StoredFramework, fencing: Fencing) {
     this.#deps = deps;
@@ -88,7 +76,9 @@ export class SchedulerSession {
     this.#subscription = subscription;
     this.#table = table;
     this.#launchFrom = Date.now() + (table.launches === 0 ? 0 : listenFirstMs);
-    this.#missing = table.missing;
+    this.#offers = new Offers(deps.spec, subscription);
+    this.#kills = new Kills(subscription, deps.logger);
+    this.#missing = new MissingReport(deps.store, table.missing);
     this.#nodes = nodeNames(deps.spec);
     this.#agentHosts = hostsWithRole(deps.spec, 'agent').map(({ name }) => name);
     this.#leaving = new Leaving(deps, () => this.#inbox.put(undefined));
@@ -124,10 +114,10 @@ export class SchedulerSession {
     for (const event of events) {
       switch (event?.kind) {
         case 'offers':
-          for (const offer of event.offers) this.#offers.set(offer.id, offer);
+          this.#offers.add(event.offers);
           break;
         case 'rescind':
-          this.#offers.delete(event.offerId);
+          this.#offers.remove([event.offerId]);
           break;
         case 'update':
           statuses.push(event.status);
@@ -155,7 +145,7 @@ export class SchedulerSession {
       const next = applyUpdates(table, [update], at);
       if (next !== table) news.push(update);
       table = next;
-      this.#noteStranger(status);
+      this.#strangers.heard(status, this.#table);
       this.#reconciliation.heard(taskId, state, now);
       this.#fencing.heard(taskId, state);
       this.#deps.logger.info({ taskId, state, reason: status.reason, text: message }, 'task status');
@@ -168,18 +158,6 @@ export class SchedulerSession {
     }
   }
 
-  #noteStranger({ taskId, state, agentId }: TaskStatus): void {
-    const node = parseTaskId(taskId)?.node;
-    const isKnown = node !== undefined && this.#table.tasks[node]?.taskId === taskId;
-    const kind = kindOf(state);
-    // What was said of it before it was given up may arrive late; nobody could kill it.
-    const isLate = kind === 'unreachable' && isSuperseded(this.#table, taskId);
-    if (isKnown || isLate || kind === 'terminal') this.#strangers.delete(taskId);
-    else if (kind !== 'unknown') {
-      this.#strangers.set(taskId, { taskId, ...(agentId === undefined ? {} : { agentId }) });
-    }
-  }
-
   /** @returns when to act again though nothing happens */
   async #act(): Promise<number> {
     const now = Date.now();
@@ -188,18 +166,18 @@ export class SchedulerSession {
     const plan = planTasks({
       nodes: this.#nodes,
       tasks: this.#table.tasks,
-      strangers: [...this.#strangers.values()],
+      strangers: this.#strangers.all,
       configOf: this.#deps.configOf,
       ...this.#spread,
       noteOf: (task) => this.#fencing.note(task),
       now,
     });
     if (plan.wakeAt !== undefined) wakes.push(plan.wakeAt);
-    for (const kill of plan.kill) wakes.push(await this.#kill(kill, now));
+    for (const kill of plan.kill) wakes.push(await this.#kills.send(kill, now));
     if (plan.roll !== undefined) wakes.push(await this.#roll(plan.roll, now));
     const { notes, wakeAt } = await this.#useOffers(plan, now);
     const leaving = this.#leaving.note(plan.roll?.taskId);
-    wakes.push(wakeAt, await this.#tell([...plan.notes, ...leaving, ...notes], now));
+    wakes.push(wakeAt, await this.#missing.report([...plan.notes, ...leaving, ...notes], now));
     return Math.min(...wakes);
   }
 
@@ -254,9 +232,9 @@ export class SchedulerSession {
 
   async #ask(question: FenceQuestion): Promise<void> {
     const { taskId } = question;
-    let answer: LookAnswer;
+    let answer: TaskObservation;
     try {
-      answer = await this.#answerTo(question);
+      answer = await observeTask(this.#deps, question);
     } catch (error) {
       answer = { kind: 'unclear', why: messageOf(error) };
     }
@@ -265,36 +243,9 @@ export class SchedulerSession {
     this.#inbox.put(undefined);
   }
 
-  async #answerTo({ what, ...task }: FenceQuestion): Promise<LookAnswer> {
-    if (what === 'end-anyway') return await this.#deps.fence(task);
-    const answer = await this.#observeNode(task.node);
-    if (answer.kind !== 'down' || what === 'look') return answer;
-    // Silent from here: it is ended only when it is silent from its own host, too.
-    const { host } = task;
-    const there = this.#deps.spec.hosts.some(({ name }) => name === host);
-    const again = there ? await this.#observeNode(task.node, host) : answer;
-    return again.kind === 'down' ? await this.#deps.fence(task) : again;
-  }
-
-  async #observeNode(node: string, host?: string): Promise<LookAnswer> {
-    const healthy = await this.#deps.healthy(node, host);
-    if (!healthy.known) return { kind: 'unclear', why: healthy.why };
-    return { kind: healthy.value ? 'works' : 'down' };
-  }
-
-  /** @returns when to send it again */
-  async #kill({ taskId, agentId, why }: Kill, now: number): Promise<number> {
-    const sentAt = this.#killSentAt.get(taskId);
-    if (sentAt !== undefined && now - sentAt < killAgainMs) return sentAt + killAgainMs;
-    this.#deps.logger.info({ taskId, why }, 'killing a task');
-    await this.#subscription.kill({ taskId, ...(agentId === undefined ? {} : { agentId }) });
-    this.#killSentAt.set(taskId, now);
-    return now + killAgainMs;
-  }
-
   /** @returns when to look again */
   async #roll(roll: NonNullable<TaskPlan['roll']>, now: number): Promise<number> {
-    if (this.#killSentAt.has(roll.taskId)) return await this.#kill(roll, now);
+    if (this.#kills.wasSent(roll.taskId)) return await this.#kills.send(roll, now);
     if (!roll.leaves) {
       const again = await this.#othersHealthyFrom(roll.node, now);
       if (again > now) return again;
@@ -302,7 +253,7 @@ export class SchedulerSession {
     const step = this.#leaving.next(roll, now);
     switch (step.kind) {
       case 'kill':
-        return await this.#kill(roll, now);
+        return await this.#kills.send(roll, now);
       case 'store':
         this.#table = await this.#deps.store.storeRetiring(roll.taskId);
         this.#leaving.retire(roll);
@@ -323,24 +274,21 @@ export class SchedulerSession {
   }
 
   async #useOffers(plan: TaskPlan, now: number): Promise<{ notes: readonly string[]; wakeAt: number }> {
-    const needs = this.#withWaitingTimes(
+    const needs = this.#waiting.apply(
       plan.launch.map((need) => this.#withoutDeadHost(need)),
       now,
     );
     if (!offersWanted(plan)) {
-      await this.#decline([...this.#offers.keys()], refuseSeconds);
-      await this.#suppress(true);
+      await this.#offers.wantNone();
       return { notes: [], wakeAt: Infinity };
     }
-    await this.#suppress(false);
+    await this.#offers.want();
     if (now < this.#launchFrom) return { notes: [], wakeAt: this.#launchFrom };
     const placement = place({
       needs,
       occupied: this.#occupied(),
-      offers: [...this.#offers.values()].map((offer) => this.#ofHost(offer)),
-      declined: [...this.#declined.values()]
-        .filter(({ at }) => now - at < 2 * 1_000 * refuseWhileWantedSeconds)
-        .map(({ offer }) => this.#ofHost(offer)),
+      offers: this.#offers.standing,
+      declined: this.#offers.declinedLately(now),
       agentHosts: this.#agentHosts,
       nodeCount: this.#nodes.length,
       cpus: this.#deps.spec.nodes.cpus,
@@ -348,7 +296,7 @@ export class SchedulerSession {
       allowMajorityOnOneHost: this.#deps.spec.nodes.allowMajorityOnOneHost,
     });
     if (placement.accepts.length > 0) await this.#launch(placement.accepts, now);
-    await this.#decline(placement.declines, refuseWhileWantedSeconds);
+    await this.#offers.declineForNow(placement.declines);
     const longest = Math.max(0, ...needs.map(({ waitedMs }) => waitedMs));
     return longest >= quietMs || placement.notes.length === 0
       ? { notes: placement.notes, wakeAt: Infinity }
@@ -361,23 +309,6 @@ export class SchedulerSession {
     return { node, ...(previousHost === undefined || isDead ? {} : { previousHost }), waitedMs };
   }
 
-  #ofHost(offer: Offer): HostOffer {
-    const { id, agentId, hostname, resources } = offer;
-    return { id, agentId, hostname, host: hostOfAgent(this.#deps.spec, offer)?.name, resources };
-  }
-
-  /** A node that never had a task has waited since this session first saw that it needs one. */
-  #withWaitingTimes(needs: readonly NodeNeed[], now: number): NodeNeed[] {
-    const nodes = new Set(needs.map(({ node }) => node));
-    for (const node of this.#neededSince.keys()) if (!nodes.has(node)) this.#neededSince.delete(node);
-    return needs.map((need) => {
-      const since = this.#neededSince.get(need.node) ?? now;
-      this.#neededSince.set(need.node, since);
-      const listenedMs = now - since;
-      return { ...need, waitedMs: Math.max(need.waitedMs, listenedMs), listenedMs };
-    });
-  }
-
   /** Nodes by host: those that run there, and those that may. */
   #occupied(): Record<string, number> {
     const occupied: Record<string, number> = {};
@@ -387,25 +318,9 @@ export class SchedulerSession {
     return occupied;
   }
 
-  async #launch(
-    accepts: readonly { readonly offerIds: readonly string[]; readonly nodes: readonly Placed[] }[],
-    now: number,
-  ): Promise<void> {
-    const { spec, store, configOf, command, logger } = this.#deps;
-    const first = this.#table.launches + 1;
-    const order = accepts.flatMap(({ nodes }) => nodes.map(({ node }) => node));
-    order.sort((a, b) => nodeIndex(a) - nodeIndex(b));
-    const intentOf = ({ node, host, agentId }: Placed): LaunchIntent => ({
-      node,
-      taskId: taskIdOf(node, first + order.indexOf(node)),
-      agentId,
-      host,
-      config: configOf(node, host),
-    });
-    const launches = accepts.map(({ offerIds, nodes }) => ({
-      offerIds,
-      nodes: nodes.map((placed) => ({ intent: intentOf(placed), placed })),
-    }));
+  async #launch(accepts: Placement['accepts'], now: number): Promise<void> {
+    const { spec, store, command, logger } = this.#deps;
+    const launches = launchesOf(accepts, this.#table.launches + 1, this.#deps.configOf);
     try {
       this.#table = await store.storeIntents(
         launches.flatMap(({ nodes }) => nodes.map(({ intent }) => intent)),
@@ -421,49 +336,17 @@ export class SchedulerSession {
         const host = hostOf(spec, placed.host);
         const { etcdFormed } = this.#table;
         const { taskId } = intent;
-        const told = command(placed.node, placed.host, { etcdFormed, taskId });
-        return taskInfo(spec, intent, host, told, placed.resources);
+        const nodeCommand = command(placed.node, placed.host, { etcdFormed, taskId });
+        return taskInfo(spec, intent, host, nodeCommand, placed.resources);
       });
       await this.#subscription.accept(offerIds, tasks);
-      for (const id of offerIds) this.#offers.delete(id);
+      this.#offers.remove(offerIds);
       for (const { intent } of nodes) {
         this.#reconciliation.launched(intent.taskId, now);
         this.#fencing.heard(intent.taskId, 'INTENDED');
-        this.#neededSince.delete(intent.node);
+        this.#waiting.launched(intent.node);
         logger.info({ taskId: intent.taskId, host: intent.host }, 'launching a task');
       }
     }
-  }
-
-  async #decline(offerIds: readonly string[], seconds: number): Promise<void> {
-    const present = offerIds.filter((id) => this.#offers.has(id));
-    if (present.length === 0) return;
-    await this.#subscription.decline(present, seconds);
-    for (const id of present) {
-      const offer = this.#offers.get(id);
-      if (offer !== undefined) this.#declined.set(offer.agentId, { offer, at: Date.now() });
-      this.#offers.delete(id);
-    }
-  }
-
-  /** Said once per subscription and change: the master may remember either from the one before. */
-  async #suppress(wanted: boolean): Promise<void> {
-    if (this.#suppressed === wanted) return;
-    if (wanted) await this.#subscription.suppress();
-    else await this.#subscription.revive();
-    this.#suppressed = wanted;
-  }
-
-  /** Stores what is being waited for when that has changed. @returns when to try again */
-  async #tell(notes: readonly string[], now: number): Promise<number> {
-    const missing = notes.length === 0 ? undefined : notes.join('. ');
-    if (missing === this.#missing) return Infinity;
-    // What is over is told at once; what changes again and again is not worth an event each time.
-    if (missing !== undefined && now - this.#missingStoredAt < quietMs)
-      return this.#missingStoredAt + quietMs;
-    await this.#deps.store.storeMissing(missing ?? null);
-    this.#missing = missing;
-    this.#missingStoredAt = now;
-    return Infinity;
   }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { applyHostFence, applyOutcomes, type FenceTable } from '../../../src/mesos/fencing/fences.js';
-import { Fencing, longestGapMs, patienceMs, type LookAnswer } from '../../../src/mesos/fencing/fencing.js';
+import { Fencing, longestGapMs, patienceMs, type TaskObservation } from '../../../src/mesos/fencing/fencing.js';
 import { planTasks, type NodeTask, type TaskState } from '../../../src/mesos/scheduler/tasks.js';
 
 const start = Date.parse('2026-11-22T09:00:00.000Z');
@@ -40,7 +40,7 @@ function begin(after: number | undefined): void {
 }
 
 /** Answers whatever is asked for so long, or until something is given up. @returns what was asked */
-function live(ms: number, answer: (what: string) => LookAnswer): { what: string; at: number }[] {
+function live(ms: number, answer: (what: string) => TaskObservation): { what: string; at: number }[] {
   const asked: { what: string; at: number }[] = [];
   const end = now + ms;
   for (;;) {
@@ -54,7 +54,7 @@ function live(ms: number, answer: (what: string) => LookAnswer): { what: string;
   if (fencing.outcomes(table, now).length === 0) now = end;
   return asked;
 }
-const down = (answer: LookAnswer) => (what: string) =>
+const down = (answer: TaskObservation) => (what: string) =>
   what === 'look' ? ({ kind: 'down' } as const) : answer;
 const outcomes = () => fencing.outcomes(table, now);
 const note = () => fencing.note(task('TASK_UNREACHABLE'));
@@ -299,7 +299,7 @@ describe('a task that was given up without proof', () => {
 });
 
 it('whatever is answered: a node is launched only after proof, silence for the whole time, or a word', () => {
-  const answers = fc.constantFrom<LookAnswer>(
+  const answers = fc.constantFrom<TaskObservation>(
     silent,
     silent,
     silent,

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { hostOf } from '../cluster/host-of.js';
 import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import { PerijoveError } from '../errors/error.js';
@@ -12,13 +12,11 @@ import {
   workflowIds,
   workflowNames,
   type ConfigureResult,
-  type FrameworkInput,
   type FrameworkState,
   type StopFrameworkResult,
 } from '../temporal/contract.js';
-import { lasting } from '../temporal/options.js';
-import { startOptions } from '../temporal/start-options.js';
 import type { ActivityDeps } from './deps.js';
+import { startOrConfigure } from './lasting-workflow.js';
 import { frameworkStateOf } from './workflow-state.js';
 import { frameworkWays, type FrameworkWays } from './framework-ways.js';
 import { mesosDeps, schedule, type SchedulerRunDeps } from './scheduler-run.js';
@@ -94,20 +92,12 @@ function handleOf(client: Client, spec: ClusterSpec) {
   return client.workflow.getHandle(workflowIds.framework(spec.name));
 }
 
-async function ensure(client: Client, spec: ClusterSpec): Promise<ConfigureResult> {
-  const { info } = Context.current();
-  const input: FrameworkInput = { spec };
-  return await client.workflow.executeUpdateWithStart(configureFramework, {
-    args: [spec],
-    // Of this activity: a retry after a lost answer gets the first attempt's answer.
-    updateId: `${info.workflowExecution?.runId ?? ''}/${info.activityId}`,
-    startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.framework, {
-      workflowId: workflowIds.framework(spec.name),
-      args: [input],
-      ...lasting,
-      workflowIdConflictPolicy: 'USE_EXISTING',
-      ...startOptions(spec.name, `Mesos framework of ${spec.name}`),
-    }),
+function ensure(client: Client, spec: ClusterSpec): Promise<ConfigureResult> {
+  return startOrConfigure(client, spec, {
+    name: workflowNames.framework,
+    workflowId: workflowIds.framework(spec.name),
+    summary: `Mesos framework of ${spec.name}`,
+    configure: configureFramework,
   });
 }
 

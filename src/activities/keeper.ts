@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { readSecrets } from '../hosts/secrets.js';
 import { createAccess, keeperSecretNames, type KeeperAccess, type KeeperSecrets } from '../keeper/access.js';
 import type { ReconcileResult, WatchEvent } from '../keeper/decide.js';
@@ -28,15 +28,13 @@ import {
   workflowIds,
   workflowNames,
   type FrameworkState,
-  type KeeperInput,
   type KeeperState,
 } from '../temporal/contract.js';
-import { lasting } from '../temporal/options.js';
 import type { ActivityDeps } from './deps.js';
 import type { ServiceMember } from '../deployment/members.js';
 import { until } from './poll.js';
 import { isRunning, storedState } from '../temporal/running.js';
-import { startOptions } from '../temporal/start-options.js';
+import { startOrConfigure } from './lasting-workflow.js';
 import { frameworkStateOf } from './workflow-state.js';
 
 export interface KeeperSpecInput {
@@ -154,20 +152,12 @@ async function announce(client: Client, spec: ClusterSpec): Promise<{ readonly c
   return { changed };
 }
 
-async function ensure(client: Client, spec: ClusterSpec): Promise<{ readonly changed: boolean }> {
-  const { info } = Context.current();
-  const input: KeeperInput = { spec };
-  return await client.workflow.executeUpdateWithStart(configureKeeper, {
-    args: [spec],
-    // Of this activity: a retry after a lost answer gets the first attempt's answer.
-    updateId: `${info.workflowExecution?.runId ?? ''}/${info.activityId}`,
-    startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.keeper, {
-      workflowId: workflowIds.keeper(spec.name),
-      args: [input],
-      ...lasting,
-      workflowIdConflictPolicy: 'USE_EXISTING',
-      ...startOptions(spec.name, `Keeper of ${spec.name}`),
-    }),
+function ensure(client: Client, spec: ClusterSpec): Promise<{ readonly changed: boolean }> {
+  return startOrConfigure(client, spec, {
+    name: workflowNames.keeper,
+    workflowId: workflowIds.keeper(spec.name),
+    summary: `Keeper of ${spec.name}`,
+    configure: configureKeeper,
   });
 }
 

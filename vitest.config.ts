@@ -1,3 +1,5 @@
+import { statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
@@ -18,21 +20,29 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** TMPFS_MAGIC of statfs(2). */
+const tmpfs = 0x01_02_19_94;
+/*
+ * What needs a process of its own mostly waits. On a disk, two files at a time take half the time; with more,
+ * elections and heartbeats are late, since ZooKeeper and etcd wait for it. In memory that is no limit.
+ */
+const filesAtATime = statfsSync(tmpdir()).type === tmpfs ? 4 : 2;
+
 const longFiles = [
-  'hosts/broken-looks.host.test.ts',
-  'broken/bare-host.host.test.ts',
-  'broken/server.host.test.ts',
+  'e2e/compose.e2e.test.ts',
+  'e2e/lab.e2e.test.ts',
   'scheduler/scheduler.host.test.ts',
+  'broken/server.host.test.ts',
+  'broken/bare-host.host.test.ts',
   'etcd/membership.host.test.ts',
   'workflows/framework.workflow.test.ts',
+  'hosts/broken-looks.host.test.ts',
 ];
 
 export default defineConfig({
   test: {
-    // What needs a process of its own mostly waits: two files at a time take half the time, with two cores, too. More
-    // than that, and elections and heartbeats are late.
     pool: 'forks',
-    poolOptions: { forks: { minForks: 2, maxForks: 2 } },
+    poolOptions: { forks: { minForks: filesAtATime, maxForks: filesAtATime } },
     sequence: { sequencer: LongestFirst },
     reporters: ['default', ...counts],
     projects: [
@@ -40,6 +50,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           pool: 'threads',
+          // What is under test is loaded once, not by each file.
+          isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.{workflow,e2e,host}.test.ts'],
           // They take milliseconds; a busy machine may hold any of them up.
@@ -78,8 +90,8 @@ export default defineConfig({
           hookTimeout: 600_000,
           globalSetup: ['test/support/prerequisites.ts'],
           sequence: { groupOrder: 2 },
-          // A whole cluster takes all that there is.
-          poolOptions: { forks: { singleFork: true } },
+          // Two clusters take all that there is.
+          poolOptions: { forks: { minForks: 1, maxForks: filesAtATime / 2 } },
         },
       },
     ],

@@ -1,0 +1,47 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isAlive } from '../../src/lab/processes.js';
+import { TestLab } from '../support/lab.js';
+import { countTests } from './lab/counts.js';
+import { keeperTests } from './lab/keeper.js';
+import { pageTests } from './lab/page.js';
+
+const example = path.resolve(import.meta.dirname, '../../examples/lab.yaml');
+
+/* Each test leaves whole clusters to the next one. */
+describe('a lab', () => {
+  const lab = new TestLab('127.25');
+  beforeAll(() => lab.up());
+  afterAll(() => lab.purge());
+
+  describe('its Jupyter', () => keeperTests(lab));
+
+  describe('with another lab beside it', () => {
+    const other = new TestLab('127.29');
+    let before: ReturnType<TestLab['allResidents']>;
+    beforeAll(async () => {
+      await lab.ready();
+      before = lab.allResidents();
+      const spec = path.join(path.dirname(other.stateDir), 'three-nodes.yaml');
+      writeFileSync(spec, readFileSync(example, 'utf8').replace('count: 5', 'count: 3'));
+      await other.up('--file', spec);
+    });
+    afterAll(() => other.purge());
+
+    it('has three nodes, and both answer notebook cells', async () => {
+      expect((await other.ready()).etcd.members).toHaveLength(3);
+      expect(await other.cells('6*7')).toEqual({ h1: '42', h2: '42', h3: '42' });
+      expect(await lab.cells('6*7')).toEqual({ h1: '42', h2: '42', h3: '42' });
+    });
+
+    describe('an open page of JupyterLab', () => pageTests(other));
+    describe('the number of nodes', () => countTests(other));
+
+    it('is not disturbed by the end of the other', async () => {
+      await other.purge();
+      expect([...before].filter(([, process]) => !isAlive(process)).map(([what]) => what)).toEqual([]);
+      await lab.ready();
+    });
+  });
+});

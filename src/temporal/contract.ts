@@ -13,6 +13,8 @@ import type { FrameworkHistory, MesosFacts } from '../mesos/scheduler/framework-
 import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/scheduler/tasks.js';
 import type { KeeperState, Incident, MoveResult } from '../keeper/state.js';
 import type { ClusterSpec } from '../cluster/spec.js';
+import type { NodeMemory } from '../node/memory.js';
+import type { NodePlan } from '../node/plan.js';
 
 export const taskQueue = 'perijove';
 
@@ -99,6 +101,8 @@ export interface HostInput {
 
 export interface FrameworkInput {
   readonly spec: ClusterSpec;
+  /** What the hosts kept of an earlier framework of the cluster. */
+  readonly remembered?: NodeMemory;
   /** Of the run before this one. */
   readonly state?: FrameworkState;
 }
@@ -125,6 +129,8 @@ export interface FrameworkState extends TaskTable, FenceFacts, FrameworkHistory 
   readonly frameworkId?: string;
   /** etcd has been whole once: a node without data joins, it never bootstraps. */
   readonly etcdFormed: boolean;
+  /** What `up` wants the nodes to be; undefined where an earlier release was the last to deploy. */
+  readonly plan?: NodePlan;
   /** Which worker holds the scheduler: `pid@host`. */
   readonly scheduler?: string;
   readonly lease?: SchedulerLease;
@@ -140,8 +146,13 @@ export interface FrameworkState extends TaskTable, FenceFacts, FrameworkHistory 
 
 /** `started`: the first time; `changed`: another spec, or after a failure; `unchanged`: nothing was to be done. */
 export type ConfigureResult = 'started' | 'changed' | 'unchanged';
-/** Take over a (new) spec; idempotent. Starts the scheduler anew when it differs, or when it had given up. */
-export const configureFramework = defineUpdate<ConfigureResult, [spec: ClusterSpec]>('configure');
+/**
+ * Take over a (new) spec, and what the nodes should be; idempotent. Starts the scheduler anew when either differs, or
+ * when it had given up.
+ */
+export const configureFramework = defineUpdate<ConfigureResult, [spec: ClusterSpec, plan?: NodePlan]>(
+  'configure',
+);
 
 /** Become the scheduler. Rejected (SCHEDULER_REPLACED) when a later attempt is it already. */
 export const claimScheduler = defineUpdate<FrameworkState, [lease: SchedulerLease, worker: string]>(

@@ -6,7 +6,7 @@ import {
   type FrameworkState,
   type StopFrameworkResult,
 } from '../temporal/contract.js';
-import { details, firstMemory, sameJson, type FrameworkMemory } from './framework-state.js';
+import { details, firstMemory, sameJson, withoutPlan, type FrameworkMemory } from './framework-state.js';
 
 /** One run of the framework workflow: its memory, and whether it is to end. */
 export class FrameworkRun {
@@ -38,7 +38,7 @@ export class FrameworkRun {
       this.#memory = { ...this.#memory, state: remember(this.state, state, now()) };
       this.publish();
     }
-    return withoutHistory(this.state);
+    return withoutPlan(withoutHistory(this.state));
   }
 
   /** Takes over a memory with another spec, and shows it. */
@@ -55,7 +55,7 @@ export class FrameworkRun {
 
   publish(): void {
     setCurrentDetails(details(this.#memory));
-    const memo = compact(this.state);
+    const memo = withoutPlan(compact(this.state));
     if (this.#published !== undefined && sameJson(this.#published, memo)) return;
     this.#published = memo;
     upsertMemo({ [memoKeys.state]: memo });

@@ -39,10 +39,13 @@ async function main(settings: WorkerSettings): Promise<void> {
     taskQueue,
     workflowBundle: { codePath },
     activities: createFrameworkActivities(
-      { client, pool, logger },
+      { client, pool, logger, artifacts: { programsDir: dir, nodeBinary: process.execPath } },
       {
         reach: () => reach,
         secrets: async () => ({ nodeApiToken: 'none' }),
+        plan: async () => undefined,
+        remember: async () => undefined,
+        markFormed: async () => undefined,
         // Notes its start, and notes when it is not the only one of its node.
         command: (spec, index) => {
           const file = (name: string) => `${dir}/${spec.name}-${name}`;

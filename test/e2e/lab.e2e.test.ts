@@ -12,8 +12,8 @@ import { pageTests } from './lab/page.js';
 const example = path.resolve(import.meta.dirname, '../../examples/lab.yaml');
 
 /*
- * Two labs serve all of these: starting one costs more than most tests do. Each test leaves a whole cluster to the
- * next one.
+ * All these tests share two labs: starting one costs more than most tests do. Each test leaves a healthy
+ * cluster to the next.
  */
 describe('a lab', () => {
   const lab = new TestLab('127.28');
@@ -24,7 +24,7 @@ describe('a lab', () => {
   describe('its drills', () => drillTests(lab));
   describe('its Jupyter', () => keeperTests(lab));
 
-  describe('with another lab beside it', () => {
+  describe('with a second lab', () => {
     const other = new TestLab('127.29');
     let before: ReturnType<TestLab['allResidents']>;
     beforeAll(async () => {
@@ -45,7 +45,7 @@ describe('a lab', () => {
     describe('an open page of JupyterLab', () => pageTests(other));
     describe('the number of nodes', () => countTests(other));
 
-    it('is not disturbed by the end of the other', async () => {
+    it('is not disturbed when the other ends', async () => {
       await other.purge();
       expect([...before].filter(([, process]) => !isAlive(process)).map(([what]) => what)).toEqual([]);
       await lab.ready();

@@ -13,20 +13,20 @@ import { makeKey } from './sshd.js';
 const root = path.resolve(import.meta.dirname, '../..');
 const image = 'perijove-host:ready';
 
-/** Whether this machine can run servers in containers, as docker-compose.yml has them. */
+/** Whether this machine can run the servers of docker-compose.yml in containers. */
 export const canRunServers = hasDocker && process.getuid?.() === 0;
 
-/** A Debian server in a container: systemd, sshd, and with Docker and GlusterFS installed, which do not run. */
+/** A Debian server in a container: systemd, sshd, and Docker and GlusterFS installed but stopped. */
 export interface TestServer {
   host(overrides?: Partial<HostSpec>): HostSpec;
-  /** Its file system, as this machine has it. */
+  /** Its file system, as seen from this machine. */
   readonly root: string;
-  /** Runs a script in it as root, past SSH. */
+  /** Runs a script in it as root, without SSH. */
   run(script: string): Promise<string>;
   remove(): Promise<void>;
 }
 
-/** `environment` is that of its SSH sessions, for `SetEnv`. */
+/** `environment` is for its SSH sessions (`SetEnv`). */
 export async function startServer(options: { readonly environment: string }): Promise<TestServer> {
   try {
     docker('image', 'inspect', image);

@@ -14,12 +14,12 @@ export interface TestServer {
   readonly name: string;
   readonly endpoint: Endpoint;
   readonly pid: number;
-  /** SIGKILL; resolves when it is gone. */
+  /** SIGKILL; resolves once it is gone. */
   kill(): Promise<void>;
   /** SIGSTOP and SIGCONT. */
   pause(): void;
   resume(): void;
-  /** Starts it again with its data. */
+  /** Restarts it with its data. */
   restart(): Promise<void>;
 }
 
@@ -32,8 +32,8 @@ export interface TestEnsemble {
 }
 
 /**
- * Starts a real ensemble, one server on each of the loopback addresses, with what `zookeeperItems` says, and
- * resolves when it is whole.
+ * Starts a real ensemble, one server on each of the loopback addresses, configured by `zookeeperItems`, and
+ * resolves when it is complete.
  */
 export async function startEnsemble(
   addresses: readonly string[],

@@ -8,6 +8,8 @@ import { judgeEnsemble } from '../../src/zookeeper/ensemble.js';
 import type { Endpoint } from '../../src/ssh/connection.js';
 import { zookeeperItems, zookeeperPaths } from '../../src/zookeeper/items.js';
 import type { ClusterSpec, HostSpec } from '../../src/cluster/spec.js';
+import { processStat } from '../../src/lab/processes.js';
+import { eventually } from './eventually.js';
 import { makeHost, makeSpec } from './spec.js';
 
 export interface TestServer {
@@ -16,8 +18,9 @@ export interface TestServer {
   readonly pid: number;
   /** SIGKILL; resolves once it is gone. */
   kill(): Promise<void>;
-  /** SIGSTOP and SIGCONT. */
-  pause(): void;
+  /** SIGSTOP; resolves once it has stopped. */
+  pause(): Promise<void>;
+  /** SIGCONT. */
   resume(): void;
   /** Restarts it with its data. */
   restart(): Promise<void>;
@@ -106,8 +109,9 @@ class RunningServer implements TestServer {
     await gone;
   }
 
-  pause(): void {
+  async pause(): Promise<void> {
     process.kill(this.pid, 'SIGSTOP');
+    await eventually('it has stopped', () => processStat(this.pid)?.state === 'T');
   }
 
   resume(): void {

@@ -98,7 +98,7 @@ describe.skipIf(!canTry)('a network partition', () => {
   });
 
   it('cuts a host off from everybody, and heals automatically', async () => {
-    const plan: Partition = { ...(await planPartition({ pool, spec }, host, 'all')), forMs: 2_000 };
+    const plan: Partition = { ...(await planPartition({ pool, spec }, host, 'all')), forMs: 6_000 };
     expect(plan).not.toHaveProperty('peers');
     await cutOff(pool, host, plan);
     await eventually('everybody is away', () => !reaches(struck, other) && !reaches(peer, struck));

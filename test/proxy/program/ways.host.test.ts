@@ -69,12 +69,16 @@ async function echoes(proxy: TestProxy): Promise<boolean> {
 describe.each(['owner', 'chain'] as const)('topology %s', (topology) => {
   test('each host uses the first of its ways', async () => {
     await openOnly(2);
-    await orderAll(topology, 2);
-    for (const [at, proxy] of proxies.entries()) {
-      expect(await get(proxy)).toBe('200 node2');
-      expect(await echoes(proxy)).toBe(true);
-      expect((await proxy.client.route())?.serving.target).toBe(waysOf(topology, at, 2)[0]);
-    }
+    // A way that a busy machine held up is left for the next one, until the next order.
+    await eventually('each host uses its first way', async () => {
+      await orderAll(topology, 2);
+      for (const [at, proxy] of proxies.entries()) {
+        expect(await get(proxy)).toBe('200 node2');
+        expect(await echoes(proxy)).toBe(true);
+        expect((await proxy.client.route())?.serving.target).toBe(waysOf(topology, at, 2)[0]);
+      }
+      return true;
+    });
   });
 
   test('a reflex finds the next gate through the proxies', async () => {

@@ -154,21 +154,18 @@ async function healAndProve(
   plan: DrillPlan,
 ): Promise<Healing> {
   // Healing must not wait for what it heals.
-  const probing = await Promise.race([
-    startProbe(drillDeps, deps, plan).catch(() => undefined),
-    delay(askMs).then(() => undefined),
-  ]);
-  let probe = probing;
+  const starting = startProbe(drillDeps, deps, plan).catch(() => undefined);
+  let probe = await Promise.race([starting, delay(askMs).then(() => undefined)]);
   try {
     await kindOf(plan.fault).heal(deps, plan.fault);
-    probe ??= await startProbe(drillDeps, deps, plan);
+    probe ??= (await starting) ?? (await startProbe(drillDeps, deps, plan));
     probe.healed(kindOf(plan.fault).healed(plan.fault));
     const invariants = await untilWhole(drillDeps, deps, { probe, plan });
     const healing = { ...probe.watched(), invariants };
     if (invariants.every(({ holds }) => holds)) await removeMarker(deps.pool, deps.spec, plan.marker);
     return healing;
   } finally {
-    await probe?.end({ keepKernel: false });
+    await (probe ?? (await starting))?.end({ keepKernel: false });
   }
 }
 

@@ -42,8 +42,9 @@ export class MesosWatch {
       ({ kind }) => kind === 'mesos-leader' || kind === 'mesos-no-leader',
     );
     this.#leader = last ? last.subject : this.#reported && servingLeader(this.#reported);
+    const reported = loggedBy(plan.target);
     this.#wordsReported =
-      earlier?.events.some(({ kind, what }) => kind === 'master' && what.includes('said')) ?? false;
+      earlier?.events.some(({ kind, what }) => kind === 'master' && what.startsWith(reported)) ?? false;
   }
 
   run(signal: AbortSignal): Promise<void>[] {
@@ -110,7 +111,11 @@ export class MesosWatch {
     this.#emit({
       kind: 'master',
       subject: target,
-      what: `the old master on ${target} logged "${former.words}"`,
+      what: `${loggedBy(target)} "${former.words}"`,
     });
   }
+}
+
+function loggedBy(target: string): string {
+  return `the old master on ${target} logged`;
 }

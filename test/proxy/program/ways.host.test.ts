@@ -4,6 +4,7 @@ import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import type { RouteOrder } from '../../../src/proxy/api.js';
+import { eventually } from '../../support/eventually.js';
 import { startGate, type TestGate } from '../../support/gate.js';
 import { startProxy, type TestProxy } from '../../support/proxy.js';
 

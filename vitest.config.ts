@@ -86,11 +86,22 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/**/*.e2e.test.ts'],
-          exclude: ['test/e2e/compose.e2e.test.ts'],
+          exclude: ['test/e2e/{compose,two-labs}.e2e.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 600_000,
           globalSetup: ['test/support/prerequisites.ts'],
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        // Two labs at a time take all that two cores have.
+        test: {
+          name: 'two-labs',
+          include: ['test/e2e/two-labs.e2e.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+          globalSetup: ['test/support/prerequisites.ts'],
+          sequence: { groupOrder: 3 },
         },
       },
       {

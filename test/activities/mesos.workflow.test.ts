@@ -135,11 +135,11 @@ describe('masters', () => {
 describe('masters that ended all at once', () => {
   it('are down, although ZooKeeper still has their sessions', async () => {
     const names = hostsWithRole(spec, 'master').map(({ name }) => name);
-    await Promise.all(names.map((name) => cluster.masters[name]?.kill()));
+    await Promise.all(names.map(async (name) => cluster.masters[name]?.kill()));
     try {
       expect(await members('masterMembers')).toEqual(names.map((host) => ({ host, state: 'down' })));
     } finally {
-      await Promise.all(names.map((name) => cluster.masters[name]?.start()));
+      await Promise.all(names.map(async (name) => cluster.masters[name]?.start()));
     }
     await call('awaitMasters', { spec });
   });

@@ -1,4 +1,4 @@
-import { setCurrentDetails, upsertMemo, workflowInfo } from '@temporalio/workflow';
+import { setCurrentDetails, upsertMemo } from '@temporalio/workflow';
 import { compact, remember, withoutHistory } from '../mesos/scheduler/framework-events.js';
 import {
   memoKeys,
@@ -6,6 +6,7 @@ import {
   type FrameworkState,
   type StopFrameworkResult,
 } from '../temporal/contract.js';
+import { isHistoryLong } from './history.js';
 import { details, firstMemory, sameJson, withoutPlan, type FrameworkMemory } from './framework-state.js';
 
 /** One run of the framework workflow: its memory, and whether it should end. */
@@ -69,7 +70,7 @@ export class FrameworkRun {
   }
 
   noteHistoryLength(): void {
-    this.grown = workflowInfo().continueAsNewSuggested;
+    this.grown = isHistoryLong();
   }
 }
 

@@ -1,9 +1,10 @@
+import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Agent, request } from 'undici';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { verdict, type Probe as MemberProbe, type Verdict } from '../etcd/verdict.js';
 import { messageOf } from '../errors/error.js';
+import { discard, httpRequest, textOf } from '../net/http.js';
 import { hostsWithRole, nodeNames, type HostSpec } from '../cluster/spec.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
 import { joinWatched, spansOf, type Sample, type View } from './decide.js';
@@ -271,7 +272,7 @@ class HostLane {
   readonly #http: Asked[] = [];
   readonly #websocket: Sample[] = [];
   /** A connection for each request: a kept one would not notice that nobody listens any more. */
-  readonly #agent = new Agent({ pipelining: 0, connections: mostUnderWay });
+  readonly #agent = new Agent({ keepAlive: false, maxSockets: mostUnderWay });
   #underWay = 0;
   #socket: WebSocket | undefined;
   #cutBy: string | undefined = 'not connected yet';
@@ -311,14 +312,14 @@ class HostLane {
     this.#underWay += 1;
     const deadline = AbortSignal.timeout(requestDeadlineMs);
     try {
-      const answer = await request(`${await this.base()}/api/status`, {
-        dispatcher: this.#agent,
+      const answer = await httpRequest(`${await this.base()}/api/status`, {
+        agent: this.#agent,
         headers: { authorization: `token ${this.token}` },
         signal: deadline,
       });
-      await answer.body.dump();
-      const ok = answer.statusCode === 200;
-      asked.result = ok ? { ok } : { ok, why: `answered ${answer.statusCode}` };
+      await discard(answer);
+      const ok = answer.status === 200;
+      asked.result = ok ? { ok } : { ok, why: `answered ${answer.status}` };
     } catch {
       asked.result = {
         ok: false,
@@ -373,7 +374,7 @@ class HostLane {
 
   end(): void {
     this.#socket?.terminate();
-    void this.#agent.destroy();
+    this.#agent.destroy();
   }
 }
 
@@ -428,14 +429,14 @@ class Kernel {
   }
 
   async #ask(method: 'POST' | 'DELETE', url: string, body?: unknown): Promise<unknown> {
-    const answer = await request(url, {
+    const answer = await httpRequest(url, {
       method,
       headers: { authorization: `token ${this.token}`, 'content-type': 'application/json' },
-      body: body === undefined ? null : JSON.stringify(body),
+      ...(body !== undefined && { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(kernelDeadlineMs),
     });
-    const text = await answer.body.text();
-    if (answer.statusCode > 299) throw new Error(`status ${answer.statusCode}`);
+    const text = await textOf(answer);
+    if (answer.status > 299) throw new Error(`status ${answer.status}`);
     return text === '' ? undefined : (JSON.parse(text) as unknown);
   }
 }

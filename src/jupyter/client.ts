@@ -1,10 +1,10 @@
 /** Jupyter as a user reaches it: on a node, or through any host's proxy. */
 import { randomUUID } from 'node:crypto';
-import { request } from 'undici';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { deadlineAfter } from '../net/deadline.js';
+import { httpRequest, textOf } from '../net/http.js';
 import { CellRun } from './cell.js';
 
 export interface JupyterClientOptions {
@@ -107,14 +107,14 @@ class Call {
     let status: number;
     let text: string;
     try {
-      const response = await request(`${this.base}${path}`, {
+      const response = await httpRequest(`${this.base}${path}`, {
         method,
         headers: { authorization: `token ${this.token}`, 'content-type': 'application/json' },
-        body: body === undefined ? null : JSON.stringify(body),
+        ...(body !== undefined && { body: JSON.stringify(body) }),
         signal: this.signal,
       });
-      status = response.statusCode;
-      text = await response.body.text();
+      status = response.status;
+      text = await textOf(response);
     } catch (error) {
       throw this.unreachable(error);
     }

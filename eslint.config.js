@@ -46,6 +46,10 @@ export default tseslint.config(
     rules: {
       'max-lines-per-function': ['error', { max: 80 }],
       'no-restricted-imports': ['error', { name: 'undici', message: 'Use src/net/http.ts, which says why.' }],
+      'no-restricted-properties': [
+        'error',
+        { object: 'AbortSignal', property: 'any', message: 'Use src/net/scope.ts, which says why.' },
+      ],
       'no-restricted-globals': ['error', { name: 'fetch', message: 'Use src/net/http.ts, which says why.' }],
     },
   },

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { verdict, type Probe as MemberProbe, type Verdict } from '../etcd/verdict.js';
 import { messageOf } from '../errors/error.js';
 import { discard, httpRequest, textOf } from '../net/http.js';
+import { scope } from '../net/scope.js';
 import { hostsWithRole, nodeNames, type HostSpec } from '../cluster/spec.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
 import { joinWatched, spansOf, type Sample, type View } from './decide.js';
@@ -51,7 +52,7 @@ const mostUnderWay = 20;
  */
 export class Probe {
   readonly #startedAt = Date.now();
-  readonly #stop = new AbortController();
+  readonly #stop = scope();
   readonly #lanes: readonly HostLane[];
   readonly #events: DrillEvent[] = [];
   readonly #loops: Promise<void>[] = [];

@@ -1,18 +1,5 @@
 import type { Duplex } from 'node:stream';
-
-/**
- * A signal that aborts after so many milliseconds, for `AbortSignal.any`. The one of `AbortSignal.timeout` will not
- * do there: with Node.js 20 it is collected as garbage when nothing else holds it, and never aborts.
- */
-export function deadlineAfter(ms: number): AbortSignal {
-  const over = new AbortController();
-  setTimeout(() => over.abort(tooLate()), ms).unref();
-  return over.signal;
-}
-
-function tooLate(): DOMException {
-  return new DOMException('too late', 'TimeoutError');
-}
+import { scope } from './scope.js';
 
 /** How long something may take, for work that is done again and again under one signal. */
 export interface Limit {
@@ -20,28 +7,24 @@ export interface Limit {
   readonly signal: AbortSignal;
   /** Whether the time is over. */
   readonly passed: boolean;
-  /** Must be called: nothing of it stays at the signal that was given. (What `AbortSignal.any` made stays for ever.) */
+  /** Must be called: nothing of it stays at the signal that was given. */
   end(): void;
 }
 
 export function limit(ms: number, signal?: AbortSignal): Limit {
-  const over = new AbortController();
-  const end = () => {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', give);
-  };
-  const give = () => over.abort(signal?.reason);
-  const late = tooLate();
+  const over = scope(signal);
+  const late = new DOMException('too late', 'TimeoutError');
   const timer = setTimeout(() => over.abort(late), ms);
   timer.unref();
-  signal?.addEventListener('abort', give, { once: true });
-  if (signal?.aborted === true) give();
   return {
     signal: over.signal,
     get passed() {
       return over.signal.reason === late;
     },
-    end,
+    end: () => {
+      clearTimeout(timer);
+      over.end();
+    },
   };
 }
 

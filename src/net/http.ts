@@ -44,9 +44,27 @@ const mostRedirects = 10;
 
 /**
  * Sends a request and resolves with the head of its response, whatever its status. Redirects are not followed.
- * Rejects with the reason of the signal, and with an error that says why there is no response.
+ * A GET is sent once more where a kept connection was closed meanwhile. Rejects with the reason of the signal, and with an error that says why there is no response.
  */
 export async function httpRequest(url: string | URL, options: HttpRequest = {}): Promise<HttpResponse> {
+  try {
+    return await exchange(url, options);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    // The server closed a kept connection while the request was on its way.
+    if (!(error instanceof ClosedBefore && (options.method ?? 'GET') === 'GET')) throw error;
+    return exchange(url, options, { agent: false });
+  }
+}
+
+/** A connection that was used before was closed instead of a response. */
+class ClosedBefore extends Error {}
+
+async function exchange(
+  url: string | URL,
+  options: HttpRequest,
+  { agent }: { readonly agent?: false } = {},
+): Promise<HttpResponse> {
   const {
     method = 'GET',
     headers = {},
@@ -62,7 +80,7 @@ export async function httpRequest(url: string | URL, options: HttpRequest = {}):
   const call = (protocol === 'https:' ? https : http).request(target, {
     method,
     headers,
-    agent: options.agent ?? agents[protocol],
+    agent: agent ?? options.agent ?? agents[protocol],
   });
   let body: IncomingMessage | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -85,7 +103,7 @@ export async function httpRequest(url: string | URL, options: HttpRequest = {}):
     socket.once(protocol === 'https:' ? 'secureConnect' : 'connect', awaitHead);
   });
   return new Promise((resolve, reject) => {
-    call.on('error', (error) => reject(connectionError(error)));
+    call.on('error', (error) => reject(connectionError(error, call.reusedSocket)));
     call.once('response', (response) => {
       clearTimeout(timer);
       body = response;
@@ -98,8 +116,9 @@ export async function httpRequest(url: string | URL, options: HttpRequest = {}):
   });
 }
 
-/** With several addresses of one name, Node's error has no message of its own. */
-function connectionError(error: Error): Error {
+function connectionError(error: NodeJS.ErrnoException, isReused: boolean): Error {
+  if (isReused && error.code === 'ECONNRESET') return new ClosedBefore(error.message, { cause: error });
+  // With several addresses of one name, Node's error has no message of its own.
   if (error instanceof AggregateError && error.message === '') {
     return new Error(error.errors.map(messageOf).join('; '), { cause: error });
   }

@@ -146,6 +146,11 @@ describe('a request', () => {
     await expect(httpRequest(url, { signal: stop.signal })).rejects.toBe(reason);
   });
 
+  it('is sent again where a kept connection was closed after the response before', async () => {
+    const url = await answering((socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello'));
+    for (let round = 0; round < 20; round += 1) expect(await textOf(await httpRequest(url))).toBe('hello');
+  });
+
   it('leaves nothing at a signal that lasts', async () => {
     const url = await answering((socket, head) => {
       if (head.startsWith('GET /cut')) socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello');

@@ -1,6 +1,6 @@
 import { exitCodes } from '../../errors/error.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
-import { deadlineAfter } from '../../net/deadline.js';
+import { limit } from '../../net/deadline.js';
 import type { DeployProgress, DeployResult } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { printJson, printNotice, printText, textColumns } from '../io.js';
@@ -50,7 +50,7 @@ export async function deployAndShow(
   ]);
   return withTemporal(temporal, async ({ client, connection, namespace }) => {
     await ensureSearchAttributes(connection, namespace);
-    const stop = detach ? AbortSignal.any([context.signal, deadlineAfter(detachMs)]) : context.signal;
+    const stop = detach ? limit(detachMs, context.signal).signal : context.signal;
     const { workflowId, untaken } = await startDeploy(client, spec, {
       signal: stop,
       onWait: () => {

@@ -1,5 +1,6 @@
 import { Agent } from 'node:http';
 import { messageOf, PerijoveError } from '../../errors/error.js';
+import { scope } from '../../net/scope.js';
 import { chunksOf, httpRequest, textOf as bodyOf, type HttpResponse } from '../../net/http.js';
 import type { Endpoint } from '../../ssh/connection.js';
 import {
@@ -77,8 +78,8 @@ export interface Subscription {
  * MESOS_FRAMEWORK_REMOVED, MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_REQUEST, MESOS_BAD_STREAM
  */
 export async function subscribe(options: SubscribeOptions): Promise<Subscription> {
-  const over = new AbortController();
-  const signal = AbortSignal.any([options.signal, over.signal]);
+  const over = scope(options.signal);
+  const { signal } = over;
   const close = () => over.abort(new PerijoveError('MESOS_STREAM_LOST', 'the subscription was closed'));
   try {
     const stream = await openStream(options, signal);

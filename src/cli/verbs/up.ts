@@ -5,6 +5,7 @@ import type { DeployProgress, DeployResult } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { printJson, printNotice, printText, textColumns } from '../io.js';
 import { count, progressView } from '../progress-view.js';
+import { withReport } from '../internal-report.js';
 import { reportJson, reportOf, reportText } from '../report.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
 import { temporalOptions, temporalSettings, withTemporal } from '../temporal.js';
@@ -99,8 +100,8 @@ function detached(context: CommandContext, workflowId: string, untaken: boolean)
   return exitCodes.done;
 }
 
-function failed(context: CommandContext, error: unknown, progress?: DeployProgress): number {
-  const report = reportOf(error);
+async function failed(context: CommandContext, error: unknown, progress?: DeployProgress): Promise<number> {
+  const report = await withReport(context, reportOf(error));
   if (context.json) {
     const stages = (progress?.stages ?? [])
       .filter(({ state }) => state !== 'waiting')

@@ -93,9 +93,9 @@ describe('an unexpected error', () => {
 
   it('says what it can where no file can be written', async () => {
     const before = process.env['TMPDIR'];
-    process.env['TMPDIR'] = '/proc';
+    process.env['TMPDIR'] = '/sys';
     try {
-      const report = await withReport(contextFor([], { XDG_STATE_HOME: '/proc' }), reportOf(new Error('x')));
+      const report = await withReport(contextFor([], { XDG_STATE_HOME: '/sys' }), reportOf(new Error('x')));
       expect(report.remedy).toBe('Report it, and attach the log of the worker.');
     } finally {
       if (before === undefined) delete process.env['TMPDIR'];

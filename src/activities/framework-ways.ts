@@ -1,7 +1,6 @@
-import type { Client } from '@temporalio/client';
-import { nodeAddress, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import { hostsWithRole, nodeAddress, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
-import { known, notKnown, type Observation } from '../hosts/observation.js';
+import { known, notKnown, observedOn, type Observation } from '../hosts/observation.js';
 import type { PresumedTask } from '../mesos/fencing/fences.js';
 import { readSchedulerSecrets, type SchedulerSecrets } from '../mesos/installation/secrets.js';
 import type { Leave } from '../mesos/scheduler/deps.js';
@@ -11,31 +10,54 @@ import { nodeClient } from '../node/client.js';
 import { configDigest, nodeCommand, nodeConfig } from '../node/config.js';
 import { fenceNode, type FenceAnswer } from '../node/fence.js';
 import { nodeImage } from '../node/image/image.js';
+import {
+  markFormedScript,
+  memoryOf,
+  nodeTreesScript,
+  parseNodeTrees,
+  type NodeMemory,
+} from '../node/memory.js';
+import { makeNodePlan, plannedCommand, type NodePlan } from '../node/plan.js';
 import type { SshPool } from '../ssh/connection.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
+import type { ActivityDeps } from './deps.js';
 import { retire, vacate, type RetirementDeps } from './retirement.js';
 
-/** How the cluster is reached, and what its nodes run; tests have other ways. */
+/** How to reach the cluster, and what its nodes run; tests replace it. */
 export interface FrameworkWays {
   reach(spec: ClusterSpec): Reach;
   secrets(spec: ClusterSpec): Promise<SchedulerSecrets>;
+  /** What this release makes of the spec. */
+  plan(spec: ClusterSpec): Promise<NodePlan | undefined>;
+  /** What the hosts keep of the nodes; undefined where they have none. @throws PerijoveError OBSERVATION_INCOMPLETE, SSH_* */
+  remember(spec: ClusterSpec): Promise<NodeMemory | undefined>;
+  /** Marks the trees of the nodes on all hosts: etcd was formed. @throws PerijoveError SSH_*, COMMAND_FAILED */
+  markFormed(spec: ClusterSpec): Promise<void>;
+  /** By the plan of the framework; one that an earlier release left without has what this release makes. */
   command(
     spec: ClusterSpec,
     index: number,
     host: HostSpec,
     facts: { readonly etcdFormed: boolean; readonly taskId: string },
+    plan: NodePlan | undefined,
   ): NodeCommand;
-  digest(spec: ClusterSpec, index: number, host: HostSpec): string;
-  /** As `SchedulerDeps` has them. */
+  digest(spec: ClusterSpec, index: number, host: HostSpec, plan: NodePlan | undefined): string;
+  /** See `SchedulerDeps`. */
   healthy(spec: ClusterSpec, node: string, host?: string): Promise<Observation<boolean>>;
   vacate(spec: ClusterSpec, node: string, leaves: boolean): Promise<Leave>;
   retire(spec: ClusterSpec, task: Pick<NodeTask, 'node' | 'taskId'>): Promise<Leave>;
-  /** Has the host end everything of a task. */
+  /** Ends every process of a task on its host. */
   fence(spec: ClusterSpec, task: PresumedTask): Promise<FenceAnswer>;
 }
 
+const treesMs = 30_000;
+
 /** Reaches the cluster over SSH. */
-export function frameworkWays(client: Client, pool: SshPool): FrameworkWays {
+export function frameworkWays({
+  client,
+  pool,
+  artifacts,
+}: Pick<ActivityDeps, 'client' | 'pool' | 'artifacts'>): FrameworkWays {
   const nodeOf = async (spec: ClusterSpec, node: string, token: string, host?: string) => {
     const address = nodeAddress(spec, nodeIndex(node));
     const port = spec.nodes.controlPort;
@@ -54,19 +76,31 @@ export function frameworkWays(client: Client, pool: SshPool): FrameworkWays {
   return {
     reach: (spec) => sshReach(pool, spec),
     secrets: (spec) => readSchedulerSecrets(pool, spec),
-    command: (spec, index, host, facts) => {
+    plan: (spec) => makeNodePlan(spec, artifacts),
+    remember: (spec) => remember(pool, spec),
+    markFormed: async (spec) => {
+      await Promise.all(
+        hostsWithRole(spec, 'agent').map(async (host) => {
+          const connection = await pool.get(host);
+          await connection.run(markFormedScript(host), { timeoutMs: treesMs });
+        }),
+      );
+    },
+    command: (spec, index, host, facts, plan) => {
+      if (plan !== undefined) return plannedCommand(plan, index, host.name, facts);
       const image = nodeImage(spec);
       const command = nodeCommand(spec, index, host, facts);
       return image === undefined ? command : { ...command, image: image.reference };
     },
-    digest: (spec, index, host) => configDigest(nodeConfig(spec, index, host), nodeImage(spec)?.reference),
+    digest: (spec, index, host, plan) =>
+      plan?.digests[index] ?? configDigest(nodeConfig(spec, index, host), nodeImage(spec)?.reference),
     healthy: async (spec, node, host) => {
       try {
         const { nodeApiToken } = await readSchedulerSecrets(pool, spec);
         return known((await statusOf(spec, node, nodeApiToken, host)).etcd.state === 'running');
       } catch (error) {
         if (!(error instanceof PerijoveError)) throw error;
-        // Only a node that does not answer is down; after any other error its state is not known.
+        // Only a node that does not respond is down; after any other error its state is unknown.
         return error.code === 'NODE_UNREACHABLE' ? known(false) : notKnown(messageOf(error));
       }
     },
@@ -76,14 +110,25 @@ export function frameworkWays(client: Client, pool: SshPool): FrameworkWays {
   };
 }
 
-/** Has every host that may run the task end it. @param ask the node itself, without its token */
+async function remember(pool: SshPool, spec: ClusterSpec): Promise<NodeMemory | undefined> {
+  const trees = await Promise.all(
+    hostsWithRole(spec, 'agent').map(async (host) => {
+      const connection = await pool.get(host);
+      const output = await connection.run(nodeTreesScript(host), { timeoutMs: treesMs });
+      return [host.name, observedOn(host.name, parseNodeTrees(output))] as const;
+    }),
+  );
+  return memoryOf(spec, Object.fromEntries(trees));
+}
+
+/** Ends the task on every host that may run it. @param ask asks the node itself, without its token */
 async function fenceOnHosts(
   pool: SshPool,
   spec: ClusterSpec,
   { node, taskId, host: name }: PresumedTask,
   ask: () => Promise<unknown>,
 ): Promise<FenceAnswer> {
-  // The token is read from hosts, none of which may answer; a refusal without it is an answer, too.
+  // The token is read from hosts that may all be down; a refusal without it is also a response.
   const answersItself = () => answers(ask);
   const fenceOn = async (host: HostSpec): Promise<FenceAnswer> => {
     const { base, bin } = nodeConfig(spec, nodeIndex(node), host).paths;
@@ -92,7 +137,7 @@ async function fenceOnHosts(
     const fenced = { node, base, program: `${bin}/perijove-node`, launch, container };
     return await fenceNode(() => pool.get(host), fenced, answersItself);
   };
-  // A task of an agent that its master does not reach has no known host, so all of them are asked.
+  // A task of an agent that its master cannot reach has no known host, so all of them are asked.
   const hosts = spec.hosts.filter(
     (each) => each.name === name || (name === '' && each.roles.includes('agent')),
   );
@@ -103,14 +148,14 @@ async function fenceOnHosts(
   return leastSure(await Promise.all(hosts.map(fenceOn)));
 }
 
-/** Of the answers of several hosts about one node, the one that most forbids a relaunch. */
+/** Of several hosts' answers about one node, the one that most forbids a relaunch. */
 export function leastSure(answers: readonly FenceAnswer[]): FenceAnswer {
   const kinds = ['alive', 'unclear', 'silent'] as const;
   const [first] = kinds.flatMap((kind) => answers.filter((answer) => answer.kind === kind));
   return first ?? { kind: 'gone' };
 }
 
-/** Whether the node answers at all. */
+/** Whether the node responds at all. */
 async function answers(ask: () => Promise<unknown>): Promise<boolean> {
   try {
     await ask();

@@ -20,6 +20,7 @@ import { masterEndpoint } from '../mesos/masters/named-leaders.js';
 import { runningCredential, runningDigests } from '../mesos/installation/running-secrets.js';
 import { readMesosSecrets, type MesosSecrets } from '../mesos/installation/secrets.js';
 import { alignZnodes, opening, protecting } from '../mesos/masters/znodes.js';
+import { listensAt } from '../hosts/listening.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
@@ -35,40 +36,41 @@ export interface MesosInput {
 export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
   return {
     /**
-     * Lets every master join the election that is to run or that runs with an earlier digest, by the access to
-     * the znodes of Mesos: before masters are changed one by one. A later protectZnodes ends what it lets in.
+     * Opens the znodes of Mesos to masters with the new or an earlier digest, before masters are changed one
+     * by one, so that every master can join the election. A later protectZnodes revokes what this permits.
      *
      * @throws PerijoveError ZOOKEEPER_UNREACHABLE, ZOOKEEPER_AUTH_FAILED
      */
     openZnodes: ({ spec }: MesosInput): Promise<readonly Change[]> => openZnodes(pool, spec),
 
     /**
-     * Leaves the znodes of Mesos to the cluster's digest alone; everybody may read them.
+     * Restricts the znodes of Mesos to the cluster's digest; everyone may read them.
      *
      * @throws PerijoveError ZOOKEEPER_UNREACHABLE, ZOOKEEPER_AUTH_FAILED
      */
     protectZnodes: ({ spec }: MesosInput): Promise<readonly Change[]> => protectZnodes(pool, spec),
 
     /**
-     * Which masters take part in the election now, wherever their present configuration has them listen.
+     * The masters that take part in the election now, wherever their current configuration has them listen. One
+     * that is registered, but by its own host does not listen, is down.
      *
-     * @throws PerijoveError ZOOKEEPER_UNREACHABLE: then it is not known, and none may be taken for down
+     * @throws PerijoveError ZOOKEEPER_UNREACHABLE: then none of them may be considered down
      */
     masterMembers: ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => masterMembers(pool, spec),
 
     /**
-     * Resolves when every master answers, all name the same leader, and the leader serves its state.
+     * Resolves when every master responds, all name the same leader, and the leader serves its state.
      *
-     * A leader that still runs with an earlier credential, because it is the last to be restarted with the new
-     * one, is asked with what it runs with.
+     * A leader with an earlier credential, because it is the last to be restarted, is sent that one.
      *
-     * @throws PerijoveError MASTERS_DISAGREE after two minutes, MESOS_CREDENTIAL_REFUSED, ZOOKEEPER_AUTH_FAILED
+     * @throws PerijoveError MASTERS_DISAGREE after two minutes, MESOS_CREDENTIAL_REFUSED,
+     * ZOOKEEPER_AUTH_FAILED
      */
     awaitMasters: ({ spec }: MesosInput): Promise<{ readonly leader: string }> => awaitMasters(pool, spec),
 
     /**
-     * Which agents are registered and active at the leading master, whatever ports they have now. While that still
-     * waits for agents, nothing is known of one that it does not have.
+     * The agents that are registered and active at the leading master, whatever their current ports. While
+     * the master still waits for agents, the state of a missing agent is unknown.
      */
     agentMembers: ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => agentMembers(pool, spec),
 
@@ -108,11 +110,22 @@ async function masterMembers(pool: SshPool, spec: ClusterSpec): Promise<readonly
   const secrets = await readMesosSecrets(pool, spec);
   const registered = await registeredMasters(sshReach(pool, spec), spec, secrets);
   const [leader] = registered;
-  return hostsWithRole(spec, 'master').map((host) => {
-    const isOf = (info: MasterInfo | undefined) => info?.address.ip === host.address;
-    const state = isOf(leader) ? 'leading' : registered.some(isOf) ? 'up' : 'down';
-    return { host: host.name, state };
-  });
+  return await Promise.all(
+    hostsWithRole(spec, 'master').map(async (host): Promise<ServiceMember> => {
+      const info = registered.find(({ address }) => address.ip === host.address);
+      if (info === undefined || !(await mayRun(pool, host, info))) return { host: host.name, state: 'down' };
+      return { host: host.name, state: info === leader ? 'leading' : 'up' };
+    }),
+  );
+}
+
+/**
+ * Whether a registered master may run: the znode outlives its master until the session expires, and the end of the
+ * whole ensemble as well. To wait for a master that has ended would be to wait forever.
+ */
+async function mayRun(pool: SshPool, host: HostSpec, { address }: MasterInfo): Promise<boolean> {
+  const listens = await listensAt(() => pool.get(host), address.ip, address.port);
+  return !listens.known || listens.value;
 }
 
 async function awaitMasters(pool: SshPool, spec: ClusterSpec): Promise<{ readonly leader: string }> {
@@ -174,7 +187,7 @@ function agentOf(agents: readonly AgentInfo[], host: HostSpec): AgentInfo | unde
   return agents.find((agent) => agent.active && agent.attributes[hostAttribute] === host.name);
 }
 
-/** How the agent of a host serves, by what a master says that has read its registry. */
+/** The state of a host's agent according to a master that has read its registry. */
 export function agentStateOf(
   { agents, recoveredAgents }: MasterAgents,
   host: HostSpec,
@@ -184,10 +197,10 @@ export function agentStateOf(
   return isThere || recoveredAgents === 0 ? 'down' : 'unknown';
 }
 
-/** Whom one master holds for the leader. */
+/** The leader that one master names. */
 export interface MasterView {
   readonly host: string;
-  /** `address:port`; absent when it knows none, or does not answer. */
+  /** `address:port`; absent when it knows none, or does not respond. */
   readonly leader?: string;
 }
 
@@ -202,7 +215,7 @@ async function viewOf(reach: Reach, host: HostSpec, options: OperatorOptions): P
   }
 }
 
-/** Why the masters are not of one mind; undefined when they are. */
+/** Why the masters disagree; undefined when they agree. */
 export function disagreementOf(views: readonly MasterView[]): PerijoveError | undefined {
   const undecided = views.filter((view) => view.leader === undefined).map((view) => view.host);
   const [host] = undecided;
@@ -242,7 +255,7 @@ async function stateOfLeader(
   }
 }
 
-/** The changes are the ensemble's; they are told of its first host. */
+/** The changes concern the ensemble; they are reported for its first host. */
 function changesOf(spec: ClusterSpec, paths: readonly string[], what: string): readonly Change[] {
   const [host] = hostsWithRole(spec, 'zookeeper');
   return host === undefined || paths.length === 0
@@ -251,7 +264,7 @@ function changesOf(spec: ClusterSpec, paths: readonly string[], what: string): r
 }
 
 function notYet(code: 'MASTERS_DISAGREE' | 'AGENT_NOT_REGISTERED', error: unknown): PerijoveError {
-  // What no waiting heals ends the wait.
+  // Errors that waiting does not heal end the wait.
   if (!(error instanceof PerijoveError) || !error.retryable) throw error;
   return new PerijoveError(code, messageOf(error), { ...error.place, cause: error });
 }

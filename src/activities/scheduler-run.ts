@@ -12,6 +12,7 @@ import { nodeIndex } from '../mesos/scheduler/launch.js';
 import { runScheduler } from '../mesos/scheduler/scheduler.js';
 import { scope } from '../net/scope.js';
 import { keeperState, noteIncident, workflowIds, type Incident } from '../temporal/contract.js';
+import type { NodePlan } from '../node/plan.js';
 import type { ActivityDeps } from './deps.js';
 import { workflowStore } from './framework-store.js';
 import { frameworkStateOf, keeperStateOf } from './workflow-state.js';
@@ -21,7 +22,7 @@ export type SchedulerRunDeps = Pick<ActivityDeps, 'client' | 'pool' | 'logger'> 
   readonly ways: FrameworkWays;
 };
 
-/** How the masters of a cluster are found and reached, and the credential that they ask for. */
+/** How to find and reach the masters of a cluster, and the credential that they require. */
 export async function mesosDeps({ logger, ways }: SchedulerRunDeps, spec: ClusterSpec) {
   const reach = ways.reach(spec);
   const needsSecrets = spec.mesos.principal !== undefined || spec.zookeeper.digest;
@@ -38,14 +39,18 @@ export async function mesosDeps({ logger, ways }: SchedulerRunDeps, spec: Cluste
   };
 }
 
-/**
- * Runs the scheduler and repairs masters until the activity is cancelled.
- *
- * @param run tells one start of the activity from the next
- */
+export interface SchedulerInput {
+  readonly spec: ClusterSpec;
+  /** Distinguishes one start of the activity from the next. */
+  readonly run: number;
+  /** Undefined in a framework from an earlier release, until the next `up`. */
+  readonly plan?: NodePlan;
+}
+
+/** Runs the scheduler and repairs masters until the activity is cancelled. */
 export async function schedule(
   deps: SchedulerRunDeps,
-  { spec, run }: { readonly spec: ClusterSpec; readonly run: number },
+  { spec, run, plan }: SchedulerInput,
   handOver: HandOver,
 ): Promise<never> {
   const { ways } = deps;
@@ -60,8 +65,8 @@ export async function schedule(
       {
         ...mesos,
         store,
-        command: (node, host, facts) => ways.command(spec, nodeIndex(node), hostOf(spec, host), facts),
-        configOf: (node, host) => ways.digest(spec, nodeIndex(node), hostOf(spec, host)),
+        command: (node, host, facts) => ways.command(spec, nodeIndex(node), hostOf(spec, host), facts, plan),
+        configOf: (node, host) => ways.digest(spec, nodeIndex(node), hostOf(spec, host), plan),
         healthy: (node, host) => ways.healthy(spec, node, host),
         vacate: (node, leaves) => ways.vacate(spec, node, leaves),
         retire: (task) => ways.retire(spec, task),
@@ -100,8 +105,8 @@ function masterCare(
       spec.mesos.principal === undefined ? undefined : (await ways.secrets(spec)).credential,
     connect: (host) => pool.get(host),
     paused: () => pauseOf(client, spec),
-    told: async () => (await frameworkStateOf(client, spec))?.masters ?? {},
-    tell: (masters) => store.storeMasters(masters),
+    reported: async () => (await frameworkStateOf(client, spec))?.masters ?? {},
+    report: (masters) => store.storeMasters(masters),
     note: (incident) => noteAtKeeper(client, spec, incident),
   };
 }

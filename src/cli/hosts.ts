@@ -5,8 +5,8 @@ import type { SshPool } from '../ssh/connection.js';
 import type { CommandContext } from './command.js';
 
 /**
- * Where the keys of hosts without a known_hosts file are pinned: `$XDG_STATE_HOME/perijove/known_hosts`, else
- * `~/.local/state/perijove/known_hosts`, one file for each host.
+ * Directory of pinned keys of hosts without a known_hosts file: `$XDG_STATE_HOME/perijove/known_hosts`, else
+ * `~/.local/state/perijove/known_hosts`, one file per host.
  */
 export function knownHostsDir(env: NodeJS.ProcessEnv): string {
   return path.join(stateDir(env), 'known_hosts');

@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { scope } from './scope.js';
 
-/** How long something may take, for work that is done again and again under one signal. */
+/** A time limit for work that is repeated under one signal. */
 export interface Limit {
-  /** Aborts when the time is over, or with the signal that was given. */
+  /** Aborts when the time is over, or with the given signal. */
   readonly signal: AbortSignal;
   /** Whether the time is over. */
   readonly passed: boolean;
@@ -29,8 +29,8 @@ export function limit(ms: number, signal?: AbortSignal): Limit {
 }
 
 /**
- * The promise's outcome, or the error of `tooLong` when it is not settled within `ms`. The work behind the promise
- * continues; `dispose` gets a value that arrives too late.
+ * The promise's outcome, or the error of `tooLong` if it does not settle within `ms`. The work behind the
+ * promise continues; `dispose` receives a value that arrives too late.
  */
 export function within<T>(
   ms: number,
@@ -58,7 +58,7 @@ export function within<T>(
   });
 }
 
-/** The dialled stream, or the error of `tooLong` after `ms`; a stream that arrives too late is destroyed. */
+/** The stream, or the error of `tooLong` after `ms`; a stream that arrives too late is destroyed. */
 export function dialledWithin<S extends Duplex>(
   ms: number,
   dialling: Promise<S>,

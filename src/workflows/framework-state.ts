@@ -1,4 +1,4 @@
-/** What the framework workflow holds, as plain JSON, and how messages change it. Pure. */
+/** The state of the framework workflow, as plain JSON, and how messages change it. Pure. */
 import {
   applyHostFence,
   applyOutcomes,
@@ -20,6 +20,7 @@ import {
   type TaskUpdate,
 } from '../mesos/scheduler/tasks.js';
 import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
+import type { NodePlan } from '../node/plan.js';
 import type {
   ConfigureResult,
   FenceResult,
@@ -33,7 +34,7 @@ import type {
 export interface FrameworkMemory {
   readonly spec: ClusterSpec;
   readonly state: FrameworkState;
-  /** `configure` came at least once since the workflow was first started. */
+  /** `configure` was called at least once since the workflow was first started. */
   readonly configured: boolean;
   /** How many times the scheduler activity was started. */
   readonly run: number;
@@ -41,39 +42,42 @@ export interface FrameworkMemory {
 
 export const emptyState: FrameworkState = { tasks: {}, launches: 0, etcdFormed: false };
 
-export function firstMemory({ spec, state }: FrameworkInput): FrameworkMemory {
+export function firstMemory({ spec, state, remembered }: FrameworkInput): FrameworkMemory {
   return {
     spec,
-    state: state ?? emptyState,
+    state: state ?? { ...emptyState, ...remembered },
     configured: state !== undefined,
     run: state?.lease?.run ?? 0,
   };
 }
 
-/** What the next run of the workflow starts from. */
+/** The input of the workflow's next run. */
 export function carriedOver({ spec, state, run }: FrameworkMemory): FrameworkInput {
   return { spec, state: { ...state, lease: { run, attempt: state.lease?.attempt ?? 0 } } };
 }
 
 /**
- * Whether the scheduler has to be started anew, and the memory with that spec in it.
+ * Whether the scheduler must be restarted, and the memory with that spec.
  *
- * @param asks what a removed framework ran is asked for; earlier versions took what was last seen alive for ended
+ * @param plan of the nodes; undefined from a worker of an earlier release
+ * @param asks ask about a removed framework's tasks; earlier versions took those last seen alive as ended
  */
 export function configure(
   memory: FrameworkMemory,
   spec: ClusterSpec,
+  plan?: NodePlan,
   asks = true,
 ): { readonly memory: FrameworkMemory; readonly result: ConfigureResult } {
   const { failure } = memory.state;
-  const isSame = sameJson(memory.spec, spec);
+  const isSame = sameJson(memory.spec, spec) && sameJson(memory.state.plan, plan);
   if (memory.configured && isSame && failure === undefined) return { memory, result: 'unchanged' };
   const hosts = spec.hosts.map(({ name }) => name);
-  const state = forgetHosts(without(memory.state, 'failure'), hosts);
+  const state = forgetHosts(withPlan(without(memory.state, 'failure'), plan), hosts);
   return {
     memory: {
       ...memory,
-      spec: isSame ? memory.spec : spec,
+      // By another spec the scheduler knows that it must end.
+      spec: isSame ? memory.spec : { ...spec },
       configured: true,
       state: withoutSurplus(
         failure?.code === 'MESOS_FRAMEWORK_REMOVED' ? withoutFramework(state, asks) : state,
@@ -85,9 +89,9 @@ export function configure(
 }
 
 /**
- * Mesos killed the tasks with the framework, but none of an agent that it did not reach, which nobody told: the next
- * framework asks for them, and fences those of which Mesos cannot tell. Where the tasks ran is kept, because the nodes'
- * data are there.
+ * Mesos killed the tasks with the framework, but not those of agents that it could not reach, and it did not
+ * report them: the next framework asks for them, and fences those that Mesos does not know. The hosts of the
+ * tasks are kept, because they have the nodes' data.
  */
 function withoutFramework(state: FrameworkState, asks: boolean): FrameworkState {
   const tasks = Object.values(state.tasks).map((task): NodeTask => {
@@ -101,9 +105,19 @@ function withoutFramework(state: FrameworkState, asks: boolean): FrameworkState 
   };
 }
 
+function withPlan(state: FrameworkState, plan: NodePlan | undefined): FrameworkState {
+  return plan === undefined ? without(state, 'plan') : { ...state, plan };
+}
+
+/** For those who need no plan: it would be in the history each time. */
+export function withoutPlan<T extends Pick<FrameworkState, 'plan'>>(state: T): Omit<T, 'plan'> {
+  const { plan, ...rest } = state;
+  return rest;
+}
+
 function without(
   state: FrameworkState,
-  key: 'failure' | 'frameworkId' | 'masters' | 'missing',
+  key: 'failure' | 'frameworkId' | 'masters' | 'missing' | 'plan',
 ): FrameworkState {
   const copy: { -readonly [K in keyof FrameworkState]: FrameworkState[K] } = { ...state };
   delete copy[key];
@@ -166,7 +180,7 @@ export function withRetiring(state: FrameworkState, taskId: string): FrameworkSt
   return applyRetiring(state, taskId);
 }
 
-/** With these updates in it; a surplus node is forgotten when its task is over. */
+/** Applies these updates; a surplus node is forgotten when its task has ended. */
 export function withTaskUpdates(
   state: FrameworkState,
   updates: readonly TaskUpdate[],
@@ -177,7 +191,7 @@ export function withTaskUpdates(
   return next === state ? state : settleFences(withoutSurplus(next, spec));
 }
 
-/** After tasks were given up. */
+/** Applies the outcomes of fencing. */
 export function withFencing(
   state: FrameworkState,
   outcomes: readonly FenceOutcome[],
@@ -188,7 +202,7 @@ export function withFencing(
   return next === state ? state : withoutSurplus(next, spec);
 }
 
-/** With an operator's word that a host is lost, and the answer to it. */
+/** Adds an operator's declaration that a host is dead, and returns the response to it. */
 export function fence(
   state: FrameworkState,
   host: string,
@@ -218,7 +232,7 @@ export function withMasters(
   return Object.keys(masters).length === 0 ? rest : { ...rest, masters };
 }
 
-/** The same value when nothing of it is new. */
+/** Returns the same value when nothing has changed. */
 export function withMesos(state: FrameworkState, mesos: MesosFacts): FrameworkState {
   return sameJson(state.mesos, mesos) ? state : { ...state, mesos };
 }
@@ -227,7 +241,7 @@ export function withFailure(state: FrameworkState, failure: FrameworkFailure): F
   return { ...state, failure };
 }
 
-/** Equal as data: the order of keys does not count. */
+/** Equal as data: the order of keys does not matter. */
 export function sameJson(a: unknown, b: unknown): boolean {
   return JSON.stringify(a, sorted) === JSON.stringify(b, sorted);
 }

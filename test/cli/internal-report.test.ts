@@ -68,7 +68,7 @@ describe('an unexpected error', () => {
       'Activity task failed',
       'look',
       '1',
-      'IN_PROGRESS' as never,
+      'IN_PROGRESS',
       'w',
       ApplicationFailure.create({ type: 'INTERNAL', message: thrown?.message ?? '' }),
     );

@@ -10,6 +10,7 @@ import { watchLeader } from '../mesos/masters/leader-watch.js';
 import type { HandOver } from '../mesos/scheduler/deps.js';
 import { nodeIndex } from '../mesos/scheduler/launch.js';
 import { runScheduler } from '../mesos/scheduler/scheduler.js';
+import { scope } from '../net/scope.js';
 import { keeperState, noteIncident, workflowIds, type Incident } from '../temporal/contract.js';
 import type { NodePlan } from '../node/plan.js';
 import type { ActivityDeps } from './deps.js';
@@ -56,9 +57,9 @@ export async function schedule(
   const { cancellationSignal: signal } = Context.current();
   const store = storeOf(deps.client, spec, run);
   const mesos = await mesosDeps(deps, spec);
-  const ended = new AbortController();
-  // A repair that has begun continues after this ends, or the next scheduler continues it.
-  void careForMasters(masterCare(deps, spec, store, mesos.logger), AbortSignal.any([signal, ended.signal]));
+  const ending = scope(signal);
+  // A repair that has begun when this ends goes on, or the next scheduler continues it.
+  void careForMasters(masterCare(deps, spec, store, mesos.logger), ending.signal);
   try {
     return await runScheduler(
       {
@@ -75,7 +76,7 @@ export async function schedule(
       signal,
     );
   } finally {
-    ended.abort();
+    ending.abort();
   }
 }
 

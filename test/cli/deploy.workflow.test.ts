@@ -107,7 +107,7 @@ describe('up', () => {
     const first = run(['up'], file, interrupt.signal);
     await eventually(() => isRunning('endless').catch(() => false));
     interrupt.abort();
-    expect(await first).toMatchObject({ code: 0, stderr: '' });
+    expect(await first).toMatchObject({ code: 130, stderr: '' });
     expect((await first).stdout).toMatch(
       /The deployment continues as the workflow deploy:endless\.\n.*perijove up/,
     );
@@ -133,7 +133,7 @@ describe('up', () => {
       left.kill('SIGINT');
       // A long poll of the server lasts 20 s.
       await eventually('it has left', () => left.exitCode !== null, 10_000);
-      expect(await exited).toEqual([0, null]);
+      expect(await exited).toEqual([130, null]);
       expect(stdout).toContain('The deployment continues');
       expect(await isRunning('endless')).toBe(true);
     } finally {

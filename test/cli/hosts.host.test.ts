@@ -189,7 +189,7 @@ describe('logs', () => {
     await writeFile(file, 'five\n', { flag: 'a' });
     await eventually(() => stdout.includes('five\n'));
     interrupt.abort();
-    expect(await running).toMatchObject({ code: 0 });
+    expect(await running).toMatchObject({ code: 130 });
   });
 
   it('finds a node on its host, preferring the live one', async () => {

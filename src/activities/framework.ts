@@ -16,6 +16,7 @@ import {
   type StopFrameworkResult,
 } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
+import { askToDo } from './asking.js';
 import { startOrConfigure } from './lasting-workflow.js';
 import { frameworkStateOf } from './workflow-state.js';
 import { frameworkWays, type FrameworkWays } from './framework-ways.js';
@@ -76,7 +77,9 @@ export function createFrameworkActivities(
     markEtcdFormed: async ({ spec }: FrameworkSpecInput): Promise<{ readonly changed: boolean }> => {
       const state = await frameworkStateOf(client, spec);
       if (state?.etcdFormed === true) return { changed: false };
-      await handleOf(client, spec).executeUpdate(markEtcdFormed);
+      await askToDo(client, workflowIds.framework(spec.name), (handle, updateId) =>
+        handle.executeUpdate(markEtcdFormed, { updateId }),
+      );
       return { changed: true };
     },
 
@@ -88,10 +91,6 @@ export function createFrameworkActivities(
 
 export type FrameworkActivities = ReturnType<typeof createFrameworkActivities>;
 
-function handleOf(client: Client, spec: ClusterSpec) {
-  return client.workflow.getHandle(workflowIds.framework(spec.name));
-}
-
 function ensure(client: Client, spec: ClusterSpec): Promise<ConfigureResult> {
   return startOrConfigure(client, spec, {
     name: workflowNames.framework,
@@ -102,10 +101,12 @@ function ensure(client: Client, spec: ClusterSpec): Promise<ConfigureResult> {
 }
 
 async function stop(client: Client, spec: ClusterSpec): Promise<StopFrameworkResult | undefined> {
-  const handle = handleOf(client, spec);
+  const workflowId = workflowIds.framework(spec.name);
   try {
-    const stopped = await handle.executeUpdate(stopFramework);
-    await handle.result();
+    const stopped = await askToDo(client, workflowId, (handle, updateId) =>
+      handle.executeUpdate(stopFramework, { updateId }),
+    );
+    await askToDo(client, workflowId, (handle) => handle.result());
     return stopped;
   } catch (error) {
     // It had ended before; perhaps by an earlier attempt whose answer was lost.

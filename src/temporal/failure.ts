@@ -2,6 +2,7 @@
 import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { PerijoveError, messageOf, type ErrorPlace } from '../errors/error.js';
+import { notAnswering, whyUnanswered } from './answers.js';
 
 /** The one element of an ApplicationFailure's `details`. */
 export interface FailureDetails {
@@ -33,16 +34,13 @@ const failed = { attempts: 5 };
 
 /**
  * What an activity that threw ends with: an ApplicationFailure whose type is the error's code. It is tried
- * again where that may help: unless the code says that it never does, an unreachable host is waited for at least
- * five minutes and thirty attempts, and anything else is tried five times. Endless activities never give up on
- * what may heal.
+ * again where that may help: unless the code says that it never does, an unreachable host or an unanswered question is
+ * waited for at least five minutes and thirty attempts, and anything else is tried five times. Endless activities
+ * never give up on what may heal.
  */
 export function failureOf(thrown: unknown, attempt: Attempt): TemporalFailure {
   if (thrown instanceof TemporalFailure) return thrown;
-  const error =
-    thrown instanceof PerijoveError
-      ? thrown
-      : new PerijoveError('INTERNAL', messageOf(thrown), thrown === undefined ? {} : { cause: thrown });
+  const error = thrown instanceof PerijoveError ? thrown : meaningOf(thrown);
   const details: FailureDetails = { place: error.place, remedy: error.remedy };
   return ApplicationFailure.create({
     message: error.message,
@@ -51,6 +49,13 @@ export function failureOf(thrown: unknown, attempt: Attempt): TemporalFailure {
     details: [details],
     ...(thrown instanceof Error ? { cause: thrown } : {}),
   });
+}
+
+/** A question to Temporal that was not answered is waited for; anything else is a bug. */
+function meaningOf(thrown: unknown): PerijoveError {
+  const why = whyUnanswered(thrown);
+  if (why !== undefined) return notAnswering('Temporal', why, thrown);
+  return new PerijoveError('INTERNAL', messageOf(thrown), thrown === undefined ? {} : { cause: thrown });
 }
 
 function isOver(code: ErrorCode, { number, elapsedMs, endless }: Attempt): boolean {

@@ -1,9 +1,8 @@
 import { NativeConnection, TransportError } from '@temporalio/worker';
 import type { Logger } from 'pino';
-import { PerijoveError } from '../errors/error.js';
 import { pauseAfter, type BackOff } from '../net/back-off.js';
 import { pause } from '../net/pause.js';
-import { refused, resolveTarget, unreachable, type TemporalSettings } from '../temporal/connect.js';
+import { isAway, refused, resolveTarget, unreachable, type TemporalSettings } from '../temporal/connect.js';
 
 const backOff: BackOff = { firstMs: 200, longestMs: 2_000 };
 
@@ -16,7 +15,7 @@ export interface WorkerConnection {
 /**
  * A worker's connection, by the same settings as a client's.
  *
- * @throws PerijoveError TEMPORAL_UNREACHABLE, TEMPORAL_REFUSED, TEMPORAL_PROFILE_INVALID
+ * @throws PerijoveError TEMPORAL_UNREACHABLE, TEMPORAL_SLOW, TEMPORAL_REFUSED, TEMPORAL_PROFILE_INVALID
  */
 export async function connectNative(settings: TemporalSettings = {}): Promise<WorkerConnection> {
   const { address, namespace, connection: options } = resolveTarget(settings);
@@ -26,12 +25,12 @@ export async function connectNative(settings: TemporalSettings = {}): Promise<Wo
     if (!(error instanceof TransportError)) throw error;
     throw /unauthenticated|permission ?denied/i.test(error.message)
       ? refused(address, error.message, error)
-      : unreachable(address, error);
+      : await unreachable(address, error);
   }
 }
 
 /**
- * Like `connectNative`, but waits for a server that is not there, and says so in the log once.
+ * Like `connectNative`, but waits for a server that is not there or does not answer, and says so in the log once.
  *
  * @throws PerijoveError TEMPORAL_REFUSED, TEMPORAL_PROFILE_INVALID; the signal's reason when it aborts
  */
@@ -45,7 +44,7 @@ export async function connectPatiently(
     try {
       return await connectNative(settings);
     } catch (error) {
-      if (!(error instanceof PerijoveError && error.code === 'TEMPORAL_UNREACHABLE')) throw error;
+      if (!isAway(error)) throw error;
       if (attempt === 1)
         logger.warn({ code: error.code, address: error.place.subject }, 'waiting for the Temporal server');
     }

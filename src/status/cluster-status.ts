@@ -27,7 +27,7 @@ export type MasterStatus = 'leading' | 'standing-by' | 'down' | 'no-answer';
 /** `unknown` while no master leads, so that nobody can tell. */
 export type AgentStatus = 'registered' | 'disconnected' | 'absent' | 'unknown';
 
-/** What keeps Perijove from being served, and no time heals: a refused credential, znodes of somebody else. */
+/** A problem that no time heals, such as a refused credential or znodes of somebody else. */
 export interface MesosProblem {
   readonly code: string;
   readonly message: string;
@@ -68,6 +68,13 @@ export interface ClusterStatus {
     readonly framework: WorkflowStatus;
     readonly keeper: WorkflowStatus;
   };
+  /** The last deployment, which says nothing about how the cluster is now; null where there was none. */
+  readonly deployment: {
+    readonly state: WorkflowStatus;
+    /** ISO 8601. */
+    readonly startedAt: string;
+    readonly failure: MesosProblem | null;
+  } | null;
   readonly zookeeper: {
     readonly members: readonly { readonly host: string; readonly mode: ZooKeeperMode }[];
   };
@@ -240,7 +247,10 @@ export function isThere(status: Omit<ClusterStatus, 'phase'>): boolean {
   );
 }
 
-/** In one word, how the cluster is. */
+/**
+ * In one word, how the cluster is. A deployment that failed makes it `failed` only where it has no keeper yet: what
+ * already serves is judged by what is seen of it.
+ */
 export function phaseOf(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>, began: Beginnings): Phase {
   const { deploy } = status.workflows;
   if (deploy === 'running') return 'deploying';
@@ -248,8 +258,10 @@ export function phaseOf(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>,
   if (tornDown || deploy === 'absent' || deploy === 'unknown') {
     return isThere(status) ? 'degraded' : 'absent';
   }
-  if (deploy !== 'completed') return 'failed';
-  return shortcomings(spec, status).length === 0 ? 'ready' : 'degraded';
+  if (shortcomings(spec, status).length === 0) return 'ready';
+  const { keeper } = status.workflows;
+  const hasServed = deploy === 'completed' || keeper === 'running' || keeper === 'paused';
+  return hasServed || keeper === 'unknown' ? 'degraded' : 'failed';
 }
 
 /** What is known of what does not answer. */
@@ -279,6 +291,7 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
     cluster: spec.name,
     stale: false,
     workflows: { deploy: 'unknown', framework: 'unknown', keeper: 'unknown' },
+    deployment: null,
     zookeeper: { members: hosts('zookeeper').map(({ name }) => ({ host: name, mode: 'no-answer' })) },
     mesos: {
       leader: null,

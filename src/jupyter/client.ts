@@ -50,27 +50,62 @@ export async function jupyterStatus(
   };
 }
 
-const kernelSchema = z.object({ id: z.string() });
+const sessionSchema = z.object({ id: z.string(), path: z.string(), kernel: z.object({ id: z.string() }) });
 
 /**
- * Runs one cell in a kernel of its own, over a websocket as the browser does, and ends the kernel in any
- * case. Resolves with the `text/plain` of the cell's value, or with an empty text when it has none. Throws as
- * `jupyterStatus` does, and JUPYTER_CELL_FAILED with the last line of the traceback.
+ * Runs one cell in a kernel of its own, over a websocket as the browser does, and ends the kernel, unless the request
+ * for that is lost. Resolves with the `text/plain` of the cell's value, or with an empty text when it has none. Throws
+ * as `jupyterStatus` does, and JUPYTER_CELL_FAILED with the last line of the traceback.
+ *
+ * @param options `session`: the name of the kernel's session, by which `endSessions` finds it; a random one by default
  */
 export async function runCell(
   baseUrl: string,
   token: string,
   code: string,
-  { timeoutMs = 30_000, signal }: JupyterClientOptions = {},
+  {
+    timeoutMs = 30_000,
+    signal,
+    session = `perijove-cell-${randomUUID()}`,
+  }: JupyterClientOptions & { readonly session?: string } = {},
 ): Promise<string> {
   const call = new Call(baseUrl, token, timeoutMs, signal);
-  const { id } = await call.ask('POST', '/api/kernels', kernelSchema, {});
+  const { id, kernel } = await call.ask('POST', '/api/sessions', sessionSchema, {
+    path: session,
+    name: session,
+    type: 'console',
+    kernel: {},
+  });
   try {
-    return await call.runIn(id, code);
+    return await call.runIn(kernel.id, code);
   } finally {
-    // What failed before is what counts; a kernel that stays is ended with its server.
+    // What failed before is what counts; a kernel that stays is ended with its server, or by `endSessions`.
     const farewell = new Call(baseUrl, token, 5_000, undefined);
-    await farewell.ask('DELETE', `/api/kernels/${id}`, undefined).catch(() => undefined);
+    await farewell.ask('DELETE', `/api/sessions/${id}`, undefined).catch(() => undefined);
+  }
+}
+
+/**
+ * Ends the sessions of that name, with their kernels, and no other. Resolves when the server has none of them. Throws
+ * as `jupyterStatus` does.
+ */
+export async function endSessions(
+  baseUrl: string,
+  token: string,
+  name: string,
+  { timeoutMs = 10_000, signal }: JupyterClientOptions = {},
+): Promise<void> {
+  const call = new Call(baseUrl, token, timeoutMs, signal);
+  for (;;) {
+    const sessions = await call.ask('GET', '/api/sessions', z.array(sessionSchema));
+    const left = sessions.filter(({ path }) => path === name);
+    if (left.length === 0) return;
+    // Another attempt may end one at the same time; the list tells.
+    for (const { id } of left) {
+      await call.ask('DELETE', `/api/sessions/${id}`, undefined).catch((error: unknown) => {
+        if (call.isOver) throw error;
+      });
+    }
   }
 }
 
@@ -89,6 +124,11 @@ class Call {
     this.base = baseUrl.replace(/\/+$/, '');
     this.deadline = deadlineAfter(timeoutMs);
     this.signal = given === undefined ? this.deadline : AbortSignal.any([given, this.deadline]);
+  }
+
+  /** Whether its time is over, or its caller gave up. */
+  get isOver(): boolean {
+    return this.signal.aborted;
   }
 
   async ask<Answer>(

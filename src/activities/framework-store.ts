@@ -23,21 +23,21 @@ export interface WorkflowStoreOptions {
   readonly client: Client;
   readonly workflowId: string;
   readonly lease: SchedulerLease;
-  /** Which worker this is, for people: `pid@host`. */
+  /** This worker's name for operators: `pid@host`. */
   readonly worker: string;
-  /** Waiting for the server ends when it aborts. */
+  /** Aborts the wait for the server. */
   readonly signal: AbortSignal;
 }
 
-/** A worker that is suspended may have been handed the question, and nobody would answer it. */
+/** Temporal may have sent the query to a suspended worker, which never answers it. */
 const queryMs = 3_000;
 /** The server's own long poll. */
 const updateMs = 20_000;
 
 /**
- * The framework workflow as the scheduler's store: writes are its updates, reads its query. It asks for as long as
- * there is no answer, and rejects with the signal's reason, with the code of a refusal, or with SCHEDULER_REPLACED when
- * the workflow has ended.
+ * The framework workflow as the scheduler's store: writes are its updates, reads its query. Calls are repeated until
+ * they are answered. They reject with the signal's reason, with the code of a refusal, or with SCHEDULER_REPLACED when
+ * the workflow no longer exists.
  */
 export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
   const { client, workflowId, lease, worker, signal } = options;
@@ -50,7 +50,7 @@ export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
       throw meaningOf(error, workflowId);
     }
   };
-  /** The same update ID at every attempt: an update whose answer was lost is not carried out again. */
+  /** The same update ID at every attempt: an update whose response was lost is not carried out again. */
   const update: typeof handle.executeUpdate = (...args: Parameters<typeof handle.executeUpdate>) => {
     const [definition, given] = args;
     const updateId = crypto.randomUUID();

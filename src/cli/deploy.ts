@@ -1,4 +1,4 @@
-/** Starting a deployment, or finding the one that runs, and following it. */
+/** Starts a deployment or attaches to a running one, and follows it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   WithStartWorkflowOperation,
@@ -42,13 +42,13 @@ const pollMs = 300;
 /** How long the server holds an update that no worker accepts. */
 const longPollMs = 20_000;
 const askMs = 2_000;
-/** A stage that takes longer than this may be waiting; it is then asked this often what it waits for. */
+/** A stage that takes longer may be waiting; this is also how often it is queried for the reason. */
 const waitMs = 2_000;
 
 /**
- * Starts the deployment of `spec`, or attaches to a running one of the same spec. Waits for one that resumes after its
- * workers had been away, and for a worker to accept a new one, until the signal aborts. `onWait` receives what it waits
- * for, each time that this changes.
+ * Starts the deployment of `spec`, or attaches to a running one of the same spec. Until the signal aborts, waits for a
+ * worker to accept it, or for a running one to resume after its workers were away. `onWait` receives what it waits for,
+ * whenever that changes.
  *
  * @throws WorkflowUpdateFailedError with SPEC_DIFFERS while a deployment of another spec runs
  */
@@ -98,8 +98,8 @@ interface Attaching {
 }
 
 /**
- * Starts the deployment or attaches to it; to be called until it is answered. A deployment that ran when it did not
- * answer is the one to attach to, also when it ends meanwhile: no other one is started after it.
+ * Starts the deployment or attaches to it; to be called until it is answered. If a deployment was running when there
+ * was no answer, only that one is attached to, even if it ends meanwhile: no second one is started after it.
  */
 function attaching(client: Client, { workflowId, input, title, askedAt }: Attaching): () => Promise<void> {
   const { spec, digest } = input;
@@ -134,13 +134,13 @@ function attaching(client: Client, { workflowId, input, title, askedAt }: Attach
       if (!(error instanceof WorkflowNotFoundError)) throw error;
       const ended = storedState<DeployProgress>(await silent.describe());
       if (ended?.digest === digest) return;
-      // It deployed another spec, and is over.
+      // It deployed another spec, and has ended.
       await start();
     }
   };
 }
 
-/** The run of a deployment that runs, or that has begun since then. */
+/** The run of a deployment that is running, or that started since then. */
 async function runSince(
   client: Client,
   workflowId: string,
@@ -153,7 +153,7 @@ async function runSince(
   return isMeant ? client.workflow.getHandle(workflowId, runId) : undefined;
 }
 
-/** Shows the progress of a deployment until it ends, or the signal aborts: the deployment then continues. */
+/** Shows a deployment's progress until it ends or the signal aborts; the deployment then continues. */
 export async function followDeploy(
   client: Client,
   workflowId: string,
@@ -173,7 +173,7 @@ export async function followDeploy(
   for (;;) {
     const { live, stored, notice } = await observe(client, handle, answeredAt);
     if (live) answeredAt = Date.now();
-    // What is stored holds less than an earlier answer.
+    // The stored progress has less detail than an earlier live one.
     progress = live ?? progress ?? stored;
     const running = progress?.stages.find(({ state }) => state === 'running')?.name;
     if (running !== stage) {
@@ -198,7 +198,7 @@ export async function followDeploy(
   return outcome.kind === 'failed' && progress ? { ...outcome, progress } : outcome;
 }
 
-/** How the deployment ended. Waits for a server that restarts meanwhile. Never rejects. */
+/** The outcome of the deployment. Waits while the server restarts. Never rejects. */
 async function outcomeOf(client: Client, handle: WorkflowHandle, signal: AbortSignal): Promise<Outcome> {
   for (;;) {
     try {
@@ -213,11 +213,11 @@ async function outcomeOf(client: Client, handle: WorkflowHandle, signal: AbortSi
 }
 
 interface ProgressObservation {
-  /** What the workflow answers. */
+  /** The workflow's reply. */
   readonly live?: DeployProgress;
-  /** What it stored last, where no worker answers for it. */
+  /** Last stored progress, used when no worker responds. */
   readonly stored?: DeployProgress;
-  /** Why it does not answer. */
+  /** Why it does not respond. */
   readonly notice?: string;
 }
 

@@ -1,4 +1,4 @@
-/** Starting a drill, following it to its end, and reading its evidence. */
+/** Starts a drill, follows it to its end, and reads its evidence. */
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   WorkflowExecutionAlreadyStartedError,
@@ -45,7 +45,7 @@ export async function newestDrill(client: Client, cluster: string): Promise<numb
 }
 
 /**
- * Starts the next drill of the cluster. Of two that are started at the same time, one is refused.
+ * Starts the next drill of the cluster. Of two started at the same time, one is rejected.
  *
  * @throws PerijoveError DRILL_RUNNING
  */
@@ -77,14 +77,14 @@ export interface Follower {
   onState(state: DrillState): void;
   /** `event.at` is milliseconds after the fault. */
   onEvent(event: DrillEvent): void;
-  /** No worker has accepted it yet; `why` is for people. */
+  /** No worker has accepted it; `why` is for users. */
   onWait(why: string): void;
 }
 
 /**
- * Follows a drill to its end. When the signal aborts the drill is cancelled: it heals, and then it ends.
+ * Follows a drill to its end. When the signal aborts, the drill is cancelled: it heals and then ends.
  *
- * @throws WorkflowFailedError with the code of what went wrong
+ * @throws WorkflowFailedError with the code of the failure
  */
 export async function followDrill(
   client: Client,
@@ -119,14 +119,14 @@ export async function followDrill(
         cancelled = true;
       }
     } catch (error) {
-      // The server, or the way to it, is gone for a while: the drill continues.
+      // The server or the connection to it is temporarily gone: the drill continues.
       if (whyUnanswered(error) === undefined) throw error;
     }
     await delay(pollMs, undefined, cancelled ? {} : { signal }).catch(() => undefined);
   }
 }
 
-/** The state of a drill, and its evidence once there is one. Needs no worker. */
+/** The state of a drill, and its evidence if available. Needs no worker. */
 export async function readDrill(
   client: Client,
   cluster: string,
@@ -154,7 +154,7 @@ export async function readDrill(
   return { state, ended, evidence: await handle.result() };
 }
 
-/** What the probe reported with its last heartbeat, from the fault on. */
+/** The probe's events in its last heartbeat, from the fault on. */
 function eventsOf(client: Client, { raw }: WorkflowExecutionDescription): DrillEvent[] {
   const payload = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0];
   if (!payload) return [];

@@ -1,4 +1,4 @@
-/** Connecting to the keeper of a cluster, with one error when none runs, and giving orders to a workflow. */
+/** Connects to a cluster's keeper (a single error when none runs), and sends orders to workflows. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
 import { PerijoveError } from '../errors/error.js';
@@ -41,9 +41,9 @@ export async function withKeeper<T>(
 }
 
 /**
- * Gives an order to a workflow, such as the keeper, and waits for its end, also while its worker is busy or away;
- * notifies the user when there is no response for some seconds. `ask` gets the same ID for its update at each attempt.
- * Resolves to undefined when the context's signal aborts: an order that was accepted is carried out nevertheless.
+ * Sends an order to a workflow, such as the keeper, and waits for its end, also while its worker is busy or away;
+ * notifies the user when there is no response for some seconds. `ask` receives the same update ID at each attempt.
+ * Resolves to undefined when the context's signal aborts: an accepted order is still carried out.
  */
 export async function order<T>(
   context: CommandContext,

@@ -1,4 +1,4 @@
-/** A keeper whose answer and whose memo can be told apart. */
+/** A keeper whose query result and memo differ, and a deployment that failed. */
 import { ApplicationFailure, condition, setHandler, upsertMemo } from '@temporalio/workflow';
 import { keeperState, memoKeys, type DeployProgress, type KeeperState } from '../../src/temporal/contract.js';
 
@@ -17,7 +17,6 @@ export async function keeper(): Promise<void> {
   await condition(() => false);
 }
 
-/** A deployment that has failed. */
 export async function deploy(): Promise<void> {
   const failure = { code: 'DISK_FULL', message: 'h2: 3 MiB are free', remedy: 'Free some.', host: 'h2' };
   const progress: DeployProgress = { cluster: 'observed', digest: 'd', stages: [], failure };

@@ -53,7 +53,7 @@ export const eventsCommand = defineCommand({
   },
 });
 
-/** The events after the last printed one of each source, in the order of time. */
+/** The events after the last printed one of each source, in order of time. */
 export function unseen(
   events: readonly SourcedEvent[],
   seen: Readonly<Record<Source, number>>,
@@ -73,7 +73,7 @@ function lastOf(events: readonly SourcedEvent[], seen: Readonly<Record<Source, n
 }
 
 /**
- * Undefined after Ctrl-C. Waits while no worker or no server responds, unless `once`.
+ * Undefined after Ctrl-C. Waits while no worker or server responds, unless `once`.
  *
  * @throws PerijoveError KEEPER_ABSENT when neither a keeper nor a framework of the cluster runs
  */
@@ -118,7 +118,7 @@ function isAbsence(error: unknown): boolean {
   return error instanceof WorkflowNotFoundError;
 }
 
-/** @throws WorkflowNotFoundError, PerijoveError WORKFLOW_NOT_ANSWERING, and what else Temporal's client throws */
+/** @throws WorkflowNotFoundError, PerijoveError WORKFLOW_NOT_ANSWERING, and errors of Temporal's client */
 async function eventsOf(
   client: Client,
   cluster: string,

@@ -40,8 +40,8 @@ export const statusCommand = defineCommand({
           const { client } = temporal;
           const slow = temporal.error?.code === 'TEMPORAL_SLOW';
           const observation = await observeCluster({ ...(client && { client }), pool, slow }, spec);
-          // With neither Temporal nor a host nothing is known.
-          if (temporal.error && isDark(observation, spec)) throw temporal.error;
+          // With neither Temporal nor a host, nothing is known.
+          if (temporal.error && isUnreachable(observation, spec)) throw temporal.error;
           return observation;
         } finally {
           await temporal.close?.();
@@ -71,10 +71,10 @@ export const statusCommand = defineCommand({
   },
 });
 
-/** Moves to the top left, and clears what follows: less flicker than clearing first. */
+/** Moves to the top left and clears what follows: less flicker than clearing first. */
 const clearScreen = '\u001b[H\u001b[2J';
 
-function isDark({ status }: ClusterObservation, spec: ClusterSpec): boolean {
+function isUnreachable({ status }: ClusterObservation, spec: ClusterSpec): boolean {
   return (
     !status.zookeeper.members.some(({ mode }) => hasAnswered(mode)) &&
     !status.mesos.masters.some(({ state }) => hasAnswered(state)) &&
@@ -87,7 +87,7 @@ type Reached =
   | (Pick<TemporalClient, 'client' | 'close'> & { readonly error?: undefined })
   | { readonly error: PerijoveError; readonly client?: undefined; readonly close?: undefined };
 
-/** A server that cannot be reached does not end the command: the status reports it. */
+/** An unreachable server does not end the command: the status reports it. */
 async function temporalIfThere(
   context: CommandContext,
   choice: TemporalChoice,

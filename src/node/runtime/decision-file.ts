@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { isMissing, replaceFile } from '../../net/files.js';
 
 const decisionFileSchema = z.object({ started: z.boolean(), reason: z.string() });
-/** What was last decided about the start of etcd, for `/status`. */
+/** The last decision about the start of etcd, for `/status`. */
 export type DecisionFile = Readonly<z.infer<typeof decisionFileSchema>>;
 
-/** Undefined while nothing was decided. */
+/** Undefined before the first decision. */
 export async function readDecision(file: string): Promise<DecisionFile | undefined> {
   try {
     return decisionFileSchema.parse(JSON.parse(await readFile(file, 'utf8')));

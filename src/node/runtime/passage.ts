@@ -1,20 +1,20 @@
 import { connect, type Socket } from 'node:net';
 
-/** How a websocket's first answer begins. */
+/** The beginning of the response that switches to a websocket. */
 const switching = Buffer.from('HTTP/1.1 101');
 
 export interface PassageOptions {
   readonly client: Socket;
-  /** Path of the Unix socket that everything goes to. */
+  /** Path of the Unix socket that receives everything. */
   readonly socket: string;
-  /** Asked before each piece that is passed on, except by a websocket; false ends the passage. */
+  /** Checked before each piece that is passed on, except for a websocket; false ends the passage. */
   readonly permits: () => boolean;
 }
 
 /**
  * Passes bytes between a client and Jupyter until both have ended. Each side may end its half first, a slow
- * side holds the other one up, and a failure of one ends both. Nothing is read of what passes; only whether
- * Jupyter has turned the connection into a websocket is noticed.
+ * side delays the other, and a failure of one ends both. The data are not parsed, except to detect that
+ * Jupyter has switched the connection to a websocket.
  */
 export class Passage {
   /** It is a websocket now. */
@@ -29,11 +29,11 @@ export class Passage {
     this.pass(upstream, client, 'jupyter');
     client.on('close', () => upstream.destroy());
     upstream.on('error', () => client.destroy());
-    // What Jupyter has written before it closed is still on its way.
+    // What Jupyter wrote before it closed is still on its way.
     upstream.on('close', () => client.destroySoon());
   }
 
-  /** When Jupyter's last byte came; undefined while its answer, or a part of it, is still awaited or on its way. */
+  /** When Jupyter's last byte arrived; undefined while (part of) its response is awaited or on its way. */
   get idleSince(): number | undefined {
     const busy = this.last.by === 'client' || this.options.client.writableLength > 0;
     return busy ? undefined : this.last.at;

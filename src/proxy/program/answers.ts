@@ -15,11 +15,11 @@ export interface AnswersOptions {
 const notFound = { code: 'NOT_FOUND', message: 'Not found.' };
 const badUpgrade = { code: 'BAD_UPGRADE', message: 'Only websockets are supported.' };
 
-/** What the proxy answers itself, in place of Jupyter. */
+/** Responses of the proxy itself, in place of Jupyter. */
 export class Answers {
   constructor(private readonly options: AnswersOptions) {}
 
-  /** For the waiting page, which asks when it may open Jupyter. */
+  /** For the waiting page, which polls until Jupyter is available. */
   async status(response: ServerResponse): Promise<void> {
     const ready = await this.options.router.answers();
     const status: WaitingStatus = ready ? { ready } : { ready: false, ...this.#waiting() };
@@ -34,12 +34,12 @@ export class Answers {
     sendJson(response, 411, { code: 'LENGTH_REQUIRED', message: `${method} requires Content-Length.` });
   }
 
-  /** 503: a page for people, JSON for programs. */
+  /** 503: an HTML page for browsers, JSON for programs. */
   waiting(request: IncomingMessage, response: ServerResponse): void {
     request.unpipe();
     request.resume();
     response.setHeader('retry-after', String(retryAfterSeconds));
-    // Does not wait for the rest of an upload.
+    // Do not wait for the rest of an upload.
     if (!request.complete) response.setHeader('connection', 'close');
     if (!wantsPage(request.url ?? '/', request.headers)) {
       sendJson(response, 503, this.#waiting());

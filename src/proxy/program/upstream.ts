@@ -5,10 +5,10 @@ import type { RouteNode } from '../api.js';
 import { authorityOf, nodeWay, type Ways } from './ways.js';
 
 const probeDeadlineMs = 2_000;
-/** Many waiting pages ask at once; the node is asked once for all of them. */
+/** Many waiting pages poll at once; they share one probe of the node. */
 const probeSharedForMs = 300;
 
-/** No connection could be made: nothing of the request has left this machine. */
+/** No connection could be made: nothing of the request was sent. */
 export class NotConnected extends Error {
   constructor(
     readonly code: 'ECONNREFUSED' | 'ETIMEDOUT',
@@ -18,12 +18,12 @@ export class NotConnected extends Error {
   }
 }
 
-/** One node's Jupyter as the proxy sees it, behind the gate: its connections, and whether it answers. */
+/** One node's Jupyter behind its gate: its connections, and whether it responds. */
 export class Upstream {
-  // Idle connections end before a server's own limit (5 s in Node, an hour in Jupyter) could end them just when
-  // they are used again. The limit does not concern connections in use.
+  // Idle connections end before the server's own limit (5 s in Node, an hour in Jupyter) could end them just
+  // when they are reused. The limit does not apply to connections in use.
   readonly #agent = new DialAgent(() => this.connect(), { timeout: 4_000 });
-  /** Open connections: the way that each one takes, and when it was made. */
+  /** Open connections: the way of each one, and when it was made. */
   readonly #open = new Map<net.Socket, { readonly way: string; readonly at: number }>();
   #node: RouteNode;
   #target: string;
@@ -41,13 +41,13 @@ export class Upstream {
     return this.#node;
   }
 
-  /** With other ways to the same address. */
+  /** The same node with other ways to its address. */
   set node(node: RouteNode) {
     this.#node = node;
     if (!node.ways.includes(this.#target)) this.#target = this.ways.best(node);
   }
 
-  /** Where the gate listens, for the library, which connects by the agent. */
+  /** Address of the gate, for the library, which connects through the agent. */
   get address(): URL {
     return new URL(`http://${authorityOf(nodeWay(this.#node))}`);
   }
@@ -57,12 +57,12 @@ export class Upstream {
     return this.#target;
   }
 
-  /** Keeps connections for the next request. */
+  /** Keeps connections for reuse. */
   get agent(): http.Agent {
     return this.#agent;
   }
 
-  /** Open connections, those of websockets included. */
+  /** Open connections, including websockets. */
   get connections(): number {
     return this.#open.size;
   }
@@ -79,12 +79,12 @@ export class Upstream {
     return socket;
   }
 
-  /** For one request, over a connection of `connect`. */
+  /** For one request, over a connection from `connect`. */
   agentFor(socket: net.Socket): http.Agent {
     return new PreparedAgent(socket);
   }
 
-  /** Whether a new connection gets any HTTP answer to `GET /api` (Jupyter answers it without a token). */
+  /** Whether a new connection gets any HTTP response to `GET /api` (Jupyter answers it without a token). */
   answers(): Promise<boolean> {
     if (!this.#probe || Date.now() - this.#probe.startedAt > probeDeadlineMs + probeSharedForMs) {
       const own = { startedAt: Date.now(), result: this.#answersNow() };
@@ -98,20 +98,20 @@ export class Upstream {
     return this.#probe.result;
   }
 
-  /** Whether connections stay open after their request; those in use are not touched. */
+  /** Whether connections stay open after their request; does not affect those in use. */
   keepIdle(keep: boolean): void {
     this.#agent.keepIdle = keep;
     if (!keep) this.dropIdle();
   }
 
-  /** Ends connections that no request uses. */
+  /** Ends idle connections. */
   dropIdle(): void {
     for (const idle of Object.values(this.#agent.freeSockets)) {
       for (const socket of [...(idle ?? [])]) socket.destroy();
     }
   }
 
-  /** Ends every connection at once; or those that take one way and were made before a time. */
+  /** Ends every connection at once; or only those over one way made before a given time. */
   cut(only?: { readonly way: string; readonly since: number }): void {
     for (const [socket, { way, at }] of [...this.#open]) {
       if (only !== undefined && (way !== only.way || at > only.since)) continue;

@@ -20,9 +20,8 @@ import { makeSpec } from '../support/spec.js';
 import { silentPool } from '../support/ssh-pool.js';
 import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
 
-const pathOf = (module: string) => fileURLToPath(new URL(module, import.meta.url));
-const workflowsPath = pathOf('asking.workflows.ts');
-const failingPath = pathOf('../support/failing-workflows.ts');
+const workflowsPath = fileURLToPath(new URL('asking.workflows.ts', import.meta.url));
+const failingPath = fileURLToPath(new URL('../support/failing-workflows.ts', import.meta.url));
 /** Of the workflows that call activities: their worker stays. */
 const callQueue = 'calls';
 

@@ -30,13 +30,15 @@ let client: Client;
 let caller: TestWorker;
 let workers: TestWorker[] = [];
 let number = 0;
-let spec = makeSpec({ name: 'asked' });
+/** No host is reached. */
+let spec = makeSpec({ name: 'asked', hosts: [] });
 
 beforeAll(async () => {
   server = await startTestServer();
   client = server.client;
   const pool = silentPool('/nowhere');
-  const deps = { client, pool, logger: pino({ level: 'silent' }) };
+  const artifacts = { programsDir: '/nowhere', nodeBinary: process.execPath };
+  const deps = { client, pool, logger: pino({ level: 'silent' }), artifacts };
   caller = await createTestWorker({
     server,
     taskQueue: callQueue,
@@ -51,7 +53,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   number += 1;
-  spec = makeSpec({ name: `asked-${number}` });
+  spec = makeSpec({ name: `asked-${number}`, hosts: [] });
   const framework: FrameworkState = { tasks: {}, launches: 0, etcdFormed: false };
   const keeper: KeeperState = {
     generation: 1,

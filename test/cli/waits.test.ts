@@ -16,7 +16,9 @@ it('advises to start a worker only where there is none', () => {
 
 it('calls a worker slow that polls, or that has the step', () => {
   expect(whySilent(undefined, since, askedAt)).toBe('the worker 7@w is slow and has not answered yet');
-  expect(whySilent({ state: started }, undefined, askedAt)).toBe('its worker is slow and has not answered yet');
+  expect(whySilent({ state: started }, undefined, askedAt)).toBe(
+    'its worker is slow and has not answered yet',
+  );
 });
 
 it('reports a step that is being retried', () => {

@@ -15,6 +15,7 @@ import type { SchedulerInput } from '../../src/activities/scheduler-run.js';
 import type { Artifacts } from '../../src/hosts/artifacts.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { frameworkState, workflowIds } from '../../src/temporal/contract.js';
+import { eventually } from '../support/eventually.js';
 import { callerOf, losing, type Losing } from '../support/lost-answers.js';
 import { makeSpec } from '../support/spec.js';
 import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
@@ -114,7 +115,10 @@ it('ensureFramework has the nodes follow a release with other programs, and a wo
   const next = (await handle().query(frameworkState)).plan;
   expect(next).toMatchObject({ common: plan?.common, hosts: plan?.hosts });
   expect(next?.digests).not.toEqual(plan?.digests);
-  expect(schedulers.at(-1)?.plan).toEqual(next);
+  await eventually('the scheduler has started with it', () => {
+    expect(schedulers.at(-1)?.plan).toEqual(next);
+    return true;
+  });
 });
 
 it('markEtcdFormed marks it for good', async () => {

@@ -67,7 +67,7 @@ export async function schedule(
         ...mesos,
         store,
         command: (node, host, facts) => ways.command(spec, nodeIndex(node), hostOf(spec, host), facts, plan),
-        configOf: (node, host) => ways.digest(spec, nodeIndex(node), hostOf(spec, host), plan),
+        configOf: (node, host) => ways.digest(spec, nodeIndex(node), host, plan),
         healthy: (node, host) => ways.healthy(spec, node, host),
         vacate: (node, leaves) => ways.vacate(spec, node, leaves),
         retire: (task) => ways.retire(spec, task),

@@ -48,6 +48,12 @@ export class FrameworkRun {
     this.publish();
   }
 
+  /** Moves to a state with which the scheduler must be restarted. */
+  restartWith(state: FrameworkState): void {
+    // The workflow restarts the scheduler for another spec object, even an equal one.
+    this.configure({ ...this.#memory, spec: { ...this.#memory.spec }, state });
+  }
+
   /** Counts another start of the scheduler. @returns its number */
   countScheduler(): number {
     this.#memory = { ...this.#memory, run: this.#memory.run + 1 };

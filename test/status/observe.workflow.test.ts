@@ -105,6 +105,7 @@ const contract = z.strictObject({
     reregisteredAt: z.iso.datetime().nullable(),
     failure: problem,
     missing: z.string().nullable(),
+    cordons: z.array(z.string()),
   }),
   etcd: z.strictObject({
     leader: z.string().nullable(),

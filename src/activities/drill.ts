@@ -19,10 +19,13 @@ import { createAccess, keeperSecretNames } from '../keeper/access.js';
 import { readMesosSecrets } from '../mesos/installation/secrets.js';
 import { hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
 import { sshReach } from '../ssh/reach.js';
+import { notAnswering } from '../temporal/answers.js';
 import { frameworkState, workflowIds, type DrillInput } from '../temporal/contract.js';
 import { askWithin } from '../temporal/running.js';
+import { askRunning } from './asking.js';
 import type { ActivityDeps } from './deps.js';
 import { observeCluster } from '../status/observe.js';
+import { FateWatch } from './drill-end.js';
 import { until, type PollResult } from './poll.js';
 
 export interface DrillStepInput {
@@ -54,7 +57,8 @@ export function createDrillActivities(drillDeps: DrillDeps) {
      * Checks whether the cluster can be drilled, decides on the fault and its target, and saves a notebook
      * that must survive. Changes nothing else.
      *
-     * @throws PerijoveError DRILL_UNKNOWN, DRILL_UNHEALTHY, DRILL_NOT_POSSIBLE, DRILL_UNSAFE, UNKNOWN_TARGET
+     * @throws PerijoveError DRILL_UNKNOWN, DRILL_UNHEALTHY, DRILL_NOT_POSSIBLE, DRILL_UNSAFE, UNKNOWN_TARGET,
+     *   TEARDOWN_RUNNING, and WORKFLOW_NOT_ANSWERING while the framework or the keeper does not answer
      */
     prepareDrill: (input: DrillInput): Promise<DrillPlan> =>
       withCluster(drillDeps, input.spec, (deps) => prepare(drillDeps, deps, input)),
@@ -72,10 +76,12 @@ export function createDrillActivities(drillDeps: DrillDeps) {
 
     /**
      * Undoes the fault, and probes until the cluster is healthy and all invariants hold, or until that can no
-     * longer be expected. Safe also when nothing was injected, and when it is repeated.
+     * longer be expected. Safe also when nothing was injected, and when it is repeated. During a teardown it heals
+     * without waiting for the invariants. It fails when the cluster has been torn down.
+     *
+     * @throws PerijoveError CLUSTER_TORN_DOWN
      */
-    healFault: ({ spec, plan }: DrillStepInput): Promise<Healing> =>
-      withCluster(drillDeps, spec, (deps) => healAndProve(drillDeps, deps, plan)),
+    healFault: ({ spec, plan }: DrillStepInput): Promise<Healing> => healFault(drillDeps, spec, plan),
   };
 }
 
@@ -90,6 +96,9 @@ async function prepare(
   if (!definition) throw new PerijoveError('DRILL_UNKNOWN', `unknown drill: ${drill}`);
   const refusal = refusalOf(definition, spec, deps.lab !== undefined);
   if (refusal !== undefined) throw new PerijoveError('DRILL_NOT_POSSIBLE', `${drill}: ${refusal}`);
+  if (await askRunning(drillDeps.client, workflowIds.teardown(spec.name))) {
+    throw new PerijoveError('TEARDOWN_RUNNING', `${spec.name} is being taken down`, { subject: spec.name });
+  }
   const roles = await until(() => rolesOf(drillDeps, deps), { everyMs: 1_000, deadlineMs: waitMs });
   const target = chooseTarget(definition, roles, spec, chosen);
   checkSafe(definition, roles, spec, target);
@@ -148,10 +157,36 @@ async function injectAndWatch(
   }
 }
 
+async function healFault(drillDeps: DrillDeps, spec: ClusterSpec, plan: DrillPlan): Promise<Healing> {
+  const cluster = new FateWatch(drillDeps.client, spec.name);
+  const left = kindOf(plan.fault).injected(plan.fault);
+  const gone = () =>
+    new PerijoveError('CLUSTER_TORN_DOWN', `the cluster was torn down before this was healed: ${left}`);
+  try {
+    await cluster.begin();
+    if (cluster.signal.aborted) throw gone();
+    const { promise, ended } = abortOf(cluster.signal, gone);
+    const healing = withCluster(drillDeps, spec, (deps) => healAndProve(drillDeps, deps, { plan, cluster }));
+    return await Promise.race([healing, promise]).finally(ended);
+  } finally {
+    cluster.end();
+  }
+}
+
+/** Rejects when the signal aborts. `ended` must be called. */
+function abortOf(signal: AbortSignal, reason: () => Error) {
+  let give: () => void = () => undefined;
+  const promise = new Promise<never>((_, reject) => {
+    give = () => reject(reason());
+    signal.addEventListener('abort', give, { once: true });
+  });
+  return { promise, ended: () => signal.removeEventListener('abort', give) };
+}
+
 async function healAndProve(
   drillDeps: DrillDeps,
   deps: ObservationDeps & FaultDeps,
-  plan: DrillPlan,
+  { plan, cluster }: { readonly plan: DrillPlan; readonly cluster: FateWatch },
 ): Promise<Healing> {
   // Healing must not wait for what it heals.
   const starting = startProbe(drillDeps, deps, plan).catch(() => undefined);
@@ -160,8 +195,9 @@ async function healAndProve(
     await kindOf(plan.fault).heal(deps, plan.fault);
     probe ??= (await starting) ?? (await startProbe(drillDeps, deps, plan));
     probe.healed(kindOf(plan.fault).healed(plan.fault));
-    const invariants = await untilWhole(drillDeps, deps, { probe, plan });
+    const invariants = await untilWhole(drillDeps, deps, { probe, plan, cluster });
     const healing = { ...probe.watched(), invariants };
+    if (cluster.fate !== 'kept') return { ...healing, tornDown: true };
     if (invariants.every(({ holds }) => holds)) await removeMarker(deps.pool, deps.spec, plan.marker);
     return healing;
   } finally {
@@ -259,9 +295,9 @@ async function stored({ client }: DrillDeps, watched: Watched, end: number): Pro
 async function untilWhole(
   { client, pool }: DrillDeps,
   deps: ObservationDeps,
-  { probe, plan }: { readonly probe: Probe; readonly plan: DrillPlan },
+  { probe, plan, cluster }: { readonly probe: Probe; readonly plan: DrillPlan; readonly cluster: FateWatch },
 ): Promise<Healing['invariants']> {
-  const { cancellationSignal: signal } = Context.current();
+  const signal = AbortSignal.any([Context.current().cancellationSignal, cluster.signal]);
   const healedAt = Date.now();
   let readySince: number | undefined;
   for (;;) {
@@ -271,7 +307,8 @@ async function untilWhole(
     const isReady = status.phase === 'ready';
     readySince = isReady ? (readySince ?? Date.now()) : undefined;
     const now = Date.now();
-    const isLate = now - healedAt > wholeMs;
+    // A teardown waits for the healing, not for a cluster that is whole again.
+    const isLate = now - healedAt > wholeMs || cluster.fate === 'ending';
     const isBroken = readySince !== undefined && now - readySince > brokenMs;
     if (isReady || isLate) {
       const invariants = invariantsOf(await observeInvariants(deps, plan), plan);
@@ -294,6 +331,10 @@ async function rolesOf(drillDeps: DrillDeps, deps: ObservationDeps): Promise<Pol
     not: new PerijoveError('DRILL_UNHEALTHY', `the cluster is not healthy: ${why}`),
   });
   const { status, reasons } = await observeCluster(drillDeps, spec);
+  // What was not answered in time is not known to be unhealthy: the next attempt asks again.
+  if (status.stale || Object.values(status.workflows).includes('unknown')) {
+    throw notAnswering(`a workflow of ${spec.name}`, 'no answer in time', undefined);
+  }
   if (status.phase !== 'ready') return unhealthy([status.phase, ...reasons].join('; '));
   const { leader, term } = status.etcd;
   const [[serving, ...more], { scheduler, keeper }, mesos] = await Promise.all([

@@ -1,15 +1,7 @@
-import {
-  isGrpcServiceError,
-  WorkflowNotFoundError,
-  WorkflowUpdateFailedError,
-  WorkflowUpdateRPCTimeoutOrCancelledError,
-  type Client,
-} from '@temporalio/client';
+import { WorkflowNotFoundError, WorkflowUpdateFailedError, type Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { PerijoveError } from '../errors/error.js';
-import { pauseAfter, type BackOff } from '../net/back-off.js';
-import { pause } from '../net/pause.js';
 import type { FrameworkStore } from '../mesos/scheduler/deps.js';
 import {
   claimScheduler,
@@ -25,7 +17,7 @@ import {
   type FrameworkState,
   type SchedulerLease,
 } from '../temporal/contract.js';
-import { askWithin } from '../temporal/running.js';
+import { untilAnswered } from '../temporal/answers.js';
 
 export interface WorkflowStoreOptions {
   readonly client: Client;
@@ -39,21 +31,32 @@ export interface WorkflowStoreOptions {
 
 /** Temporal may have sent the query to a suspended worker, which never answers it. */
 const queryMs = 3_000;
-const backOff: BackOff = { firstMs: 100, longestMs: 2_000 };
+/** The server's own long poll. */
+const updateMs = 20_000;
 
-/** The framework workflow as the scheduler's store: writes are its updates, reads its query. */
+/**
+ * The framework workflow as the scheduler's store: writes are its updates, reads its query. Calls are repeated until
+ * they are answered. They reject with the signal's reason, with the code of a refusal, or with SCHEDULER_REPLACED when
+ * the workflow no longer exists.
+ */
 export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
   const { client, workflowId, lease, worker, signal } = options;
   const handle = client.workflow.getHandle(workflowId);
-  const ask = <T>(question: () => Promise<T>): Promise<T> =>
-    untilAnswered(() => abortable(client, signal, question), workflowId, signal);
+  const ask = async <T>(question: () => Promise<T>, firstMs: number): Promise<T> => {
+    try {
+      return await untilAnswered(client, question, { receiver: workflowId, signal, firstMs });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw meaningOf(error, workflowId);
+    }
+  };
   /** The same update ID at every attempt: an update whose response was lost is not carried out again. */
   const update: typeof handle.executeUpdate = (...args: Parameters<typeof handle.executeUpdate>) => {
     const [definition, given] = args;
     const updateId = crypto.randomUUID();
-    return ask(() => handle.executeUpdate(definition, { ...given, updateId }));
+    return ask(() => handle.executeUpdate(definition, { ...given, updateId }), updateMs);
   };
-  const query = () => ask(() => askWithin(client, queryMs, () => handle.query(frameworkState)));
+  const query = () => ask(() => handle.query(frameworkState), queryMs);
   const isOurs = ({ lease: stored }: FrameworkState) =>
     stored?.run === lease.run && stored.attempt === lease.attempt;
 
@@ -76,52 +79,6 @@ export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
     storeMesos: (facts) => update(storeMesos, { args: [lease, facts] }),
     storeMissing: (missing) => update(storeMissing, { args: [lease, missing] }),
   };
-}
-
-/**
- * Retries while Temporal cannot be reached.
- *
- * @throws the signal's reason; PerijoveError with the code of a refusal; SCHEDULER_REPLACED when the workflow
- * no longer exists
- */
-async function untilAnswered<T>(
-  question: () => Promise<T>,
-  workflowId: string,
-  signal: AbortSignal,
-): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    signal.throwIfAborted();
-    try {
-      return await question();
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!isOutage(error)) throw meaningOf(error, workflowId);
-      await pause(pauseAfter(attempt, backOff), signal);
-    }
-  }
-}
-
-/** The client never removes its listeners from a signal, and this one lives as long as the scheduler. */
-async function abortable<T>(client: Client, signal: AbortSignal, question: () => Promise<T>): Promise<T> {
-  const call = new AbortController();
-  const abort = () => call.abort(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await client.withAbortSignal(call.signal, question);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
-}
-
-function isOutage(error: unknown): boolean {
-  if (error instanceof WorkflowNotFoundError) return false;
-  return error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isGrpcServiceError(causeOf(error));
-}
-
-function causeOf(error: unknown): unknown {
-  return error instanceof Error && !isGrpcServiceError(error) && error.cause !== undefined
-    ? error.cause
-    : error;
 }
 
 function meaningOf(error: unknown, workflowId: string): unknown {

@@ -15,7 +15,7 @@ import {
   type StopFrameworkResult,
 } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
-import { isRunning } from '../temporal/running.js';
+import { askRunning, askToDo } from './asking.js';
 import { startOrConfigure } from './lasting-workflow.js';
 import { frameworkStateOf } from './workflow-state.js';
 import { frameworkWays, type FrameworkWays } from './framework-ways.js';
@@ -79,7 +79,9 @@ export function createFrameworkActivities(
       await ways.markFormed(spec);
       const state = await frameworkStateOf(client, spec);
       if (state?.etcdFormed === true) return { changed: false };
-      await handleOf(client, spec).executeUpdate(markEtcdFormed);
+      await askToDo(client, workflowIds.framework(spec.name), (handle, updateId) =>
+        handle.executeUpdate(markEtcdFormed, { updateId }),
+      );
       return { changed: true };
     },
 
@@ -91,13 +93,9 @@ export function createFrameworkActivities(
 
 export type FrameworkActivities = ReturnType<typeof createFrameworkActivities>;
 
-function handleOf(client: Client, spec: ClusterSpec) {
-  return client.workflow.getHandle(workflowIds.framework(spec.name));
-}
-
 async function ensure(client: Client, ways: FrameworkWays, spec: ClusterSpec): Promise<ConfigureResult> {
   const plan = await ways.plan(spec);
-  const isFirst = !(await isRunning(client, workflowIds.framework(spec.name)));
+  const isFirst = !(await askRunning(client, workflowIds.framework(spec.name)));
   const remembered = isFirst ? await ways.remember(spec) : undefined;
   return await startOrConfigure(client, spec, {
     name: workflowNames.framework,
@@ -110,10 +108,12 @@ async function ensure(client: Client, ways: FrameworkWays, spec: ClusterSpec): P
 }
 
 async function stop(client: Client, spec: ClusterSpec): Promise<StopFrameworkResult | undefined> {
-  const handle = handleOf(client, spec);
+  const workflowId = workflowIds.framework(spec.name);
   try {
-    const stopped = await handle.executeUpdate(stopFramework);
-    await handle.result();
+    const stopped = await askToDo(client, workflowId, (handle, updateId) =>
+      handle.executeUpdate(stopFramework, { updateId }),
+    );
+    await askToDo(client, workflowId, (handle) => handle.result());
     return stopped;
   } catch (error) {
     // It had already ended, perhaps by an earlier attempt whose response was lost.

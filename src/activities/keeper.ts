@@ -23,7 +23,6 @@ import { sshReach, type Reach } from '../ssh/reach.js';
 import {
   announceNodes as announceNodesUpdate,
   configureKeeper,
-  keeperState,
   stopKeeper as stopKeeperUpdate,
   workflowIds,
   workflowNames,
@@ -33,9 +32,10 @@ import {
 import type { ActivityDeps } from './deps.js';
 import type { ServiceMember } from '../deployment/members.js';
 import { until } from './poll.js';
-import { isRunning, storedState } from '../temporal/running.js';
+import { storedState } from '../temporal/running.js';
+import { ask, askRunning, askToDo } from './asking.js';
 import { startOrConfigure } from './lasting-workflow.js';
-import { frameworkStateOf } from './workflow-state.js';
+import { frameworkStateOf, keeperStateOf } from './workflow-state.js';
 
 export interface KeeperSpecInput {
   readonly spec: ClusterSpec;
@@ -138,15 +138,16 @@ async function accessing<T>(
 
 async function announce(client: Client, spec: ClusterSpec): Promise<{ readonly changed: boolean }> {
   const workflowId = workflowIds.keeper(spec.name);
-  if (!(await isRunning(client, workflowId)) || !(await grows(client, spec))) return { changed: false };
-  const handle = client.workflow.getHandle(workflowId);
-  const { changed } = await handle.executeUpdate(announceNodesUpdate, { args: [spec.nodes.count] });
+  if (!(await askRunning(client, workflowId)) || !(await grows(client, spec))) return { changed: false };
+  const { changed } = await askToDo(client, workflowId, (handle, updateId) =>
+    handle.executeUpdate(announceNodesUpdate, { args: [spec.nodes.count], updateId }),
+  );
   for (const end = Date.now() + announceMs; Date.now() < end;) {
-    const { paused, specChanged } = await handle.query(keeperState);
-    if (paused) {
-      throw new PerijoveError('KEEPER_PAUSED', `the keeper has been paused since ${paused.since}`);
+    const keeper = await keeperStateOf(client, spec);
+    if (keeper?.paused) {
+      throw new PerijoveError('KEEPER_PAUSED', `the keeper has been paused since ${keeper.paused.since}`);
     }
-    if (!specChanged) break;
+    if (keeper?.specChanged !== true) break;
     await delay(announcedEveryMs, undefined, { signal: Context.current().cancellationSignal });
   }
   return { changed };
@@ -163,9 +164,11 @@ function ensure(client: Client, spec: ClusterSpec): Promise<{ readonly changed: 
 }
 
 async function awaitServing(client: Client, access: KeeperAccess, spec: ClusterSpec): Promise<KeeperState> {
-  const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
   return await until(async () => {
-    const state = await handle.query(keeperState);
+    const state = await keeperStateOf(client, spec);
+    if (state === undefined) {
+      return { not: new PerijoveError('KEEPER_NOT_SERVING', `no keeper of ${spec.name} is running`) };
+    }
     if (state.paused) {
       throw new PerijoveError('KEEPER_PAUSED', `the keeper has been paused since ${state.paused.since}`);
     }
@@ -191,15 +194,17 @@ async function proxyMember(ways: KeeperWays, spec: ClusterSpec, host: HostSpec):
 }
 
 async function stop(client: Client, spec: ClusterSpec): Promise<{ readonly changed: boolean }> {
-  const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
-  if (!(await isRunning(client, handle.workflowId))) return { changed: false };
+  const workflowId = workflowIds.keeper(spec.name);
+  if (!(await askRunning(client, workflowId))) return { changed: false };
   try {
-    await handle.executeUpdate(stopKeeperUpdate);
+    await askToDo(client, workflowId, (handle, updateId) =>
+      handle.executeUpdate(stopKeeperUpdate, { updateId }),
+    );
   } catch (error) {
     // It ended meanwhile; the response to an earlier attempt may have been lost.
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
-  await handle.result();
+  await askToDo(client, workflowId, (handle) => handle.result());
   return { changed: true };
 }
 
@@ -263,7 +268,8 @@ async function presentProxy(
 /** Where each node runs, as the framework last stored it: reading its memo needs no worker. */
 async function storedPlacement(client: Client, spec: ClusterSpec): Promise<Placement> {
   try {
-    const described = await client.workflow.getHandle(workflowIds.framework(spec.name)).describe();
+    const workflowId = workflowIds.framework(spec.name);
+    const described = await ask(client, workflowId, () => client.workflow.getHandle(workflowId).describe());
     const state = storedState<Partial<FrameworkState>>(described);
     return Object.fromEntries(Object.values(state?.tasks ?? {}).map(({ node, host }) => [node, host]));
   } catch (error) {

@@ -4,6 +4,7 @@ import type { UpdateDefinition } from '@temporalio/common';
 import type { ClusterSpec } from '../cluster/spec.js';
 import { lasting } from '../temporal/options.js';
 import { startOptions } from '../temporal/start-options.js';
+import { ask } from './asking.js';
 
 /** A workflow that lives as long as its cluster, and the update that gives it a spec. */
 export interface LastingWorkflow<T, Args extends [ClusterSpec, ...unknown[]]> {
@@ -27,15 +28,18 @@ export async function startOrConfigure<T, Args extends [ClusterSpec, ...unknown[
   { name, workflowId, summary, configure, args, input }: LastingWorkflow<T, Args>,
 ): Promise<T> {
   const { info } = Context.current();
-  return await client.workflow.executeUpdateWithStart(configure, {
-    args,
-    updateId: `${info.workflowExecution?.runId ?? ''}/${info.activityId}`,
-    startWorkflowOperation: new WithStartWorkflowOperation(name, {
-      workflowId,
-      args: [{ spec, ...input }],
-      ...lasting,
-      workflowIdConflictPolicy: 'USE_EXISTING',
-      ...startOptions(spec.name, summary),
-    }),
-  });
+  const updateId = `${info.workflowExecution?.runId ?? ''}/${info.activityId}`;
+  const configured = () =>
+    client.workflow.executeUpdateWithStart(configure, {
+      args,
+      updateId,
+      startWorkflowOperation: new WithStartWorkflowOperation(name, {
+        workflowId,
+        args: [{ spec, ...input }],
+        ...lasting,
+        workflowIdConflictPolicy: 'USE_EXISTING',
+        ...startOptions(spec.name, summary),
+      }),
+    });
+  return await ask(client, workflowId, configured, { firstMs: 20_000 });
 }

@@ -22,17 +22,14 @@ export async function until<T>(
 ): Promise<T> {
   const context = Context.current();
   const { cancellationSignal: signal } = context;
-  let reported: string | undefined;
   const end = performance.now() + deadlineMs;
   for (;;) {
     signal.throwIfAborted();
     const found = await observe();
     if ('done' in found) return found.done;
     if (performance.now() > end) throw found.not;
-    if (reported !== found.not.message) {
-      reported = found.not.message;
-      context.heartbeat(reported);
-    }
+    // Each time: a question within the look may have reported what it waited for.
+    context.heartbeat(found.not.message);
     await delay(everyMs, undefined, { signal });
   }
 }

@@ -13,7 +13,7 @@ import type { NodeClient } from '../node/client.js';
 import { nodeAddress, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { Reach } from '../ssh/reach.js';
 import { moveJupyter, workflowIds } from '../temporal/contract.js';
-import { isRunning } from '../temporal/running.js';
+import { askRunning, askToDo } from './asking.js';
 import { keeperStateOf } from './workflow-state.js';
 
 export interface RetirementDeps {
@@ -94,10 +94,12 @@ async function move(
 ): Promise<string | undefined> {
   const workflowId = workflowIds.keeper(spec.name);
   const failures: string[] = [];
-  if (await isRunning(client, workflowId)) {
+  if (await askRunning(client, workflowId)) {
     for (const target of to) {
       try {
-        await client.workflow.getHandle(workflowId).executeUpdate(moveJupyter, { args: [target] });
+        await askToDo(client, workflowId, (handle, updateId) =>
+          handle.executeUpdate(moveJupyter, { args: [target], updateId }),
+        );
         return undefined;
       } catch (error) {
         if (!(error instanceof WorkflowUpdateFailedError)) throw error;

@@ -16,9 +16,10 @@ import { unmountVolume } from '../storage/volume.js';
 import { quote } from '../ssh/shell.js';
 import { workflowIds } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
+import { endDrills, type EndedDrill } from './drill-end.js';
 import { hostOf } from '../cluster/host-of.js';
 import { until } from './poll.js';
-import { isRunning } from '../temporal/running.js';
+import { ask, askRunning } from './asking.js';
 
 export interface ClusterInput {
   /** Name of the cluster. */
@@ -34,12 +35,17 @@ export interface ClearHostInput {
 }
 
 const sweepTimeoutMs = 180_000;
+/** How long a teardown waits for the faults of drills to be healed; a host that is away may never come back. */
+const healPatienceMs = 180_000;
 
-export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'client' | 'pool'>) {
+export function createTeardownActivities(
+  { client, pool }: Pick<ActivityDeps, 'client' | 'pool'>,
+  { drillPatienceMs = healPatienceMs }: { readonly drillPatienceMs?: number } = {},
+) {
   return {
     /** @throws PerijoveError TEARDOWN_RUNNING, never retried */
     checkNoTeardown: async ({ cluster }: ClusterInput): Promise<void> => {
-      if (await isRunning(client, workflowIds.teardown(cluster))) {
+      if (await askRunning(client, workflowIds.teardown(cluster))) {
         throw new PerijoveError('TEARDOWN_RUNNING', `${cluster} is being taken down`, { subject: cluster });
       }
     },
@@ -51,15 +57,15 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
      */
     cancelDeploy: async ({ cluster }: ClusterInput): Promise<{ readonly cancelled: boolean }> => {
       const workflowId = workflowIds.deploy(cluster);
-      if (!(await isRunning(client, workflowId))) return { cancelled: false };
+      if (!(await askRunning(client, workflowId))) return { cancelled: false };
       try {
-        await client.workflow.getHandle(workflowId).cancel();
+        await ask(client, workflowId, () => client.workflow.getHandle(workflowId).cancel());
       } catch (error) {
         // It ended meanwhile.
         if (!(error instanceof WorkflowNotFoundError)) throw error;
       }
       return until(async () =>
-        (await isRunning(client, workflowId))
+        (await askRunning(client, workflowId))
           ? {
               not: new PerijoveError('DEPLOY_NOT_ENDING', `the deployment of ${cluster} has not ended yet`, {
                 subject: workflowId,
@@ -68,6 +74,13 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
           : { done: { cancelled: true } },
       );
     },
+
+    /**
+     * Cancels the running drills of the cluster and waits until their faults are healed, for at most three minutes.
+     * Returns all of them.
+     */
+    endDrills: ({ cluster }: ClusterInput): Promise<readonly EndedDrill[]> =>
+      endDrills(client, cluster, drillPatienceMs),
 
     /**
      * Ends the nodes on the host, including those that no agent knows any more, and removes their network,

@@ -2,16 +2,16 @@ import { Context } from '@temporalio/activity';
 import ssh2 from 'ssh2';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { readSecrets } from '../hosts/secrets.js';
-import { runCell } from '../jupyter/client.js';
+import { endSessions, runCell } from '../jupyter/client.js';
 import { within } from '../net/deadline.js';
 import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import type { Secrets } from '../cluster/secrets.js';
 import type { Endpoint } from '../ssh/connection.js';
 import { sshReach } from '../ssh/reach.js';
-import { frameworkState, keeperState, workflowIds } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
 import { hostOf } from '../cluster/host-of.js';
 import { until, type PollResult } from './poll.js';
+import { frameworkStateOf, keeperStateOf } from './workflow-state.js';
 
 export interface VerifyInput {
   readonly spec: ClusterSpec;
@@ -23,7 +23,8 @@ const commandTimeoutMs = 20_000;
 export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'client' | 'pool'>) {
   return {
     /**
-     * Runs a notebook cell over a websocket through the proxy of every host, as a browser does.
+     * Runs a notebook cell over a websocket through the proxy of every host, as a browser does. Leaves no kernel, and
+     * ends no other than its own.
      *
      * @throws PerijoveError VERIFY_NOTEBOOK_FAILED with the host, after two minutes
      */
@@ -38,7 +39,11 @@ export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'cli
         });
         try {
           const base = `http://${proxy.host}:${proxy.port}`;
-          const value = await runCell(base, token, cell.code, { timeoutMs: 60_000, signal });
+          const session = `perijove-verify-${name}`;
+          // An earlier attempt may have left its kernel: its worker died, or its farewell was lost.
+          await endSessions(base, token, session, { signal });
+          const value = await runCell(base, token, cell.code, { timeoutMs: 60_000, signal, session });
+          await endSessions(base, token, session, { signal });
           if (value.trim() === cell.value) return { done: undefined };
           return not(`${cell.code} gave ${JSON.stringify(value)}`);
         } catch (error) {
@@ -59,11 +64,9 @@ export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'cli
     verifySsh: async ({ spec }: VerifyInput): Promise<void> => {
       const reach = sshReach(pool, spec);
       const secrets = await readSecrets(pool, spec, ['node-ssh-key', 'node-host-key.pub']);
-      const framework = client.workflow.getHandle(workflowIds.framework(spec.name));
-      const keeper = client.workflow.getHandle(workflowIds.keeper(spec.name));
       await until(async () => {
-        const { tasks } = await framework.query(frameworkState);
-        const leader = (await keeper.query(keeperState)).verdict?.leader;
+        const tasks = (await frameworkStateOf(client, spec))?.tasks ?? {};
+        const leader = (await keeperStateOf(client, spec))?.verdict?.leader;
         const answers = await Promise.all(
           nodeNames(spec).map(async (node, index) => {
             const task = tasks[node];

@@ -7,17 +7,17 @@ import {
   type FrameworkState,
   type KeeperState,
 } from '../temporal/contract.js';
-import { runningState } from '../temporal/running.js';
+import { askState } from './asking.js';
 
-/** The state of the cluster's framework; undefined when its workflow does not run. */
+/** The state of the cluster's framework, waited for; undefined when its workflow does not run. */
 export async function frameworkStateOf(
   client: Client,
   spec: ClusterSpec,
 ): Promise<FrameworkState | undefined> {
-  return await runningState(client, workflowIds.framework(spec.name), frameworkState);
+  return await askState(client, workflowIds.framework(spec.name), frameworkState);
 }
 
-/** The state of the cluster's keeper; undefined when its workflow does not run. */
+/** The state of the cluster's keeper, waited for; undefined when its workflow does not run. */
 export async function keeperStateOf(client: Client, spec: ClusterSpec): Promise<KeeperState | undefined> {
-  return await runningState(client, workflowIds.keeper(spec.name), keeperState);
+  return await askState(client, workflowIds.keeper(spec.name), keeperState);
 }

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   WithStartWorkflowOperation,
-  WorkflowFailedError,
+  WorkflowNotFoundError,
   type Client,
   type WorkflowHandle,
 } from '@temporalio/client';
@@ -17,13 +17,12 @@ import {
   type DeployProgress,
   type DeployResult,
 } from '../temporal/contract.js';
-import { messageOf } from '../errors/error.js';
-import { temporalError } from '../temporal/connect.js';
+import { untilAnswered, whyUnanswered } from '../temporal/answers.js';
 import { askWithin, storedState } from '../temporal/running.js';
 import { startOptions } from '../temporal/start-options.js';
 import { aborted } from './aborted.js';
 import type { ProgressView } from './progress-view.js';
-import { noWorker, waitsOf } from './waits.js';
+import { silenceOf, waitsOf } from './waits.js';
 
 export interface StartedDeploy {
   readonly workflowId: string;
@@ -40,47 +39,118 @@ export type Outcome =
 /** A running worker accepts a workflow at once; after this long without one, the user is notified. */
 const patienceMs = 5_000;
 const pollMs = 300;
+/** How long the server holds an update that no worker accepts. */
+const longPollMs = 20_000;
 const askMs = 2_000;
 /** A stage that takes longer may be waiting; this is also how often it is queried for the reason. */
 const waitMs = 2_000;
 
 /**
- * Starts the deployment of `spec`, or attaches to a running one of the same spec. Calls `onWait` while no
- * worker accepts it, and keeps waiting until the signal aborts.
+ * Starts the deployment of `spec`, or attaches to a running one of the same spec. Until the signal aborts, waits for a
+ * worker to accept it, or for a running one to resume after its workers were away. `onWait` receives what it waits for,
+ * whenever that changes.
  *
  * @throws WorkflowUpdateFailedError with SPEC_DIFFERS while a deployment of another spec runs
  */
 export async function startDeploy(
   client: Client,
   spec: ClusterSpec,
-  { signal, onWait }: { readonly signal: AbortSignal; readonly onWait: () => void },
+  { signal, onWait }: { readonly signal: AbortSignal; readonly onWait: (text: string) => void },
 ): Promise<StartedDeploy> {
   const digest = specDigest(spec);
   const input: DeployInput = { spec, digest };
   const workflowId = workflowIds.deploy(spec.name);
-  const attach = () =>
+  const askedAt = Date.now();
+  const attach = attaching(client, { workflowId, input, title: `Deploy ${spec.name}`, askedAt });
+  const attached = untilAnswered(client, attach, { receiver: workflowId, signal, firstMs: longPollMs }).then(
+    () => 'accepted' as const,
+    (error: unknown) => {
+      if (!signal.aborted) throw error;
+      return 'aborted' as const;
+    },
+  );
+  // Once nothing below waits for it, its failure does not matter.
+  attached.catch(() => undefined);
+  const ended = new AbortController();
+  const stopped = aborted(signal);
+  let reported: string | undefined;
+  try {
+    for (;;) {
+      const late = delay(patienceMs, 'late' as const, { signal: ended.signal }).catch(() => 'late' as const);
+      const first = await Promise.race([attached, late, stopped]);
+      if (first !== 'late') return { workflowId, untaken: first === 'aborted' && reported !== undefined };
+      const text = await Promise.race([silenceOf(client, workflowId, askedAt), attached, stopped]);
+      if (text === 'accepted' || text === 'aborted' || text === reported) continue;
+      reported = text;
+      onWait(text);
+    }
+  } finally {
+    ended.abort();
+  }
+}
+
+interface Attaching {
+  readonly workflowId: string;
+  readonly input: DeployInput;
+  readonly title: string;
+  /** Milliseconds since the epoch. */
+  readonly askedAt: number;
+}
+
+/**
+ * Starts the deployment or attaches to it; to be called until it is answered. If a deployment was running when there
+ * was no answer, only that one is attached to, even if it ends meanwhile: no second one is started after it.
+ */
+function attaching(client: Client, { workflowId, input, title, askedAt }: Attaching): () => Promise<void> {
+  const { spec, digest } = input;
+  const updateId = crypto.randomUUID();
+  let silent: WorkflowHandle | undefined;
+  const start = () =>
     client.workflow.executeUpdateWithStart(attachDeploy, {
       args: [digest],
+      updateId,
       startWorkflowOperation: new WithStartWorkflowOperation(workflowNames.deploy, {
         workflowId,
         args: [input],
         workflowIdConflictPolicy: 'USE_EXISTING',
-        ...startOptions(spec.name, `Deploy ${spec.name}`),
+        ...startOptions(spec.name, title),
       }),
     });
-  const attached = client.connection.withAbortSignal(signal, attach).then(() => 'accepted' as const);
-  // Once nothing below awaits it, its failure does not matter.
-  attached.catch(() => undefined);
-  const patience = new AbortController();
-  const late = delay(patienceMs, 'late' as const, { signal: patience.signal }).catch(() => 'late' as const);
-  const stopped = aborted(signal);
-  try {
-    if ((await Promise.race([attached, late, stopped])) !== 'late') return { workflowId, untaken: false };
-    onWait();
-    return { workflowId, untaken: (await Promise.race([attached, stopped])) === 'aborted' };
-  } finally {
-    patience.abort();
-  }
+  return async () => {
+    if (silent === undefined) {
+      try {
+        await start();
+      } catch (error) {
+        if (whyUnanswered(error) !== undefined) {
+          silent = await runSince(client, workflowId, askedAt).catch(() => undefined);
+        }
+        throw error;
+      }
+      return;
+    }
+    try {
+      await silent.executeUpdate(attachDeploy, { args: [digest], updateId });
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+      const ended = storedState<DeployProgress>(await silent.describe());
+      if (ended?.digest === digest) return;
+      // It deployed another spec, and has ended.
+      await start();
+    }
+  };
+}
+
+/** The run of a deployment that is running, or that started since then. */
+async function runSince(
+  client: Client,
+  workflowId: string,
+  since: number,
+): Promise<WorkflowHandle | undefined> {
+  const { status, startTime, runId } = await askWithin(client, askMs, () =>
+    client.workflow.getHandle(workflowId).describe(),
+  );
+  const isMeant = status.name === 'RUNNING' || startTime.getTime() >= since;
+  return isMeant ? client.workflow.getHandle(workflowId, runId) : undefined;
 }
 
 /** Shows a deployment's progress until it ends or the signal aborts; the deployment then continues. */
@@ -101,7 +171,7 @@ export async function followDeploy(
   let waitsAt = Date.now();
   let stage: string | undefined;
   for (;;) {
-    const { live, stored, notice } = await observe(client, handle);
+    const { live, stored, notice } = await observe(client, handle, answeredAt);
     if (live) answeredAt = Date.now();
     // The stored progress has less detail than an earlier live one.
     progress = live ?? progress ?? stored;
@@ -122,7 +192,7 @@ export async function followDeploy(
     if (signal.aborted) return { kind: 'detached' };
   }
   // It may have made progress between the last observation and its end.
-  const last = await observe(client, handle);
+  const last = await observe(client, handle, answeredAt);
   progress = last.live ?? progress ?? last.stored;
   view.show(progress, []);
   return outcome.kind === 'failed' && progress ? { ...outcome, progress } : outcome;
@@ -136,8 +206,7 @@ async function outcomeOf(client: Client, handle: WorkflowHandle, signal: AbortSi
       return { kind: 'done', result: await client.connection.withAbortSignal(signal, ask) };
     } catch (error) {
       if (signal.aborted) return { kind: 'detached' };
-      const gone = !(error instanceof WorkflowFailedError) && temporalError(error, '') !== undefined;
-      if (!gone) return { kind: 'failed', error };
+      if (whyUnanswered(error) === undefined) return { kind: 'failed', error };
       await delay(pollMs);
     }
   }
@@ -152,18 +221,21 @@ interface ProgressObservation {
   readonly notice?: string;
 }
 
-async function observe(client: Client, handle: WorkflowHandle): Promise<ProgressObservation> {
+/** @param answeredAt when it answered last, in milliseconds since the epoch */
+async function observe(
+  client: Client,
+  handle: WorkflowHandle,
+  answeredAt: number,
+): Promise<ProgressObservation> {
   try {
     return { live: await askWithin(client, askMs, () => handle.query(deployProgress)) };
   } catch {
-    try {
-      const stored = storedState<DeployProgress>(await askWithin(client, askMs, () => handle.describe()));
-      return { ...(stored && { stored }), notice: noWorker };
-    } catch (error) {
-      const why = messageOf(error);
-      return {
-        notice: `the Temporal server is not responding (${why}); the deployment resumes when it returns`,
-      };
-    }
+    const [stored, notice] = await Promise.all([
+      askWithin(client, askMs, () => handle.describe())
+        .then((described) => storedState<DeployProgress>(described))
+        .catch(() => undefined),
+      silenceOf(client, handle.workflowId, answeredAt),
+    ]);
+    return { ...(stored && { stored }), notice };
   }
 }

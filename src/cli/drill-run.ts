@@ -2,7 +2,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   WorkflowExecutionAlreadyStartedError,
-  WorkflowNotFoundError,
   type Client,
   type WorkflowExecutionDescription,
   type WorkflowHandle,
@@ -10,7 +9,7 @@ import {
 import type { DrillEvent } from '../drill/evidence.js';
 import type { Watched } from '../drill/model.js';
 import { PerijoveError } from '../errors/error.js';
-import { temporalError } from '../temporal/connect.js';
+import { untilAnswered, whyUnanswered } from '../temporal/answers.js';
 import {
   workflowIds,
   workflowNames,
@@ -18,43 +17,31 @@ import {
   type DrillState,
   type Evidence,
 } from '../temporal/contract.js';
+import { describeDrill, newestDrill as newest, type Ask } from '../temporal/drills.js';
 import { askWithin, storedState } from '../temporal/running.js';
 import { startOptions } from '../temporal/start-options.js';
+import { silenceOf } from './waits.js';
 
 type DrillHandle = WorkflowHandle<(input: DrillInput) => Promise<Evidence>>;
 
 const pollMs = 300;
 const askMs = 3_000;
 const patienceMs = 5_000;
+const describePatienceMs = 20_000;
 
 function handleOf(client: Client, cluster: string, number: number): DrillHandle {
   return client.workflow.getHandle(workflowIds.drill(cluster, number));
 }
 
-/** Undefined if the drill does not exist. */
-async function describe(handle: DrillHandle): Promise<WorkflowExecutionDescription | undefined> {
-  try {
-    return await handle.describe();
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return undefined;
-    throw error;
-  }
+function asking(client: Client): Ask {
+  const { signal } = new AbortController();
+  return (receiver, question) =>
+    untilAnswered(client, question, { receiver, signal, patienceMs: describePatienceMs });
 }
 
-/**
- * The highest drill number of the cluster, 0 before the first. The server's list may lag, so newer drills are
- * looked up by ID.
- */
+/** The highest drill number of the cluster, 0 before the first. */
 export async function newestDrill(client: Client, cluster: string): Promise<number> {
-  const prefix = workflowIds.drill(cluster, 0).slice(0, -1);
-  let newest = 0;
-  for await (const { workflowId } of client.workflow.list({
-    query: `WorkflowType = '${workflowNames.drill}' AND WorkflowId STARTS_WITH '${prefix}'`,
-  })) {
-    newest = Math.max(newest, Number(workflowId.slice(prefix.length)) || 0);
-  }
-  while (await describe(handleOf(client, cluster, newest + 1))) newest += 1;
-  return newest;
+  return await newest(client, cluster, asking(client));
 }
 
 /**
@@ -64,14 +51,14 @@ export async function newestDrill(client: Client, cluster: string): Promise<numb
  */
 export async function startDrill(client: Client, input: Omit<DrillInput, 'number'>): Promise<DrillHandle> {
   const cluster = input.spec.name;
-  const newest = await newestDrill(client, cluster);
-  const last = newest > 0 ? await describe(handleOf(client, cluster, newest)) : undefined;
-  const running = (number: number) =>
-    new PerijoveError('DRILL_RUNNING', `drill ${number} of ${cluster} is running`, {
-      subject: `drill ${number}`,
+  const ask = asking(client);
+  const number = (await newest(client, cluster, ask)) + 1;
+  const last = await describeDrill(client, { cluster, number: number - 1, ask });
+  const running = (which: number) =>
+    new PerijoveError('DRILL_RUNNING', `drill ${which} of ${cluster} is running`, {
+      subject: `drill ${which}`,
     });
-  if (last?.status.name === 'RUNNING') throw running(newest);
-  const number = newest + 1;
+  if (last?.status.name === 'RUNNING') throw running(number - 1);
   try {
     return await client.workflow.start(workflowNames.drill, {
       workflowId: workflowIds.drill(cluster, number),
@@ -90,8 +77,8 @@ export interface Follower {
   onState(state: DrillState): void;
   /** `event.at` is milliseconds after the fault. */
   onEvent(event: DrillEvent): void;
-  /** No worker has accepted it. */
-  onWait(): void;
+  /** No worker has accepted it; `why` is for users. */
+  onWait(why: string): void;
 }
 
 /**
@@ -125,7 +112,7 @@ export async function followDrill(
       }
       if (description.status.name !== 'RUNNING') return await handle.result();
       const untaken = description.historyLength <= 2 && Date.now() - startedAt > patienceMs;
-      if (untaken && !waits) follower.onWait();
+      if (untaken && !waits) follower.onWait(await silenceOf(client, handle.workflowId, startedAt));
       waits ||= untaken;
       if (signal.aborted && !cancelled) {
         await handle.cancel();
@@ -133,7 +120,7 @@ export async function followDrill(
       }
     } catch (error) {
       // The server or the connection to it is temporarily gone: the drill continues.
-      if (!temporalError(error, '')) throw error;
+      if (whyUnanswered(error) === undefined) throw error;
     }
     await delay(pollMs, undefined, cancelled ? {} : { signal }).catch(() => undefined);
   }
@@ -150,15 +137,15 @@ export async function readDrill(
   readonly ended: boolean;
 }> {
   const handle = handleOf(client, cluster, number);
-  const description = await describe(handle);
+  const description = await describeDrill(client, { cluster, number, ask: asking(client) });
   if (!description) {
-    const newest = await newestDrill(client, cluster);
+    const last = await newestDrill(client, cluster);
     throw new PerijoveError('DRILL_UNKNOWN', `${cluster} has no drill ${number}`, {
       subject: `drill ${number}`,
       remedy:
-        newest === 0
+        last === 0
           ? 'Run one with `perijove drill run`.'
-          : `The newest one is ${newest}: \`perijove drill report ${newest}\`.`,
+          : `The newest one is ${last}: \`perijove drill report ${last}\`.`,
     });
   }
   const state = storedState<DrillState>(description);

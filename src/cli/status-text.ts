@@ -41,12 +41,12 @@ export function statusText(
   const past = long ? pastTable(status, colors) : [];
   const parts = long
     ? [
-        overview(status, colors),
+        overview(status, colors, columns),
         mesosTable(status, colors),
         nodeTable(status, colors, taskText),
         proxyTable(status, colors),
       ]
-    : [summary(status, colors), hostTable(status, colors), nodeTable(status, colors, taskState)];
+    : [summary(status, colors, columns), hostTable(status, colors), nodeTable(status, colors, taskState)];
   for (const part of [...parts, past, incidentTable(long ? incidents : newest(incidents), colors, columns)]) {
     if (part.length > 0) lines.push('', ...part);
   }
@@ -60,7 +60,7 @@ const newest = (incidents: ClusterStatus['incidents']) =>
   incidents.filter(({ routine }) => routine !== true).slice(0, 3);
 
 /** Everything not specific to a host or a node; the deployment is separate. */
-function summary(status: ClusterStatus, colors: Colors): string[] {
+function summary(status: ClusterStatus, colors: Colors, columns: number): string[] {
   const { mesos, framework, etcd, jupyter, workflows } = status;
   const bad = colors.red;
   const label = colors.dim;
@@ -89,9 +89,9 @@ function summary(status: ClusterStatus, colors: Colors): string[] {
       ['framework', 'keeper']
         .map((name) => [name, workflows[name as 'framework' | 'keeper']] as const)
         .map(([name, state]) => paint(`${name} ${state}`, state === 'running', colors))
-        .join(', ')
-        .concat(`; last deployment ${workflows.deploy}`),
+        .join(', '),
     ],
+    ...deploymentRows(status, colors, columns),
     ...glusterRows(status, colors),
   ]);
 }
@@ -137,7 +137,29 @@ function phasePaint(phase: Phase, colors: Colors): Paint {
   }
 }
 
-function overview(status: ClusterStatus, colors: Colors) {
+const deploymentLabel = 'last up';
+/** Of the labels before it. */
+const labelColumns = 11;
+
+/** Separate from the workflows: how the last deployment ended says nothing about the present state. */
+function deploymentRows(
+  { deployment, workflows }: ClusterStatus,
+  colors: Colors,
+  columns: number,
+): string[][] {
+  const state = deployment?.state ?? workflows.deploy;
+  const since = deployment === null ? '' : `, started ${moment(deployment.startedAt)}`;
+  const failure = deployment?.failure;
+  const why = failure ? `: ${failure.message} (${failure.code})` : '';
+  const [first = '', ...more] = wrapped(`${state}${since}${why}`, columns - labelColumns);
+  const isWell = state === 'completed' || state === 'running' || state === 'absent';
+  return [
+    [colors.dim(deploymentLabel), paint(first, isWell, colors)],
+    ...more.map((line) => ['', paint(line, isWell, colors)]),
+  ];
+}
+
+function overview(status: ClusterStatus, colors: Colors, columns: number) {
   const { zookeeper, mesos, framework, etcd, jupyter, workflows } = status;
   const bad = colors.red;
   const each = <T>(items: readonly T[], text: (item: T) => string, well: (item: T) => boolean) =>
@@ -147,11 +169,12 @@ function overview(status: ClusterStatus, colors: Colors) {
     [
       label('workflows'),
       each(
-        Object.entries(workflows),
+        Object.entries(workflows).filter(([name]) => name !== 'deploy'),
         ([name, state]) => `${name} ${state}`,
-        ([name, state]) => state === 'running' || (name === 'deploy' && state === 'completed'),
+        ([, state]) => state === 'running',
       ),
     ],
+    ...deploymentRows(status, colors, columns),
     [
       label('ZooKeeper'),
       each(

@@ -9,12 +9,17 @@ import {
   type TeardownInput,
   type TeardownResult,
 } from '../temporal/contract.js';
+import { untilAnswered } from '../temporal/answers.js';
 import { startOptions } from '../temporal/start-options.js';
-import { noWorker, waitsOf } from './waits.js';
+import { silenceOf, waitsOf } from './waits.js';
 import { aborted } from './aborted.js';
 
 const patienceMs = 5_000;
 const waitMs = 2_000;
+const startMs = 5_000;
+const startPatienceMs = 30_000;
+/** How long the server holds a question for the end of a workflow. */
+const longPollMs = 20_000;
 
 /**
  * Starts the teardown or attaches to a running one, and waits for its end. Resolves to undefined when the
@@ -29,14 +34,24 @@ export async function startTeardown(
   signal: AbortSignal,
   onWait: (text: string) => void,
 ): Promise<TeardownResult | undefined> {
-  const handle = await client.workflow.start(workflowNames.teardown, {
-    workflowId: workflowIds.teardown(input.spec.name),
-    args: [input],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    memo: { [memoKeys.purge]: input.purge },
-    ...startOptions(input.spec.name, `Take ${input.spec.name} down`),
-  });
-  const { memo } = await handle.describe();
+  const workflowId = workflowIds.teardown(input.spec.name);
+  const ask = <T>(question: () => Promise<T>) =>
+    untilAnswered(client, question, {
+      receiver: workflowId,
+      signal: new AbortController().signal,
+      firstMs: startMs,
+      patienceMs: startPatienceMs,
+    });
+  const handle = await ask(() =>
+    client.workflow.start(workflowNames.teardown, {
+      workflowId,
+      args: [input],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      memo: { [memoKeys.purge]: input.purge },
+      ...startOptions(input.spec.name, `Take ${input.spec.name} down`),
+    }),
+  );
+  const { memo } = await ask(() => handle.describe());
   if (memo?.[memoKeys.purge] !== input.purge) {
     const { name } = input.spec;
     throw new PerijoveError(
@@ -45,11 +60,18 @@ export async function startTeardown(
       { subject: name },
     );
   }
-  const result = client.connection.withAbortSignal(signal, () => handle.result() as Promise<TeardownResult>);
+  const result = untilAnswered(client, () => handle.result() as Promise<TeardownResult>, {
+    receiver: workflowId,
+    signal,
+    firstMs: longPollMs,
+  }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+    return undefined;
+  });
   result.catch(() => undefined);
+  const stopped = aborted(signal).then(() => undefined);
   const ended = new AbortController();
   const watch = reportWaits(client, handle, ended.signal, onWait);
-  const stopped = aborted(signal).then(() => undefined);
   try {
     return await Promise.race([result, stopped]);
   } finally {
@@ -67,15 +89,20 @@ async function reportWaits(
 ): Promise<void> {
   const passed = (ms: number) => delay(ms, true, { signal }).catch(() => false);
   let reported: readonly string[] = [];
+  const startedAt = Date.now();
   for (let pauseMs = patienceMs; await passed(pauseMs); pauseMs = waitMs) {
-    const texts = await currentWaits(client, handle).catch(() => reported);
+    const texts = await currentWaits(client, handle, startedAt).catch(() => reported);
     for (const text of texts) if (!reported.includes(text)) onWait(text);
     reported = texts;
   }
 }
 
-async function currentWaits(client: Client, handle: WorkflowHandle): Promise<readonly string[]> {
-  if (await isUntaken(handle)) return [noWorker];
+async function currentWaits(
+  client: Client,
+  handle: WorkflowHandle,
+  startedAt: number,
+): Promise<readonly string[]> {
+  if (await isUntaken(handle)) return [await silenceOf(client, handle.workflowId, startedAt)];
   return (await waitsOf(client, handle.workflowId)).map((text) => `waiting: ${text}`);
 }
 

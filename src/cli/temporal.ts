@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { PerijoveError } from '../errors/error.js';
 import type { TemporalClient, TemporalSettings } from '../temporal/connect.js';
 import { readLab, type LabState } from '../lab/state.js';
 import type { CommandContext } from './command.js';
@@ -50,21 +51,28 @@ export function temporalSettings(
   return address === undefined ? chosen : { ...chosen, address };
 }
 
+/** For a server that listens and has not answered within the usual time. */
+const slowMs = 20_000;
+
 /**
  * Connects, runs `work`, and always closes the connection. Connection errors carry a remedy.
  *
- * @throws PerijoveError TEMPORAL_*
+ * @throws PerijoveError TEMPORAL_*, WORKFLOW_NOT_ANSWERING
  */
 export async function withTemporal<T>(
   settings: TemporalSettings,
   work: (temporal: TemporalClient) => Promise<T>,
 ): Promise<T> {
   const { connectClient, temporalError } = await import('../temporal/connect.js');
-  const temporal = await connectClient(settings);
+  const temporal = await connectClient(settings).catch((error: unknown) => {
+    // A busy one gets more time once.
+    if (!(error instanceof PerijoveError && error.code === 'TEMPORAL_SLOW')) throw error;
+    return connectClient({ ...settings, deadlineMs: slowMs });
+  });
   try {
     return await work(temporal);
   } catch (error) {
-    throw temporalError(error, temporal.address) ?? error;
+    throw (await temporalError(error, temporal)) ?? error;
   } finally {
     await temporal.close();
   }

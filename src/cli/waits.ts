@@ -6,14 +6,57 @@ import type { Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import proto, { type temporal } from '@temporalio/proto';
 import { errorCodes } from '../errors/codes.js';
+import { messageOf } from '../errors/error.js';
+import { whyUnanswered } from '../temporal/answers.js';
+import { lastWorker, slowOrEnded } from '../temporal/workers.js';
 import { reportOf } from './report.js';
 
+type PendingWorkflowTask = temporal.api.workflow.v1.IPendingWorkflowTaskInfo;
 type PendingActivity = temporal.api.workflow.v1.IPendingActivityInfo;
 
 const { PENDING_ACTIVITY_STATE_STARTED: started } = proto.temporal.api.enums.v1.PendingActivityState;
 
 export const noWorker =
   'no worker is responding; start one with `perijove worker` on a machine that reaches the hosts over SSH';
+
+const { PENDING_WORKFLOW_TASK_STATE_STARTED: taken } = proto.temporal.api.enums.v1.PendingWorkflowTaskState;
+const askMs = 2_000;
+/** Of a workflow that no worker has taken up: its start, and its first workflow task. */
+const untouchedLength = 2;
+
+/**
+ * Why a workflow has not answered what it was asked at `askedAt` (milliseconds since the epoch), for people. A server
+ * or a worker that may be busy is not called absent: a worker is to be started only when none is there. Never rejects.
+ */
+export async function silenceOf(client: Client, workflowId: string, askedAt: number): Promise<string> {
+  try {
+    return await client.withDeadline(Date.now() + askMs, async () => {
+      const [{ raw, historyLength }, worker] = await Promise.all([
+        client.workflow.getHandle(workflowId).describe(),
+        lastWorker(client),
+      ]);
+      const why = whySilent(raw.pendingWorkflowTask, worker, askedAt);
+      return historyLength > untouchedLength ? `${workflowId} is resuming: ${why}` : why;
+    });
+  } catch (error) {
+    const why = whyUnanswered(error) ?? messageOf(error);
+    return `the Temporal server is not responding (${why}); ${workflowId} resumes when it returns`;
+  }
+}
+
+/** @param worker the one that asked for work last */
+export function whySilent(
+  task: PendingWorkflowTask | null | undefined,
+  worker: { readonly identity: string; readonly at: number } | undefined,
+  askedAt: number,
+): string {
+  const who = worker === undefined ? 'its worker' : `the worker ${worker.identity}`;
+  const isThere = task?.state === taken || (worker !== undefined && worker.at >= askedAt);
+  if (!isThere) return worker === undefined ? noWorker : `${who} ${slowOrEnded}`;
+  return (task?.attempt ?? 1) > 1
+    ? `${who} is retrying its last step, which failed or timed out`
+    : `${who} is slow and has not answered yet`;
+}
 
 /**
  * One text per thing that the workflow and its children wait for: the activity's heartbeat report, else the

@@ -53,4 +53,6 @@ export interface Recovery extends Watched {
 
 export interface Healing extends Watched {
   readonly invariants: readonly Invariant[];
+  /** A teardown began: what must hold was not waited for. */
+  readonly tornDown?: true;
 }

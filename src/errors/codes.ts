@@ -600,6 +600,20 @@ export const errorCodes = facts({
     retryable: true,
     exit: 'unreachable',
   },
+  TEMPORAL_SLOW: {
+    meaning: 'The Temporal server accepts connections, but did not answer in time.',
+    remedy:
+      'Run the command again. If this continues, check the load and the disk of the machine that the server runs on.',
+    retryable: true,
+    exit: 'unreachable',
+  },
+  WORKFLOW_NOT_ANSWERING: {
+    meaning: 'A workflow of the cluster did not answer in time: its worker is busy, restarting or absent.',
+    remedy:
+      'Perijove keeps asking. If this continues, check that a worker is running, its log, and the load of its machine.',
+    retryable: true,
+    exit: 'unreachable',
+  },
   TEMPORAL_REFUSED: {
     meaning: "The Temporal server rejected the profile's credentials.",
     remedy: 'Check TEMPORAL_API_KEY, the TLS files and the namespace of the profile.',
@@ -862,6 +876,12 @@ export const errorCodes = facts({
       'Wait for it (`perijove up` with that spec attaches to it) or cancel it, then run the command again.',
     retryable: false,
     exit: 'refused',
+  },
+  CLUSTER_TORN_DOWN: {
+    meaning: 'The cluster was torn down while the step was running.',
+    remedy: 'If the message names a fault that is not healed, undo it on that host. Then run `perijove up`.',
+    retryable: false,
+    exit: 'failed',
   },
   TEARDOWN_RUNNING: {
     meaning: 'The cluster is being taken down.',

@@ -50,29 +50,68 @@ export async function jupyterStatus(
   };
 }
 
-const kernelSchema = z.object({ id: z.string() });
+const sessionSchema = z.object({ id: z.string(), path: z.string(), kernel: z.object({ id: z.string() }) });
 
 /**
- * Runs one cell in its own kernel, over a websocket as the browser does, and always deletes the kernel.
- * Resolves to the `text/plain` of the cell's value, or to an empty text if it has none. Throws like
+ * Runs one cell in its own kernel, over a websocket as the browser does, and deletes the kernel unless that request
+ * is lost. Resolves to the `text/plain` of the cell's value, or to an empty text if it has none. Throws like
  * `jupyterStatus`, and JUPYTER_CELL_FAILED with the last line of the traceback.
+ *
+ * @param options `session`: the name of the kernel's session, by which `endSessions` finds it; random by default
  */
 export async function runCell(
   baseUrl: string,
   token: string,
   code: string,
-  { timeoutMs = 30_000, signal }: JupyterClientOptions = {},
+  {
+    timeoutMs = 30_000,
+    signal,
+    session = `perijove-cell-${randomUUID()}`,
+  }: JupyterClientOptions & { readonly session?: string } = {},
 ): Promise<string> {
   const call = new Call(baseUrl, token, timeoutMs, signal);
   try {
-    const { id } = await call.ask('POST', '/api/kernels', kernelSchema, {});
+    const { id, kernel } = await call.ask('POST', '/api/sessions', sessionSchema, {
+      path: session,
+      name: session,
+      type: 'console',
+      kernel: {},
+    });
     try {
-      return await call.runIn(id, code);
+      return await call.runIn(kernel.id, code);
     } finally {
-      // What failed before is what counts; a kernel that stays is ended with its server.
+      // An earlier failure takes precedence; a remaining kernel ends with its server, or by `endSessions`.
       const farewell = new Call(baseUrl, token, 5_000, undefined);
-      await farewell.ask('DELETE', `/api/kernels/${id}`, undefined).catch(() => undefined);
+      await farewell.ask('DELETE', `/api/sessions/${id}`, undefined).catch(() => undefined);
       farewell.end();
+    }
+  } finally {
+    call.end();
+  }
+}
+
+/**
+ * Deletes the sessions of that name and their kernels, and no others. Resolves when the server has none of them. Throws
+ * like `jupyterStatus`.
+ */
+export async function endSessions(
+  baseUrl: string,
+  token: string,
+  name: string,
+  { timeoutMs = 10_000, signal }: JupyterClientOptions = {},
+): Promise<void> {
+  const call = new Call(baseUrl, token, timeoutMs, signal);
+  try {
+    for (;;) {
+      const sessions = await call.ask('GET', '/api/sessions', z.array(sessionSchema));
+      const left = sessions.filter(({ path }) => path === name);
+      if (left.length === 0) return;
+      // Another attempt may end one at the same time; the list tells.
+      for (const { id } of left) {
+        await call.ask('DELETE', `/api/sessions/${id}`, undefined).catch((error: unknown) => {
+          if (call.isOver) throw error;
+        });
+      }
     }
   } finally {
     call.end();
@@ -97,6 +136,11 @@ class Call {
   /** Must be called: nothing of it stays at the signal that was given. */
   end(): void {
     this.#time.end();
+  }
+
+  /** Whether its time is over, or its caller gave up. */
+  get isOver(): boolean {
+    return this.#time.signal.aborted;
   }
 
   async ask<Answer>(

@@ -27,7 +27,7 @@ export type MasterStatus = 'leading' | 'standing-by' | 'down' | 'no-answer';
 /** `unknown` while no master leads. */
 export type AgentStatus = 'registered' | 'disconnected' | 'absent' | 'unknown';
 
-/** A permanent problem in Mesos: a rejected credential, znodes owned by somebody else. */
+/** A permanent problem, such as a rejected credential or znodes owned by somebody else. */
 export interface MesosProblem {
   readonly code: string;
   readonly message: string;
@@ -68,6 +68,13 @@ export interface ClusterStatus {
     readonly framework: WorkflowStatus;
     readonly keeper: WorkflowStatus;
   };
+  /** The last deployment, which says nothing about the present condition; null if there was none. */
+  readonly deployment: {
+    readonly state: WorkflowStatus;
+    /** ISO 8601. */
+    readonly startedAt: string;
+    readonly failure: MesosProblem | null;
+  } | null;
   readonly zookeeper: {
     readonly members: readonly { readonly host: string; readonly mode: ZooKeeperMode }[];
   };
@@ -242,7 +249,10 @@ export function isThere(status: Omit<ClusterStatus, 'phase'>): boolean {
   );
 }
 
-/** The cluster's condition in one word. */
+/**
+ * The cluster's condition in one word. A failed deployment makes it `failed` only while there is no keeper yet: from
+ * then on the condition follows from what is observed.
+ */
 export function phaseOf(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>, began: Beginnings): Phase {
   const { deploy } = status.workflows;
   if (deploy === 'running') return 'deploying';
@@ -250,8 +260,10 @@ export function phaseOf(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>,
   if (tornDown || deploy === 'absent' || deploy === 'unknown') {
     return isThere(status) ? 'degraded' : 'absent';
   }
-  if (deploy !== 'completed') return 'failed';
-  return shortcomings(spec, status).length === 0 ? 'ready' : 'degraded';
+  if (shortcomings(spec, status).length === 0) return 'ready';
+  const { keeper } = status.workflows;
+  const hasServed = deploy === 'completed' || keeper === 'running' || keeper === 'paused';
+  return hasServed || keeper === 'unknown' ? 'degraded' : 'failed';
 }
 
 /** A master that does not respond. */
@@ -281,6 +293,7 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
     cluster: spec.name,
     stale: false,
     workflows: { deploy: 'unknown', framework: 'unknown', keeper: 'unknown' },
+    deployment: null,
     zookeeper: { members: hosts('zookeeper').map(({ name }) => ({ host: name, mode: 'no-answer' })) },
     mesos: {
       leader: null,

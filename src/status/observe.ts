@@ -30,6 +30,7 @@ import {
   type KeeperState,
 } from '../temporal/contract.js';
 import { askWithin, storedState } from '../temporal/running.js';
+import { lastWorker, slowOrEnded } from '../temporal/workers.js';
 import { brickPath } from '../storage/gluster.js';
 import { observeBricks } from '../storage/volume.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
@@ -39,14 +40,17 @@ import {
   shortcomings,
   type ClusterStatus,
   type ClusterObservation,
+  type MesosProblem,
   type WorkflowStatus,
 } from './cluster-status.js';
 import { answerOf, askMs } from './answer-of.js';
 import { observeMesosStatus, type MesosStatus } from './observe-mesos.js';
 
 export interface ObserveDeps {
-  /** Absent when the Temporal server is unreachable. */
+  /** Absent when the Temporal server is unreachable or too slow. */
   readonly client?: Client;
+  /** Without a client: whether the server listens and did not answer in time. */
+  readonly slow?: boolean;
   readonly pool: SshPool;
 }
 
@@ -58,7 +62,7 @@ const connectMs = 4_000;
  * such. Never rejects for the state of the cluster.
  */
 export async function observeCluster(
-  { client, pool }: ObserveDeps,
+  { client, pool, slow = false }: ObserveDeps,
   spec: ClusterSpec,
 ): Promise<ClusterObservation> {
   const [workflows, live] = await Promise.all([
@@ -77,6 +81,7 @@ export async function observeCluster(
       framework: workflows?.framework.status ?? 'unknown',
       keeper: keeperStatus(workflows?.keeper),
     },
+    deployment: deploymentOf(workflows?.deploy),
     framework: {
       id: framework?.frameworkId ?? null,
       scheduler: framework?.scheduler ?? null,
@@ -109,12 +114,13 @@ export async function observeCluster(
     ...(workflows?.teardown.began !== undefined && { teardown: workflows.teardown.began }),
   });
   const causes = [
-    ...(client ? [] : ['the Temporal server is unreachable, so the state of the workflows is unknown']),
-    ...(workflows?.deploy.failure === undefined
+    ...(client
       ? []
-      : [`the last deployment failed: ${workflows.deploy.failure}`]),
+      : [
+          `the Temporal server ${slow ? 'does not answer in time' : 'is unreachable'}, so the state of the workflows is unknown`,
+        ]),
     ...(keeper?.paused ? [pausedText(keeper.paused)] : []),
-    ...(status.stale ? ['no worker responds, so the state of the workflows is the last stored one'] : []),
+    ...(status.stale ? [staleText(workflows?.worker)] : []),
     ...live.reasons,
     ...Object.values(framework?.masters ?? {}),
     ...(framework?.missing === undefined ? [] : [framework.missing]),
@@ -138,6 +144,24 @@ function keeperStatus(observation: WorkflowObservation<KeeperState> | undefined)
   return status === 'running' && observation?.state?.paused ? 'paused' : status;
 }
 
+function deploymentOf(look: WorkflowObservation<DeployProgress> | undefined): ClusterStatus['deployment'] {
+  if (look?.began === undefined) return null;
+  const { status, began, state } = look;
+  return { state: status, startedAt: began, failure: (status === 'failed' && problemOf(state)) || null };
+}
+
+function problemOf(state: DeployProgress | undefined): MesosProblem | undefined {
+  if (!state?.failure) return undefined;
+  const { code, message, remedy } = state.failure;
+  return { code, message, remedy };
+}
+
+/** @param worker the one that polled most recently */
+function staleText(worker: string | undefined): string {
+  const who = worker === undefined ? 'no worker responds' : `the worker ${worker} ${slowOrEnded}`;
+  return `${who}, so the state of the workflows is the last stored one`;
+}
+
 function pausedText({ since, reason }: NonNullable<KeeperState['paused']>): string {
   const why = reason === undefined ? '' : ` (${reason})`;
   return `the keeper has been paused since ${since}${why}: run \`perijove resume\` to resume moves and repairs`;
@@ -152,7 +176,6 @@ interface WorkflowObservation<T> {
   readonly state?: T;
   /** The state is from the memo of a running workflow that does not respond. */
   readonly stored: boolean;
-  readonly failure?: string;
 }
 
 async function observeWorkflows(client: Client, spec: ClusterSpec) {
@@ -163,13 +186,11 @@ async function observeWorkflows(client: Client, spec: ClusterSpec) {
     observeWorkflow<KeeperState>(client, workflowIds.keeper(name), keeperState),
     observeWorkflow(client, workflowIds.teardown(name)),
   ]);
-  const failure = deploy.status === 'failed' ? deploy.state?.failure : undefined;
-  return {
-    deploy: failure ? { ...deploy, failure: `${failure.message} (${failure.code})` } : deploy,
-    framework,
-    keeper,
-    teardown,
-  };
+  const isSilent = framework.stored || keeper.stored;
+  const worker = isSilent
+    ? await askWithin(client, askMs, () => lastWorker(client)).catch(() => undefined)
+    : undefined;
+  return { deploy, framework, keeper, teardown, worker: worker?.identity };
 }
 
 /** A workflow's own state while it runs; otherwise, or when no worker responds, its last stored state. */

@@ -9,6 +9,8 @@ import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/e
 import proto from '@temporalio/proto';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { abortable } from '../net/abortable.js';
+import { listens } from '../net/listens.js';
+import { notAnswering, whyUnanswered } from './answers.js';
 import { searchAttributes } from './contract.js';
 import { updatesAgain } from './updates.js';
 
@@ -41,7 +43,6 @@ export interface TemporalClient {
 // gRPC codes that show where the fault is (grpc.github.io/grpc/core/md_doc_statuscodes.html).
 const grpc = {
   invalidArgument: 3,
-  deadlineExceeded: 4,
   notFound: 5,
   permissionDenied: 7,
   unavailable: 14,
@@ -57,7 +58,7 @@ export function clientOf(connection: ConnectionLike, namespace: string): Client 
  * Connects to the server that the environment and its profiles name (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
  * TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE; see docs.temporal.io/develop/environment-configuration).
  *
- * @throws PerijoveError TEMPORAL_UNREACHABLE, TEMPORAL_REFUSED, TEMPORAL_NAMESPACE_UNKNOWN,
+ * @throws PerijoveError TEMPORAL_UNREACHABLE, TEMPORAL_SLOW, TEMPORAL_REFUSED, TEMPORAL_NAMESPACE_UNKNOWN,
  *   TEMPORAL_PROFILE_INVALID; the signal's reason
  */
 export async function connectClient(settings: TemporalSettings = {}): Promise<TemporalClient> {
@@ -85,7 +86,7 @@ async function openClient(settings: TemporalSettings): Promise<TemporalClient> {
     await connection.ensureConnected();
   } catch (error) {
     await connection.close();
-    throw temporalError(error, address) ?? unreachable(address, error);
+    throw (await temporalError(error, { address })) ?? (await unreachable(address, error));
   }
   try {
     await connection.withDeadline(Date.now() + deadlineMs, () =>
@@ -99,7 +100,7 @@ async function openClient(settings: TemporalSettings): Promise<TemporalClient> {
         cause: error,
       });
     }
-    throw temporalError(error, address) ?? error;
+    throw (await temporalError(error, { address })) ?? error;
   }
   const client = clientOf(connection, namespace);
   return { client, connection, address, namespace, close: () => connection.close() };
@@ -127,35 +128,73 @@ export async function ensureSearchAttributes(connection: Connection, namespace: 
   }
 }
 
-/** The meaning of a Temporal call's error for users; undefined when it is about the call itself. */
-export function temporalError(thrown: unknown, address: string): PerijoveError | undefined {
+/**
+ * The meaning of a Temporal call's error for users; undefined when it is about the call itself.
+ *
+ * @param server with a `connection`, an unresponsive worker is distinguished from an unresponsive server
+ */
+export async function temporalError(
+  thrown: unknown,
+  { address, ...server }: ServerQuestion,
+): Promise<PerijoveError | undefined> {
   for (let error = thrown; error instanceof Error; error = error.cause) {
     if (!isGrpcServiceError(error)) continue;
     switch (Number(error.code)) {
-      case grpc.unavailable:
-      case grpc.deadlineExceeded:
-        return unreachable(address, thrown);
       case grpc.permissionDenied:
       case grpc.unauthenticated:
         return refused(address, error.details, thrown);
       case grpc.invalidArgument:
-        return /search attribute/i.test(error.details)
-          ? new PerijoveError('TEMPORAL_ATTRIBUTES_MISSING', `${address}: ${error.details}`, {
-              cause: thrown,
-            })
-          : undefined;
+        if (!/search attribute/i.test(error.details)) return undefined;
+        return new PerijoveError('TEMPORAL_ATTRIBUTES_MISSING', `${address}: ${error.details}`, {
+          cause: thrown,
+        });
       default:
-        return undefined;
     }
   }
-  return undefined;
+  const why = whyUnanswered(thrown);
+  if (why === undefined) return undefined;
+  if (await serverAnswers(server)) return notAnswering('the workflow', why, thrown);
+  return await unreachable(address, thrown);
 }
 
-export function unreachable(address: string, cause: unknown): PerijoveError {
-  return new PerijoveError('TEMPORAL_UNREACHABLE', `no Temporal server responds at ${address}`, {
-    subject: address,
-    cause,
-  });
+/** A server to which a call was made. */
+type ServerQuestion = { readonly address: string } & Partial<
+  Pick<TemporalClient, 'connection' | 'namespace'>
+>;
+
+const probeMs = 2_000;
+
+async function serverAnswers({ connection, namespace }: Omit<ServerQuestion, 'address'>): Promise<boolean> {
+  if (connection === undefined || namespace === undefined) return false;
+  try {
+    await connection.withDeadline(Date.now() + probeMs, () =>
+      connection.workflowService.describeNamespace({ namespace }),
+    );
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** TEMPORAL_UNREACHABLE, or TEMPORAL_SLOW where something listens all the same. */
+export async function unreachable(address: string, cause: unknown): Promise<PerijoveError> {
+  return (await listens(address, probeMs))
+    ? new PerijoveError('TEMPORAL_SLOW', `the Temporal server at ${address} does not answer in time`, {
+        subject: address,
+        cause,
+      })
+    : new PerijoveError('TEMPORAL_UNREACHABLE', `no Temporal server responds at ${address}`, {
+        subject: address,
+        cause,
+      });
+}
+
+/** Whether it helps to connect again, without anyone changing anything. */
+export function isAway(error: unknown): error is PerijoveError {
+  return (
+    error instanceof PerijoveError &&
+    (error.code === 'TEMPORAL_UNREACHABLE' || error.code === 'TEMPORAL_SLOW')
+  );
 }
 
 export function refused(address: string, why: string, cause: unknown): PerijoveError {

@@ -3,6 +3,7 @@ import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { PerijoveError, messageOf, type ErrorPlace } from '../errors/error.js';
 import { localFileError } from '../errors/local-file.js';
+import { notAnswering, whyUnanswered } from './answers.js';
 
 /** The one element of an ApplicationFailure's `details`. */
 export interface FailureDetails {
@@ -34,16 +35,12 @@ const failed = { attempts: 5 };
 
 /**
  * The failure of an activity that threw: an ApplicationFailure whose type is the error's code. It is retried
- * when that may help, unless the code excludes it: an unreachable host for at least five minutes and thirty
- * attempts, any other error five times. Endless activities never give up on what may heal.
+ * when that may help, unless the code excludes it: an unreachable host or an unanswered query for at least five
+ * minutes and thirty attempts, any other error five times. Endless activities never give up on what may heal.
  */
 export function failureOf(thrown: unknown, attempt: Attempt): TemporalFailure {
   if (thrown instanceof TemporalFailure) return thrown;
-  const error =
-    thrown instanceof PerijoveError
-      ? thrown
-      : (localFileError(thrown) ??
-        new PerijoveError('INTERNAL', messageOf(thrown), thrown === undefined ? {} : { cause: thrown }));
+  const error = thrown instanceof PerijoveError ? thrown : (localFileError(thrown) ?? meaningOf(thrown));
   const details: FailureDetails = { place: error.place, remedy: error.remedy };
   return ApplicationFailure.create({
     message: error.message,
@@ -52,6 +49,13 @@ export function failureOf(thrown: unknown, attempt: Attempt): TemporalFailure {
     details: [details],
     ...(thrown instanceof Error ? { cause: thrown } : {}),
   });
+}
+
+/** A question to Temporal that was not answered is waited for; anything else is a bug. */
+function meaningOf(thrown: unknown): PerijoveError {
+  const why = whyUnanswered(thrown);
+  if (why !== undefined) return notAnswering('Temporal', why, thrown);
+  return new PerijoveError('INTERNAL', messageOf(thrown), thrown === undefined ? {} : { cause: thrown });
 }
 
 function isOver(code: ErrorCode, { number, elapsedMs, endless }: Attempt): boolean {

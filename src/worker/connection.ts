@@ -1,10 +1,9 @@
 import { NativeConnection, TransportError } from '@temporalio/worker';
 import type { Logger } from 'pino';
-import { PerijoveError } from '../errors/error.js';
 import { abortable } from '../net/abortable.js';
 import { pauseAfter, type BackOff } from '../net/back-off.js';
 import { pause } from '../net/pause.js';
-import { refused, resolveTarget, unreachable, type TemporalSettings } from '../temporal/connect.js';
+import { isAway, refused, resolveTarget, unreachable, type TemporalSettings } from '../temporal/connect.js';
 
 const backOff: BackOff = { firstMs: 200, longestMs: 2_000 };
 
@@ -17,7 +16,8 @@ export interface WorkerConnection {
 /**
  * A worker's connection, with the same settings as a client's.
  *
- * @throws PerijoveError TEMPORAL_UNREACHABLE, TEMPORAL_REFUSED, TEMPORAL_PROFILE_INVALID; the signal's reason
+ * @throws PerijoveError TEMPORAL_UNREACHABLE, TEMPORAL_SLOW, TEMPORAL_REFUSED, TEMPORAL_PROFILE_INVALID; the
+ *   signal's reason
  */
 export async function connectNative(settings: TemporalSettings = {}): Promise<WorkerConnection> {
   const { address, namespace, connection: options } = resolveTarget(settings);
@@ -33,12 +33,12 @@ export async function connectNative(settings: TemporalSettings = {}): Promise<Wo
     if (!(error instanceof TransportError)) throw error;
     throw /unauthenticated|permission ?denied/i.test(error.message)
       ? refused(address, error.message, error)
-      : unreachable(address, error);
+      : await unreachable(address, error);
   }
 }
 
 /**
- * Like `connectNative`, but waits for a server that is not available yet, and logs that once.
+ * Like `connectNative`, but waits for a server that is not available yet or too slow, and logs that once.
  *
  * @throws PerijoveError TEMPORAL_REFUSED, TEMPORAL_PROFILE_INVALID; the signal's reason when it aborts
  */
@@ -52,7 +52,7 @@ export async function connectPatiently(
     try {
       return await connectNative({ ...settings, signal });
     } catch (error) {
-      if (!(error instanceof PerijoveError && error.code === 'TEMPORAL_UNREACHABLE')) throw error;
+      if (!isAway(error)) throw error;
       if (attempt === 1)
         logger.warn({ code: error.code, address: error.place.subject }, 'waiting for the Temporal server');
     }

@@ -19,7 +19,7 @@ import {
 } from '../temporal/contract.js';
 import { endless, waiting } from '../temporal/options.js';
 import { clusterAttribute } from '../temporal/start-options.js';
-import { finalFailure } from './failure.js';
+import { failure, finalFailure } from './failure.js';
 
 const { prepareDrill, injectFault } = proxyActivities<Activities>({
   ...waiting,
@@ -67,6 +67,9 @@ export async function drill(input: DrillInput): Promise<Evidence> {
     );
     enter({ unhealed: false });
     if ('thrown' in watched) throw watched.thrown;
+    if (healing.tornDown) {
+      throw failure('CLUSTER_TORN_DOWN', 'the cluster was torn down during the drill; its fault is healed');
+    }
     const evidence = conclude({
       cluster: spec.name,
       number,
@@ -81,10 +84,10 @@ export async function drill(input: DrillInput): Promise<Evidence> {
     enter({ phase: verdict.passed ? 'passed' : 'failed', verdict, ...recovered });
     return evidence;
   } catch (error) {
-    const { failure, facts } = finalFailure(error);
-    const { code, message, remedy } = facts;
+    const last = finalFailure(error);
+    const { code, message, remedy } = last.facts;
     enter({ phase: isCancellation(error) ? 'cancelled' : 'failed', failure: { code, message, remedy } });
-    throw failure;
+    throw last.failure;
   }
 }
 

@@ -1,4 +1,5 @@
-import { proxyActivities, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { patched, proxyActivities, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import type { EndedDrill } from '../activities/drill-end.js';
 import type { Activities } from '../activities/index.js';
 import type { Change } from '../hosts/items.js';
 import type { TeardownInput, TeardownResult } from '../temporal/contract.js';
@@ -7,13 +8,13 @@ import { clusterAttribute } from '../temporal/start-options.js';
 import { finalFailure } from './failure.js';
 import { specForHost } from '../deployment/hosts-to-converge.js';
 
-const { stopKeeper, stopFramework } = proxyActivities<Activities>(waiting);
+const { stopKeeper, stopFramework, endDrills } = proxyActivities<Activities>(waiting);
 const { cancelDeploy, clearHost, deleteVolume } = proxyActivities<Activities>(patient);
 
 /**
- * Takes a cluster down: cancels a running deploy, ends the keeper (which would repair) and the framework
- * (which would relaunch), then clears all hosts concurrently. Whatever is already gone is skipped. A host
- * that cannot be cleared does not block the others; the workflow fails with it in the end.
+ * Takes a cluster down: cancels a running deploy, ends drills once their faults are healed, ends the keeper (which
+ * would repair) and the framework (which would relaunch), then clears all hosts concurrently. Whatever is already
+ * gone is skipped. A host that cannot be cleared does not block the others; the workflow fails with it in the end.
  */
 export async function teardown({ spec, purge }: TeardownInput): Promise<TeardownResult> {
   upsertSearchAttributes(clusterAttribute(spec.name));
@@ -27,6 +28,12 @@ export async function teardown({ spec, purge }: TeardownInput): Promise<Teardown
       { cluster: spec.name },
     ]);
     if (cancelled) report({ host: spec.name, what: 'cancelled the deployment' });
+    if (patched('end-drills')) {
+      const drills = await endDrills.executeWithOptions({ summary: 'no drill runs' }, [
+        { cluster: spec.name },
+      ]);
+      for (const drill of drills) report({ host: spec.name, what: drillText(drill) });
+    }
     const keeper = await stopKeeper.executeWithOptions({ summary: 'keeper ended' }, [{ spec }]);
     if (keeper.changed) report({ host: spec.name, what: 'stopped the keeper' });
     const framework = await stopFramework.executeWithOptions({ summary: 'framework torn down' }, [{ spec }]);
@@ -60,4 +67,10 @@ export async function teardown({ spec, purge }: TeardownInput): Promise<Teardown
   } catch (error) {
     throw finalFailure(error).failure;
   }
+}
+
+function drillText({ number, what, unhealed }: EndedDrill): string {
+  return unhealed === undefined
+    ? `ended drill ${number} (${what})`
+    : `the fault of drill ${number} (${what}) is not healed: ${unhealed}`;
 }

@@ -1,5 +1,6 @@
 /** What the last stages ask of nodes and proxies: real ones, reached through a real sshd. */
 import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +20,7 @@ import {
   type KeeperState,
 } from '../../src/temporal/contract.js';
 import { eventually } from '../support/eventually.js';
+import { startKernel } from '../support/kernel.js';
 import { startKeeperCluster, type KeeperCluster } from '../support/keeper-cluster.js';
 import { callerOf, losing, type Losing } from '../support/lost-answers.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
@@ -102,6 +104,44 @@ const twice = async <T>(name: string): Promise<T> => {
   return answer;
 };
 
+async function kernelsAt(url: string, token: string): Promise<string[]> {
+  const answer = await fetch(`${url}/api/kernels`, { headers: { authorization: `token ${token}` } });
+  return ((await answer.json()) as { readonly id: string }[]).map(({ id }) => id);
+}
+
+/** A way to a proxy on which the first requests to delete something get lost, with their connections. */
+async function startForgetful({ hostname, port }: URL, most: number) {
+  let lost = 0;
+  const sockets = new Set<Socket>();
+  const front = createServer((client) => {
+    const upstream = connect(Number(port), hostname);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
+    }
+    client.on('data', (data) => {
+      if (lost < most && data.toString('latin1').startsWith('DELETE ')) {
+        lost += 1;
+        client.destroy();
+        upstream.destroy();
+      } else upstream.write(data);
+    });
+    client.on('close', () => upstream.destroy());
+    upstream.pipe(client);
+  });
+  await new Promise<void>((resolve) => front.listen(0, hostname, resolve));
+  return {
+    port: (front.address() as AddressInfo).port,
+    get lost() {
+      return lost;
+    },
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      return new Promise((resolve) => front.close(resolve));
+    },
+  };
+}
+
 /** Waits until a heartbeat of the activity reports this reason. */
 const untilReported = (matches: (reason: string) => boolean) =>
   eventually('it says what it waits for', async () => {
@@ -127,6 +167,29 @@ it('verifyNotebooks runs a cell through each host and leaves no kernel, also if 
     const { kernels } = await jupyterStatus(proxy?.url ?? '', cluster.nodes.jupyterToken);
     return kernels === 0;
   });
+});
+
+it('verifyNotebooks leaves no kernel when its farewell is lost, and ends no other', async () => {
+  const [proxy] = cluster.proxies;
+  const url = proxy?.url ?? '';
+  const token = cluster.nodes.jupyterToken;
+  const foreign = await startKernel(url, token);
+  const front = await startForgetful(new URL(url), 2);
+  try {
+    const hosts = spec.hosts.slice(0, 1).map((host) => ({
+      ...host,
+      ports: { ...host.ports, proxy: front.port },
+    }));
+    await call('verifyNotebooks', { spec: { ...spec, hosts } });
+    expect(front.lost).toBe(2);
+    expect(await kernelsAt(url, token)).toEqual([foreign]);
+  } finally {
+    await front.close();
+    await fetch(`${url}/api/kernels/${foreign}`, {
+      method: 'DELETE',
+      headers: { authorization: `token ${token}` },
+    });
+  }
 });
 
 it('verifyNotebooks waits for a proxy that does not respond, and names its host', async () => {

@@ -206,16 +206,67 @@ describe('up', () => {
     expect(await run(['up'], await specOf('done'))).toMatchObject({ code: 0, stderr: '' });
   });
 
-  it('reports that no worker is responding, and continues when one starts', async () => {
+  it('calls a worker that was there a moment ago slow, and continues when it is back', async () => {
     await worker?.stop();
     let stderr = '';
     const running = cli(['up', '--file', await specOf('done'), '--temporal', server.address], {
       stderr: { write: (text) => (stderr += text) },
     });
-    await eventually(() => stderr.includes('no worker is responding'), 30_000);
+    await eventually(() => stderr.includes('\n'), 30_000);
+    expect(stderr).toMatch(/^the worker \d+@\S+ is slow, or has just ended\n/);
     worker = await startWorker();
     expect(await running).toMatchObject({ code: 0 });
   });
+
+  it('reports that no worker is responding where there is none', async () => {
+    const lonely = await startTestServer();
+    let stderr = '';
+    const interrupt = new AbortController();
+    const running = cli(['up', '--file', await specOf('done'), '--temporal', lonely.address], {
+      stderr: { write: (text) => (stderr += text) },
+      signal: interrupt.signal,
+    });
+    try {
+      await eventually(() => stderr.includes('no worker is responding; start one'), 60_000);
+    } finally {
+      interrupt.abort();
+      await running;
+      await lonely.stop();
+    }
+  });
+
+  it('attaches to a deployment that resumes after its workers were away', async () => {
+    fair = false;
+    const file = await specOf('waits');
+    await run(['up', '--detach'], file);
+    const handle = server.client.workflow.getHandle(workflowIds.deploy('waits'));
+    const { runId } = await handle.describe();
+    await worker?.stop();
+    // Its workflow tasks fail again and again, so Temporal refuses updates of it.
+    const failing = new URL('../support/failing-workflows.ts', import.meta.url).pathname;
+    const broken = await createTestWorker({ server, activities: {}, workflowsPath: failing });
+    await handle.signal('anything');
+    await eventually(
+      'its workflow task has failed',
+      async () => ((await handle.describe()).raw.pendingWorkflowTask?.attempt ?? 0) >= 4,
+      120_000,
+    );
+    await broken.stop();
+    let stderr = '';
+    const running = cli(['up', '--file', file, '--temporal', server.address], {
+      stderr: { write: (text) => (stderr += text) },
+    });
+    try {
+      await eventually(() => stderr.includes('\n'), 60_000);
+      expect(stderr).toMatch(/^deploy:waits is resuming: /);
+      expect(stderr).not.toContain('INTERNAL');
+    } finally {
+      fair = true;
+      worker = await startWorker();
+    }
+    expect(await running).toMatchObject({ code: 0 });
+    expect((await handle.describe()).runId).toBe(runId);
+  }, 300_000);
 });
 
 describe('down', () => {

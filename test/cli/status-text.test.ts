@@ -169,6 +169,20 @@ describe('a short status', () => {
     expect(lines.find((line) => line.startsWith('oo-lab1'))).toContain('no answer');
   });
 
+  it('has a separate line for the last deployment', () => {
+    const failure = { code: 'DISK_FULL', message: 'h2: 3 MiB are free', remedy: 'Free some space on h2.' };
+    const deployment = { state: 'failed', startedAt: '2026-01-01T10:00:00.000Z', failure } as const;
+    for (const long of [false, true]) {
+      const lines = statusText({ status: { ...whole, deployment }, reasons: [] }, createColors(false), {
+        long,
+      }).split('\n');
+      expect(lines[0]).toBe('test  ready');
+      expect(lines.map((line) => line.replace(/ {2,}/g, ' | '))).toContain(
+        'last up | failed, started 2026-01-01T10:00:00Z: h2: 3 MiB are free (DISK_FULL)',
+      );
+    }
+  });
+
   it('names what is not healthy', () => {
     const down = { zookeeper: { members: [{ host: 'oo-lab1', mode: 'down' as const }] } };
     const lines = text({ ...down, jupyter: { ...whole.jupyter, node: null } }).split('\n');

@@ -98,10 +98,23 @@ describe('phaseOf', () => {
     expect(phaseOf(spec, withDeploy('running', emptyStatus(spec)), began)).toBe('deploying');
   });
 
-  it.each(['failed', 'canceled', 'terminated', 'timed_out'] as const)(
-    'is failed if the last deploy is %s',
+  describe.each(['failed', 'canceled', 'terminated', 'timed_out'] as const)(
+    'when the last deploy is %s',
     (deploy) => {
-      expect(phaseOf(spec, withDeploy(deploy), began)).toBe('failed');
+      it('is ready if everything is healthy', () => {
+        expect(phaseOf(spec, withDeploy(deploy), began)).toBe('ready');
+      });
+
+      it('is degraded if a part of a running cluster is unhealthy', () => {
+        const sick: Facts = { ...whole, etcd: { ...whole.etcd, leader: null } };
+        expect(phaseOf(spec, withDeploy(deploy, sick), began)).toBe('degraded');
+      });
+
+      it.each(['absent', 'completed'] as const)('is failed if its keeper is %s', (keeper) => {
+        const facts = withDeploy(deploy);
+        const unfinished: Facts = { ...facts, workflows: { ...facts.workflows, keeper } };
+        expect(phaseOf(spec, unfinished, began)).toBe('failed');
+      });
     },
   );
 

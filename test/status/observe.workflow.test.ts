@@ -50,6 +50,7 @@ const contract = z.strictObject({
   phase: z.enum(['absent', 'deploying', 'ready', 'degraded', 'failed']),
   stale: z.boolean(),
   workflows: z.strictObject({ deploy: z.string(), framework: z.string(), keeper: z.string() }),
+  deployment: z.strictObject({ state: z.string(), startedAt: z.iso.datetime(), failure: problem }).nullable(),
   zookeeper: z.strictObject({ members: z.array(z.strictObject({ host: z.string(), mode: z.string() })) }),
   mesos: z.strictObject({
     leader: z.string().nullable(),
@@ -104,6 +105,7 @@ const contract = z.strictObject({
     reregisteredAt: z.iso.datetime().nullable(),
     failure: problem,
     missing: z.string().nullable(),
+    cordons: z.array(z.string()),
   }),
   etcd: z.strictObject({
     leader: z.string().nullable(),
@@ -183,9 +185,29 @@ describe('observeCluster', () => {
     expect(contract.parse(stored.status)).toEqual(stored.status);
     // The query returns 8; the memo was written with 7.
     expect(stored.status).toMatchObject({ stale: true, jupyter: { generation: 7 } });
-    expect(stored.reasons).toContain(
-      'no worker responds, so the state of the workflows is the last stored one',
+    // It asked for work a moment ago: whether it is gone is not known yet.
+    expect(stored.reasons.join('\n')).toMatch(
+      /^the worker \d+@\S+ is slow, or has just ended, so the state of the workflows is the last stored one$/m,
     );
     await handle.terminate();
+  });
+
+  it('tells of a deployment that failed apart from the cluster', async () => {
+    const worker = await createTestWorker({ server, activities: {}, workflowsPath });
+    try {
+      const handle = await server.client.workflow.start(workflowNames.deploy, {
+        workflowId: workflowIds.deploy('observed'),
+        taskQueue,
+      });
+      await handle.result().catch(() => undefined);
+      const { status } = await observeCluster({ client: server.client, pool }, spec());
+      expect(contract.parse(status)).toEqual(status);
+      expect(status.deployment).toMatchObject({
+        state: 'failed',
+        failure: { code: 'DISK_FULL', message: 'h2: 3 MiB are free', remedy: 'Free some.' },
+      });
+    } finally {
+      await worker.stop();
+    }
   });
 });

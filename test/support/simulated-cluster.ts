@@ -193,6 +193,7 @@ export class SimulatedCluster {
         await this.#did('cancelDeploy');
         return { cancelled: false };
       },
+      endDrills: async () => [],
       stopKeeper: async () => {
         await this.#did('stopKeeper');
         const changed = this.keeper === 'running';

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PerijoveError } from '../../src/errors/error.js';
 import { connectClient, ensureSearchAttributes, temporalError } from '../../src/temporal/connect.js';
 import { findTemporal, startDevServer } from '../../src/temporal/server.js';
 import { freePort, startTestServer, type TestServer } from '../support/temporal.js';
@@ -80,6 +81,24 @@ describe('a server', () => {
     await close();
   });
 
+  it('that is too busy to answer is called slow, not absent', async () => {
+    process.kill(server.pid, 'SIGSTOP');
+    try {
+      const error: unknown = await connectClient({ address: server.address, deadlineMs: 1_000 }).catch(
+        (thrown: unknown) => thrown,
+      );
+      expect(error).toMatchObject({ code: 'TEMPORAL_SLOW', place: { subject: server.address } });
+      expect(error instanceof PerijoveError ? error.remedy : '').not.toMatch(/start/i);
+      const handle = server.client.workflow.getHandle('none');
+      const late: unknown = await server.client
+        .withDeadline(Date.now() + 500, () => handle.describe())
+        .catch((thrown: unknown) => thrown);
+      expect(await temporalError(late, server)).toMatchObject({ code: 'TEMPORAL_SLOW' });
+    } finally {
+      process.kill(server.pid, 'SIGCONT');
+    }
+  });
+
   it('registers search attributes that are missing', async () => {
     const { connection } = server;
     const namespace = 'default';
@@ -133,8 +152,8 @@ describe('connectClient', () => {
 });
 
 describe('temporalError', () => {
-  it('ignores errors that are not about the server', () => {
-    expect(temporalError(new Error('anything'), 'a:1')).toBeUndefined();
-    expect(temporalError('text', 'a:1')).toBeUndefined();
+  it('ignores errors that are not about the server', async () => {
+    expect(await temporalError(new Error('anything'), { address: 'a:1' })).toBeUndefined();
+    expect(await temporalError('text', { address: 'a:1' })).toBeUndefined();
   });
 });

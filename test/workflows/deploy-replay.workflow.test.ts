@@ -29,6 +29,7 @@ test('there is a history for each shape of control flow', () => {
     'host',
     'host-failed',
     'teardown',
+    'teardown-drill',
     'teardown-failed',
   ]);
 });

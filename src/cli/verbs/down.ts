@@ -12,9 +12,9 @@ export const downCommand = defineCommand({
   summary: 'stop the cluster',
   description:
     'Ends the keeper and the framework with its nodes, stops the services on all hosts and removes their ' +
-    'definitions. A running deployment is cancelled first. Data, logs and secrets are kept, so that ' +
-    '`perijove up` resumes; --purge removes them. Notebooks are kept in both cases, except on a GlusterFS ' +
-    'volume that `up` created: --purge deletes it.',
+    'definitions. First, a running deployment is cancelled, and the fault of a running drill is healed, for ' +
+    'three minutes at most. Data, logs and secrets are kept, so that `perijove up` resumes; --purge removes ' +
+    'them. Notebooks are kept in both cases, except on a GlusterFS volume that `up` created: --purge deletes it.',
   args: { file: fileArgument },
   options: {
     file: fileOption,

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { WorkflowHandle } from '@temporalio/client';
 import { exitCodes } from '../../errors/error.js';
 import { kindOf } from '../../mesos/scheduler/tasks.js';
+import { untilAnswered } from '../../temporal/answers.js';
 import { cordonHost, frameworkState, type FrameworkState } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
-import { withFramework } from '../framework.js';
+import { withFramework, type Framework } from '../framework.js';
 import { printJson, printNotice, printText } from '../io.js';
 import { order } from '../keeper.js';
 import { fileOption } from '../spec-file.js';
@@ -30,24 +30,39 @@ export const drainCommand = defineCommand({
   async run(context, { args: { host }, options }) {
     return withFramework(context, options, async ({ spec, client, handle }) => {
       agentHost(spec, host);
-      const ask = () => handle.executeUpdate(cordonHost, { args: [host] });
-      if (!(await order(context, client, ask, 'the framework'))) return detached(context, host);
-      return (await untilEmpty(context, handle, host)) ? drained(context, host) : detached(context, host);
+      const result = await order(context, { client, handle }, (updateId) =>
+        handle.executeUpdate(cordonHost, { args: [host], updateId }),
+      );
+      if (!result) return detached(context, host);
+      return (await untilEmpty(context, { client, handle }, host))
+        ? drained(context, host)
+        : detached(context, host);
     });
   },
 });
 
 /** @returns false when it was interrupted */
-async function untilEmpty(context: CommandContext, handle: WorkflowHandle, host: string): Promise<boolean> {
+async function untilEmpty(
+  context: CommandContext,
+  { client, handle }: Pick<Framework, 'client' | 'handle'>,
+  host: string,
+): Promise<boolean> {
+  const { signal } = context;
   let reported = '';
-  while (!context.signal.aborted) {
-    const state = await handle.query(frameworkState);
+  while (!signal.aborted) {
+    const question = () => handle.query(frameworkState);
+    const asked = untilAnswered(client, question, { receiver: handle.workflowId, signal });
+    const state = await asked.catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+      return undefined;
+    });
+    if (state === undefined) break;
     const nodes = nodesOn(state, host);
     if (nodes.length === 0) return true;
     const text = `waiting for ${nodes.join(', ')}${state.missing === undefined ? '' : `: ${state.missing}`}`;
     if (text !== reported) printNotice(context, `${text}\n`);
     reported = text;
-    await delay(pollMs, undefined, { signal: context.signal }).catch(() => undefined);
+    await delay(pollMs, undefined, { signal }).catch(() => undefined);
   }
   return false;
 }

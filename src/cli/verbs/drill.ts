@@ -185,7 +185,6 @@ async function runOne(
   input: Omit<DrillInput, 'number'>,
 ): Promise<Evidence> {
   const { followDrill, startDrill } = await import('../drill-run.js');
-  const { noWorker } = await import('../waits.js');
   const report = (line: string) => {
     if (!context.json) printText(context, `${line}\n`);
   };
@@ -204,7 +203,7 @@ async function runOne(
           for (const line of hanging(`  ${offset(at).padStart(9)}  `, what, textColumns(context)))
             report(line);
         },
-        onWait: () => printNotice(context, `${noWorker}\n`),
+        onWait: (why) => printNotice(context, `${why}\n`),
       },
       context.signal,
     );

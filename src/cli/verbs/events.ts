@@ -8,6 +8,7 @@ import {
   type FrameworkEvent,
   type KeeperEvent,
 } from '../../temporal/contract.js';
+import { untilAnswered } from '../../temporal/answers.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { printNotice, printText, textColumns } from '../io.js';
 import { fileOption, openSpec } from '../spec-file.js';
@@ -15,7 +16,7 @@ import { hanging } from '../table.js';
 import { temporalOptions, temporalSettings, withTemporal } from '../temporal.js';
 
 const pollMs = 300;
-const askMs = 2_000;
+const oncePatienceMs = 20_000;
 
 const sources = ['keeper', 'framework'] as const;
 type Source = (typeof sources)[number];
@@ -84,7 +85,9 @@ async function newest(
 ): Promise<readonly SourcedEvent[] | undefined> {
   let isNoticed = false;
   while (!context.signal.aborted) {
-    const answers = await Promise.allSettled(sources.map((source) => eventsOf(client, cluster, source)));
+    const answers = await Promise.allSettled(
+      sources.map((source) => eventsOf(client, cluster, source, once ? oncePatienceMs : 0)),
+    );
     const failures = answers.flatMap((answer): Error[] =>
       answer.status === 'rejected' ? [errorOf(answer.reason)] : [],
     );
@@ -115,15 +118,22 @@ function isAbsence(error: unknown): boolean {
   return error instanceof WorkflowNotFoundError;
 }
 
-/** @throws WorkflowNotFoundError, and errors of Temporal's client */
-async function eventsOf(client: Client, cluster: string, source: Source): Promise<SourcedEvent[]> {
-  return await client.connection.withDeadline(Date.now() + askMs, async () => {
-    const handle = client.workflow.getHandle(workflowIds[source](cluster));
-    const { events = [] } = await (source === 'keeper'
-      ? handle.query(keeperState)
-      : handle.query(frameworkState));
-    return events.map((event) => ({ ...event, source }));
+/** @throws WorkflowNotFoundError, PerijoveError WORKFLOW_NOT_ANSWERING, and errors of Temporal's client */
+async function eventsOf(
+  client: Client,
+  cluster: string,
+  source: Source,
+  patienceMs: number,
+): Promise<SourcedEvent[]> {
+  const handle = client.workflow.getHandle(workflowIds[source](cluster));
+  const question = (): Promise<{ readonly events?: readonly (KeeperEvent | FrameworkEvent)[] }> =>
+    source === 'keeper' ? handle.query(keeperState) : handle.query(frameworkState);
+  const { events = [] } = await untilAnswered(client, question, {
+    receiver: handle.workflowId,
+    signal: new AbortController().signal,
+    patienceMs,
   });
+  return events.map((event) => ({ ...event, source }));
 }
 
 function print(context: CommandContext, event: SourcedEvent): void {

@@ -24,8 +24,9 @@ export const fenceCommand = defineCommand({
   async run(context, { args: { host }, options }) {
     return withFramework(context, options, async ({ spec, client, handle }) => {
       try {
-        const ask = () => handle.executeUpdate(fenceHost, { args: [host] });
-        const result = await order(context, client, ask, 'the framework');
+        const result = await order(context, { client, handle }, (updateId) =>
+          handle.executeUpdate(fenceHost, { args: [host], updateId }),
+        );
         return result ? ended(context, host, result) : detached(context);
       } catch (error) {
         // A host removed from the spec may still have nodes, so ask the framework first.

@@ -18,8 +18,9 @@ export const moveCommand = defineCommand({
   examples: [['perijove move node3', 'before maintenance of the host that runs Jupyter']],
   async run(context, { args, options }) {
     return withKeeper(context, options, async ({ client, handle }) => {
-      const ask = () => handle.executeUpdate(moveJupyter, { args: [args.node] });
-      const result = await order(context, client, ask);
+      const result = await order(context, { client, handle }, (updateId) =>
+        handle.executeUpdate(moveJupyter, { args: [args.node], updateId }),
+      );
       return result ? ended(context, result) : detached(context, args.node);
     });
   },

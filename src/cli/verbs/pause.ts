@@ -21,10 +21,12 @@ export const pauseCommand = defineCommand({
   async run(context, { options }) {
     const { reason } = options;
     const args: [PauseInput] = [reason === undefined ? {} : { reason }];
-    return orderKeeper(context, options, ({ handle }) => handle.executeUpdate(pauseKeeper, { args }), [
-      'is paused',
-      'was already paused',
-    ]);
+    return orderKeeper(
+      context,
+      options,
+      ({ handle }, updateId) => handle.executeUpdate(pauseKeeper, { args, updateId }),
+      ['is paused', 'was already paused'],
+    );
   },
 });
 
@@ -33,20 +35,22 @@ export const resumeCommand = defineCommand({
   summary: 'resume automatic moves and repairs',
   options: { file: fileOption, ...temporalOptions },
   run: (context, { options }) =>
-    orderKeeper(context, options, ({ handle }) => handle.executeUpdate(resumeKeeper), [
-      'is resumed',
-      'was not paused',
-    ]),
+    orderKeeper(
+      context,
+      options,
+      ({ handle }, updateId) => handle.executeUpdate(resumeKeeper, { updateId }),
+      ['is resumed', 'was not paused'],
+    ),
 });
 
 async function orderKeeper(
   context: CommandContext,
   options: TemporalChoice & { readonly file: string | undefined },
-  ask: (keeper: Keeper) => Promise<{ readonly changed: boolean }>,
+  ask: (keeper: Keeper, updateId: string) => Promise<{ readonly changed: boolean }>,
   [changed, unchanged]: readonly [string, string],
 ): Promise<number> {
   return withKeeper(context, options, async (keeper) => {
-    const result = await order(context, keeper.client, () => ask(keeper));
+    const result = await order(context, keeper, (updateId) => ask(keeper, updateId));
     if (context.json) printJson(context, { result: result ? 'done' : 'detached', ...result });
     else if (!result) printText(context, 'The keeper receives the order as soon as a worker runs.\n');
     else printText(context, `The keeper of ${keeper.spec.name} ${result.changed ? changed : unchanged}.\n`);

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { exitCodes, PerijoveError } from '../../errors/error.js';
+import { exitCodes, type PerijoveError } from '../../errors/error.js';
 import { hasAnswered, type ClusterObservation } from '../../status/cluster-status.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import type { TemporalClient } from '../../temporal/connect.js';
@@ -38,7 +38,8 @@ export const statusCommand = defineCommand({
         const temporal = await temporalIfThere(context, options, absolute);
         try {
           const { client } = temporal;
-          const observation = await observeCluster({ ...(client && { client }), pool }, spec);
+          const slow = temporal.error?.code === 'TEMPORAL_SLOW';
+          const observation = await observeCluster({ ...(client && { client }), pool, slow }, spec);
           // With neither Temporal nor a host, nothing is known.
           if (temporal.error && isUnreachable(observation, spec)) throw temporal.error;
           return observation;
@@ -92,11 +93,11 @@ async function temporalIfThere(
   choice: TemporalChoice,
   specFile: string,
 ): Promise<Reached> {
-  const { connectClient } = await import('../../temporal/connect.js');
+  const { connectClient, isAway } = await import('../../temporal/connect.js');
   try {
     return await connectClient({ ...temporalSettings(context, choice, specFile), deadlineMs: 3_000 });
   } catch (error) {
-    if (error instanceof PerijoveError && error.code === 'TEMPORAL_UNREACHABLE') return { error };
+    if (isAway(error)) return { error };
     throw error;
   }
 }

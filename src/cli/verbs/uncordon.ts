@@ -20,8 +20,9 @@ export const uncordonCommand = defineCommand({
   async run(context, { args: { host }, options }) {
     return withFramework(context, options, async ({ spec, client, handle }) => {
       agentHost(spec, host);
-      const ask = () => handle.executeUpdate(uncordonHost, { args: [host] });
-      const result = await order(context, client, ask, 'the framework');
+      const result = await order(context, { client, handle }, (updateId) =>
+        handle.executeUpdate(uncordonHost, { args: [host], updateId }),
+      );
       if (context.json) {
         printJson(context, { result: result ? 'done' : 'detached', host, ...result });
       } else if (result) {

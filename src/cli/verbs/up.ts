@@ -44,9 +44,8 @@ export async function deployAndShow(
   spec: ClusterSpec,
   { temporal, detach = false }: { readonly temporal: TemporalSettings; readonly detach?: boolean },
 ): Promise<number> {
-  const [{ followDeploy, startDeploy }, { noWorker }, { ensureSearchAttributes }] = await Promise.all([
+  const [{ followDeploy, startDeploy }, { ensureSearchAttributes }] = await Promise.all([
     import('../deploy.js'),
-    import('../waits.js'),
     import('../../temporal/connect.js'),
   ]);
   return withTemporal(temporal, async ({ client, connection, namespace }) => {
@@ -54,8 +53,8 @@ export async function deployAndShow(
     const stop = detach ? limit(detachMs, context.signal).signal : context.signal;
     const { workflowId, untaken } = await startDeploy(client, spec, {
       signal: stop,
-      onWait: () => {
-        if (!context.json) printNotice(context, `${noWorker}\n`);
+      onWait: (text) => {
+        if (!context.json) printNotice(context, `${text}\n`);
       },
     });
     if (detach || context.signal.aborted) return detached(context, workflowId, untaken);

@@ -35,3 +35,9 @@ export function parseSubnet(cidr: string): Subnet | undefined {
 export function isLoopback(address: string): boolean {
   return address.startsWith('127.') && isIpv4(address);
 }
+
+/** Whether an IPv4 address can be that of one host: not of "this network", of a group, reserved, or the broadcast. */
+export function isUnicast(address: string): boolean {
+  const first = Number(address.split('.')[0]);
+  return isIpv4(address) && first > 0 && first < 224;
+}

@@ -6,13 +6,50 @@ const mostBytes = 1024 * 1024;
 /** Characters that YAML 1.2 forbids (production c-printable). */
 const forbidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
 
+export interface TextFlaw {
+  readonly flaw: string;
+  /** From 1; absent where the flaw is that of the whole file. */
+  readonly line?: number;
+  readonly remedy?: string;
+}
+
 /** A file that cannot be YAML is refused as a whole: a list of what is wrong in it would help nobody. */
-export function specText(bytes: Uint8Array): { readonly text: string } | { readonly flaw: string } {
+export function specText(bytes: Uint8Array): { readonly text: string } | TextFlaw {
   if (bytes.length > mostBytes) return { flaw: 'is larger than 1 MiB, which no spec is' };
+  if (isUtf16(bytes)) return { flaw: 'is UTF-16 text', remedy: 'Save it as UTF-8.' };
+  const text = decoded(bytes);
+  // Of a binary file and of Latin-1 text alike, some bytes are not UTF-8; control characters are in the former alone.
+  if (forbidden.test(text ?? new TextDecoder('latin1').decode(bytes))) {
+    return { flaw: 'is not a YAML file, but a binary one' };
+  }
+  if (text !== undefined) return { text };
+  const line = firstUndecodableLine(bytes);
+  return {
+    flaw: `is not UTF-8 text: line ${line} has bytes of another encoding`,
+    line,
+    remedy: 'Save it as UTF-8. `iconv -f ISO-8859-1 -t UTF-8` converts from Latin-1.',
+  };
+}
+
+function decoded(bytes: Uint8Array): string | undefined {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return forbidden.test(text) ? { flaw: 'is not a YAML file, but a binary one' } : { text };
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    return { flaw: 'is not a YAML file: it is not UTF-8 text' };
+    return undefined;
+  }
+}
+
+/** By its byte order mark. */
+function isUtf16([first, second]: Uint8Array): boolean {
+  return (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+}
+
+/** No character of UTF-8 but the line feed itself has its byte, so each line can be decoded by itself. */
+function firstUndecodableLine(bytes: Uint8Array): number {
+  let start = 0;
+  for (let line = 1; ; line += 1) {
+    const end = bytes.indexOf(0x0a, start);
+    if (end === -1 || decoded(bytes.subarray(start, end)) === undefined) return line;
+    start = end + 1;
   }
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { hostPaths } from '../hosts/paths.js';
+import { quote } from '../ssh/shell.js';
 import {
   gateRule,
   nodeAddress,
@@ -132,7 +133,7 @@ export function nodeCommand(
   { etcdFormed, taskId }: { readonly etcdFormed: boolean; readonly taskId?: string },
 ): { value: string; environment: Record<string, string> } {
   return {
-    value: `exec ${spec.nodes.containerizer === 'docker' ? 'tini -- ' : ''}${hostPaths(host).bin}/perijove-node start ${index}`,
+    value: `exec ${spec.nodes.containerizer === 'docker' ? 'tini -- ' : ''}${quote(`${hostPaths(host).bin}/perijove-node`)} start ${index}`,
     environment: {
       [nodeEnvironment.config]: JSON.stringify(nodeConfig(spec, index, host)),
       [nodeEnvironment.etcdFormed]: String(etcdFormed),

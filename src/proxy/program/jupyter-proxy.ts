@@ -9,7 +9,15 @@ import type { Duplex } from 'node:stream';
 import { createProxyServer, type ServerOptions } from 'http-proxy-3';
 import type { Logger } from 'pino';
 import { Answers } from './answers.js';
-import { dropHopByHop, hasConnectionOption, ownPath, wantsPage } from './headers.js';
+import {
+  dropHopByHop,
+  hasConnectionOption,
+  headBytes,
+  headerLines,
+  headWithoutUpgrade,
+  ownPath,
+  wantsPage,
+} from './headers.js';
 import { serveTunnel } from './hop.js';
 import type { Router } from './router.js';
 import { NotConnected, type Upstream } from './upstream.js';
@@ -33,11 +41,23 @@ const patienceMs = { page: 1_000, script: 10_000, program: 2_000, websocket: 10_
 /** A page load without an answer is given up after this time if the node answers nothing else either. */
 const pagePatienceMs = 5_000;
 
+/** Of a page load that was given up. */
+const noAnswerCode = 'NO_ANSWER';
+
 /** How often one request is sent to nodes that have an open gate and then do not answer it. */
 const maxAttempts = 4;
 
-const silentCodes = new Set([
-  'ECONNREFUSED',
+/** How long one that was lost waits for the gate to say whether it is open: as long as that may be silent. */
+const confirmMs = 500;
+
+/** A client that still sends what Jupyter has refused may take this long to read the answer. */
+const lingerMs = 5_000;
+
+/** Tornado's limit of a head is 64 KiB; the headers of a proxy are left out where they could be too much. */
+const roomyHeadBytes = 60 * 1024;
+
+/** Of connections that were made and then broke. */
+const lostCodes = new Set([
   'ECONNRESET',
   'EPIPE',
   'ETIMEDOUT',
@@ -71,12 +91,19 @@ type ProxyError = Error & { readonly code?: string };
  */
 export class JupyterProxy {
   /** For users; the caller makes it listen. */
-  readonly server = http.createServer({ keepAlive: true, keepAliveTimeout: 30_000 });
+  readonly server = http.createServer({
+    keepAlive: true,
+    keepAliveTimeout: 30_000,
+    // As Jupyter reads them; Node would drop all but the first.
+    joinDuplicateHeaders: true,
+  });
   readonly #options: JupyterProxyOptions;
   readonly #answers: Answers;
   // Jupyter compares the Origin of a websocket with Host: Host must stay what the browser sent.
-  readonly #proxy = createProxyServer({ xfwd: true, changeOrigin: false });
+  readonly #proxy = createProxyServer({ changeOrigin: false });
   readonly #passages = new WeakMap<IncomingMessage, Passage>();
+  /** The newest response on each connection. */
+  readonly #responses = new WeakMap<Duplex, ServerResponse>();
   /** Client sockets that already speak the websocket protocol: no HTTP may be written to them. */
   readonly #upgraded = new WeakSet<Duplex>();
 
@@ -86,6 +113,8 @@ export class JupyterProxy {
     this.#answers = new Answers(options);
     // An upload takes as long as it takes.
     this.server.requestTimeout = 0;
+    // Their size is bounded; beyond a number, Node would drop lines silently.
+    this.server.maxHeadersCount = 0;
     this.server.on('request', (request, response) => this.#onRequest(request, response));
     this.server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head));
     this.server.on('connect', (request, socket, head) => {
@@ -95,8 +124,9 @@ export class JupyterProxy {
       const passage = this.#passages.get(request);
       if (passage) passage.request = upstream;
     });
-    this.#proxy.on('proxyRes', (answer, _request, response) => {
+    this.#proxy.on('proxyRes', (answer, request, response) => {
       dropHopByHop(answer.headers);
+      if (!request.complete) this.#answerEarly(request, answer);
       // Half an answer must not look like a whole one.
       answer.once('close', () => {
         if (!answer.complete) response.destroy();
@@ -111,6 +141,11 @@ export class JupyterProxy {
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const { headers, method = 'GET' } = request;
+    this.#responses.set(request.socket, response);
+    if (hasTwoHosts(request)) {
+      this.#answers.twoHosts(response);
+      return;
+    }
     const own = ownPath(request.url ?? '/');
     if (own !== undefined) {
       if (own === statusPath) void this.#answers.status(response);
@@ -147,7 +182,7 @@ export class JupyterProxy {
     const failed = (error?: ProxyError): void => this.#onFailure(passage, request, response, error);
     try {
       const upstream = await this.#admit(passage);
-      if (upstream) this.#proxy.web(request, response, targetOf(passage, upstream), failed);
+      if (upstream) this.#proxy.web(request, response, targetOf(passage, request, upstream), failed);
       else failed();
     } catch (error) {
       this.#logBug(error, request);
@@ -156,20 +191,58 @@ export class JupyterProxy {
   }
 
   #onFailure(passage: Passage, request: IncomingMessage, response: ServerResponse, error?: ProxyError): void {
-    const lost = this.#noteFailure(passage, request, error);
+    // Jupyter has answered before it had read everything.
+    if (response.writableEnded) return;
     if (response.headersSent || response.destroyed) {
       // Half an answer must not look like a whole one.
       response.destroy();
       return;
     }
-    const moved = passage.upstream !== undefined && !this.#options.router.serves(passage.upstream);
-    if (passage.repeatable && (lost || moved) && passage.attempts < maxAttempts) {
+    void this.#afterFailure(passage, request, response, error);
+  }
+
+  async #afterFailure(
+    passage: Passage,
+    request: IncomingMessage,
+    response: ServerResponse,
+    error?: ProxyError,
+  ): Promise<void> {
+    const { upstream, kind, repeatable } = passage;
+    const { lost, serves } = await this.#noteFailure(passage, request, error);
+    if (response.headersSent || response.destroyed) return;
+    const moved = upstream !== undefined && !this.#options.router.serves(upstream);
+    if (repeatable && (lost || moved) && passage.attempts < maxAttempts) {
       // No part of an answer has arrived: ask again, where the gate is open now.
       request.headers = { ...passage.headers };
-      void this.#pass(passage, request, response);
-      return;
+      await this.#pass(passage, request, response);
+    } else if (serves && kind !== 'page') {
+      this.#answers.noAnswer(request, response);
+    } else {
+      this.#answers.waiting(request, response);
     }
-    this.#answers.waiting(request, response);
+  }
+
+  /**
+   * Jupyter refuses a request that is too large while the client still sends it: passes the answer on, and drops the
+   * rest. A connection that is closed with bytes that nobody read is reset, and the answer may be lost with it.
+   */
+  #answerEarly(request: IncomingMessage, answer: IncomingMessage): void {
+    const { socket } = request;
+    const close = hasConnectionOption(request.headers, 'close');
+    // So that Node does not close the connection with the answer.
+    if (request.httpVersion !== '1.0') request.headers.connection = 'keep-alive';
+    answer.once('end', () => {
+      if (request.complete) return;
+      const upstream = this.#passages.get(request)?.request;
+      request.unpipe();
+      upstream?.destroy();
+      request.resume();
+      const timer = setTimeout(() => socket.destroy(), lingerMs);
+      request.once('close', () => {
+        clearTimeout(timer);
+        if (close) socket.end();
+      });
+    });
   }
 
   /** Gives up a page load when its node answers neither it nor anything else; a slow page may go on. */
@@ -183,7 +256,7 @@ export class JupyterProxy {
         return;
       }
       const error = new Error(`no response within ${pagePatienceMs} ms`);
-      asked.destroy(Object.assign(error, { code: 'NO_ANSWER' }));
+      asked.destroy(Object.assign(error, { code: noAnswerCode }));
     };
     let timer = setTimeout(() => void check(), pagePatienceMs);
     response.once('close', () => clearTimeout(timer));
@@ -192,10 +265,14 @@ export class JupyterProxy {
   // --- websockets -----------------------------------------------------------------------------------------
 
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (request.method !== 'GET' || request.headers.upgrade?.toLowerCase() !== 'websocket') {
+      this.#withoutUpgrade(request, socket, head);
+      return;
+    }
     // While it waits for a gate nothing else listens, and an error event without a listener ends the process.
     socket.on('error', () => socket.destroy());
-    if (request.method !== 'GET' || request.headers.upgrade?.toLowerCase() !== 'websocket') {
-      this.#answers.badUpgrade(socket);
+    if (hasTwoHosts(request)) {
+      this.#answers.twoHostsOfWebsocket(socket);
     } else if (ownPath(request.url ?? '/') !== undefined) {
       this.#answers.noWebsocket(socket);
     } else {
@@ -203,6 +280,22 @@ export class JupyterProxy {
       const passage: Passage = { kind: 'websocket', repeatable: false, headers, client: socket, attempts: 0 };
       void this.#passWebsocket(passage, request, socket, head);
     }
+  }
+
+  /**
+   * As Jupyter does, ignores the wish for any other protocol. Node has let go of the connection by now, without its
+   * body, so it gets the same bytes again.
+   */
+  #withoutUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const again = (): void => {
+      if (socket.destroyed) return;
+      socket.unshift(Buffer.concat([Buffer.from(headWithoutUpgrade(request), 'latin1'), head]));
+      this.server.emit('connection', socket);
+    };
+    const before = this.#responses.get(socket);
+    // Of a client that did not wait for it.
+    if (before === undefined || before.closed) again();
+    else before.once('close', again);
   }
 
   async #passWebsocket(
@@ -216,12 +309,14 @@ export class JupyterProxy {
         socket.destroy();
         return;
       }
-      this.#noteFailure(passage, request, error);
-      this.#answers.refuseWebsocket(socket);
+      void this.#noteFailure(passage, request, error).then(({ serves }) => {
+        if (serves) this.#answers.noAnswerForWebsocket(socket);
+        else this.#answers.refuseWebsocket(socket);
+      });
     };
     try {
       const upstream = await this.#admit(passage);
-      if (upstream) this.#proxy.ws(request, socket, head, targetOf(passage, upstream), failed);
+      if (upstream) this.#proxy.ws(request, socket, head, targetOf(passage, request, upstream), failed);
       else failed();
     } catch (error) {
       this.#logBug(error, request);
@@ -265,13 +360,27 @@ export class JupyterProxy {
     return undefined;
   }
 
-  /** @returns whether the request was lost on its way, which puts the gate of its node in doubt */
-  #noteFailure(passage: Passage, request: IncomingMessage, error: ProxyError | undefined): boolean {
+  /**
+   * A gate that cannot be reached is in doubt. A request that was lost behind it doubts nothing: Jupyter may have
+   * refused that very request, and the gate is asked. `serves`: its node has an open gate nevertheless.
+   */
+  async #noteFailure(
+    { upstream, client }: Passage,
+    request: IncomingMessage,
+    error: ProxyError | undefined,
+  ): Promise<{ readonly lost: boolean; readonly serves: boolean }> {
     const { logger, router } = this.#options;
     logger.debug({ err: error, url: pathOf(request) }, 'a request could not be forwarded');
-    const lost = error?.code !== undefined && silentCodes.has(error.code);
-    if (passage.upstream && lost) router.doubt(passage.upstream);
-    return lost;
+    if (upstream === undefined || error === undefined) return { lost: false, serves: false };
+    if (error instanceof NotConnected) {
+      router.doubt(upstream);
+      return { lost: true, serves: false };
+    }
+    if (error.code === noAnswerCode) return { lost: false, serves: false };
+    // Others of the same time may have ended, too.
+    upstream.dropIdle();
+    const serves = await router.confirm(upstream, confirmMs, client);
+    return { lost: error.code !== undefined && lostCodes.has(error.code), serves };
   }
 
   #logBug(error: unknown, request: IncomingMessage): void {
@@ -280,11 +389,16 @@ export class JupyterProxy {
 }
 
 /** Where the library sends the request, and over which connection. */
-function targetOf({ kind, socket }: Passage, upstream: Upstream): ServerOptions {
-  const target = upstream.address;
-  if (!socket) return { target, agent: upstream.agent };
-  const options = { target, agent: upstream.agentFor(socket) };
+function targetOf({ kind, socket }: Passage, request: IncomingMessage, upstream: Upstream): ServerOptions {
+  const common = { target: upstream.address, xfwd: headBytes(request) < roomyHeadBytes };
+  if (!socket) return { ...common, agent: upstream.agent };
+  const options = { ...common, agent: upstream.agentFor(socket) };
   return kind === 'websocket' ? options : { ...options, headers: { connection: 'close' } };
+}
+
+/** Jupyter refuses that; Node takes the first. */
+function hasTwoHosts(request: IncomingMessage): boolean {
+  return headerLines(request).filter(([name]) => name.toLowerCase() === 'host').length > 1;
 }
 
 /** The scripts of an open page send the cookies of its login; programs send the token. */

@@ -39,6 +39,13 @@ interface Current {
   readonly upstream: Upstream;
 }
 
+/** Of a request that was lost: what was the gate's answer to a question that was put later? */
+interface Question {
+  /** Of `performance.now()`. */
+  readonly since: number;
+  settle: () => void;
+}
+
 /**
  * Leads requests to the node that serves: it takes the keeper's orders, asks the gates, turns by reflex, holds
  * requests while no gate is acceptable, and lets go of the node before.
@@ -54,6 +61,7 @@ export class Router {
   #watches = new Map<string, GateWatch>();
   readonly #views = new Map<string, GateView>();
   readonly #waiters = new Set<() => void>();
+  readonly #questions = new Set<Question>();
   #lostSince: Date | undefined;
   #searchingSince: number | undefined;
   /** Since the present node was accepted. */
@@ -114,7 +122,7 @@ export class Router {
     });
   }
 
-  /** A request failed on its way to the node: nothing goes there before its gate has answered again. */
+  /** The gate of the node cannot be reached: nothing goes there before it has answered again. */
   doubt(upstream: Upstream): void {
     if (!this.#current || upstream !== this.#current.upstream) return;
     this.#doubtedAt = performance.now();
@@ -122,6 +130,28 @@ export class Router {
     this.#views.set(node, unknown);
     this.#watches.get(node)?.hurry();
     this.#refresh();
+  }
+
+  /**
+   * A request was lost behind the gate of the node, be it by Jupyter's refusal or by the node's end: asks the gate,
+   * and nobody else waits for its answer. Resolves when the gate has answered, another node serves, the time is over,
+   * or the one who asks has gone; to whether the node still serves, with an open gate.
+   */
+  confirm(upstream: Upstream, patienceMs: number, client: NodeJS.EventEmitter): Promise<boolean> {
+    if (!this.serves(upstream)) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const question: Question = { since: performance.now(), settle: () => undefined };
+      question.settle = () => {
+        clearTimeout(timer);
+        this.#questions.delete(question);
+        client.off('close', question.settle);
+        resolve(this.serves(upstream) && this.#open);
+      };
+      const timer = setTimeout(question.settle, patienceMs);
+      this.#questions.add(question);
+      client.once('close', question.settle);
+      this.#watches.get(upstream.node.name)?.hurry();
+    });
   }
 
   serves(upstream: Upstream): boolean {
@@ -187,6 +217,7 @@ export class Router {
       this.#drains.delete(upstream);
       upstream.keepIdle(true);
       if (before) void this.#drain(before.upstream, silent);
+      for (const question of [...this.#questions]) question.settle();
     }
     if (!isDeepStrictEqual(before?.order.nodes, order.nodes)) this.#watchAll(order);
     const route = this.route as Route;
@@ -223,6 +254,9 @@ export class Router {
     const next = afterLook(this.#current, this.#views);
     if (next.node !== accepted.node || next.term !== accepted.term) this.#become(order, next, since);
     else this.#refresh();
+    for (const question of [...this.#questions]) {
+      if (name === accepted.node && asked >= question.since) question.settle();
+    }
   }
 
   /** Draws the consequences of what is known of the gates. */

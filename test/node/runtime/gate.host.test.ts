@@ -156,6 +156,43 @@ describe('an open gate', () => {
   });
 });
 
+describe('a program behind the gate that closes while the client still sends', () => {
+  const answer = 'HTTP/1.1 400 Bad Request\r\n\r\n';
+  beforeEach(() => gate.open());
+
+  it('has its answer passed on, and the rest is dropped', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const { user, server } = await request();
+      let sending = true;
+      void (async () => {
+        while (sending) {
+          if (!user.write(Buffer.alloc(100_000)))
+            await Promise.race([once(user, 'drain'), once(user, 'close')]);
+          else await new Promise(setImmediate);
+        }
+      })();
+      await once(server, 'data');
+      server.pause();
+      // With bytes that it has not read.
+      server.write(answer);
+      server.destroy();
+      await eventually(() => user.said() === answer);
+      const ended = closed(user);
+      sending = false;
+      user.end();
+      await ended;
+    }
+    await eventually(() => gate.connectionCount === 0);
+  });
+
+  it('has an end without an answer passed on, too', async () => {
+    const { user, server } = await request();
+    server.destroy();
+    await closed(user);
+    expect(user.said()).toBe('');
+  });
+});
+
 describe('a gate that shuts', () => {
   beforeEach(() => gate.open());
 

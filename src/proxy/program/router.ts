@@ -72,9 +72,7 @@ export class Router {
 
   constructor(options: RouterOptions) {
     this.#options = options;
-    this.ways = new Ways(options.self, (way, since) => {
-      for (const upstream of this.#upstreams.values()) upstream.cut({ way, since });
-    });
+    this.ways = new Ways(options.self);
   }
 
   get route(): Route | undefined {

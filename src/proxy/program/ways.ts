@@ -9,6 +9,12 @@ export const dialDeadlineMs = 1_000;
 const staggerMs = 200;
 /** How often a way that was passed over is tried again, apart from requests. */
 const retryMs = 1_000;
+/** How often tunnels are looked at. */
+const lookMs = 500;
+/** A way that makes no new tunnel within this time, while those that it has made are silent, is dead. */
+const deadTunnelMs = 1_500;
+/** Between two questions to a way whose tunnels go on being silent: what is behind them may take its time. */
+const longestPauseMs = 4_000;
 
 /** The proxies that a tunnel came through, each by the address that it listens at. */
 export const viaHeader = 'x-perijove-via';
@@ -57,21 +63,41 @@ export interface DialOptions {
   readonly deadlineMs?: number;
 }
 
+/** A connection that was made through another proxy. */
+interface Tunnel {
+  readonly way: string;
+  /** That it leads to. */
+  readonly node: Node;
+  /** Of `performance.now()`. */
+  readonly at: number;
+  /** When it was looked at last. */
+  read: number;
+  written: number;
+  /** Something was sent since the last byte came. */
+  waits: boolean;
+}
+
+/** A way that no tunnel has brought a byte over since it was looked at last. */
+interface Silence {
+  /** Of `performance.now()`: when to ask it next. */
+  askAt: number;
+  pauseMs: number;
+  /** Something waits for an answer. */
+  urgent: boolean;
+}
+
 /** How this proxy connects to nodes: by the first of a node's ways that answers. */
 export class Ways {
   /** By way: how to try it again. */
   readonly #passedOver = new Map<string, Node>();
   #retry: NodeJS.Timeout | undefined;
+  /** Of this host's own requests, and those that it carries for other hosts. */
+  readonly #tunnels = new Map<net.Socket, Tunnel>();
+  readonly #silences = new Map<string, Silence>();
+  #look: NodeJS.Timeout | undefined;
 
-  /**
-   * @param self the address that this proxy listens at: `127.0.1.1:8888`
-   * @param onDead called with a way on which the connections hang that were made before `since`, a reading of
-   * `performance.now()`
-   */
-  constructor(
-    readonly self: string,
-    private readonly onDead: (way: string, since: number) => void = () => undefined,
-  ) {}
+  /** @param self the address that this proxy listens at: `127.0.1.1:8888` */
+  constructor(readonly self: string) {}
 
   /** The way that would be tried first. */
   best(node: Node): string {
@@ -118,6 +144,7 @@ export class Ways {
           }
           if (result.kind !== 'unreachable') {
             this.#passedOver.delete(way);
+            if (result.kind === 'connected' && way !== last) this.#watch(result.socket, way, node);
             settle(result);
             return;
           }
@@ -138,9 +165,77 @@ export class Ways {
     if (way !== nodeWay(node)) this.#passOver(way, node);
   }
 
-  /** Connections over this way that were made before are of no use any more. */
+  /**
+   * Connections over this way that were made before `since`, a reading of `performance.now()`, are of no use any
+   * more. They end, also those of other hosts, which would wait for ever.
+   */
   dead(way: string, since: number): void {
-    this.onDead(way, since);
+    for (const [socket, tunnel] of [...this.#tunnels]) {
+      if (tunnel.way !== way || tunnel.at > since) continue;
+      socket.destroy(Object.assign(new Error('the way hangs'), { code: 'ECONNRESET' }));
+    }
+  }
+
+  #watch(socket: net.Socket, way: string, node: Node): void {
+    const { bytesRead: read, bytesWritten: written } = socket;
+    this.#tunnels.set(socket, { way, node, at: performance.now(), read, written, waits: false });
+    this.#look ??= setInterval(() => this.#lookAtTunnels(), lookMs).unref();
+    socket.once('close', () => {
+      this.#tunnels.delete(socket);
+      if (this.#tunnels.size > 0) return;
+      clearInterval(this.#look);
+      this.#look = undefined;
+      this.#silences.clear();
+    });
+  }
+
+  /**
+   * A proxy on the way that hangs takes what it is sent, and answers nothing; a Jupyter that takes its time does the
+   * same. So a way that is silent on all its tunnels is asked, by a new one. Each proxy asks the next one alone: that
+   * one asks the one behind it.
+   */
+  #lookAtTunnels(): void {
+    const now = performance.now();
+    const silent = new Map<string, { readonly node: Node; readonly waits: boolean }>();
+    const alive = new Set<string>();
+    for (const [socket, tunnel] of this.#tunnels) {
+      const { bytesRead, bytesWritten } = socket;
+      const { way, node } = tunnel;
+      if (bytesRead !== tunnel.read) alive.add(way);
+      const waited = tunnel.waits && bytesRead === tunnel.read;
+      // What was sent in the same interval as something came may be what that answered.
+      tunnel.waits = waited || (bytesRead === tunnel.read && bytesWritten !== tunnel.written);
+      tunnel.read = bytesRead;
+      tunnel.written = bytesWritten;
+      silent.set(way, { node, waits: waited || (silent.get(way)?.waits ?? false) });
+    }
+    for (const way of alive) silent.delete(way);
+    for (const way of [...this.#silences.keys()]) if (!silent.has(way)) this.#silences.delete(way);
+    for (const [way, { node, waits }] of silent) {
+      const silence = this.#silences.get(way) ?? {
+        askAt: now + longestPauseMs,
+        pauseMs: lookMs,
+        urgent: false,
+      };
+      this.#silences.set(way, silence);
+      if (waits && !silence.urgent) Object.assign(silence, { urgent: true, askAt: now });
+      if (now < silence.askAt) continue;
+      silence.pauseMs = Math.min(2 * silence.pauseMs, longestPauseMs);
+      silence.askAt = now + silence.pauseMs + deadTunnelMs;
+      void this.#ask(way, node);
+    }
+  }
+
+  async #ask(way: string, node: Node): Promise<void> {
+    const since = performance.now();
+    const result = await this.#tunnel(way, node, [], AbortSignal.timeout(deadTunnelMs));
+    if (result.kind === 'connected') result.socket.destroy();
+    const tookMs = performance.now() - since;
+    // Too early: it has answered, or refused. Too late: this process was held up itself.
+    const wasSilent = tookMs > 0.9 * deadTunnelMs && tookMs < 1.5 * deadTunnelMs;
+    if (result.kind !== 'unreachable' || !wasSilent) return;
+    this.#passOver(way, node);
+    this.dead(way, since);
   }
 
   #toTry(node: Node, via: readonly string[] = []): readonly string[] {
@@ -159,9 +254,10 @@ export class Ways {
   async #tryAgain(): Promise<void> {
     await Promise.all(
       [...this.#passedOver].map(async ([way, node]) => {
+        const begun = performance.now();
         const result = await this.#tunnel(way, node, [], AbortSignal.timeout(dialDeadlineMs));
         if (result.kind === 'connected') result.socket.destroy();
-        if (result.kind === 'unreachable') this.dead(way, performance.now());
+        if (result.kind === 'unreachable') this.dead(way, begun);
         else this.#passedOver.delete(way);
       }),
     );

@@ -10,7 +10,8 @@ import { watchLeader } from '../mesos/masters/leader-watch.js';
 import type { HandOver } from '../mesos/scheduler/deps.js';
 import { nodeIndex } from '../mesos/scheduler/launch.js';
 import { runScheduler } from '../mesos/scheduler/scheduler.js';
-import { keeperState, noteIncident, workflowIds, type Incident } from '../temporal/contract.js';
+import { workflowIds } from '../temporal/contract.js';
+import { noteAtKeeper } from './incidents.js';
 import type { ActivityDeps } from './deps.js';
 import { workflowStore } from './framework-store.js';
 import { frameworkStateOf, keeperStateOf } from './workflow-state.js';
@@ -109,12 +110,4 @@ function masterCare(
 async function pauseOf(client: Client, spec: ClusterSpec): Promise<string | undefined> {
   const keeper = await keeperStateOf(client, spec);
   return keeper?.paused && `the keeper has been paused since ${keeper.paused.since}`;
-}
-
-/** @throws WorkflowNotFoundError while no keeper runs */
-async function noteAtKeeper(client: Client, spec: ClusterSpec, incident: Incident): Promise<void> {
-  const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
-  const { incidents } = await handle.query(keeperState);
-  const isKnown = incidents.some(({ at, what }) => at === incident.at && what === incident.what);
-  if (!isKnown) await handle.executeUpdate(noteIncident, { args: [incident] });
 }

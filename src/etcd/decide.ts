@@ -2,6 +2,7 @@
 import { majority } from '../cluster/spec.js';
 import type { Identity } from './identity.js';
 import { hasStarted, voterIds, type Member, type Membership } from './members.js';
+import type { StartFailure } from './start-failure.js';
 
 /** One other member, as this node was answered by it. */
 export type PeerView =
@@ -38,6 +39,10 @@ export interface Observation {
   /** The IDs that the static initial cluster gives. */
   readonly static: Identity;
   readonly data: DataView;
+  /** How the etcd that was started last with these data ended; absent where it did not end by itself. */
+  readonly failure?: StartFailure;
+  /** Damaged data of another member of this node were put aside so long ago. */
+  readonly replacedMsAgo?: number;
   /** The member that this very process has just added for the node. */
   readonly added?: string;
   /** How long this very process has seen the one learner of the cluster, and none of its answers. */
@@ -51,14 +56,17 @@ export interface Observation {
  */
 export const learnerPatienceMs = 60_000;
 
+/** A disk that damages what is written to it would have its member replaced again and again. */
+export const replacePauseMs = 10 * 60_000;
+
 export type Decision =
   /** Bootstrap with the static initial cluster. */
   | { readonly kind: 'start-new'; readonly reason: string }
   | { readonly kind: 'start-with-data'; readonly reason: string }
   /** Start empty as the member that was added, with these members as the initial cluster. */
   | { readonly kind: 'start-added'; readonly members: readonly Member[]; readonly reason: string }
-  /** Put the data aside, then decide again. */
-  | { readonly kind: 'drop-data'; readonly reason: string }
+  /** Put the data aside, then decide again. `damaged`: though their member is one of the cluster. */
+  | { readonly kind: 'drop-data'; readonly reason: string; readonly damaged?: { readonly memberId: string } }
   /** Remove the member through `through` (names of nodes), then decide again. */
   | {
       readonly kind: 'remove';
@@ -77,6 +85,8 @@ export type Decision =
  *
  * - Data whose member is listed are started with. So are data while no quorum answers: this member may be
  *   what the quorum lacks.
+ * - Data that etcd itself called damaged, or older than what their member has promised, are put aside where a quorum
+ *   is there without that member, which is then replaced as that of an empty node is.
  * - Data whose member is no longer listed by a quorum are put aside; they can never be of use again.
  * - An empty node never takes up a member that may have started before: raft relies on what a member has
  *   promised, and an empty one has forgotten it. It is removed and added as a new member. The one exception
@@ -100,12 +110,17 @@ function decideWithQuorum(
 ): Decision {
   const { name, peerUrl, data } = observation;
   if (data.kind === 'member') {
-    return data.clusterId === clusterId && members.some((member) => member.id === data.memberId)
-      ? { kind: 'start-with-data', reason: 'the data belongs to a current member of the cluster' }
-      : {
-          kind: 'drop-data',
-          reason: `the data belongs to member ${data.memberId}, which is no longer in the cluster`,
-        };
+    const own = members.find((member) => member.id === data.memberId);
+    if (data.clusterId !== clusterId || own === undefined) {
+      return {
+        kind: 'drop-data',
+        reason: `the data belongs to member ${data.memberId}, which is no longer in the cluster`,
+      };
+    }
+    if (observation.failure?.kind === 'data') {
+      return decideDamaged(own, observation.failure, voterIds({ clusterId, members }), healthy, observation);
+    }
+    return { kind: 'start-with-data', reason: 'the data belongs to a current member of the cluster' };
   }
   if (data.kind === 'unreadable') {
     return { kind: 'drop-data', reason: `the member of the data is unknown: ${data.why}` };
@@ -156,6 +171,30 @@ function decideWithQuorum(
         reason: `${whose} was added before, but does not respond`,
       }
     : { kind: 'wait', reason: `${whose} was added before, but has not caught up yet` };
+}
+
+/** A member that cannot start because of its own data is replaced, where all others make a quorum without it. */
+function decideDamaged(
+  own: Member,
+  { words }: StartFailure,
+  voters: readonly string[],
+  healthy: readonly string[],
+  { replacedMsAgo }: Observation,
+): Decision {
+  const rest = voters.filter((id) => id !== own.id).length;
+  if (healthy.length < majority(rest)) {
+    return {
+      kind: 'wait',
+      reason: `the data is damaged (${words}), and without this member only ${healthy.length} of ${rest} members are healthy`,
+    };
+  }
+  if (replacedMsAgo !== undefined && replacedMsAgo < replacePauseMs) {
+    return {
+      kind: 'wait',
+      reason: `the data is damaged again (${words}), ${Math.round(replacedMsAgo / 1000)} s after it was replaced`,
+    };
+  }
+  return { kind: 'drop-data', reason: `the data is damaged: ${words}`, damaged: { memberId: own.id } };
 }
 
 function decideWithoutQuorum({ name, peerUrl, formed, static: own, data, peers }: Observation): Decision {

@@ -27,12 +27,13 @@ const liveSettledMs = 2_000;
 /**
  * Watches until there is something to do (`notice` says when), and resolves to it. Asks every member of etcd
  * each 200 ms over a connection that it holds, and every node and every proxy each second. Rejects only with
- * the signal's reason.
+ * the signal's reason. `onNode` is called with each answer of a node.
  */
 export async function watch(
   access: KeeperAccess,
   { spec, generation, known }: WatchInput,
   signal: AbortSignal,
+  onNode: (name: string, view: NodeView) => void = () => undefined,
 ): Promise<WatchEvent> {
   signal.throwIfAborted();
   const ended = new AbortController();
@@ -44,7 +45,7 @@ export async function watch(
         once: true,
         signal: ended.signal,
       });
-      new Watch(access, spec, generation, known, placement, until, resolve).start(reject);
+      new Watch(access, spec, generation, known, placement, until, resolve, onNode).start(reject);
     });
   } finally {
     ended.abort();
@@ -76,6 +77,7 @@ class Watch {
     placement: Placement,
     private readonly signal: AbortSignal,
     private readonly speak: (event: WatchEvent) => void,
+    private readonly onNode: (name: string, view: NodeView) => void,
   ) {
     this.#wanted = known.verdict && wantedFor(spec, generation, known.verdict, placement);
     this.#members = nodeNames(spec);
@@ -96,7 +98,11 @@ class Watch {
       ...(this.#wanted?.nodes ?? []).map((name) =>
         this.#every(
           () => lookEveryMs,
-          async () => this.#saw(this.#nodes, name, await observeNode(this.access, name, this.#look)),
+          async () => {
+            const view = await observeNode(this.access, name, this.#look);
+            this.#saw(this.#nodes, name, view);
+            this.onNode(name, view);
+          },
         ),
       ),
       ...(this.#wanted?.proxies ?? []).map((host) =>

@@ -82,16 +82,37 @@ export default defineConfig({
         },
       },
       {
-        // A whole lab, or servers in containers: ZooKeeper, stand-in Mesos, etcd, sshd, Jupyter, proxies.
+        // A whole lab: ZooKeeper, stand-in Mesos, etcd, sshd, Jupyter, proxies.
         test: {
           name: 'e2e',
           include: ['test/**/*.e2e.test.ts'],
+          exclude: ['test/e2e/{compose,two-labs}.e2e.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 600_000,
           globalSetup: ['test/support/prerequisites.ts'],
           sequence: { groupOrder: 2 },
-          // Two clusters take all that there is.
-          poolOptions: { forks: { minForks: 1, maxForks: filesAtATime / 2 } },
+        },
+      },
+      {
+        // Two labs at a time take all that two cores have.
+        test: {
+          name: 'two-labs',
+          include: ['test/e2e/two-labs.e2e.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+          globalSetup: ['test/support/prerequisites.ts'],
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        // Servers in containers. It waits for packages and for bricks much of its time: others run beside it.
+        test: {
+          name: 'compose',
+          include: ['test/e2e/compose.e2e.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+          globalSetup: ['test/support/prerequisites.ts'],
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -1,6 +1,6 @@
 /**
- * Installations from bare servers with endless loops beside them: what of each server is afterwards, and after
- * `down --purge`, not as it was. One row of Markdown for each.
+ * Installations on bare servers under the load of endless loops: what has changed on each server afterwards,
+ * and after `down --purge`. One row of Markdown for each.
  *
  *     npm run bench:bare -- [installations, 10 by default] [loops on each server, 7 by default]
  */
@@ -39,7 +39,7 @@ async function observe(before: ReadonlyMap<string, Snapshot>): Promise<Observed>
   return { logins, differences };
 }
 
-/** Units that were enabled and are not. */
+/** Units that were enabled before and are not anymore. */
 const disabled = (differences: readonly Difference[]) =>
   differences.filter(
     ({ entry, before }) => entry.startsWith('unit: ') && before?.startsWith('enabled') === true,

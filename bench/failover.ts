@@ -1,7 +1,7 @@
 /**
- * From `kill -9` of all that runs on the node of etcd's leader to a 200 through every host: by the origin's
- * loops, and by Perijove with a cold Jupyter, a warm one, and a warm one while every worker is dead; and how much
- * of it was etcd's own election. All in one lab and one run.
+ * From `kill -9` of everything on the node of etcd's leader to a 200 through every host: with the origin's
+ * loops, and with Perijove with a cold Jupyter, a warm one, and a warm one while every worker is dead; and
+ * how much of it was etcd's election. All in one lab and one run.
  *
  *     npm run bench:failover -- [kills of each kind, 10 by default]
  */
@@ -13,12 +13,12 @@ import { Probe, servedAt } from './probe.js';
 import { printTable, seconds, summary, writeBars, writeResult } from './report.js';
 
 const kills = Number(process.argv[2] ?? 10);
-// What waits for a leader is answered at once when there is one, all at the same time: more would be load of its own.
+// Waiting requests are answered together once there is a leader: more of them would be a load of their own.
 const probeEveryMs = 100;
 const giveUpMs = 120_000;
 
 interface Failover {
-  /** Until a member said that it leads, at a higher term. */
+  /** Until a member reported that it leads, at a higher term. */
   readonly electionMs: number;
   /** Until the last host served. */
   readonly servedMs: number;
@@ -26,9 +26,9 @@ interface Failover {
 }
 
 interface Strike {
-  /** What is done just before, and not counted. */
+  /** Preparation, not counted. */
   readonly before?: () => Promise<void>;
-  /** Returns as soon as all are killed. */
+  /** Returns once all are killed. */
   readonly kill: (leader: string) => void;
 }
 
@@ -61,7 +61,7 @@ async function failover(
   const probes = entrances.map((entrance) => new Probe(entrance, probeEveryMs));
   try {
     for (const probe of probes) await untilServed(probe, 0);
-    // At any moment of the loops' five seconds.
+    // At any point of the loops' five seconds.
     await delay(Math.random() * 5_000);
     await before();
     kill(leader);

@@ -1,4 +1,4 @@
-/** A lab of a benchmark's own, driven through the command line as a user drives it. */
+/** A benchmark's lab, driven through the command line as users do. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,15 +28,15 @@ export class BenchLab {
   private readonly stateDir = path.join(this.directory, 'lab');
   private readonly specFile = path.join(this.stateDir, 'cluster.yaml');
 
-  /** @param subnet first two numbers of its addresses */
+  /** @param subnet first two octets of its addresses */
   constructor(private readonly subnet: string) {}
 
-  /** Starts it, or what of it is not running. */
+  /** Starts it, or those parts that are not running. */
   async up(): Promise<void> {
     await this.perijove('lab', 'up', '--yes', '--state-dir', this.stateDir, '--subnet', this.subnet);
   }
 
-  /** Sets keys below `jupyter` of the spec, and deploys it. */
+  /** Sets keys below `jupyter` in the spec, and deploys it. */
   async configure(jupyter: Readonly<Record<string, string>>): Promise<void> {
     const text = readFileSync(this.specFile, 'utf8');
     const lines = Object.entries(jupyter).map(([key, value]) => `  ${key}: ${value}\n`);
@@ -79,7 +79,7 @@ export class BenchLab {
     return nodeNames(spec).map((node, index) => ({ node, address: nodeAddress(spec, index) }));
   }
 
-  /** SIGKILL for every process of the node, at once. */
+  /** SIGKILLs every process of the node at once. */
   killNode(node: string): void {
     const processes = allProcesses().flatMap(({ pid }) => {
       const tree = startVariable(pid, marks.tree);

@@ -1,6 +1,7 @@
 /**
- * Ten planned moves under 100 requests a second through each host, over kept connections as browsers' are: how many
- * requests fail, and the longest that one takes, beside the longest of as many requests without a move.
+ * Ten planned moves under 100 requests per second through each host, over keep-alive connections like
+ * browsers': the number of failed requests and the longest one, compared to the longest of as many requests
+ * without a move.
  *
  *     npm run bench:move -- [moves, 10 by default]
  */

@@ -1,9 +1,9 @@
 /**
- * The loops that all this began with, as the baseline: in each node and on each host a program asks every member
- * of etcd who leads, one after the other with a second to connect, and then sleeps for 5 s. A node that newly
- * leads starts Jupyter; one that leads no longer kills it. A host whose leader has changed kills its proxy and
- * starts another one. The origin read `/v2/stats/self`; etcd 3.4 says the same at `/v3/maintenance/status`.
- * In its favour here: every host leads straight to the leader's node, and a lost node comes back.
+ * The original loops, as the baseline: in each node and on each host a program asks every etcd member who
+ * leads, sequentially with a connect timeout of one second, and then sleeps for 5 s. A node that newly leads
+ * starts Jupyter; one that no longer leads kills it. A host whose leader has changed kills its proxy and
+ * starts another one. The origin read `/v2/stats/self`; in etcd 3.4 `/v3/maintenance/status` reports the
+ * same. In its favour here: every host routes directly to the leader's node, and a lost node returns.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ import type { Entrance } from './lab.js';
 
 const sleepMs = 5_000;
 const connectMs = 1_000;
-/** Beside what the lab has at its own ports. */
+/** Distinct from the lab's ports. */
 const jupyterPort = 9_998;
 const proxyPort = 9_997;
 const token = 'origin';
@@ -27,7 +27,7 @@ interface Member {
   readonly address: string;
 }
 
-/** The address of the member that says it leads; undefined when none does. */
+/** Address of the member that reports itself as leader; undefined if none does. */
 async function leaderOf(members: readonly Member[]): Promise<Member | undefined> {
   let leader: Member | undefined;
   for (const member of members) {
@@ -40,13 +40,13 @@ async function leaderOf(members: readonly Member[]): Promise<Member | undefined>
       const status = (await answer.json()) as { header?: { member_id?: string }; leader?: string };
       if (status.leader !== undefined && status.leader === status.header?.member_id) leader = member;
     } catch {
-      // It is not alive.
+      // Not alive.
     }
   }
   return leader;
 }
 
-/** One of the origin's programs: acts when the leader is another one than at its last look. */
+/** One of the origin's programs: acts when the leader differs from the last poll. */
 class Loop {
   private readonly ending = new AbortController();
   private readonly running: Promise<void>;
@@ -59,7 +59,7 @@ class Loop {
     this.running = this.run();
   }
 
-  /** Ends it with what it has started, as the death of its machine would. */
+  /** Ends it with everything it started, as the death of its machine would. */
   async kill(): Promise<void> {
     this.ending.abort();
     await this.replace(undefined);
@@ -97,7 +97,7 @@ export class Origin {
   private readonly hosts: Loop[] = [];
   readonly entrances: readonly Entrance[];
 
-  /** @param jupyterLab the program that the lab runs too */
+  /** @param jupyterLab the lab's own program */
   constructor(
     private readonly members: readonly Member[],
     entrances: readonly Entrance[],

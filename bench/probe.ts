@@ -1,13 +1,13 @@
-/** Requests through an entrance, begun at a fixed rate whether or not those before are answered. */
+/** Requests through a proxy, started at a fixed rate whether or not earlier ones are answered. */
 import { Agent, get } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Entrance } from './lab.js';
 
 export interface Sample {
-  /** Of `performance.now()`: when it was begun, and when its answer was complete or it failed. */
+  /** By `performance.now()`: when it started, and when its response was complete or it failed. */
   readonly begun: number;
   readonly ended: number;
-  /** HTTP status, or the code of the error. */
+  /** HTTP status or error code. */
   readonly outcome: number | string;
 }
 
@@ -35,8 +35,8 @@ function ask({ address, port, token }: Entrance, agent: Agent | false): Promise<
 }
 
 /**
- * Asks until `stop`, whatever becomes of the answers: each time over a connection of its own, as one who comes
- * new, or with `keepAlive` over kept ones, as a browser.
+ * Sends requests until `stop`, whatever the responses: each over a new connection, like a new client, or with
+ * `keepAlive` over kept ones, like a browser.
  */
 export class Probe {
   readonly samples: Sample[] = [];
@@ -57,7 +57,7 @@ export class Probe {
     return this.entrance.host;
   }
 
-  /** Resolves when every request that was begun has ended. */
+  /** Resolves when all started requests have ended. */
   async stop(): Promise<readonly Sample[]> {
     this.stopped = true;
     await this.running;
@@ -79,12 +79,12 @@ export class Probe {
   }
 }
 
-/** How long an answer must be followed by nothing but answers, to count as the end of the dark time. */
+/** How long only successful responses must follow for an outage to count as over. */
 const steadyMs = 1_000;
 
 /**
- * The end of the first 200 among requests that were begun after `since` and from which on, for a second, all
- * that was begun got one; undefined while that is not so yet.
+ * The end of the first 200 among requests started after `since` after which, for a second, all started
+ * requests succeeded; undefined until then.
  */
 export function servedAt(samples: readonly Sample[], since: number): number | undefined {
   const after = samples.filter(({ begun }) => begun >= since).toSorted((a, b) => a.begun - b.begun);

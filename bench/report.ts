@@ -1,4 +1,4 @@
-/** What a benchmark leaves: a table on stdout, and JSON and a picture in bench/results/. */
+/** Results of a benchmark: a table on stdout, and JSON and a picture in bench/results/. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
 import path from 'node:path';
@@ -22,7 +22,7 @@ export function summary(values: readonly number[]): Summary {
   };
 }
 
-/** What it ran on: a figure without it means nothing. */
+/** The machine it ran on: a figure without it means nothing. */
 export function machine() {
   const processors = cpus();
   return {
@@ -42,7 +42,7 @@ export function writeResult(name: string, result: object): void {
   console.log(`Written to ${file}.`);
 }
 
-/** Columns as wide as their widest cell, the first one to the left, the others to the right. */
+/** Columns as wide as their widest cell, the first one left-aligned, the others right-aligned. */
 export function printTable(rows: readonly (readonly string[])[]): void {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   for (const row of rows) {
@@ -59,7 +59,7 @@ const barHeight = 26;
 const labelWidth = 190;
 const barsWidth = 520;
 
-/** One bar for each row: its median, with a line from minimum to maximum. Readable in light and dark. */
+/** One bar per row: its median, with a line from minimum to maximum. Readable in light and dark mode. */
 export function writeBars(
   file: string,
   title: string,

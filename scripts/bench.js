@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const [name, ...options] = process.argv.slice(2);
-// Inside the project, so that what it imports from node_modules is found.
+// Inside the project, so that imports from node_modules resolve.
 const directory = mkdtempSync(path.join(root, 'node_modules', '.bench-'));
 try {
   const outfile = path.join(directory, `${name}.mjs`);

@@ -1,6 +1,6 @@
-// Builds dist/: the library and CLI (tsc), the programs that go to hosts (esbuild, one file each) and the
-// workflow bundle that workers load. With --unless-fresh, only what is older than its sources: npx runs `prepare`
-// once more when it meets the package in its own folder.
+// Builds dist/: the library and CLI (tsc), the programs for hosts (esbuild, one file each) and the workflow
+// bundle for workers. With --unless-fresh, builds only what is older than its sources: npx runs `prepare`
+// again when it finds the package in its own directory.
 import { execFileSync } from 'node:child_process';
 import {
   existsSync,
@@ -22,7 +22,7 @@ const require = createRequire(import.meta.url);
 
 if (process.argv.includes('--unless-fresh') && newest('dist/') >= newest(...sources())) process.exit();
 
-// Built beside dist/ and then moved there, so that dist/ is never half a build.
+// Built next to dist/ and then moved, so that dist/ is never incomplete.
 const dist = path.join(root, `dist.${process.pid}`);
 process.on('exit', () => rmSync(dist, { recursive: true, force: true }));
 mkdirSync(path.join(dist, 'programs'), { recursive: true });
@@ -53,7 +53,7 @@ function sources() {
   return ['src/', 'scripts/', ...configuration];
 }
 
-/** When the newest of these files, and of those below these directories, was written; 0 where there is none. */
+/** Newest modification time of these files and of files below these directories; 0 if there are none. */
 function newest(...names) {
   const files = names.flatMap((name) => {
     if (!name.endsWith('/')) return [path.join(root, name)];

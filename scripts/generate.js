@@ -1,6 +1,6 @@
-// Writes what is derived from the source: the JSON Schema of cluster.yaml; in docs/reference the command line, the
-// errors, and the tables of the spec, the drills and the changes on a host; and the manual page. With --check it
-// writes nothing, and fails when a file differs.
+// Writes files derived from the source: the JSON Schema of cluster.yaml; in docs/reference the command line,
+// the errors, and the tables of the spec, the drills and the changes on a host; and the manual page. With
+// --check it writes nothing, and fails if a file differs.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import * as prettier from 'prettier';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
-/** The modules that the files are derived from, as they are now: dist/ may be older. */
+/** The source modules of the files, freshly built: dist/ may be older. */
 async function load() {
   const modules = [
     'cli/man',
@@ -26,7 +26,7 @@ async function load() {
     .map((module) => `export * from './src/${module}.ts';`)
     .concat("export { z } from 'zod';")
     .join('\n');
-  // Inside the project, so that what it imports from node_modules is found.
+  // Inside the project, so that imports from node_modules resolve.
   const directory = await mkdtemp(path.join(root, 'node_modules', '.generate-'));
   try {
     const outfile = path.join(directory, 'source.mjs');
@@ -91,7 +91,7 @@ ${sections.join('\n\n')}
 `;
 }
 
-/** The default of a key as the file would set it, what applies without it, or that the key is required. */
+/** A key's default as in the file, what applies without it, or that it is required. */
 function defaultOf(schema) {
   const { otherwise } = z.globalRegistry.get(source.core(schema)) ?? {};
   if (otherwise !== undefined) return otherwise;
@@ -157,7 +157,7 @@ function withTable(text, mark, table) {
   return text.replace(place, () => `<!-- ${mark} -->\n\n${table}\n\n<!-- end -->`);
 }
 
-/** What `up` leaves on a host. */
+/** What `up` changes on a host. */
 function footprintTable() {
   const rows = source.footprint.map(
     ({ what, until }) => `| ${what} | ${until === 'purge' ? 'removed' : 'stays'} |`,
@@ -165,7 +165,7 @@ function footprintTable() {
   return ['| what | after `down --purge` |', '| --- | --- |', ...rows].join('\n');
 }
 
-/** Every command with its help, as a terminal of 80 columns shows it. */
+/** Every command with its help, as on a terminal of 80 columns. */
 async function commandSections() {
   const help = async (...words) => {
     let text = '';
@@ -203,7 +203,7 @@ const where = {
   gluster: 'a GlusterFS volume',
 };
 
-/** Every drill with its budget, from its own file. */
+/** All drills with their budgets. */
 function drillTable() {
   const rows = source.catalogue.map(({ name, what, budgetMs, beginsAfter, mayFail, needs }) => {
     const budget = (ms) => `${ms / 1_000} s${beginsAfter === undefined ? '' : waits[beginsAfter]}`;
@@ -253,7 +253,7 @@ const files = {
   'man/perijove.1': source.manPage(definitions, { version, description: source.programDescription }),
 };
 
-/** As prettier writes it; what it does not know stays as it is. */
+/** Formatted by prettier; unsupported files stay unchanged. */
 async function format(file, text) {
   const { inferredParser } = await prettier.getFileInfo(file);
   if (inferredParser === null) return text;

@@ -1,4 +1,4 @@
-// The programs that go to hosts: one file each, without node_modules.
+// The programs for hosts: one file each, without node_modules.
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,10 +16,10 @@ export const programs = {
   'perijove-proxy': 'src/proxy/program/main.ts',
 };
 
-/** What a dependency reads from its package at run time is inlined. */
+/** Inlines files that dependencies read from their packages at run time. */
 const programPlugins = [
   {
-    // etcd3 parses its .proto files when it is loaded; here they are parsed now and inlined as JSON.
+    // etcd3 parses its .proto files when loaded; here they are parsed at build time and inlined as JSON.
     name: 'etcd3-proto',
     setup({ onLoad }) {
       onLoad({ filter: /[\\/]etcd3[\\/]lib[\\/]connection-pool\.js$/ }, async ({ path: file }) => {
@@ -47,7 +47,7 @@ export async function buildPrograms(outDir, names = Object.keys(programs)) {
         format: 'esm',
         legalComments: 'none',
         logLevel: 'warning',
-        // CommonJS dependencies in an ES module still ask for these.
+        // CommonJS dependencies in an ES module still need these.
         banner: {
           js: [
             "import { createRequire as __createRequire } from 'node:module';",

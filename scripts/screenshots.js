@@ -13,10 +13,10 @@ const program = [process.execPath, path.join(root, 'bin', 'perijove.js')];
 const state = mkdtempSync(path.join(tmpdir(), 'perijove-screenshots-'));
 const env = { ...process.env, XDG_STATE_HOME: state, PERIJOVE_FILE: '', TERM: 'xterm' };
 
-/** What a command shows on a terminal of 80 columns: the last frame of its progress, and what follows. */
+/** A command's output on a terminal of 80 columns: the last frame of its progress, and what follows. */
 function screenOf(words) {
   const command = `stty cols 80 rows 50 && ${[...program, ...words].join(' ')}`;
-  // `script` gives it the terminal.
+  // `script` provides the terminal.
   const options = { cwd: state, env, input: '', encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 };
   const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], options);
   if (status !== 0) throw new Error(`perijove ${words.join(' ')}: exit code ${status}\n${stdout}`);
@@ -57,7 +57,9 @@ async function terminal(browser, commands) {
   await page.close();
 }
 
-/** The header and the timeline of the deployment. Its input, which has paths of this machine, is left out. */
+/**
+ * The header and the timeline of the deployment. Excludes its input, which contains paths of this machine.
+ */
 async function temporal(browser) {
   const page = await browser.newPage({ viewport: { width: 1280, height: 2600 }, colorScheme: 'light' });
   page.setDefaultTimeout(180_000);
@@ -77,7 +79,7 @@ async function temporal(browser) {
   await page.close();
 }
 
-/** Writes a screenshot again without PNG's filters: they suit photographs, and make these a fifth larger. */
+/** Rewrites a screenshot without PNG filters: they suit photographs, and make these a fifth larger. */
 async function save(page, name, png) {
   const { width, height, base64 } = await page.evaluate(
     async (source) => {
@@ -86,7 +88,7 @@ async function save(page, name, png) {
       const context = new OffscreenCanvas(width, height).getContext('2d');
       context.drawImage(bitmap, 0, 0);
       const { data } = context.getImageData(0, 0, width, height);
-      // A row is its filter, which is none, and three bytes for each pixel.
+      // A row is its filter byte (none) and three bytes per pixel.
       const rows = new Uint8Array(height * (1 + 3 * width));
       for (let y = 0; y < height; y += 1) {
         for (let x = 0; x < width; x += 1) {
@@ -107,7 +109,7 @@ async function save(page, name, png) {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
-  // 8 bits for each of red, green and blue.
+  // 8 bits per channel of RGB.
   header.set([8, 2], 8);
   const chunks = [
     ['IHDR', header],
@@ -125,7 +127,7 @@ async function save(page, name, png) {
   writeFileSync(path.join(root, 'docs', 'images', name), Buffer.concat([signature, ...chunks]));
 }
 
-// Grey edges of letters make small files.
+// Greyscale antialiasing makes smaller files.
 const flags = ['--disable-lcd-text', ...(process.getuid() === 0 ? ['--no-sandbox'] : [])];
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: flags });
 try {

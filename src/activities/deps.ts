@@ -4,13 +4,13 @@ import type { LabFaults } from '../drill/lab.js';
 import type { Artifacts } from '../hosts/converge.js';
 import type { SshPool } from '../ssh/connection.js';
 
-/** What activities are made of. One value per worker. */
+/** What activities depend on. One instance per worker. */
 export interface ActivityDeps {
-  /** For activities that must store something in a workflow before they go on. */
+  /** For activities that must store something in a workflow before they continue. */
   readonly client: Client;
   readonly pool: SshPool;
   readonly logger: Logger;
   readonly artifacts: Artifacts;
-  /** What a lab can do to itself, where the worker runs in one. */
+  /** The faults that the lab can inject, if the worker runs in one. */
   readonly lab?: LabFaults;
 }

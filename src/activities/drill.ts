@@ -32,18 +32,18 @@ export interface DrillStepInput {
 
 const askMs = 1_000;
 const readyMs = 10_000;
-/** Probed for this long before anything is done, so that the evidence shows how it was. */
+/** How long the probe runs before the fault, so that the evidence shows the state before it. */
 const calmMs = 1_000;
 const tickMs = 100;
 const storedEveryMs = 20;
 const heartbeatMs = 1_000;
-/** Minimum time to keep watching after healing: healing may cause its own harm. */
+/** Minimum time to keep watching after healing, which may cause harm of its own. */
 const aftermathMs = 2_000;
-/** A lost node is launched again, and an agent registers again, within less. */
+/** A lost node is launched again, and an agent registers again, in less time than this. */
 const wholeMs = 240_000;
-/** A cluster that looks healthy for so long, and is not as it must be, stays like that. */
+/** A cluster that looks healthy for this long while an invariant is violated will not recover. */
 const brokenMs = 20_000;
-/** After this an attempt may have been given up on, and its fault healed elsewhere: it must not strike then. */
+/** Later than this the attempt may have been given up, and its fault healed elsewhere: it must not strike. */
 const strikeMs = 15_000;
 
 type DrillDeps = Pick<ActivityDeps, 'client' | 'pool' | 'lab'>;
@@ -51,8 +51,8 @@ type DrillDeps = Pick<ActivityDeps, 'client' | 'pool' | 'lab'>;
 export function createDrillActivities(drillDeps: DrillDeps) {
   return {
     /**
-     * Looks whether the cluster can be drilled, decides what will be done to whom, and saves a notebook that
-     * must survive it. Changes nothing else.
+     * Checks whether the cluster can be drilled, decides on the fault and its target, and saves a notebook
+     * that must survive. Changes nothing else.
      *
      * @throws PerijoveError DRILL_UNKNOWN, DRILL_UNHEALTHY, DRILL_NOT_POSSIBLE, DRILL_UNSAFE, UNKNOWN_TARGET
      */
@@ -60,9 +60,9 @@ export function createDrillActivities(drillDeps: DrillDeps) {
       withCluster(drillDeps, input.spec, (deps) => prepare(drillDeps, deps, input)),
 
     /**
-     * Probes, does what the plan says, and goes on probing until all is back that it took away, or until a
-     * multiple of the budget is over. What was seen goes with each heartbeat, so another worker goes on from
-     * there; the fault names the very process that it is about, so doing it again does nothing.
+     * Probes, injects the planned fault, and continues probing until everything it took away has recovered,
+     * or until a multiple of the budget has passed. Each heartbeat carries the observations, so another
+     * worker can continue; the fault names the exact process, so repeating it does nothing.
      */
     injectFault: ({ spec, plan }: DrillStepInput): Promise<Recovery> => {
       const startedAt = Date.now();
@@ -71,8 +71,8 @@ export function createDrillActivities(drillDeps: DrillDeps) {
     },
 
     /**
-     * Undoes the fault, and probes until the cluster is whole and everything holds that must, or until that is
-     * not to be expected any more. Right also when nothing was injected, and when it is done twice.
+     * Undoes the fault, and probes until the cluster is healthy and all invariants hold, or until that can no
+     * longer be expected. Safe also when nothing was injected, and when it is repeated.
      */
     healFault: ({ spec, plan }: DrillStepInput): Promise<Healing> =>
       withCluster(drillDeps, spec, (deps) => healAndProve(drillDeps, deps, plan)),
@@ -154,25 +154,22 @@ async function healAndProve(
   plan: DrillPlan,
 ): Promise<Healing> {
   // Healing must not wait for what it heals.
-  const probing = await Promise.race([
-    startProbe(drillDeps, deps, plan).catch(() => undefined),
-    delay(askMs).then(() => undefined),
-  ]);
-  let probe = probing;
+  const starting = startProbe(drillDeps, deps, plan).catch(() => undefined);
+  let probe = await Promise.race([starting, delay(askMs).then(() => undefined)]);
   try {
     await kindOf(plan.fault).heal(deps, plan.fault);
-    probe ??= await startProbe(drillDeps, deps, plan);
+    probe ??= (await starting) ?? (await startProbe(drillDeps, deps, plan));
     probe.healed(kindOf(plan.fault).healed(plan.fault));
     const invariants = await untilWhole(drillDeps, deps, { probe, plan });
     const healing = { ...probe.watched(), invariants };
     if (invariants.every(({ holds }) => holds)) await removeMarker(deps.pool, deps.spec, plan.marker);
     return healing;
   } finally {
-    await probe?.end({ keepKernel: false });
+    await (probe ?? (await starting))?.end({ keepKernel: false });
   }
 }
 
-/** Who holds what of a cluster's workflows, as far as Temporal tells within a second. Never rejects. */
+/** Which worker runs what of a cluster's workflows, as far as Temporal responds in time. Never rejects. */
 async function workflowFacts({ client }: Pick<DrillDeps, 'client'>, cluster: string): Promise<WorkflowFacts> {
   const ask = <T>(question: () => Promise<T>): Promise<T | undefined> =>
     askWithin(client, askMs, question).catch(() => undefined);
@@ -199,7 +196,7 @@ async function withCluster<T>(
     spec,
     reach,
     secrets: () => readSecrets(pool, spec, keeperSecretNames),
-    // No route is set here.
+    // These activities set no route.
     placement: async () => ({}),
   });
   try {
@@ -236,8 +233,8 @@ async function startProbe(drillDeps: DrillDeps, deps: ObservationDeps, plan: Dri
 }
 
 /**
- * Heartbeats what was seen, and resolves when Temporal has it: whoever goes on after this worker died, perhaps
- * with its own fault, knows how it was before and when the fault was.
+ * Heartbeats the observations, and resolves when Temporal has stored them: if this worker dies, perhaps from
+ * its own fault, its successor knows the state before the fault and the time of it.
  *
  * @throws PerijoveError STEP_TIMED_OUT
  */
@@ -321,7 +318,7 @@ async function rolesOf(drillDeps: DrillDeps, deps: ObservationDeps): Promise<Pol
   return { done: roles };
 }
 
-/** A worker that is to be killed cannot tell how it was: another one takes this up. */
+/** A worker that will be killed cannot report the recovery: another one runs this step. */
 function stepAside(fault: Fault): void {
   if (kindOf(fault).endsWorker?.(fault) !== `${process.pid}@${hostname()}`) return;
   throw ApplicationFailure.create({
@@ -339,13 +336,13 @@ async function watch(
   spec: ClusterSpec,
   signal: AbortSignal,
 ): Promise<boolean> {
-  let toldAt = 0;
+  let reportedAt = 0;
   for (;;) {
     signal.throwIfAborted();
     const view = probe.view();
     const faultAt = view.faultAt ?? view.now;
-    if (view.now - toldAt >= heartbeatMs) {
-      toldAt = view.now;
+    if (view.now - reportedAt >= heartbeatMs) {
+      reportedAt = view.now;
       Context.current().heartbeat(probe.watched());
     }
     if (missingRecovery(plan, { ...view, faultAt }, spec.jupyter.follow) === undefined) return true;

@@ -46,7 +46,7 @@ export function createEtcdActivities({
         const membership = await membershipOf(through);
         const missing = missingMembers(names, membership);
         if (missing === undefined) return { done: { leader } };
-        // Every node answers, so whoever is left over is not needed for a quorum.
+        // Every node responds, so the quorum does not need the others.
         if (typeof membership !== 'string' && through !== undefined)
           await removeStrays(spec, membership, through);
         return { not: notWhole(missing) };
@@ -56,12 +56,12 @@ export function createEtcdActivities({
     }
   };
 
-  /** Of nodes that ended before their member had left. */
+  /** Members of nodes that ended before they had left etcd. */
   const removeStrays = async (spec: ClusterSpec, { members }: Membership, through: EtcdClient) => {
     for (const { id, name } of straysOf(spec, members, (await frameworkStateOf(client, spec))?.tasks)) {
       logger.warn({ memberId: id, name }, 'removing a member that belongs to no node');
       await through.memberRemove(id, { deadlineMs: removeMs }).catch((error: unknown) => {
-        // It is asked again, and what is missing is told.
+        // The next poll asks again, and reports what is missing.
         if (!(error instanceof PerijoveError)) throw error;
       });
     }
@@ -73,14 +73,14 @@ export function createEtcdActivities({
 
   return {
     /**
-     * Resolves when every node has a started, healthy member, and nobody else is one: members of nodes that the
-     * spec does not have, and that have no task, are removed.
+     * Resolves when every node has a started, healthy member, and there are no others: members of nodes that
+     * the spec does not have, and that have no task, are removed.
      *
      * @throws PerijoveError ETCD_NOT_WHOLE after two minutes
      */
     awaitEtcd: ({ spec }: EtcdInput): Promise<{ readonly leader: string }> => awaitEtcd(spec),
 
-    /** The same, and at once where etcd was never whole: before the first deployment has come that far. */
+    /** The same; resolves at once if etcd was never complete, as before the first deployment's etcd stage. */
     awaitFormedEtcd: async ({ spec }: EtcdInput): Promise<void> => {
       if (await wasFormed(spec)) await awaitEtcd(spec);
     },
@@ -97,7 +97,7 @@ async function membershipOf(client: EtcdClient | undefined): Promise<Membership 
   }
 }
 
-/** Members of no node of the spec and of no task. None where no framework runs: nodes may run on without it. */
+/** Members without a node in the spec and without a task. None if no framework runs: nodes may outlive it. */
 export function straysOf(
   spec: ClusterSpec,
   members: readonly Member[],
@@ -114,7 +114,7 @@ export function straysOf(
   return strayMembers(members, wanted);
 }
 
-/** What a membership lacks to be that of `names`; undefined when it lacks nothing. */
+/** What a membership lacks to match `names`; undefined when it lacks nothing. */
 export function missingMembers(
   names: readonly string[],
   membership: Membership | string,

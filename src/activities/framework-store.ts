@@ -31,13 +31,13 @@ export interface WorkflowStoreOptions {
   readonly client: Client;
   readonly workflowId: string;
   readonly lease: SchedulerLease;
-  /** Which worker this is, for people: `pid@host`. */
+  /** This worker's name for operators: `pid@host`. */
   readonly worker: string;
-  /** Waiting for the server ends when it aborts. */
+  /** Aborts the wait for the server. */
   readonly signal: AbortSignal;
 }
 
-/** A worker that is suspended may have been handed the question, and nobody would answer it. */
+/** Temporal may have sent the query to a suspended worker, which never answers it. */
 const queryMs = 3_000;
 const backOff: BackOff = { firstMs: 100, longestMs: 2_000 };
 
@@ -47,7 +47,7 @@ export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
   const handle = client.workflow.getHandle(workflowId);
   const ask = <T>(question: () => Promise<T>): Promise<T> =>
     untilAnswered(() => abortable(client, signal, question), workflowId, signal);
-  /** The same update ID at every attempt: an update whose answer was lost is not carried out again. */
+  /** The same update ID at every attempt: an update whose response was lost is not carried out again. */
   const update: typeof handle.executeUpdate = (...args: Parameters<typeof handle.executeUpdate>) => {
     const [definition, given] = args;
     const updateId = crypto.randomUUID();
@@ -79,10 +79,10 @@ export function workflowStore(options: WorkflowStoreOptions): FrameworkStore {
 }
 
 /**
- * Asks again while Temporal cannot be reached.
+ * Retries while Temporal cannot be reached.
  *
  * @throws the signal's reason; PerijoveError with the code of a refusal; SCHEDULER_REPLACED when the workflow
- * is no more
+ * no longer exists
  */
 async function untilAnswered<T>(
   question: () => Promise<T>,
@@ -101,7 +101,7 @@ async function untilAnswered<T>(
   }
 }
 
-/** The client never takes its listeners off a signal, and this one lives as long as the scheduler. */
+/** The client never removes its listeners from a signal, and this one lives as long as the scheduler. */
 async function abortable<T>(client: Client, signal: AbortSignal, question: () => Promise<T>): Promise<T> {
   const call = new AbortController();
   const abort = () => call.abort(signal.reason);

@@ -15,7 +15,7 @@ import type { SshPool } from '../ssh/connection.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import { retire, vacate, type RetirementDeps } from './retirement.js';
 
-/** How the cluster is reached, and what its nodes run; tests have other ways. */
+/** How to reach the cluster, and what its nodes run; tests replace it. */
 export interface FrameworkWays {
   reach(spec: ClusterSpec): Reach;
   secrets(spec: ClusterSpec): Promise<SchedulerSecrets>;
@@ -26,11 +26,11 @@ export interface FrameworkWays {
     facts: { readonly etcdFormed: boolean; readonly taskId: string },
   ): NodeCommand;
   digest(spec: ClusterSpec, index: number, host: HostSpec): string;
-  /** As `SchedulerDeps` has them. */
+  /** See `SchedulerDeps`. */
   healthy(spec: ClusterSpec, node: string, host?: string): Promise<Observation<boolean>>;
   vacate(spec: ClusterSpec, node: string, leaves: boolean): Promise<Leave>;
   retire(spec: ClusterSpec, task: Pick<NodeTask, 'node' | 'taskId'>): Promise<Leave>;
-  /** Has the host end everything of a task. */
+  /** Ends every process of a task on its host. */
   fence(spec: ClusterSpec, task: PresumedTask): Promise<FenceAnswer>;
 }
 
@@ -66,7 +66,7 @@ export function frameworkWays(client: Client, pool: SshPool): FrameworkWays {
         return known((await statusOf(spec, node, nodeApiToken, host)).etcd.state === 'running');
       } catch (error) {
         if (!(error instanceof PerijoveError)) throw error;
-        // Only a node that does not answer is down; after any other error its state is not known.
+        // Only a node that does not respond is down; after any other error its state is unknown.
         return error.code === 'NODE_UNREACHABLE' ? known(false) : notKnown(messageOf(error));
       }
     },
@@ -76,14 +76,14 @@ export function frameworkWays(client: Client, pool: SshPool): FrameworkWays {
   };
 }
 
-/** Has every host that may run the task end it. @param ask the node itself, without its token */
+/** Ends the task on every host that may run it. @param ask asks the node itself, without its token */
 async function fenceOnHosts(
   pool: SshPool,
   spec: ClusterSpec,
   { node, taskId, host: name }: PresumedTask,
   ask: () => Promise<unknown>,
 ): Promise<FenceAnswer> {
-  // The token is read from hosts, none of which may answer; a refusal without it is an answer, too.
+  // The token is read from hosts that may all be down; a refusal without it is also a response.
   const answersItself = () => answers(ask);
   const fenceOn = async (host: HostSpec): Promise<FenceAnswer> => {
     const { base, bin } = nodeConfig(spec, nodeIndex(node), host).paths;
@@ -92,7 +92,7 @@ async function fenceOnHosts(
     const fenced = { node, base, program: `${bin}/perijove-node`, launch, container };
     return await fenceNode(() => pool.get(host), fenced, answersItself);
   };
-  // A task of an agent that its master does not reach has no known host, so all of them are asked.
+  // A task of an agent that its master cannot reach has no known host, so all of them are asked.
   const hosts = spec.hosts.filter(
     (each) => each.name === name || (name === '' && each.roles.includes('agent')),
   );
@@ -103,14 +103,14 @@ async function fenceOnHosts(
   return leastSure(await Promise.all(hosts.map(fenceOn)));
 }
 
-/** Of the answers of several hosts about one node, the one that most forbids a relaunch. */
+/** Of several hosts' answers about one node, the one that most forbids a relaunch. */
 export function leastSure(answers: readonly FenceAnswer[]): FenceAnswer {
   const kinds = ['alive', 'unclear', 'silent'] as const;
   const [first] = kinds.flatMap((kind) => answers.filter((answer) => answer.kind === kind));
   return first ?? { kind: 'gone' };
 }
 
-/** Whether the node answers at all. */
+/** Whether the node responds at all. */
 async function answers(ask: () => Promise<unknown>): Promise<boolean> {
   try {
     await ask();

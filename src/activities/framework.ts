@@ -27,7 +27,7 @@ export interface FrameworkSpecInput {
 }
 
 const awaitEveryMs = 300;
-/** What is missing for less is not reported. */
+/** Anything missing for less time is not reported. */
 const missingSettledMs = 3_000;
 
 export function createFrameworkActivities(
@@ -38,15 +38,15 @@ export function createFrameworkActivities(
   const turns = schedulerTurns();
   return {
     /**
-     * Keeps the nodes running and the masters in order, until it is cancelled. `run` tells one start of this
-     * activity from the next.
+     * Keeps the nodes running and repairs masters until it is cancelled. `run` distinguishes one start of
+     * this activity from the next.
      */
     runScheduler: async ({ spec, run }: FrameworkSpecInput & { readonly run: number }): Promise<void> => {
       const turn = turns.begin(spec.name);
       await turns.end(spec.name, schedule(deps, { spec, run }, turn));
     },
 
-    /** TEARDOWN; also for a framework that Mesos has and nobody stored. Mesos kills all its tasks. */
+    /** TEARDOWN; also for a framework that Mesos has but that was not stored. Mesos kills all its tasks. */
     teardownFramework: async ({
       spec,
       frameworkId,
@@ -55,13 +55,13 @@ export function createFrameworkActivities(
       await teardownFramework(mesos, frameworkId, Context.current().cancellationSignal);
     },
 
-    /** Starts the framework of the cluster, or hands the spec to the one that runs. */
+    /** Starts the framework of the cluster, or gives the spec to the running one. */
     ensureFramework: ({ spec }: FrameworkSpecInput): Promise<ConfigureResult> => ensure(client, spec),
 
     /**
-     * Resolves when every node runs with the configuration that the spec gives it, and no other does. It waits
-     * without a deadline; the heartbeat names what is missing. With `told`, what was last found to be missing, it
-     * also resolves when something else has been missing for some seconds.
+     * Resolves when every node, and no other, runs with the configuration from the spec. Waits without a
+     * deadline; the heartbeat names what is missing. With `told`, what was last reported missing, it also
+     * resolves when something else has been missing for some seconds.
      *
      * @throws PerijoveError FRAMEWORK_FAILED when the scheduler has given up, FRAMEWORK_ABSENT
      */
@@ -108,7 +108,7 @@ async function stop(client: Client, spec: ClusterSpec): Promise<StopFrameworkRes
     await handle.result();
     return stopped;
   } catch (error) {
-    // It had ended before; perhaps by an earlier attempt whose answer was lost.
+    // It had already ended, perhaps by an earlier attempt whose response was lost.
     if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;
   }
@@ -135,7 +135,7 @@ async function awaitNodes(
   }
 }
 
-/** The state of a framework that runs and whose scheduler has not given up. */
+/** The state of a running framework whose scheduler has not given up. */
 async function requireFramework(client: Client, spec: ClusterSpec): Promise<FrameworkState> {
   const state = await frameworkStateOf(client, spec);
   if (state === undefined) {
@@ -150,7 +150,7 @@ async function requireFramework(client: Client, spec: ClusterSpec): Promise<Fram
   return state;
 }
 
-/** A sentence for each node that does not run as the spec describes it. */
+/** A sentence for each node that does not run as specified. */
 export function nodesWaiting(
   spec: ClusterSpec,
   state: FrameworkState,

@@ -24,7 +24,7 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
 
   return {
     /**
-     * Looks at a host and changes nothing.
+     * Observes a host and changes nothing.
      *
      * @throws PerijoveError SSH_*, SUDO_REFUSED
      */
@@ -32,10 +32,10 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
       surveyOf(await pool.get(hostOf(spec, host)), spec, convergeDeps(spec)),
 
     /**
-     * Brings a host in line with what a stage wants there. Repeated, it finds its work done and returns nothing.
+     * Brings a host to what a stage requires there. Repeated, it finds its work done and returns nothing.
      *
      * @throws PerijoveError SSH_*, WAY_IN_LOST, COMMAND_FAILED, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*,
-     *   SERVICE_FAILED, MESOS_NOT_FOUND, MESOS_NOT_RUNNABLE, MESOS_FLAG_UNKNOWN
+     * SERVICE_FAILED, MESOS_NOT_FOUND, MESOS_NOT_RUNNABLE, MESOS_FLAG_UNKNOWN
      */
     convergeHost: async ({
       spec,
@@ -57,5 +57,5 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
   };
 }
 
-/** Those that start programs of Mesos, and so need to know where they lie. */
+/** Stages that start programs of Mesos, and so need their paths. */
 const mesosStages: ReadonlySet<ConvergingStage> = new Set(['masters', 'agents']);

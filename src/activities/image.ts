@@ -18,7 +18,7 @@ import type { SshPool } from '../ssh/connection.js';
 import type { ActivityDeps } from './deps.js';
 import { hostOf } from '../cluster/host-of.js';
 
-/** Where an image can be had: on the machine of a worker, or on a host, by its name. */
+/** A source of an image: the machine of a worker, or a host, by name. */
 export type ImageSource = { readonly kind: 'worker' } | { readonly kind: 'host'; readonly host: string };
 
 export interface ImageInput {
@@ -40,14 +40,14 @@ export function createImageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
     observeImage: ({ spec }: ImageInput): Promise<ImageObservation> => observe(pool, spec),
 
     /**
-     * Builds our image on the worker's machine, or on the host where that has no Docker. Repeated, it finds it built.
+     * Builds our image on the worker's machine, or on the host if the worker has no Docker. Idempotent.
      *
      * @throws PerijoveError IMAGE_BUILD_FAILED, SSH_*
      */
     buildImage: ({ spec, host }: ImageHostInput): Promise<ImageSource> => build(pool, spec, host),
 
     /**
-     * Brings our image to a host. Repeated, it finds it there and returns nothing.
+     * Copies our image to a host. Repeated, it finds it there and returns nothing.
      *
      * @throws PerijoveError DISK_FULL, IMAGE_NOT_HERE, IMAGE_LOAD_FAILED, DAEMON_FAILED, SSH_*
      */
@@ -59,7 +59,7 @@ export function createImageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
       deliver(pool, spec, host, source),
 
     /**
-     * Has a host pull the image that the spec names. Repeated, it finds it there and returns nothing.
+     * Pulls the spec's image on a host. Repeated, it finds it there and returns nothing.
      *
      * @throws PerijoveError IMAGE_PULL_FAILED, DAEMON_FAILED, SSH_*
      */
@@ -124,12 +124,12 @@ async function archiveFrom(
   const kept = await keptArchive(reference);
   if (kept) return kept;
   return keepArchive(reference, async (file) => {
-    const isHere = (await localBytes(reference, by)) !== undefined;
-    if (source.kind === 'host' && !isHere) {
+    const isLocal = (await localBytes(reference, by)) !== undefined;
+    if (source.kind === 'host' && !isLocal) {
       return fetchFromHost(await connect(pool, spec, source.host), reference, file, by);
     }
-    // The worker that built it may have been another one.
-    if (!isHere) await buildLocally(reference, imageContext, by);
+    // Another worker may have built it.
+    if (!isLocal) await buildLocally(reference, imageContext, by);
     return saveLocally(reference, file, by);
   });
 }
@@ -144,5 +144,5 @@ function connect(pool: SshPool, spec: ClusterSpec, host: string) {
 
 function work(): ImageWork {
   const context = Context.current();
-  return { signal: context.cancellationSignal, say: (what) => context.heartbeat(what) };
+  return { signal: context.cancellationSignal, report: (what) => context.heartbeat(what) };
 }

@@ -42,19 +42,19 @@ export interface KeeperSpecInput {
   readonly spec: ClusterSpec;
 }
 
-/** How the activities get to a cluster; over SSH unless a test says otherwise. */
+/** How the activities reach a cluster: over SSH, except in tests. */
 export interface KeeperWays {
   reach(spec: ClusterSpec): Reach;
   secrets(spec: ClusterSpec): Promise<KeeperSecrets>;
   placement(spec: ClusterSpec): Promise<Placement>;
-  /** Where the API of the host's proxy listens by the configuration that lies there now; undefined for none. */
+  /** Where the API of the host's proxy listens by its current configuration; undefined for none. */
   presentProxy(host: HostSpec): Promise<Observation<ProxyConfig['api'] | undefined>>;
-  /** Whether anything listens there, as the host itself says. */
+  /** Whether anything listens at that address, according to the host itself. */
   listens(host: HostSpec, api: ProxyConfig['api']): Promise<Observation<boolean>>;
 }
 
-const lookDeadlineMs = 2_000;
-/** A keeper that has something else to do may take so long to tell the proxies of more nodes. */
+const observeDeadlineMs = 2_000;
+/** A busy keeper may take this long to announce more nodes to the proxies. */
 const announceMs = 15_000;
 const announcedEveryMs = 100;
 
@@ -81,31 +81,31 @@ export function createKeeperActivities(
       withAccess(input.spec, (access) => moveLeadership(access, input, Context.current().cancellationSignal)),
 
     /**
-     * Tells the keeper, and through it the proxies, of nodes that are to be launched beside those that run: users
-     * are served by them as soon as one leads. Nothing where no keeper runs yet.
+     * Announces nodes that will be launched beside the running ones to the keeper, and through it to the
+     * proxies: they serve users as soon as one of them leads. Does nothing before a keeper runs.
      *
      * @throws PerijoveError KEEPER_PAUSED at once
      */
     announceNodes: ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> =>
       announce(client, spec),
 
-    /** Starts the keeper of the cluster, or hands the spec to the one that runs. */
+    /** Starts the keeper of the cluster, or gives the spec to the running one. */
     ensureKeeper: ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => ensure(client, spec),
 
     /**
-     * Resolves when Jupyter answers on the leader, and every proxy that answers has its route at the keeper's
-     * generation.
+     * Resolves when Jupyter responds on the leader, and every proxy that responds has its route at the
+     * keeper's generation.
      *
      * @throws PerijoveError KEEPER_NOT_SERVING after two minutes, KEEPER_PAUSED at once
      */
     awaitKeeper: ({ spec }: KeeperSpecInput): Promise<KeeperState> =>
       withAccess(spec, (access) => awaitServing(client, access, spec)),
 
-    /** Which proxies answer now, wherever the present configuration of their hosts has them listen. */
+    /** The proxies that respond now, wherever the current configuration of their hosts has them listen. */
     proxyMembers: ({ spec }: KeeperSpecInput): Promise<readonly ServiceMember[]> =>
       Promise.all(hostsWithRole(spec, 'proxy').map((host) => proxyMember(ways, spec, host))),
 
-    /** Ends the keeper and waits for its end. Routes and Jupyter stay as they are. */
+    /** Ends the keeper and waits for its end. Routes and Jupyter stay unchanged. */
     stopKeeper: ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => stop(client, spec),
   };
 }
@@ -187,7 +187,7 @@ async function proxyMember(ways: KeeperWays, spec: ClusterSpec, host: HostSpec):
   if (present.value && (await proxyAnswers(reach, host.name, present.value))) {
     return { host: host.name, state: 'up' };
   }
-  // One that did not answer here may serve its users all the same.
+  // A proxy that this worker cannot reach may still serve its users.
   const listens = await ways.listens(host, present.value ?? wanted);
   return { host: host.name, state: !listens.known || listens.value ? 'unknown' : 'down' };
 }
@@ -198,14 +198,14 @@ async function stop(client: Client, spec: ClusterSpec): Promise<{ readonly chang
   try {
     await handle.executeUpdate(stopKeeperUpdate);
   } catch (error) {
-    // It ended in between; the answer to an earlier attempt may have been lost.
+    // It ended meanwhile; the response to an earlier attempt may have been lost.
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
   await handle.result();
   return { changed: true };
 }
 
-/** Whether the spec has nodes that the framework has launched no task for. */
+/** Whether the spec has nodes for which the framework has not launched a task. */
 async function grows(client: Client, spec: ClusterSpec): Promise<boolean> {
   const framework = await frameworkStateOf(client, spec);
   return framework !== undefined && nodeNames(spec).some((node) => framework.tasks[node] === undefined);
@@ -213,7 +213,7 @@ async function grows(client: Client, spec: ClusterSpec): Promise<boolean> {
 
 export type KeeperActivities = ReturnType<typeof createKeeperActivities>;
 
-/** What is still to come before users are served through every host that answers; undefined when nothing is. */
+/** What is missing before every host that responds serves users; undefined when nothing is. */
 async function missingFor(
   access: KeeperAccess,
   spec: ClusterSpec,
@@ -222,7 +222,7 @@ async function missingFor(
   const { generation, verdict, lostSince } = state;
   if (!verdict || lostSince !== undefined) return 'the keeper knows of no etcd leader';
   const wanted = wantedFor(spec, generation, verdict, await access.placement());
-  const view = await look(access, wanted, { timeoutMs: lookDeadlineMs });
+  const view = await look(access, wanted, { timeoutMs: observeDeadlineMs });
   const hindrances = drifts(wanted, view).filter(({ kind, subject }) =>
     kind === 'node-silent' ? subject === verdict.leader : kind !== 'proxy-silent',
   );
@@ -231,7 +231,7 @@ async function missingFor(
   return state.jupyter === verdict.leader ? undefined : 'the keeper has not finished its last reconcile';
 }
 
-/** Any answer of its API is one, also the refusal of a call without a token. */
+/** Any response of its API counts, even the refusal of a call without a token. */
 async function proxyAnswers(
   reach: Reach,
   host: string,
@@ -246,7 +246,7 @@ async function proxyAnswers(
   }
 }
 
-/** Where the host's proxy was last told to listen, which need not be the spec's. */
+/** Where the host's proxy was last configured to listen, which may differ from the spec. */
 async function presentProxy(
   pool: SshPool,
   host: HostSpec,
@@ -262,7 +262,7 @@ async function presentProxy(
   }
 }
 
-/** Where the framework last stored that each node runs: its memo needs no worker. */
+/** Where each node runs, as the framework last stored it: reading its memo needs no worker. */
 async function storedPlacement(client: Client, spec: ClusterSpec): Promise<Placement> {
   try {
     const described = await client.workflow.getHandle(workflowIds.framework(spec.name)).describe();

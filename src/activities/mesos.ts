@@ -35,40 +35,40 @@ export interface MesosInput {
 export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
   return {
     /**
-     * Lets every master join the election that is to run or that runs with an earlier digest, by the access to
-     * the znodes of Mesos: before masters are changed one by one. A later protectZnodes ends what it lets in.
+     * Opens the znodes of Mesos to masters with the new or an earlier digest, before masters are changed one
+     * by one, so that every master can join the election. A later protectZnodes revokes what this permits.
      *
      * @throws PerijoveError ZOOKEEPER_UNREACHABLE, ZOOKEEPER_AUTH_FAILED
      */
     openZnodes: ({ spec }: MesosInput): Promise<readonly Change[]> => openZnodes(pool, spec),
 
     /**
-     * Leaves the znodes of Mesos to the cluster's digest alone; everybody may read them.
+     * Restricts the znodes of Mesos to the cluster's digest; everyone may read them.
      *
      * @throws PerijoveError ZOOKEEPER_UNREACHABLE, ZOOKEEPER_AUTH_FAILED
      */
     protectZnodes: ({ spec }: MesosInput): Promise<readonly Change[]> => protectZnodes(pool, spec),
 
     /**
-     * Which masters take part in the election now, wherever their present configuration has them listen.
+     * The masters that take part in the election now, wherever their current configuration has them listen.
      *
-     * @throws PerijoveError ZOOKEEPER_UNREACHABLE: then it is not known, and none may be taken for down
+     * @throws PerijoveError ZOOKEEPER_UNREACHABLE: then none of them may be considered down
      */
     masterMembers: ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => masterMembers(pool, spec),
 
     /**
-     * Resolves when every master answers, all name the same leader, and the leader serves its state.
+     * Resolves when every master responds, all name the same leader, and the leader serves its state.
      *
-     * A leader that still runs with an earlier credential, because it is the last to be restarted with the new
-     * one, is asked with what it runs with.
+     * A leader with an earlier credential, because it is the last to be restarted, is sent that one.
      *
-     * @throws PerijoveError MASTERS_DISAGREE after two minutes, MESOS_CREDENTIAL_REFUSED, ZOOKEEPER_AUTH_FAILED
+     * @throws PerijoveError MASTERS_DISAGREE after two minutes, MESOS_CREDENTIAL_REFUSED,
+     * ZOOKEEPER_AUTH_FAILED
      */
     awaitMasters: ({ spec }: MesosInput): Promise<{ readonly leader: string }> => awaitMasters(pool, spec),
 
     /**
-     * Which agents are registered and active at the leading master, whatever ports they have now. While that still
-     * waits for agents, nothing is known of one that it does not have.
+     * The agents that are registered and active at the leading master, whatever their current ports. While
+     * the master still waits for agents, the state of a missing agent is unknown.
      */
     agentMembers: ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => agentMembers(pool, spec),
 
@@ -174,7 +174,7 @@ function agentOf(agents: readonly AgentInfo[], host: HostSpec): AgentInfo | unde
   return agents.find((agent) => agent.active && agent.attributes[hostAttribute] === host.name);
 }
 
-/** How the agent of a host serves, by what a master says that has read its registry. */
+/** The state of a host's agent according to a master that has read its registry. */
 export function agentStateOf(
   { agents, recoveredAgents }: MasterAgents,
   host: HostSpec,
@@ -184,10 +184,10 @@ export function agentStateOf(
   return isThere || recoveredAgents === 0 ? 'down' : 'unknown';
 }
 
-/** Whom one master holds for the leader. */
+/** The leader that one master names. */
 export interface MasterView {
   readonly host: string;
-  /** `address:port`; absent when it knows none, or does not answer. */
+  /** `address:port`; absent when it knows none, or does not respond. */
   readonly leader?: string;
 }
 
@@ -202,7 +202,7 @@ async function viewOf(reach: Reach, host: HostSpec, options: OperatorOptions): P
   }
 }
 
-/** Why the masters are not of one mind; undefined when they are. */
+/** Why the masters disagree; undefined when they agree. */
 export function disagreementOf(views: readonly MasterView[]): PerijoveError | undefined {
   const undecided = views.filter((view) => view.leader === undefined).map((view) => view.host);
   const [host] = undecided;
@@ -242,7 +242,7 @@ async function stateOfLeader(
   }
 }
 
-/** The changes are the ensemble's; they are told of its first host. */
+/** The changes concern the ensemble; they are reported for its first host. */
 function changesOf(spec: ClusterSpec, paths: readonly string[], what: string): readonly Change[] {
   const [host] = hostsWithRole(spec, 'zookeeper');
   return host === undefined || paths.length === 0
@@ -251,7 +251,7 @@ function changesOf(spec: ClusterSpec, paths: readonly string[], what: string): r
 }
 
 function notYet(code: 'MASTERS_DISAGREE' | 'AGENT_NOT_REGISTERED', error: unknown): PerijoveError {
-  // What no waiting heals ends the wait.
+  // Errors that waiting does not heal end the wait.
   if (!(error instanceof PerijoveError) || !error.retryable) throw error;
   return new PerijoveError(code, messageOf(error), { ...error.place, cause: error });
 }

@@ -44,7 +44,7 @@ export function createNetworkActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
   };
 }
 
-/** Why a host does not reach an address. Whether the sshd there accepts or refuses, it was reached. */
+/** Why a host cannot reach an address. Whether the sshd there accepts or refuses, it was reached. */
 async function unreachable(
   connection: HostConnection,
   address: string,

@@ -7,15 +7,14 @@ export interface PollOptions {
   readonly deadlineMs?: number;
 }
 
-/** What one look found: `done`, or why not yet. */
+/** Result of one observation: `done`, or why not yet. */
 export type PollResult<T> = { readonly done: T } | { readonly not: PerijoveError };
 
 /**
- * Looks again and again until it finds what it looks for; meanwhile the heartbeats of the activity say why not
- * yet.
+ * Observes repeatedly until the result is `done`; meanwhile the activity's heartbeats report why not yet.
  *
- * @throws the last look's error when the deadline (two minutes by default) has passed, the cancellation of the
- *   activity, and what a look throws, at once
+ * @throws the last observation's error when the deadline (two minutes by default) has passed, the
+ * cancellation of the activity, and at once what an observation throws
  */
 export async function until<T>(
   observe: () => Promise<PollResult<T>>,

@@ -1,4 +1,4 @@
-/** How a node lets go of what it has, before its task is killed. */
+/** How a node gives up what it has, before its task is killed. */
 import { WorkflowUpdateFailedError, type Client } from '@temporalio/client';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { createEtcdClient, type EtcdClient } from '../etcd/client.js';
@@ -28,9 +28,9 @@ const askMs = 800;
 const changeMs = 5_000;
 
 /**
- * Brings Jupyter and etcd's leadership to another node where this one has them: by a planned move, so no request
- * fails. Where the node goes for good (`leaves`) it waits until its member may leave etcd, too. A node that is only
- * started anew goes on after a move that did not succeed: what it is started anew for may be the cure.
+ * Moves Jupyter and etcd's leadership to another node if this one has them, by a planned move, so that no
+ * request fails. If the node is removed for good (`leaves`), it also waits until the member may leave etcd. A
+ * node that is only restarted continues after a failed move: the restart may be the remedy.
  */
 export async function vacate(deps: RetirementDeps, node: string, leaves: boolean): Promise<Leave> {
   const keeper = await keeperStateOf(deps.client, deps.spec);
@@ -51,9 +51,9 @@ export async function vacate(deps: RetirementDeps, node: string, leaves: boolean
 const done: Leave = { kind: 'done' };
 
 /**
- * Has the member of a task's node leave etcd. The node is told first: it would join again as soon as its member
- * is gone. Only the member that the node itself calls its own is removed, so an order that comes late harms no later
- * task of the node.
+ * Removes the member of a task's node from etcd. The node is ordered first: otherwise it would join again as
+ * soon as its member is gone. Only the member that the node itself reports is removed, so a late order does
+ * not harm a later task of the node.
  */
 export async function retire(
   deps: RetirementDeps,
@@ -106,7 +106,7 @@ async function move(
     }
     if (serves) return [...new Set(failures)].join('; ');
   }
-  // Nobody is served there: leadership alone has to move.
+  // It serves no users: only leadership has to move.
   try {
     await members.lead(node, to[0]);
     return undefined;
@@ -119,7 +119,7 @@ async function move(
 interface Members {
   decide(serves: boolean): Promise<Retirement>;
   client(node: string): EtcdClient | undefined;
-  /** Hands leadership from one node to another. */
+  /** Transfers leadership from one node to another. */
   lead(from: string, to: string): Promise<void>;
 }
 
@@ -137,8 +137,8 @@ async function withMembers<T>(
     clients.set(name, client);
     return await viewMember(name, client);
   };
-  /** Nodes above the spec's, which are to go too, have members until they are gone. */
-  const look = async (): Promise<PeerView[]> => {
+  /** Includes nodes above the spec's, which also leave: they have members until they are gone. */
+  const observePeers = async (): Promise<PeerView[]> => {
     const known = [...new Set([...nodeNames(spec), node])];
     const peers = await Promise.all(known.map(view));
     const listed = quorumOf({ peers })?.membership.members.map(({ name }) => name) ?? [];
@@ -152,7 +152,7 @@ async function withMembers<T>(
           node,
           peerUrl: peerUrl({ address: nodeAddress(spec, nodeIndex(node)), peerPort: spec.etcd.peerPort }),
           staying: nodeNames(spec).filter((name) => name !== node),
-          peers: await look(),
+          peers: await observePeers(),
           serves,
         }),
       client: (name) => clients.get(name),

@@ -21,7 +21,7 @@ export type SchedulerRunDeps = Pick<ActivityDeps, 'client' | 'pool' | 'logger'> 
   readonly ways: FrameworkWays;
 };
 
-/** How the masters of a cluster are found and reached, and the credential that they ask for. */
+/** How to find and reach the masters of a cluster, and the credential that they require. */
 export async function mesosDeps({ logger, ways }: SchedulerRunDeps, spec: ClusterSpec) {
   const reach = ways.reach(spec);
   const needsSecrets = spec.mesos.principal !== undefined || spec.zookeeper.digest;
@@ -41,7 +41,7 @@ export async function mesosDeps({ logger, ways }: SchedulerRunDeps, spec: Cluste
 /**
  * Runs the scheduler and repairs masters until the activity is cancelled.
  *
- * @param run tells one start of the activity from the next
+ * @param run distinguishes one start of the activity from the next
  */
 export async function schedule(
   deps: SchedulerRunDeps,
@@ -53,7 +53,7 @@ export async function schedule(
   const store = storeOf(deps.client, spec, run);
   const mesos = await mesosDeps(deps, spec);
   const ended = new AbortController();
-  // A repair that has begun when this ends goes on, or the next scheduler continues it.
+  // A repair that has begun continues after this ends, or the next scheduler continues it.
   void careForMasters(masterCare(deps, spec, store, mesos.logger), AbortSignal.any([signal, ended.signal]));
   try {
     return await runScheduler(
@@ -100,8 +100,8 @@ function masterCare(
       spec.mesos.principal === undefined ? undefined : (await ways.secrets(spec)).credential,
     connect: (host) => pool.get(host),
     paused: () => pauseOf(client, spec),
-    told: async () => (await frameworkStateOf(client, spec))?.masters ?? {},
-    tell: (masters) => store.storeMasters(masters),
+    reported: async () => (await frameworkStateOf(client, spec))?.masters ?? {},
+    report: (masters) => store.storeMasters(masters),
     note: (incident) => noteAtKeeper(client, spec, incident),
   };
 }

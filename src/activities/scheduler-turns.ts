@@ -4,13 +4,13 @@ import { PerijoveError } from '../errors/error.js';
 import { silentAfter } from '../mesos/scheduler/pulse.js';
 import type { HandOver } from '../mesos/scheduler/deps.js';
 
-/** Until the place is free for whoever asks first. */
+/** Until another worker can take over. */
 const handOverMs = 200;
-/** A worker that has left its place does not take it again for so long. */
+/** A worker that has handed over does not take over again for this long. */
 const restMs = 2_000;
 const mostDoublings = 4;
 
-/** How one worker takes its turns as the scheduler of each cluster: it leaves when it is cut off, and not too often. */
+/** One worker's turns as the scheduler of each cluster: it hands over when cut off, but not too often. */
 export function schedulerTurns() {
   const left = new Map<string, { readonly at: number; readonly times: number }>();
   const cutOff = (message: string) =>
@@ -21,17 +21,17 @@ export function schedulerTurns() {
       nextRetryDelay: handOverMs,
     });
   return {
-    /** @throws ApplicationFailure SCHEDULER_CUT_OFF when this very worker has just left: another one is to try */
+    /** @throws ApplicationFailure SCHEDULER_CUT_OFF for another worker to try: this one just handed over */
     begin: (cluster: string): HandOver => {
       const before = left.get(cluster);
       if (before !== undefined && Date.now() - before.at < restMs) {
         throw cutOff('this worker lost its connection to Mesos a moment ago; another worker may try');
       }
-      // When no worker gets through, each one tries longer and longer.
+      // When no worker reaches Mesos, each one tries for longer and longer.
       const patience = silentAfter * 2 ** Math.min(before?.times ?? 0, mostDoublings);
       return { afterUnanswered: patience, subscribed: () => void left.delete(cluster) };
     },
-    /** Resolves never: the scheduler ends by throwing. */
+    /** Never resolves: the scheduler ends by throwing. */
     end: async (cluster: string, scheduler: Promise<never>): Promise<never> => {
       try {
         return await scheduler;

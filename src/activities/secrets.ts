@@ -17,11 +17,12 @@ export interface SecretsInput {
 export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
   return {
     /**
-     * Every host holds all secrets, the same ones: those that some host holds are copied to the others, the rest
-     * are made. Two attempts at a time still make one set: new values go to the first host, which keeps what it
-     * got first, and are read back from there.
+     * Gives every host the same, complete set of secrets: those on some host are copied to the others, the
+     * rest are generated. Concurrent attempts still produce one set: new values go to the first host, which
+     * keeps the first ones, and are read back from there.
      *
-     * @throws PerijoveError SECRETS_DIFFER, SECRETS_DAMAGED, OBSERVATION_INCOMPLETE, SSH_*, DISK_FULL, COMMAND_FAILED
+     * @throws PerijoveError SECRETS_DIFFER, SECRETS_DAMAGED, OBSERVATION_INCOMPLETE, SSH_*, DISK_FULL,
+     * COMMAND_FAILED
      */
     ensureSecrets: async ({ spec }: SecretsInput): Promise<readonly Change[]> => {
       const { cancellationSignal: signal } = Context.current();
@@ -56,7 +57,7 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
           connections.map(async (connection, index) => {
             const has = held[index];
             if (has === undefined) return;
-            // A public key that differs is not worth keeping: it follows from the private one.
+            // A public key that differs is replaced, because it follows from the private one.
             const lacking = lackingSecrets(has, secrets);
             await write(
               connection,
@@ -84,8 +85,8 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
 const name = z.enum(secretNames);
 
 /**
- * Writes secrets that are not there yet, and over those that are `stale`, each whole or not at all, and resolves to the
- * names of those that it wrote. They travel in the script, over stdin, and are no argument of any process.
+ * Writes secrets that are missing or `stale`, each one atomically, and resolves to the names of those it
+ * wrote. They travel in the script, over stdin, and are no argument of any process.
  */
 async function writeSecrets(
   connection: HostConnection,

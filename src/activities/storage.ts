@@ -13,7 +13,7 @@ export interface StorageInput {
 export function createStorageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
   return {
     /**
-     * Resolves when the GlusterFS volume of the spec is there, started and as it should be, to what was changed.
+     * Resolves to the changes when the GlusterFS volume of the spec exists, is started and matches the spec.
      *
      * @throws PerijoveError STORAGE_*, WAY_IN_LOST, SSH_*, COMMAND_FAILED
      */
@@ -32,7 +32,7 @@ export function createStorageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
     },
 
     /**
-     * Deletes the volume of the cluster and what it left. Repeated, it finds nothing and returns nothing.
+     * Deletes the volume of the cluster and its remains. Repeated, it finds nothing and returns nothing.
      *
      * @throws PerijoveError STORAGE_FAILED, SSH_*, COMMAND_FAILED
      */
@@ -41,7 +41,7 @@ export function createStorageActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
   };
 }
 
-/** A volume is not taken back: it holds people's notebooks. */
+/** A volume is not rolled back: it has users' notebooks. */
 async function keepWaysIn(
   pool: ActivityDeps['pool'],
   spec: ClusterSpec,

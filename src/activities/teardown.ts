@@ -55,7 +55,7 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
       try {
         await client.workflow.getHandle(workflowId).cancel();
       } catch (error) {
-        // It ended in between.
+        // It ended meanwhile.
         if (!(error instanceof WorkflowNotFoundError)) throw error;
       }
       return until(async () =>
@@ -70,10 +70,10 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
     },
 
     /**
-     * Ends the nodes on the host, also those that no agent knows any more, and removes their network, services and
-     * programs; with `purge` everything below the base directory, and the daemons that Perijove started stop. Repeated,
-     * it finds nothing and returns nothing. Ends with a new login: one that fails is told, though nothing of this can
-     * be taken back.
+     * Ends the nodes on the host, including those that no agent knows any more, and removes their network,
+     * services and programs; with `purge` it removes everything below the base directory, and stops the
+     * daemons that Perijove started. Repeated, it finds nothing and returns nothing. Finally checks a new
+     * login: its failure is reported, though nothing of this can be rolled back.
      *
      * @throws PerijoveError WAY_IN_LOST, DIR_REFUSED, NETWORK_IN_USE, DAEMON_FAILED, SSH_*, COMMAND_FAILED
      */
@@ -104,7 +104,7 @@ export function createTeardownActivities({ client, pool }: Pick<ActivityDeps, 'c
   };
 }
 
-/** Containers of nodes, running or not: what holds an address, and a network. */
+/** Containers of nodes, running or not: they hold addresses and a network. */
 function removeContainers(data: string, needed: boolean): string {
   return `# Sets \`containers\` to those of a tree, once two answers of Docker agree on how many it has in all.
 containers_of() {
@@ -137,8 +137,9 @@ fi`;
 }
 
 /**
- * Ends what Mesos may have left: executors first, so that none starts its task again, then the trees of nodes,
- * each by its own `sweep`. Prints the names of the nodes that still ran. Fails unless it saw that nothing is left.
+ * Ends what Mesos may have left: executors first, so that none restarts its task, then the trees of nodes,
+ * each with its own `sweep`. Prints the names of nodes that still ran. Fails unless it observed that nothing
+ * is left.
  */
 export function endNodesScript(
   host: Pick<HostSpec, 'dir'>,

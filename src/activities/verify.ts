@@ -51,8 +51,8 @@ export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'cli
     },
 
     /**
-     * Runs `ssh node-0 hostname` on every node, logged in to its sshd with the nodes' own key: no prompt, and the
-     * answer is the name of the node that leads.
+     * Runs `ssh node-0 hostname` on every node, logged in to its sshd with the nodes' own key: there must be
+     * no prompt, and the output must be the leader's name.
      *
      * @throws PerijoveError VERIFY_SSH_FAILED with the node, after two minutes
      */
@@ -89,7 +89,7 @@ export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'cli
   };
 }
 
-/** What `ssh node-0 hostname` on the node at `endpoint` prints; else why it printed nothing. */
+/** What `ssh node-0 hostname` prints on the node at `endpoint`; else why it printed nothing. */
 async function askForLeader(
   endpoint: Endpoint,
   username: string,

@@ -16,7 +16,7 @@ export interface ZooKeeperInput {
 }
 
 export function createZooKeeperActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
-  /** The port that the host's server was last told to serve, which need not be the spec's; undefined for none. */
+  /** The port of the host's current server configuration, which may not be the spec's; undefined for none. */
   const configuredPort = async (host: HostSpec): Promise<Observation<number | undefined>> => {
     const config = quote(zookeeperPaths(host).config);
     try {
@@ -31,7 +31,7 @@ sed -n 's/^clientPort=//p' ${config}`);
     }
   };
 
-  /** One that did not answer here is down only when its own host says that nobody listens. */
+  /** A member that this worker cannot reach is down only when nothing listens on its own host. */
   const stateOfSilent = async (reach: Reach, host: HostSpec): Promise<ServiceMember['state']> => {
     const configured = await configuredPort(host);
     if (!configured.known) return 'unknown';
@@ -57,7 +57,7 @@ sed -n 's/^clientPort=//p' ${config}`);
   };
 
   return {
-    /** How each member serves now, wherever its present configuration has it listen. */
+    /** The current state of each member, wherever its current configuration has it listen. */
     zookeeperMembers: ({ spec }: ZooKeeperInput): Promise<readonly ServiceMember[]> => membersOf(spec),
 
     /**

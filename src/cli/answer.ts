@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 
-/** The next line that a person types; undefined when the input ends (Ctrl-D) or the signal aborts. */
+/** The next line typed; undefined when the input ends (Ctrl-D) or the signal aborts. */
 export async function answerOf(input: Readable, signal: AbortSignal): Promise<string | undefined> {
   const lines = createInterface({ input, signal });
   try {

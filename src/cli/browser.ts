@@ -9,9 +9,9 @@ import { replaceFile } from '../net/files.js';
 import { escapeHtml } from '../net/html.js';
 
 /**
- * Opens an address in the user's browser. The address may hold a token, and a command line can be read by every
- * user of the machine, so the browser gets a file that leads there, which only this user can read. The file is
- * always the same one, since there is no way to know when the browser has read it.
+ * Opens a URL in the user's browser. The URL may contain a token, and every user of the machine can read a
+ * command line, so the browser gets a file that redirects there and that only this user can read. The file
+ * name is fixed, because there is no way to know when the browser has read it.
  *
  * @throws PerijoveError LOCAL_PROGRAM_MISSING
  */

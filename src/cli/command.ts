@@ -1,13 +1,13 @@
-/** What a command is: data that `main.ts` turns into a parser, a help text and a call. */
+/** Command definitions: data that `main.ts` turns into a parser, a help text and a call. */
 import type { Colors } from 'picocolors/types.js';
 import { colorsOf, type Io } from './io.js';
 
-/** What a command may use of the process that runs it, and in which form it prints. */
+/** What a command may use of its process, and its output format. */
 export interface CommandContext extends Io {
   readonly colors: Colors;
-  /** `--json`: stdout carries JSON and nothing else. */
+  /** `--json`: stdout contains only JSON. */
   readonly json: boolean;
-  /** `--debug`: errors come with their stack. */
+  /** `--debug`: errors include their stack. */
   readonly debug: boolean;
 }
 
@@ -21,17 +21,17 @@ export function contextOf(
 export interface ArgumentDefinition {
   readonly description: string;
   readonly optional?: true;
-  /** The last one only: all words that are left. */
+  /** Only for the last one: takes all remaining arguments. */
   readonly variadic?: true;
-  /** What a shell offers; the command itself checks the value. */
+  /** Offered by shell completion; the command itself checks the value. */
   readonly choices?: readonly string[];
 }
 
 export interface OptionDefinition {
-  /** As help shows them: `-f, --file <file>`. */
+  /** As shown in help: `-f, --file <file>`. */
   readonly flags: string;
   readonly description: string;
-  /** The value is one of these. */
+  /** Allowed values. */
   readonly choices?: readonly string[];
 }
 
@@ -48,7 +48,7 @@ export type ArgumentValues<A extends ArgumentDefinitions> = {
 
 export type ArgumentValue = string | readonly string[] | undefined;
 
-/** An option whose flags name a value is text; any other is there or not. */
+/** An option whose flags name a value is a string; any other is boolean. */
 export type OptionValues<O extends OptionDefinitions> = {
   readonly [Key in keyof O]: O[Key]['flags'] extends `${string}<${string}` ? string | undefined : boolean;
 };
@@ -58,7 +58,7 @@ export interface CommandInput<A extends ArgumentDefinitions, O extends OptionDef
   readonly options: OptionValues<O>;
 }
 
-/** The values of a command line, before `defineCommand` gives them the types of one command. */
+/** The values of a command line, before `defineCommand` types them. */
 export interface RawInput {
   readonly args: Readonly<Record<string, ArgumentValue>>;
   readonly options: Readonly<Record<string, string | boolean | undefined>>;
@@ -69,19 +69,21 @@ export interface CommandDefinition {
   readonly name: string;
   /** One line, in lower case and without a full stop. */
   readonly summary: string;
-  /** Whole sentences, which help prints below the summary. It wraps them: no line breaks but between paragraphs. */
+  /**
+   * Whole sentences, printed in help below the summary. Wrapped there: line breaks only between paragraphs.
+   */
   readonly description?: string;
-  /** In the order of the command line. */
+  /** In command-line order. */
   readonly args: ArgumentDefinitions;
-  /** The key of an option is its long flag in camelCase. Every command has `--json` and `--debug` as well. */
+  /** Keyed by the long flag in camelCase. Every command also has `--json` and `--debug`. */
   readonly options: OptionDefinitions;
-  /** Command lines with what they do, at the end of the help. */
+  /** Command lines with explanations, at the end of the help. */
   readonly examples?: readonly (readonly [line: string, what: string])[];
-  /** Resolves to the exit code. What it throws is rendered in one place, with the exit code of its kind. */
+  /** Resolves to the exit code. Thrown errors are rendered in one place, with the exit code of their kind. */
   run(context: CommandContext, input: RawInput): Promise<number>;
 }
 
-/** A command of commands, such as `lab`. */
+/** A group of commands, such as `lab`. */
 export interface CommandGroup {
   readonly kind: 'group';
   readonly name: string;
@@ -99,7 +101,7 @@ type TypedCommand<A extends ArgumentDefinitions, O extends OptionDefinitions> = 
   run(context: CommandContext, input: CommandInput<A, O>): Promise<number>;
 };
 
-/** Gives `run` the types of its arguments and options. */
+/** Types `run` by its arguments and options. */
 export function defineCommand<
   const A extends ArgumentDefinitions = Record<never, ArgumentDefinition>,
   const O extends OptionDefinitions = Record<never, OptionDefinition>,
@@ -109,7 +111,7 @@ export function defineCommand<
     options: {},
     ...command,
     kind: 'command',
-    // The parser gives each argument and option what its definition says.
+    // The parser fills arguments and options as defined.
     run: (context, input) => command.run(context, input as CommandInput<A, O>),
   };
 }

@@ -1,4 +1,4 @@
-/** What a shell can complete of a command line, from the same definitions as the parser and the help. Pure. */
+/** Shell completion, from the same definitions as the parser and the help. Pure. */
 import type { CommandDefinition, CommandGroup } from './command.js';
 
 export const shells = ['bash', 'zsh', 'fish'] as const;
@@ -10,7 +10,7 @@ interface Completion {
   readonly what: string;
 }
 
-/** Command path (`drill run`; empty for the program itself) → what may come next. */
+/** Command path (`drill run`; empty for the program itself) → possible next words. */
 export type Completions = ReadonlyMap<string, readonly Completion[]>;
 
 export function completions(definitions: readonly (CommandDefinition | CommandGroup)[]): Completions {
@@ -47,14 +47,14 @@ function ofCommand({ args, options }: CommandDefinition): Completion[] {
   ];
 }
 
-/** The script that the shell reads at its start. */
+/** The script that the shell reads at startup. */
 export function completionScript(shell: Shell, found: Completions): string {
   return { bash, zsh, fish }[shell](found);
 }
 
-/** A word of any of the three shells, whatever is in it. */
+/** Quotes any text for all three shells. */
 const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
-/** The paths that words of a line may lead to. */
+/** The command paths. */
 const paths = (found: Completions) => [...found.keys()].filter((path) => path !== '');
 
 function bash(found: Completions): string {
@@ -110,7 +110,7 @@ function fish(found: Completions): string {
         `complete -c perijove -n ${fishQuoted(`__perijove_at ${fishQuoted(path)}`)} -a ${fishQuoted(word)}${what === '' ? '' : ` -d ${fishQuoted(what)}`}`,
     ),
   );
-  // No file can follow the program or a command of commands.
+  // No file can follow the program or a command group.
   const ofCommands = [...found.keys()].filter(
     (path) => path === '' || paths(found).some((other) => other.startsWith(`${path} `)),
   );

@@ -1,4 +1,4 @@
-/** Starting a deployment, or finding the one that runs, and following it. */
+/** Starts a deployment or attaches to a running one, and follows it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   WithStartWorkflowOperation,
@@ -41,12 +41,12 @@ export type Outcome =
 const patienceMs = 5_000;
 const pollMs = 300;
 const askMs = 2_000;
-/** A stage that takes longer than this may be waiting; it is then asked this often what it waits for. */
+/** A stage that takes longer may be waiting; this is also how often it is queried for the reason. */
 const waitMs = 2_000;
 
 /**
- * Starts the deployment of `spec`, or attaches to a running one of the same spec. Calls `onWait` when no worker
- * accepts it, and keeps waiting until the signal aborts.
+ * Starts the deployment of `spec`, or attaches to a running one of the same spec. Calls `onWait` while no
+ * worker accepts it, and keeps waiting until the signal aborts.
  *
  * @throws WorkflowUpdateFailedError with SPEC_DIFFERS while a deployment of another spec runs
  */
@@ -69,7 +69,7 @@ export async function startDeploy(
       }),
     });
   const attached = client.connection.withAbortSignal(signal, attach).then(() => 'accepted' as const);
-  // Once nothing below waits for it, its failure does not matter.
+  // Once nothing below awaits it, its failure does not matter.
   attached.catch(() => undefined);
   const patience = new AbortController();
   const late = delay(patienceMs, 'late' as const, { signal: patience.signal }).catch(() => 'late' as const);
@@ -83,7 +83,7 @@ export async function startDeploy(
   }
 }
 
-/** Shows the progress of a deployment until it ends, or the signal aborts: the deployment then continues. */
+/** Shows a deployment's progress until it ends or the signal aborts; the deployment then continues. */
 export async function followDeploy(
   client: Client,
   workflowId: string,
@@ -103,7 +103,7 @@ export async function followDeploy(
   for (;;) {
     const { live, stored, notice } = await observe(client, handle);
     if (live) answeredAt = Date.now();
-    // What is stored holds less than an earlier answer.
+    // The stored progress has less detail than an earlier live one.
     progress = live ?? progress ?? stored;
     const running = progress?.stages.find(({ state }) => state === 'running')?.name;
     if (running !== stage) {
@@ -128,7 +128,7 @@ export async function followDeploy(
   return outcome.kind === 'failed' && progress ? { ...outcome, progress } : outcome;
 }
 
-/** How the deployment ended. Waits for a server that restarts meanwhile. Never rejects. */
+/** The outcome of the deployment. Waits while the server restarts. Never rejects. */
 async function outcomeOf(client: Client, handle: WorkflowHandle, signal: AbortSignal): Promise<Outcome> {
   for (;;) {
     try {
@@ -144,11 +144,11 @@ async function outcomeOf(client: Client, handle: WorkflowHandle, signal: AbortSi
 }
 
 interface ProgressObservation {
-  /** What the workflow answers. */
+  /** The workflow's reply. */
   readonly live?: DeployProgress;
-  /** What it stored last, where no worker answers for it. */
+  /** Last stored progress, used when no worker responds. */
   readonly stored?: DeployProgress;
-  /** Why it does not answer. */
+  /** Why it does not respond. */
   readonly notice?: string;
 }
 

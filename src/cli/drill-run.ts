@@ -1,4 +1,4 @@
-/** Starting a drill, following it to its end, and reading its evidence. */
+/** Starts a drill, follows it to its end, and reads its evidence. */
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   WorkflowExecutionAlreadyStartedError,
@@ -31,7 +31,7 @@ function handleOf(client: Client, cluster: string, number: number): DrillHandle 
   return client.workflow.getHandle(workflowIds.drill(cluster, number));
 }
 
-/** Undefined when there is no such drill. */
+/** Undefined if the drill does not exist. */
 async function describe(handle: DrillHandle): Promise<WorkflowExecutionDescription | undefined> {
   try {
     return await handle.describe();
@@ -42,8 +42,8 @@ async function describe(handle: DrillHandle): Promise<WorkflowExecutionDescripti
 }
 
 /**
- * The highest drill number of the cluster, 0 before the first. The server's list may lag behind, so newer ones are
- * asked for by their IDs.
+ * The highest drill number of the cluster, 0 before the first. The server's list may lag, so newer drills are
+ * looked up by ID.
  */
 export async function newestDrill(client: Client, cluster: string): Promise<number> {
   const prefix = workflowIds.drill(cluster, 0).slice(0, -1);
@@ -58,7 +58,7 @@ export async function newestDrill(client: Client, cluster: string): Promise<numb
 }
 
 /**
- * Starts the next drill of the cluster. Of two that are started at the same time, one is refused.
+ * Starts the next drill of the cluster. Of two started at the same time, one is rejected.
  *
  * @throws PerijoveError DRILL_RUNNING
  */
@@ -90,14 +90,14 @@ export interface Follower {
   onState(state: DrillState): void;
   /** `event.at` is milliseconds after the fault. */
   onEvent(event: DrillEvent): void;
-  /** No worker accepts it. */
+  /** No worker has accepted it. */
   onWait(): void;
 }
 
 /**
- * Follows a drill to its end. When the signal aborts the drill is cancelled: it heals, and then it ends.
+ * Follows a drill to its end. When the signal aborts, the drill is cancelled: it heals and then ends.
  *
- * @throws WorkflowFailedError with the code of what went wrong
+ * @throws WorkflowFailedError with the code of the failure
  */
 export async function followDrill(
   client: Client,
@@ -132,14 +132,14 @@ export async function followDrill(
         cancelled = true;
       }
     } catch (error) {
-      // The server, or the way to it, is gone for a while: the drill continues.
+      // The server or the connection to it is temporarily gone: the drill continues.
       if (!temporalError(error, '')) throw error;
     }
     await delay(pollMs, undefined, cancelled ? {} : { signal }).catch(() => undefined);
   }
 }
 
-/** The state of a drill, and its evidence once there is one. Needs no worker. */
+/** The state of a drill, and its evidence if available. Needs no worker. */
 export async function readDrill(
   client: Client,
   cluster: string,
@@ -167,7 +167,7 @@ export async function readDrill(
   return { state, ended, evidence: await handle.result() };
 }
 
-/** What the probe reported with its last heartbeat, from the fault on. */
+/** The probe's events in its last heartbeat, from the fault on. */
 function eventsOf(client: Client, { raw }: WorkflowExecutionDescription): DrillEvent[] {
   const payload = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0];
   if (!payload) return [];

@@ -1,4 +1,4 @@
-/** Connecting to the framework of a cluster, with one error when none runs. */
+/** Connects to a cluster's framework; a single error when none runs. */
 import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
 import { PerijoveError } from '../errors/error.js';
 import type { ClusterSpec } from '../cluster/spec.js';

@@ -4,8 +4,8 @@ import type { SshPool } from '../ssh/connection.js';
 import type { CommandContext } from './command.js';
 
 /**
- * Where the keys of hosts without a known_hosts file are pinned: `$XDG_STATE_HOME/perijove/known_hosts`, else
- * `~/.local/state/perijove/known_hosts`, one file for each host.
+ * Directory of pinned keys of hosts without a known_hosts file: `$XDG_STATE_HOME/perijove/known_hosts`, else
+ * `~/.local/state/perijove/known_hosts`, one file per host.
  */
 export function knownHostsDir(env: NodeJS.ProcessEnv): string {
   const state = env['XDG_STATE_HOME'];
@@ -14,7 +14,7 @@ export function knownHostsDir(env: NodeJS.ProcessEnv): string {
   return path.join(base, 'perijove', 'known_hosts');
 }
 
-/** SSH connections for as long as `work` runs. */
+/** SSH connections that last as long as `work` runs. */
 export async function withHosts<T>(
   { env }: Pick<CommandContext, 'env'>,
   work: (pool: SshPool) => Promise<T>,

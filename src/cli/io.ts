@@ -7,16 +7,16 @@ export interface Output {
   write(text: string): unknown;
 }
 
-/** What a command may use of its process; everything can be replaced, as tests do. */
+/** What a command may use of its process; tests replace it. */
 export interface Io {
   readonly stdin: Readable & { readonly isTTY?: boolean };
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
-  /** How this program is called: `perijove`, `npx perijove`. */
+  /** How the user runs this program: `perijove`, `npx perijove`. */
   readonly program: string;
-  /** Whether stdout is a terminal: lines may be redrawn, questions may be asked. */
+  /** Whether stdout is a terminal: allows redrawing lines and asking questions. */
   readonly isTTY: boolean;
   /** Columns of that terminal. */
   readonly columns: number;
@@ -26,7 +26,7 @@ export interface Io {
 
 const defaultColumns = 100;
 
-/** Those of this process. */
+/** The streams and environment of this process. */
 export function processIo(signal: AbortSignal): Io {
   return {
     stdin: process.stdin,
@@ -41,35 +41,35 @@ export function processIo(signal: AbortSignal): Io {
   };
 }
 
-/** Colours on a terminal, unless NO_COLOR (no-color.org) or a dumb terminal says otherwise. */
+/** Colours on a terminal, unless NO_COLOR (no-color.org) is set or the terminal is dumb. */
 export function colorsOf({ isTTY, env }: Pick<Io, 'isTTY' | 'env'>) {
   const refused = (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb';
   return picocolors.createColors(isTTY && !refused);
 }
 
-/** How wide a text may be: as wide as the terminal; without one, as it comes. */
+/** Width limit of texts: the terminal's; unlimited without one. */
 export function textColumns({ isTTY, columns }: Pick<Io, 'isTTY' | 'columns'>): number {
   return isTTY ? columns : Infinity;
 }
 
 type TextIo = Pick<Io, 'isTTY' | 'columns' | 'program'>;
 
-/** A text for people: no wider than the terminal, its commands as they can be typed. */
+/** A human-readable text: wrapped to the terminal, with commands as the user can type them. */
 export function textFor(io: TextIo, text: string): string {
   return fold(typeable(text, io.program), textColumns(io));
 }
 
-/** Writes a text for people to stdout. */
+/** Writes a human-readable text to stdout. */
 export function printText(context: TextIo & Pick<Io, 'stdout'>, text: string): void {
   context.stdout.write(textFor(context, text));
 }
 
-/** Writes a text for people to stderr. */
+/** Writes a human-readable text to stderr. */
 export function printNotice(context: TextIo & Pick<Io, 'stderr'>, text: string): void {
   context.stderr.write(textFor(context, text));
 }
 
-/** Writes one JSON document and a line feed to stdout. */
+/** Writes one JSON document and a newline to stdout. */
 export function printJson(context: Pick<Io, 'stdout'>, value: unknown): void {
   context.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }

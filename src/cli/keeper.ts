@@ -1,4 +1,4 @@
-/** Connecting to the keeper of a cluster, with one error when none runs, and giving orders to a workflow. */
+/** Connects to a cluster's keeper (a single error when none runs), and sends orders to workflows. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
 import { PerijoveError } from '../errors/error.js';
@@ -37,9 +37,9 @@ export async function withKeeper<T>(
 }
 
 /**
- * Gives an order to the keeper, or to another `receiver`, and waits for its end; notifies the user when there is no
- * response for some seconds. Resolves to undefined when the context's signal aborts: an order that was accepted is
- * carried out nevertheless.
+ * Sends an order to the keeper, or to another `receiver`, and waits for its end; notifies the user when there
+ * is no response for some seconds. Resolves to undefined when the context's signal aborts: an accepted order
+ * is still carried out.
  */
 export async function order<T>(
   context: CommandContext,

@@ -9,8 +9,8 @@ import { reportJson, reportOf, reportText, type Report } from './report.js';
 import { verbs } from './verbs.js';
 
 /**
- * Runs one command line (without `node` and the program's name) and resolves to its exit code; `docs/reference/errors.md`
- * lists them. Never rejects. Without `io` it uses the streams and the signals of this process.
+ * Runs one command line (without `node` and the program's name) and resolves to its exit code; see
+ * `docs/reference/errors.md`. Never rejects. Without `io` it uses the streams and signals of this process.
  */
 export async function main(argv: readonly string[], io?: Partial<Io>): Promise<number> {
   const interrupt = io?.signal ? undefined : listenForSignals();
@@ -56,20 +56,20 @@ function packageVersion(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-/** 128 + the number of SIGINT, as shells have it. */
+/** 128 + the number of SIGINT, as in shells. */
 const interruptedExitCode = 130;
 
-/** The first Ctrl-C (or SIGTERM) asks the command to stop; a second one ends the process. */
+/** The first Ctrl-C (or SIGTERM) stops the command; a second one ends the process. */
 function listenForSignals(): { readonly signal: AbortSignal; end(): void } {
   const controller = new AbortController();
-  // Each command on a host listens to it, and there may be many hosts.
+  // Each command on a host adds a listener, and there may be many hosts.
   setMaxListeners(0, controller.signal);
   const stop = () => {
     if (controller.signal.aborted) process.exit(interruptedExitCode);
     controller.abort();
   };
-  // `perijove status | head` closes stdout early, which is not an error. It may be noticed only after the last write,
-  // so the listener stays.
+  // `perijove status | head` closes stdout early, which is not an error. It may be noticed only after the
+  // last write, so the listener stays.
   const endEarly = (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(exitCodes.done);
     throw error;

@@ -86,7 +86,7 @@ function commandLines(
   ];
 }
 
-/** A term in bold, and what it means, indented below it. */
+/** A term in bold, with its description indented below. */
 function item(term: string, what: string): string[] {
   return ['.TP', `.B ${quoted(term)}`, text(what)];
 }
@@ -96,7 +96,7 @@ function quoted(words: string): string {
   return `"${text(words).replaceAll('"', '\\(dq')}"`;
 }
 
-/** Plain text, commands in bold: no backslash, hyphen or leading dot is taken for markup (groff_man_style(7)). */
+/** Plain text with commands in bold; escapes backslashes, hyphens and leading dots (groff_man_style(7)). */
 function text(plain: string): string {
   return plain
     .replaceAll('\\', '\\e')

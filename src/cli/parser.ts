@@ -1,11 +1,11 @@
-/** From command definitions to a parser, its help, and the call that a command line makes. */
+/** Builds the parser, its help, and the call from command definitions. */
 import { Argument, Command, CommanderError, Option } from 'commander';
 import type { Colors } from 'picocolors/types.js';
 import { PerijoveError } from '../errors/error.js';
 import type { ArgumentDefinition, ArgumentValue, CommandDefinition, CommandGroup } from './command.js';
 import { commandTable } from './table.js';
 
-/** A verb in the list of `perijove --help`; its module is loaded when it is used. */
+/** A verb listed in `perijove --help`; its module is loaded on use. */
 export interface Verb {
   readonly name: string;
   readonly summary: string;
@@ -32,7 +32,7 @@ export interface ParserIo {
 }
 
 /**
- * The call that `argv` makes; undefined when it is for help or the version, which is then written.
+ * The call for `argv`; undefined for help or the version, which is printed.
  *
  * @throws PerijoveError USAGE
  */
@@ -84,7 +84,7 @@ function prepare(command: Command, { colors, columns, isTTY, write }: ParserIo):
     .showSuggestionAfterError()
     .configureOutput({
       writeOut: write,
-      // What commander would print of an error is thrown, and rendered where all errors are.
+      // commander also throws its errors, which are rendered where all errors are.
       writeErr: () => undefined,
       getOutHelpWidth: () => helpWidth(columns),
       getOutHasColors: () => isTTY,
@@ -140,7 +140,7 @@ function define(
   });
 }
 
-/** `<host>`, `[file]` or `[command...]`, as usage shows an argument. */
+/** `<host>`, `[file]` or `[command...]`, as in usage lines. */
 export function argumentText(name: string, { optional, variadic }: ArgumentDefinition): string {
   const text = variadic ? `${name}...` : name;
   return optional ? `[${text}]` : `<${text}>`;
@@ -154,7 +154,7 @@ export function sentence(summary: string): string {
   return `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`;
 }
 
-/** Its remedy is the help of the command that was called, as far as there is one of that name. */
+/** Its remedy refers to the help of the deepest command recognized. */
 function usageError(
   error: CommanderError,
   argv: readonly string[],

@@ -1,11 +1,11 @@
-/** The commands that texts name, as they can be typed where this process was started. */
+/** Renders commands in texts as the user can type them. */
 import path from 'node:path';
 
 /**
- * How this program is called: `npx perijove` when npm started it, `node bin/perijove.js` when node did, else
+ * How the user runs this program: `npx perijove` if started by npm, `node bin/perijove.js` if by node, else
  * `perijove`.
  *
- * @param script absolute path of the file that runs, as it was called
+ * @param script absolute path of the running script, as it was called
  */
 export function programName(
   script: string,
@@ -15,7 +15,7 @@ export function programName(
   return script.endsWith('perijove.js') ? `node ${path.relative(cwd, script)}` : 'perijove';
 }
 
-/** A text with each command in it (`perijove up`, between backticks) as it can be typed. */
+/** A text whose commands (`perijove up`, in backticks) are as the user can type them. */
 export function typeable(text: string, program: string): string {
   return text.replaceAll(/`perijove(?=[ `])/g, () => `\`${program}`);
 }

@@ -1,4 +1,4 @@
-/** How a deployment in progress is shown: redrawn on a terminal, one line for each event elsewhere. */
+/** Shows a deployment in progress: redrawn on a terminal, one line per event elsewhere. */
 import type { Colors } from 'picocolors/types.js';
 import { formatDuration } from '../cluster/units.js';
 import type { DeployProgress, StageProgress } from '../temporal/contract.js';
@@ -7,9 +7,9 @@ import { typeable } from './program.js';
 import { cut, table } from './table.js';
 
 export interface ProgressView {
-  /** `notices`: what the deployment waits for, or what keeps the progress from being newer. */
+  /** `notices`: what the deployment waits for, or why the progress is outdated. */
   show(progress: DeployProgress | undefined, notices: readonly string[]): void;
-  /** Leaves the last state on the screen, and lets other output follow. */
+  /** Leaves the last state on the screen and allows other output. */
   end(): void;
 }
 
@@ -57,9 +57,9 @@ function liveView({ stdout, columns, colors, program }: CommandContext): Progres
   };
 }
 
-/** A screen has room for a few of them. */
+/** A screen has room for only a few. */
 const mostNotices = 5;
-/** Columns of a notice without a terminal. */
+/** Maximum width of a notice without a terminal. */
 const noticeColumns = 200;
 
 function noticeLines(notices: readonly string[], program: string): string[] {
@@ -102,7 +102,7 @@ function stageFacts({ state, changed, changes, ms, note, proof }: StageProgress)
     case 'running':
       return { time, text: note ?? 'running' };
     default:
-      // What it waited for no longer matters once it has done something.
+      // What it waited for no longer matters once it has changed something.
       return { time, text: changed > 0 ? done : (proof ?? ((ms === 0 && note) || 'nothing to change')) };
   }
 }

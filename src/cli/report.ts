@@ -1,4 +1,4 @@
-/** Everything that can fail, as a person and a program read it: one shape, rendered in one place. */
+/** All errors, for people and programs: one shape, rendered in one place. */
 import { ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/common';
 import type { Colors } from 'picocolors/types.js';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
@@ -14,19 +14,19 @@ export interface Report {
   readonly message: string;
   readonly place: ErrorPlace;
   readonly remedy: string;
-  /** Where there are several: those of a spec, each with its line, or those that block a deployment. */
+  /** For several problems: those of a spec, each with its line, or those that block a deployment. */
   readonly problems?: readonly (SpecProblem | FailureProblem)[];
   readonly exitCode: number;
   /** For `--debug`. */
   readonly stack?: string;
 }
 
-/** The exit code that an error code stands for; 1 for one that this release does not know. */
+/** The exit code for an error code; 1 for an unknown one. */
 export function exitCodeOf(code: string): number {
   return exitCodes[code in errorCodes ? errorCodes[code as ErrorCode].exit : 'failed'];
 }
 
-/** The report of anything that was thrown, here or in a workflow. */
+/** The report of anything thrown, in this process or in a workflow. */
 export function reportOf(thrown: unknown): Report {
   const stack = thrown instanceof Error ? stackOf(thrown) : undefined;
   const withStack = stack === undefined ? {} : { stack };
@@ -71,7 +71,7 @@ function stackOf(error: Error): string {
   return error.cause instanceof Error ? `${own}\ncaused by ${stackOf(error.cause)}` : own;
 }
 
-/** What `--json` prints for an error, as the value of `error`. */
+/** The value of `error` in `--json` output. */
 export function reportJson(report: Report, debug: boolean) {
   const { code, message, place, remedy, problems, stack } = report;
   return {
@@ -84,12 +84,12 @@ export function reportJson(report: Report, debug: boolean) {
   };
 }
 
-/** The most problems of a file that are shown: what follows is often but a consequence. */
+/** Maximum number of problems shown for a file: later ones are often consequences. */
 const mostProblems = 20;
-/** The most characters of one line of a message that are shown; it may quote a file. */
+/** Maximum length of a message line; it may quote a file. */
 const longestLine = 500;
 
-/** An error for people: what failed, where, what to do, the code. */
+/** A human-readable error: what failed, where, what to do, the code. */
 export function reportText(report: Report, colors: Colors, { debug, columns, program }: TextOptions): string {
   const { code, remedy, place, stack } = report;
   const problems = report.problems?.map((problem) => withCommands(problem, program));
@@ -122,16 +122,16 @@ export function reportText(report: Report, colors: Colors, { debug, columns, pro
 interface TextOptions {
   readonly debug: boolean;
   readonly columns: number;
-  /** How commands in it begin. */
+  /** Prefix of commands in it. */
   readonly program: string;
 }
 
-/** A problem whose remedy names commands as they can be typed. */
+/** A problem whose remedy has commands as the user can type them. */
 export function withCommands<P extends { readonly remedy: string }>(problem: P, program: string): P {
   return { ...problem, remedy: typeable(problem.remedy, program) };
 }
 
-/** What stands above, or below, the problems that keep a deployment from starting. */
+/** Heading or closing line of the problems that block a deployment. */
 export function blockText(problems: number): string {
   return problems === 1 ? '1 problem blocks this deployment' : `${problems} problems block this deployment`;
 }
@@ -153,7 +153,7 @@ function specLines(
   ];
 }
 
-/** A problem, its code, and what to do. */
+/** A problem, its code, and its remedy. */
 export function problemLines(
   { message, code, remedy }: Pick<Problem, 'message' | 'code' | 'remedy'>,
   colors: Colors,
@@ -169,7 +169,7 @@ function remedyLines(remedy: string, colors: Colors, columns: number): string[] 
   return hanging(`  ${colors.cyan('→')} `, remedy, columns);
 }
 
-/** What several hosts have in common, such as a key that is missing on this machine, is one problem with their names. */
+/** Merges a problem of several hosts, such as a key missing on this machine, into one with their names. */
 export function grouped(problems: readonly Problem[]): Problem[] {
   const groups = new Map<string, Problem[]>();
   for (const problem of problems) {

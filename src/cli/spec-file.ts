@@ -12,7 +12,7 @@ export const fileOption = {
   description: 'the spec (default: $PERIJOVE_FILE, ./cluster.yaml or that of the lab)',
 } as const;
 
-/** The same as an argument, for commands without another one. */
+/** The same as an argument, for commands without other arguments. */
 export const fileArgument = {
   description: 'the spec; the same as --file',
   optional: true,
@@ -29,17 +29,17 @@ export function givenFile(argument: string | undefined, option: string | undefin
 }
 
 export interface SpecFile {
-  /** As messages name it: relative to the working directory where it lies below it. */
+  /** As shown in messages: relative if below the working directory. */
   readonly file: string;
   readonly absolute: string;
   readonly spec: ClusterSpec;
 }
 
 /**
- * Which file describes the cluster: the one given, else PERIJOVE_FILE, else `cluster.yaml` in the working
- * directory, else that of the default lab.
+ * The spec file: the given one, else PERIJOVE_FILE, else `cluster.yaml` in the working directory, else the
+ * default lab's.
  *
- * @throws PerijoveError SPEC_NOT_FOUND when there is none
+ * @throws PerijoveError SPEC_NOT_FOUND if there is none
  */
 export function findSpecFile(context: Pick<CommandContext, 'env' | 'cwd'>, given?: string): string {
   const { env, cwd } = context;

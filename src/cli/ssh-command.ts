@@ -7,10 +7,10 @@ import { pinFile } from '../ssh/host-keys.js';
 import { quote } from '../ssh/shell.js';
 
 /**
- * The arguments with which OpenSSH's `ssh` connects to a host as Perijove does: with the key, the known host keys
- * and the jump host of the spec.
+ * Arguments for OpenSSH's `ssh` to connect to a host as Perijove does: with the key, the known host keys and
+ * the jump host of the spec.
  *
- * @param command run on the host in place of a shell
+ * @param command run on the host instead of a shell
  */
 export function sshArguments(
   host: HostSpec,
@@ -40,7 +40,7 @@ function targetArguments(target: SshTarget, knownHostsDir: string): string[] {
     Port: String(port),
     UserKnownHostsFile: fileOption(knownHostsFile ?? pinFile(target, knownHostsDir)),
     GlobalKnownHostsFile: 'none',
-    // As workers do: only the keys in a given file are accepted; without one, the first key is pinned.
+    // As in workers: with a given file only its keys are accepted; otherwise the first key is pinned.
     StrictHostKeyChecking: knownHostsFile === undefined ? 'accept-new' : 'yes',
     HashKnownHosts: 'no',
     ...(keyFile !== undefined && { IdentityFile: fileOption(keyFile) }),
@@ -49,25 +49,29 @@ function targetArguments(target: SshTarget, knownHostsDir: string): string[] {
   return Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
 }
 
-/** Values of options are split at spaces, and `%` begins a token (ssh_config(5)). */
+/** Option values are split at spaces, and `%` starts a token (ssh_config(5)). */
 function fileOption(file: string): string {
   return `"${file.replaceAll('%', '%%')}"`;
 }
 
-/** ProxyCommand is expanded once (`%%` becomes `%`), and then read by a shell; `%h:%p` is meant to be expanded. */
+/**
+ * ProxyCommand is expanded once (`%%` becomes `%`) and then parsed by a shell; `%h:%p` is left to be
+ * expanded.
+ */
 function quoteForProxy(word: string): string {
   return word === '%h:%p' ? word : quote(word).replaceAll('%', '%%');
 }
 
 export interface SshRun {
   readonly args: readonly string[];
-  /** Receives the output; without it ssh has the terminal of this process. */
+  /** Receives the output; without it ssh uses this process's terminal. */
   readonly onOutput?: (text: string) => void;
   readonly signal: AbortSignal;
 }
 
 /**
- * Runs `ssh` until it ends, or the signal aborts. Resolves to its exit code, which is that of the command it ran.
+ * Runs `ssh` until it ends or the signal aborts. Resolves to its exit code, which is that of the remote
+ * command.
  *
  * @throws PerijoveError LOCAL_PROGRAM_MISSING; SSH_LOST when it could not connect or lost the connection
  */
@@ -77,7 +81,7 @@ export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun)
   child.stdout?.setEncoding('utf8').on('data', onOutput ?? (() => undefined));
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (errors = `${errors}${text}`.slice(-2_000)));
   const stop = () => child.kill();
-  // Where ssh has the terminal, it receives Ctrl-C itself and may pass it on.
+  // On a terminal, ssh receives Ctrl-C itself and may forward it.
   if (onOutput) signal.addEventListener('abort', stop, { once: true });
   try {
     const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
@@ -101,5 +105,5 @@ export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun)
   }
 }
 
-/** ssh(1): the exit code of an error in ssh itself. */
+/** ssh(1): exit code of an error in ssh itself. */
 const sshFailed = 255;

@@ -13,14 +13,14 @@ import { table, wrapped } from './table.js';
 type Paint = (text: string) => string;
 
 export interface StatusTextOptions {
-  /** Every column, every earlier task and every incident; else what fits on a screen of 80 × 24. */
+  /** All columns, earlier tasks and incidents; otherwise what fits on a screen of 80 × 24. */
   readonly long?: boolean;
-  /** Shown beside the phase, where the status is redrawn. */
+  /** Shown next to the phase when the status is redrawn. */
   readonly clock?: string;
   readonly columns?: number;
 }
 
-/** A status for people: what is well in one line each, what is not by name and with its reason. */
+/** A human-readable status: one line each for what is healthy; names and reasons for what is not. */
 export function statusText(
   { status, reasons }: ClusterObservation,
   colors: Colors,
@@ -53,13 +53,13 @@ export function statusText(
   return `${lines.join('\n')}\n`;
 }
 
-/** Below the mark of a reason. */
+/** Aligned below a reason's mark. */
 const indent = '    ';
-/** What elections and repairs of every day leave is among the events. */
+/** Routine elections and repairs are only listed as events. */
 const newest = (incidents: ClusterStatus['incidents']) =>
   incidents.filter(({ routine }) => routine !== true).slice(0, 3);
 
-/** Whatever is not of one host or one node, and the deployment apart from the rest. */
+/** Everything not specific to a host or a node; the deployment is separate. */
 function summary(status: ClusterStatus, colors: Colors): string[] {
   const { mesos, framework, etcd, jupyter, workflows } = status;
   const bad = colors.red;
@@ -98,7 +98,7 @@ function summary(status: ClusterStatus, colors: Colors): string[] {
 
 const serving: readonly string[] = ['leader', 'follower', 'standalone', 'observer'];
 
-/** What runs on each host, and its entrance. */
+/** What runs on each host, and its proxy. */
 function hostTable({ zookeeper, mesos, proxies }: ClusterStatus, colors: Colors): string[] {
   const hosts = new Set(
     [...zookeeper.members, ...mesos.masters, ...mesos.agents, ...proxies].map(({ host }) => host),
@@ -182,7 +182,7 @@ function overview(status: ClusterStatus, colors: Colors) {
   ]);
 }
 
-/** A line about the bricks; none where there is no volume. */
+/** One line about the bricks; none without a volume. */
 function glusterRows({ storage }: ClusterStatus, colors: Colors): string[][] {
   if (storage.kind !== 'gluster') return [];
   const bricks = storage.bricks.map((brick) =>
@@ -210,7 +210,7 @@ function frameworkText(framework: ClusterStatus['framework'], bad: Paint): strin
   ].join(', ');
 }
 
-/** A line for each host with a master or an agent. */
+/** One line per host with a master or an agent. */
 function mesosTable({ mesos }: ClusterStatus, colors: Colors): string[] {
   const hosts = new Set([...mesos.masters, ...mesos.agents].map(({ host }) => host));
   const rows = [...hosts].map((host) => {
@@ -241,7 +241,7 @@ function masterRole({ state }: MasterObservation): string {
   return state === 'standing-by' ? 'follows' : silenceText(state);
 }
 
-/** `no-answer` as people read it. */
+/** `no-answer` as text. */
 function silenceText(state: string): string {
   return state === 'no-answer' ? 'no answer' : state;
 }
@@ -261,7 +261,7 @@ function moment(iso: string): string {
   return iso.replace(/\.\d+Z$/, 'Z');
 }
 
-/** The newest of the tasks that others have followed. */
+/** Number of replaced tasks shown, newest first. */
 const pastShown = 8;
 
 function pastTable({ framework }: ClusterStatus, colors: Colors): string[] {
@@ -328,7 +328,7 @@ function proxyTable({ proxies }: ClusterStatus, colors: Colors): string[] {
   return table([['host', 'Jupyter', 'leads to', 'generation', ''].map((head) => colors.dim(head)), ...rows]);
 }
 
-/** One line each where it fits, else a line with the time and the text below it. */
+/** One line per incident if it fits, else a line with the time and the text below. */
 function incidentTable(incidents: ClusterStatus['incidents'], colors: Colors, columns: number): string[] {
   if (incidents.length === 0) return [];
   const lines = incidents.flatMap(({ at, what, tookMs }) => {

@@ -1,8 +1,8 @@
-/** Text on a terminal: tables, paragraphs and lines of a given width. Pure. */
+/** Terminal text: tables, paragraphs and lines of a given width. Pure. */
 import { stripVTControlCharacters } from 'node:util';
 import wrapAnsi from 'wrap-ansi';
 
-/** How many columns of a terminal a text takes, for texts of Latin letters and colours. */
+/** Terminal columns of a text of Latin letters and colours. */
 function width(text: string): number {
   return stripVTControlCharacters(text).length;
 }
@@ -10,8 +10,8 @@ function width(text: string): number {
 const gap = '  ';
 
 /**
- * Rows with aligned columns, two spaces apart, without spaces at the ends of lines. Where they would be wider than
- * `columns`, the widest cells are wrapped; a word is never broken, so that paths and addresses can be copied.
+ * Rows with aligned columns, two spaces apart, without trailing spaces. If wider than `columns`, the widest
+ * cells are wrapped; words are never broken, so that paths and addresses can be copied.
  */
 export function table(rows: readonly (readonly string[])[], columns = Infinity): string[] {
   const natural = columnWidths(rows, width);
@@ -45,7 +45,7 @@ function longestWord(cell: string): number {
   return Math.max(...cell.split(' ').map(width));
 }
 
-/** Takes from the widest column, again and again, until the row fits or no column can give. */
+/** Shrinks the widest column repeatedly until the row fits or no column can shrink. */
 function narrowed(natural: readonly number[], least: readonly number[], columns: number): number[] {
   const widths = [...natural];
   const total = () => widths.reduce((sum, each) => sum + each, 0) + gap.length * (widths.length - 1);
@@ -58,19 +58,19 @@ function narrowed(natural: readonly number[], least: readonly number[], columns:
   return widths;
 }
 
-/** The lines of a text that is wrapped between words, colours included; a word longer than a line stays whole. */
+/** The lines of a text wrapped between words, colours included; longer words stay whole. */
 export function wrapped(text: string, columns: number): string[] {
   if (!Number.isFinite(columns)) return text.split('\n');
   return wrapAnsi(text, Math.max(1, columns)).split('\n');
 }
 
-/** A text behind a lead, such as a mark; where it takes several lines, all of them begin in the same column. */
+/** A text after a lead, such as a mark; all its lines start in the same column. */
 export function hanging(lead: string, text: string, columns: number): string[] {
   const [first = '', ...more] = wrapped(text, columns - width(lead));
   return [`${lead}${first}`, ...more.map((line) => `${' '.repeat(width(lead))}${line}`)];
 }
 
-/** Command lines, which are never wrapped, each with what it does beside it; below it where the line is too narrow. */
+/** Command lines, never wrapped, each with its description beside it, or below on narrow terminals. */
 export function commandTable(
   rows: readonly (readonly [command: string, what: string])[],
   columns: number,
@@ -80,7 +80,7 @@ export function commandTable(
   return rows.flatMap(([command, what]) => [`  ${command}`, ...hanging('      ', what, columns)]);
 }
 
-/** Wraps each line that is too long; what follows of it is indented by two more columns than its beginning. */
+/** Wraps long lines; continuation lines are indented by two more columns. */
 export function fold(text: string, columns: number): string {
   return text
     .split('\n')
@@ -94,7 +94,7 @@ export function fold(text: string, columns: number): string {
     .join('\n');
 }
 
-/** A line cut to a width, for lines that are redrawn: a wrapped one would break the drawing. */
+/** A line cut to a width, for redrawn lines: a wrapped one would break the redraw. */
 export function cut(line: string, columns: number): string {
   if (width(line) <= columns) return line;
   let taken = 0;

@@ -1,4 +1,4 @@
-/** The target of `logs` and `ssh`: a host or a node, and a service of it. */
+/** The target of `logs` and `ssh`: a host or a node, and one of its services. */
 import { PerijoveError } from '../errors/error.js';
 import { hostPaths } from '../hosts/paths.js';
 import { choices } from '../cluster/nearest.js';
@@ -33,7 +33,8 @@ export function hostServiceNames(spec: ClusterSpec, host: HostSpec): string[] {
 }
 
 /**
- * Reads `h1`, `h1/zookeeper`, `node3` or `node3/jupyter`. A host's services are those of its roles, its network and its storage.
+ * Parses `h1`, `h1/zookeeper`, `node3` or `node3/jupyter`. A host's services are those of its roles, network
+ * and storage.
  *
  * @throws PerijoveError UNKNOWN_TARGET with the valid names
  */
@@ -62,14 +63,14 @@ export function unknownTarget(message: string, given: string, names: readonly st
 export interface NodePlace {
   readonly host: HostSpec;
   readonly layout: ReturnType<typeof nodeLayout>;
-  /** Whether its processes run there now. */
+  /** Whether its processes are running there. */
   readonly live: boolean;
 }
 
 /**
- * Finds the host on which a node runs, or ran last, by asking the hosts themselves: this needs no workflow.
+ * Finds the host on which a node runs, or last ran, by querying the hosts directly: this needs no workflow.
  *
- * @throws PerijoveError NODE_NOWHERE; SSH_* when no host can be reached
+ * @throws PerijoveError NODE_NOWHERE; SSH_* when no host is reachable
  */
 export async function locateNode(pool: SshPool, spec: ClusterSpec, node: string): Promise<NodePlace> {
   const answers = await Promise.allSettled(
@@ -95,7 +96,10 @@ export async function locateNode(pool: SshPool, spec: ClusterSpec, node: string)
   });
 }
 
-/** Prints `live` or `dead`, and when the node last wrote a log (seconds since the epoch); nothing without a tree. */
+/**
+ * Prints `live` or `dead`, and when the node last wrote a log (seconds since the epoch); nothing without a
+ * tree.
+ */
 function locateScript(layout: ReturnType<typeof nodeLayout>): string {
   return [
     `cd ${quote(layout.base)} 2>/dev/null || exit 0`,

@@ -17,10 +17,10 @@ const patienceMs = 5_000;
 const waitMs = 2_000;
 
 /**
- * Starts the teardown, or joins the one that runs, and waits for its end. Resolves to undefined when the signal
- * aborts: the workflow continues.
+ * Starts the teardown or attaches to a running one, and waits for its end. Resolves to undefined when the
+ * signal aborts: the workflow continues.
  *
- * @param onWait receives what it waits for, each time that this changes
+ * @param onWait called with what it waits for, on each change
  * @throws WorkflowFailedError; PerijoveError TEARDOWN_RUNNING when one runs with another `purge`
  */
 export async function startTeardown(
@@ -58,7 +58,7 @@ export async function startTeardown(
   }
 }
 
-/** Until the signal aborts. While the server does not answer, nothing new is reported. */
+/** Runs until the signal aborts. Reports nothing new while the server does not respond. */
 async function reportWaits(
   client: Client,
   handle: WorkflowHandle,
@@ -79,7 +79,7 @@ async function currentWaits(client: Client, handle: WorkflowHandle): Promise<rea
   return (await waitsOf(client, handle.workflowId)).map((text) => `waiting: ${text}`);
 }
 
-/** Whether the workflow's next step waits for a worker to accept it. */
+/** Whether the workflow's next step waits for a worker. */
 async function isUntaken(handle: WorkflowHandle): Promise<boolean> {
   const { raw } = await handle.describe();
   const { PENDING_WORKFLOW_TASK_STATE_SCHEDULED: scheduled } =

@@ -3,7 +3,7 @@ import type { TemporalClient, TemporalSettings } from '../temporal/connect.js';
 import { readLab, type LabState } from '../lab/state.js';
 import type { CommandContext } from './command.js';
 
-/** The options of every command that connects to Temporal. */
+/** Options of every command that connects to Temporal. */
 export const temporalOptions = {
   temporal: {
     flags: '--temporal <address>',
@@ -20,13 +20,13 @@ export interface TemporalChoice {
   readonly profile: string | undefined;
 }
 
-/** The lab of this spec; undefined for the spec of another cluster. */
+/** The lab of this spec; undefined for another cluster's spec. */
 export function labOf(specFile: string): LabState | undefined {
   return readLab(path.dirname(specFile));
 }
 
 /**
- * The server that an option or the environment names; without one, for the spec of a lab, the server of the lab.
+ * The server from an option or the environment; otherwise, for a lab's spec, the lab's server.
  *
  * @param specFile absolute
  */
@@ -48,7 +48,7 @@ export function temporalSettings(
 }
 
 /**
- * Connects, runs `work`, and closes the connection in any case. Errors of the connection carry a remedy.
+ * Connects, runs `work`, and always closes the connection. Connection errors carry a remedy.
  *
  * @throws PerijoveError TEMPORAL_*
  */

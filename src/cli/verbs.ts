@@ -2,7 +2,7 @@ import type { Verb } from './parser.js';
 
 const groups = { deploy: 'Deploy:', look: 'Look:', keep: 'Keep:', run: 'Run:' } as const;
 
-/** Every verb, in the order of the help. */
+/** Every verb, in help order. */
 export const verbs: readonly Verb[] = [
   {
     name: 'init',

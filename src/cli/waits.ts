@@ -1,4 +1,7 @@
-/** What a workflow waits for: activities that are retried, or that report with a heartbeat what they wait for. */
+/**
+ * What a workflow waits for: activities that are being retried, or that report what they wait for by
+ * heartbeat.
+ */
 import type { Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import proto, { type temporal } from '@temporalio/proto';
@@ -13,15 +16,15 @@ export const noWorker =
   'no worker is responding; start one with `perijove worker` on a machine that reaches the hosts over SSH';
 
 /**
- * One text for each thing that the workflow and its children wait for: what an activity reports with its heartbeat,
- * else the failure of its last attempt. Empty while nothing fails.
+ * One text per thing that the workflow and its children wait for: the activity's heartbeat report, else the
+ * failure of its last attempt. Empty while nothing fails.
  */
 export async function waitsOf(client: Client, workflowId: string): Promise<readonly string[]> {
   const { raw } = await client.workflow.getHandle(workflowId).describe();
   const own = (raw.pendingActivities ?? []).flatMap((activity) => waitOf(client, activity) ?? []);
   const ofChildren = await Promise.all(
     (raw.pendingChildren ?? []).map(async ({ workflowId: child }) =>
-      // It may have ended in between.
+      // It may have ended meanwhile.
       child ? waitsOf(client, child).catch(() => []) : [],
     ),
   );

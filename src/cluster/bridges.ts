@@ -3,7 +3,7 @@ import type { ClusterSpec } from './spec.js';
 
 type Bridged = Pick<ClusterSpec, 'hosts' | 'network'>;
 
-/** The addresses of a VXLAN subnet that are reserved for hosts: its upper quarter without the broadcast address. */
+/** The addresses of a VXLAN subnet reserved for hosts: its upper quarter without the broadcast address. */
 export function bridgeRange(subnet: string): { readonly first: number; readonly count: number } {
   const { first, last } = parseSubnet(subnet) ?? { first: 0, last: 3 };
   const size = last - first + 1;
@@ -11,9 +11,9 @@ export function bridgeRange(subnet: string): { readonly first: number; readonly 
 }
 
 /**
- * The address of each host's bridge in a VXLAN, by host name. It is derived from the address of the host, so adding
- * and removing other hosts does not change it; if two hosts map to the same address, their order in the spec decides.
- * Hosts without a free address are left out.
+ * The address of each host's bridge in a VXLAN, by host name. It is derived from the address of the host, so
+ * adding and removing other hosts does not change it; if two hosts map to the same address, their order in
+ * the spec decides. Hosts without a free address are left out.
  */
 export function bridgeAddresses({ hosts, network }: Bridged): ReadonlyMap<string, string> {
   const { first, count } = bridgeRange(network.subnet);

@@ -44,7 +44,7 @@ function rolePaths(spec: ClusterSpec): SpecPath[] {
   return spec.hosts.map((_, index) => ['hosts', index, 'roles']);
 }
 
-/** Each role has a host; the ensemble is odd; the quorum is a majority of the masters and at most all of them. */
+/** Each role has a host; the ensemble is odd; the quorum is at least a majority of the masters. */
 function checkRoles(spec: ClusterSpec): Finding[] {
   const findings: Finding[] = [];
   const restsOn = rolePaths(spec);
@@ -85,7 +85,7 @@ function checkRoles(spec: ClusterSpec): Finding[] {
   return findings;
 }
 
-/** The first entry of each later group of equal keys, with the entry that had the key first. */
+/** Entries whose key occurred before, each with the first entry that has it. */
 function duplicates<T>(
   entries: readonly T[],
   key: (entry: T) => string,
@@ -102,7 +102,7 @@ function sshTarget({ ssh, jump }: HostSpec): string {
   return [jump?.address, jump?.port, ssh.address, ssh.port].join(' ');
 }
 
-/** The machine of a host, as far as the spec shows: hosts share one if their SSH target is the same or loopback. */
+/** The machine of a host, as far as the spec shows: one per SSH target, and one for all on loopback. */
 function machine(host: HostSpec): string {
   const via = host.jump ? `${host.jump.address}:${host.jump.port}>` : '';
   return isLoopback(host.ssh.address) ? `${via}loopback` : `${via}${host.ssh.address}:${host.ssh.port}`;

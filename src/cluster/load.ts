@@ -222,7 +222,7 @@ function mended(data: unknown, steps: SpecPath, schema: z.core.$ZodType = cluste
   return z.safeParse(inner, undefined).success ? others : { ...others, [step]: sample(inner) };
 }
 
-/** The nearest valid file, so that the valid parts are checked despite the flaws; undefined if none is near. */
+/** The nearest valid file, used to check the valid parts despite the flaws; undefined if none is near. */
 function nearestValid(
   data: unknown,
   flaws: readonly Flaw[],
@@ -263,7 +263,7 @@ function findingsBeside(flaws: readonly Flaw[], file: ClusterFile, spec: Cluster
 
 function problemOf(flaw: Flaw, source: Source, file: string): SpecProblem {
   const see = flaw.see && source.has(flaw.see) ? flaw.see : undefined;
-  // Of two conflicting values, one may be a default, which is on no line.
+  // Of two conflicting values, one may be a default, which has no line.
   const at = see && !source.has(flaw.at) ? see : flaw.at;
   const place = flaw.atKey === true ? source.placeOfKey(at) : source.placeOf(at);
   const other = see ? source.placeOf(see).line : place.line;
@@ -281,8 +281,8 @@ function remedyOf(code: ErrorCode): string {
 }
 
 /**
- * Parses a spec. Reports all problems at once and never throws. `file` names the text in problems; local paths in
- * it are relative to the directory of `file`.
+ * Parses a spec. Reports all problems at once and never throws. `file` names the text in problems; local
+ * paths in it are relative to the directory of `file`.
  */
 export function parseSpec(text: string, file: string, home = os.homedir()): ParsedSpec {
   const places: LocalPlaces = { directory: path.dirname(path.resolve(file)), home };
@@ -314,7 +314,8 @@ export function parseSpec(text: string, file: string, home = os.homedir()): Pars
  * Reads a spec from a file.
  *
  * @param name how messages name the file
- * @throws PerijoveError SPEC_NOT_FOUND, SPEC_YAML when the file cannot be YAML; SpecError (SPEC_INVALID) with all problems
+ * @throws PerijoveError SPEC_NOT_FOUND, SPEC_YAML if the file cannot be YAML; SpecError (SPEC_INVALID) with
+ *   all problems
  */
 export async function loadSpec(file: string, name = file): Promise<ClusterSpec> {
   let bytes: Uint8Array;

@@ -1,6 +1,9 @@
 import { closest, distance } from 'fastest-levenshtein';
 
-/** The known name that a misspelled one probably stands for: a prefix of it, or one with at most half of its letters changed. */
+/**
+ * The known name that a misspelled one probably stands for: a prefix of it, or one that differs in at most
+ * half of its letters.
+ */
 export function nearestName(given: string, known: readonly string[]): string | undefined {
   if (known.length === 0) return undefined;
   const plain = (text: string) => text.toLowerCase().replace(/[_-]/g, '');

@@ -102,9 +102,7 @@ function defaultFirstAddress(subnet: string): string {
   return addressText((parseSubnet(subnet)?.first ?? addressNumber('0.0.0.0')) + 10);
 }
 
-/**
- * Fills in all defaults and converts units. The result is meaningful only if `checks.ts` finds nothing in the file.
- */
+/** Fills in all defaults and converts units. Meaningful only if `checks.ts` finds nothing in the file. */
 export function normalize(file: ClusterFile, places: LocalPlaces): ClusterSpec {
   const hosts = file.hosts.map((host) => normalizeHost(host, file.ssh, places));
   const masters = hosts.filter((host) => host.roles.includes('master')).length;

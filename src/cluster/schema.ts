@@ -1,9 +1,9 @@
 /**
- * The zod schema of `cluster.yaml`. `schema/cluster.schema.json` and the tables of `docs/reference/spec.md` are generated
- * from it; `normalize.ts` turns its output into a `ClusterSpec`.
+ * The zod schema of `cluster.yaml`. `schema/cluster.schema.json` and the tables of `docs/reference/spec.md`
+ * are generated from it; `normalize.ts` turns its output into a `ClusterSpec`.
  *
- * Metadata: `kind` names the kind of value; `description` is what the docs and editors show; `examples[0]` is a
- * valid value; `otherwise` describes the default where it is not a fixed value.
+ * Metadata: `kind` names the kind of value; `description` is what the docs and editors show; `examples[0]` is
+ * a valid value; `otherwise` describes the default if it is not a fixed value.
  */
 import { z } from 'zod';
 import { addressText, isUnicast, parseSubnet } from './addresses.js';
@@ -53,10 +53,7 @@ const durationOrNever = text(
 );
 const size = text('size', 'a size with its unit, such as 512MiB', sizePattern);
 const flag = z.boolean({ error: '`true` or `false`' }).meta({ kind: '`true`, `false`' });
-/**
- * Characters that are special in shells, unit files, zoo.cfg or the options of Docker are refused, not quoted in five
- * ways.
- */
+/** Refuses characters that are special in shells, unit files, zoo.cfg or Docker's options instead of quoting them for each. */
 const hostPath = text(
   'path on hosts',
   'an absolute path of letters, digits and `._+@~-`, such as /opt/perijove',

@@ -14,5 +14,5 @@ export const secretNames = [
 
 export type SecretName = (typeof secretNames)[number];
 
-/** All secrets of a cluster, as read from its hosts. Never put them into a payload, a log or a command line. */
+/** All secrets of a cluster, as read from its hosts. Never put them in a payload, a log or a command line. */
 export type Secrets = Readonly<Record<SecretName, string>>;

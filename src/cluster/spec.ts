@@ -1,6 +1,6 @@
 /**
- * The cluster as every part of Perijove reads it: validated plain JSON with all defaults filled in and units in the
- * names. `load.ts` creates it from `cluster.yaml`; `docs/reference/spec.md` describes the file.
+ * The cluster as every part of Perijove reads it: validated plain JSON with all defaults filled in and units
+ * in the names. `load.ts` creates it from `cluster.yaml`; `docs/reference/spec.md` describes the file.
  */
 export interface ClusterSpec {
   readonly name: string;
@@ -113,7 +113,7 @@ export type NetworkSpec =
     };
 
 export type StorageSpec =
-  /** A directory that all hosts share: a mount, or a directory of the machine that they all are on. */
+  /** A directory that all hosts share: a mount, or a directory of the one machine that they run on. */
   | { readonly kind: 'path'; readonly path: string }
   | {
       readonly kind: 'gluster';
@@ -151,7 +151,7 @@ export interface EtcdSpec {
 
 export interface JupyterSpec {
   readonly port: number;
-  /** `warm`: Jupyter runs on every node, and one of them has an open gate; `cold`: it runs only on one node. */
+  /** `warm`: Jupyter runs on every node, one of which has an open gate; `cold`: it runs on one node only. */
   readonly standby: 'warm' | 'cold';
   /** `leader`: Jupyter moves with etcd leadership; `sticky`: leadership is moved back to Jupyter. */
   readonly follow: 'leader' | 'sticky';
@@ -168,9 +168,9 @@ export interface ProxySpec {
 }
 
 /**
- * What makes a node open its gate: `reflex`, proof from its own etcd member, or `word`, only an order of the keeper.
- * A cold Jupyter must be started first, and a sticky one may be on another node than the leader: both need the
- * keeper.
+ * What makes a node open its gate: `reflex`, proof from its own etcd member, or `word`, only an order of the
+ * keeper. A cold Jupyter must be started first, and a sticky one may be on another node than the leader: both
+ * need the keeper.
  */
 export type GateRule = 'reflex' | 'word';
 

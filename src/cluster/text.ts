@@ -1,6 +1,6 @@
 /** The text of a spec, or why a file cannot be one. Pure. */
 
-/** A spec of a thousand hosts has some 100 KB. */
+/** A spec of a thousand hosts has about 100 KB. */
 const mostBytes = 1024 * 1024;
 
 /** Characters that YAML 1.2 forbids (production c-printable). */
@@ -8,12 +8,12 @@ const forbidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
 
 export interface TextFlaw {
   readonly flaw: string;
-  /** From 1; absent where the flaw is that of the whole file. */
+  /** From 1; absent if the whole file is invalid. */
   readonly line?: number;
   readonly remedy?: string;
 }
 
-/** A file that cannot be YAML is refused as a whole: a list of what is wrong in it would help nobody. */
+/** Rejects a file that cannot be YAML as a whole: a list of its errors would not help. */
 export function specText(bytes: Uint8Array): { readonly text: string } | TextFlaw {
   if (bytes.length > mostBytes) return { flaw: 'is larger than 1 MiB, which no spec is' };
   if (isUtf16(bytes)) return { flaw: 'is UTF-16 text', remedy: 'Save it as UTF-8.' };

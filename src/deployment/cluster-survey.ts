@@ -1,4 +1,4 @@
-/** One look at all hosts, for `check` and `plan`: what is in the way, and what would be changed. */
+/** Surveys all hosts for `check` and `plan`: what blocks a deployment, and what it would change. */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -23,16 +23,16 @@ export interface HostKey {
 }
 
 export interface Survey {
-  /** Hosts that answered, in the order of the spec. */
+  /** Hosts that responded, in the order of the spec. */
   readonly hosts: readonly HostSurvey[];
-  /** Keys of hosts that were met for the first time. */
+  /** Keys that were pinned on first contact. */
   readonly pinned: readonly HostKey[];
-  /** Everything that would keep a deployment from succeeding. */
+  /** Everything that blocks the deployment. */
   readonly problems: readonly Problem[];
 }
 
 /**
- * Connects to every host, at once, and looks. Pins the keys of hosts that have no known one.
+ * Connects to all hosts in parallel and surveys them. Pins the keys of hosts without a known key.
  *
  * @throws PerijoveError NOT_BUILT
  */
@@ -51,12 +51,12 @@ export async function surveyCluster(
     cluster: spec.name,
     signal,
   };
-  const unmet = spec.hosts.filter(
+  const unpinned = spec.hosts.filter(
     ({ ssh }) => ssh.knownHostsFile === undefined && !existsSync(pinFile(ssh, knownHostsDir)),
   );
-  // What this release cannot do has no items that a host could be compared with.
+  // A host cannot be compared with a spec that this release does not support.
   const supported = preflightProblems(spec, []).length === 0;
-  const looks = await Promise.all(
+  const surveys = await Promise.all(
     spec.hosts.map(async (host): Promise<HostSurvey | Problem | undefined> => {
       try {
         const connection = await pool.get(host);
@@ -67,17 +67,17 @@ export async function surveyCluster(
     }),
   );
   signal.throwIfAborted();
-  const hosts = looks.flatMap((look) => (look !== undefined && 'facts' in look ? [look] : []));
-  const failures = looks.flatMap((look) => (look !== undefined && 'code' in look ? [look] : []));
+  const hosts = surveys.flatMap((survey) => (survey !== undefined && 'facts' in survey ? [survey] : []));
+  const failures = surveys.flatMap((survey) => (survey !== undefined && 'code' in survey ? [survey] : []));
   const items = Object.fromEntries(
     hosts.map(({ host, packages }): [string, HostItems] => [host, { ...noItems, packages }]),
   );
   return {
     hosts,
-    pinned: (await Promise.all(unmet.map((host) => pinnedKey(host, knownHostsDir)))).flat(),
+    pinned: (await Promise.all(unpinned.map((host) => pinnedKey(host, knownHostsDir)))).flat(),
     problems: [
       ...failures,
-      ...hosts.flatMap((look) => look.problems ?? []),
+      ...hosts.flatMap((survey) => survey.problems ?? []),
       ...preflightProblems(
         spec,
         hosts.map(({ facts }) => facts),

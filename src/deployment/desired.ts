@@ -1,4 +1,4 @@
-/** What each stage wants a host to have: the subjects' items, by stage. Pure. */
+/** The desired state of a host in each stage, from the subjects' items. Pure. */
 import { dockerItems } from '../hosts/docker.js';
 import { mergeItems, noItems, type HostItems } from '../hosts/items.js';
 import type { MesosInstallation } from '../mesos/installation/installation.js';
@@ -29,7 +29,7 @@ const itemsOf: Readonly<Record<ConvergingStage, ItemsOf>> = {
   keeper: proxyItems,
 };
 
-/** `mesos` is the installation as it was found on the host, where there is one. */
+/** `mesos` is the installation observed on the host, if any. */
 export function desiredItems(
   spec: ClusterSpec,
   host: HostSpec,
@@ -40,8 +40,8 @@ export function desiredItems(
 }
 
 /**
- * What may be there before anything of the cluster runs: packages, daemons of the distribution, programs, and
- * archives that a program comes in. The stages that follow find it done. An empty directory or a configuration is theirs.
+ * What may exist before the cluster runs: packages, daemons of the distribution, programs, and archives.
+ * Later stages find these done. Empty directories and configuration belong to those stages.
  */
 function installItems(parts: readonly HostItems[]): HostItems {
   const all = mergeItems(...parts);
@@ -54,7 +54,7 @@ function installItems(parts: readonly HostItems[]): HostItems {
   };
 }
 
-/** All that a deployment wants on a host. */
+/** Everything that a deployment requires on a host. */
 export function allItems(spec: ClusterSpec, host: HostSpec, mesos?: MesosInstallation): HostItems {
   return mergeItems(...convergingStages.map((stage) => desiredItems(spec, host, stage, mesos)));
 }
@@ -66,7 +66,7 @@ const serviceOf: Readonly<Record<ServiceStage, string>> = {
   keeper: 'proxy',
 };
 
-/** Services, by stage, that the host must not have: those of roles that it has not, or no longer. */
+/** Services, by stage, that the host must not have: those of roles that it lacks or no longer has. */
 export function unwantedServices(
   host: HostSpec,
 ): readonly { readonly stage: ConvergingStage; readonly service: string }[] {

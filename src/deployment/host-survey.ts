@@ -1,4 +1,4 @@
-/** One look at one host: what it is, what is in the way there, and what each stage would change. */
+/** Surveys one host: its facts, the problems on it, and what each stage would change. */
 import type { ClusterSpec } from '../cluster/spec.js';
 import { planChanges, type ConvergeDeps } from '../hosts/converge.js';
 import { gatherFacts, type HostFacts } from '../hosts/facts.js';
@@ -13,20 +13,20 @@ import { allItems, desiredItems, unwantedServices } from './desired.js';
 import { factsWanted } from './preflight.js';
 import { convergingStages, type ConvergingStage, type StageName } from './stages.js';
 
-/** A host as a deployment finds it. */
+/** A host as a deployment finds it, before any change. */
 export interface HostSurvey {
   readonly host: string;
   readonly facts: HostFacts;
-  /** Packages that the spec wants there. */
+  /** Packages that the spec requires on the host. */
   readonly packages: readonly string[];
-  /** What is wrong with what is already there, such as an installation or a network; absent when nothing is. */
+  /** Problems with existing parts, such as an installation or a network; absent if there are none. */
   readonly problems?: readonly Problem[];
-  /** What each stage will change there, as far as can be told before. Stages with nothing to do are not in it. */
+  /** What each stage will change, as far as known in advance. Stages without changes are absent. */
   readonly pending: Readonly<Partial<Record<StageName, readonly Change[]>>>;
 }
 
 /**
- * Looks at a host and changes nothing: the same look for a deployment, for `check` and for `plan`.
+ * Surveys a host without changing it, in the same way for a deployment, `check` and `plan`.
  *
  * @throws PerijoveError SSH_*, SUDO_REFUSED
  */
@@ -45,7 +45,7 @@ export async function surveyOf(
     unwantedChanges(connection, spec),
     planChanges(connection, items, deps),
   ]);
-  // Where all of it is there already, each stage's part is: the one look was enough.
+  // If nothing differs in total, no stage differs: one observation suffices.
   const planned =
     changes.length === 0
       ? []

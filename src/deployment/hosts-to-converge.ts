@@ -1,12 +1,12 @@
-/** Which hosts a stage has work on. Pure. */
+/** Selects the hosts that a stage must converge. Pure. */
 import type { HostSurvey } from './host-survey.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import type { StageName } from './stages.js';
 
 /**
- * The hosts that stage `name` must converge: those on which the survey found a difference, and those that got
- * a secret since, on which a service may have to start anew with it. On all others an activity would only find
- * once more what the survey found.
+ * The hosts that stage `name` must converge: those on which the survey found differences, and those that
+ * received a secret since, on which a service may have to restart. On all others an activity would only
+ * repeat the survey.
  */
 export function hostsToConverge(
   spec: ClusterSpec,
@@ -21,11 +21,12 @@ export function hostsToConverge(
 }
 
 /**
- * The cluster as one host needs to know it: itself, and the hosts of the ensemble and the masters in their
- * order. With hundreds of hosts the whole spec in each activity's input would be more than a server takes.
+ * The part of the cluster that one host needs: the host itself, and the hosts of the ensemble and the
+ * masters, in order. With hundreds of hosts, the whole spec in each activity's input would exceed the
+ * server's limits.
  */
 export function specForHost(spec: ClusterSpec, host: HostSpec): ClusterSpec {
-  // A host of a VXLAN forwards to all others by their addresses, and its own place in it depends on theirs.
+  // In a VXLAN a host forwards to all others by address, and its own address in it depends on theirs.
   if (spec.network.kind === 'vxlan' || spec.storage.kind === 'gluster') return spec;
   const known = new Set(
     [host, ...hostsWithRole(spec, 'zookeeper'), ...hostsWithRole(spec, 'master')].map(({ name }) => name),

@@ -1,10 +1,10 @@
-/** One host's part of a service that several hosts make up. */
+/** One host's member of a service that runs on several hosts. */
 export interface ServiceMember {
   /** Name of the host. */
   readonly host: string;
   /**
-   * As it serves now; `down` also when it runs and does not serve. `unknown`: nobody could tell, so it may serve; that
-   * it did not answer from here is no proof.
+   * Its current state. `down` includes a running member that does not serve. `unknown`: the state could not
+   * be determined, so the member may be serving; a missing response is no proof that it is down.
    */
   readonly state: 'down' | 'up' | 'leading' | 'unknown';
 }

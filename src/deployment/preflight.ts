@@ -1,4 +1,4 @@
-/** What is in the way of a deployment, decided from what the hosts look like. Pure: workflows import it. */
+/** The problems that block a deployment, decided from the facts of the hosts. Pure: workflows import it. */
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import {
   brickHosts,
@@ -13,20 +13,20 @@ import type { HostItems } from '../hosts/items.js';
 import { isSystemDirectory } from '../hosts/paths.js';
 import type { Problem } from '../hosts/problem.js';
 
-/** The Node.js binary alone has 100 MB; data and logs come on top. */
+/** The Node.js binary alone has 100 MB; data and logs are added to it. */
 const leastFreeBytes = 512 * 1024 * 1024;
 const clockToleranceMs = 1_000;
-/** Characters of a command line that tell what it is. */
+/** Characters of a command line that suffice to identify it. */
 const longestCommand = 60;
 
-/** Where a program of the cluster is to listen. */
+/** An endpoint on which a program of the cluster will listen. */
 interface Place {
   readonly what: string;
   readonly address: string;
   readonly port: number;
 }
 
-/** What there is to find out about a host before `preflightProblems` can judge. */
+/** The facts of a host that `preflightProblems` needs. */
 export function factsWanted(spec: ClusterSpec, host: HostSpec, items: HostItems): FactsWanted {
   return {
     packages: items.packages,
@@ -40,7 +40,7 @@ export function factsWanted(spec: ClusterSpec, host: HostSpec, items: HostItems)
   };
 }
 
-/** Every problem at once, each with its host and what to do about it; empty when the way is free. */
+/** All problems at once, each with its host and a remedy; empty if nothing blocks the deployment. */
 export function preflightProblems(
   spec: ClusterSpec,
   facts: readonly HostFacts[],
@@ -112,7 +112,7 @@ function hostProblems(
     ...programs(spec, host)
       .filter((name) => !facts.programs.includes(name))
       .map((name) => at('PROGRAM_MISSING', `program not found: ${name}`)),
-    // systemd starts those that do not run.
+    // systemd starts those that are not running.
     ...facts.daemons
       .filter(({ answers }) => !answers && !facts.init.systemd)
       .map(({ name }) => at('DAEMON_MISSING', `${name} is not running, and there is no systemd to start it`)),
@@ -145,7 +145,7 @@ function packageProblems(
 }
 
 function initProblems(host: HostSpec, { init, apt, uid }: HostFacts, packages: readonly string[]): string[] {
-  // converge installs runit where it is missing and may be installed.
+  // `converge` installs runit if it is missing and may be installed.
   const runit = init.runit || packages.includes('runit') || (apt && uid === 0);
   switch (host.init) {
     case 'systemd':
@@ -157,7 +157,7 @@ function initProblems(host: HostSpec, { init, apt, uid }: HostFacts, packages: r
   }
 }
 
-/** Those that differ by more than a second, even if both round trips were as unlucky as they can be. */
+/** Clocks that differ by more than a second, even with the largest possible error of both measurements. */
 function clockProblems(facts: readonly HostFacts[]): Problem[] {
   return facts.flatMap((a, index) =>
     facts.slice(index + 1).flatMap((b) => {
@@ -175,7 +175,7 @@ function clockProblems(facts: readonly HostFacts[]): Problem[] {
   );
 }
 
-/** One message for each program that listens where ours are to, with all its places. */
+/** One message for each program that uses ports of the cluster, with all of them. */
 function clashesOf(spec: ClusterSpec, host: HostSpec, { listeners }: HostFacts): string[] {
   const clashing = new Map<string, Place[]>();
   for (const place of places(spec, host)) {
@@ -204,7 +204,7 @@ function listenerName({ pid, command }: Listener): string {
   return `${name.length > longestCommand ? `${name.slice(0, longestCommand)}…` : name} (process ${pid})`;
 }
 
-/** Everything of the cluster that listens on a host: its services, and what may run there as a process node. */
+/** All endpoints of the cluster on a host: its services, and the process nodes that may run on it. */
 function places(spec: ClusterSpec, host: HostSpec): Place[] {
   const { address, ports, roles } = host;
   const service = (what: string, port: number): Place => ({ what, address, port });
@@ -251,7 +251,7 @@ function hasProcessNodes({ nodes }: ClusterSpec, { roles }: HostSpec): boolean {
   return nodes.containerizer === 'mesos' && roles.includes('agent');
 }
 
-/** What no package of ours brings. */
+/** Programs that no package of ours installs. */
 function programs(spec: ClusterSpec, host: HostSpec): string[] {
   const { zookeeper, etcd, jupyter } = spec;
   const { roles } = host;
@@ -266,7 +266,7 @@ function programs(spec: ClusterSpec, host: HostSpec): string[] {
   ];
 }
 
-/** Addresses that programs on the host bind: its own, and those of the process nodes that may run there. */
+/** Addresses that programs on the host bind: its own, and those of the process nodes that may run on it. */
 function boundAddresses(spec: ClusterSpec, host: HostSpec): string[] {
   const nodes = hasProcessNodes(spec, host)
     ? Array.from({ length: spec.nodes.count }, (_, index) => nodeAddress(spec, index))
@@ -278,7 +278,7 @@ function storagePaths({ storage }: ClusterSpec, { roles }: HostSpec): string[] {
   return storage.kind === 'path' && roles.includes('agent') ? [storage.path] : [];
 }
 
-/** Where a brick is to lie, if GlusterFS would refuse it on the root file system. */
+/** Location of a brick, if GlusterFS would refuse it on the root file system. */
 function bricks(spec: ClusterSpec, host: HostSpec): string[] {
   const { storage } = spec;
   if (storage.kind !== 'gluster' || storage.force === true) return [];

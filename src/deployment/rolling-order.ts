@@ -1,21 +1,21 @@
-/** In which order the members of one service are changed. Pure. */
+/** The order in which the members of a service are changed. Pure. */
 import type { ServiceMember } from './members.js';
 
 export interface RollingStep {
   /** Hosts to change, in parallel. */
   readonly hosts: readonly string[];
-  /** Change them only while all members serve: one of them is taken down by it. */
+  /** Change them only while all members serve, since the change takes one down. */
   readonly needsWhole: boolean;
-  /** It is not known whether it serves. */
+  /** It is unknown whether the member serves. */
   readonly unsure?: true;
 }
 
 /**
- * Steps to change the members on the hosts of `pending`. Members that do not serve cannot be missed, so they
- * go first and all at once: on a first deployment that is everybody. Those that may serve for all that is known
- * follow, one at a time, and nobody waits for them before: what does not answer may need this very change. Those that
- * serve are next, one at a time, the leader last, so that leadership moves once; the service is to be whole before and
- * after each. At the end, in the same way, hosts that are no members any more.
+ * Steps to change the members on the hosts of `pending`. Members that are down go first, all at once: on a
+ * first deployment that is everyone. Members in an unknown state follow, one at a time, without waiting until
+ * all serve: a member that does not respond may need this very change. Serving members are next, one at a
+ * time, the leader last, so that leadership moves once; all members must serve before and after each. Hosts
+ * that are no longer members come last, in the same way.
  */
 export function rollingSteps(
   pending: readonly string[],

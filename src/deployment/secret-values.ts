@@ -1,4 +1,4 @@
-/** Which secrets there are, and which must be made: decided from what the hosts hold. */
+/** Which secrets exist, and which must be generated, decided from what the hosts hold. */
 import { randomBytes } from 'node:crypto';
 import ssh2 from 'ssh2';
 import { PerijoveError } from '../errors/error.js';
@@ -7,7 +7,7 @@ import { parseCredential } from '../mesos/masters/http.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 import { secretNames, type SecretName, type Secrets } from '../cluster/secrets.js';
 
-/** Secrets that stand for themselves; a public key follows from its private key. */
+/** Secrets that are not derived: a public key follows from its private key. */
 export type PrimarySecret = Exclude<SecretName, `${string}.pub`>;
 
 const publicKeys = {
@@ -21,10 +21,10 @@ export type SecretsDecision =
   | { readonly kind: 'complete'; readonly secrets: Secrets };
 
 /**
- * The principal is the spec's: a credential that was made for another one keeps its secret.
+ * The principal comes from the spec: a credential for another principal keeps its secret.
  *
- * @throws PerijoveError SECRETS_DIFFER when two hosts hold different values of one secret, SECRETS_DAMAGED when
- *   a private key or a credential is none
+ * @throws PerijoveError SECRETS_DIFFER if two hosts hold different values of a secret, SECRETS_DAMAGED if a
+ *   private key or a credential is invalid
  */
 export function decideSecrets(held: readonly HostSecrets[], spec: ClusterSpec): SecretsDecision {
   const agreed = primarySecrets().map((name) => [name, agreedValue(name, held, spec)] as const);
@@ -78,7 +78,7 @@ function publicKeyOf(name: SecretName, privateKey: string): string {
   return `${key.type} ${key.getPublicSSH().toString('base64')} perijove\n`;
 }
 
-/** A new value. Texts have no trailing newline, keys have one. */
+/** A new value. Text has no trailing newline; keys have one. */
 export function makeSecret(name: PrimarySecret, spec: ClusterSpec): string {
   switch (name) {
     case 'node-ssh-key':
@@ -100,7 +100,7 @@ export function makeSecret(name: PrimarySecret, spec: ClusterSpec): string {
   }
 }
 
-/** Of 3,000 keys that ssh2 1.17 made, it could not read 17. */
+/** ssh2 1.17 could not read 17 of 3,000 keys that it generated. */
 function makePrivateKey(): string {
   for (;;) {
     const key = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'perijove' }).private;
@@ -108,7 +108,7 @@ function makePrivateKey(): string {
   }
 }
 
-/** Of what a host holds: what it lacks, or holds another value of. */
+/** Secrets that a host lacks or holds with another value. */
 export function lackingSecrets(held: HostSecrets, secrets: Secrets): SecretName[] {
   return secretNames.filter((name) => held.values[name] !== secrets[name]);
 }

@@ -1,11 +1,11 @@
-/** The stages of a deployment, in their order: the one table that all lists of stages derive from. Pure. */
+/** The stages of a deployment, in order: the one table that all lists of stages derive from. Pure. */
 import type { Role } from '../cluster/spec.js';
 
 interface StageFacts {
   readonly name: string;
-  /** It brings hosts in line with what `desiredItems` says for it. */
+  /** The stage converges hosts to its `desiredItems`. */
   readonly converges?: true;
-  /** It runs one service, on the hosts that have this role. */
+  /** The stage runs one service, on the hosts with this role. */
   readonly role?: Role;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Every decision about drills, as pure functions over plain data: what probes add up to, when a drill has
- * recovered, whether it kept to its budget, and what must be true of a cluster after it. Imported by the
- * workflow, so nothing here may touch the world.
+ * All decisions of drills, as pure functions over plain data: how probes are aggregated, when a drill has
+ * recovered, whether it met its budget, and which invariants hold afterwards. Imported by the workflow, so
+ * nothing here may have side effects.
  */
 import { formatDuration } from '../cluster/units.js';
 import type { BrickObservation } from '../storage/gluster.js';
@@ -18,21 +18,21 @@ import {
 import type { DrillPlan, Healing, NotebookFile, Recovery, Watched } from './model.js';
 import type { Before } from './roles.js';
 
-/** One answer, or what came instead of it. */
+/** One probe result: an answer or a failure. */
 export interface Sample {
-  /** When it was asked. */
+  /** When the request was sent. */
   readonly at: number;
   readonly ok: boolean;
-  /** Of a failure. */
+  /** Reason of a failure. */
   readonly why?: string;
 }
 
-/** Probes come at least this often; a longer silence is that of a worker that was gone. */
+/** Probes come at least this often; a longer gap means that the worker was gone. */
 const gapMs = 1_500;
-/** A drill's result stays below 200 kB. */
+/** Keeps a drill's result below 200 kB. */
 const mostSpans = 300;
 
-/** Runs of equal samples, in the order of their times. `everyMs` is how long the last one stands for. */
+/** Runs of equal samples, in order of time. The last one lasts for `everyMs`. */
 export function spansOf(samples: readonly Sample[], everyMs: number): Span[] {
   const spans: Span[] = [];
   for (const { at, ok, why } of samples.toSorted((a, b) => a.at - b.at)) {
@@ -56,7 +56,7 @@ function reason(why: string | undefined) {
   return why === undefined ? {} : { why };
 }
 
-/** The spans of two times, one after the other. A longer time between them is a gap. */
+/** The spans of two consecutive periods. A longer time between them is a gap. */
 export function joinSpans(earlier: readonly Span[], later: readonly Span[]): Span[] {
   const last = earlier.at(-1);
   const [first] = later;
@@ -72,7 +72,7 @@ export function joinSpans(earlier: readonly Span[], later: readonly Span[]): Spa
   return limited([...before, { ...last, to: first.from }, ...later]);
 }
 
-/** Short runs are taken together, the shortest first, until few enough are left; a failure in them stays one. */
+/** Merges the shortest runs until few enough are left; a run with a failure stays failed. */
 function limited(spans: readonly Span[]): Span[] {
   let rest = [...spans];
   for (let shortest = 100; rest.length > mostSpans; shortest *= 2) {
@@ -95,7 +95,7 @@ function limited(spans: readonly Span[]): Span[] {
   return rest;
 }
 
-/** What was watched in two times, the earlier first. */
+/** Merges what was watched in two consecutive periods. */
 export function joinWatched<T extends Watched>(earlier: Watched | undefined, later: T): T {
   if (!earlier) return later;
   const faultAt = earlier.faultAt ?? later.faultAt;
@@ -118,32 +118,32 @@ export function joinWatched<T extends Watched>(earlier: Watched | undefined, lat
   };
 }
 
-// --- recovered --------------------------------------------------------------------------------------------
+// --- recovery ---------------------------------------------------------------------------------------------
 
-/** What a drill looks at while it waits. */
+/** What a drill observes while it waits. */
 export interface View {
   readonly now: number;
   readonly faultAt: number;
-  /** By host: since when it answers without a failure; absent for one that does not. */
+  /** By host: since when it has answered without a failure; absent if it does not answer. */
   readonly answering: Readonly<Record<string, number>>;
   readonly leader?: { readonly node: string; readonly term: number };
   /** Nodes whose port 8888 answers. */
   readonly serving: readonly string[];
   readonly zookeeperLeader?: string;
-  /** Of drills that do something to Mesos. */
+  /** In drills of Mesos. */
   readonly mesos?: MesosObservation;
-  /** When something last happened in it. */
+  /** Time of its last event. */
   readonly mesosSince?: number;
   readonly scheduler?: string;
   readonly keeper?: string;
 }
 
-/** A fault may need this long to be felt: before it, nothing counts as recovered. */
+/** A fault may take this long to show: before that, nothing counts as recovered. */
 const settleMs = 2_000;
 /** Ten probes. */
 const calmMs = 500;
 
-/** What is still missing until a drill has recovered, as a sentence; undefined when it has. */
+/** What is missing for recovery, as a sentence; undefined when the drill has recovered. */
 export function missingRecovery(
   plan: DrillPlan,
   view: View,
@@ -173,8 +173,8 @@ export function missingRecovery(
   if (isOfMesos(plan.expects)) {
     if (!view.mesos || !before.mesos) return 'Mesos has not been observed yet';
     const expectation = { expects: plan.expects, host: plan.target, before: before.mesos };
-    const lack = missingForMesos(expectation, view.mesos, view.now - (view.mesosSince ?? view.faultAt));
-    if (lack !== undefined) return lack;
+    const missing = missingForMesos(expectation, view.mesos, view.now - (view.mesosSince ?? view.faultAt));
+    if (missing !== undefined) return missing;
   }
   const silent = expectedHosts(plan).filter((host) => {
     const since = view.answering[host];
@@ -187,19 +187,19 @@ function isAnother(before: Before, leader: string, term: number): boolean {
   return leader !== before.leader || term > before.term;
 }
 
-/** The hosts that must answer before anything is healed: all, but for one that lies dead or is cut off. */
+/** The hosts that must answer before healing: all except one that is down or cut off. */
 export function expectedHosts({ hosts, downHost }: Pick<DrillPlan, 'hosts' | 'downHost'>): readonly string[] {
   return hosts.filter((host) => host !== downHost);
 }
 
-/** How long a drill waits for its recovery before it heals all the same: a multiple of its budget. */
+/** How long a drill waits for recovery before it heals anyway: a multiple of its budget. */
 export function patienceMs(budgetMs: number): number {
   return Math.max(30_000, 5 * budgetMs);
 }
 
-// --- measured and judged ----------------------------------------------------------------------------------
+// --- measures and verdict ---------------------------------------------------------------------------------
 
-/** A request may have been under way when the fault came: it counts from when it was asked. */
+/** A request may have been in flight when the fault came: it counts from when it was sent. */
 const underWayMs = 1_000;
 
 function hostMeasure(host: string, during: Lane | undefined, whole: Lane | undefined): HostMeasure {
@@ -207,8 +207,8 @@ function hostMeasure(host: string, during: Lane | undefined, whole: Lane | undef
     spans.filter((span) => span.state === 'failed' && span.to > -underWayMs);
   const failed = concerned(during?.http);
   const last = during?.http.at(-1);
-  const dark = failed.at(-1);
-  const backMs = last?.state === 'failed' ? null : Math.max(0, dark?.to ?? 0);
+  const outage = failed.at(-1);
+  const backMs = last?.state === 'failed' ? null : Math.max(0, outage?.to ?? 0);
   let longestMs = 0;
   let since: number | undefined;
   for (const span of during?.http ?? []) {
@@ -227,8 +227,8 @@ function hostMeasure(host: string, during: Lane | undefined, whole: Lane | undef
 }
 
 /**
- * A fault that is not healed may strike again after a first recovery, when a time-out of something else is over: what
- * fails until then counts for its recovery. What fails later is the healing's.
+ * A fault that is not healed may strike again after the first recovery, when another timeout expires:
+ * failures until then count toward its recovery. Later failures count toward the healing.
  */
 function beforeHealing(
   during: Lane | undefined,
@@ -239,7 +239,7 @@ function beforeHealing(
   return { ...whole, http: whole.http.filter(({ state, from }) => state !== 'failed' || from < healedMs) };
 }
 
-/** Everything in milliseconds after the fault. */
+/** All times in milliseconds after the fault. */
 function relative<T extends Watched>(watched: T, zero: number): T {
   const shift = (spans: readonly Span[]) =>
     spans.map((span) => ({ ...span, from: span.from - zero, to: span.to - zero }));
@@ -264,7 +264,7 @@ export interface Conclusion {
   readonly healing: Healing;
 }
 
-/** The evidence of a drill that ran to its end. */
+/** The evidence of a completed drill. */
 export function conclude(input: Conclusion): Evidence {
   const { plan, cluster, number, standby, seed } = input;
   const zero = input.recovery.faultAt ?? input.recovery.startedAt;
@@ -279,7 +279,7 @@ export function conclude(input: Conclusion): Evidence {
   const laneOf = (lanes: readonly Lane[], host: string) => lanes.find((lane) => lane.host === host);
   const hosts = plan.hosts.map((host) => {
     const whole = laneOf(all.lanes, host);
-    // One that lies dead comes back with the healing.
+    // A host that is down returns with the healing.
     const healed = !expectedHosts(plan).includes(host);
     return hostMeasure(
       host,
@@ -350,7 +350,7 @@ interface Measured {
   readonly mayFail: readonly string[];
 }
 
-/** Why a drill has not passed, each reason a sentence without its full stop; empty for one that has. */
+/** Reasons why a drill has failed, each a sentence without its full stop; empty if it passed. */
 function judge(
   plan: DrillPlan,
   { recoveredMs, healedMs, hosts, mayFail }: Measured,
@@ -380,28 +380,28 @@ function judge(
   return reasons;
 }
 
-// --- what must be true of every cluster -------------------------------------------------------------------
+// --- invariants -------------------------------------------------------------------------------------------
 
-/** One look at a whole cluster. */
+/** One observation of the whole cluster. */
 export interface InvariantsObservation {
   /** Nodes whose port 8888 answers. */
   readonly serving: readonly string[];
-  /** By host with a proxy; null where there is none or nothing was told. */
+  /** By host with a proxy; null where there is none or it did not report. */
   readonly routes: Readonly<Record<string, { readonly generation: number; readonly node: string } | null>>;
   readonly etcd: {
     readonly leader?: string;
     readonly members: readonly { readonly node: string; readonly healthy: boolean }[];
   };
-  /** By node: how many tasks Mesos has of it that live; undefined when no master answers. */
+  /** By node: the number of its live tasks in Mesos; undefined when no master answers. */
   readonly tasks?: Readonly<Record<string, number>>;
   readonly mesos?: MesosObservation;
-  /** Undefined when no master was suspended, or its host cannot be asked. */
+  /** Undefined when no master was suspended, or its host is unreachable. */
   readonly formerLeader?: FormerLeader;
-  /** By node: the hosts on which processes of it live; undefined when a host cannot be asked. */
+  /** By node: the hosts with live processes of it; undefined when a host is unreachable. */
   readonly processes?: Readonly<Record<string, readonly string[]>>;
-  /** Of a GlusterFS volume; empty when nobody tells of it, undefined where there is none. */
+  /** Of a GlusterFS volume; empty when no host reports it, undefined without a volume. */
   readonly bricks?: readonly BrickObservation[];
-  /** Undefined when they cannot be read. */
+  /** Undefined when unreadable. */
   readonly notebooks?: readonly NotebookFile[];
 }
 
@@ -481,7 +481,7 @@ function nodesOf({ tasks, processes }: InvariantsObservation): Invariant {
   return held('nodes', `each of ${Object.keys(processes).length} nodes runs once`);
 }
 
-/** All replicas are there, and have what was written while one of them was not. */
+/** All replicas are up and have healed what was written while one was down. */
 function storageOf(bricks: readonly BrickObservation[]): Invariant {
   const lost = bricks.filter(({ online }) => !online).map(({ brick }) => brick);
   if (bricks.length === 0) return broken('storage', 'no host reports the GlusterFS volume');
@@ -495,8 +495,8 @@ function storageOf(bricks: readonly BrickObservation[]): Invariant {
 }
 
 /**
- * A notebook is lost when it is gone, is empty and was not, or has another content and no newer time. One that
- * a user saved meanwhile is not; nobody but the drill itself writes the marker.
+ * A notebook is lost when it is gone, became empty, or has other content without a newer time. One that a
+ * user saved meanwhile is not lost; only the drill writes the marker.
  */
 function kept(
   { notebooks: now }: InvariantsObservation,

@@ -1,8 +1,8 @@
-/** What a drill is, as data; whether a cluster can be drilled so, and how long it may take. Pure. */
+/** Definition of a drill: whether a cluster can run it, and its budget. Pure. */
 import { isLoopback } from '../cluster/addresses.js';
 import { agentPatienceMs, type ClusterSpec } from '../cluster/spec.js';
 
-/** What a drill is done to. */
+/** What a drill targets. */
 export type TargetKind =
   | 'leader'
   | 'follower'
@@ -15,9 +15,9 @@ export type TargetKind =
   | 'agent'
   | 'brick';
 
-/** What a fault changes, beside answers through the proxies; a drill waits for it. */
+/** What a fault changes besides answers through the proxies; a drill waits for it. */
 export type Expectation =
-  /** etcd has another leader, or one of a higher term, and Jupyter is where it should be. */
+  /** etcd has another leader, or one of a higher term, and Jupyter runs where it should. */
   | 'leader-moves'
   | 'jupyter-back'
   | 'zookeeper-moves'
@@ -30,25 +30,25 @@ export type Expectation =
   /** Another worker holds what the dead one held. */
   | 'worker-moves';
 
-/** Through which hosts requests may fail meanwhile. */
+/** Hosts through which requests may fail meanwhile. */
 export type MayFail = 'all' | 'target' | 'none';
 
 export interface DrillDefinition {
   readonly name: string;
-  /** For people: what is done. */
+  /** Human-readable: what is done. */
   readonly what: string;
   readonly target: TargetKind;
   readonly expects: Expectation;
   readonly mayFail: MayFail;
-  /** From the fault until all is back that it took away. */
+  /** From the fault until everything it took down is back. */
   readonly budgetMs: { readonly warm: number; readonly cold: number };
-  /** What a time of the spec adds to the budget, because nothing can happen before it is over. */
+  /** A timeout of the spec added to the budget, because nothing can happen before it expires. */
   readonly beginsAfter?: 'session' | 'agent-patience' | 'storage';
-  /** `lab`: only a worker that runs in a lab can do it; `network`: hosts with a network between them. */
+  /** `lab`: only possible from a worker in a lab; `network`: hosts with a network between them. */
   readonly needs: 'ssh' | 'lab' | 'lab or network' | 'network' | 'gluster';
 }
 
-/** Why a drill cannot be done to this cluster, as a sentence without its full stop; undefined when it can. */
+/** Why this cluster cannot run a drill, as a sentence without its full stop; undefined when it can. */
 export function refusalOf(
   { needs }: DrillDefinition,
   { hosts, storage }: Pick<ClusterSpec, 'hosts' | 'storage'>,
@@ -77,13 +77,13 @@ export function budgetOf(
 ): number {
   const waits = {
     session: mesos.sessionTimeoutMs,
-    // Jupyter hangs until the brick of a silent host is given up.
+    // Jupyter hangs until the brick of a silent host is declared dead.
     storage: storage.kind === 'gluster' ? 2 * storage.pingTimeoutMs : 0,
-    // Pings are counted between two of them.
+    // A missed ping is counted only at the next one.
     'agent-patience': agentPatienceMs(mesos) + mesos.agentPingTimeoutMs,
   };
   return budgetMs[jupyter.standby] + (beginsAfter === undefined ? 0 : waits[beginsAfter]);
 }
 
-/** What users feel of a move from one node to another. */
+/** Downtime users notice when Jupyter moves to another node. */
 export const failover = { warm: 3_000, cold: 15_000 };

@@ -1,4 +1,4 @@
-/** What a drill leaves behind. The JSON of `perijove drill report` is this, and a contract. */
+/** The evidence of a drill. `perijove drill report` prints it as JSON, so its schema is a contract. */
 import { z } from 'zod';
 
 /** Milliseconds after the fault; negative before it. */
@@ -6,38 +6,38 @@ const ms = z.number();
 
 export const spanStates = ['ok', 'failed', 'gap'] as const;
 
-/** A time in which every probe said the same; `gap`: nobody probed, because the worker that did so was gone. */
+/** A time in which all probes had the same result; `gap`: no probes, because the probing worker was gone. */
 export const spanSchema = z.object({
   from: ms,
   to: ms,
   state: z.enum(spanStates),
-  /** How many probes it stands for; 0 for a gap. */
+  /** Number of probes; 0 for a gap. */
   probes: z.int().min(0),
-  /** Of a failure. */
+  /** Reason of a failure. */
   why: z.string().optional(),
 });
 export type Span = Readonly<z.infer<typeof spanSchema>>;
 
 export const eventKinds = [
   'fault',
-  /** etcd has a leader, or has another one. */
+  /** etcd has a leader, or another one. */
   'leader',
   'no-leader',
-  /** Port 8888 of a node answers: its Jupyter is ready, and its gate open. */
+  /** Port 8888 of a node answers: its Jupyter is ready and its gate open. */
   'serving',
   'silent',
   'zookeeper',
   /** A Mesos master leads, or none does. */
   'mesos-leader',
   'mesos-no-leader',
-  /** A Mesos master follows another one, says something, or is silent. */
+  /** A Mesos master follows another one, reports something, or is silent. */
   'master',
   'master-silent',
-  /** A Mesos agent is registered, or its master misses it. */
+  /** A Mesos agent is registered, or missing at its master. */
   'agent',
   'agent-lost',
   'task',
-  /** Another worker holds the scheduler or the watch. */
+  /** Another worker runs the scheduler or the watch. */
   'worker',
   'healed',
   'whole',
@@ -50,13 +50,13 @@ export const eventSchema = z.object({
   subject: z.string().optional(),
   /** Raft term, of a leader. */
   term: z.int().optional(),
-  /** For people: a sentence without its full stop. */
+  /** Human-readable: a sentence without its full stop. */
   what: z.string(),
 });
 export type DrillEvent = Readonly<z.infer<typeof eventSchema>>;
 
 export const laneSchema = z.object({
-  /** Name of the host whose port 8888 was asked. */
+  /** Name of the host whose port 8888 was probed. */
   host: z.string(),
   http: z.array(spanSchema),
   websocket: z.array(spanSchema),
@@ -66,11 +66,11 @@ export type Lane = Readonly<z.infer<typeof laneSchema>>;
 export const hostMeasureSchema = z.object({
   host: z.string(),
   failedRequests: z.int(),
-  /** From the fault until it answered for good; 0 when it never failed, null when it did not come back. */
+  /** From the fault until it answered for good; 0 when it never failed, null when it did not return. */
   backMs: ms.nullable(),
   /** The longest time without an answer. */
   longestMs: ms,
-  /** The websocket was cut. */
+  /** The websocket was disconnected. */
   cut: z.boolean(),
 });
 export type HostMeasure = Readonly<z.infer<typeof hostMeasureSchema>>;
@@ -78,7 +78,7 @@ export type HostMeasure = Readonly<z.infer<typeof hostMeasureSchema>>;
 export const invariantSchema = z.object({
   name: z.enum(['serving', 'routes', 'etcd', 'mesos', 'nodes', 'tasks', 'master', 'notebooks', 'storage']),
   holds: z.boolean(),
-  /** What was seen. */
+  /** What was observed. */
   what: z.string(),
 });
 export type Invariant = Readonly<z.infer<typeof invariantSchema>>;
@@ -88,17 +88,17 @@ export const evidenceSchema = z.object({
   cluster: z.string(),
   number: z.int(),
   drill: z.string(),
-  /** What it was done to: a node, a host, a worker. */
+  /** The target: a node, host or worker. */
   target: z.string(),
   standby: z.string(),
-  /** Of the random series that it belongs to. */
+  /** Seed of its random series. */
   seed: z.string().optional(),
   /** ISO 8601. */
   startedAt: z.string(),
-  /** ISO 8601: zero of all times here. */
+  /** ISO 8601: zero of all other times. */
   faultAt: z.string(),
   budgetMs: z.number(),
-  /** Through which hosts requests may fail meanwhile. */
+  /** Hosts through which requests may fail meanwhile. */
   mayFail: z.array(z.string()),
   lanes: z.array(laneSchema),
   events: z.array(eventSchema),
@@ -106,10 +106,10 @@ export const evidenceSchema = z.object({
     electedMs: ms.nullable(),
     readyMs: ms.nullable(),
     hosts: z.array(hostMeasureSchema),
-    /** When the last of what the drill waits for was back. */
+    /** When the last thing the drill waits for was back. */
     recoveredMs: ms.nullable(),
     healedMs: ms.nullable(),
-    /** When the cluster was whole again. */
+    /** When the cluster was healthy again. */
     wholeMs: ms.nullable(),
   }),
   invariants: z.array(invariantSchema),

@@ -1,13 +1,13 @@
-/** What only a lab can do to itself. A worker that runs in one has it. */
+/** Faults possible only in a lab. Available to a worker that runs in one. */
 export interface LabFaults {
   /** Number of live workers. */
   workers(): number;
-  /** SIGKILL for a worker, by its identity (`pid@host`); nothing when it has ended. */
+  /** SIGKILLs a worker by its identity (`pid@host`); does nothing if it has ended. */
   killWorker(identity: string): Promise<void>;
-  /** Starts workers until there are as many as the lab should have. */
+  /** Starts workers until the lab has its usual number. */
   provideWorkers(): Promise<void>;
-  /** SIGKILL for every process of a host. */
+  /** SIGKILLs every process of a host. */
   crashHost(name: string): Promise<void>;
-  /** Starts its sshd and its services; does nothing to what runs. */
+  /** Starts its sshd and services; leaves running ones alone. */
   bootHost(name: string): Promise<void>;
 }

@@ -1,18 +1,19 @@
-/** Finding the very process again that was seen before, in POSIX shell. */
+/** Identifies a process across PID reuse, in POSIX shell. */
 import { PerijoveError } from '../errors/error.js';
 import type { HostConnection } from '../ssh/connection.js';
 
-/** A process as it can be found again: a process ID that was given anew has another start. */
+/** Identifies a process: a reused PID has another start time. */
 export interface ProcessMark {
   readonly pid: number;
-  /** Clock ticks after boot, field 22 of `/proc/<pid>/stat` (proc(5)). */
+  /** Clock ticks since boot, field 22 of `/proc/<pid>/stat` (proc(5)). */
   readonly start: number;
 }
 
 /**
- * `stat_of PID`: sets `state` and `start` of a process, and fails when there is none. `same PID START`: whether this
- * very process lives. Both end the script when that cannot be read, for a process that is not seen need not be gone. By
- * the shell alone: another program may fail. The name in `stat` may hold blanks, brackets and line feeds.
+ * `stat_of PID`: sets `state` and `start` of a process, and fails when there is none. `same PID START`:
+ * whether this exact process is alive. Both exit the script when this is unreadable: an unseen process need
+ * not be gone. Uses only shell builtins: another program may fail. The name in `stat` may contain blanks,
+ * brackets and line feeds.
  */
 export const sameScript = `
 stat_of() {
@@ -29,7 +30,7 @@ stat_of() {
 }
 same() { stat_of "$1" && [ "$start" = "$2" ]; }`;
 
-/** @throws PerijoveError SSH_*; COMMAND_FAILED when it cannot be told */
+/** @throws PerijoveError SSH_*; COMMAND_FAILED when undetermined */
 export async function isSame(connection: HostConnection, { pid, start }: ProcessMark): Promise<boolean> {
   const script = `${sameScript}\nif same ${pid} ${start}; then echo yes; else echo no; fi`;
   const answer = (await connection.run(script)).trim();

@@ -12,59 +12,60 @@ import type { DrillPlan, Watched } from './model.js';
 export interface MesosWatchOptions extends MesosObservationDeps {
   readonly pool: SshPool;
   readonly plan: DrillPlan;
-  /** What a worker that died had seen before. */
+  /** Observations of an earlier worker that died. */
   readonly earlier?: Watched;
-  /** Whether the fault is undone. */
+  /** Whether the fault has been healed. */
   readonly healed: () => boolean;
-  readonly say: (event: DrillEvent) => void;
+  readonly report: (event: DrillEvent) => void;
 }
 
-const lookEveryMs = 300;
+const pollEveryMs = 300;
 const silentAfter = 2;
 
-/** Asks every Mesos master whom it follows, and the leading one for agents and tasks, and tells what happens. */
+/** Polls every Mesos master for its leader, and the leading one for agents and tasks, and reports changes. */
 export class MesosWatch {
-  /** What was told of last; absent before the first whole look, which is no news. */
-  #told: MesosObservation | undefined;
+  /** Last reported observation; absent before the first complete one, which is not reported. */
+  #reported: MesosObservation | undefined;
   #leader: string | undefined;
-  /** Whom each master names now; all have been asked when it has as many entries as there are masters. */
+  /** The leader named by each master; complete when it has an entry for every master. */
   readonly #named = new Map<string, string | null | undefined>();
   #state: { readonly by: string; readonly state: MesosState } | undefined;
   #silences = 0;
   #since: number | undefined;
-  #words = false;
+  #wordsReported = false;
 
   constructor(private readonly options: MesosWatchOptions) {
     const { plan, earlier } = options;
-    // What happened while nobody looked is news.
-    this.#told = earlier && plan.before.mesos;
+    // Report what happened while no worker was watching.
+    this.#reported = earlier && plan.before.mesos;
     const last = earlier?.events.findLast(
       ({ kind }) => kind === 'mesos-leader' || kind === 'mesos-no-leader',
     );
-    this.#leader = last ? last.subject : this.#told && servingLeader(this.#told);
-    this.#words =
-      earlier?.events.some(({ kind, what }) => kind === 'master' && what.includes('said')) ?? false;
+    this.#leader = last ? last.subject : this.#reported && servingLeader(this.#reported);
+    const reported = loggedBy(plan.target);
+    this.#wordsReported =
+      earlier?.events.some(({ kind, what }) => kind === 'master' && what.startsWith(reported)) ?? false;
   }
 
   run(signal: AbortSignal): Promise<void>[] {
     const masters = hostsWithRole(this.options.spec, 'master');
     return [
       ...masters.map((host) =>
-        every(signal, lookEveryMs, async () => {
+        every(signal, pollEveryMs, async () => {
           this.#named.set(host.name, await namedLeader(this.options, host, askMs));
-          if (this.#named.size === masters.length) this.#tell();
+          if (this.#named.size === masters.length) this.#report();
         }),
       ),
-      every(signal, lookEveryMs, async () => {
+      every(signal, pollEveryMs, async () => {
         const leader = leaderOf(this.#observation().masters);
         const state = await stateOf(this.options, leader);
         this.#silences = state ? 0 : this.#silences + 1;
-        // One answer that does not come in time is no news on a busy machine.
+        // On a busy machine, one late answer is not an event.
         if (!state && this.#silences < silentAfter) return;
         this.#state = state && leader !== undefined ? { by: leader, state } : undefined;
-        if (this.#named.size === masters.length) this.#tell();
+        if (this.#named.size === masters.length) this.#report();
       }),
-      every(signal, lookEveryMs, () => this.#listen()),
+      every(signal, pollEveryMs, () => this.#listen()),
     ];
   }
 
@@ -81,36 +82,40 @@ export class MesosWatch {
     return { masters, ...(isOfLeader && this.#state && { state: this.#state.state }) };
   }
 
-  #tell(): void {
+  #report(): void {
     const now = this.#observation();
     const isWhole = now.state !== undefined || leaderOf(now.masters) === undefined;
-    if (!this.#told && !isWhole) return;
-    const before = this.#told ?? now;
-    const events = this.#told ? mesosEvents(before, now, this.#leader) : [];
-    for (const event of events) this.#say(event);
+    if (!this.#reported && !isWhole) return;
+    const before = this.#reported ?? now;
+    const events = this.#reported ? mesosEvents(before, now, this.#leader) : [];
+    for (const event of events) this.#emit(event);
     this.#leader = servingLeader(now);
-    // An answer that is missing is no news of agents.
+    // A missing answer says nothing about agents.
     const state = now.state ?? before.state;
-    this.#told = { masters: now.masters, ...(state && { state }) };
+    this.#reported = { masters: now.masters, ...(state && { state }) };
   }
 
-  #say(event: Omit<DrillEvent, 'at'>): void {
+  #emit(event: Omit<DrillEvent, 'at'>): void {
     this.#since = Date.now();
-    this.options.say({ at: this.#since, ...event });
+    this.options.report({ at: this.#since, ...event });
   }
 
-  /** What a suspended master says when it goes on. */
+  /** Reads the log of a suspended master that has resumed. */
   async #listen(): Promise<void> {
     const { plan, healed } = this.options;
-    if (this.#words || !healed()) return;
+    if (this.#wordsReported || !healed()) return;
     const former = await observeFormerLeader(this.options, plan.fault);
     if (former?.words === undefined) return;
-    this.#words = true;
+    this.#wordsReported = true;
     const { target } = plan;
-    this.#say({
+    this.#emit({
       kind: 'master',
       subject: target,
-      what: `the old master on ${target} logged "${former.words}"`,
+      what: `${loggedBy(target)} "${former.words}"`,
     });
   }
+}
+
+function loggedBy(target: string): string {
+  return `the old master on ${target} logged`;
 }

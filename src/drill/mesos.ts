@@ -1,6 +1,6 @@
 /**
- * Mesos as drills look at it: what a look found, what happened between two looks, what a drill still waits for,
- * and what must hold afterwards. Pure: imported by the workflow.
+ * Mesos in drills: observations, the events between two of them, what a drill still waits for, and
+ * invariants. Pure: imported by the workflow.
  */
 import { leaderOf } from '../mesos/masters/agreement.js';
 import { timed } from '../hosts/kept-lines.js';
@@ -15,39 +15,40 @@ export interface MesosTask {
 
 export interface MesosAgent {
   readonly id: string;
-  /** When it registered last, by the master's clock: seconds since the epoch. */
+  /** Last registration by the master's clock: seconds since the epoch. */
   readonly since: number;
   /** It is connected to the master. */
   readonly active: boolean;
 }
 
-/** What the leading master tells. */
+/** What the leading master reports. */
 export interface MesosState {
-  /** By host; absent for one that is not registered. */
+  /** By host; absent if not registered. */
   readonly agents: Readonly<Record<string, MesosAgent>>;
   /** The framework is subscribed. */
   readonly connected: boolean;
-  /** By node, all nodes: tasks of the framework that are not over, those that are unreachable with them. */
+  /** By node, for all nodes: unfinished tasks of the framework, unreachable ones included. */
   readonly tasks: Readonly<Record<string, readonly MesosTask[]>>;
 }
 
 export interface MesosObservation {
-  /** By host: whom this master holds for the leader; null when it knows none; absent when it does not answer. */
+  /**
+   * By host: the leader according to this master; null when it knows none; absent when it does not answer.
+   */
   readonly masters: Readonly<Record<string, string | null>>;
-  /** Absent while no master leads that has read its registry. */
+  /** Absent while no master leads with its registry read. */
   readonly state?: MesosState;
 }
 
-/** All tasks of an agent. */
 function tasksOn({ tasks }: MesosState, agentId: string | undefined): readonly MesosTask[] {
   return Object.values(tasks)
     .flat()
     .filter((task) => task.agentId === agentId);
 }
 
-// --- what happened ----------------------------------------------------------------------------------------
+// --- events -----------------------------------------------------------------------------------------------
 
-/** One that was elected serves when it has read its registry; one that was killed is named until its session ends. */
+/** An elected leader serves once it has read its registry; a killed one is named until its session ends. */
 export function servingLeader({ masters, state }: MesosObservation): string | undefined {
   return state && leaderOf(masters);
 }
@@ -55,30 +56,30 @@ export function servingLeader({ masters, state }: MesosObservation): string | un
 export type MesosEvent = Pick<DrillEvent, 'kind' | 'what'> & { readonly subject?: string };
 
 /**
- * What happened between two looks, for people.
+ * Human-readable events between two observations.
  *
- * @param told the host that was last said to lead; absent: that nobody leads
+ * @param reported the host last reported as leader; absent: no leader was reported
  */
 export function mesosEvents(
   before: MesosObservation,
   now: MesosObservation,
-  told: string | undefined,
+  reported: string | undefined,
 ): MesosEvent[] {
   const leader = servingLeader(now);
   const events: MesosEvent[] = [];
-  const say = (kind: MesosEvent['kind'], subject: string, what: string) =>
+  const add = (kind: MesosEvent['kind'], subject: string, what: string) =>
     events.push({ kind, subject, what });
 
   for (const host of new Set([...Object.keys(before.masters), ...Object.keys(now.masters)])) {
     const [was, is] = [before.masters[host], now.masters[host]];
     if (is === undefined && was !== undefined) {
-      say('master-silent', host, `the master on ${host} no longer responds`);
+      add('master-silent', host, `the master on ${host} no longer responds`);
     } else if (is !== undefined && is !== null && is !== host && (was ?? host) === host) {
-      say('master', host, `the master on ${host} follows ${is}`);
+      add('master', host, `the master on ${host} follows ${is}`);
     }
   }
-  if (leader !== undefined && leader !== told) say('mesos-leader', leader, `${leader} leads Mesos`);
-  if (leader === undefined && told !== undefined) {
+  if (leader !== undefined && leader !== reported) add('mesos-leader', leader, `${leader} leads Mesos`);
+  if (leader === undefined && reported !== undefined) {
     events.push({ kind: 'mesos-no-leader', what: 'no Mesos master is leading' });
   }
   return [...events, ...agentEvents(before, now)];
@@ -106,27 +107,30 @@ function agentEvents(before: MesosObservation, { state }: MesosObservation): Mes
   );
 }
 
-// --- what a drill waits for -------------------------------------------------------------------------------
+// --- recovery ---------------------------------------------------------------------------------------------
 
-/** Fencing begins within this time after tasks became unreachable, and would have ended a node by mistake. */
+/**
+ * Fencing starts within this time after tasks become unreachable; by then it would have ended a node by
+ * mistake.
+ */
 const fencingMs = 15_000;
 
-/** Drills that do something to Mesos itself. */
+/** Drills of Mesos itself. */
 export function isOfMesos(expects: Expectation): boolean {
   return ['master-moves', 'agent-back', 'agent-unreachable'].includes(expects);
 }
 
 export interface MesosExpectation {
   readonly expects: Expectation;
-  /** Host of the struck master or agent. */
+  /** Host of the target master or agent. */
   readonly host: string;
   readonly before: MesosObservation;
 }
 
 /**
- * What is still missing until what was struck is back, as a sentence; undefined when nothing is.
+ * What is missing for the target's recovery, as a sentence; undefined when nothing is.
  *
- * @param steadyMs since when nothing happened in Mesos
+ * @param steadyMs time since the last event in Mesos
  */
 export function missingForMesos(
   expectation: MesosExpectation,
@@ -166,20 +170,20 @@ function whileUnreachable(
   return steadyMs < fencingMs ? 'still watching whether fencing leaves the nodes alone' : undefined;
 }
 
-// --- what must hold ---------------------------------------------------------------------------------------
+// --- invariants -------------------------------------------------------------------------------------------
 
-/** A master that was suspended and goes on. */
+/** A master that was suspended and resumed. */
 export interface FormerLeader {
-  /** That very process is gone. */
+  /** That exact process is gone. */
   readonly ended: boolean;
-  /** What it said of its leadership at the end. */
+  /** What it last logged about its leadership. */
   readonly words?: string;
 }
 
 const held = (name: Invariant['name'], what: string): Invariant => ({ name, holds: true, what });
 const broken = (name: Invariant['name'], what: string): Invariant => ({ name, holds: false, what });
 
-/** One master leads, the others follow it, and all agents and the framework are with it. */
+/** One master leads, the others follow it, and all agents and the framework are connected to it. */
 export function mesosOf(observation: MesosObservation | undefined): Invariant {
   if (!observation) return broken('mesos', 'no Mesos master tells of itself');
   const { masters, state } = observation;
@@ -198,7 +202,7 @@ export function mesosOf(observation: MesosObservation | undefined): Invariant {
   return held('mesos', `${leader} leads Mesos: ${counts[0]} masters, ${counts[1]} agents`);
 }
 
-/** Every agent is the one of before, and every node runs as the very task of before. */
+/** Every agent and every node's task are the same as before. */
 export function keptTasks(
   before: MesosObservation | undefined,
   observation: MesosObservation | undefined,
@@ -224,7 +228,7 @@ export function keptTasks(
     : held('tasks', `the same ${Object.keys(old.tasks).length} tasks run on the same agents as before`);
 }
 
-/** A master that lost its leadership while it was suspended must notice, end, and follow when it is started again. */
+/** A master that lost leadership while suspended must notice, exit, and follow once restarted. */
 export function followsOf(
   former: FormerLeader | undefined,
   observation: MesosObservation | undefined,
@@ -250,8 +254,8 @@ export function followsOf(
 }
 
 /**
- * What a master said when it lost its leadership, by the newest line of its log that is not older than
- * `clockMs`; undefined when it said nothing. Reads what svlogd and journald keep, each line with its time.
+ * A master's log message about losing its leadership: the newest line of its log not older than `clockMs`;
+ * undefined if there is none. Reads the formats of svlogd and journald, each line with its time.
  */
 export function lastWordsIn(log: string, clockMs: number): string | undefined {
   return log

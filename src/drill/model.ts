@@ -1,11 +1,11 @@
-/** What the steps of a drill hand to each other, as plain JSON. Times are milliseconds since the epoch. */
+/** Data passed between the steps of a drill, as plain JSON. Times are milliseconds since the epoch. */
 import type { Expectation, MayFail } from './definition.js';
 import type { DrillEvent, Invariant, Lane } from './evidence.js';
 import type { DrillName, Fault } from './faults/index.js';
 import type { Before } from './roles.js';
 
 export interface NotebookFile {
-  /** Below the notebooks' root. */
+  /** Relative to the notebooks' root. */
   readonly path: string;
   readonly bytes: number;
   /** Seconds since the epoch. */
@@ -13,10 +13,10 @@ export interface NotebookFile {
   readonly sha256: string;
 }
 
-/** Everything that is decided before the fault. */
+/** Everything decided before the fault. */
 export interface DrillPlan {
   readonly drill: DrillName;
-  /** For people, and for `--target`. */
+  /** Human-readable, and the value for `--target`. */
   readonly target: string;
   readonly fault: Fault;
   readonly expects: Expectation;
@@ -25,25 +25,25 @@ export interface DrillPlan {
   readonly before: Before;
   /** All hosts with a proxy. */
   readonly hosts: readonly string[];
-  /** The host whose port 8888 is down until it is healed, or that alone may fail. */
+  /** The host whose port 8888 is down until healed, or the only one that may fail. */
   readonly struckHost?: string;
-  /** The host that nobody reaches until it is healed. */
+  /** The host that is unreachable until healed. */
   readonly downHost?: string;
   readonly notebooks: readonly NotebookFile[];
-  /** The notebook that the drill wrote itself; below the notebooks' root. */
+  /** The notebook written by the drill, relative to the notebooks' root. */
   readonly marker: string;
 }
 
-/** What the probe saw in one phase, or in the phase up to now. */
+/** Observations of one phase, up to now if it still runs. */
 export interface Watched {
   readonly startedAt: number;
   readonly endedAt: number;
   readonly faultAt?: number;
   readonly healedAt?: number;
-  /** `from`, `to` and `at` in them are since the epoch. */
+  /** Their `from`, `to` and `at` are since the epoch. */
   readonly lanes: readonly Lane[];
   readonly events: readonly DrillEvent[];
-  /** The kernel that the websockets are connected to. */
+  /** The kernel of the websockets. */
   readonly kernel?: string;
 }
 

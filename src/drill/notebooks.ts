@@ -7,7 +7,7 @@ import type { Endpoint, SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import type { NotebookFile } from './model.js';
 
-/** A storage may hold more than can be written down; the newest of this many files are watched. */
+/** A storage may hold too many files to record; only this many of the newest are watched. */
 const mostFiles = 200;
 
 function directoryOf(spec: ClusterSpec): string {
@@ -17,10 +17,10 @@ function directoryOf(spec: ClusterSpec): string {
 }
 
 /**
- * The files below the root of the notebooks, the newest 200 of them, without hidden ones: settings and
- * checkpoints change by themselves.
+ * The files below the root of the notebooks: the newest 200, without hidden files, because settings and
+ * checkpoints change automatically.
  *
- * @throws PerijoveError of the host that comes first, when none can be asked
+ * @throws PerijoveError of the first host, when none can be asked
  */
 export async function readNotebooks(pool: SshPool, spec: ClusterSpec): Promise<NotebookFile[]> {
   const script = `
@@ -42,7 +42,7 @@ done`;
     }));
 }
 
-/** Takes the marker away; it may be gone already. */
+/** Removes the marker, if it exists. */
 export async function removeMarker(pool: SshPool, spec: ClusterSpec, marker: string): Promise<void> {
   const script = `rm -f ${quote(`${directoryOf(spec)}/${marker}`)}`;
   await onAnyHost(spec, async (host) => (await pool.get(host)).run(script));

@@ -17,20 +17,23 @@ import type { Fault } from './faults/index.js';
 export interface MesosObservationDeps {
   readonly spec: ClusterSpec;
   readonly reach: Reach;
-  /** Where the spec names a principal. */
+  /** Present if the spec names a principal. */
   readonly credential?: Credential;
 }
 
 export const askMs = 1_000;
 
-/** One look at all masters, and at what the leading one tells. Never rejects. */
+/** One observation of all masters, and the state reported by the leader. Never rejects. */
 export async function observeMasters(deps: MesosObservationDeps): Promise<MesosObservation> {
   const masters = await namedLeaders(deps, askMs);
   const state = await stateOf(deps, leaderOf(masters));
   return { masters, ...(state && { state }) };
 }
 
-/** What the master of a host tells; undefined when it does not lead, has not read its registry, or is silent. */
+/**
+ * State reported by a host's master; undefined when it does not lead, has not read its registry, or is
+ * silent.
+ */
 export async function stateOf(
   { spec, reach, credential }: MesosObservationDeps,
   leader: string | undefined,
@@ -73,11 +76,11 @@ function factsOf(spec: ClusterSpec, { agents, frameworks }: MasterState): MesosS
   };
 }
 
-/** Lines of a log that a master may write between its end and a look at it. */
+/** Log lines that a master may write between its end and the observation. */
 const logLines = 2_000;
 
 /**
- * What became of a master that was suspended; undefined for any other fault.
+ * What became of a suspended master; undefined for any other fault.
  *
  * @throws PerijoveError SSH_*, COMMAND_FAILED
  */

@@ -21,19 +21,19 @@ export interface ObservationDeps {
   readonly pool: SshPool;
   readonly reach: Reach;
   readonly access: KeeperAccess;
-  /** Where the spec names a principal. */
+  /** Present if the spec names a principal. */
   readonly credential?: Credential;
 }
 
 const askMs = 2_000;
 
-/** One look at everything that must hold. Never rejects: what cannot be seen is missing from it. */
+/** One observation of all invariants. Never rejects: unavailable parts are missing. */
 export async function observeInvariants(
   deps: ObservationDeps,
   { fault }: Pick<DrillPlan, 'fault'>,
 ): Promise<InvariantsObservation> {
   const { spec } = deps;
-  const orNothing = <T>(look: Promise<T>) => look.catch(() => undefined);
+  const orNothing = <T>(promise: Promise<T>) => promise.catch(() => undefined);
   const [serving, routes, etcd, mesos, formerLeader, processes, notebooks, bricks] = await Promise.all([
     whoServes(deps),
     readRoutes(deps),
@@ -62,7 +62,7 @@ export async function observeInvariants(
 
 const versionSchema = z.object({ version: z.string() });
 
-/** Whether a Jupyter answers at the port of a node itself, through its gate. Never rejects. */
+/** Whether Jupyter answers on a node's own port, through its gate. Never rejects. */
 export async function serves(
   { spec, reach }: Pick<ObservationDeps, 'spec' | 'reach'>,
   node: string,
@@ -110,7 +110,7 @@ async function observeEtcd({ spec, access }: ObservationDeps): Promise<Invariant
   };
 }
 
-/** Undefined where there is no volume, empty when nobody tells of it. */
+/** Undefined without a volume, empty when no host reports it. */
 async function observeVolume({
   spec,
   pool,
@@ -120,7 +120,7 @@ async function observeVolume({
   return await observeBricks(pool, brickHosts(spec), storage.volume);
 }
 
-/** On which hosts the processes of each node live, by the mark that all of them bear. */
+/** The hosts with live processes of each node, found by the mark that all of them bear. */
 async function findProcesses({ spec, pool }: ObservationDeps): Promise<Record<string, string[]>> {
   const nodes = nodeNames(spec);
   const found = await Promise.all(

@@ -14,21 +14,21 @@ import { isOfMesos } from './mesos.js';
 import { MesosWatch } from './mesos-watch.js';
 import type { DrillPlan, Watched } from './model.js';
 
-/** What the workflows know; each part is missing while it cannot be had. */
+/** Facts from the workflows; each part is missing while unavailable. */
 export interface WorkflowFacts {
   readonly tasks?: Readonly<Record<string, { readonly host: string; readonly state: string }>>;
-  /** Which workers hold them: `pid@host`. */
+  /** Workers that run them: `pid@host`. */
   readonly scheduler?: string;
   readonly keeper?: string;
 }
 
 export interface ProbeOptions extends ObservationDeps {
   readonly plan: DrillPlan;
-  /** Of Jupyter. */
+  /** Jupyter's token. */
   readonly token: string;
   /** Never rejects. */
   readonly workflows: () => Promise<WorkflowFacts>;
-  /** What a worker that died had seen before. */
+  /** Observations of an earlier worker that died. */
   readonly earlier?: Watched;
 }
 
@@ -40,13 +40,13 @@ const servingEveryMs = 100;
 const othersEveryMs = 1_000;
 const zookeeperEveryMs = 300;
 const workflowsEveryMs = 1_000;
-/** Requests that hang are answered by nothing; so many of them fit into their deadline. */
+/** Hanging requests get no answer; at most this many fit into their deadline. */
 const mostUnderWay = 20;
 
 /**
- * Asks a cluster continuously, as its users would: `GET /api/status` through every host's proxy each 50 ms,
- * each time over a new connection, and one websocket to a kernel through each host. Beside it who leads etcd,
- * whose port 8888 answers, and what the workflows say. Nothing that it meets ends it.
+ * Probes a cluster continuously, as its users would: `GET /api/status` through every host's proxy every 50
+ * ms, each time over a new connection, and one websocket to a kernel through each host. Also watches etcd's
+ * leader, which nodes serve port 8888, and the workflows. No failure ends it.
  */
 export class Probe {
   readonly #startedAt = Date.now();
@@ -84,7 +84,7 @@ export class Probe {
       ? new MesosWatch({
           ...options,
           healed: () => this.#healedAt !== undefined,
-          say: (event) => this.#events.push(event),
+          report: (event) => this.#events.push(event),
         })
       : undefined;
     const last = earlier?.events.findLast(({ kind }) => kind === 'leader');
@@ -110,28 +110,30 @@ export class Probe {
     this.#every(workflowsEveryMs, () => this.#askWorkflows());
   }
 
-  /** Resolves when every lane has been answered, or after `timeoutMs`: from then on a fault is seen as one. */
+  /** Resolves when every lane has been answered, or after `timeoutMs`: from then on faults are recognized. */
   async ready(timeoutMs: number): Promise<void> {
     const end = Date.now() + timeoutMs;
     const isReady = () => this.#leader && this.#lanes.every((lane) => lane.hasSample && lane.isConnected);
     while (!isReady() && Date.now() < end) await delay(requestEveryMs);
   }
 
-  /** Of a fault that is told of twice, the later time counts; one that a worker before this told of keeps its own. */
+  /**
+   * If a fault is reported twice, the later time counts; one reported by an earlier worker keeps its time.
+   */
   fault(what: string): void {
     this.#faultAt = this.options.earlier?.faultAt ?? Date.now();
-    const told = this.#events.findIndex(({ kind }) => kind === 'fault');
-    if (told !== -1) this.#events.splice(told, 1);
-    this.#say('fault', what);
+    const index = this.#events.findIndex(({ kind }) => kind === 'fault');
+    if (index !== -1) this.#events.splice(index, 1);
+    this.#record('fault', what);
   }
 
   healed(what: string): void {
     this.#healedAt ??= Date.now();
-    this.#say('healed', what);
+    this.#record('healed', what);
   }
 
   whole(): void {
-    this.#say('whole', 'the cluster is healthy');
+    this.#record('whole', 'the cluster is healthy');
   }
 
   view(): Omit<View, 'faultAt'> & { readonly faultAt?: number } {
@@ -154,7 +156,7 @@ export class Probe {
     };
   }
 
-  /** Everything that was seen up to now. */
+  /** All observations so far. */
   watched(): Watched {
     const kernel = this.#kernel.id;
     return joinWatched(this.options.earlier, {
@@ -168,22 +170,22 @@ export class Probe {
     });
   }
 
-  /** @param keepKernel a later probe goes on with it */
+  /** @param keepKernel for a later probe that continues with it */
   async end({ keepKernel }: { readonly keepKernel: boolean }): Promise<void> {
     this.#stop.abort();
     for (const lane of this.#lanes) lane.end();
     await Promise.allSettled(this.#loops);
     const [lane] = this.#lanes;
-    // What it leaves ends with its Jupyter.
+    // A leftover kernel ends with its Jupyter.
     if (!keepKernel && lane) await this.#kernel.end(await lane.base()).catch(() => undefined);
   }
 
-  #say(kind: DrillEvent['kind'], what: string, more: { subject?: string; term?: number } = {}): void {
+  #record(kind: DrillEvent['kind'], what: string, more: { subject?: string; term?: number } = {}): void {
     this.#events.push({ at: Date.now(), kind, ...more, what });
   }
 
-  #every(pause: number | (() => number), look: () => Promise<void>): void {
-    this.#loops.push(every(this.#stop.signal, pause, look));
+  #every(pause: number | (() => number), poll: () => Promise<void>): void {
+    this.#loops.push(every(this.#stop.signal, pause, poll));
   }
 
   #isOfInterest(node: string): boolean {
@@ -200,7 +202,7 @@ export class Probe {
     if (found.kind === 'none') {
       if (this.#leader && !this.#lost) {
         this.#lost = true;
-        this.#say('no-leader', `etcd: ${found.reason}`);
+        this.#record('no-leader', `etcd: ${found.reason}`);
       }
       return;
     }
@@ -208,7 +210,7 @@ export class Probe {
     const known = this.#leader?.leader === leader && this.#leader.term === term;
     if (!known || this.#lost) {
       const again = known ? 'leads again' : 'leads etcd';
-      this.#say('leader', `${leader} ${again}, term ${term}`, { subject: leader, term });
+      this.#record('leader', `${leader} ${again}, term ${term}`, { subject: leader, term });
     }
     this.#lost = false;
     this.#leader = found.verdict;
@@ -219,8 +221,8 @@ export class Probe {
     const before = this.#serving.get(node);
     this.#serving.set(node, open);
     if (open === before || (before === undefined && !open)) return;
-    if (open) this.#say('serving', `Jupyter responds on ${node}`, { subject: node });
-    else this.#say('silent', `Jupyter on ${node} no longer responds`, { subject: node });
+    if (open) this.#record('serving', `Jupyter responds on ${node}`, { subject: node });
+    else this.#record('silent', `Jupyter on ${node} no longer responds`, { subject: node });
   }
 
   async #askZooKeeper(): Promise<void> {
@@ -236,7 +238,7 @@ export class Probe {
     );
     const leader = modes.find(({ mode }) => mode === 'leader')?.name;
     if (leader !== undefined && leader !== this.#zookeeperLeader) {
-      this.#say('zookeeper', `${leader} leads ZooKeeper`, { subject: leader });
+      this.#record('zookeeper', `${leader} leads ZooKeeper`, { subject: leader });
     }
     this.#zookeeperLeader = leader;
   }
@@ -247,14 +249,14 @@ export class Probe {
       const known = this.#tasks.get(node);
       this.#tasks.set(node, `${state} ${host}`);
       if (known !== undefined && known !== `${state} ${host}`) {
-        this.#say('task', `${node}: ${state} on ${host}`, { subject: node });
+        this.#record('task', `${node}: ${state} on ${host}`, { subject: node });
       }
     }
     for (const role of ['scheduler', 'keeper'] as const) {
       const worker = facts[role];
       if (worker !== undefined && worker !== (this.#workflows[role] ?? this.options.plan.before[role])) {
         const what = role === 'scheduler' ? 'the scheduler' : 'the watch of the keeper';
-        this.#say('worker', `${worker} holds ${what}`, { subject: worker });
+        this.#record('worker', `${worker} holds ${what}`, { subject: worker });
       }
     }
     this.#workflows = { ...this.#workflows, ...facts };
@@ -263,14 +265,14 @@ export class Probe {
 
 const base = ({ host, port }: { readonly host: string; readonly port: number }) => `http://${host}:${port}`;
 
-/** A sample that has been asked and is not yet answered has no result. */
+/** A sample without a result is still in flight. */
 type Asked = { readonly at: number; result?: Omit<Sample, 'at'> };
 
-/** One host's port 8888. */
+/** Port 8888 of one host. */
 class HostLane {
   readonly #http: Asked[] = [];
   readonly #websocket: Sample[] = [];
-  /** A connection for each request: a kept one would not notice that nobody listens any more. */
+  /** One connection per request: a kept one would not notice that nobody listens anymore. */
   readonly #agent = new Agent({ pipelining: 0, connections: mostUnderWay });
   #underWay = 0;
   #socket: WebSocket | undefined;
@@ -340,7 +342,7 @@ class HostLane {
     });
     this.#socket = socket;
     socket.on('unexpected-response', (_request, response) => {
-      // A kernel died with its node.
+      // The kernel died with its node.
       if (response.statusCode === 404) this.kernel.forget(kernel);
       response.resume();
       socket.terminate();
@@ -363,7 +365,7 @@ class HostLane {
   }
 
   seen(): Lane {
-    // What is under way is of the next look.
+    // Requests in flight belong to the next observation.
     const answered = this.#http.flatMap(({ at, result }): Sample[] => (result ? [{ at, ...result }] : []));
     const connected = this.#websocket.findIndex(({ ok }) => ok);
     const websocket: Span[] =
@@ -378,13 +380,13 @@ class HostLane {
 }
 
 const sessionSchema = z.object({ id: z.string(), kernel: z.object({ id: z.string() }) });
-/** Starting a kernel takes a second, and many seconds on a machine that is busy. */
+/** Starting a kernel takes a second, and many seconds on a busy machine. */
 const kernelDeadlineMs = 20_000;
 const kernelPauseMs = 2_000;
 
 /**
- * The one kernel that all websockets are connected to; another one when it died. It belongs to a session of a
- * fixed name: a request for it that is repeated, because its answer came too late, finds the same kernel.
+ * The kernel that all websockets connect to, replaced when it dies. It belongs to a session with a fixed
+ * name: a repeated request, after a late answer, finds the same kernel.
  */
 class Kernel {
   #starting: Promise<string> | undefined;

@@ -1,6 +1,6 @@
 import type { MesosObservation } from './mesos.js';
 
-/** Who held what before the fault. */
+/** Role holders before the fault. */
 export interface Before {
   readonly leader: string;
   /** Raft term. */
@@ -13,6 +13,6 @@ export interface Before {
 }
 
 export interface Roles extends Before {
-  /** Host of each node that runs. */
+  /** Host of each running node. */
   readonly hostOf: Readonly<Record<string, string>>;
 }

@@ -1,16 +1,16 @@
-/** Random series of drills that can be had again: all chance comes from the seed. */
+/** Reproducible random series of drills: the seed determines everything. */
 import { createHash } from 'node:crypto';
 import type { Drill, DrillName } from './faults/index.js';
 
 export interface Step {
   readonly drill: DrillName;
-  /** Which of the targets that there are at that time: this number modulo how many. */
+  /** Which of the available targets: this number modulo their count. */
   readonly pick: number;
 }
 
 /**
  * The first `count` steps of a seed. The same seed, definitions and count give the same steps, and a longer
- * series begins as a shorter one does.
+ * series starts with the steps of a shorter one.
  */
 export function randomSeries(
   definitions: readonly Pick<Drill, 'name'>[],

@@ -8,7 +8,7 @@ const plotWidth = width - margin.left - margin.right;
 const titleHeight = 74;
 const laneHeight = 44;
 const rowHeight = 18;
-/** Of a label's font; wide enough for any letter of it. */
+/** Width of a label's letters; enough for any letter. */
 const letterWidth = 6.7;
 
 interface Marker {
@@ -17,7 +17,7 @@ interface Marker {
   readonly kind: 'fault' | 'good' | 'bad' | 'plain';
 }
 
-/** What is worth a mark, in the order of time; the rest is in the text. */
+/** Events worth marking, in order of time; the rest is in the text. */
 function markersOf({ events, measures, lanes }: Evidence): Marker[] {
   const kinds: Readonly<Record<string, Marker['kind']>> = {
     fault: 'fault',
@@ -52,8 +52,8 @@ function short(text: string): string {
 }
 
 /**
- * The evidence as a picture: one lane for each host, green where it answered and red where it did not, with its
- * websocket below, and the events as lines with their labels. Readable on a light and on a dark page.
+ * The evidence as a picture: one lane per host, green where it answered and red where it did not, with its
+ * websocket below, and the events as labelled lines. Readable on light and dark pages.
  */
 export function evidenceSvg(evidence: Evidence): string {
   const { lanes, verdict, drill } = evidence;
@@ -84,7 +84,7 @@ export function evidenceSvg(evidence: Evidence): string {
       const top = titleHeight + row * rowHeight - 10;
       return `<line class="${marker.kind}" x1="${x}" y1="${top}" x2="${x}" y2="${lanesBottom}"/>`;
     }),
-    // Over the lines: those that go on below it are hidden behind it.
+    // Drawn over the lines, to hide those that continue below.
     ...labels.map(({ marker, left, wide, row, anchor }) => {
       const y = titleHeight + row * rowHeight;
       const x = anchor === 'start' ? left : left + wide;
@@ -121,7 +121,7 @@ function textOf({ at, label }: Marker): string {
   return `${offset(at)} ${label}`;
 }
 
-/** A time in the plot. What happens around the fault takes half of it, however long the rest lasts. */
+/** Maps a time into the plot. The time around the fault takes half of it, however long the rest lasts. */
 function timeScale(from: number, to: number, { measures }: Evidence): (at: number) => number {
   const bend = bendOf(from, to, measures.recoveredMs);
   if (bend === undefined) return (at) => margin.left + ((at - from) / (to - from)) * plotWidth;
@@ -133,7 +133,7 @@ function timeScale(from: number, to: number, { measures }: Evidence): (at: numbe
       : half + ((at - bend) / (to - bend)) * (plotWidth - half));
 }
 
-/** Where the scale changes: after the recovery, when what follows is much longer. */
+/** Where the scale changes: after the recovery, when the rest is much longer. */
 function bendOf(from: number, to: number, recoveredMs: number | null): number | undefined {
   const end = Math.max(2_000, (recoveredMs ?? to) * 1.25);
   return to - end > (end - from) * 0.8 ? end : undefined;
@@ -162,7 +162,7 @@ function tickText(at: number): string {
 function bars(spans: readonly Span[], scale: (at: number) => number, y: number, height: number): string[] {
   return spans.map(({ from, to, state, why, probes }) => {
     const x = scale(from);
-    // A short failure must be seen, too.
+    // Keep short failures visible.
     const wide = Math.max(state === 'failed' ? 1.5 : 0.2, scale(to) - x);
     const said = state === 'gap' ? 'not probed' : `${probes} probes ${why ?? state}`;
     return `<rect class="span-${state}" x="${x.toFixed(1)}" y="${y}" width="${wide.toFixed(1)}" height="${height}"><title>${escape(`${offset(from)} to ${offset(to)}: ${said}`)}</title></rect>`;
@@ -177,7 +177,7 @@ interface Label {
   readonly anchor: 'start' | 'end';
 }
 
-/** Each label right of its line, or left of it where there is no room; in a row no two overlap. */
+/** Each label right of its line, or left where there is no room, without overlaps in a row. */
 function placed(markers: readonly Marker[], scale: (at: number) => number): Label[] {
   const ends: number[] = [];
   return markers.map((marker): Label => {

@@ -1,4 +1,4 @@
-/** What a drill is done to: chosen from who holds which role now. Pure. */
+/** Chooses a drill's target from the current role holders. Pure. */
 import { PerijoveError } from '../errors/error.js';
 import { brickHosts, hostsWithRole, majority, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { DrillDefinition } from './definition.js';
@@ -6,16 +6,16 @@ import { leaderOf } from '../mesos/masters/agreement.js';
 import type { Roles } from './roles.js';
 
 export interface TargetRequest {
-  /** A name. */
+  /** Target name. */
   readonly target?: string;
-  /** Any number: which of the candidates. */
+  /** Any number: selects one of the candidates. */
   readonly pick?: number;
 }
 
-/** Workers have no names of their own; they are known by what they hold. */
+/** Workers have no names; they are identified by what they run. */
 const workerTargets = ['scheduler', 'keeper'] as const;
 
-/** All that the drill may be done to now, the usual one first. */
+/** All possible targets now, the usual one first. */
 export function candidates(definition: DrillDefinition, roles: Roles, spec: ClusterSpec): readonly string[] {
   switch (definition.target) {
     case 'leader':
@@ -51,7 +51,7 @@ export function candidates(definition: DrillDefinition, roles: Roles, spec: Clus
   }
 }
 
-/** The host of the node that leads etcd comes first. */
+/** The host of etcd's leader node first. */
 function byLeader(roles: Roles, hosts: readonly string[]): string[] {
   const leaders = roles.hostOf[roles.leader];
   return hosts.toSorted((a, b) => Number(b === leaders) - Number(a === leaders));
@@ -106,7 +106,7 @@ function unknown(definition: DrillDefinition, target: string, names: readonly st
   );
 }
 
-/** The host that the target is, or runs on; workers run elsewhere. */
+/** The host of the target; undefined for workers, which run elsewhere. */
 export function struckHostOf(
   { target: kind }: DrillDefinition,
   { hostOf }: Roles,
@@ -118,8 +118,8 @@ export function struckHostOf(
 }
 
 /**
- * Refuses what the cluster could not survive: etcd, ZooKeeper and the Mesos masters must keep a quorum without
- * the target.
+ * Refuses what the cluster could not survive: etcd, ZooKeeper and the Mesos masters must keep a quorum
+ * without the target.
  *
  * @throws PerijoveError DRILL_UNSAFE
  */

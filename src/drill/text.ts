@@ -6,15 +6,15 @@ export function offset(ms: number): string {
   return `${ms < 0 ? '-' : '+'}${(Math.abs(ms) / 1000).toFixed(2)} s`;
 }
 
-/** In one line: what was done, and how it went. */
+/** One line: what was done, and the result. */
 export function headline({ number, drill, target, verdict, measures, budgetMs }: Evidence): string {
   const took =
     measures.recoveredMs === null ? 'not recovered' : `recovered in ${formatDuration(measures.recoveredMs)}`;
-  const word = verdict.passed ? 'passed' : 'FAILED';
-  return `drill ${number}: ${drill} of ${target}: ${word}; ${took}, budget ${formatDuration(budgetMs)}`;
+  const result = verdict.passed ? 'passed' : 'FAILED';
+  return `drill ${number}: ${drill} of ${target}: ${result}; ${took}, budget ${formatDuration(budgetMs)}`;
 }
 
-/** The evidence for a terminal: the verdict, a table of the hosts, the time line, the invariants. */
+/** The evidence as text: the verdict, a table of hosts, the timeline, the invariants. */
 export function evidenceText(evidence: Evidence): string {
   const { measures, events, invariants, verdict, startedAt, standby, lanes, seed } = evidence;
   const lines = [headline(evidence), ...verdict.reasons.map((reason) => `  ! ${reason}`), ''];
@@ -40,14 +40,14 @@ export function evidenceText(evidence: Evidence): string {
         .filter(({ state }) => state === 'gap')
         .map(({ from, to }) => ({ at: from, what: `not probed for ${formatDuration(to - from)}` })),
     );
-  const told = [...events, ...backs, ...gaps].toSorted((a, b) => a.at - b.at);
-  lines.push(...aligned(told.map(({ at, what }) => [offset(at).padStart(10), what])), '');
+  const timeline = [...events, ...backs, ...gaps].toSorted((a, b) => a.at - b.at);
+  lines.push(...aligned(timeline.map(({ at, what }) => [offset(at).padStart(10), what])), '');
   lines.push('invariants');
   lines.push(...aligned(invariants.map(({ name, holds, what }) => [holds ? 'ok' : 'BROKEN', name, what])));
   return `${lines.join('\n')}\n`;
 }
 
-/** Columns two spaces apart, without spaces at the ends of lines. */
+/** Aligns columns two spaces apart, without trailing spaces. */
 function aligned(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows) {

@@ -5,12 +5,12 @@ type Policy = NonNullable<NonNullable<IOptions['faultHandling']>['global']>;
 const neverAborted = new AbortController().signal;
 const noEvents = { dispose: () => undefined };
 
-/** A fault policy of the etcd client that makes each call once, and returns its result or throws its error. */
+/** A fault policy of the etcd client that makes each call once and passes on its result or error. */
 export const callOnce: Policy = {
   async execute(call, signal = neverAborted) {
     return call({ signal });
   },
-  // The client only executes policies. What else the type asks for exists for those who watch one.
+  // The client only executes policies. The other members of the type serve those who observe one.
   onSuccess: () => noEvents,
   onFailure: () => noEvents,
   get _altReturn(): never {

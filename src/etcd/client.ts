@@ -4,37 +4,37 @@ import { callOnce } from './call-once.js';
 import type { Member, Membership, MemberStatus } from './members.js';
 
 export interface CallOptions {
-  /** Of this call; the client's own by default. */
+  /** For this call; the client's default otherwise. */
   readonly deadlineMs?: number;
 }
 
 /**
- * One etcd member. Every call ends within its deadline: with the answer, or with ETCD_UNREACHABLE (nothing
- * answers), ETCD_NO_LEADER (the member answers, but there is no quorum for this) or ETCD_REFUSED.
+ * One etcd member. Every call ends within its deadline: with the result, or with ETCD_UNREACHABLE (no
+ * response), ETCD_NO_LEADER (the member responds, but a quorum is missing) or ETCD_REFUSED.
  */
 export interface EtcdClient {
-  /** Answered by the member alone, also without a quorum. */
+  /** Served by the member alone, also without a quorum. */
   status(options?: CallOptions): Promise<MemberStatus>;
   /** Resolves when the member has confirmed with a quorum that it is up to date. */
   linearizableRead(options?: CallOptions): Promise<void>;
-  /** As the member knows it; preceded by a linearizable read it is as new as that read. */
+  /** As the member knows it; after a linearizable read, at least as recent as that read. */
   memberList(options?: CallOptions): Promise<Membership>;
-  /** Adds a learner, which has no vote until it is promoted; its ID. */
+  /** Adds a learner, which has no vote until it is promoted. Resolves to its ID. */
   memberAdd(peerUrl: string, options?: CallOptions): Promise<string>;
-  /** Gives a learner its vote. Resolves too when it has one, or when there is no such member. */
+  /** Gives a learner its vote. Also resolves if it has one, or if there is no such member. */
   memberPromote(id: string, options?: CallOptions): Promise<void>;
-  /** Resolves too when there is no such member. */
+  /** Also resolves if there is no such member. */
   memberRemove(id: string, options?: CallOptions): Promise<void>;
-  /** Must be asked of the leader. Resolves when the other one leads. */
+  /** Must be called on the leader. Resolves when the target leads. */
   moveLeader(targetId: string, options?: CallOptions): Promise<void>;
   close(): void;
 }
 
 /**
- * A client of the member at `endpoint`. It holds one connection (HTTP/2) for all calls, connects on the first
- * call, and connects again by itself when asked after a loss. A member that is gone is noticed within some
- * milliseconds where its machine refuses, otherwise at the deadline; a connection that went dead without a
- * word is given up after 8 s.
+ * A client of the member at `endpoint`. It uses one HTTP/2 connection for all calls, connects on the first
+ * call, and reconnects on the next call after a loss. A lost member is detected within milliseconds if its
+ * machine refuses the connection, otherwise at the deadline; a connection that dies silently is closed after
+ * 8 s.
  */
 export function createEtcdClient(
   endpoint: { readonly host: string; readonly port: number },
@@ -62,7 +62,7 @@ export function createEtcdClient(
         return {
           clusterId: answer.header.cluster_id,
           memberId: answer.header.member_id,
-          // Zero stands for none.
+          // Zero means none.
           ...(answer.leader === '0' ? {} : { leader: answer.leader }),
           term: Number(answer.raftTerm),
           version: answer.version,
@@ -111,8 +111,8 @@ export function createEtcdClient(
 function connectionTo(address: string): Etcd3 {
   return new Etcd3({
     hosts: `http://${address}`,
-    // A caller that probes every 200 ms needs each answer as it is: no retries, and no circuit breaker that keeps
-    // refusing for seconds after the member is back.
+    // A caller that probes every 200 ms needs each result as it is: no retries, and no circuit breaker that
+    // keeps refusing for seconds after the member is back.
     faultHandling: { host: () => callOnce, global: callOnce },
     grpcOptions: {
       'grpc.initial_reconnect_backoff_ms': 100,
@@ -134,7 +134,7 @@ function memberOf(member: IMember): Member {
   };
 }
 
-/** What etcd says (as UNAVAILABLE, like a refused connection) when a quorum is what it lacks. */
+/** etcd's errors for a missing quorum (UNAVAILABLE, like a refused connection). */
 const lacksQuorum = /etcdserver: (no leader|request timed out|leader changed|server stopped)/;
 const lacksAnswer = /UNAVAILABLE|DEADLINE_EXCEEDED|CANCELLED|client was already closed/;
 

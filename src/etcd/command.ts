@@ -3,7 +3,7 @@ import type { Member } from './members.js';
 export interface MemberSettings {
   readonly name: string;
   readonly address: string;
-  /** All nodes of the cluster, this one among them. */
+  /** All nodes of the cluster, including this one. */
   readonly nodes: readonly { readonly name: string; readonly address: string }[];
   readonly clientPort: number;
   readonly peerPort: number;
@@ -11,7 +11,7 @@ export interface MemberSettings {
   readonly heartbeatMs: number;
   readonly electionMs: number;
   readonly dataDir: string;
-  /** Serve clients on 127.0.0.1 too; only where the node has that address for itself. */
+  /** Also serve clients on 127.0.0.1; only if no other node shares that address. */
   readonly onLoopback: boolean;
 }
 
@@ -19,13 +19,13 @@ export function peerUrl(settings: Pick<MemberSettings, 'address' | 'peerPort'>):
   return `http://${settings.address}:${settings.peerPort}`;
 }
 
-/** The flags of etcd (3.4 and 3.5) for a first start, or for one with data: etcd itself sees which it is. */
+/** The flags of etcd (3.4 and 3.5) for a start with or without data: etcd itself detects which it is. */
 export function newMemberFlags(settings: MemberSettings): string[] {
   const members = settings.nodes.map(({ name, address }) => `${name}=${peerUrl({ ...settings, address })}`);
   return flags(settings, members, 'new');
 }
 
-/** The flags for the start, without data, of a member that was just added: `members` as etcd lists them. */
+/** The flags to start a newly added member, without data; `members` as etcd lists them. */
 export function addedMemberFlags(settings: MemberSettings, members: readonly Member[]): string[] {
   const own = peerUrl(settings);
   return flags(
@@ -57,17 +57,17 @@ function flags(settings: MemberSettings, members: readonly string[], state: 'new
     `--initial-cluster-state=${state}`,
     `--heartbeat-interval=${heartbeatMs}`,
     `--election-timeout=${electionMs}`,
-    // A member that comes back does not depose a healthy leader.
+    // A member that returns does not depose a healthy leader.
     '--pre-vote=true',
-    // etcd's own check refuses to add a member while any other one is down or has been up for less than 5 s,
-    // so two lost nodes would keep each other out. Nodes check what matters themselves, before each change:
-    // that a majority stays healthy.
+    // etcd's own check refuses to add a member while another one is down or has been up for less than 5 s, so
+    // two lost nodes would block each other. Nodes check what matters before each change: that a majority
+    // stays healthy.
     '--strict-reconfig-check=false',
     '--auto-compaction-mode=periodic',
     '--auto-compaction-retention=1h',
     `--quota-backend-bytes=${512 * 1024 * 1024}`,
     '--logger=zap',
-    // Elections are told of at this level; the node's gate looks when one is, and so do people.
+    // Elections are logged at this level, for operators and to alert the node's gate.
     '--log-level=info',
     '--log-outputs=stderr',
   ];

@@ -4,19 +4,19 @@ import { messageOf } from '../errors/error.js';
 import type { DataView } from './decide.js';
 import { walIdentity } from './identity.js';
 
-/** What the data directory of a member holds. */
+/** The content of a member's data directory. */
 export async function readData(dataDir: string): Promise<DataView> {
   const wal = path.join(dataDir, 'member', 'wal');
   let segments: string[];
   try {
     segments = (await readdir(wal)).filter((name) => name.endsWith('.wal')).sort();
   } catch (error) {
-    // etcd makes the log under another name and then renames it: without it, there was no start.
+    // etcd creates the log under another name and then renames it: without it, etcd never started.
     if (isMissing(error)) return { kind: 'none' };
     return { kind: 'unreadable', why: messageOf(error) };
   }
   const [oldest] = segments;
-  // A log is never without a segment, so these were lost.
+  // A log always has a segment, so they were lost.
   if (oldest === undefined) return { kind: 'unreadable', why: 'the write-ahead log has no segment' };
   try {
     await using segment = await open(path.join(wal, oldest));
@@ -30,7 +30,7 @@ export async function readData(dataDir: string): Promise<DataView> {
   }
 }
 
-/** Puts the data aside as `<dataDir>.dropped`, in place of what was put there before. */
+/** Moves the data to `<dataDir>.dropped`, replacing what was there. */
 export async function dropData(dataDir: string): Promise<void> {
   const aside = `${dataDir}.dropped`;
   await rm(aside, { recursive: true, force: true });
@@ -40,7 +40,7 @@ export async function dropData(dataDir: string): Promise<void> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
 }
 
-/** Takes away what an etcd left that was killed before it had a log. */
+/** Removes what is left by an etcd that was killed before it had a log. */
 export async function clearData(dataDir: string): Promise<void> {
   await rm(path.join(dataDir, 'member'), { recursive: true, force: true });
 }

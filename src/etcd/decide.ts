@@ -1,15 +1,15 @@
-/** How a node starts its etcd member: decided from what its data say and what the other members say. */
+/** How a node starts its etcd member, decided from its data and the other members' reports. */
 import { majority } from '../cluster/spec.js';
 import type { Identity } from './identity.js';
 import { hasStarted, voterIds, type Member, type Membership } from './members.js';
 import type { StartFailure } from './start-failure.js';
 
-/** One other member, as this node was answered by it. */
+/** Another member as observed by this node. */
 export type PeerView =
   | {
       readonly node: string;
       readonly ok: false;
-      /** It answers as a member that learns, and so cannot say more. */
+      /** It responds as a learner, which can report nothing else. */
       readonly learner?: string;
       readonly reason: string;
     }
@@ -18,41 +18,41 @@ export type PeerView =
       readonly ok: true;
       readonly memberId: string;
       readonly term: number;
-      /** Member ID; absent while it knows none. */
+      /** Member ID; absent while it knows no leader. */
       readonly leader?: string;
-      /** A linearizable read through it succeeded before `membership` was asked for. */
+      /** A linearizable read through it succeeded before `membership` was requested. */
       readonly linearizable: boolean;
       readonly membership: Membership;
     };
 
 export type DataView =
   | { readonly kind: 'none' }
-  /** There is a data directory, and it does not say whose it is. */
+  /** A data directory exists, but it does not show whose it is. */
   | { readonly kind: 'unreadable'; readonly why: string }
   | ({ readonly kind: 'member' } & Identity);
 
 export interface Observation {
   readonly name: string;
   readonly peerUrl: string;
-  /** etcd was whole once, or this node has had a member before. */
+  /** etcd has been formed, or this node has had a member before. */
   readonly formed: boolean;
-  /** The IDs that the static initial cluster gives. */
+  /** The IDs that follow from the static initial cluster. */
   readonly static: Identity;
   readonly data: DataView;
-  /** How the etcd that was started last with these data ended; absent where it did not end by itself. */
+  /** How the last etcd process with this data exited; absent if it did not fail. */
   readonly failure?: StartFailure;
-  /** Damaged data of another member of this node were put aside so long ago. */
+  /** Time since damaged data of another member of this node was moved aside. */
   readonly replacedMsAgo?: number;
-  /** The member that this very process has just added for the node. */
+  /** The member that this process has just added for the node. */
   readonly added?: string;
-  /** How long this very process has seen the one learner of the cluster, and none of its answers. */
+  /** How long this process has observed the cluster's only learner without a response from it. */
   readonly learnerSilentMs?: number;
   readonly peers: readonly PeerView[];
 }
 
 /**
- * An added member starts within seconds, and on a machine that is twenty times slower within a minute. One that is
- * silent for so long holds up all others for nothing.
+ * An added member starts within seconds, and within a minute on a machine that is twenty times slower. One
+ * that is silent for longer only blocks all others.
  */
 export const learnerPatienceMs = 60_000;
 
@@ -63,11 +63,11 @@ export type Decision =
   /** Bootstrap with the static initial cluster. */
   | { readonly kind: 'start-new'; readonly reason: string }
   | { readonly kind: 'start-with-data'; readonly reason: string }
-  /** Start empty as the member that was added, with these members as the initial cluster. */
+  /** Start without data as the added member, with these members as the initial cluster. */
   | { readonly kind: 'start-added'; readonly members: readonly Member[]; readonly reason: string }
-  /** Put the data aside, then decide again. `damaged`: though their member is one of the cluster. */
+  /** Move the data aside, then decide again. `damaged`: the data belongs to a current member. */
   | { readonly kind: 'drop-data'; readonly reason: string; readonly damaged?: { readonly memberId: string } }
-  /** Remove the member through `through` (names of nodes), then decide again. */
+  /** Remove the member through one of `through` (node names), then decide again. */
   | {
       readonly kind: 'remove';
       readonly memberId: string;
@@ -79,22 +79,21 @@ export type Decision =
   | { readonly kind: 'wait'; readonly reason: string };
 
 /**
- * Decides one step; the caller carries it out, observes again and asks again until a start is decided. Each
- * step may be lost or repeated at any point: nothing is remembered but the data directory and etcd's own
- * membership.
+ * Decides one step; the caller executes it, observes again and decides again until a start is decided. Each
+ * step may be lost or repeated at any point: the only state is the data directory and etcd's own membership.
  *
- * - Data whose member is listed are started with. So are data while no quorum answers: this member may be
- *   what the quorum lacks.
- * - Data that etcd itself called damaged, or older than what their member has promised, are put aside where a quorum
- *   is there without that member, which is then replaced as that of an empty node is.
- * - Data whose member is no longer listed by a quorum are put aside; they can never be of use again.
- * - An empty node never takes up a member that may have started before: raft relies on what a member has
- *   promised, and an empty one has forgotten it. It is removed and added as a new member. The one exception
- *   is the first bootstrap: a member of the static cluster that never started.
- * - An empty node bootstraps only while etcd has never been whole and nothing speaks against it.
- * - A node joins as a learner: it has no vote, and so costs no quorum, until it has caught up (`promote.ts`).
- *   etcd has one learner at a time, so nodes join one after the other; a learner that does not answer is removed.
- * - No member with a vote is removed where that would leave fewer healthy ones than a majority.
+ * - Data of a listed member are used. So are data while no quorum responds: this member may be the missing
+ *   one.
+ * - Data that etcd reported as damaged, or that is older than the member's promises, is moved aside if the other
+ *   members are a quorum without this one, which is then replaced like that of a node without data.
+ * - Data of a member that a quorum no longer lists are moved aside; they can never be used again.
+ * - A node without data never takes over a member that may have started before: raft relies on a member's
+ *   promises, which are lost with its data. The member is removed and the node added as a new one. The one
+ *   exception is the first bootstrap: a member of the static cluster that never started.
+ * - A node without data bootstraps only if etcd has never been formed and nothing contradicts that.
+ * - A node joins as a learner: without a vote, it costs no quorum until it has caught up (`promote.ts`). etcd
+ *   has one learner at a time, so nodes join one after the other; a learner that does not respond is removed.
+ * - No voting member is removed if that would leave fewer healthy ones than a majority.
  */
 export function decideEtcdStart(observation: Observation): Decision {
   const quorum = quorumOf(observation);
@@ -225,16 +224,16 @@ function decideWithoutQuorum({ name, peerUrl, formed, static: own, data, peers }
 }
 
 /**
- * The membership as a quorum knows it, and the nodes of the members that were found healthy: they answered,
- * are listed, and follow the leader at the term of the member that the linearizable read went through. Undefined too
- * where reads went through members of different clusters.
+ * The membership that a quorum knows, and the nodes of its healthy members: those that responded, are listed,
+ * and follow the leader at the term of the member that served the linearizable read. Also undefined if reads
+ * went through members of different clusters.
  */
 export function quorumOf({
   peers,
 }: Pick<Observation, 'peers'>): { membership: Membership; healthy: string[]; leader: string } | undefined {
   const answered = peers.filter((peer) => peer.ok);
   const read = answered.filter((peer) => peer.linearizable && peer.leader !== undefined);
-  // Which of them is the cluster of this node, no term tells.
+  // The terms do not show which of them is this node's cluster.
   if (new Set(read.map(({ membership: { clusterId } }) => clusterId)).size > 1) return undefined;
   const confirmed = read.reduce<(typeof answered)[number] | undefined>(
     (best, peer) => (best === undefined || peer.term > best.term ? peer : best),

@@ -1,7 +1,7 @@
 /**
- * Who an etcd member is. The IDs of a static bootstrap follow from its configuration, and every data
- * directory says in its write-ahead log whose it is; so neither has to be written down apart, where it could
- * be lost or be out of step with the data.
+ * The identity of an etcd member. The IDs of a static bootstrap follow from its configuration, and every data
+ * directory identifies its member in the write-ahead log. So neither has to be stored separately, where it
+ * could be lost or contradict the data.
  */
 import { createHash } from 'node:crypto';
 
@@ -12,14 +12,14 @@ export interface Identity {
 }
 
 /**
- * The ID that a member of a static initial cluster gives itself: the first 8 bytes of SHA-1 over its peer URL
- * and the cluster's token (etcd: `server/etcdserver/api/membership/member.go`, the same in 3.4 and 3.5).
+ * The ID of a member of a static initial cluster: the first 8 bytes of the SHA-1 of its peer URL and the
+ * cluster's token (etcd: `server/etcdserver/api/membership/member.go`, the same in 3.4 and 3.5).
  */
 export function staticMemberId(peerUrl: string, token: string): string {
   return firstUint64(createHash('sha1').update(peerUrl + token));
 }
 
-/** The cluster ID of a static initial cluster: the same over the IDs of its members, in order. */
+/** The cluster ID of a static initial cluster: the same over the sorted IDs of its members. */
 export function staticClusterId(peerUrls: readonly string[], token: string): string {
   const ids = peerUrls
     .map((url) => BigInt(staticMemberId(url, token)))
@@ -33,10 +33,9 @@ const metadataRecord = 1n;
 
 /**
  * The identity in the first segment (`*-0000000000000000.wal`, or the oldest that is left) of a write-ahead
- * log: every segment begins with a CRC record and a metadata record that holds both IDs. Undefined when it
- * holds none.
+ * log: every segment begins with a CRC record and a metadata record with both IDs. Undefined if it has none.
  *
- * A record is a 64-bit little-endian length (its top byte tells the padding) and a protobuf
+ * A record is a 64-bit little-endian length (its top byte encodes the padding) and a protobuf
  * `walpb.Record {int64 type = 1; uint32 crc = 2; bytes data = 3}`; the metadata are
  * `etcdserverpb.Metadata {uint64 NodeID = 1; uint64 ClusterID = 2}`.
  */
@@ -62,7 +61,7 @@ export function walIdentity(segment: Buffer): Identity | undefined {
   return undefined;
 }
 
-/** Varint and length-delimited fields by number; what is torn off at the end is left out. */
+/** Varint and length-delimited fields by number; a truncated last field is omitted. */
 function protobufFields(bytes: Buffer): Map<number, bigint | Buffer> {
   const fields = new Map<number, bigint | Buffer>();
   let at = 0;

@@ -1,11 +1,11 @@
-/** What etcd says of itself, as plain data. Every ID is an unsigned 64-bit number in decimal. */
+/** Members of etcd, as plain data. Every ID is an unsigned 64-bit number in decimal. */
 
 export interface Member {
   readonly id: string;
   /** Empty until an added member has started. */
   readonly name: string;
   readonly peerUrls: readonly string[];
-  /** Empty until the member has started and told the others. */
+  /** Empty until the member has started and announced itself. */
   readonly clientUrls: readonly string[];
   readonly learner: boolean;
 }
@@ -27,12 +27,12 @@ export interface MemberStatus {
   readonly learner: boolean;
 }
 
-/** Whether the member has ever taken part: it told the others where clients find it. */
+/** Whether the member has ever participated: it has announced its client URLs. */
 export function hasStarted(member: Member): boolean {
   return member.clientUrls.length > 0;
 }
 
-/** IDs of the members that have a vote. */
+/** IDs of the voting members. */
 export function voterIds({ members }: Membership): string[] {
   return members.filter(({ learner }) => !learner).map(({ id }) => id);
 }

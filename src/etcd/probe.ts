@@ -5,8 +5,8 @@ import { voterIds } from './members.js';
 import type { Probe } from './verdict.js';
 
 /**
- * Asks one member for its status, and, where it says that it leads itself, for a linearizable read and then for
- * the members that have a vote. Resolves in any case, within three times the deadline.
+ * Queries one member's status and, if it reports itself as leader, makes a linearizable read and then lists
+ * the voting members. Always resolves, within three times the deadline.
  */
 export async function probeMember(
   node: string,
@@ -36,7 +36,7 @@ export async function probeMember(
   }
 }
 
-/** What one member says of itself and of all members. Resolves in any case, within three times the deadline. */
+/** One member's report on itself and all members. Always resolves, within three times the deadline. */
 export async function viewMember(node: string, client: EtcdClient): Promise<PeerView> {
   try {
     const { memberId, term, leader, learner } = await client.status();

@@ -1,16 +1,16 @@
-/** When a learner is given its vote. */
+/** Decides when a learner gets its vote. */
 import { majority } from '../cluster/spec.js';
 import { quorumOf, type PeerView } from './decide.js';
 import { voterIds } from './members.js';
 
 export type Promotion =
-  /** Ask one of `through` (names of nodes). etcd itself refuses for as long as the learner is behind. */
+  /** Call one of `through` (node names). etcd itself refuses while the learner lags behind. */
   | { readonly kind: 'promote'; readonly through: readonly string[] }
   | { readonly kind: 'wait'; readonly reason: string };
 
 /**
- * Decides for the learner `memberId`, which answers. A vote more may need a healthy member more: it is not given
- * where those that are healthy, this one among them, would be no majority then.
+ * Decides for the learner `memberId`, which responds. One more vote may require one more healthy member: the
+ * learner is not promoted if the healthy members, including itself, would then be no majority.
  */
 export function decidePromotion(memberId: string, peers: readonly PeerView[]): Promotion {
   const quorum = quorumOf({ peers });

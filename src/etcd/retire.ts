@@ -1,34 +1,34 @@
-/** How the member of a node that is to go leaves etcd. */
+/** Decides how the member of a retiring node leaves etcd. */
 import { majority } from '../cluster/spec.js';
 import { quorumOf, type PeerView } from './decide.js';
 import { voterIds, type Member } from './members.js';
 
 export interface RetirementInput {
-  /** Name of the node that is to go. */
+  /** Name of the retiring node. */
   readonly node: string;
   readonly peerUrl: string;
-  /** Nodes that stay, by index. */
+  /** The remaining nodes, by index. */
   readonly staying: readonly string[];
-  /** One view of each member that can be asked, its own among them. */
+  /** One view of each reachable member, including the node's own. */
   readonly peers: readonly PeerView[];
-  /** The node has what must be moved first: Jupyter serves there. (That it leads is seen.) */
+  /** Jupyter serves on the node, and must be moved first. (Leadership is observed.) */
   readonly serves: boolean;
 }
 
 export type Retirement =
-  /** Leadership and Jupyter go to one of these nodes first. */
+  /** Move leadership and Jupyter to one of these nodes first. */
   | { readonly kind: 'move'; readonly to: readonly [string, ...string[]]; readonly reason: string }
-  /** Remove the member, through one of `through` (names of nodes). */
+  /** Remove the member through one of `through` (node names). */
   | { readonly kind: 'remove'; readonly memberId: string; readonly through: readonly string[] }
-  /** It is no member (any more). */
+  /** It is not, or no longer, a member. */
   | { readonly kind: 'gone' }
   | { readonly kind: 'wait'; readonly reason: string };
 
 /**
- * Decides one step; the caller carries it out, observes again and asks again until the member is gone. A member
- * that works leaves only while every one that stays works: each one less is one loss less that etcd survives. A
- * member that does not work, or that has no vote, leaves as soon as a quorum answers. None leaves where fewer than a
- * majority would be healthy afterwards.
+ * Decides one step; the caller executes it, observes again and decides again until the member is gone. A
+ * healthy member leaves only while all remaining ones are healthy, since each removal reduces the losses that
+ * etcd survives. A member that is unhealthy or has no vote leaves as soon as a quorum responds. No member
+ * leaves if fewer than a majority would be healthy afterwards.
  */
 export function decideRetirement({ node, peerUrl, staying, peers, serves }: RetirementInput): Retirement {
   const quorum = quorumOf({ peers });
@@ -70,7 +70,7 @@ function isHealthy(id: string, peers: readonly PeerView[], healthy: readonly str
   return peers.some((peer) => peer.ok && peer.memberId === id && healthy.includes(peer.node));
 }
 
-/** Members of no node that is wanted: what is left where a node ended before its member had left. */
+/** Members of no desired node, left by nodes that ended before their member had been removed. */
 export function strayMembers(
   members: readonly Member[],
   wanted: readonly { readonly name: string; readonly peerUrl: string }[],

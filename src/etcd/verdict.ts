@@ -1,6 +1,6 @@
 import { majority } from '../cluster/spec.js';
 
-/** What one configured member said when it was asked. */
+/** One configured member's response to a probe. */
 export type Probe =
   | {
       readonly node: string;
@@ -11,9 +11,9 @@ export type Probe =
       readonly leader?: string;
       /** Raft term. */
       readonly term: number;
-      /** A linearizable read through it succeeded after it gave this answer. */
+      /** A linearizable read through it succeeded after this response. */
       readonly linearizable: boolean;
-      /** With such a read: the IDs of the members that have a vote, as it listed them afterwards. */
+      /** With such a read: the IDs of the voting members, as it listed them afterwards. */
       readonly voters?: readonly string[];
     }
   | { readonly node: string; readonly ok: false; readonly reason: string };
@@ -23,23 +23,24 @@ export interface Verdict {
   readonly leader: string;
   /** Raft term. */
   readonly term: number;
-  /** Nodes whose member answered, the leader first, then by index. */
+  /** Nodes whose member responded, the leader first, then by index. */
   readonly live: readonly string[];
 }
 
 export type Finding =
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
-  /** Nothing is known for certain, so nothing may be moved. */
+  /** Nothing is certain, so nothing may be moved. */
   | { readonly kind: 'none'; readonly reason: string };
 
 /**
- * Who leads etcd. `probes` holds one entry for each configured member, in the order of their index.
+ * Decides who leads etcd. `probes` holds one entry for each configured member, in index order.
  *
- * A leader that was stopped and goes on still says that it leads, at its old term, until it hears of the new
- * one. So a verdict needs three things at once: a majority of all members with a vote that names the same leader
- * at the same term, the leader's own word for that term, and a linearizable read through it. Who has a vote is
- * the leader's word after that read: while nodes are added or removed, it need not be every configured one. The
- * term never falls below that of the previous verdict, and one term never has two leaders.
+ * A leader that was stopped and resumes still claims to lead, at its old term, until it learns of the new
+ * one. A verdict therefore requires three things at once: a majority of all voting members that reports the
+ * same leader at the same term, the leader's own confirmation for that term, and a linearizable read through
+ * it. The voting members are those that the leader lists after that read: while nodes are added or removed,
+ * they may differ from the configured ones. The term never falls below that of the previous verdict, and one
+ * term never has two leaders.
  */
 export function verdict(probes: readonly Probe[], previous?: Verdict): Finding {
   const voters = votersOf(probes);
@@ -76,7 +77,7 @@ export function verdict(probes: readonly Probe[], previous?: Verdict): Finding {
 
 type Answered = Extract<Probe, { ok: true }>;
 
-/** As the leader of the highest term lists them. */
+/** The voting members that the leader of the highest term lists. */
 function votersOf(probes: readonly Probe[]): readonly string[] | undefined {
   let newest: Answered | undefined;
   for (const probe of probes) {

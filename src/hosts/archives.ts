@@ -15,16 +15,17 @@ import { hostPaths } from './paths.js';
 
 const unpackTimeoutMs = 300_000;
 
-/** Lies in what was unpacked, and holds the checksum of the archive that it came from. */
+/** A file inside the unpacked directory that holds the checksum of its archive. */
 export function archiveMarker(archive: ArchiveItem): { readonly path: string; readonly text: string } {
   return { path: `${archive.path}/.perijove-archive`, text: `${archive.sha256}\n` };
 }
 
 /**
- * Fetches an archive on this machine, checks it, and unpacks it on the host, without its top directory, in
- * place of what was there.
+ * Downloads an archive to this machine, verifies its checksum, and unpacks it on the host without its top
+ * directory. Replaces what was at that path.
  *
- * @throws PerijoveError ARCHIVE_UNREACHABLE, ARCHIVE_CHECKSUM, and what `HostConnection.upload` and `run` do
+ * @throws PerijoveError ARCHIVE_UNREACHABLE, ARCHIVE_CHECKSUM, and the errors of `HostConnection.upload` and
+ *   `run`
  */
 export async function unpackArchive(
   connection: HostConnection,

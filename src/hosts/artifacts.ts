@@ -11,7 +11,7 @@ import type { WantedFile } from './diff.js';
 import type { FileSource } from './items.js';
 import { hostPaths } from './paths.js';
 
-/** Where a worker has the files that it brings to hosts. */
+/** Where a worker finds the files that it copies to hosts. */
 export interface Artifacts {
   /** `dist/programs` of this package. */
   readonly programsDir: string;
@@ -19,7 +19,7 @@ export interface Artifacts {
   readonly nodeBinary: string;
 }
 
-/** Where this machine keeps what can be made again: `$XDG_CACHE_HOME/perijove`, or `~/.cache/perijove`. */
+/** This machine's cache directory: `$XDG_CACHE_HOME/perijove`, or `~/.cache/perijove`. */
 export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
   const base = env['XDG_CACHE_HOME'];
   return path.join(
@@ -35,7 +35,7 @@ export function sha256OfText(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** SHA-256 of what a file is to hold. A local file is summed once for each of its versions. */
+/** SHA-256 of a file's desired content. A local file is hashed once per version. */
 export async function sourceSha256(source: FileSource, artifacts: Artifacts): Promise<string> {
   if (source.kind === 'text') return sha256OfText(source.text);
   const file = localFile(source, artifacts);
@@ -51,7 +51,7 @@ export async function sourceSha256(source: FileSource, artifacts: Artifacts): Pr
   return sum;
 }
 
-/** Brings a file to a host; its directory exists. */
+/** Copies a file to a host. Its directory must exist. */
 export async function bringFile(
   connection: HostConnection,
   file: WantedFile,
@@ -69,7 +69,7 @@ function localFile(source: Exclude<FileSource, { kind: 'text' }>, artifacts: Art
   return source.kind === 'node' ? artifacts.nodeBinary : path.join(artifacts.programsDir, source.name);
 }
 
-/** Takes the host's own copy where it has the same Node.js at the same path: 100 MB need not travel. */
+/** Copies the host's own Node.js if it is the same binary at the same path, to avoid sending 100 MB. */
 async function copiedOnHost(
   connection: HostConnection,
   { path: target, mode, sha256 }: WantedFile,

@@ -1,9 +1,9 @@
 import { quote } from '../ssh/shell.js';
 
 /**
- * Shell functions: `checksum FILE` prints the SHA-256 of a file, or `absent`; `remember FILE SHA256` spares the
- * next `checksum` the work. Files from 1 MiB (the Node.js binary has 100 MB, half a second) are summed once and
- * again when their size, inode or time of change differ.
+ * Shell functions: `checksum FILE` prints the SHA-256 of a file, or `absent`; `remember FILE SHA256` caches
+ * it for the next `checksum`. A file of 1 MiB or more is hashed again only if its size, inode or change time
+ * differs: the Node.js binary has 100 MB, which takes half a second.
  */
 export function checksumFunctions(runDir: string): string {
   return `

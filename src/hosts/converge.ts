@@ -15,28 +15,29 @@ import { hostPaths } from './paths.js';
 import { initDriver, observeInit } from './services.js';
 import { keepWayIn, type Undo } from './way-in.js';
 
-/** Time for a service to end and to come up again, with its kills. */
+/** Time for a service to stop, killed if necessary, and to start again. */
 const serviceTimeoutMs = 90_000;
 
 export type { Artifacts };
 
 export interface ConvergeDeps {
   readonly artifacts: Artifacts;
-  /** Name of the cluster, which systemd units carry. */
+  /** Name of the cluster, part of the names of systemd units. */
   readonly cluster: string;
   readonly signal?: AbortSignal;
-  /** Told what is being waited for, such as another program's hold on apt. */
+  /** Called while it waits, for instance for another program's lock on apt. */
   readonly onWait?: (what: string) => void;
-  /** Between attempts to log in anew; some 30 s in all by default. */
+  /** Pauses between attempts to log in again; about 30 s in total by default. */
   readonly loginPausesMs?: readonly number[];
 }
 
 /**
- * Brings a host in line with what it should have: observes in one command, compares, does what differs, and
- * returns that. Nothing to do returns `[]` and has changed nothing. May be repeated after any interruption. A host
- * that lets no new SSH connection in afterwards gets back what can be taken back.
+ * Brings a host to its desired state: observes it with one command, computes the differences, applies them,
+ * and returns the changes. If nothing differs, it changes nothing and returns `[]`. Safe to repeat after any
+ * interruption. If the host accepts no new SSH connection afterwards, reversible changes are undone.
  *
- * @throws PerijoveError WAY_IN_LOST, SSH_*, COMMAND_FAILED, OBSERVATION_INCOMPLETE, DISK_FULL, DIR_NOT_WRITABLE, PACKAGE_*, DAEMON_*, SERVICE_FAILED
+ * @throws PerijoveError WAY_IN_LOST, SSH_*, COMMAND_FAILED, OBSERVATION_INCOMPLETE, DISK_FULL,
+ *   DIR_NOT_WRITABLE, PACKAGE_*, DAEMON_*, SERVICE_FAILED
  */
 export async function converge(
   connection: HostConnection,
@@ -45,7 +46,7 @@ export async function converge(
 ): Promise<Change[]> {
   const { steps, driver } = await compare(connection, items, deps);
   const notes = await perform(connection, steps, driver, deps);
-  // Also when there was nothing to do: what was done may be the work of an attempt whose answer was lost.
+  // Check even without steps: an earlier attempt may have made changes before its result was lost.
   await keepWayIn(connection, {
     done: steps.map((step) => undoOf(step, connection, driver)),
     ...(deps.signal === undefined ? {} : { signal: deps.signal }),
@@ -57,7 +58,7 @@ export async function converge(
   }));
 }
 
-/** What `converge` would do. */
+/** The changes that `converge` would make. */
 export async function planChanges(
   connection: HostConnection,
   items: HostItems,
@@ -89,7 +90,7 @@ async function wantedState(
   artifacts: Artifacts,
   driver: InitDriver,
 ): Promise<WantedState> {
-  // Several subjects name the same file (the Node.js binary); it is one file.
+  // Several subjects may list the same file, for instance the Node.js binary.
   const byPath = new Map(items.files.map((file) => [file.path, file]));
   const files = await Promise.all(
     [...byPath.values()].map(async (file) => ({
@@ -169,7 +170,7 @@ async function perform(
   return notes;
 }
 
-/** How a step is taken back. Files, directories and packages stay: of themselves they keep nobody out. */
+/** How to undo a step. Files, directories and packages stay: they do not block SSH. */
 function undoOf(step: Step, connection: HostConnection, driver: InitDriver): Undo {
   const what = describeStep(step, 'done');
   const shell = (...scripts: readonly string[]) => ({
@@ -213,7 +214,7 @@ function serviceScript(step: Step, driver: InitDriver): { name: string; script: 
   }
 }
 
-/** A script that fails on its own account is a service that does not come up; its log says why. */
+/** Reports a failed script as SERVICE_FAILED, with the last lines of the service's log. */
 async function runServiceScript(
   connection: HostConnection,
   { name, script }: { readonly name: string; readonly script: string },

@@ -1,8 +1,8 @@
 /**
- * Shell functions for root: `hold_daemons` keeps every daemon from being started while packages are installed
- * (Debian Policy 9.3.3.1, policy-rc.d), `release_daemons` puts back what was there. A policy that an installation
- * left behind when it was killed is known by its second line, and is never taken for somebody else's. By the shell's
- * own means, so that no program that fails can make it read otherwise.
+ * Shell functions for root. `hold_daemons` prevents daemons from starting while packages are installed
+ * (Debian Policy 9.3.3.1, policy-rc.d); `release_daemons` restores the previous policy. A policy left by a
+ * killed installation is recognized by its second line and never mistaken for the administrator's. The check
+ * uses shell builtins only, so that no failing program can change its result.
  */
 export const daemonPolicy = `
 policy=/usr/sbin/policy-rc.d

@@ -4,21 +4,21 @@ import { quote } from '../ssh/shell.js';
 import type { DaemonItem } from './items.js';
 import { hostPaths } from './paths.js';
 
-/** Time for a daemon to come up and answer. */
+/** Time for a daemon to start and respond. */
 const startTimeoutMs = 120_000;
 const answerSeconds = 60;
 const stopTimeoutMs = 120_000;
 
 const exits = { noSystemd: 69, silent: 70, notKnown: 75 } as const;
 
-/** How a daemon was found. */
+/** The observed state of a daemon. */
 export interface DaemonStatus {
   readonly answers: boolean;
-  /** It starts at boot, or whatever started it takes care of that. */
+  /** Starts at boot, or whatever started it handles that. */
   readonly boots: boolean;
 }
 
-/** Prints a line for `parseDaemons` for each daemon; changes nothing. */
+/** Shell that prints one line per daemon for `parseDaemons`; changes nothing. */
 export function observeDaemons(daemons: readonly DaemonItem[]): string[] {
   if (daemons.length === 0) return [];
   return [
@@ -50,8 +50,8 @@ function units({ name, activatedBy }: DaemonItem): string {
 }
 
 /**
- * Shell: `enabled UNIT...` prints whether systemd starts one of the units at boot: `yes`, `no`, or nothing where it
- * did not say. `active UNIT` does the same for one that runs now.
+ * Shell functions: `enabled UNIT...` prints whether systemd starts one of the units at boot: `yes`, `no`, or
+ * nothing if systemd did not report it. `active UNIT` does the same for whether a unit is running.
  */
 const enabledFunction = `
 enabled() {
@@ -75,15 +75,15 @@ active() {
 }`.trim();
 
 /**
- * Is there when Perijove enabled the daemon, so that it is Perijove's to disable. Holds `ran` when the daemon ran before,
- * so that it is not Perijove's to stop.
+ * Exists if Perijove enabled the daemon and may therefore disable it. Contains `ran` if the daemon was
+ * running before, so that Perijove must not stop it.
  */
 function ownFile(dir: string, { name }: DaemonItem): string {
   return `${hostPaths({ dir }).etc}/daemons/${name}`;
 }
 
 /**
- * Has systemd start a daemon, now and at each boot, and resolves when it answers. What it finds is noted on the
+ * Enables and starts a daemon with systemd, and waits until it responds. Records its previous state on the
  * host, so that `stopOwnDaemons` leaves alone what was enabled before.
  *
  * @throws PerijoveError DAEMON_MISSING, DAEMON_FAILED, OBSERVATION_INCOMPLETE, SSH_*
@@ -144,13 +144,13 @@ exit ${exits.silent}`.trim(),
   }
 }
 
-/** Shell that notes, before a daemon is enabled, whether it runs. */
+/** Shell that records whether a daemon is running, before it is enabled. */
 function noteScript(own: string, daemon: DaemonItem): string {
   return `ran=$(active ${unit(daemon)}); case $ran in yes) ran=ran ;; no) ran= ;; *) exit ${exits.notKnown} ;; esac
   mkdir -p "$(dirname ${own})" && printf '%s\\n' "$ran" > ${own}.new && mv -f ${own}.new ${own} || exit 1`;
 }
 
-/** Has a daemon that runs start at each boot. */
+/** Enables a running daemon at boot. */
 export function enableDaemonScript(dir: string, daemon: DaemonItem): string {
   const own = quote(ownFile(dir, daemon));
   return `set -e
@@ -160,9 +160,9 @@ systemctl enable ${unit(daemon)}`;
 }
 
 /**
- * Disables those daemons that Perijove enabled and that answer that nothing uses them, and stops them unless they ran
- * before; the others go on as they are, one that does not answer among them. Returns what was done, or why it was not,
- * for people.
+ * Reverts what Perijove enabled: disables a daemon that was running before; disables and stops any other if
+ * it reports that nothing uses it. All others stay unchanged, including daemons that do not respond. Returns
+ * what was done, or why not, as text.
  */
 export async function stopOwnDaemons(
   connection: HostConnection,

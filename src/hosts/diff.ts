@@ -11,11 +11,11 @@ import type {
 } from './items.js';
 import { recordDifference, recordOf } from './record.js';
 
-/** What a host should have, with everything that is to be compared already computed. */
+/** The desired state of a host, with all checksums computed. */
 export interface WantedState {
   readonly packages: readonly string[];
   readonly directories: readonly DirectoryItem[];
-  /** Directories that have to exist, whatever their mode. */
+  /** Directories that must exist, with any mode. */
   readonly parents: readonly string[];
   readonly archives: readonly WantedArchive[];
   readonly files: readonly WantedFile[];
@@ -26,7 +26,7 @@ export interface WantedState {
 
 export interface WantedArchive {
   readonly archive: ArchiveItem;
-  /** A file that is there when the archive is unpacked, and its checksum. */
+  /** A file that exists once the archive is unpacked, and its checksum. */
   readonly marker: string;
   readonly sha256: string;
 }
@@ -44,26 +44,26 @@ export interface WantedDefinition extends RenderedFile {
   readonly sha256: string;
 }
 
-/** What a host has, as far as it was asked. Paths that are not there are in no map. */
+/** The observed state of a host, limited to what was requested. Missing paths are in no map. */
 export interface ObservedState {
   readonly packages: ReadonlySet<string>;
-  /** An installation by Perijove is under way, or was killed before it had put everything right. */
+  /** An installation by Perijove is running, or was killed and left cleanup to do. */
   readonly unfinishedInstallation: boolean;
   /** Permission bits by path. */
   readonly directories: ReadonlyMap<string, number>;
   readonly files: ReadonlyMap<string, { readonly mode: number; readonly sha256: string }>;
   readonly daemons: ReadonlyMap<string, DaemonStatus>;
   readonly services: readonly ServiceStatus[];
-  /** What was printed of effects of services and of conditions, by `seenKey`. */
+  /** Output of `observe` of service effects and conditions, by `seenKey`. */
   readonly seen: ReadonlyMap<string, string>;
 }
 
-/** Name of what is seen of a service's effect, or of a condition. */
+/** Key of the observed output of a service's effect or a condition. */
 export function seenKey(kind: 'service' | 'condition', name: string): string {
   return `${kind}/${name}`;
 }
 
-/** One thing to do on a host. The order in which `diff` returns them is the order to do them in. */
+/** One step on a host. `diff` returns steps in the order of execution. */
 export type Step =
   | { readonly kind: 'install-packages'; readonly packages: readonly string[] }
   | { readonly kind: 'make-directory'; readonly path: string; readonly mode?: number }
@@ -78,14 +78,14 @@ export type Step =
       readonly kind: 'restart-service';
       readonly name: string;
       readonly because: readonly string[];
-      /** It was over, and is run again: nothing is interrupted. */
+      /** The service had finished: running it again interrupts nothing. */
       readonly once?: true;
     }
   | { readonly kind: 'act'; readonly action: Action };
 
 /**
- * What is to be done so that a host has what it should have; nothing when it has. A service is restarted when
- * the record of what it was started with is not what it would be started with now, no matter who changed what.
+ * The steps that bring a host to its desired state; none if it already matches. A service is restarted if the
+ * record of its start differs from what it would be started with now, regardless of who made the change.
  */
 export function diff(wanted: WantedState, observed: ObservedState): Step[] {
   return [
@@ -94,7 +94,7 @@ export function diff(wanted: WantedState, observed: ObservedState): Step[] {
     ...wanted.archives.flatMap((archive) => archiveSteps(archive, observed)),
     ...wanted.files.flatMap((file) => fileSteps(file, observed)),
     ...wanted.daemons.flatMap((daemon) => daemonSteps(daemon, observed)),
-    // All definitions first: runit takes up all new services in one look.
+    // All definitions first, so that runit finds all new services in one scan.
     ...wanted.services.flatMap((service) => definitionSteps(service, observed)),
     ...wanted.services.flatMap((service) => runSteps(service, wanted, observed)),
     ...wanted.conditions.flatMap((condition) => conditionSteps(condition, observed)),
@@ -177,7 +177,7 @@ function stateOf(item: ServiceItem, observed: ObservedState): ServiceStatus['sta
   return observed.services.find((service) => service.name === item.name)?.state ?? 'absent';
 }
 
-/** The step for people, as something to be done or something done. */
+/** A readable description of the step, as planned or done. */
 export function describeStep(step: Step, tense: 'plan' | 'done'): string {
   const verb = (plan: string, done: string) => (tense === 'plan' ? plan : done);
   switch (step.kind) {

@@ -5,7 +5,7 @@ export const dockerDaemon: DaemonItem = {
   name: 'docker',
   activatedBy: 'docker.socket',
   answers: "timeout 10 docker version --format '{{.Server.Version}}'",
-  // A list without its heading is none, and the number must agree with it.
+  // Trust the list only if it has its heading and agrees with the count.
   usedBy: `containers=$(timeout 10 docker ps --all --format 'table {{.ID}}') && count=$(timeout 10 docker info --format '{{.Containers}}') &&
 case $containers:$count in
 'CONTAINER ID:0') ;;
@@ -15,7 +15,7 @@ case $containers:$count in
 esac`,
 };
 
-/** Whether containers run on the host: nodes, or Mesos itself. */
+/** Whether containers run on the host: nodes, or Mesos. */
 export function needsDocker({ mesos, nodes }: ClusterSpec, { roles }: HostSpec): boolean {
   return (
     (nodes.containerizer === 'docker' && roles.includes('agent')) ||
@@ -23,7 +23,7 @@ export function needsDocker({ mesos, nodes }: ClusterSpec, { roles }: HostSpec):
   );
 }
 
-/** A Docker that runs. Any that is there already will do, wherever it came from. */
+/** A running Docker. An existing one is accepted, whatever its origin. */
 export function dockerItems(spec: ClusterSpec, host: HostSpec): HostItems {
   if (!needsDocker(spec, host)) return noItems;
   return { ...noItems, packages: ['docker.io', 'iptables'], daemons: [dockerDaemon] };

@@ -8,10 +8,10 @@ import type { DaemonItem } from './items.js';
 import { aptLockHolder } from './packages.js';
 import { installedScript } from './substitutes.js';
 
-/** What `gatherFacts` is to look for; `factsWanted` says it for a spec. */
+/** What `gatherFacts` collects; `factsWanted` computes it from a spec. */
 export interface FactsWanted {
   readonly packages: readonly string[];
-  /** Those whose response is checked. */
+  /** Daemons to check for a response. */
   readonly daemons: readonly DaemonItem[];
   /** TCP ports whose listeners are listed: at one of `addresses`, at 127.0.0.1, or at all addresses. */
   readonly ports: readonly number[];
@@ -23,23 +23,23 @@ export interface FactsWanted {
   readonly writable: readonly string[];
   /** Directories to check for a file system other than the root file system. */
   readonly apart: readonly string[];
-  /** Base directories of the cluster: who works in one of them is of the cluster. */
+  /** Base directories of the cluster: a process that uses one belongs to the cluster. */
   readonly dirs: readonly string[];
 }
 
-/** A TCP socket that listens. */
+/** A listening TCP socket. */
 export interface Listener {
   /** IPv4, or `*` for all addresses. */
   readonly address: string;
   readonly port: number;
-  /** Absent where the user may not see whose it is. */
+  /** Absent if the user may not see the owner. */
   readonly pid?: number;
   readonly command?: string;
   /** Belongs to the cluster: an earlier run started it. */
   readonly own: boolean;
 }
 
-/** A host as it was found, in plain JSON. */
+/** The observed facts of a host, as plain JSON. */
 export interface HostFacts {
   readonly host: string;
   readonly os: { readonly id: string; readonly version: string; readonly name: string };
@@ -50,19 +50,19 @@ export interface HostFacts {
   readonly uid: number;
   readonly init: { readonly systemd: boolean; readonly runit: boolean };
   readonly apt: boolean;
-  /** Who holds apt's lock just now. */
+  /** The process that holds apt's lock now. */
   readonly aptHeldBy?: string;
-  /** Those of the distribution that the spec needs, and whether they answer. */
+  /** Daemons of the distribution that the spec needs, and whether they respond. */
   readonly daemons: readonly { readonly name: string; readonly answers: boolean }[];
-  /** Free at the base directory. */
+  /** Free space at the base directory. */
   readonly freeBytes: number;
   readonly writable: readonly string[];
   readonly apart: readonly string[];
   readonly memoryBytes: number;
   readonly cpus: number;
   /**
-   * The host's clock minus that of the worker's machine (`reference`), in milliseconds: the truth is at most
-   * `errorMs` away, which is half the time that the question took.
+   * The host's clock minus the clock of the worker's machine (`reference`), in milliseconds. The true value
+   * is within `errorMs`, half the round-trip time.
    */
   readonly clock: { readonly offsetMs: number; readonly errorMs: number; readonly reference: string };
   /** Those that are installed. */
@@ -73,9 +73,9 @@ export interface HostFacts {
 }
 
 /**
- * Looks at a host in one command that changes nothing.
+ * Observes a host with one command that changes nothing.
  *
- * @throws PerijoveError SSH_*, SUDO_REFUSED, COMMAND_FAILED when a command of it failed
+ * @throws PerijoveError SSH_*, SUDO_REFUSED, COMMAND_FAILED if part of that command failed
  */
 export async function gatherFacts(
   connection: HostConnection,
@@ -92,7 +92,7 @@ export async function gatherFacts(
   });
 }
 
-/** Prints `name value` lines, with the clock first, so that little time lies before it. */
+/** Prints `name value` lines. The clock comes first, so that little time passes before it. */
 export function factsScript(dir: string, wanted: FactsWanted): string {
   const words = (values: readonly (string | number)[]) =>
     values.map((value) => quote(String(value))).join(' ');
@@ -184,9 +184,9 @@ const facts = z.object({
 });
 
 /**
- * Reads what `factsScript` printed. `before` and `after` are the worker's clock around the command.
+ * Parses the output of `factsScript`. `before` and `after` are the worker's clock around the command.
  *
- * @throws PerijoveError COMMAND_FAILED when something is missing
+ * @throws PerijoveError COMMAND_FAILED if a fact is missing
  */
 export function parseFacts(
   output: string,
@@ -241,7 +241,7 @@ function parseListener(text: string): Listener[] {
   return [{ address, port: Number.parseInt(hexPort, 16), ...known, own: own === 'yes' }];
 }
 
-/** An IPv4 address as /proc/net/tcp has it. */
+/** An IPv4 address in the format of /proc/net/tcp. */
 function hexAddress(address: string): string {
   return address
     .split('.')
@@ -251,8 +251,8 @@ function hexAddress(address: string): string {
 }
 
 /**
- * An address of /proc/net/tcp or tcp6 (proc(5)): words of 32 bits, each with its lowest byte first. IPv4 in
- * dotted form, also where an IPv6 socket has it; `*` for all addresses; undefined for IPv6 alone.
+ * Parses an address of /proc/net/tcp or tcp6 (proc(5)): 32-bit words, lowest byte first. Returns dotted IPv4,
+ * also for an IPv4-mapped address; `*` for all addresses; undefined for other IPv6 addresses.
  */
 export function parseHexAddress(hex: string): string | undefined {
   if (/^0+$/.test(hex)) return '*';

@@ -1,18 +1,19 @@
 /**
- * What a deployment changes on a host outside of its base directory. The table in docs/reference/host-changes.md is generated
- * from it; test/e2e/compose.e2e.test.ts and bench/bare.ts compare servers with it, entry by entry, in both directions.
+ * What a deployment changes on a host outside its base directory. The table in docs/reference/host-changes.md
+ * is generated from it; test/e2e/compose.e2e.test.ts and bench/bare.ts compare servers with it, entry by
+ * entry, in both directions.
  */
 export interface Trace {
   /** For people, in Markdown. */
   readonly what: string;
-  /** Whether `down --purge` takes it away. */
+  /** Whether `down --purge` removes it. */
   readonly until: 'purge' | 'kept';
   /**
-   * What is there and was not, as `AREA: KEY VALUE` of a snapshot (test/support/snapshot.ts). Something that was
-   * there before is never in it.
+   * Entries that the deployment adds, as `AREA: KEY VALUE` of a snapshot (test/support/snapshot.ts). What
+   * existed before is never included.
    */
   readonly added?: readonly RegExp[];
-  /** What was there and is different, as `AREA: KEY`. */
+  /** Entries that the deployment changes, as `AREA: KEY`. */
   readonly changed?: readonly RegExp[];
 }
 

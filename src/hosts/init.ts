@@ -5,13 +5,13 @@ export type InitSystem = 'systemd' | 'runit';
 
 export interface ServiceStatus {
   readonly name: string;
-  /** `restarting`: its program ended, and it waits to be started again. */
+  /** `restarting`: the process has exited and will be started again. */
   readonly state: 'absent' | 'stopped' | 'running' | 'restarting';
-  /** Of the service's own process, while it runs. */
+  /** The service's main process, while it runs. */
   readonly pid?: number;
-  /** ISO 8601: since when it is in this state. */
+  /** Start of this state, in ISO 8601. */
   readonly since?: string;
-  /** What it was started with (`record.ts`). Absent when it never started, or could not write it. */
+  /** What the service was started with (`record.ts`). Absent if it never started or could not write it. */
   readonly record?: string;
 }
 
@@ -22,21 +22,21 @@ export interface RenderedFile {
   readonly text: string;
 }
 
-/** The commands of one init system: pure, as data and as idempotent POSIX shell. */
+/** Renders the commands of one init system, as data and as idempotent POSIX shell. Pure. */
 export interface InitDriver {
   readonly init: InitSystem;
   render(service: ServiceItem): readonly RenderedFile[];
   installScript(service: ServiceItem): string;
-  /** Ends with an error when the service does not come up within 15 s. */
+  /** Fails unless the service starts within 15 s. */
   startScript(name: string): string;
-  /** Ends with an error unless the init system confirms that it is stopped. */
+  /** Fails unless the init system confirms that the service has stopped. */
   stopScript(name: string): string;
   restartScript(name: string): string;
   removeScript(name: string): string;
-  /** Removes all services of the cluster, and the supervisor where it is ours. */
+  /** Removes all services of the cluster, and the supervisor if Perijove started it. */
   removeAllScript(): string;
   statusScript(names: readonly string[]): string;
-  /** Not known unless there was an answer about each of the services. */
+  /** Not known unless every service was reported. */
   parseStatus(output: string, names: readonly string[], now: Date): Observation<ServiceStatus[]>;
   logsScript(name: string, lines: number): string;
   killScript(name: string, signal: string): string;

@@ -1,8 +1,8 @@
 import type { Install } from '../cluster/spec.js';
 
 /**
- * What a host should have, as data. Subjects (`zookeeper/`, `mesos/`, …) return these values from pure
- * functions; `converge.ts` observes the host, diffs, and acts.
+ * The desired state of a host, as data. Subjects (`zookeeper/`, `mesos/`, …) return it from pure functions;
+ * `converge.ts` observes the host, computes the differences and applies them.
  */
 export interface HostItems {
   readonly packages: readonly string[];
@@ -16,7 +16,7 @@ export interface HostItems {
 
 export interface DirectoryItem {
   readonly path: string;
-  /** Octal, such as 0o755; absent: whatever it has. */
+  /** Octal, such as 0o755; absent to keep any mode. */
   readonly mode?: number;
 }
 
@@ -30,7 +30,7 @@ export type FileSource =
   | { readonly kind: 'text'; readonly text: string }
   /** A file of this package's `dist/programs`, such as `proxy.mjs`. */
   | { readonly kind: 'program'; readonly name: string }
-  /** The Node.js binary that the worker itself runs on. */
+  /** The Node.js binary that the worker runs on. */
   | { readonly kind: 'node' };
 
 export interface ServiceItem {
@@ -42,76 +42,76 @@ export interface ServiceItem {
   readonly user?: string;
   readonly workingDirectory?: string;
   readonly openFiles?: number;
-  /** A change of one of these files restarts the service. */
+  /** A change to one of these files restarts the service. */
   readonly restartOn: readonly string[];
-  /** Kill only the service's own process when it stops, not its children (a Mesos agent leaves its tasks). */
+  /** On stop, kill only the service's main process, not its children (a Mesos agent leaves its tasks). */
   readonly leaveChildren?: boolean;
-  /** Another one when the program that `exec` names was replaced, which restarts the service. */
+  /** Changes when the program in `exec` is replaced, which restarts the service. */
   readonly stamp?: string;
-  /** A command that is run each time after the service's process has ended, whatever ended it. */
+  /** A command to run after each exit of the service's process, whatever the cause. */
   readonly afterEnd?: readonly string[];
   /**
-   * `defined`: its definition is there and it is left running or stopped, as it is; for a stage that prepares
-   * what a later one starts. `running` by default.
+   * `defined`: only the definition is installed; the service stays running or stopped, as it is. For a stage
+   * that prepares what a later one starts. `running` by default.
    */
   readonly state?: 'defined' | 'running';
   /**
-   * Its program does something and ends, and counts as running from then on. It is run after each boot, before the
-   * units that are named, and must find its work done when it is run again.
+   * The program does its work and exits; the service then counts as running. It runs after each boot, before
+   * the named units, and must be idempotent.
    */
   readonly once?: { readonly before: readonly string[] };
-  /** What it is there for, where that can be seen apart from its process. */
+  /** The effect of the service, if it can be observed apart from its process. */
   readonly effect?: {
-    /** Shell that prints it, and changes nothing. */
+    /** Shell that prints the effect and changes nothing. */
     readonly observe: string;
-    /** What of it differs from what is wanted, for people; any difference restarts the service. */
+    /** Differences from the desired effect, as text; any difference restarts the service. */
     readonly differences: (printed: string) => readonly string[];
-    /** Shell that takes it away, for a service that is removed in the same stage that made it. */
+    /** Shell that removes the effect, for a service that is removed in the same stage that created it. */
     readonly remove?: string;
   };
 }
 
-/** A daemon of the distribution, under a unit of its own: running, and started at each boot. */
+/** A daemon of the distribution with its own unit: running, and started at each boot. */
 export interface DaemonItem {
-  /** Its unit's name without `.service`. */
+  /** Name of its unit without `.service`. */
   readonly name: string;
-  /** Another unit that starts it when somebody asks it something, such as `docker.socket`. */
+  /** Another unit that starts it on demand, such as `docker.socket`. */
   readonly activatedBy?: string;
-  /** Shell that succeeds when it answers. */
+  /** Shell that succeeds if the daemon responds. */
   readonly answers: string;
-  /** Shell that prints something while somebody uses it, and fails when that cannot be told. */
+  /** Shell that prints something while the daemon is in use, and fails if that is unknown. */
   readonly usedBy: string;
 }
 
-/** Something that shell alone can see and make, such as a network of Docker's. Looked at last. */
+/** Something that only shell can observe and create, such as a Docker network. Checked last. */
 export interface ConditionItem {
   /** One word, unique on the host. */
   readonly name: string;
-  /** Shell that prints what there is, and changes nothing. */
+  /** Shell that prints the current state and changes nothing. */
   readonly observe: string;
-  /** What is to be done so that it holds; nothing when it does. May refuse with a PerijoveError. */
+  /** The actions that make the condition hold; none if it holds. May refuse with a PerijoveError. */
   readonly actions: (printed: string) => readonly Action[];
 }
 
-/** One thing to do, for people before and after it, and as shell that may be run again. */
+/** One action: its description before and after, and shell that may run again. */
 export interface Action {
   readonly plan: string;
   readonly done: string;
   readonly script: string;
-  /** Shell that takes it back, where that can be. */
+  /** Shell that reverts the action, if possible. */
   readonly undo?: string;
 }
 
-/** An archive that is unpacked on the host, without its top directory. */
+/** An archive to unpack on the host, without its top directory. */
 export interface ArchiveItem {
-  /** Of a tar archive: http, https or file, as the worker reaches it. */
+  /** URL of a tar archive: http, https or file, as the worker reaches it. */
   readonly url: string;
   readonly sha256: string;
-  /** The directory that it becomes. */
+  /** The directory to unpack it to. */
   readonly path: string;
 }
 
-/** One thing that was changed on a host, for people: `wrote /opt/perijove/etc/zoo.cfg`, `restarted zookeeper`. */
+/** A change that was made on a host, as text: `wrote /opt/perijove/etc/zoo.cfg`, `restarted zookeeper`. */
 export interface Change {
   readonly host: string;
   readonly what: string;
@@ -119,7 +119,7 @@ export interface Change {
 
 export const noItems: HostItems = { packages: [], directories: [], files: [], services: [] };
 
-/** The archive that an installation unpacks to `path`; nothing for the other kinds. */
+/** The archive that an installation unpacks to `path`; none for the other kinds. */
 export function archivesOf(install: Install, path: string): Pick<HostItems, 'archives'> {
   return install.kind === 'tarball' ? { archives: [{ url: install.url, sha256: install.sha256, path }] } : {};
 }
@@ -142,7 +142,7 @@ export function mergeItems(...parts: readonly HostItems[]): HostItems {
   };
 }
 
-/** Masters and agents come in one archive, and nodes and Mesos run in one Docker. */
+/** Masters and agents share one archive; nodes and Mesos share one Docker. */
 function uniqueBy<T>(values: readonly T[], key: (value: T) => string): T[] {
   return [...new Map(values.map((value) => [key(value), value])).values()];
 }

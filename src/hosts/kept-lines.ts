@@ -1,6 +1,6 @@
 /**
- * A kept line: `2026-11-22_09:10:03.05991 text` (svlogd, UTC), `2026-11-22T09:10:03+0000 host unit[77]: text`
- * (journald). `at` is NaN for a line that begins with no time.
+ * Parses a line of a log: `2026-11-22_09:10:03.05991 text` (svlogd, UTC),
+ * `2026-11-22T09:10:03+0000 host unit[77]: text` (journald). `at` is NaN if the line has no timestamp.
  */
 export function timed(line: string): { readonly at: number; readonly text: string } {
   const match =

@@ -3,14 +3,14 @@ import type { HostConnection } from '../ssh/connection.js';
 import { parseHexAddress } from './facts.js';
 import { known, notKnown, type Observation } from './observation.js';
 
-/** Prints `ADDRESS:PORT` of each TCP socket that listens, in hexadecimal, and `complete` last. */
+/** Prints `ADDRESS:PORT` of each listening TCP socket, in hexadecimal, and `complete` at the end. */
 export const listenersScript = `
 list() { while read -r slot local remote state rest; do [ "$state" != 0A ] || echo "$local"; done; }
 list </proc/net/tcp || exit 1
 [ ! -e /proc/net/tcp6 ] || list </proc/net/tcp6 || exit 1
 echo complete`.trim();
 
-/** Whether a program listens at that address and port, or at all addresses. */
+/** Whether a program listens on that address and port, or on that port at all addresses. */
 export function parseListeners(output: string, address: string, port: number): Observation<boolean> {
   const lines = output.trimEnd().split('\n');
   if (lines.pop() !== 'complete') return notKnown('the list of ports in use is truncated');
@@ -23,7 +23,7 @@ export function parseListeners(output: string, address: string, port: number): O
   );
 }
 
-/** The same, asked of the host itself: a service that does not answer from afar may serve all the same. */
+/** Checks on the host itself: a service that does not respond remotely may still be listening. */
 export async function listensAt(
   connect: () => Promise<HostConnection>,
   address: string,

@@ -1,8 +1,8 @@
 import { PerijoveError } from '../errors/error.js';
 
 /**
- * What came of a look at something. A look that failed, was cut short or came too late is not an empty one: whoever
- * is about to end, disable, remove or overwrite something has to ask for `known` first.
+ * The result of observing something. A failed, truncated or late observation is not an empty one: check
+ * `known` before you stop, disable, remove or overwrite anything.
  */
 export type Observation<T> =
   { readonly known: true; readonly value: T } | { readonly known: false; readonly why: string };
@@ -15,7 +15,7 @@ export function notKnown(why: string): Observation<never> {
   return { known: false, why };
 }
 
-/** What was observed on a host, for whoever acts on it. @throws PerijoveError OBSERVATION_INCOMPLETE */
+/** The observed value of a host, required by the caller. @throws PerijoveError OBSERVATION_INCOMPLETE */
 export function observedOn<T>(host: string, observation: Observation<T>): T {
   if (observation.known) return observation.value;
   throw new PerijoveError('OBSERVATION_INCOMPLETE', `${host}: ${observation.why}`, { host });

@@ -12,16 +12,16 @@ import { installedScript, parsePackages } from './substitutes.js';
 /** Debian's package with runsvdir, sv and svlogd. */
 export const runitPackage = 'runit';
 
-/** What `observeScript` is to look at. */
+/** What `observeScript` observes. */
 export interface ObservationRequest {
   readonly packages: readonly string[];
   readonly directories: readonly string[];
   readonly files: readonly string[];
-  /** Files whose checksum is worth remembering. */
+  /** Files whose checksum is cached. */
   readonly largeFiles: readonly string[];
   readonly daemons: readonly DaemonItem[];
   readonly services: readonly string[];
-  /** What is printed by shell of its own. */
+  /** Observed with its own shell script. */
   readonly seen: readonly { readonly name: string; readonly observe: string }[];
 }
 
@@ -53,8 +53,8 @@ function unique(values: readonly string[]): string[] {
 }
 
 /**
- * One script that prints everything that `diff` compares, for `parseObserved`; few processes, whatever there is. Each
- * part says of what there is not that it is not there, and the end is marked, so that a missing answer shows.
+ * One script that prints everything that `diff` compares, for `parseObserved`, with few processes. Each part
+ * also reports what is absent, and the end is marked, so that a missing response is detected.
  */
 export function observeScript(dir: string, request: ObservationRequest, driver: InitDriver): string {
   const words = (values: readonly string[]) => values.map(quote).join(' ');
@@ -90,7 +90,7 @@ export function observeScript(dir: string, request: ObservationRequest, driver: 
   ].join('\n');
 }
 
-/** Is printed last. */
+/** Printed last. */
 const end = 'observed';
 
 /** The raw mode of stat(2), in hexadecimal: type and permissions. */
@@ -98,7 +98,7 @@ const typeMask = 0o170000;
 const directoryType = 0o040000;
 const fileType = 0o100000;
 
-/** Not known unless the host answered about everything that it was asked. */
+/** Not known unless the host reported everything that was requested. */
 export function parseObserved(
   output: string,
   request: ObservationRequest,
@@ -141,7 +141,7 @@ function parsePaths(
     if (sum !== undefined && summed !== undefined) sums.set(summed, sum);
     const [, mode, path] = /^path ([0-9a-f]+) (.*)$/.exec(line) ?? [];
     if (mode !== undefined && path !== undefined) modes.set(path, Number.parseInt(mode, 16));
-    // Who may not look into a directory cannot overwrite anything there, either.
+    // A user who may not read a directory cannot overwrite anything in it, either.
     const [, absent] =
       /^(?:\S*\/)?stat: .*? ['"](.*)['"]: (?:No such file or directory|Not a directory|Permission denied)$/.exec(
         line,

@@ -4,7 +4,7 @@ import type { ExecResult, HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { daemonPolicy } from './daemon-policy.js';
 
-/** apt may have to fetch some hundred megabytes. */
+/** apt may have to download several hundred megabytes. */
 const installTimeoutMs = 15 * 60_000;
 const lockTimeoutMs = 10 * 60_000;
 const lockPollMs = 2_000;
@@ -13,18 +13,17 @@ const exits = { locked: 75, noApt: 76, notRoot: 77, notFound: 78 } as const;
 
 export interface InstallOptions {
   readonly signal?: AbortSignal;
-  /** Told each time that somebody else holds apt, and who. */
+  /** Called each time that another program is found to hold apt's lock, with its name. */
   readonly onWait?: (what: string) => void;
-  /** How long to wait for somebody else's apt; ten minutes by default. */
+  /** How long to wait for another program's lock on apt; ten minutes by default. */
   readonly lockTimeoutMs?: number;
 }
 
 /**
- * Installs those of the packages that the host lacks, with apt, and finishes what an installation left that was
- * killed. No daemon that a newly installed package brings is
- * started, or stays enabled; what was there before, and every SSH server, stays as it was. The installation goes on
- * when the connection breaks; the next call waits for it. Resolves to what a person should know of it, such as a
- * daemon that could not be disabled.
+ * Installs the missing packages with apt, and completes an installation that was killed. Daemons of newly
+ * installed packages are neither started nor left enabled; existing ones, and every SSH server, stay
+ * unchanged. The installation continues if the connection breaks; the next call waits for it. Resolves to
+ * notes for the operator, such as a daemon that could not be disabled.
  *
  * @throws PerijoveError PACKAGE_MISSING_NO_ROOT, PACKAGE_NOT_FOUND, PACKAGE_FAILED, PACKAGES_LOCKED,
  *   UNSUPPORTED_OS, DISK_FULL
@@ -77,7 +76,7 @@ function throwUnlessInstalled(result: ExecResult, packages: readonly string[]): 
   }
 }
 
-/** Shell function that prints who holds one of apt's locks: `apt-get (process 12)`; nothing when nobody does. */
+/** Shell function that prints the holder of one of apt's locks, `apt-get (process 12)`, or nothing. */
 export const aptLockHolder = `
 apt_lock_holder() {
   for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
@@ -88,16 +87,16 @@ apt_lock_holder() {
   done
 }`.trim();
 
-/** Where an installation keeps its files; one at a time on a machine, so one directory. */
+/** Files of an installation; one directory, since only one installation runs on a machine at a time. */
 const workDirectory = '/run/perijove-apt';
-/** The units that new packages bring and that are still to be disabled, also when an installation was killed. */
+/** Units of new packages that must still be disabled, also after an installation was killed. */
 const broughtFile = '/var/lib/misc/perijove-brought';
-/** What a person should know of an installation, until somebody was told. */
+/** Notes for the operator about an installation, until they are reported. */
 const notesFile = '/var/lib/misc/perijove-notes';
 
 /**
- * Shell function that succeeds for root where an installation is under way, or was killed and left something to put
- * right: units that are masked or to be disabled, or a note.
+ * Shell function that succeeds for root if an installation is running, or was killed and left cleanup to do:
+ * units that are masked or must be disabled, or a note.
  */
 export const unfinishedInstallation = `
 unfinished_installation() {
@@ -106,10 +105,10 @@ unfinished_installation() {
 }`.trim();
 
 /**
- * What apt runs before it unpacks (apt.conf(5), "DPkg::Pre-Install-Pkgs"), with the archives' names on stdin. Notes
- * the units of packages that were not there before, unless a unit of that name was, and masks them until the
- * installation ends. Each test is of a file, so that no answer of another program can be missing: what cannot be
- * read is not noted, and stays as the package leaves it.
+ * The hook that apt runs before it unpacks (apt.conf(5), "DPkg::Pre-Install-Pkgs"), with the archive names on
+ * stdin. Records the units of new packages, except those whose name was already in use, and masks them until
+ * the installation ends. Each check tests a file, so that it cannot miss the output of another program. Units
+ * that cannot be read are not recorded, and stay as the package leaves them.
  */
 const noteUnits = `
 is_there() {
@@ -162,10 +161,10 @@ done
 exit 0`.trim();
 
 /**
- * Everything that must not be cut in half is in its own session, which outlives the SSH session and writes
- * to files: apt, and around it the policy that keeps daemons from starting (Debian Policy 9.3.3.1, policy-rc.d).
- * One such session at a time on a machine, the lab's own included; what one left behind when it was killed is
- * put right by the next.
+ * Everything that must not be interrupted runs in its own session, which outlives the SSH session and writes
+ * to files: apt, and around it the policy that prevents daemons from starting (Debian Policy 9.3.3.1,
+ * policy-rc.d). Only one such session runs on a machine at a time, including the lab's; it cleans up after a
+ * killed one.
  */
 function installScript(packages: readonly string[]): string {
   const names = packages.map(quote).join(' ');

@@ -1,6 +1,6 @@
 import type { HostSpec } from '../cluster/spec.js';
 
-/** Where things lie below a host's base directory. */
+/** Paths below a host's base directory. */
 export function hostPaths(host: Pick<HostSpec, 'dir'>) {
   const { dir } = host;
   return {
@@ -12,7 +12,7 @@ export function hostPaths(host: Pick<HostSpec, 'dir'>) {
     service: `${dir}/service`,
     secrets: `${dir}/etc/secrets`,
     node: `${dir}/bin/node`,
-    /** Base directory of a cluster node that runs as a process tree: its etcd data, its sshd, its hosts file. */
+    /** Base directory of a cluster node that runs as a process tree: its etcd data, sshd and hosts file. */
     clusterNode: (name: string) => `${dir}/data/nodes/${name}`,
   };
 }
@@ -28,8 +28,8 @@ const systemDirectories = new Set(
 );
 
 /**
- * Whether a base directory is the system's or everybody's, so that removing what lies in it would do harm:
- * a well-known one, anything in the kernel's and the boot loader's trees, or somebody's home.
+ * Whether a base directory is a system or shared directory, whose contents must not be removed: a well-known
+ * one, anything in the trees of the kernel and the boot loader, or a home directory.
  */
 export function isSystemDirectory(dir: string): boolean {
   const parts = dir.split('/').filter((part) => part !== '' && part !== '.');

@@ -7,15 +7,15 @@ import { known, notKnown, type Observation } from './observation.js';
 import { hostPaths } from './paths.js';
 
 /**
- * What a service runs with is written down on the host each time it starts: its definition, and its `restartOn`
- * files with their checksums. So "wanted differs from running" can be seen after any crash, of whoever wrote a
- * file and did not live to restart the service.
+ * Each start of a service records on the host what it runs with: its definition, and its `restartOn` files
+ * with their checksums. A difference between desired and running is thus found after any crash, such as that
+ * of a worker that wrote a file and did not get to restart the service.
  */
 export function recordFile(host: Pick<HostSpec, 'dir'>, name: string): string {
   return `${hostPaths(host).run}/${name}.running`;
 }
 
-/** A digest of the part of a definition that makes a running process out of date when it changes. */
+/** A digest of those parts of a definition that require a restart when they change. */
 export function definitionDigest(service: ServiceItem): string {
   const { exec, env, user, workingDirectory, openFiles, stamp } = service;
   const sorted = Object.entries(env).toSorted(([a], [b]) => (a < b ? -1 : 1));
@@ -33,7 +33,7 @@ export function definitionDigest(service: ServiceItem): string {
     .digest('hex');
 }
 
-/** The record of a service that was started with these checksums (`absent` for a file that is not there). */
+/** The record of a service that was started with these checksums (`absent` for a missing file). */
 export function recordOf(service: ServiceItem, checksum: (path: string) => string): string {
   return [
     `${definitionDigest(service)} definition\n`,
@@ -42,9 +42,9 @@ export function recordOf(service: ServiceItem, checksum: (path: string) => strin
 }
 
 /**
- * Shell that writes the record, to be run right before the service's program: a file that changes in between is
- * recorded as it was, which means one restart too many, never one too few. A record that cannot be written is
- * taken away, for the same reason.
+ * Shell that writes the record, to be run right before the service's program. A file that changes in between
+ * is recorded in its old version: one restart too many, never one too few. A record that cannot be written is
+ * removed, for the same reason.
  */
 export function recordScript(host: Pick<HostSpec, 'dir'>, service: ServiceItem): string {
   const record = recordFile(host, service.name);
@@ -57,13 +57,13 @@ export function recordScript(host: Pick<HostSpec, 'dir'>, service: ServiceItem):
 } > ${quote(record)}.$$ && mv -f ${quote(record)}.$$ ${quote(record)} || rm -f ${quote(record)} ${quote(record)}.$$`;
 }
 
-/** Shell that prints the record, if there is one, for `parseRecords`: by the shell alone, so that none is missed. */
+/** Shell that prints the record, if any, for `parseRecord`. Shell builtins only, so that none is missed. */
 export function printRecordScript(host: Pick<HostSpec, 'dir'>, name: string): string {
   const record = quote(recordFile(host, name));
   return `if [ ! -e ${record} ] || while IFS= read -r line; do printf '%s\\n' "record ${name} $line"; done < ${record}; then echo 'recorded ${name}'; fi`;
 }
 
-/** The record of a service in what its status script printed; empty when there is none. */
+/** The record of a service from the output of its status script; empty if there is none. */
 export function parseRecord(lines: readonly string[], name: string): Observation<string> {
   if (!lines.includes(`recorded ${name}`))
     return notKnown(`the record of what ${name} was started with could not be read`);
@@ -76,7 +76,7 @@ export function parseRecord(lines: readonly string[], name: string): Observation
   );
 }
 
-/** What differs between two records, for people: `zoo.cfg changed`. Empty when nothing does. */
+/** The differences between two records, as text: `zoo.cfg changed`. Empty if there are none. */
 export function recordDifference(running: string, wanted: string): string[] {
   const before = sumsOf(running);
   const after = sumsOf(wanted);

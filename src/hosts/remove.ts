@@ -7,7 +7,7 @@ import { initDriver, observeInit } from './services.js';
 
 const removeTimeoutMs = 180_000;
 
-/** Takes services and files of these items away; packages and directories stay. Returns what was there. */
+/** Removes the services and files of these items; packages and directories stay. Returns what was removed. */
 export async function removeItems(
   connection: HostConnection,
   items: HostItems,
@@ -37,14 +37,15 @@ export async function removeItems(
 }
 
 export interface RemoveHostOptions {
-  /** Remove data, secrets and logs too, and the base directory itself. */
+  /** Also remove data, secrets and logs, and the base directory. */
   readonly purge: boolean;
   readonly cluster: string;
 }
 
 /**
- * Stops and removes all services of the cluster on a host, what is mounted below the base directory, and the
- * programs; with `purge` everything below it. Returns what was there; repeated, nothing.
+ * Stops and removes all services of the cluster on a host, unmounts what is mounted below the base directory,
+ * and removes the programs; with `purge`, everything below it. Returns what was removed: nothing when
+ * repeated.
  *
  * @throws PerijoveError DIR_REFUSED, SSH_*, COMMAND_FAILED
  */
@@ -88,11 +89,11 @@ ${purge ? `rm -rf --one-file-system ${dir} 2>/dev/null || { find ${dir} -xdev -m
 }
 
 /**
- * Shell: `mounted_below` puts what is mounted below a directory into `mounted`, the newest first. By the shell alone,
- * and with an error where /proc says nothing, since what is not unmounted would be emptied.
+ * Shell function: `mounted_below` stores the mount points below a directory in `mounted`, newest first. Uses
+ * shell builtins only, and fails if /proc reports nothing: what stays mounted would be emptied.
  */
 function mountedBelowFunction(dir: string): string {
-  // As proc(5) writes it.
+  // Escaped as in proc(5).
   const escaped = `${dir}/`.replaceAll(
     /[\\ \t\n]/g,
     (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`,

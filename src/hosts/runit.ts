@@ -7,13 +7,13 @@ import { hostPaths } from './paths.js';
 import { parseRecord, printRecordScript, recordScript } from './record.js';
 import { writeFileScript } from './write-file.js';
 
-/** Seconds that a service gets to end after SIGTERM, or to come up. */
+/** Seconds for a service to stop after SIGTERM, or to start. */
 const patienceSeconds = 15;
-/** A run shorter than this counts as a failure, and lengthens the pause before the next one. */
+/** A shorter run counts as a failure and lengthens the pause before the next one. */
 const stableSeconds = 10;
 const longestPauseSeconds = 15;
 
-/** Services as runit directories below `<dir>/service`, under a `runsvdir` of the host's own. */
+/** Services as runit directories below `<dir>/service`, supervised by a `runsvdir` for this host only. */
 export function runit(host: Pick<HostSpec, 'dir'>): InitDriver {
   const paths = hostPaths(host);
   const functions = shellFunctions(paths);
@@ -39,7 +39,7 @@ function directoryOf(host: HostDir, name: string): string {
   return `${hostPaths(host).service}/${name}`;
 }
 
-/** Counts the quick failures of a service; while it is there, `finish` pauses. */
+/** Counts the quick failures of a service; `finish` pauses only while it exists. */
 function failuresFile(host: HostDir, name: string): string {
   return `${hostPaths(host).run}/${name}.failures`;
 }
@@ -79,7 +79,7 @@ done
 sv -w ${patienceSeconds} start "$service" >/dev/null || { sv status "$service" >&2; exit 1; }`.trim();
 }
 
-/** sv itself takes the old process for the new one when that is younger than a second. */
+/** Compares process IDs: sv mistakes the old process for the new one if it is younger than a second. */
 function restartScript(host: HostDir, name: string): string {
   return `
 set -e
@@ -124,7 +124,7 @@ function logsScript(host: HostDir, name: string, lines: number): string {
 }
 
 function killScript(host: HostDir, name: string, signal: string): string {
-  // The process ID that a killed runsv left behind may belong to another process by now.
+  // The process ID that a killed runsv left behind may have been reused.
   return `case $(sv status ${quote(directoryOf(host, name))}) in run:*) ;; *) exit 1 ;; esac
 pid=$(cat ${quote(`${directoryOf(host, name)}/supervise/pid`)}) && [ -n "$pid" ] && kill -s ${quote(signal)} "$pid"`;
 }
@@ -187,8 +187,8 @@ remove_service() {
 }
 
 /**
- * The service directory: `run` records what it starts and becomes the program, in a process group of its own;
- * `finish` ends what is left of that group (unless children are to be left) and pauses longer with each quick
+ * The service directory: `run` records what it starts and executes the program in its own process group;
+ * `finish` kills the rest of that group (unless children are to be left) and pauses longer after each quick
  * failure; `log/run` keeps ten files of 1 MB.
  */
 export function renderRunit(host: Pick<HostSpec, 'dir'>, service: ServiceItem): RenderedFile[] {
@@ -214,7 +214,7 @@ export function renderRunit(host: Pick<HostSpec, 'dir'>, service: ServiceItem): 
     ...(service.user === undefined
       ? []
       : [`[ "$(id -un)" = ${quote(service.user)} ] || set -- chpst -u ${quote(service.user)} "$@"`]),
-    // Done is done until the next boot; runit would start it again and again.
+    // A finished one-shot stays finished until the next boot; runit would start it again and again.
     ...(service.once === undefined ? [] : ['set -- sh -c \'"$@" && exec sleep infinity\' sh "$@"']),
     'exec chpst -P "$@"',
   ];
@@ -226,7 +226,7 @@ export function renderRunit(host: Pick<HostSpec, 'dir'>, service: ServiceItem): 
       ? []
       : [`${service.afterEnd.map(quote).join(' ')} </dev/null >/dev/null 2>&1`]),
     `started=$(stat -c %Y ${pid} 2>/dev/null || echo 0)`,
-    // A later process group may have this number.
+    // The process group ID may be reused later.
     `rm -f ${pid}`,
     `failures=$(cat ${failures} 2>/dev/null || echo 0)`,
     `if [ $(($(date +%s) - started)) -ge ${stableSeconds} ]; then failures=0; fi`,
@@ -235,7 +235,7 @@ export function renderRunit(host: Pick<HostSpec, 'dir'>, service: ServiceItem): 
     'pause=0',
     'while [ "$failures" -gt 1 ] && ' +
       `[ "$pause" -lt ${longestPauseSeconds} ]; do failures=$((failures - 1)); pause=$((pause * 2 + 1)); done`,
-    // Whoever stops or starts the service takes the counter away, and with it the rest of the pause.
+    // Stopping or starting the service removes the counter, which ends the pause.
     `while [ "$pause" -gt 0 ] && [ -f ${failures} ]; do pause=$((pause - 1)); sleep 1; done`,
   ];
   const logRun = [
@@ -253,9 +253,9 @@ export function renderRunit(host: Pick<HostSpec, 'dir'>, service: ServiceItem): 
 
 /**
  * Starts `runsvdir <dir>/service` unless it runs: in its own session, with an environment that does not
- * depend on who starts it (PERIJOVE_LAB_HOST alone is passed on), its process ID in `<dir>/run/runsvdir.pid`.
- * Defines `wake_runsvdir`, which makes it look for new services at once instead of within 5 s: it wakes when
- * something is written to its log pipe.
+ * depend on the caller (only PERIJOVE_LAB_HOST is passed on), and with its process ID in
+ * `<dir>/run/runsvdir.pid`. Defines `wake_runsvdir`, which makes it scan for new services at once instead of
+ * within 5 s: a write to its log pipe wakes it.
  */
 export function runsvdirScript(dir: string): string {
   const { service, run } = hostPaths({ dir });
@@ -284,8 +284,9 @@ mkdir -p ${quote(service)} ${quote(run)}
 }
 
 /**
- * Shell: `runsvdir_pid` prints the host's runsvdir, and fails when it does not run. By the shell alone, whose `read`
- * leaves out NUL: another program that fails would read as "it does not run".
+ * Shell function: `runsvdir_pid` prints the process ID of the host's runsvdir, and fails if it is not
+ * running. Uses shell builtins only, whose `read` drops NUL: a failing program would be mistaken for "not
+ * running".
  */
 function isRunsvdir(dir: string): string {
   const { service, run } = hostPaths({ dir });
@@ -298,7 +299,7 @@ runsvdir_pid() {
 }`.trim();
 }
 
-/** Ends the host's runsvdir, and with it whatever it still supervises. */
+/** Stops the host's runsvdir, and with it everything that it still supervises. */
 function stopRunsvdirScript(dir: string): string {
   const { run } = hostPaths({ dir });
   return `
@@ -314,7 +315,10 @@ fi
 rm -f ${quote(`${run}/runsvdir.pid`)} ${quote(`${run}/runsvdir.lock`)}`.trim();
 }
 
-/** Reads `sv status`: `run: ./d: (pid 12) 34s; run: log: …`, `down: ./d: 5s, normally up, want up`, `fail: …`. */
+/**
+ * Parses `sv status`: `run: ./d: (pid 12) 34s; run: log: …`, `down: ./d: 5s, normally up, want up`,
+ * `fail: …`.
+ */
 export function parseRunitStatus(
   output: string,
   names: readonly string[],
@@ -337,7 +341,7 @@ export function parseRunitStatus(
 function stateOf(lines: readonly string[], name: string, now: Date): Omit<ServiceStatus, 'name'> | undefined {
   const status = lines.map(parseStatusLine).find((each) => each?.name === name);
   if (status === undefined) {
-    // The host is just up, or the service new; without sv nothing supervises.
+    // The host has just booted, or the service is new; without sv nothing supervises.
     const unsupervised = lines.some((line) => line === 'no-sv' || isUnsupervised(line, name));
     return unsupervised ? { state: 'stopped' } : undefined;
   }

@@ -6,17 +6,17 @@ import { quote } from '../ssh/shell.js';
 import { known, notKnown, observedOn, type Observation } from './observation.js';
 import { hostPaths } from './paths.js';
 
-/** What one host holds. */
+/** The secrets found on one host. */
 export interface HostSecrets {
   readonly host: string;
   readonly values: Readonly<Partial<Record<SecretName, string>>>;
-  /** Secrets that others than their owner may read. */
+  /** Secrets that users other than their owner may read. */
   readonly exposed: readonly SecretName[];
 }
 
 /**
- * The secrets that lie on a host, to the last byte. An empty file is none; one that cannot be read is not none, since it
- * would be made anew.
+ * Reads the secrets of a host, byte for byte. An empty file counts as absent; an unreadable file does not,
+ * since an absent secret is generated again.
  *
  * @throws PerijoveError SSH_*, SUDO_REFUSED, OBSERVATION_INCOMPLETE
  */
@@ -48,7 +48,7 @@ done`;
   return observedOn(host.name, parseSecrets(output, host.name, names));
 }
 
-/** Not known unless each of the secrets is there whole, or said to be none. */
+/** Not known unless each secret was read completely or reported absent. */
 export function parseSecrets(
   output: string,
   host: string,
@@ -71,11 +71,11 @@ export function parseSecrets(
 }
 
 /**
- * Secrets of a cluster, from the first host that has them: every host has all. Without the white space around
- * them that an editor leaves. For this process alone: never part of a result or a log.
+ * Reads a cluster's secrets from the first host that has them; every host has all. Trims the white space that
+ * an editor leaves. For this process only: never put them in a result or a log.
  *
- * @throws PerijoveError SECRETS_ABSENT when all hosts answered and none has them; else what the first of the
- *   others failed with, since it may have them
+ * @throws PerijoveError SECRETS_ABSENT if all hosts responded and none has them; otherwise the first error of
+ *   the other hosts, since they may have them
  */
 export async function readSecrets<Name extends SecretName>(
   pool: SshPool,

@@ -6,23 +6,23 @@ import { runit } from './runit.js';
 import { systemd } from './systemd.js';
 import type { InitDriver, InitSystem, ServiceStatus } from './init.js';
 
-/** The services of one host. Every method may be repeated; all reject with what `HostConnection.run` does. */
+/** The services of one host. All methods may be repeated and reject like `HostConnection.run`. */
 export interface HostServices {
   readonly init: InitSystem;
   /** Writes the definition. Starts and restarts nothing. */
   install(service: ServiceItem): Promise<void>;
-  /** Resolves when the service's process runs. @throws PerijoveError SERVICE_FAILED */
+  /** Resolves when the service's process is running. @throws PerijoveError SERVICE_FAILED */
   start(name: string): Promise<void>;
-  /** Ends it (SIGTERM, then SIGKILL after 15 s) and keeps it stopped, also after a boot. */
+  /** Stops it (SIGTERM, then SIGKILL after 15 s) and keeps it stopped, also after a reboot. */
   stop(name: string): Promise<void>;
   restart(name: string): Promise<void>;
-  /** Stops it and takes its definition away. */
+  /** Stops it and removes its definition. */
   remove(name: string): Promise<void>;
   /** @throws PerijoveError OBSERVATION_INCOMPLETE */
   status(names: readonly string[]): Promise<ServiceStatus[]>;
-  /** The newest lines of its output, oldest first. */
+  /** The most recent lines of its output, oldest first. */
   logs(name: string, lines: number): Promise<string>;
-  /** Sends a signal (`KILL`, `STOP`, …) to the service's own process. */
+  /** Sends a signal (`KILL`, `STOP`, …) to the service's main process. */
   kill(name: string, signal: string): Promise<void>;
 }
 
@@ -31,7 +31,7 @@ export function initDriver(host: HostSpec, cluster: string, init: InitSystem): I
 }
 
 /**
- * Which init system the host's services run under: what the spec says, else systemd where it is PID 1.
+ * The init system that runs the host's services: the one in the spec, or systemd if it is PID 1, or runit.
  *
  * @throws PerijoveError SSH_*, OBSERVATION_INCOMPLETE
  */
@@ -46,10 +46,10 @@ export async function observeInit(connection: HostConnection): Promise<InitSyste
   );
 }
 
-/** Prints `systemd` or `runit`; the directory is what sd_booted(3) looks for. */
+/** Prints `systemd` or `runit`; sd_booted(3) checks the same directory. */
 export const detectInit = 'if [ -d /run/systemd/system ]; then echo systemd; else echo runit; fi';
 
-/** Services as the commands of `perijove logs` and the drills use them; `converge` brings them in line. */
+/** The services of a host, for `perijove logs` and the drills; `converge` installs and updates them. */
 export async function hostServices(connection: HostConnection, cluster: string): Promise<HostServices> {
   const init = await observeInit(connection);
   const driver = initDriver(connection.host, cluster, init);

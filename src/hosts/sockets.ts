@@ -55,7 +55,7 @@ export function allSockets(): TcpSocket[] {
   });
 }
 
-/** The processes that hold the sockets of these inodes; other users' processes show only to root. */
+/** The processes that hold the sockets with these inodes; only root sees those of other users. */
 export function processesHolding(inodes: ReadonlySet<number>): number[] {
   if (inodes.size === 0) return [];
   const names = new Set([...inodes].map((inode) => `socket:[${inode}]`));
@@ -80,7 +80,7 @@ function readlinkOr(link: string): string {
   }
 }
 
-/** The sockets that would keep a program from listening at `address:port`. */
+/** The sockets that prevent a program from listening on `address:port`. */
 export function listenersAt(address: string, port: number, sockets = allSockets()): TcpSocket[] {
   const addresses = [address, '0.0.0.0', '::'];
   return sockets.filter(
@@ -88,7 +88,7 @@ export function listenersAt(address: string, port: number, sockets = allSockets(
   );
 }
 
-/** Who listens at `address:port`, as `etcd (process 4711)`; empty where nobody does that this user may see. */
+/** The processes that listen on `address:port`, as `etcd (process 4711)`; empty if this user sees none. */
 export function holderOf(address: string, port: number): string {
   const listeners = listenersAt(address, port);
   return processesHolding(new Set(listeners.map(({ inode }) => inode)))

@@ -2,8 +2,8 @@ import { quote } from '../ssh/shell.js';
 import { known, notKnown, type Observation } from './observation.js';
 
 /**
- * Programs that make a package unnecessary where all of them are there: who has Docker from elsewhere needs no
- * docker.io, which would even push it out.
+ * Programs that make a package unnecessary if all of them exist: a host with Docker from another source does
+ * not need docker.io, which would even replace it.
  */
 const programsOf: Readonly<Record<string, readonly string[]>> = {
   runit: ['runsvdir', 'svlogd'],
@@ -15,8 +15,8 @@ const programsOf: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Shell that prints for each of the packages what dpkg knows of it, for `parsePackages`, and `package installed PACKAGE`
- * where its programs came otherwise.
+ * Shell that prints the dpkg status of each package for `parsePackages`, and `package installed PACKAGE` if
+ * its programs were installed in another way.
  */
 export function installedScript(packages: readonly string[]): string[] {
   if (packages.length === 0) return [];
@@ -40,7 +40,7 @@ fi`,
   ];
 }
 
-/** Which of the packages are installed; not known when there was no answer for one of them. */
+/** Which of the packages are installed; not known if one of them was not reported. */
 export function parsePackages(output: string, packages: readonly string[]): Observation<ReadonlySet<string>> {
   const installed = new Set<string>();
   const answered = new Set<string>();

@@ -110,10 +110,10 @@ export function renderSystemd(
     '',
     '[Service]',
     ...(service.once === undefined ? ['Type=exec'] : ['Type=oneshot', 'RemainAfterExit=yes']),
-    // As root whatever `User` says: the record lies where that user may not write.
+    // As root, whatever `User` is: that user may not write the record.
     `ExecStartPre=+/bin/sh ${execWord(record)}`,
     `ExecStart=${service.exec.map(execWord).join(' ')}`,
-    // `-`: what comes of it does not count.
+    // `-`: its result is ignored.
     ...(service.afterEnd === undefined ? [] : [`ExecStopPost=-${service.afterEnd.map(execWord).join(' ')}`]),
     ...Object.entries(service.env).map(([name, value]) => `Environment=${unitWord(`${name}=${value}`)}`),
     ...(service.user === undefined ? [] : [`User=${service.user}`]),
@@ -123,7 +123,7 @@ export function renderSystemd(
     ...(service.openFiles === undefined ? [] : [`LimitNOFILE=${service.openFiles}`]),
     `KillMode=${service.leaveChildren === true ? 'process' : 'control-group'}`,
     'TimeoutStopSec=15',
-    // So a JVM ends on SIGTERM; without it a service that was stopped counts as failed.
+    // The exit code of a JVM on SIGTERM; without it a stopped service counts as failed.
     'SuccessExitStatus=143',
     // A oneshot cannot be restarted after success (systemd.service(5), "Restart=").
     `Restart=${service.once === undefined ? 'always' : 'on-failure'}`,
@@ -153,12 +153,12 @@ function unitWord(value: string): string {
   return `"${escaped}"`;
 }
 
-/** In command lines `$` begins a variable, too (systemd.service(5), "COMMAND LINES"). */
+/** In command lines `$` also begins a variable (systemd.service(5), "COMMAND LINES"). */
 function execWord(value: string): string {
   return unitWord(value).replaceAll('$', '$$$$');
 }
 
-/** Reads what `systemctl show` printed for each unit on one line. */
+/** Parses the output of `systemctl show`: one line per unit. */
 export function parseSystemdStatus(output: string, names: readonly string[]): Observation<ServiceStatus[]> {
   const lines = output.split('\n');
   const statuses: ServiceStatus[] = [];

@@ -2,29 +2,28 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { PerijoveError } from '../errors/error.js';
 import type { HostConnection } from '../ssh/connection.js';
 
-/** A slow machine may not let anybody in for a while: in all some two minutes, with the attempts' own time. */
+/** A slow machine may accept no logins for about two minutes in total, including the attempts. */
 const pausesMs = [500, 2_000, 8_000, 20_000] as const;
 
-/** Something that was done to a host, and how it is taken back. */
+/** A change to a host, and how to undo it. */
 export interface Undo {
-  /** What was done, for people: `started docker`. */
+  /** The change, as text: `started docker`. */
   readonly what: string;
-  /** Absent when it stays. */
+  /** Absent if it stays. */
   readonly undo?: () => Promise<unknown>;
 }
 
 export interface WayInOptions {
-  /** In the order in which it was done. */
+  /** In the order in which they were made. */
   readonly done: readonly Undo[];
   readonly signal?: AbortSignal;
   readonly pausesMs?: readonly number[];
 }
 
 /**
- * Makes sure that a host that was changed lets a new SSH connection in: the one that is open would go on after a
- * change that keeps all others out. Where new ones fail and the open one still serves, what can be taken back is
- * taken back over it, the last first. Where the open one does not serve either, it is not known what keeps people
- * out, and nothing is taken back.
+ * Verifies that a changed host accepts a new SSH connection: the open one would survive a change that blocks
+ * all others. If new ones fail and the open one still works, what can be undone is undone over it, the last
+ * change first. If the open one fails too, the cause is unknown and nothing is undone.
  *
  * @throws PerijoveError WAY_IN_LOST, SSH_*
  */
@@ -56,7 +55,7 @@ export async function keepWayIn(connection: HostConnection, options: WayInOption
   );
 }
 
-/** Why no attempt to log in succeeded; undefined as soon as one does. */
+/** The error of the last login attempt; undefined as soon as one succeeds. */
 async function refusal(
   connection: HostConnection,
   pauses: readonly number[],

@@ -1,7 +1,7 @@
 import { quote } from '../ssh/shell.js';
 import type { RenderedFile } from './init.js';
 
-/** Shell that writes a small text whole or not at all, for a script under `set -e`. */
+/** Shell that writes a small text completely or not at all, for a script under `set -e`. */
 export function writeFileScript({ path, mode, text }: RenderedFile): string {
   const temporary = `${quote(path)}.$$`;
   return [

@@ -22,9 +22,9 @@ const contents = {
 const colours = /\u001b\[[0-9;]*m/g;
 
 /**
- * One execution in a kernel, by the messaging protocol of Jupyter (version 5.3) in the JSON frames of
- * jupyter_server's websocket. It has ended when the kernel has both replied and said that it is idle again:
- * the two come over different channels, in any order, and the value comes before the second.
+ * One execution in a kernel, in Jupyter's messaging protocol (version 5.3), as JSON frames on
+ * jupyter_server's websocket. It has ended when the kernel has both replied and become idle: the two arrive
+ * over different channels, in any order, and the value arrives before the latter.
  */
 export class CellRun {
   readonly request: object;
@@ -59,7 +59,7 @@ export class CellRun {
     };
   }
 
-  /** Takes one frame. The end of the cell with the frame that completes it; messages of others are ignored. */
+  /** Processes one frame. Returns the end of the cell once it is complete; ignores other messages. */
   take(frame: string): CellEnd | undefined {
     const message = messageSchema.safeParse(JSON.parse(frame));
     if (!message.success || message.data.parent_header.msg_id !== this.id) return undefined;

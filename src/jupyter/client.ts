@@ -8,7 +8,7 @@ import { deadlineAfter } from '../net/deadline.js';
 import { CellRun } from './cell.js';
 
 export interface JupyterClientOptions {
-  /** Of the whole call; 5,000 for `jupyterStatus`, 30,000 for `runCell` by default. */
+  /** For the whole call; 5,000 for `jupyterStatus`, 30,000 for `runCell` by default. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -31,9 +31,9 @@ export interface JupyterServerStatus {
 }
 
 /**
- * Asks the server for its status. `baseUrl` is such as `http://127.0.1.1:8888`. Throws JUPYTER_UNREACHABLE
- * when no Jupyter answers in time (a proxy's waiting page is none), JUPYTER_AUTH_FAILED when it refuses the
- * token.
+ * Requests the server's status. `baseUrl` is, for example, `http://127.0.1.1:8888`. Throws
+ * JUPYTER_UNREACHABLE if no Jupyter responds in time (a proxy's waiting page does not count),
+ * JUPYTER_AUTH_FAILED if it rejects the token.
  */
 export async function jupyterStatus(
   baseUrl: string,
@@ -53,9 +53,9 @@ export async function jupyterStatus(
 const kernelSchema = z.object({ id: z.string() });
 
 /**
- * Runs one cell in a kernel of its own, over a websocket as the browser does, and ends the kernel in any
- * case. Resolves with the `text/plain` of the cell's value, or with an empty text when it has none. Throws as
- * `jupyterStatus` does, and JUPYTER_CELL_FAILED with the last line of the traceback.
+ * Runs one cell in its own kernel, over a websocket as the browser does, and always deletes the kernel.
+ * Resolves to the `text/plain` of the cell's value, or to an empty text if it has none. Throws like
+ * `jupyterStatus`, and JUPYTER_CELL_FAILED with the last line of the traceback.
  */
 export async function runCell(
   baseUrl: string,
@@ -68,13 +68,13 @@ export async function runCell(
   try {
     return await call.runIn(id, code);
   } finally {
-    // What failed before is what counts; a kernel that stays is ended with its server.
+    // An earlier failure takes precedence; a remaining kernel ends with its server.
     const farewell = new Call(baseUrl, token, 5_000, undefined);
     await farewell.ask('DELETE', `/api/kernels/${id}`, undefined).catch(() => undefined);
   }
 }
 
-/** Requests that belong together, under one deadline. */
+/** A sequence of requests under one deadline. */
 class Call {
   private readonly base: string;
   private readonly deadline: AbortSignal;

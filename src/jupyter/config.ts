@@ -2,21 +2,21 @@ import { wholeFiles } from './saving.js';
 import { sharedTrust } from './trust.js';
 
 export interface JupyterSettings {
-  /** Path of the Unix socket that it listens on. */
+  /** Path of its Unix socket. */
   readonly socket: string;
   readonly notebooks: string;
   readonly tokenFile: string;
   readonly cookieSecretFile: string;
-  /** Directory, first in PYTHONPATH at the start, that kernels are not to find there. */
+  /** Directory that is first in PYTHONPATH at the start, and hidden from kernels. */
   readonly lazyImports: string;
-  /** What a terminal runs. */
+  /** The shell of terminals. */
   readonly shell: string;
   readonly asRoot: boolean;
 }
 
 /**
- * JupyterLab's configuration, in Python. It names the files of the secrets and holds none itself, so nothing
- * of them is on a command line, in the environment of kernels, or in a second file.
+ * JupyterLab's configuration, in Python. It names the files of the secrets but contains none, so that no
+ * secret is on a command line, in the environment of kernels, or in a second file.
  */
 export function jupyterConfig(settings: JupyterSettings): string {
   const { socket, notebooks, tokenFile, cookieSecretFile, lazyImports, shell, asRoot } = settings;
@@ -57,14 +57,14 @@ ${wholeFiles}
 ${sharedTrust}`;
 }
 
-/** JupyterLab's `page_config.json`: its question whether to fetch news is for machines that can. */
+/** JupyterLab's `page_config.json`: disables the question whether to fetch news, which nodes cannot. */
 export const jupyterPageConfig = `${JSON.stringify(
   { disabledExtensions: { '@jupyterlab/apputils-extension:announcements': true } },
   null,
   2,
 )}\n`;
 
-/** A string literal of Python: JSON's are, when they hold only ASCII. */
+/** A Python string literal: JSON's are valid ones if they contain only ASCII. */
 function python(text: string): string {
   return JSON.stringify(text).replace(
     /[\u007f-\u{10ffff}]/gu,

@@ -1,9 +1,9 @@
 /**
- * Jupyter's manager of files, except for how it replaces one. Its own way writes into the file that is there, beside
- * a copy of what it was; who reads a notebook meanwhile finds half of one, takes the write for one that failed, and
- * brings the copy back, and with that the save is lost (`_read_notebook` and `atomic_writing` in jupyter_server's
- * `services/contents/fileio.py`). Here the new file takes the old one's place when it is complete, so that whoever
- * reads it, on this node or another, has the one or the other.
+ * Jupyter's contents manager, with another way to replace a file. Jupyter overwrites the existing file, next
+ * to a copy of its old content. Whoever reads the notebook meanwhile finds half of it, assumes that the write
+ * failed, and restores the copy, which loses the save (`_read_notebook` and `atomic_writing` in
+ * jupyter_server's `services/contents/fileio.py`). Here the complete new file replaces the old one, so that
+ * every reader, on this node or another, sees one or the other.
  */
 export const wholeFiles = `import errno
 import shutil

@@ -1,12 +1,12 @@
 /**
- * The part of Jupyter's configuration that lets trust in a notebook's outputs move with Jupyter. It reads the Python
- * variables `cookie_secret` (bytes) and `notebooks` (a path), and the module `os`.
+ * The part of Jupyter's configuration that moves trust in a notebook's outputs with Jupyter. It reads the
+ * Python variables `cookie_secret` (bytes) and `notebooks` (a path), and the module `os`.
  *
- * By itself a server keeps the signatures of trusted notebooks, and the key that they are made with, on its own
- * disk: after a move every notebook's HTML and JavaScript would be held back until its cells have run again. Its
- * SQLite file would not do on storage that several machines share, since SQLite needs locks there. Here a
- * signature is an empty file. The key is made of a secret that all nodes have, so whoever can write to the
- * storage alone cannot sign.
+ * By default a server keeps the signatures of trusted notebooks, and their key, on its own disk: after a
+ * move, every notebook's HTML and JavaScript would be blocked until its cells run again. Its SQLite file is
+ * unsuitable for storage that several machines share, since SQLite needs locks there. Here a signature is an
+ * empty file. The key is derived from a secret that all nodes have, so write access to the storage alone does
+ * not suffice to sign.
  */
 export const sharedTrust = `import hashlib
 import hmac

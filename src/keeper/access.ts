@@ -12,7 +12,7 @@ import type { Endpoint } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
 import type { Placement } from './wanted.js';
 
-/** What nodes and proxies are asked with. */
+/** Secrets for requests to nodes and proxies. */
 export const keeperSecretNames = [
   'node-api-token',
   'proxy-api-token',
@@ -22,31 +22,31 @@ export type KeeperSecrets = Pick<Secrets, (typeof keeperSecretNames)[number]>;
 export interface AccessOptions {
   readonly spec: ClusterSpec;
   readonly reach: Reach;
-  /** Reads them from a host; asked once, and again after a token was refused. */
+  /** Reads them from a host; called once, and again after a token was rejected. */
   readonly secrets: () => Promise<KeeperSecrets>;
-  /** Asked only where the topology needs it. */
+  /** Called only if the topology needs it. */
   readonly placement: () => Promise<Placement>;
 }
 
-/** How the keeper speaks with the nodes, the proxies and the members of etcd. */
+/** Access to the nodes, the proxies and the etcd members. */
 export interface KeeperAccess {
   /** @throws PerijoveError NODE_*, STALE_GENERATION, SSH_* */
   node<T>(name: string, ask: (client: NodeClient) => Promise<T>): Promise<T>;
   /** @throws PerijoveError PROXY_*, SSH_* */
   proxy<T>(host: string, ask: (client: ProxyClient) => Promise<T>): Promise<T>;
-  /** Never rejects; over one connection that is kept. */
+  /** Never rejects; uses one persistent connection. */
   member(name: string): Promise<Probe>;
-  /** Over the same connection. @throws PerijoveError ETCD_*, SSH_* */
+  /** Uses the same connection. @throws PerijoveError ETCD_*, SSH_* */
   etcd<T>(name: string, ask: (client: EtcdClient) => Promise<T>): Promise<T>;
-  /** Which host each node runs on, as the framework last stored it; a node of which that is not known is missing. */
+  /** The host of each node, as last stored by the framework; nodes without a known host are missing. */
   placement(): Promise<Placement>;
   close(): void;
 }
 
-/** Opening a tunnel to a host that is gone can take long; nothing waits for it longer than this. */
+/** Opening a tunnel to a dead host can take long; nothing waits longer than this. */
 const reachDeadlineMs = 1_000;
 const refusals = new Set(['NODE_AUTH_FAILED', 'PROXY_TOKEN_REFUSED']);
-/** A new way to a member is looked for at most this often. */
+/** Minimum time between searches for a new way to a member. */
 const rerouteMs = 1_000;
 const secretsKeptMs = 5_000;
 
@@ -122,7 +122,7 @@ function opened(way: Promise<Endpoint>, name: string): Promise<Endpoint> {
   );
 }
 
-/** The connection to one member, over the way that works: when a probe fails, the way is asked for anew. */
+/** The connection to one member; when a probe fails, it searches for a new way. */
 class MemberConnection {
   #endpoint: Endpoint | undefined;
   #client: EtcdClient | undefined;
@@ -161,7 +161,7 @@ class MemberConnection {
     this.#client = undefined;
   }
 
-  /** The client at the present way; the same one when the way is the same. */
+  /** The client for the current way; reused while the way is the same. */
   async #connect(): Promise<EtcdClient> {
     this.#routedAt = Date.now();
     const endpoint = await opened(this.reach(), this.name);

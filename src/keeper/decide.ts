@@ -1,6 +1,6 @@
 /**
- * Every decision of the keeper, as pure functions over plain data: when the watch speaks, what follows from
- * it, and what is remembered. Imported by the workflow, so nothing here may touch the world.
+ * All decisions of the keeper, as pure functions over plain data: when the watch reports, what follows, and
+ * what is stored. Imported by the workflow, so nothing here may have side effects.
  */
 import type { Finding } from '../etcd/verdict.js';
 import type { ClusterSpec } from '../cluster/spec.js';
@@ -16,34 +16,34 @@ export const initialState: KeeperState = {
   events: [],
 };
 
-/** Elections take about a second; only a longer time without a leader is worth a word. */
+/** Elections take about a second; only a longer time without a leader is reported. */
 const lostAfterMs = 3_000;
-/** A repair this long after the one before counts as the first again. */
+/** A repair this long after the previous one counts as the first again. */
 const calmMs = 60_000;
 const backOff: BackOff = { firstMs: 1_000, longestMs: 60_000 };
 const incidentsKept = 20;
 const eventsKept = 50;
 /**
- * Leadership that does not stay where it was moved back to this often in a row is followed. A return takes some
- * tenths of a second and costs users nothing, while following ends their kernels; but not even a member that loses
- * its leadership at once each time may keep the keeper busy for ever.
+ * After this many returns in a row, leadership is no longer moved back but followed. A return takes some
+ * tenths of a second and costs users nothing, while following ends their kernels; but a member that loses its
+ * leadership each time must not keep the keeper busy forever.
  */
 export const mostReturns = 20;
 
-/** How long the watch lets a drift stand before it speaks: 0, 1 s, 2 s, 4 s, … 60 s. */
+/** How long a drift lasts before the watch reports it: 0, 1 s, 2 s, 4 s, … 60 s. */
 export function pauseMs(repairs: number): number {
   return pauseAfter(repairs, backOff);
 }
 
-// --- what the watch says --------------------------------------------------------------------------------
+// --- events of the watch ----------------------------------------------------------------------------------
 
 export type WatchEvent =
-  /** A leader is known that the keeper did not know, or is known again. */
+  /** A leader that the keeper did not know, or that is known again. */
   | {
       readonly kind: 'verdict';
       readonly reason: string;
       readonly verdict: Verdict;
-      /** ISO 8601: when the verdict before was last confirmed; absent for the first one. */
+      /** ISO 8601: when the previous verdict was last confirmed; absent for the first one. */
       readonly since?: string;
     }
   | {
@@ -52,20 +52,20 @@ export type WatchEvent =
       readonly verdict: Verdict;
       /** ISO 8601: when the drift was first seen. */
       readonly since: string;
-      /** How long the watch has watched. */
+      /** Duration of this watch. */
       readonly watchedMs: number;
     }
   | { readonly kind: 'lost'; readonly reason: string; readonly since: string };
 
-/** What the keeper knows when the watch begins. */
+/** The keeper's state when the watch begins. */
 export type Known = Pick<KeeperState, 'verdict' | 'lostSince' | 'specChanged' | 'drifts' | 'repairs'>;
 
-/** What the watch sees at one moment. */
+/** One observation of the watch. */
 export interface WatchObservation {
   readonly finding: Finding;
-  /** The live nodes, once the same ones have been seen for a while; undefined before. */
+  /** The live nodes, once unchanged for a while; undefined before. */
   readonly settledLive?: readonly string[];
-  /** All differences from what is wanted for the known verdict; undefined when nothing is wanted yet. */
+  /** All differences from the desired state for the known verdict; undefined without a desired state. */
   readonly drifts?: readonly Drift[];
   readonly watchedMs: number;
   /** How long `finding` has been `none`. */
@@ -77,9 +77,8 @@ export interface WatchObservation {
 }
 
 /**
- * Whether the watch should speak. It does when a leader or term is new, when the lack of a leader is news or
- * has ended, when the spec is another one, and when a drift is news, or is an old one that may be tried again
- * after its pause.
+ * Whether the watch reports an event. It does for a new leader or term, when the loss of a leader is new or
+ * has ended, for a changed spec, and for a drift that is new or may be retried after its pause.
  */
 export function notice(known: Known, observation: WatchObservation): WatchEvent | undefined {
   const { finding, now, watchedMs } = observation;
@@ -123,7 +122,7 @@ export function notice(known: Known, observation: WatchObservation): WatchEvent 
   return undefined;
 }
 
-/** Whether a reconcile can do something about it now; what does not answer must answer first. */
+/** Whether a reconcile can repair it now; unreachable things must respond first. */
 const repairable: Readonly<Record<DriftKind, boolean>> = {
   'node-silent': false,
   'proxy-silent': false,
@@ -146,7 +145,7 @@ function sentence(said: readonly { readonly what: string }[]): string {
   return said.map(({ what }) => what).join('; ');
 }
 
-// --- what follows ---------------------------------------------------------------------------------------
+// --- decisions --------------------------------------------------------------------------------------------
 
 export type Decision =
   | {
@@ -155,16 +154,15 @@ export type Decision =
       readonly generation: number;
       readonly verdict: Verdict;
     }
-  /** Leadership is moved back to the node that Jupyter stays on. */
+  /** Leadership returns to the node that Jupyter stays on. */
   | { readonly action: 'return'; readonly reason: string; readonly to: string; readonly verdict: Verdict }
   /** Nothing is moved. */
   | { readonly action: 'hold'; readonly reason: string };
 
 /**
- * What to do about an event, and the state to go on with. Without a verdict nothing moves. The generation
- * rises when the leader or the term is another one, and stays for everything else. With `sticky`, leadership
- * that drifted away from a node whose member lives is moved back first; the verdict before stays in force
- * until the next event tells where leadership is.
+ * The action for an event, and the next state. Without a verdict nothing moves. The generation rises when the
+ * leader or term changes, and otherwise stays. With `sticky`, leadership that drifted away from a node whose
+ * member is alive is moved back first; the previous verdict stays in force until the next event.
  */
 export function decide(
   state: KeeperState,
@@ -212,38 +210,38 @@ export function decide(
   }
 }
 
-/** The state without the note that no leader is known. */
+/** The state once a leader is known. */
 function found({ lostSince, ...state }: KeeperState): KeeperState {
   return state;
 }
 
-// --- what is remembered ---------------------------------------------------------------------------------
+// --- state transitions ------------------------------------------------------------------------------------
 
 export interface KeeperChange {
   /** Name of the node or host. */
   readonly subject: string;
-  /** For people. */
+  /** Human-readable. */
   readonly what: string;
-  /** Something that follows from every change of the members. */
+  /** Follows from every membership change. */
   readonly routine?: true;
 }
 
-/** What one reconcile did and left. */
+/** What one reconcile changed, and what is left. */
 export interface ReconcileResult {
   readonly generation: number;
   readonly changes: readonly KeeperChange[];
-  /** The leader, when its Jupyter answers. */
+  /** The leader, if its Jupyter responds. */
   readonly jupyter?: string;
-  /** By host: what the proxies that answer hold. */
+  /** By host: the routes of the proxies that responded. */
   readonly routes: Readonly<Record<string, { readonly target: string; readonly generation: number }>>;
-  /** Hosts and nodes that did not answer. */
+  /** Hosts and nodes that did not respond. */
   readonly unreachable: readonly string[];
   readonly drifts: readonly Drift[];
-  /** The highest generation that a node or a proxy holds, when it is above ours: nothing was done to it. */
+  /** The highest generation of a node or proxy, if above ours: that one was left alone. */
   readonly stale?: number;
-  /** Another node led before this was done; the rest was left. */
+  /** Another node took over leadership before this was done; the rest was skipped. */
   readonly superseded: boolean;
-  /** ISO 8601: when every proxy that answers had the route. */
+  /** ISO 8601: when every responding proxy had the route. */
   readonly routedAt?: string;
   readonly tookMs: {
     readonly jupyter: number;
@@ -254,7 +252,7 @@ export interface ReconcileResult {
   };
 }
 
-/** The state after a reconcile that `event` caused. `before` is the state from before the decision. */
+/** The state after a reconcile caused by `event`. `before` is the state from before the decision. */
 export function conclude(
   before: KeeperState,
   state: KeeperState,
@@ -273,34 +271,36 @@ export function conclude(
   };
 }
 
-/** With something that was repaired elsewhere; the same state when it knows of it. */
+/** Adds an incident that was repaired elsewhere; unchanged if already present. */
 export function withIncident(state: KeeperState, incident: Incident): KeeperState {
   const isKnown = state.incidents.some(({ at, what }) => at === incident.at && what === incident.what);
   return isKnown ? state : { ...state, incidents: [incident, ...state.incidents].slice(0, incidentsKept) };
 }
 
-/** The state after leadership could not be moved back: the next event is followed. */
+/** The state after leadership could not be moved back: the keeper follows the next event. */
 export function giveUpReturning(state: KeeperState): KeeperState {
   return { ...state, returns: mostReturns };
 }
 
-/** The state in which the keeper moves and repairs nothing. Pausing twice keeps the first time and reason. */
+/**
+ * The state in which the keeper suspends moves and repairs. Pausing twice keeps the first time and reason.
+ */
 export function pause(state: KeeperState, now: string, reason?: string): KeeperState {
   return state.paused ? state : { ...state, paused: { since: now, ...(reason !== undefined && { reason }) } };
 }
 
-/** The state that goes on; everything is looked at anew. */
+/** The resumed state; everything is checked again. */
 export function resume({ paused, ...state }: KeeperState): KeeperState {
   return state;
 }
 
-/** The state with one more event, for people who follow the keeper. */
+/** The state with one more event. */
 export function note(state: KeeperState, kind: KeeperEvent['kind'], what: string, now: string): KeeperState {
   const seq = (state.events[0]?.seq ?? 0) + 1;
   return { ...state, events: [{ seq, at: now, kind, what }, ...state.events].slice(0, eventsKept) };
 }
 
-/** What one reconcile did, in a sentence. */
+/** Describes one reconcile in a sentence. */
 export function outcomeOf({
   changes,
   drifts: left,
@@ -314,7 +314,7 @@ export function outcomeOf({
   return `generation ${generation}: ${done}${open}${then} (${tookMs.total} ms)`;
 }
 
-/** The state after a reconcile that broke off with an error. */
+/** The state after a reconcile failed with an error. */
 export function concludeFailed(state: KeeperState, message: string): KeeperState {
   const failed: Drift = { kind: 'failed', subject: 'keeper', what: `the last reconcile failed: ${message}` };
   return {
@@ -324,7 +324,7 @@ export function concludeFailed(state: KeeperState, message: string): KeeperState
   };
 }
 
-/** How things stand, in a word for lists. */
+/** The keeper's condition in one word. */
 export type KeeperPhase = 'waiting' | 'serving' | 'degraded' | 'no-leader' | 'paused';
 
 export function phaseOf(state: KeeperState): KeeperPhase {
@@ -334,12 +334,12 @@ export function phaseOf(state: KeeperState): KeeperPhase {
   return state.jupyter === state.verdict.leader && state.drifts.length === 0 ? 'serving' : 'degraded';
 }
 
-/** The state that goes on with another spec: all of it is looked at anew, as soon as the leader is confirmed. */
+/** The state with another spec: everything is checked again once the leader is confirmed. */
 export function respecified(state: KeeperState): KeeperState {
   return { ...state, specChanged: true, repairs: 0 };
 }
 
-/** What the watch has to know of the state. */
+/** The part of the state that the watch needs. */
 export function knownOf({ verdict, lostSince, specChanged, drifts, repairs }: KeeperState): Known {
   return {
     ...(verdict && { verdict }),
@@ -350,7 +350,7 @@ export function knownOf({ verdict, lostSince, specChanged, drifts, repairs }: Ke
   };
 }
 
-/** The state that takes over a generation which nodes or proxies hold already, after this one was lost. */
+/** The state that adopts a generation already held by nodes or proxies, after this state was lost. */
 export function adopt(state: KeeperState, stale: number): KeeperState {
   return { ...state, generation: Math.max(state.generation, stale) + 1 };
 }

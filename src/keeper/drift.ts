@@ -14,14 +14,14 @@ export type NodeView =
 export type ProxyView =
   { readonly ok: true; readonly route: Route | null } | { readonly ok: false; readonly reason: string };
 
-/** What nodes and proxies last said, by name; one that was not heard of yet is missing. */
+/** Last observations of nodes and proxies, by name; missing until the first one. */
 export interface View {
   readonly nodes: Readonly<Record<string, NodeView>>;
   readonly proxies: Readonly<Record<string, ProxyView>>;
 }
 
 /**
- * Every way in which what was seen differs from what is wanted, in a stable order. What was not seen counts
+ * All differences between the observed and the desired state, in a stable order. What was not observed stays
  * as it was known.
  */
 export function drifts(wanted: Wanted, view: View, known: readonly Drift[] = []): Drift[] {
@@ -77,14 +77,14 @@ function nodeDrifts(wanted: Wanted, node: string, seen: NodeView): Drift[] {
   return found;
 }
 
-/** Whether users who connect to the node are served. */
+/** Whether the node serves users. */
 export function serves(jupyter: JupyterStatus): boolean {
   return jupyter.serve && jupyter.state === 'ready' && jupyter.gate.open;
 }
 
 /**
- * Whether a node that is not to serve must be told so. A gate that follows leadership by itself shuts by itself;
- * a cold Jupyter that runs for nobody is stopped.
+ * Whether a node that should not serve needs an order. A gate that follows leadership shuts automatically; an
+ * unused cold Jupyter is stopped.
  */
 export function isElsewhere(wanted: Pick<Wanted, 'standby'>, jupyter: JupyterStatus): boolean {
   const runs = jupyter.state === 'ready' || jupyter.state === 'starting';

@@ -8,11 +8,11 @@ import type { Verdict } from './state.js';
 export interface LeadershipInput {
   readonly spec: ClusterSpec;
   readonly generation: number;
-  /** Who leads now. */
+  /** The current leader. */
   readonly verdict: Verdict;
-  /** Name of the node that is to lead. */
+  /** Name of the node that should lead. */
   readonly to: string;
-  /** Whether Jupyter is brought up there first; otherwise leadership moves only when it is ready already. */
+  /** Whether to start Jupyter there first; otherwise leadership moves only if it is already ready. */
   readonly prepare: boolean;
 }
 
@@ -21,18 +21,18 @@ export type LeadershipOutcome =
   | {
       readonly led: false;
       readonly reason: string;
-      /** Jupyter is ready there and the member lives: another attempt may do it. */
+      /** Jupyter is ready there and its member is alive: another attempt may succeed. */
       readonly again?: true;
     };
 
-/** From the order until the member must say itself that it leads. */
+/** From the order until the member must confirm that it leads. */
 const moveDeadlineMs = 3_000;
 const againMs = 50;
 
 /**
- * Moves etcd's leadership to a node whose Jupyter is ready: users find it there at once. Where gates open by
- * the keeper's word, that word is given first, so the new gate is open before anything else moves. Idempotent:
- * leadership that is there already is left alone.
+ * Moves etcd's leadership to a node whose Jupyter is ready, so that users find it there at once. Where gates
+ * open only by the keeper's order, that order comes first, so that the new gate is open before anything else
+ * moves. Idempotent: does nothing if the node already leads.
  *
  * Resolves when the node's member leads and serves a linearizable read, or with the reason why it does not.
  */
@@ -51,12 +51,13 @@ export async function moveLeadership(
   const until = AbortSignal.any(signal === undefined ? [moved.signal] : [moved.signal, signal]);
   let refusal: string | undefined;
   if (target.leader !== target.memberId) {
-    // An attempt that was held up, while another one did this and more.
+    // This attempt was delayed, and another one did this and more.
     if (target.term > verdict.term) {
       return { led: false, again: true, reason: 'leadership has since moved' };
     }
-    // etcd answers when it sees the target lead. Where leadership has gone on by then, it does not answer at all;
-    // and an order may have been carried out though its answer was lost. So only the member's word counts.
+    // etcd replies once it sees the target lead. If leadership has moved on by then, it does not reply at
+    // all; and a transfer may have succeeded though its reply was lost. So only the member's own status
+    // counts.
     void access
       .etcd(verdict.leader, (client) => client.moveLeader(target.memberId, { deadlineMs: moveDeadlineMs }))
       .catch((error: unknown) => {
@@ -79,7 +80,7 @@ async function isReady(access: KeeperAccess, node: string): Promise<true | strin
   }
 }
 
-/** Until Jupyter is ready on the node, for at most as long as a reconcile waits. */
+/** Waits until Jupyter is ready on the node, at most as long as a reconcile waits. */
 async function prepare(
   access: KeeperAccess,
   { spec, generation, verdict, to }: LeadershipInput,
@@ -102,7 +103,7 @@ async function prepare(
   }
 }
 
-/** Asks until it is so, the time is over, or `signal`; and then once more. */
+/** Polls until the node leads, the time limit expires, or the signal aborts; then once more. */
 async function leads(access: KeeperAccess, node: string, signal: AbortSignal): Promise<boolean> {
   const until = Date.now() + moveDeadlineMs;
   for (;;) {

@@ -3,17 +3,17 @@ import type { KeeperAccess } from './access.js';
 import type { NodeView, ProxyView, View } from './drift.js';
 import type { Wanted } from './wanted.js';
 
-export interface LookOptions {
-  /** For each node and proxy. */
+export interface ObserveOptions {
+  /** Per node and proxy. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a node says now. Never rejects. */
+/** Observes one node. Never rejects. */
 export async function observeNode(
   access: KeeperAccess,
   name: string,
-  { timeoutMs, signal }: LookOptions,
+  { timeoutMs, signal }: ObserveOptions,
 ): Promise<NodeView> {
   try {
     const status = await access.node(name, (client) =>
@@ -25,11 +25,11 @@ export async function observeNode(
   }
 }
 
-/** What a proxy says now. Never rejects. */
+/** Observes one proxy. Never rejects. */
 export async function observeProxy(
   access: KeeperAccess,
   host: string,
-  { timeoutMs, signal }: LookOptions,
+  { timeoutMs, signal }: ObserveOptions,
 ): Promise<ProxyView> {
   try {
     const route = await access.proxy(host, (client) =>
@@ -41,11 +41,11 @@ export async function observeProxy(
   }
 }
 
-/** One look at all nodes and proxies, at once. */
+/** Observes all nodes and proxies in parallel. */
 export async function look(
   access: KeeperAccess,
   wanted: Pick<Wanted, 'nodes' | 'proxies'>,
-  options: LookOptions,
+  options: ObserveOptions,
 ): Promise<View> {
   const [nodes, proxies] = await Promise.all([
     Promise.all(wanted.nodes.map(async (name) => [name, await observeNode(access, name, options)] as const)),

@@ -15,31 +15,31 @@ export interface ReconcileInput {
   readonly verdict: Verdict;
 }
 
-/** How long a reconcile waits for what. */
+/** Time limits of a reconcile. */
 export const patience = {
   /** A cold start takes 3–4 s on an idle machine; a busy one may need several times that. */
   jupyterMs: 40_000,
-  /** The leader's node may be restarting its runtime; when it stays silent longer, the watch decides anew. */
+  /** The leader's node may be restarting its runtime; after a longer silence, the watch decides again. */
   leaderSilentMs: 3_000,
-  /** Between two orders to the leader, where the first was not carried out. */
+  /** Between two orders to the leader, if the first was not carried out. */
   againMs: 200,
 } as const;
 
-/** More than the watch allows: what is taken for silent here is left out of the rest. */
-const lookDeadlineMs = 2_000;
+/** More than the watch allows: nodes found silent are left out of the rest. */
+const observeDeadlineMs = 2_000;
 const jupyterWaitMs = 1_000;
 const stopWaitMs = 5_000;
 const routeDeadlineMs = 1_500;
 const hostsDeadlineMs = 2_000;
 
 /**
- * Brings the cluster in line with one verdict, whatever it was before: the leader serves (its Jupyter ready, its
- * gate open), then the route on all proxies at once, then the hosts files of all nodes, then no other node
- * serves. So users lose the old Jupyter only when every proxy that answers leads to the new one.
+ * Reconciles the cluster with one verdict: the leader serves (its Jupyter ready, its gate open), then the
+ * route on all proxies at once, then the hosts files of all nodes, then no other node serves. So users lose
+ * the old Jupyter only when every responding proxy routes to the new one.
  *
- * Idempotent. What does not answer is reported and holds nothing up. While Jupyter does not answer on the
- * leader, routes stay and no other Jupyter is stopped. When a node or a proxy holds a higher generation,
- * nothing further is done and `stale` says which.
+ * Idempotent. Unreachable nodes and proxies are reported and do not delay the rest. While Jupyter does not
+ * respond on the leader, routes stay and no other Jupyter is stopped. If a node or proxy has a higher
+ * generation, nothing further is done and `stale` is that generation.
  */
 export async function reconcile(
   access: KeeperAccess,
@@ -54,7 +54,7 @@ export async function reconcile(
 class Reconcile {
   readonly #changes: KeeperChange[] = [];
   readonly #silent = new Set<string>();
-  /** What the leader's node said before anything was done. */
+  /** The leader's node before any change. */
   #before: NodeView = { ok: false, reason: 'not asked yet' };
   #stale: number | undefined;
   #superseded = false;
@@ -73,7 +73,7 @@ class Reconcile {
     const startedAt = Date.now();
     const { leader, nodes } = this.wanted;
     const others = nodes.filter((name) => name !== leader);
-    // Asked now, needed later: a node that is gone costs its deadline while Jupyter starts.
+    // Queried now, needed later: a dead node costs its deadline while Jupyter starts.
     const views = Promise.all(others.map(async (name) => [name, await this.#observeNode(name)] as const));
 
     const ready = await this.#timed('jupyter', () => this.#jupyterUp());
@@ -82,7 +82,7 @@ class Reconcile {
     if (this.#goesOn()) await this.#timed('hosts', () => this.#writeHosts(seen));
     if (ready && this.#goesOn()) await this.#timed('others', () => this.#othersDown(seen));
 
-    const view = await this.#lookAgain();
+    const view = await this.#observeAgain();
     const left = drifts(this.wanted, view);
     this.signal?.throwIfAborted();
     this.#tookMs.total = Date.now() - startedAt;
@@ -147,7 +147,7 @@ class Reconcile {
           else if (!was.gate.open) this.#changed(leader, `gate of ${leader} opened`);
           return true;
         }
-        // It answers at once when Jupyter came down again instead of up.
+        // The reply is immediate if Jupyter stopped again instead of starting.
         if (status.state === 'stopped') await sleep(this.waits.againMs, undefined, { signal: this.signal });
       } catch (error) {
         if (await this.#foundStale(leader, error)) return false;
@@ -162,7 +162,7 @@ class Reconcile {
     return false;
   }
 
-  /** The leader's own member is the first to know that another one leads. */
+  /** The leader's own member is the first to know of a new leader. */
   async #checkLeadership(): Promise<void> {
     const probe = await this.access.member(this.verdict.leader);
     if (!probe.ok) return;
@@ -178,7 +178,7 @@ class Reconcile {
         client.setRoute(order, { timeoutMs: routeDeadlineMs, ...(this.signal && { signal: this.signal }) }),
       );
       if (result.kind === 'stale') {
-        this.#meet(result.generation);
+        this.#noteGeneration(result.generation);
         return;
       }
       if (result.changed) this.#changed(host, `route of ${host} set to ${order.node}`);
@@ -228,7 +228,7 @@ class Reconcile {
     });
   }
 
-  /** All at once; one that does not answer is noted and holds nothing up. */
+  /** Runs in parallel; nodes that do not respond are recorded and do not delay the rest. */
   async #each(names: readonly string[], act: (name: string) => Promise<void>): Promise<void> {
     await Promise.all(
       names.map(async (name) => {
@@ -249,11 +249,11 @@ class Reconcile {
     if (error.code !== 'STALE_GENERATION') return false;
     const view = await this.#observeNode(name);
     if (!view.ok) return false;
-    this.#meet(view.status.generation);
+    this.#noteGeneration(view.status.generation);
     return true;
   }
 
-  #meet(generation: number): void {
+  #noteGeneration(generation: number): void {
     if (generation > this.wanted.generation) this.#stale = Math.max(this.#stale ?? 0, generation);
   }
 
@@ -262,17 +262,17 @@ class Reconcile {
   }
 
   #observeNode(name: string): Promise<NodeView> {
-    return observeNode(this.access, name, { timeoutMs: lookDeadlineMs, signal: this.signal });
+    return observeNode(this.access, name, { timeoutMs: observeDeadlineMs, signal: this.signal });
   }
 
-  /** How things are now; what was silent is not waited for once more. */
-  async #lookAgain(): Promise<View> {
+  /** Observes the result; does not wait again for silent nodes. */
+  async #observeAgain(): Promise<View> {
     const answers = (name: string) => !this.#silent.has(name);
     const { nodes, proxies } = this.wanted;
     const view = await look(
       this.access,
       { nodes: nodes.filter(answers), proxies: proxies.filter(answers) },
-      { timeoutMs: lookDeadlineMs, signal: this.signal },
+      { timeoutMs: observeDeadlineMs, signal: this.signal },
     );
     const silent = (names: readonly string[]) =>
       Object.fromEntries(

@@ -1,6 +1,6 @@
 /**
- * What the keeper's workflow holds, as plain data, and how everything that happens changes it: what the watch saw, what
- * an activity brought, what somebody asked for. Pure: times are handed in.
+ * The keeper workflow's state, as plain data, and how it changes: by observations of the watch, activity
+ * results and requests. Pure: times are passed in.
  */
 import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import { formatDuration } from '../cluster/units.js';
@@ -25,16 +25,16 @@ import {
 import type { LeadershipOutcome } from './leadership.js';
 import type { Incident, KeeperEvent, KeeperState, MoveResult } from './state.js';
 
-/** A planned move that somebody waits for. */
+/** A planned move with a caller waiting. */
 export interface Move {
-  /** Counts the moves of this run. */
+  /** Number of the move within this run. */
   readonly number: number;
   readonly to: string;
-  /** The node that served before; absent when none did. */
+  /** The node that served before; absent if none did. */
   readonly from?: string;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
-  /** Leadership is there, and a verdict is to tell so. */
+  /** Leadership has moved; a verdict should follow. */
   readonly led: boolean;
 }
 
@@ -48,11 +48,11 @@ export type MoveOutcome = MoveResult | MoveFailure;
 export interface KeeperMemory {
   readonly spec: ClusterSpec;
   readonly state: KeeperState;
-  /** The first one to hand over a spec is who started it. */
+  /** The first caller to pass a spec starts the keeper. */
   readonly isNew: boolean;
   readonly stopping: boolean;
   readonly move?: Move;
-  /** How the newest move that is over ended. */
+  /** Outcome of the last finished move. */
   readonly ended?: { readonly number: number; readonly outcome: MoveOutcome };
 }
 
@@ -60,13 +60,13 @@ export function firstMemory(spec: ClusterSpec, state: KeeperState | undefined): 
   return { spec, state: { ...initialState, ...state }, isNew: state === undefined, stopping: false };
 }
 
-function said(memory: KeeperMemory, kind: KeeperEvent['kind'], what: string, now: Date): KeeperMemory {
+function noted(memory: KeeperMemory, kind: KeeperEvent['kind'], what: string, now: Date): KeeperMemory {
   return { ...memory, state: note(memory.state, kind, what, now.toISOString()) };
 }
 
-// --- what the watch saw, and what came of it --------------------------------------------------------------
+// --- observations and reconciles --------------------------------------------------------------------------
 
-/** A decision, and the state before it: a reconcile is concluded from that one. */
+/** A decision, and the state before it, from which a reconcile is concluded. */
 export interface Decided {
   readonly memory: KeeperMemory;
   readonly before: KeeperState;
@@ -75,24 +75,24 @@ export interface Decided {
 
 export function decided(memory: KeeperMemory, event: WatchEvent, now: Date): Decided {
   const { state, decision } = decide(memory.state, event, memory.spec.jupyter.follow);
-  const next = said({ ...memory, state }, event.kind === 'lost' ? 'lost' : 'found', decision.reason, now);
+  const next = noted({ ...memory, state }, event.kind === 'lost' ? 'lost' : 'found', decision.reason, now);
   return { memory: next, before: memory.state, decision };
 }
 
-/** Each adoption is of a higher generation than the one before; more in a row would mean two keepers. */
+/** Each adoption raises the generation; more in a row would mean two keepers. */
 const mostAdoptions = 5;
 
-/** A reconcile, as it began. */
+/** A reconcile when it started. */
 export interface Began {
   readonly before: KeeperState;
   readonly event: WatchEvent;
-  /** The spec that it was done for. */
+  /** The spec in use. */
   readonly spec: ClusterSpec;
-  /** How many generations were taken over before it. */
+  /** Number of generations adopted before it. */
   readonly adoptions: number;
 }
 
-/** After a reconcile. `again`: nodes or proxies hold a higher generation, which is taken over first. */
+/** After a reconcile. `again`: nodes or proxies have a higher generation, which is adopted first. */
 export function reconciled(
   memory: KeeperMemory,
   { before, event, spec, adoptions }: Began,
@@ -104,15 +104,17 @@ export function reconciled(
     return { memory: { ...memory, state: adopt(memory.state, stale) }, again: true };
   }
   const state = conclude(before, memory.state, event, result, now.toISOString());
-  const done = said({ ...memory, state }, 'done', outcomeOf(result), now);
-  // Another spec may have come with the very answer of this reconcile.
+  const done = noted({ ...memory, state }, 'done', outcomeOf(result), now);
+  // The spec may have changed while this reconcile completed.
   return {
     memory: memory.spec === spec ? done : { ...done, state: respecified(done.state) },
     again: false,
   };
 }
 
-/** After leadership was to be moved back. `again`: it cannot, and the event is decided anew: it is followed. */
+/**
+ * After an attempt to move leadership back. `again`: it failed, and the event is decided again and followed.
+ */
 export function returned(
   memory: KeeperMemory,
   to: string,
@@ -120,22 +122,22 @@ export function returned(
   now: Date,
 ): { readonly memory: KeeperMemory; readonly again: boolean } {
   const what = outcome.led ? `leadership is back at ${to}` : `leadership stays: ${outcome.reason}`;
-  const next = said(memory, 'returned', what, now);
-  // Users are served meanwhile: the next event tells where leadership is.
+  const next = noted(memory, 'returned', what, now);
+  // Users are served meanwhile: the next event shows where leadership is.
   if (outcome.led || outcome.again) return { memory: next, again: false };
   return { memory: { ...next, state: giveUpReturning(next.state) }, again: true };
 }
 
-/** After an activity that gave up. */
+/** After a failed activity. */
 export function failed(memory: KeeperMemory, message: string, now: Date): KeeperMemory {
   const state = concludeFailed(memory.state, message);
-  const next = said({ ...memory, state }, 'failed', message, now);
+  const next = noted({ ...memory, state }, 'failed', message, now);
   return moveEnded(next, { code: 'MOVE_FAILED', message }, now);
 }
 
 // --- planned moves ----------------------------------------------------------------------------------------
 
-/** Why Jupyter is not moved to a node now, before anything is done; undefined when it may be. */
+/** Why Jupyter cannot be moved to a node now; undefined when it can. */
 export function moveRefusal({ spec, state, move }: KeeperMemory, to: string): MoveFailure | undefined {
   if (!nodeNames(spec).includes(to))
     return { code: 'NODE_UNKNOWN', message: `unknown node of ${spec.name}: ${to}` };
@@ -146,7 +148,7 @@ export function moveRefusal({ spec, state, move }: KeeperMemory, to: string): Mo
   return undefined;
 }
 
-/** A move is wanted. Without a number: Jupyter is served there already. */
+/** A move is requested. Without a number: Jupyter is already served there. */
 export function moveWanted(
   memory: KeeperMemory,
   to: string,
@@ -166,7 +168,7 @@ export function moveWanted(
   return { memory: { ...memory, move: wanted }, number };
 }
 
-/** After the order that brings Jupyter and leadership to the node; the verdict that follows does the rest. */
+/** After the order that moves Jupyter and leadership to the node; the following verdict does the rest. */
 export function moveOrdered(memory: KeeperMemory, outcome: LeadershipOutcome, now: Date): KeeperMemory {
   const { move, spec, state } = memory;
   if (!move) return memory;
@@ -181,7 +183,7 @@ export function moveOrdered(memory: KeeperMemory, outcome: LeadershipOutcome, no
   };
 }
 
-/** A planned move is over with the first reconcile after leadership was there. */
+/** A planned move is finished by the first reconcile after leadership has moved. */
 export function moveSettled(memory: KeeperMemory, now: Date): KeeperMemory {
   const { move } = memory;
   if (!move?.led) return memory;
@@ -207,18 +209,18 @@ function moveEnded(memory: KeeperMemory, outcome: MoveOutcome, now: Date): Keepe
   if (!move) return memory;
   const next = { ...rest, ended: { number: move.number, outcome } };
   return 'moved' in outcome
-    ? said(
+    ? noted(
         next,
         'moved',
         `completed the planned move to ${move.to} in ${formatDuration(outcome.tookMs)}`,
         now,
       )
-    : said(next, 'failed', outcome.message, now);
+    : noted(next, 'failed', outcome.message, now);
 }
 
-// --- what is asked for ------------------------------------------------------------------------------------
+// --- requests ---------------------------------------------------------------------------------------------
 
-/** An answer to somebody who asked; what is under way is broken off when `changed`. */
+/** The reply to a request; `changed` interrupts the activity in progress. */
 export interface Asked {
   readonly memory: KeeperMemory;
   readonly changed: boolean;
@@ -227,28 +229,28 @@ export interface Asked {
 export function paused(memory: KeeperMemory, reason: string | undefined, now: Date): Asked {
   if (memory.state.paused) return { memory, changed: false };
   const state = pause(memory.state, now.toISOString(), reason);
-  const words = `paused${reason === undefined ? '' : `: ${reason}`}`;
+  const what = `paused${reason === undefined ? '' : `: ${reason}`}`;
   const message = 'the keeper was paused before the move ended';
-  const next = said({ ...memory, state }, 'paused', words, now);
+  const next = noted({ ...memory, state }, 'paused', what, now);
   return { memory: moveEnded(next, { code: 'KEEPER_PAUSED', message }, now), changed: true };
 }
 
 export function resumed(memory: KeeperMemory, now: Date): Asked {
   if (!memory.state.paused) return { memory, changed: false };
   return {
-    memory: said({ ...memory, state: resume(memory.state) }, 'resumed', 'resumed', now),
+    memory: noted({ ...memory, state: resume(memory.state) }, 'resumed', 'resumed', now),
     changed: true,
   };
 }
 
-/** Something was repaired elsewhere. */
+/** An incident was repaired elsewhere. */
 export function incidentNoted(memory: KeeperMemory, incident: Incident, now: Date): Asked {
   const state = withIncident(memory.state, incident);
   if (state === memory.state) return { memory, changed: false };
-  return { memory: said({ ...memory, state }, 'done', incident.what, now), changed: true };
+  return { memory: noted({ ...memory, state }, 'done', incident.what, now), changed: true };
 }
 
-/** A spec is handed over. `differs`: whether it is another one than that in force. */
+/** A spec is passed. `differs`: whether it differs from the one in force. */
 export function configured(
   memory: KeeperMemory,
   spec: ClusterSpec,
@@ -268,7 +270,7 @@ export function nodesAnnounced(memory: KeeperMemory, count: number, now: Date): 
 }
 
 function withSpec(memory: KeeperMemory, spec: ClusterSpec, what: string, now: Date): KeeperMemory {
-  return said({ ...memory, spec, state: respecified(memory.state) }, 'spec', what, now);
+  return noted({ ...memory, spec, state: respecified(memory.state) }, 'spec', what, now);
 }
 
 export function stopped(memory: KeeperMemory, now: Date): KeeperMemory {

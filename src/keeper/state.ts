@@ -1,4 +1,4 @@
-/** What the keeper knows, as plain JSON: stored by its workflow, read by people and by its activities. */
+/** The keeper's state, as plain JSON: stored by its workflow, read by clients and its activities. */
 import type { Verdict } from '../etcd/verdict.js';
 
 export type { Verdict };
@@ -8,11 +8,11 @@ export interface Incident {
   readonly at: string;
   readonly what: string;
   readonly tookMs: number;
-  /** An election after which Jupyter answers, or hosts files alone: nothing that an operator has to look into. */
+  /** An election after which Jupyter responds, or only hosts files: no action needed from an operator. */
   readonly routine?: true;
 }
 
-/** One line of what the keeper does, for people who follow it. */
+/** One event of the keeper, for `perijove events`. */
 export interface KeeperEvent {
   /** Rises by one with each event. */
   readonly seq: number;
@@ -23,9 +23,9 @@ export interface KeeperEvent {
   readonly what: string;
 }
 
-/** A way in which the cluster differs from what the keeper wants. */
+/** A difference between the cluster and its desired state. */
 export type DriftKind =
-  /** The node's control API does not answer. */
+  /** The node's control API does not respond. */
   | 'node-silent'
   /** The proxy's API does not answer, or the host is not to be reached. */
   | 'proxy-silent'
@@ -44,30 +44,33 @@ export interface Drift {
   readonly kind: DriftKind;
   /** Name of the node or host. */
   readonly subject: string;
-  /** For people: a sentence without its full stop. */
+  /** Human-readable: a sentence without its full stop. */
   readonly what: string;
 }
 
 export interface KeeperState {
-  /** Rises with each verdict that names another leader or term; 0 before the first. */
+  /** Rises with each verdict with another leader or term; 0 before the first. */
   readonly generation: number;
   readonly verdict?: Verdict;
   /** ISO 8601: since when no majority agrees on a leader; absent while one does. */
   readonly lostSince?: string;
-  /** Result of the last reconcile: whose Jupyter answers, and the route that each proxy that answered had. */
+  /**
+   * Results of the last reconcile: the node whose Jupyter responds, and the routes of the proxies that
+   * responded.
+   */
   readonly jupyter?: string;
   readonly routes: Readonly<Record<string, { readonly target: string; readonly generation: number }>>;
-  /** The spec is another one since the last reconcile. */
+  /** The spec has changed since the last reconcile. */
   readonly specChanged?: true;
-  /** What the last reconcile left, because it could not be reached or repaired. */
+  /** What the last reconcile could not reach or repair. */
   readonly drifts: readonly Drift[];
-  /** Repairs in a row without a calm time between; each makes the pause before the next one longer. */
+  /** Consecutive repairs without a calm period; each one lengthens the pause before the next. */
   readonly repairs: number;
   /** With `follow: sticky`: the node that Jupyter stays on while it is healthy. */
   readonly home?: string;
-  /** How often in a row leadership was to be moved back there, and did not stay. */
+  /** How often in a row leadership was to be moved back there and did not stay. */
   readonly returns?: number;
-  /** Maintenance: the keeper moves and repairs nothing. */
+  /** Maintenance: moves and repairs are suspended. */
   readonly paused?: { /** ISO 8601. */ readonly since: string; readonly reason?: string };
   /** The newest 20, newest first. */
   readonly incidents: readonly Incident[];
@@ -77,9 +80,9 @@ export interface KeeperState {
 
 /** A planned move that succeeded. */
 export interface MoveResult {
-  /** False when Jupyter was served there already. */
+  /** False if Jupyter was already served there. */
   readonly moved: boolean;
-  /** The node that served before; absent when none did. */
+  /** The node that served before; absent if none did. */
   readonly from?: string;
   readonly to: string;
   readonly generation: number;

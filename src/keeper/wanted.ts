@@ -13,31 +13,31 @@ import {
 } from '../cluster/spec.js';
 import type { Verdict } from './state.js';
 
-/** Which host each node runs on, by name; a node that is not known to run anywhere is missing. */
+/** The host of each node, by name; nodes without a known host are missing. */
 export type Placement = Readonly<Record<string, string>>;
 
-/** How the cluster should be, for one verdict. */
+/** The desired state for one verdict. */
 export interface Wanted {
   readonly generation: number;
   readonly term: number;
-  /** The one node that serves. */
+  /** The node that serves. */
   readonly leader: string;
-  /** Where its gate is. */
+  /** URL of its gate. */
   readonly target: string;
   readonly standby: 'warm' | 'cold';
   readonly gate: GateRule;
-  /** Of every node's hosts file. */
+  /** Content of every node's hosts file. */
   readonly hosts: readonly HostsEntry[];
   readonly hostsDigest: string;
   /** Names of all nodes, by index. */
   readonly nodes: readonly string[];
-  /** Names of the hosts that have a proxy. */
+  /** Names of the hosts with a proxy. */
   readonly proxies: readonly string[];
   /** By proxy host. */
   readonly routes: Readonly<Record<string, RouteOrder>>;
 }
 
-/** `placement` matters to the topology `owner` alone. */
+/** `placement` matters only for the topology `owner`. */
 export function wantedFor(
   spec: ClusterSpec,
   generation: number,
@@ -76,15 +76,15 @@ export function wantedFor(
   };
 }
 
-/** Where users would reach the node's Jupyter, were they on its network. */
+/** URL of the node's Jupyter on the nodes' network. */
 export function gateUrl(spec: ClusterSpec, node: string): string {
   return `http://${nodeAddress(spec, nodeNames(spec).indexOf(node))}:${spec.jupyter.port}`;
 }
 
 /**
- * The ways from a host to a node, the best first; the last one is the node itself. `owner`: through the host that
- * the node runs on; through each, while that is not known. `chain`: through the hosts that follow in the spec, so that the last one stands nearest to
- * the nodes; the order is the same everywhere, so a chain never closes into a circle.
+ * The ways from a host to a node, best first; the last one is the node itself. `owner`: through the node's
+ * host, or through each host while that is unknown. `chain`: through the hosts that follow in the spec, so
+ * that the last one is nearest to the nodes; the order is the same everywhere, so a chain never forms a loop.
  */
 export function waysTo(spec: ClusterSpec, from: HostSpec, node: string, owner: string | undefined): string[] {
   const proxies = hostsWithRole(spec, 'proxy');
@@ -102,7 +102,7 @@ export function waysTo(spec: ClusterSpec, from: HostSpec, node: string, owner: s
   return [...hops().map((host) => `http://${host.address}:${host.ports.proxy}`), gateUrl(spec, node)];
 }
 
-/** Whether a proxy holds this very order. */
+/** Whether a proxy has exactly this order. */
 export function holdsOrder({ since, serving, ...held }: Route, order: RouteOrder): boolean {
   return isDeepStrictEqual(held, order);
 }

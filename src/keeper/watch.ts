@@ -4,7 +4,7 @@ import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { KeeperAccess } from './access.js';
 import { notice, type Known, type WatchEvent } from './decide.js';
 import { drifts, type NodeView, type ProxyView } from './drift.js';
-import { observeNode, observeProxy, type LookOptions } from './observe.js';
+import { observeNode, observeProxy, type ObserveOptions } from './observe.js';
 import { wantedFor, type Placement, type Wanted } from './wanted.js';
 
 export interface WatchInput {
@@ -14,20 +14,20 @@ export interface WatchInput {
 }
 
 const probeEveryMs = 200;
-/** While an election may be under way, for at most `hurryMs`. */
+/** During an election, for at most `hurryMs`. */
 const probeSoonMs = 50;
 const hurryMs = 5_000;
-const lookEveryMs = 1_000;
-const lookDeadlineMs = 1_000;
+const observeEveryMs = 1_000;
+const observeDeadlineMs = 1_000;
 const placementEveryMs = 5_000;
-/** One answer that did not come in time is no news on a busy machine; this many in a row are. */
+/** On a busy machine, one late answer is not an event; this many in a row are. */
 const silentAfter = 3;
 const liveSettledMs = 2_000;
 
 /**
- * Watches until there is something to do (`notice` says when), and resolves to it. Asks every member of etcd
- * each 200 ms over a connection that it holds, and every node and every proxy each second. Rejects only with
- * the signal's reason. `onNode` is called with each answer of a node.
+ * Watches until `notice` returns an event, and resolves to it. Polls every etcd member each 200 ms over a
+ * persistent connection, and every node and proxy each second. Rejects only with the signal's reason.
+ * `onNode` is called with each observation of a node.
  */
 export async function watch(
   access: KeeperAccess,
@@ -57,7 +57,7 @@ function abortReason(signal: AbortSignal): Error {
 }
 
 class Watch {
-  /** All times but those for people: a clock that is set back must not hold anything up. */
+  /** Monotonic clock for all but displayed times: setting the clock back must not delay anything. */
   readonly #startedAt = performance.now();
   readonly #members: readonly string[];
   #wanted: Wanted | undefined;
@@ -76,15 +76,15 @@ class Watch {
     private readonly known: Known,
     placement: Placement,
     private readonly signal: AbortSignal,
-    private readonly speak: (event: WatchEvent) => void,
+    private readonly report: (event: WatchEvent) => void,
     private readonly onNode: (name: string, view: NodeView) => void,
   ) {
     this.#wanted = known.verdict && wantedFor(spec, generation, known.verdict, placement);
     this.#members = nodeNames(spec);
   }
 
-  get #look(): LookOptions {
-    return { timeoutMs: lookDeadlineMs, signal: this.signal };
+  get #observeOptions(): ObserveOptions {
+    return { timeoutMs: observeDeadlineMs, signal: this.signal };
   }
 
   start(fail: (error: unknown) => void): void {
@@ -97,9 +97,9 @@ class Watch {
       ),
       ...(this.#wanted?.nodes ?? []).map((name) =>
         this.#every(
-          () => lookEveryMs,
+          () => observeEveryMs,
           async () => {
-            const view = await observeNode(this.access, name, this.#look);
+            const view = await observeNode(this.access, name, this.#observeOptions);
             this.#saw(this.#nodes, name, view);
             this.onNode(name, view);
           },
@@ -107,8 +107,9 @@ class Watch {
       ),
       ...(this.#wanted?.proxies ?? []).map((host) =>
         this.#every(
-          () => lookEveryMs,
-          async () => this.#saw(this.#proxies, host, await observeProxy(this.access, host, this.#look)),
+          () => observeEveryMs,
+          async () =>
+            this.#saw(this.#proxies, host, await observeProxy(this.access, host, this.#observeOptions)),
         ),
       ),
     ];
@@ -143,7 +144,7 @@ class Watch {
     this.#probes.set(name, await this.access.member(name));
   }
 
-  /** Nodes that were launched on other hosts have other ways. */
+  /** Nodes relaunched on other hosts have other ways. */
   async #place(): Promise<void> {
     const { verdict } = this.known;
     const placement = await this.access.placement();
@@ -175,10 +176,10 @@ class Watch {
       ...(this.#confirmedAt !== undefined && { confirmedAt: this.#confirmedAt }),
       now: new Date().toISOString(),
     });
-    if (event) this.speak(event);
+    if (event) this.report(event);
   }
 
-  /** Notes when the known verdict was last seen to hold, and since when the same members answer. */
+  /** Records when the known verdict was last confirmed, and since when the same members respond. */
   #follow(finding: Finding, now: number): void {
     if (finding.kind === 'none') return;
     const { leader, term, live } = finding.verdict;

@@ -8,7 +8,8 @@ import { daemonPolicy } from '../hosts/daemon-policy.js';
 const daemons = { units: ['etcd.service', 'ssh.service', 'ssh.socket'], scripts: ['etcd', 'ssh'] } as const;
 
 /**
- * A POSIX shell script for root that installs Debian packages. It may be killed anywhere and run again. It
+ * A POSIX shell script for root that installs Debian packages. It may be killed at any point and run again.
+ * It
  *
  * - starts no daemon (Debian Policy 9.3.3.1, policy-rc.d), and enables none that was not there before;
  * - waits while another program holds apt's lock, and reports which;
@@ -94,11 +95,11 @@ done
 }
 
 /**
- * Runs the script in `file`, as root or through sudo, and reports its lines. When this process is killed,
- * the script goes on or tidies up by itself.
+ * Runs the script in `file`, as root or through sudo, and reports its lines. When this process is killed, the
+ * script continues or cleans up on its own.
  *
- * @throws PerijoveError PREREQUISITES_FAILED with the end of apt's output; the signal's reason when it aborts,
- *   after the script has tidied up
+ * @throws PerijoveError PREREQUISITES_FAILED with the end of apt's output; the signal's reason when it
+ *   aborts, after the script has cleaned up
  */
 export async function runAptScript(
   file: string,

@@ -16,27 +16,27 @@ import {
 import { isOfLab, labPaths, readLab, writeLab, type LabState } from './state.js';
 import { centralProcesses, labProcesses } from './sweep.js';
 
-/** A worker lets its activities end; Temporal writes its database. */
+/** Workers finish their activities; Temporal writes its database. */
 const graceMs = 30_000;
 
 export interface LabDownOptions {
   readonly stateDir: string;
-  /** Also remove all files. */
+  /** Also remove all files of the lab. */
   readonly purge: boolean;
   readonly report: (line: string) => void;
 }
 
 /**
- * Stops a lab in order: workers, hosts, Temporal server. Its data stays in the state directory, and the next start
- * resumes from it. With `purge` everything is killed and the directory removed, also when the lab's record cannot be
- * read. Files that the lab did not make stay, and with them the directory.
+ * Stops a lab in order: workers, hosts, Temporal server. Its data stays in the state directory, and the next
+ * start resumes from it. With `purge` all processes are killed and the directory is removed, even when the
+ * lab's record is unreadable. Files not created by the lab stay, and with them the directory.
  *
  * @throws PerijoveError LAB_BUSY, LAB_ABSENT, LAB_STATE_UNREADABLE, LAB_REMAINS
  */
 export async function stopLab(options: LabDownOptions): Promise<void> {
   const { stateDir, purge, report } = options;
   if (!existsSync(stateDir)) {
-    // A directory that was removed by hand leaves processes.
+    // A directory removed by hand leaves processes behind.
     if (purge) return sweep(stateDir);
     throw new PerijoveError('LAB_ABSENT', `there is no lab in ${stateDir}`);
   }
@@ -47,7 +47,7 @@ export async function stopLab(options: LabDownOptions): Promise<void> {
       if (lab) await stopInOrder(stateDir, lab, report);
       return;
     }
-    // Nothing needs an orderly end before it is removed.
+    // No orderly stop is needed before removal.
     await Promise.all((lab?.hosts ?? []).map((host) => crashHost(stateDir, host)));
     await sweep(stateDir);
     removeFiles(stateDir);
@@ -99,8 +99,8 @@ async function sweep(stateDir: string): Promise<void> {
 }
 
 /**
- * Only files that the lab makes are removed, and only in the directory of a lab: one that was named by mistake may
- * contain another `hosts` or `notebooks`.
+ * Removes only the lab's own files, and only from a lab's directory: a directory given by mistake may contain
+ * another `hosts` or `notebooks`.
  */
 function requireLabDirectory(stateDir: string): void {
   const entries = readdirSync(stateDir);
@@ -111,13 +111,13 @@ function requireLabDirectory(stateDir: string): void {
   });
 }
 
-/** The lock file is removed last, so that no other start uses a directory that is being removed. */
+/** Removes the lock file last, so that no other start uses a directory that is being removed. */
 function removeFiles(stateDir: string): void {
   const { lock, state } = labPaths(stateDir);
   try {
     for (const entry of readdirSync(stateDir).filter(isOfLab)) {
       const file = path.join(stateDir, entry);
-      // Removed last: without it the directory would look like one that was named by mistake.
+      // Removed last: without it the directory would no longer be recognized as a lab's.
       if (file !== lock && file !== state) rmSync(file, { recursive: true, force: true });
     }
     rmSync(state, { force: true });

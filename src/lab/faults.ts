@@ -14,7 +14,7 @@ const perijove = path.join(fileURLToPath(new URL('../..', import.meta.url)), 'bi
 const endMs = 10_000;
 const startMs = 60_000;
 
-/** What the lab in `stateDir` can do to itself, from one of its own workers. */
+/** Faults that the lab in `stateDir` can inject, from one of its own workers. */
 export function labFaults(stateDir: string): LabFaults {
   const workers = () =>
     [...centralProcesses(stateDir)].filter((pid) => commandArguments(pid)[2] === 'worker');

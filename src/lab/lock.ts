@@ -8,15 +8,15 @@ import { commandLine } from './processes.js';
 const conflict = 75; // EX_TEMPFAIL of sysexits.h
 
 export interface LockOptions {
-  /** Called with the holder before waiting for it to end; without this, a held lock is LAB_BUSY. */
+  /** Called with the holder before waiting for it; without this, a held lock is LAB_BUSY. */
   readonly waiting?: (holder: string) => void;
   /** Ends the waiting. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Runs `work` while holding an advisory lock on `file`, which is made if need be. The kernel releases the
- * lock when this process ends, however it ends: flock(1) holds it for as long as its stdin stays open.
+ * Runs `work` while holding an advisory lock on `file`, which is created if missing. The kernel releases the
+ * lock when this process ends for any reason: flock(1) holds it for as long as its stdin stays open.
  *
  * @throws PerijoveError LAB_BUSY; the signal's reason when it aborts before the lock is held
  */
@@ -51,7 +51,7 @@ async function acquire(
   const mode = wait ? [] : ['--nonblock', '--conflict-exit-code', String(conflict)];
   const holder = spawn('flock', [...mode, file, 'sh', '-c', 'echo held && exec cat >/dev/null'], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    // A session of its own: Ctrl-C is for this process, which may still have to tidy up under the lock.
+    // A separate session: Ctrl-C is for this process, which may still have to clean up under the lock.
     detached: true,
   });
   const giveUp = () => holder.kill();

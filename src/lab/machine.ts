@@ -28,14 +28,14 @@ import { requireFreePort } from './sockets.js';
 import { hostMarker, labPaths, writeAtomically, type LabHost } from './state.js';
 
 /*
- * A host of the lab represents a machine: one sshd, and the services that runit starts at its boot. Each of its
- * processes is recognised by its environment (see `marks.ts`), or descends from one that is.
+ * A lab host represents a machine: one sshd, and the services that runit starts at boot. Each of its
+ * processes is recognized by its environment (see `marks.ts`) or descends from such a process.
  */
 
-/** How long the services of a host may take to stop: more than runit and the nodes give theirs. */
+/** Time limit for stopping a host's services: longer than those of runit and the nodes. */
 const stopTimeoutMs = 25_000;
 
-/** Makes the SSH key of the lab and the host keys where they are missing. */
+/** Creates the lab's SSH key and missing host keys. */
 export async function provideKeys(stateDir: string, hosts: readonly LabHost[]): Promise<void> {
   const paths = labPaths(stateDir);
   await provideKey(paths.key, 'perijove-lab');
@@ -53,7 +53,7 @@ async function provideKey(file: string, comment: string): Promise<void> {
   // ssh-keygen writes the public half last.
   if (existsSync(`${file}.pub`)) return;
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  // With a half-made one there it would ask whether to overwrite it.
+  // ssh-keygen would ask whether to overwrite an incomplete one.
   await promisify(execFile)('sh', [
     '-c',
     'rm -f "$1" && ssh-keygen -q -t ed25519 -N "" -C "$2" -f "$1"',
@@ -63,7 +63,7 @@ async function provideKey(file: string, comment: string): Promise<void> {
   ]);
 }
 
-/** The mark of every process of the host, and the PATH and home of the machine that it represents. */
+/** The mark of every process of the host, and the PATH and home of its machine. */
 function hostEnvironment(stateDir: string, host: LabHost): Readonly<Record<string, string>> {
   const paths = labPaths(stateDir);
   return { [hostMarker]: paths.host(host.name), PATH: hostPath, HOME: paths.hostHome(host.name) };
@@ -84,7 +84,7 @@ export function sshdConfig(stateDir: string, host: LabHost): string {
     'PasswordAuthentication no',
     'KbdInteractiveAuthentication no',
     'UsePAM no',
-    // The state directory may lie below one that others can write, such as /tmp.
+    // The state directory may be below a directory writable by others, such as /tmp.
     'StrictModes no',
     'PermitRootLogin prohibit-password',
     'AllowTcpForwarding yes',
@@ -98,7 +98,7 @@ export function sshdConfig(stateDir: string, host: LabHost): string {
   ].join('\n')}\n`;
 }
 
-/** The process of the host's sshd, while it lives. */
+/** The host's sshd process, if alive. */
 export function sshdProcess(stateDir: string, host: LabHost): ProcessIdentity | undefined {
   try {
     const text = readFileSync(labPaths(stateDir).sshdProcess(host.name), 'utf8');
@@ -116,7 +116,7 @@ export function hostProcesses(stateDir: string, host: LabHost): Set<number> {
   const roots = processes.filter(({ pid }) => isOfHost(pid, directory)).map(({ pid }) => pid);
   const sshd = sshdProcess(stateDir, host);
   if (sshd) roots.push(sshd.pid);
-  // sshd overwrites its environment with its title: a session whose parent has died is recognised by its socket.
+  // sshd overwrites its environment with its title: an orphaned session is recognized by its socket.
   const sockets = allSockets().filter(({ address, port }) => address === host.address && port === host.port);
   const holders = new Set(processesHolding(new Set(sockets.map((socket) => socket.inode))));
   roots.push(
@@ -126,7 +126,7 @@ export function hostProcesses(stateDir: string, host: LabHost): Set<number> {
 }
 
 /**
- * Starts the host as a boot does: sshd, then the services that were set up on it. Leaves running ones alone.
+ * Boots the host: starts sshd, then the services installed on it. Leaves running ones alone.
  *
  * @throws PerijoveError PORT_IN_USE, LAB_HOST_NOT_STARTED with the end of sshd's log
  */
@@ -142,7 +142,7 @@ async function startSshd(stateDir: string, host: LabHost): Promise<void> {
   const sshd = findProgram('sshd', hostPath);
   if (sshd === undefined)
     throw new PerijoveError('PREREQUISITES_MISSING', 'sshd is not installed on this machine');
-  // Root's sshd needs this directory for privilege separation; the service of a package would make it.
+  // Root's sshd needs this directory for privilege separation; a package's service would create it.
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
   chmodSync(paths.hostKey(host.name), 0o600);
   writeAtomically(paths.sshdConfig(host.name), sshdConfig(stateDir, host));
@@ -164,12 +164,12 @@ async function startSshd(stateDir: string, host: LabHost): Promise<void> {
   );
 }
 
-/** The services that a runit directory of the host holds, as its init system would start them. */
+/** Starts the services in the host's runit directory, as its init system would. */
 async function startServices(stateDir: string, host: LabHost): Promise<void> {
   if (!existsSync(hostPaths(host).service)) return;
   const log = labPaths(stateDir).bootLog(host.name);
   const boot = spawnOnHost(stateDir, host, ['sh', '-c', runsvdirScript(host.dir)], log);
-  // While it is awaited, it must keep this process alive.
+  // Keep this process alive while waiting for it.
   boot.ref();
   const [code] = (await once(boot, 'exit')) as [number | null];
   if (code === 0) return;
@@ -189,7 +189,7 @@ function runsvdirProcess(stateDir: string, host: LabHost): ProcessIdentity | und
   return identified(() => [...hostProcesses(stateDir, host)].filter(isRunsvdir)).found[0];
 }
 
-/** A process of the host in its own session, which outlives this one. */
+/** Starts a process of the host in its own session, which outlives this process. */
 function spawnOnHost(stateDir: string, host: LabHost, command: readonly string[], logFile: string) {
   const [program = '', ...args] = command;
   mkdirSync(path.dirname(logFile), { recursive: true });
@@ -206,7 +206,7 @@ function spawnOnHost(stateDir: string, host: LabHost, command: readonly string[]
   return child;
 }
 
-/** Whether an SSH server answers at the host's address. */
+/** Whether an SSH server responds at the host's address. */
 function answersSsh(host: LabHost): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: host.address, port: host.port });
@@ -221,21 +221,21 @@ function answersSsh(host: LabHost): Promise<boolean> {
   });
 }
 
-/** Kills every process of the host, as a power cut does. Resolves to their number. */
+/** Kills every process of the host, as a power cut does. Resolves to the number of processes. */
 export async function crashHost(stateDir: string, host: LabHost): Promise<number> {
   const killed = await killAll(() => hostProcesses(stateDir, host));
   return killed.length;
 }
 
 /**
- * Stops the host as an orderly shutdown does: its services, then everything else on it (the nodes, which outlive
- * the Mesos agent), then sshd. What does not stop in time is killed.
+ * Shuts the host down in order: its services, then everything else on it (the nodes, which outlive the Mesos
+ * agent), then sshd. Whatever does not stop in time is killed.
  */
 export async function shutDownHost(stateDir: string, host: LabHost): Promise<void> {
   const runsvdir = runsvdirProcess(stateDir, host);
   if (runsvdir) {
     const services = supervised(runsvdir.pid).map(identify);
-    // runsvdir(8): after a HUP it sends TERM to each runsv, which stops its service and ends.
+    // runsvdir(8): after a HUP it sends TERM to each runsv, which stops its service and exits.
     signal(runsvdir, 'SIGHUP');
     await ended([runsvdir, ...services.filter((identity) => identity !== undefined)], stopTimeoutMs);
   }
@@ -246,8 +246,9 @@ export async function shutDownHost(stateDir: string, host: LabHost): Promise<voi
 }
 
 /**
- * What the services of a runsvdir run. Not their loggers: one ends when nobody writes to it any more, and a node
- * that the Mesos agent started does, until it is ended itself. Nor what the nodes have supervised.
+ * The processes run by the services of a runsvdir. Excludes their loggers: a logger ends with its last
+ * writer, and a node started by the Mesos agent keeps writing until it ends. Also excludes what the nodes
+ * supervise.
  */
 function supervised(runsvdir: number): number[] {
   const processes = allProcesses();

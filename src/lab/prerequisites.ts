@@ -9,10 +9,10 @@ import { writeAtomically } from './state.js';
 import { cacheDir } from '../hosts/artifacts.js';
 import { installTools, installedTools, planTools, type Tools, type ToolsPlan } from './tools.js';
 
-/** Something that the lab's hosts need, and the Debian package that has it. */
+/** A requirement of the lab's hosts, and the Debian package that provides it. */
 interface Requirement {
   readonly package: string;
-  /** Programs, looked up on the PATH of a host. */
+  /** Programs, looked up on a host's PATH. */
   readonly programs: readonly string[];
   readonly files: readonly string[];
 }
@@ -26,7 +26,7 @@ const requirements: readonly Requirement[] = [
   { package: 'socat', programs: ['socat'], files: [] },
 ];
 
-/** What is not installed. */
+/** Missing prerequisites. */
 export interface Missing {
   /** Debian packages. */
   readonly packages: readonly string[];
@@ -34,12 +34,12 @@ export interface Missing {
   readonly tools: boolean;
 }
 
-/** How the user is informed and asked. */
+/** How the user is informed and asked for consent. */
 export interface Consent {
   readonly report: (line: string) => void;
-  /** Absent where there is no terminal. */
+  /** Absent without a terminal. */
   readonly ask?: (question: string) => Promise<boolean>;
-  /** Agreed to beforehand. */
+  /** Consent given in advance. */
   readonly yes: boolean;
   readonly signal: AbortSignal;
 }
@@ -57,7 +57,7 @@ async function findMissing(plan: ToolsPlan): Promise<Missing> {
   return { packages: tools ? [...packages, ...(await missingForPython())] : packages, tools };
 }
 
-/** Debian has a separate package for what `python3 -m venv` needs. */
+/** Debian packages what `python3 -m venv` needs separately. */
 async function missingForPython(): Promise<string[]> {
   if (findProgram('python3') === undefined) return ['python3', 'python3-venv'];
   return promisify(execFile)('python3', ['-c', 'import ensurepip, venv']).then(
@@ -73,8 +73,8 @@ export type Decision =
   | { readonly do: 'refuse' };
 
 /**
- * Who installs, and whether the user is asked. Only a person at a terminal is asked for a sudo password;
- * without one, a process that is not root installs nothing that needs root.
+ * Who installs, and whether to ask the user. A sudo password is asked for only at a terminal; without one, a
+ * process that is not root installs nothing that needs root.
  */
 export function decideInstallation(
   missing: Missing,
@@ -96,8 +96,8 @@ export function decideInstallation(
 /**
  * Installs the programs that the lab needs: lists the missing ones, asks once, and installs them.
  *
- * @throws PerijoveError PREREQUISITES_MISSING when it may not, PREREQUISITES_FAILED when it could not; the signal's
- *   reason when it aborts
+ * @throws PerijoveError PREREQUISITES_MISSING without consent, PREREQUISITES_FAILED when the installation
+ *   fails; the signal's reason when it aborts
  */
 export async function ensurePrerequisites(consent: Consent): Promise<Tools> {
   const plan = await planTools();

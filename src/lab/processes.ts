@@ -2,10 +2,10 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 
-/** A process as it can be recorded and found again: a reused process ID has another start time or boot. */
+/** Identifies a process across PID reuse by its start time and boot. */
 export const processIdentitySchema = z.object({
   pid: z.int().positive(),
-  /** Clock ticks after the boot of the machine, field 22 of `/proc/<pid>/stat` (proc(5)). */
+  /** Clock ticks since boot, field 22 of `/proc/<pid>/stat` (proc(5)). */
   startTime: z.int().nonnegative(),
   /** `/proc/sys/kernel/random/boot_id` */
   boot: z.string(),
@@ -16,17 +16,17 @@ export type ProcessIdentity = Readonly<z.infer<typeof processIdentitySchema>>;
 export interface ProcessStat {
   readonly pid: number;
   readonly name: string;
-  /** `Z` is a zombie: dead, and not yet waited for by its parent. */
+  /** `Z` is a zombie: it has ended and has not been reaped. */
   readonly state: string;
   readonly parent: number;
   readonly startTime: number;
-  /** A process whose first thread ended is shown as a zombie while its other threads still hold its files. */
+  /** A process whose first thread ended is a zombie while its other threads still hold its files. */
   readonly threads: number;
 }
 
 /**
- * Reads one line of `/proc/<pid>/stat`. The name stands in brackets and may itself hold brackets and blanks,
- * so what follows is counted from the last closing one.
+ * Parses `/proc/<pid>/stat`. The name is in parentheses and may itself contain parentheses and blanks, so
+ * fields are counted from the last closing one.
  */
 export function parseStat(line: string): ProcessStat {
   const open = line.indexOf('(');
@@ -47,13 +47,16 @@ function readProc(pid: number, file: string): string | undefined {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch (thrown) {
     const { code = '' } = thrown as NodeJS.ErrnoException;
-    // It ended in between, or belongs to another user. Any other error does not mean that it has ended.
+    // It has just ended, or belongs to another user. Any other error does not mean that it ended.
     if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(code)) return undefined;
     throw thrown;
   }
 }
 
-/** The process, unless it ended; a zombie has ended, and its files are closed, as soon as it is its only thread. */
+/**
+ * The process, unless it has ended; a zombie has ended, and its files are closed, once it has one thread
+ * left.
+ */
 export function processStat(pid: number): ProcessStat | undefined {
   const line = readProc(pid, 'stat');
   if (line === undefined) return undefined;
@@ -70,7 +73,7 @@ export function allProcesses(): ProcessStat[] {
     .filter((stat) => stat !== undefined);
 }
 
-/** One variable of the environment that the process was started with. Other users' processes have none. */
+/** One variable of the process's initial environment; undefined for other users' processes. */
 export function startVariable(pid: number, name: string): string | undefined {
   return readProc(pid, 'environ')
     ?.split('\0')
@@ -78,12 +81,12 @@ export function startVariable(pid: number, name: string): string | undefined {
     ?.slice(name.length + 1);
 }
 
-/** The command line; empty for a process that ended. */
+/** The command line; empty for an ended process. */
 export function commandArguments(pid: number): string[] {
   return readProc(pid, 'cmdline')?.replace(/\0+$/, '').split('\0') ?? [];
 }
 
-/** The command line, for people. */
+/** The command line as text. */
 export function commandLine(pid: number): string {
   const line = commandArguments(pid).join(' ').trim();
   return line === '' ? (processStat(pid)?.name ?? '?') : line;
@@ -105,7 +108,7 @@ export function isAlive(process: ProcessIdentity): boolean {
   return process.boot === bootId() && processStat(process.pid)?.startTime === process.startTime;
 }
 
-/** Sends a signal to the process, if it is still that process and may be signalled. Returns whether it was sent. */
+/** Signals the process if it is still the same one and may be signalled. Returns whether it was sent. */
 export function signal(target: ProcessIdentity, name: NodeJS.Signals): boolean {
   if (!isAlive(target)) return false;
   try {
@@ -118,7 +121,7 @@ export function signal(target: ProcessIdentity, name: NodeJS.Signals): boolean {
   }
 }
 
-/** Resolves to true as soon as none of the processes lives, or to false after `timeoutMs`. */
+/** Resolves to true once all processes have ended, or to false after `timeoutMs`. */
 export async function ended(processes: readonly ProcessIdentity[], timeoutMs: number): Promise<boolean> {
   const deadline = Date.now() + timeoutMs;
   while (processes.some(isAlive)) {
@@ -128,7 +131,7 @@ export async function ended(processes: readonly ProcessIdentity[], timeoutMs: nu
   return true;
 }
 
-/** The given processes with all their descendants, children after their parents. */
+/** The given processes with all their descendants, children after parents. */
 export function withDescendants(
   roots: Iterable<number>,
   processes: readonly Pick<ProcessStat, 'pid' | 'parent'>[],
@@ -141,8 +144,8 @@ export function withDescendants(
 }
 
 /**
- * The processes that `collect` finds, each with its identity from before the search, so that a reused process ID is
- * not taken for one of them. One that was started meanwhile is left out, and counted.
+ * The processes that `collect` finds, each with its identity from before the search, to exclude reused
+ * process IDs. Processes started meanwhile are left out and counted.
  */
 export function identified(collect: () => Iterable<number>): {
   readonly found: readonly ProcessIdentity[];

@@ -2,12 +2,12 @@ import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
 
 /**
- * PATH of a lab host: what the login of a real one would have, whatever PATH this process has. Debian gives
- * the `sbin` directories to root alone; sshd lies there, and works for everyone.
+ * PATH of a lab host: that of a real login, whatever PATH this process has. Debian gives the `sbin`
+ * directories only to root; sshd is there, and works for every user.
  */
 export const hostPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** The absolute path of an executable file of that name, from the first directory that has one. */
+/** Absolute path of the first executable with this name in the search path. */
 export function findProgram(name: string, searchPath = process.env['PATH'] ?? hostPath): string | undefined {
   return searchPath
     .split(path.delimiter)

@@ -2,7 +2,7 @@ import { PerijoveError } from '../errors/error.js';
 import { listenersAt, processesHolding } from '../hosts/sockets.js';
 import { commandLine, processStat } from './processes.js';
 
-/** @throws PerijoveError PORT_IN_USE, naming the process where this user may see it */
+/** @throws PerijoveError PORT_IN_USE, naming the process if this user may see it */
 export function requireFreePort(address: string, port: number, what: string): void {
   const listeners = listenersAt(address, port);
   if (listeners.length === 0) return;

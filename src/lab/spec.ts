@@ -2,7 +2,7 @@ import { isMap, isSeq, parseDocument, visit } from 'yaml';
 import { PerijoveError } from '../errors/error.js';
 import { labPaths } from './state.js';
 
-/** Addresses of the lab in a spec that was written for the default one. */
+/** Address prefix of the default lab, as in its specs. */
 const defaultSubnet = '127.0';
 
 /** The lab decides how its hosts are reached, so these keys are removed from each host. */
@@ -12,16 +12,16 @@ export interface LabPlace {
   readonly stateDir: string;
   /** Such as `127.0` or `127.28`. */
   readonly subnet: string;
-  /** The user of this machine that hosts are reached as. */
+  /** The local user for SSH to the hosts. */
   readonly user: string;
-  /** Absolute. */
+  /** Absolute path. */
   readonly jupyterLab: string;
 }
 
 /**
- * The spec of a lab, from an example or from a user's file: its hosts become those of the lab, with their
- * directories below the state directory, its addresses those of the subnet. The rest, with all comments,
- * stays. A text that is not a spec is returned as it is; reading it then reports why.
+ * The spec of a lab, from an example or a user's file. Its hosts become lab hosts, with their directories
+ * below the state directory and addresses in the lab's subnet. Everything else stays, comments included. An
+ * invalid spec is returned unchanged; loading it then reports the error.
  */
 export function renderLabSpec(text: string, place: LabPlace): string {
   const document = parseDocument(text);

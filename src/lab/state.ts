@@ -7,17 +7,17 @@ import { processIdentitySchema } from './processes.js';
 
 const labSchema = z.object({
   version: z.literal(1),
-  /** Name of the cluster. */
+  /** Cluster name. */
   name: z.string(),
-  /** First two numbers of all its addresses, such as `127.0`. */
+  /** First two octets of all addresses, such as `127.0`. */
   subnet: z.string(),
   hosts: z.array(
     z.object({
       name: z.string(),
-      /** Where its sshd listens. */
+      /** Listen address of its sshd. */
       address: z.string(),
       port: z.int(),
-      /** The `dir` of the spec. */
+      /** `dir` in the spec. */
       dir: z.string(),
     }),
   ),
@@ -32,18 +32,18 @@ const labSchema = z.object({
   workers: z.array(processIdentitySchema),
 });
 
-/** What `<state dir>/lab.json` holds. Processes in it may have ended: ask `isAlive`. */
+/** Content of `<state dir>/lab.json`. Its processes may have ended: check with `isAlive`. */
 export type LabState = Readonly<z.infer<typeof labSchema>>;
 export type LabHost = LabState['hosts'][number];
 
 /**
- * The state directory: the one given, else `$XDG_STATE_HOME/perijove/lab`, else `~/.local/state/perijove/lab`
+ * The state directory: the given one, else `$XDG_STATE_HOME/perijove/lab`, else `~/.local/state/perijove/lab`
  * (XDG Base Directory Specification 0.8). Absolute.
  */
 export function labStateDir(given?: string, env: NodeJS.ProcessEnv = process.env): string {
   if (given !== undefined) return path.resolve(given);
   const base = env['XDG_STATE_HOME'];
-  // The specification has relative paths ignored.
+  // The specification requires relative paths to be ignored.
   return path.join(
     base !== undefined && path.isAbsolute(base) ? base : path.join(homedir(), '.local', 'state'),
     'perijove',
@@ -51,7 +51,7 @@ export function labStateDir(given?: string, env: NodeJS.ProcessEnv = process.env
   );
 }
 
-/** Where things lie below a lab's state directory. */
+/** Paths in a lab's state directory. */
 export function labPaths(stateDir: string) {
   const at = (...parts: string[]) => path.join(stateDir, ...parts);
   return {
@@ -65,21 +65,21 @@ export function labPaths(stateDir: string) {
     temporalLog: at('temporal', 'server.log'),
     workerLogs: at('workers'),
     notebooks: at('notebooks'),
-    /** Files of the machine that a host represents. Also the value of PERIJOVE_LAB_HOST. */
+    /** Files of a host's machine. Also the value of PERIJOVE_LAB_HOST. */
     host: (name: string) => at('hosts', name),
     hostKey: (name: string) => at('hosts', name, 'sshd', 'host_key'),
     sshdConfig: (name: string) => at('hosts', name, 'sshd', 'sshd_config'),
     sshdLog: (name: string) => at('hosts', name, 'sshd', 'sshd.log'),
     sshdProcess: (name: string) => at('hosts', name, 'sshd', 'process.json'),
-    /** The home directory on that machine, so that the user's own files do not affect a host. */
+    /** Home directory on that machine, so that the user's own files do not affect a host. */
     hostHome: (name: string) => at('hosts', name, 'home'),
     bootLog: (name: string) => at('hosts', name, 'boot.log'),
-    /** The `dir` of the spec. */
+    /** `dir` in the spec. */
     hostDir: (name: string) => at('hosts', name, 'perijove'),
   };
 }
 
-/** Whether an entry of a state directory is one that the lab makes, or a half written one. */
+/** Whether an entry of a state directory belongs to the lab, half-written files included. */
 export function isOfLab(entry: string): boolean {
   const made = Object.values(labPaths('/')).map(
     (at) => (typeof at === 'string' ? at : at('any')).split('/')[1],
@@ -87,9 +87,9 @@ export function isOfLab(entry: string): boolean {
   return made.includes(entry.replace(/\.\d+$/, ''));
 }
 
-/** What is started on a lab host has this in its environment; its value is `labPaths(stateDir).host(name)`. */
+/** In the environment of every process of a lab host; its value is `labPaths(stateDir).host(name)`. */
 export const hostMarker = 'PERIJOVE_LAB_HOST';
-/** Temporal and the workers have this one; its value is the state directory. */
+/** In the environment of Temporal and the workers; its value is the state directory. */
 export const labMarker = 'PERIJOVE_LAB';
 
 /** @throws PerijoveError LAB_STATE_UNREADABLE */
@@ -104,7 +104,7 @@ export function readLab(stateDir: string): LabState | undefined {
   }
 }
 
-/** Like `readLab`, where there must be a lab. @throws PerijoveError LAB_ABSENT, LAB_STATE_UNREADABLE */
+/** Like `readLab`, but requires a lab. @throws PerijoveError LAB_ABSENT, LAB_STATE_UNREADABLE */
 export function existingLab(stateDir: string): LabState {
   const lab = readLab(stateDir);
   if (!lab) throw new PerijoveError('LAB_ABSENT', `there is no lab in ${stateDir}`);
@@ -115,7 +115,7 @@ export function writeLab(stateDir: string, lab: LabState): void {
   writeAtomically(labPaths(stateDir).state, `${JSON.stringify(lab, null, 2)}\n`);
 }
 
-/** The whole file or what was there before. Makes the directory. */
+/** Writes a file atomically. Creates the directory. */
 export function writeAtomically(file: string, text: string, mode = 0o600): void {
   mkdirSync(path.dirname(file), { recursive: true });
   const temporary = `${file}.${process.pid}`;

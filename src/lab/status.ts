@@ -4,7 +4,7 @@ import { sshdProcess } from './machine.js';
 import { isAlive } from './processes.js';
 import { existingLab, labPaths, type LabHost } from './state.js';
 
-/** The contract of `lab status --json`. */
+/** Schema of `lab status --json`. */
 export interface LabStatus {
   readonly stateDir: string;
   readonly name: string;
@@ -16,7 +16,7 @@ export interface LabStatus {
     readonly pid: number;
     readonly up: boolean;
   } | null;
-  /** Those that are running. */
+  /** Running workers. */
   readonly workers: readonly { readonly pid: number }[];
   readonly hosts: readonly { readonly name: string; readonly address: string; readonly up: boolean }[];
 }

@@ -12,7 +12,7 @@ export function centralProcesses(stateDir: string): Set<number> {
   );
 }
 
-/** Every process that bears a mark of the lab, with all descendants; whatever its records say. */
+/** Every process that bears a mark of the lab, with all descendants, recorded or not. */
 export function labProcesses(stateDir: string): Set<number> {
   const hosts = path.dirname(labPaths(stateDir).host('any'));
   const processes = allProcesses();

@@ -5,14 +5,16 @@ import { identify, isAlive } from './processes.js';
 import { requireFreePort } from './sockets.js';
 import { labMarker, labPaths, type LabState } from './state.js';
 
-/** The parts of the dev server (1.9.1) connect to each other at this address, even if it listens at another one. */
+/**
+ * The parts of the dev server (1.9.1) connect to each other at this address, even if it listens on another.
+ */
 const ip = '127.0.0.1';
-/** Temporal's own. */
+/** Temporal's defaults. */
 const defaultPorts = { frontend: 7233, ui: 8233 } as const;
 
 /**
- * The ports of a lab's server. The default lab has Temporal's default ports, so that `temporal` and `perijove` find it
- * without an option; those of the lab 127.K are K higher.
+ * Ports of a lab's server. The default lab uses Temporal's default ports, so that `temporal` and `perijove`
+ * find it without an option; those of the lab 127.K are K higher.
  */
 export function temporalPorts(subnet: string): { readonly frontend: number; readonly ui: number } {
   const offset = Number(subnet.split('.')[1]);
@@ -20,7 +22,7 @@ export function temporalPorts(subnet: string): { readonly frontend: number; read
 }
 
 /**
- * The lab's Temporal server: the recorded one while it lives, else a new one on the lab's database file.
+ * The lab's Temporal server: the recorded one if alive, else a new one on the lab's database file.
  *
  * @throws PerijoveError PORT_IN_USE, TEMPORAL_START_FAILED
  */

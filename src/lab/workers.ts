@@ -9,19 +9,19 @@ import { identify, isAlive, type ProcessIdentity } from './processes.js';
 import { hostMarker, labMarker, labPaths, type LabState } from './state.js';
 import { tail } from './machine.js';
 
-/** Two, so that the death of one does no harm. */
+/** Two, so that losing one does no harm. */
 export const workerCount = 2;
 
-/** A worker process, which may not have connected yet. */
+/** A worker process; it may not be connected yet. */
 export interface StartedWorker {
   readonly process: ProcessIdentity;
   readonly log: string;
 }
 
 /**
- * The live workers of the lab, with new ones for those that ended.
+ * The lab's live workers, with replacements for those that ended.
  *
- * @param entry the program that is run with the argument `worker`
+ * @param entry the program to run with the argument `worker`
  */
 export function provideWorkers(
   stateDir: string,
@@ -54,7 +54,7 @@ function startWorker(stateDir: string, entry: string, address: string, logFile: 
   return identity;
 }
 
-/** The user's own settings for Temporal are for other clusters than the lab. */
+/** The user's Temporal settings are for other clusters. */
 function workerEnvironment(stateDir: string, address: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => !name.startsWith('TEMPORAL_') && name !== hostMarker,

@@ -1,4 +1,4 @@
-/** The promise's outcome, or the signal's reason when that aborts first. What the promise does goes on. */
+/** The promise's outcome, or the signal's reason if that aborts first. The promise's work continues. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {

@@ -4,7 +4,7 @@ export interface BackOff {
   readonly longestMs: number;
 }
 
-/** Milliseconds to pause after so many failures in a row; 0 before the first one. */
+/** Milliseconds to pause after a number of consecutive failures; 0 before the first one. */
 export function pauseAfter(failures: number, { firstMs, longestMs }: BackOff): number {
   return failures < 1 ? 0 : Math.min(longestMs, firstMs * 2 ** (failures - 1));
 }

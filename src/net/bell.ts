@@ -1,4 +1,4 @@
-/** Pauses that can be cut short. A ring that comes while nobody pauses cuts the next pause. */
+/** An interruptible pause. A ring outside a pause ends the next one at once. */
 export class Bell {
   private rung = false;
   private resume: (() => void) | undefined;
@@ -8,7 +8,7 @@ export class Bell {
     this.resume?.();
   }
 
-  /** Resolves after `ms`, or when it was rung since it last did. */
+  /** Resolves after `ms`, or at the first ring since the last pause. */
   async pause(ms: number): Promise<void> {
     if (!this.rung) {
       await new Promise<void>((resolve) => {

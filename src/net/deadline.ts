@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream';
 
 /**
- * A signal that aborts after so many milliseconds, for `AbortSignal.any`. The one of `AbortSignal.timeout` will not
- * do there: with Node.js 20 it is collected as garbage when nothing else holds it, and never aborts.
+ * A signal that aborts after `ms`, for `AbortSignal.any`. Unlike `AbortSignal.timeout`, it is not
+ * garbage-collected when nothing else references it, which in Node.js 20 prevents the abort.
  */
 export function deadlineAfter(ms: number): AbortSignal {
   const over = new AbortController();
@@ -14,13 +14,13 @@ function tooLate(): DOMException {
   return new DOMException('too late', 'TimeoutError');
 }
 
-/** How long something may take, for work that is done again and again under one signal. */
+/** A time limit for work that is repeated under one signal. */
 export interface Limit {
-  /** Aborts when the time is over, or with the signal that was given. */
+  /** Aborts when the time is over, or with the given signal. */
   readonly signal: AbortSignal;
   /** Whether the time is over. */
   readonly passed: boolean;
-  /** Must be called: nothing of it stays at the signal that was given. (What `AbortSignal.any` made stays for ever.) */
+  /** Must be called: removes the listener on the given signal. (`AbortSignal.any` would leave its own.) */
   end(): void;
 }
 
@@ -46,8 +46,8 @@ export function limit(ms: number, signal?: AbortSignal): Limit {
 }
 
 /**
- * The promise's outcome, or the error of `tooLong` when it is not settled within `ms`. The work behind the promise
- * continues; `dispose` gets a value that arrives too late.
+ * The promise's outcome, or the error of `tooLong` if it does not settle within `ms`. The work behind the
+ * promise continues; `dispose` receives a value that arrives too late.
  */
 export function within<T>(
   ms: number,
@@ -75,7 +75,7 @@ export function within<T>(
   });
 }
 
-/** The dialled stream, or the error of `tooLong` after `ms`; a stream that arrives too late is destroyed. */
+/** The stream, or the error of `tooLong` after `ms`; a stream that arrives too late is destroyed. */
 export function dialledWithin<S extends Duplex>(
   ms: number,
   dialling: Promise<S>,

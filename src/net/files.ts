@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 
-/** Replaces the file as a whole: whoever reads it finds the old text or the new one, also after a crash. */
+/** Replaces the file atomically: readers find the old text or the new one, also after a crash. */
 export async function replaceFile(path: string, text: string, mode = 0o644): Promise<void> {
   const temporary = `${path}.${randomUUID()}`;
   try {
@@ -18,8 +18,8 @@ export async function replaceFile(path: string, text: string, mode = 0o644): Pro
 }
 
 /**
- * Writes the text into the file that is there, in one write: a file that is mounted (as Docker mounts
- * /etc/hosts) cannot be replaced. A new file is made where there is none.
+ * Overwrites an existing file in place, in one write: a mounted file (Docker mounts /etc/hosts) cannot be
+ * replaced. Creates the file if it is missing.
  */
 export async function overwriteFile(path: string, text: string): Promise<void> {
   const bytes = Buffer.from(text);

@@ -1,4 +1,4 @@
-/** What arrives while its reader is busy: items in their order, then perhaps a failure. One reader. */
+/** A queue for one reader: items in order, optionally followed by a failure. */
 export class Inbox<T> {
   #items: T[] = [];
   #failure: { readonly error: unknown } | undefined;
@@ -9,13 +9,13 @@ export class Inbox<T> {
     this.#wake();
   }
 
-  /** After all items that are there, the reader gets this error. */
+  /** The reader gets this error after all queued items. */
   fail(error: unknown): void {
     this.#failure ??= { error };
     this.#wake();
   }
 
-  /** All items that are there; waits for the first one, but no longer than `ms`. May be empty. */
+  /** All queued items; waits up to `ms` for the first one. May be empty. */
   async take(ms: number): Promise<T[]> {
     if (this.#items.length === 0 && this.#failure === undefined) {
       let timer: NodeJS.Timeout | undefined;

@@ -3,7 +3,7 @@ import { messageOf } from '../errors/error.js';
 import { limit } from './deadline.js';
 
 export interface CallOptions {
-  /** For one request, from connecting to the last byte of the answer. */
+  /** For one request, from connecting to the last byte of the response. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -11,7 +11,7 @@ export interface CallOptions {
 export interface JsonAnswer {
   readonly status: number;
   readonly text: string;
-  /** Undefined when the text is not JSON. */
+  /** Undefined if the text is not JSON. */
   readonly body: unknown;
 }
 
@@ -19,18 +19,18 @@ export interface JsonClientOptions {
   /** Such as `http://127.0.2.10:2400`. */
   readonly base: string;
   readonly token: string;
-  /** Unless a call has its own. */
+  /** Default for calls without their own. */
   readonly timeoutMs: number;
-  /** The error of a call without an answer, with the reason. */
+  /** The error of a call without a response, with the reason. */
   readonly unreachable: (why: string, cause: unknown) => Error;
 }
 
-/** Asks for a path, or sends an order to it. */
+/** Sends a GET request to a path, or a PUT request with an order. */
 export type JsonClient = (path: string, options: CallOptions, order?: unknown) => Promise<JsonAnswer>;
 
 /**
- * The client of a `jsonServer`. A call rejects with the error of `unreachable` when no answer arrives in time, and
- * with the reason of its signal.
+ * The client of a `jsonServer`. A call rejects with the error of `unreachable` if no response arrives in
+ * time, and with the reason of its signal.
  */
 export function jsonClient({ base, token, unreachable, ...defaults }: JsonClientOptions): JsonClient {
   return async (path, { timeoutMs = defaults.timeoutMs, signal }, order) => {

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { messageOf } from '../errors/error.js';
 
-/** Thrown by a route: an answer other than 200. `body` has a code and a message, at least. */
+/** Thrown by a route to respond with a status other than 200. */
 export class Refusal<Body extends { readonly code: string; readonly message?: string }> extends Error {
   constructor(
     readonly status: number,
@@ -15,30 +15,30 @@ export class Refusal<Body extends { readonly code: string; readonly message?: st
 }
 
 export interface JsonRequest {
-  /** Of the URL's query. */
+  /** The URL's query. */
   readonly query: URLSearchParams;
-  /** The body, checked. @throws Refusal 400 BAD_REQUEST, 413 TOO_LARGE */
+  /** The validated body. @throws Refusal 400 BAD_REQUEST, 413 TOO_LARGE */
   readonly order: <Order>(schema: z.ZodType<Order>) => Promise<Order>;
 }
 
 export interface JsonServerOptions {
-  /** Every request must carry it: `Authorization: Bearer <token>`. */
+  /** Required in every request: `Authorization: Bearer <token>`. */
   readonly token: string;
   readonly longestBodyBytes: number;
-  /** By method and path, such as `GET /status`: what is answered with 200. */
+  /** Handlers by method and path, such as `GET /status`; the result is sent with status 200. */
   readonly routes: Readonly<Record<string, (request: JsonRequest) => unknown>>;
   readonly logger: Logger;
 }
 
 /**
- * A small API over HTTP: every request needs the token, every answer is JSON. An error that is no `Refusal` is
- * logged, and answered with 500 and the code FAILED. The caller makes the server listen.
+ * A small HTTP API: every request needs the token, every response is JSON. An error other than a `Refusal` is
+ * logged and sent as 500 with the code FAILED. The caller starts the server.
  */
 export function jsonServer({ token, longestBodyBytes, routes, logger }: JsonServerOptions): Server {
   const expected = digestOf(`Bearer ${token}`);
 
   const answer = async (request: IncomingMessage): Promise<unknown> => {
-    // Digests have the same length whatever was sent, so the time of the comparison reveals nothing.
+    // Digests have a fixed length, so the time of the comparison reveals nothing.
     if (!timingSafeEqual(digestOf(request.headers.authorization ?? ''), expected)) {
       throw new Refusal(401, { code: 'UNAUTHORIZED', message: 'the token is missing or wrong' });
     }
@@ -72,7 +72,7 @@ function digestOf(text: string): Buffer {
 
 function reply(request: IncomingMessage, response: ServerResponse, status: number, body: unknown): void {
   if (response.destroyed) return;
-  // The rest of a body that was refused would be read as the next request.
+  // The rest of a rejected body would be parsed as the next request.
   if (!request.complete) response.setHeader('connection', 'close');
   response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
   response.end(`${JSON.stringify(body)}\n`);

@@ -1,4 +1,4 @@
-/** What is in the way of the nodes' network on a host, decided from what is there. Pure. */
+/** The problems that block the nodes' network on a host, decided from its observed state. Pure. */
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
@@ -21,7 +21,7 @@ const routes = z.array(
 type Route = z.output<typeof routes>[number];
 
 export interface NetworkFacts {
-  /** Empty where the host lacks `ip`: it will be installed. */
+  /** Empty if the host lacks `ip`, which will be installed. */
   readonly ip: Observation<{
     readonly links: readonly Link[];
     readonly routes: readonly Route[];
@@ -31,7 +31,7 @@ export interface NetworkFacts {
   readonly networks: Observation<readonly DockerNetwork[]>;
 }
 
-/** Prints what `parseNetworkFacts` reads; changes nothing. */
+/** Prints the input of `parseNetworkFacts`; changes nothing. */
 export function networkFactsScript({ address }: Pick<HostSpec, 'address'>): string {
   return `PATH="$PATH:/usr/sbin:/sbin"
 if ! command -v ip >/dev/null; then echo 'no ip'; else (
@@ -59,7 +59,7 @@ function parseIp(lines: readonly string[]): NetworkFacts['ip'] {
   };
   try {
     const found = links.parse(part('links'));
-    // A host without a link is none that can be asked.
+    // Every host has at least one link: an empty list is a failure.
     if (found.length === 0) return notKnown('ip listed no link, not even loopback');
     const underlay = interfaces.parse(part('underlay')).find(({ ifname }) => ifname !== undefined)?.ifname;
     return known({
@@ -73,7 +73,7 @@ function parseIp(lines: readonly string[]): NetworkFacts['ip'] {
   }
 }
 
-/** Every problem of a host with the nodes' network; empty when the way is free. What is the cluster's own is none. */
+/** All problems of a host with the nodes' network. The cluster's own links and networks are none. */
 export function networkProblems(spec: ClusterSpec, host: HostSpec, facts: NetworkFacts): Problem[] {
   switch (spec.network.kind) {
     case 'flat':
@@ -98,7 +98,7 @@ function problem(host: HostSpec, code: ErrorCode, message: string, remedy?: stri
 
 function existingProblems(spec: ClusterSpec, host: HostSpec, { networks }: NetworkFacts): Problem[] {
   const { network } = spec;
-  // Where Docker does not answer yet, the stage looks again when it does.
+  // If Docker does not respond yet, the stage checks again once it does.
   if (network.kind !== 'existing' || !networks.known || !host.roles.includes('agent')) return [];
   const found = networks.value.find(({ name }) => name === network.name);
   if (found === undefined) {
@@ -139,7 +139,7 @@ function overlayProblems(
   const { subnet } = spec.network;
   const { links: found, routes: taken, underlay: way } = facts.ip.value;
   const clash = (message: string, remedy?: string) => problem(host, 'NETWORK_CLASH', message, remedy);
-  // A Docker that does not answer yet has no bridges but those that `ip` lists, and refuses networks that overlap.
+  // A stopped Docker has only the bridges that `ip` lists, and refuses overlapping networks.
   const networks = facts.networks.known ? facts.networks.value : [];
   const own = new Set([
     ...found.flatMap(({ ifname, ifalias }) => (ifalias === overlay.alias ? [ifname] : [])),
@@ -202,9 +202,9 @@ function overlayProblems(
 const otherName = 'Choose another `network.vxlan.name` or `network.vxlan.id`, or remove what uses it.';
 
 /**
- * Whether a route would lose traffic to the nodes' subnet, or take it: one that is at least as narrow, or to a
- * network that the host is in. A wider one through a gateway (a default route, a company's 10.0.0.0/8) goes on
- * for the rest; one that leads nowhere loses nothing.
+ * Whether a route would lose or intercept traffic to the nodes' subnet: one that is at least as narrow, or
+ * leads to a directly attached network. A wider route through a gateway (a default route, a company's
+ * 10.0.0.0/8) still serves the rest; a route that leads nowhere loses nothing.
  */
 function takes({ dst, type, gateway }: Route, subnet: string): boolean {
   if (type !== undefined && type !== 'unicast') return false;

@@ -1,4 +1,4 @@
-/** Docker networks: what `docker network inspect` says of them, and what is to be done about that of the cluster. Pure. */
+/** Parses `docker network inspect`, and decides what to change for the cluster's network. Pure. */
 import { z } from 'zod';
 import { PerijoveError } from '../errors/error.js';
 import type { Action } from '../hosts/items.js';
@@ -7,7 +7,7 @@ import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { quote } from '../ssh/shell.js';
 import { overlayOf } from './overlay.js';
 
-/** Marks what belongs to a cluster; its value is the cluster's name. */
+/** Label of everything that belongs to a cluster; its value is the cluster's name. */
 export const clusterLabel = 'io.perijove.cluster';
 const bridgeOption = 'com.docker.network.bridge.name';
 const mtuOption = 'com.docker.network.driver.mtu';
@@ -15,17 +15,17 @@ const mtuOption = 'com.docker.network.driver.mtu';
 export interface DockerNetwork {
   readonly name: string;
   readonly driver: string;
-  /** The link of the host that its containers are at, of a network of the driver `bridge`. */
+  /** The host's link that its containers attach to, for a network of the driver `bridge`. */
   readonly bridge?: string;
   readonly pools: readonly {
     readonly subnet: string;
     readonly gateway?: string;
-    /** From which Docker gives addresses to those who name none. */
+    /** The range from which Docker assigns addresses to containers that request none. */
     readonly range?: string;
   }[];
   readonly options: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
-  /** Names of containers that run in it. */
+  /** Names of its running containers. */
   readonly containers: readonly string[];
 }
 
@@ -73,8 +73,8 @@ const inspected = z
   }));
 
 /**
- * Prints `no docker` where there is none, and otherwise the IDs of all networks, a line for each that Docker can
- * inspect, and at last that this is all.
+ * Prints `no docker` if Docker is missing; otherwise the IDs of all networks, one line of `inspect` for each,
+ * and `docker complete` at the end.
  */
 export const observeDockerNetworks = `if ! command -v docker >/dev/null; then echo 'no docker'; else (
   ids=$(timeout 10 docker network ls --quiet --no-trunc) || exit
@@ -84,7 +84,7 @@ export const observeDockerNetworks = `if ! command -v docker >/dev/null; then ec
   echo 'docker complete'
 ) 2>/dev/null; fi`;
 
-/** Known when each network that is listed was inspected. Where there is no Docker, there are none. */
+/** Known if every listed network was inspected. Without Docker there are none. */
 export function parseDockerNetworks(printed: string): Observation<DockerNetwork[]> {
   const lines = printed.split('\n');
   if (lines.includes('no docker')) return known([]);
@@ -97,7 +97,7 @@ export function parseDockerNetworks(printed: string): Observation<DockerNetwork[
     const listed = lines.flatMap((line) => /^network ([0-9a-f]+)$/.exec(line)?.[1] ?? []);
     const missing = listed.find((id) => !found.some((each) => each.id === id));
     if (missing !== undefined) return notKnown(`Docker did not describe its network ${missing.slice(0, 12)}`);
-    // No Docker is without this one.
+    // Every Docker has this network.
     if (!found.some(({ network: { name } }) => name === 'none'))
       return notKnown('Docker listed only a part of its networks');
     return known(found.map(({ network: each }) => each));
@@ -111,7 +111,7 @@ export function isOwn({ labels }: DockerNetwork, cluster: string): boolean {
   return labels[clusterLabel] === cluster;
 }
 
-/** The Docker network over a VXLAN, as a host with nodes is to have it. */
+/** The Docker network over a VXLAN that a host with nodes should have. */
 export function wantedDockerNetwork(spec: ClusterSpec, host: HostSpec): DockerNetwork | undefined {
   const overlay = overlayOf(spec, host);
   if (overlay === undefined || spec.nodes.containerizer !== 'docker' || !host.roles.includes('agent')) {
@@ -122,7 +122,8 @@ export function wantedDockerNetwork(spec: ClusterSpec, host: HostSpec): DockerNe
     name: overlay.bridge,
     driver: 'bridge',
     bridge: overlay.bridge,
-    // Who names no address would get one that a node of another host may have: there is none left to be given.
+    // The range holds only the gateway: a container without a requested address could otherwise get that of
+    // a node on another host.
     pools: [{ subnet: spec.network.subnet, gateway, range: `${gateway}/32` }],
     options: { [bridgeOption]: overlay.bridge, [mtuOption]: String(overlay.mtu) },
     labels: { [clusterLabel]: spec.name },
@@ -131,14 +132,14 @@ export function wantedDockerNetwork(spec: ClusterSpec, host: HostSpec): DockerNe
 }
 
 /**
- * What is to be done so that Docker has the network that is wanted, and no other one of the cluster. None is removed
- * unless all of them are known.
+ * The actions after which Docker has the desired network, and no other one of the cluster. Removes nothing
+ * unless all networks are known.
  *
- * @throws PerijoveError NETWORK_DIFFERS when one that must go has containers
+ * @throws PerijoveError NETWORK_DIFFERS if a network that must be removed has containers
  */
 export function dockerNetworkActions(
   wanted: DockerNetwork,
-  looked: Observation<readonly DockerNetwork[]>,
+  observation: Observation<readonly DockerNetwork[]>,
   { cluster, host }: { readonly cluster: string; readonly host: string },
 ): Action[] {
   const create: Action = {
@@ -147,12 +148,12 @@ export function dockerNetworkActions(
     script: createScript(wanted),
     undo: `docker network rm ${quote(wanted.name)}`,
   };
-  // Docker may have been started since. It refuses a second network of the name.
-  if (!looked.known) {
+  // Docker may have been started since. It refuses a second network with the same name.
+  if (!observation.known) {
     const unless = `docker network inspect ${quote(wanted.name)} >/dev/null 2>&1`;
     return [{ ...create, script: `${unless} || ${create.script}` }];
   }
-  const observed = looked.value;
+  const observed = observation.value;
   const same = observed.find((each) => each.name === wanted.name && isSame(each, wanted));
   const others = observed.filter((each) => each !== same && isOwn(each, cluster));
   const used = others.find(({ containers }) => containers.length > 0);

@@ -13,14 +13,14 @@ import { overlayDifferences, parseOverlay } from './observe.js';
 import { overlayOf } from './overlay.js';
 import { deleteLinks, observeOverlayScript, overlayScript, ownedFunction } from './overlay-script.js';
 
-/** The service that makes the links, once after each boot. */
+/** The service that creates the links, once after each boot. */
 export const networkService = 'network';
 
 /**
- * What a host needs so that nodes have their addresses. On a flat network nothing: hosts and nodes reach each
- * other as they are, and preflight has seen that the host can bind the addresses of its process nodes. In a VXLAN
- * every host has its part, since proxies and workers reach nodes through it; those with nodes have a Docker
- * network on it. An existing Docker network is nobody's to make: it is looked at.
+ * What a host needs so that nodes get their addresses. Nothing on a flat network: hosts and nodes reach each
+ * other directly, and preflight has checked that the host can bind the addresses of its process nodes. In a
+ * VXLAN every host takes part, since proxies and workers reach nodes through it; hosts with nodes also get a
+ * Docker network on it. An existing Docker network is only checked.
  */
 export function networkItems(spec: ClusterSpec, host: HostSpec): HostItems {
   if (spec.network.kind === 'existing') return existingItems(spec, host);

@@ -1,8 +1,8 @@
-/** How many hosts may all be asked for all others; more of them ask the next ones in the spec. */
+/** Up to this size every host checks all others; in a larger cluster, the next ones in the spec. */
 const smallCluster = 8;
 const asked = 3;
 
-/** Which host is to reach which one: every pair of a small cluster; of a large one as many as prove the same. */
+/** Which host must reach which: all pairs of a small cluster; a sufficient sample in a large one. */
 export function neighbours<T>(hosts: readonly T[]): (readonly [T, T])[] {
   const count = Math.min(hosts.length - 1, hosts.length <= smallCluster ? smallCluster : asked);
   return hosts.flatMap((from, index) =>

@@ -1,4 +1,4 @@
-/** What `ip -j` and `bridge -j` say of the links of an overlay, and what of it differs from what is wanted. Pure. */
+/** Parses the output of `ip -j` and `bridge -j` about an overlay, and finds differences. Pure. */
 import { z } from 'zod';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { ethernetAddress, type Overlay } from './overlay.js';
@@ -21,14 +21,14 @@ const link = z.object({
           learning: z.boolean().optional(),
         })
         .optional()
-        // Other kinds have data of other types under the same names.
+        // Other kinds use the same names for data of other types.
         .catch(undefined),
     })
     .optional(),
 });
 export type Link = z.output<typeof link>;
 
-/** `ip -j` prints an empty object for what it leaves out. */
+/** `ip -j` prints an empty object for each entry that it omits. */
 const present = (value: unknown) =>
   Array.isArray(value) ? value.filter((each) => Object.keys(each as object).length > 0) : value;
 export const links = z.preprocess(present, z.array(link));
@@ -46,13 +46,13 @@ const entries = z.preprocess(present, z.array(z.object({ mac: z.string(), dst: z
 
 export interface ObservedOverlay {
   readonly links: readonly Link[];
-  /** With their prefix length, by link. */
+  /** Addresses with their prefix length, by link. */
   readonly addresses: Readonly<Record<string, readonly string[]>>;
   /** Destinations of broadcast frames. */
   readonly peers: readonly string[];
 }
 
-/** Known when all of what `observeOverlayScript` prints is there, and for each link both of its lines. */
+/** Known if the output of `observeOverlayScript` is complete, with both lines for each link. */
 export function parseOverlay(printed: string): Observation<ObservedOverlay> {
   const lines = printed.split('\n');
   const parts = (kind: string): unknown[] =>
@@ -87,8 +87,9 @@ export function parseOverlay(printed: string): Observation<ObservedOverlay> {
 }
 
 /**
- * What of the overlay is not as wanted, for people; empty when all is. What is not known counts too: the script that
- * is run again for it looks itself, and changes nothing where it cannot tell what there is.
+ * The differences between an overlay and its desired state, as text; empty if there are none. An unknown
+ * state counts as a difference: the script then runs again, observes for itself, and changes nothing if it
+ * cannot.
  */
 export function overlayDifferences(wanted: Overlay, observed: Observation<ObservedOverlay>): string[] {
   if (!observed.known) return [`its links are unknown: ${observed.why}`];

@@ -2,8 +2,8 @@ import { quote } from '../ssh/shell.js';
 import { ethernetAddress, type Overlay } from './overlay.js';
 
 /**
- * Shell that says whether a link is of the cluster with that alias: `owned LINK`. By the shell alone, so that no
- * program that fails leaves a link behind as somebody else's.
+ * Shell function: `owned LINK` succeeds if the link has the cluster's alias. Uses shell builtins only, so
+ * that no failing program makes a link look foreign.
  */
 export function ownedFunction(alias: string): string {
   return `owned() {
@@ -13,7 +13,7 @@ export function ownedFunction(alias: string): string {
 }`;
 }
 
-/** Shell that deletes the links that are `owned`, and says which. */
+/** Shell that deletes the links that are `owned`, and prints their names. */
 export const deleteLinks = `
 for link in /sys/class/net/*; do
   name=\${link##*/}
@@ -23,9 +23,9 @@ for link in /sys/class/net/*; do
 done`.trim();
 
 /**
- * A script that makes the links of an overlay: at boot, and whenever something of it differs. What is right stays as
- * it is, so containers on the bridge notice nothing when only peers change. It takes links of other clusters and
- * of nobody for an obstacle, except a bridge: Docker makes one when it starts before this script has run.
+ * A script that creates the links of an overlay, at boot and whenever one differs. It leaves correct parts
+ * unchanged, so that containers on the bridge are not affected when only peers change. Foreign links with its
+ * names are an error, except a bridge: Docker creates it if it starts before this script.
  */
 export function overlayScript(overlay: Overlay): string {
   const { alias, device, bridge, vni, port, mtu, local, address, peers } = overlay;
@@ -88,7 +88,7 @@ done
 `;
 }
 
-/** Prints what `parseOverlay` reads: what is there, and at last that this is all. */
+/** Prints the input of `parseOverlay`, with `complete` at the end. */
 export function observeOverlayScript({ device, bridge }: Pick<Overlay, 'device' | 'bridge'>): string {
   return `( PATH="$PATH:/usr/sbin:/sbin"
 for link in ${quote(device)} ${quote(bridge)}; do

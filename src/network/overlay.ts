@@ -1,15 +1,15 @@
-/** The VXLAN of a cluster as one host has it. Pure. */
+/** The VXLAN of a cluster as seen by one host. Pure. */
 import { parseSubnet } from '../cluster/addresses.js';
 import { bridgeAddresses } from '../cluster/bridges.js';
 import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 
 /** IANA's port for VXLAN. */
 const vxlanPort = 4789;
-/** What VXLAN adds to a packet: IPv4, UDP, VXLAN and Ethernet headers (RFC 7348). */
+/** Bytes that VXLAN adds to a packet: IPv4, UDP, VXLAN and Ethernet headers (RFC 7348). */
 export const vxlanOverheadBytes = 50;
 
 export interface Overlay {
-  /** What marks links as this cluster's own. */
+  /** Marks links that belong to this cluster. */
   readonly alias: string;
   /** The VXLAN device. */
   readonly device: string;
@@ -17,14 +17,14 @@ export interface Overlay {
   readonly vni: number;
   readonly port: number;
   readonly mtu: number;
-  /** The host's address, between which and those of the peers packets go. */
+  /** The host's own address, to which peers send packets. */
   readonly local: string;
-  /** The bridge's address with its prefix length: gateway of the nodes on the host, and the host's way to all nodes. */
+  /** The bridge's address and prefix length: the gateway of the host's nodes, and its route to all nodes. */
   readonly address: string;
   readonly peers: readonly string[];
 }
 
-/** Undefined for a cluster without a VXLAN, and for a host that finds no place in it. */
+/** Undefined for a cluster without a VXLAN, and for a host without an address in it. */
 export function overlayOf(spec: ClusterSpec, host: HostSpec): Overlay | undefined {
   const { network } = spec;
   const address = bridgeAddresses(spec).get(host.name);
@@ -52,8 +52,8 @@ export function aliasOf(cluster: string): string {
 }
 
 /**
- * An Ethernet address that goes with an IPv4 address, as Docker makes those of containers. A bridge without one of
- * its own takes that of a port, and another one when ports come and go, which its neighbours would not know.
+ * An Ethernet address derived from an IPv4 address, as Docker does for containers. A bridge without its own
+ * would use that of a port and change it as ports come and go, which its neighbours would not notice.
  */
 export function ethernetAddress(address: string): string {
   const bytes = address.split('/')[0]?.split('.') ?? [];

@@ -14,10 +14,10 @@ const removeTimeoutMs = 60_000;
 const exits = { inUse: 71, noDocker: 72 } as const;
 
 /**
- * Takes the cluster's Docker network and links away, by their marks, and the service that makes them. Returns what
- * was there; repeated, nothing.
+ * Removes the cluster's Docker network and links, identified by their marks, and the service that creates
+ * them. Returns what was removed: nothing when repeated.
  *
- * @throws PerijoveError NETWORK_IN_USE, DAEMON_FAILED when a Docker that may have the network does not answer,
+ * @throws PerijoveError NETWORK_IN_USE, DAEMON_FAILED if a Docker that may have the network does not respond,
  *   SSH_*, COMMAND_FAILED
  */
 export async function removeNetwork(connection: HostConnection, cluster: string): Promise<Change[]> {
@@ -51,7 +51,7 @@ export async function removeNetwork(connection: HostConnection, cluster: string)
   }
 }
 
-/** Prints a line for each thing that it has removed. A network or a bridge that somebody is on stays. */
+/** Prints a line for each thing that it removes. A network or bridge in use stays. */
 export function removeNetworkScript(
   host: Pick<HostSpec, 'dir'>,
   cluster: string,

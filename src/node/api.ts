@@ -1,4 +1,4 @@
-/** What `perijove-node` answers and takes on its control port. */
+/** The requests and responses of `perijove-node` on its control port. */
 import { z } from 'zod';
 
 const generation = z.int().min(0);
@@ -7,43 +7,43 @@ export const jupyterStates = ['stopped', 'starting', 'ready', 'stopping'] as con
 export type JupyterState = (typeof jupyterStates)[number];
 
 /**
- * What a gate answers to `GET gatePath`, without a token, while it is open; a closed one refuses to connect.
- * It must be the first request of its connection, which further ones may follow: what passes to Jupyter is not
- * read into. The connection ends when the gate shuts.
+ * An open gate answers `GET gatePath`, without a token; a closed one refuses connections. It must be the
+ * first request of its connection, which further ones may follow, because data for Jupyter are not parsed.
+ * The connection ends when the gate shuts.
  */
 export const gatePath = '/.perijove/gate';
 
 export const gateStatusSchema = z.object({
   node: z.string(),
   open: z.boolean(),
-  /** It is open, and shuts soon unless leadership comes back: look for another one now. */
+  /** It is open, and shuts soon unless leadership returns: find another one now. */
   closing: z.boolean(),
-  /** Raft term of the leadership that it is open by; of a gate that is open by the keeper's word, its order's. */
+  /** Raft term of the leadership that opened it; if the keeper's order did, the order's. */
   term: z.int().min(0),
-  /** The highest generation that the node was given an order of. */
+  /** The highest generation in any order to the node. */
   generation,
 });
 export type GateStatus = Readonly<z.infer<typeof gateStatusSchema>>;
 
 export const jupyterStatusSchema = z.object({
   state: z.enum(jupyterStates),
-  /** Generation of the order that is being carried out. */
+  /** Generation of the current order. */
   generation,
-  /** Whether it is this node that the keeper wants users on. */
+  /** Whether the keeper wants users on this node. */
   serve: z.boolean(),
   gate: gateStatusSchema.pick({ open: true, closing: true, term: true }),
-  /** From the start of the present Jupyter process to its first answer, once it is ready. */
+  /** From the start of the current Jupyter process to its first response, once it is ready. */
   startMs: z.number().optional(),
 });
 export type JupyterStatus = Readonly<z.infer<typeof jupyterStatusSchema>>;
 
-/** `digest` is `hostsDigest` of what stands in the hosts file now. */
+/** `digest` is `hostsDigest` of the current hosts file. */
 export const hostsStatusSchema = z.object({ generation, digest: z.string() });
 export type HostsStatus = Readonly<z.infer<typeof hostsStatusSchema>>;
 
 export const nodeStatusSchema = z.object({
   node: z.string(),
-  /** The highest generation that the node was given an order of. */
+  /** The highest generation in any order to the node. */
   generation,
   etcd: z.object({
     /** `waiting`: not started, for `reason`. `starting`: the process runs and has no leader yet. */
@@ -62,8 +62,8 @@ export const nodeStatusSchema = z.object({
 export type NodeStatus = Readonly<z.infer<typeof nodeStatusSchema>>;
 
 /**
- * Whether users are to be served here. With `standby: cold` Jupyter runs for as long as it is so; with `warm` it
- * runs always. The gate opens by it, except where nodes have reflexes.
+ * Whether this node should serve users. With `standby: cold` Jupyter runs only while it should; with `warm`
+ * it always runs. It also opens the gate, except where nodes have reflexes.
  */
 export const jupyterOrderSchema = z.strictObject({
   generation,
@@ -82,11 +82,11 @@ export type HostsEntry = Readonly<z.infer<typeof hostsEntrySchema>>;
 export const hostsOrderSchema = z.strictObject({ generation, entries: z.array(hostsEntrySchema).max(1024) });
 export type HostsOrder = Readonly<z.infer<typeof hostsOrderSchema>>;
 
-/** The node's member is to leave etcd. An order to an earlier task of the node is refused. */
+/** The node's member must leave etcd. An order to an earlier task of the node is refused. */
 export const retireOrderSchema = z.strictObject({ task: z.string().min(1) });
 export type RetireOrder = Readonly<z.infer<typeof retireOrderSchema>>;
 
-/** `memberId`: whom to remove; unsigned 64-bit, in decimal. Absent where the node has had none. */
+/** `memberId`: the member to remove; unsigned 64-bit, in decimal. Absent if the node has had none. */
 export const retiredSchema = z.object({ memberId: z.string().optional() });
 export type Retired = Readonly<z.infer<typeof retiredSchema>>;
 
@@ -98,5 +98,5 @@ export const nodeFailureSchema = z.object({
 });
 export type NodeFailure = Readonly<z.infer<typeof nodeFailureSchema>>;
 
-/** The longest `?wait=`, in ms: longer waits are cut to it. */
+/** The longest `?wait=`, in ms: longer waits are reduced to it. */
 export const longestWaitMs = 60_000;

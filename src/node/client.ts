@@ -19,15 +19,16 @@ import {
 const defaultTimeoutMs = 2_000;
 
 /**
- * The control API of one node. A call may take 2 s, on top of what it waits for, unless told otherwise. Every call throws NODE_UNREACHABLE when no answer came in time,
- * NODE_AUTH_FAILED when the token was refused, and NODE_REFUSED for any other refusal.
+ * The control API of one node. By default a call may take 2 s, on top of what it waits for. Every call throws
+ * NODE_UNREACHABLE when no response came in time, NODE_AUTH_FAILED when the token was refused, and
+ * NODE_REFUSED for other refusals.
  */
 export interface NodeClient {
   status(options?: CallOptions): Promise<NodeStatus>;
   /**
-   * Makes this node the one that serves, or not. With `waitMs` the answer comes when it is so (Jupyter ready
-   * and the gate open; or the gate shut, and a cold Jupyter stopped), or when the time is over: read `state`
-   * and `gate`. Throws STALE_GENERATION when the node knows a higher one.
+   * Orders this node to serve, or not to. With `waitMs` the response comes when it is done (Jupyter ready and
+   * the gate open; or the gate shut, and a cold Jupyter stopped), or when the time is over: read `state` and
+   * `gate`. Throws STALE_GENERATION when the node knows a higher one.
    */
   orderJupyter(
     order: JupyterOrder,
@@ -36,8 +37,8 @@ export interface NodeClient {
   /** Replaces our lines of the node's hosts file. Throws STALE_GENERATION when the node knows a higher one. */
   orderHosts(order: HostsOrder, options?: CallOptions): Promise<HostsStatus>;
   /**
-   * From now on the node does not join etcd again, in this life of it. Its member works on until it is removed.
-   * Throws NODE_REFUSED when the node is another task by now.
+   * The node does not join etcd again in this life. Its member works until it is removed. Throws NODE_REFUSED
+   * when the node is another task by now.
    */
   retire(order: RetireOrder, options?: CallOptions): Promise<Retired>;
 }

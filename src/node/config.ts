@@ -1,4 +1,4 @@
-/** What one node is told when it is launched: made from the spec, plain JSON, without a secret. */
+/** The configuration of one node at its launch: derived from the spec, plain JSON, without secrets. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { hostPaths } from '../hosts/paths.js';
@@ -21,9 +21,9 @@ export const nodeConfigSchema = z.object({
   cluster: z.string().min(1),
   name: z.string().min(1),
   index: z.int().min(0),
-  /** IPv4 address of this node; everything that it serves is bound to it. */
+  /** IPv4 address of this node; all that it serves is bound to it. */
   address: z.ipv4(),
-  /** All nodes of the cluster, this one among them, by index. */
+  /** All nodes of the cluster, including this one, by index. */
   nodes: z.array(z.object({ name: z.string().min(1), address: z.ipv4() })).min(1),
   ports: z.object({ etcdClient: port, etcdPeer: port, ssh: port, control: port, jupyter: port }),
   etcd: z.object({
@@ -40,14 +40,14 @@ export const nodeConfigSchema = z.object({
     /** `gateRule` of the spec. */
     gate: z.enum(['reflex', 'word']),
   }),
-  /** The node has a machine of its own (a container): 127.0.0.1 and /etc/hosts are its own too. */
+  /** The node has its own machine (a container), with its own 127.0.0.1 and /etc/hosts. */
   ownsMachine: z.boolean(),
-  /** Differ from host to host; not part of the digest. */
+  /** They differ between hosts and are not part of the digest. */
   paths: z.object({
-    /** Everything that the node writes lies below it. */
+    /** The node writes only below it. */
     base: path,
     secrets: path,
-    /** Where `node` and `perijove-node.mjs` lie. */
+    /** Directory of `node` and `perijove-node.mjs`. */
     bin: path,
     /** The node's hosts file. */
     hosts: path,
@@ -56,12 +56,12 @@ export const nodeConfigSchema = z.object({
 
 export type NodeConfig = Readonly<z.infer<typeof nodeConfigSchema>>;
 
-/** Names of the environment that a node is launched with. */
+/** Environment variables of a node's launch. */
 export const nodeEnvironment = {
   config: 'PERIJOVE_NODE_CONFIG',
-  /** `true` when etcd was whole once: a node without data then joins, and never bootstraps. */
+  /** `true` when etcd was complete once: a node without data then joins, and never bootstraps. */
   etcdFormed: 'PERIJOVE_ETCD_FORMED',
-  /** The Mesos task that it is, such as `node3.17`. */
+  /** Its Mesos task, such as `node3.17`. */
   task: 'PERIJOVE_NODE_TASK',
 } as const;
 
@@ -69,8 +69,8 @@ export const nodeEnvironment = {
 export const nodeProgram = 'perijove-node.mjs';
 
 /**
- * The configuration of node `index` when it runs on `host`. It keeps its tree at `<dir>/data/nodes/nodeN` of the
- * host, so a relaunch there finds its etcd data; a container has it, and all else of ours, at the same path.
+ * The configuration of node `index` on `host`. It keeps its tree at `<dir>/data/nodes/nodeN` of the host, so
+ * a relaunch there finds its etcd data; a container has it, and all our other files, at the same path.
  */
 export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): NodeConfig {
   const paths = hostPaths(host);
@@ -113,9 +113,9 @@ export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): No
 }
 
 /**
- * SHA-256 (hex) of what a node must be restarted for. Two hosts whose base directories differ give the same
- * digest, so moving a node does not look like a changed configuration; nor does a node more or less, of which a
- * node that runs is told with its hosts file. `image` is what its container runs from.
+ * SHA-256 (hex) of what requires a restart of the node. Two hosts with different base directories give the
+ * same digest, so moving a node is not a changed configuration; nor is adding or removing a node, which
+ * running nodes learn through their hosts file. `image` is the image of its container.
  */
 export function configDigest(config: NodeConfig, image?: string): string {
   const said = canonicalJson({ ...config, image, paths: undefined, nodes: undefined });
@@ -123,8 +123,8 @@ export function configDigest(config: NodeConfig, image?: string): string {
 }
 
 /**
- * The command and the environment of the Mesos task that is node `index` on `host`. In a container `tini` is
- * PID 1: it passes signals on, and asks for the ends of processes whose parents are gone.
+ * The command and the environment of the Mesos task of node `index` on `host`. In a container `tini` is PID
+ * 1: it passes signals on, and reaps orphaned processes.
  */
 export function nodeCommand(
   spec: ClusterSpec,

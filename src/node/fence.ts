@@ -1,4 +1,4 @@
-/** Making sure, from outside, that nothing of a node runs on a host, and that nothing of it will. */
+/** Ensures, from outside, that nothing of a node runs on a host, now or later. */
 import { messageOf, PerijoveError } from '../errors/error.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
@@ -6,15 +6,15 @@ import { nodeEnvironment } from './config.js';
 import { containerLabels, nodeLayout } from './layout.js';
 import { configMark, leftFunction } from './scripts.js';
 
-/** What a host says of a node that Mesos cannot tell about. */
+/** A host's answer about a node whose state Mesos does not know. */
 export type FenceAnswer =
-  /** Nothing of it runs there, and no start of it that is still under way will come to anything. */
+  /** Nothing of it runs there, and a start that is still in progress will fail. */
   | { readonly kind: 'gone' }
   /** Neither the host nor the node can be reached. */
   | { readonly kind: 'silent'; readonly why: string }
-  /** The host does not answer, and the node does: at its own address. */
+  /** The host does not respond, but the node does, at its own address. */
   | { readonly kind: 'alive'; readonly why: string }
-  /** The host answers, and it is not known whether anything runs. */
+  /** The host responds, but it is unknown whether anything runs. */
   | { readonly kind: 'unclear'; readonly why: string };
 
 export interface FencedNode {
@@ -23,25 +23,25 @@ export interface FencedNode {
   readonly base: string;
   /** `perijove-node` on the host. */
   readonly program: string;
-  /** Number of the launch: this one and all before it are ended, a later one is left alone. */
+  /** Number of the launch: this one and all earlier ones are ended, a later one is left alone. */
   readonly launch: number;
-  /** It runs in a container: that must be gone from the host's Docker too, and its address with it. */
+  /** It runs in a container, which must be removed from the host's Docker too, with its address. */
   readonly container?: boolean;
 }
 
 /** Ending processes takes a moment; a host that swaps may take long. */
 const scriptMs = 20_000;
-/** SIGKILL has helped within so many tenths of a second, or a process hangs in the kernel. */
+/** Within this many tenths of a second SIGKILL has worked, or a process hangs in the kernel. */
 const patienceTenths = 50;
 
-/** What says that a host cannot be reached, rather than that it refuses something. */
+/** Errors that mean that a host cannot be reached, rather than that it refuses something. */
 const network: readonly string[] = ['SSH_REFUSED', 'SSH_TIMEOUT', 'SSH_LOST'];
 
 /**
  * Ends the node on its host, over SSH. May be repeated, and may come late: a later launch of the node on the
- * same host is not touched. Never throws for what a host or a network may do.
+ * same host is left alone. Never throws for a failure of the host or the network.
  *
- * @param answersItself whether anything answers at the node's own address; asked when the host does not
+ * @param answersItself whether anything responds at the node's own address; called when the host does not
  */
 export async function fenceNode(
   connect: () => Promise<HostConnection>,
@@ -65,8 +65,8 @@ export async function fenceNode(
 }
 
 /**
- * First the fence is set, then everything is ended. A `perijove-node start` of a fenced launch that this does
- * not see yet reads the fence before it does anything; one that it sees is ended, whatever it has read.
+ * Sets the fence first, then ends everything. A `perijove-node start` of a fenced launch that this does not
+ * see yet reads the fence before it does anything; one that it sees is ended, whatever it has read.
  */
 export function fenceScript(
   { node, base, program, launch, container = false }: FencedNode,
@@ -133,8 +133,8 @@ ${container ? removeContainers(node, layout.base, launch) : ''}`;
 }
 
 /**
- * A container may be there without a process, too: one that was only made, or has ended. Docker prints a heading even
- * where there is none, and each line has an end: without these a list is none.
+ * A container may also exist without a process: one that was only created, or has exited. Docker prints a
+ * heading even without containers, and each line has an end: output without these is incomplete.
  */
 function removeContainers(node: string, base: string, launch: number): string {
   const task = `table {{.ID}} {{.Label "${containerLabels.task}"}} end`;

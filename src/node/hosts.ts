@@ -1,4 +1,4 @@
-/** The hosts file of a node: which lines are ours, and what they say. */
+/** The hosts file of a node: which lines are ours, and what they contain. */
 import { createHash } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import type { HostsEntry } from './api.js';
@@ -6,8 +6,8 @@ import type { HostsEntry } from './api.js';
 const mark = '# perijove';
 
 /**
- * The file's new text: every line that is not ours stays as it is and where it is; our lines, one per entry
- * and marked at their end, follow. Rendering twice gives the same text.
+ * The file's new text: lines that are not ours stay unchanged and in place; our lines follow, one per entry,
+ * each with a marker at its end. Rendering is idempotent.
  */
 export function renderHosts(existing: string, entries: readonly HostsEntry[]): string {
   const kept = existing.split('\n').filter((line) => !isOurs(line));
@@ -15,7 +15,7 @@ export function renderHosts(existing: string, entries: readonly HostsEntry[]): s
   return [...kept, ...entries.map(({ name, address }) => `${address}\t${name}\t${mark}`), ''].join('\n');
 }
 
-/** The entries that our lines of the file hold. */
+/** The entries in our lines of the file. */
 export function readHosts(text: string): HostsEntry[] {
   return text
     .split('\n')
@@ -26,15 +26,15 @@ export function readHosts(text: string): HostsEntry[] {
     });
 }
 
-/** SHA-256 (hex) of the entries, whatever their order: equal when a node's file says what it was told. */
+/** SHA-256 (hex) of the entries in any order: equal when a node's file matches its last order. */
 export function hostsDigest(entries: readonly HostsEntry[]): string {
   const lines = entries.map(({ name, address }) => `${name} ${address}\n`).sort();
   return createHash('sha256').update(lines.join('')).digest('hex');
 }
 
 /**
- * What the hosts files should say: `node-0` is the leader and `node-1`, … the other live nodes in the order
- * given; the stable names `node0`, … of all nodes follow.
+ * The desired hosts entries: `node-0` is the leader and `node-1`, … the other live nodes in the given order;
+ * the stable names `node0`, … of all nodes follow.
  */
 export function hostsEntries(
   nodes: readonly { readonly name: string; readonly address: string }[],

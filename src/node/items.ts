@@ -5,14 +5,14 @@ import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { nodeProgram } from './config.js';
 
 /**
- * V8 options of the programs inside a node: there are several nodes on a host and each is mostly idle, so
- * they trade speed for memory.
+ * V8 options of the programs inside a node: a host runs several, mostly idle nodes, so memory matters more
+ * than speed.
  */
 const nodeOptions = '--max-old-space-size=64 --max-semi-space-size=1 --optimize-for-size';
 
 /**
- * What a host needs so that Mesos can start nodes on it. Those in containers bring all programs but Perijove's own,
- * which they find where the host has them.
+ * What a host needs so that Mesos can start nodes on it. Containers include all programs except Perijove's
+ * own, which they find at the host's paths.
  */
 export function nodeItems(spec: ClusterSpec, host: HostSpec): HostItems {
   if (!host.roles.includes('agent')) return noItems;
@@ -42,7 +42,7 @@ function packagesOfProcesses({ etcd }: ClusterSpec): string[] {
   return [...(ownEtcd ? [] : ['etcd-server']), 'openssh-server', 'openssh-client', 'runit'];
 }
 
-/** `bin/perijove-node`: runs the program with the Node.js that lies beside it. */
+/** `bin/perijove-node`: runs the program with the Node.js beside it. */
 export function nodeWrapper(bin: string): string {
   return `#!/bin/sh\nexec ${quote(`${bin}/node`)} ${nodeOptions} ${quote(`${bin}/${nodeProgram}`)} "$@"\n`;
 }

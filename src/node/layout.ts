@@ -1,4 +1,4 @@
-/** Where things lie in the tree of the node whose base directory it is. */
+/** Paths in the tree of the node with this base directory. */
 export function nodeLayout(base: string) {
   return {
     base,
@@ -17,11 +17,11 @@ export function nodeLayout(base: string) {
     knownHosts: `${base}/etc/known_hosts`,
     authorizedKeys: `${base}/etc/authorized_keys`,
     jupyterConfig: `${base}/etc/jupyter/jupyter_server_config.py`,
-    /** What of JupyterLab's page is switched off. */
+    /** The features of JupyterLab's page that are switched off. */
     jupyterPage: `${base}/etc/jupyter/labconfig/page_config.json`,
-    /** Python modules that stand in for slow ones while Jupyter starts. */
+    /** Python modules that replace slow ones while Jupyter starts. */
     lazyImports: `${base}/etc/jupyter/lazy-imports`,
-    /** Jupyter listens on this Unix socket. The spec bounds the length of its path (`checkDirectories`). */
+    /** Jupyter listens on this Unix socket. The spec limits the length of its path (`checkDirectories`). */
     jupyterSocket: `${base}/run/jupyter.sock`,
     etcdData: `${base}/data/etcd`,
     /** Exists when a node without data must not bootstrap. */
@@ -33,13 +33,13 @@ export function nodeLayout(base: string) {
     orders: `${base}/data/orders.json`,
     /** Process ID of the `perijove-node start` that owns the tree. */
     owner: `${base}/run/start.pid`,
-    /** The Mesos task that the node is, such as `node3.17`; empty where nobody said. */
+    /** The node's Mesos task, such as `node3.17`; empty if unknown. */
     task: `${base}/run/task`,
-    /** Number of the last launch that must not start (any more): its node may run elsewhere. */
+    /** Number of the last launch that must not start any more: its node may run elsewhere. */
     fence: `${base}/run/fenced`,
-    /** The command that etcd was last decided to be started with. */
+    /** The command of the last decision to start etcd. */
     etcdCommand: `${base}/run/etcd-command`,
-    /** What was decided, for `/status`. */
+    /** The decision, for `/status`. */
     etcdDecision: `${base}/run/etcd-decision.json`,
   } as const;
 }
@@ -50,12 +50,12 @@ export const serviceNames = ['etcd', 'sshd', 'jupyter', 'control'] as const;
 export type ServiceName = (typeof serviceNames)[number];
 
 /**
- * Names in the environment of everything that runs in a node. By them a process is found that nobody else
- * knows any more: one whose parent was killed, a kernel, a shell of an SSH session.
+ * Names in the environment of everything that runs in a node. They identify processes that nothing else knows
+ * any more: one whose parent was killed, a kernel, a shell of an SSH session.
  */
 export const marks = { tree: 'PERIJOVE_NODE_TREE', service: 'PERIJOVE_NODE_SERVICE' } as const;
 
-/** The same on the container of a node: its tree, and the Mesos task that it is. */
+/** The same for the container of a node: its tree, and its Mesos task. */
 export const containerLabels = { tree: 'perijove.tree', task: 'perijove.task' } as const;
 
 export function serviceMark(base: string, service: ServiceName): string {

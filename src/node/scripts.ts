@@ -3,7 +3,7 @@ import { quote } from '../ssh/shell.js';
 import type { NodeConfig } from './config.js';
 import { marks, nodeLayout, serviceMark, type ServiceName } from './layout.js';
 
-/** Absolute paths of the programs of the machine that a node uses. */
+/** Absolute paths of the machine's programs that a node uses. */
 export interface Programs {
   readonly etcd: string;
   readonly jupyter: string;
@@ -19,13 +19,13 @@ export interface Script {
   readonly text: string;
 }
 
-/** `bin/sweep`; it must be there before anything else of the node runs. */
+/** `bin/sweep`; it must exist before anything else of the node runs. */
 export function sweepScript(config: NodeConfig): Script {
   const layout = nodeLayout(config.paths.base);
   return { path: `${layout.bin}/sweep`, text: sweep(layout.base, layout.sshdConfig) };
 }
 
-/** `run`, `finish` and `log/run` of every service, and the programs of the node's `bin`. */
+/** `run`, `finish` and `log/run` of every service, and the programs in the node's `bin`. */
 export function nodeScripts(config: NodeConfig, programs: Programs): Script[] {
   const layout = nodeLayout(config.paths.base);
   const service = (name: ServiceName, run: string): Script[] => [
@@ -67,7 +67,7 @@ export function nodeScripts(config: NodeConfig, programs: Programs): Script[] {
   ];
 }
 
-/** Runs one service, after what an earlier supervisor of it may have left behind is gone. */
+/** Runs one service, after ending what an earlier supervisor of it may have left running. */
 function run(config: NodeConfig, service: ServiceName, command: string, directory?: string): string {
   const mark = quote(serviceMark(config.paths.base, service));
   const enter = directory === undefined ? '' : `cd ${quote(directory)} || exit 1\n`;
@@ -103,7 +103,7 @@ function jupyterCommand(config: NodeConfig, executable: string): string {
     JUPYTER_DATA_DIR: `${layout.data}/jupyter`,
     JUPYTER_RUNTIME_DIR: `${layout.run}/jupyter`,
     IPYTHONDIR: `${layout.data}/ipython`,
-    // Like the notebooks, the settings and the layout of the workspace move with Jupyter.
+    // Like the notebooks, the settings and the workspace layout move with Jupyter.
     JUPYTERLAB_SETTINGS_DIR: `${lab}/user-settings`,
     JUPYTERLAB_WORKSPACES_DIR: `${lab}/workspaces`,
   };
@@ -114,9 +114,10 @@ function jupyterCommand(config: NodeConfig, executable: string): string {
 }
 
 /**
- * The shell functions `marked EXAMPLE PATTERN OPTIONS FILE…`, which prints the files with a match, and `pids_of FILES`,
- * which prints the process IDs of files in /proc. The exit code of grep(1) says nothing: processes end while it reads.
- * So a last file is always found, its stdin with the example, and a list without it is cut short: then `marked` fails.
+ * The shell functions `marked EXAMPLE PATTERN OPTIONS FILE…`, which prints the files with a match, and
+ * `pids_of FILES`, which prints the process IDs of files in /proc. The exit code of grep(1) proves nothing:
+ * processes end while it reads. So its stdin, a last file with the example, always matches; a list without it
+ * is incomplete, and `marked` fails.
  */
 export const markedFunction = `marked() {
   example=$1 pattern=$2 options=$3
@@ -132,8 +133,8 @@ whole") printf '%s\\n' "\${matches%?whole}" ;;
 pids_of() { for file in $1; do file=\${file#/proc/}; printf '%s\\n' "\${file%%/*}"; done; }`;
 
 /**
- * The functions of `markedFunction`, and `left SERVICE|node`, which prints the process IDs of what is marked as the
- * service's or the node's. It fails where that cannot be told.
+ * The functions of `markedFunction`, and `left SERVICE|node`, which prints the process IDs that are marked as
+ * the service's or the node's. It fails when they cannot be determined.
  */
 export function leftFunction(base: string, sshdConfig: string): string {
   return `${markedFunction}
@@ -158,8 +159,8 @@ left() {
 }
 
 /**
- * The shell function `pid_of FILE`: prints the process ID, as this machine has it, of the process of the tree
- * whose ID the file holds. In a container processes have other IDs; the machine around it has both.
+ * The shell function `pid_of FILE`: prints the machine's process ID of the process of the tree whose ID the
+ * file contains. Processes have other IDs inside a container; the machine around it sees both.
  */
 export function pidFunction(base: string): string {
   return `pid_of() {
@@ -177,15 +178,15 @@ export function pidFunction(base: string): string {
 }`;
 }
 
-/** Stands in the environment of what Mesos runs of a node: its shell, and `perijove-node start`. */
+/** Present in the environment of what Mesos runs of a node: its shell, and `perijove-node start`. */
 export function configMark(base: string): string {
   return `"base":${JSON.stringify(base)}`;
 }
 
 /**
  * `sweep SERVICE|node SIGNAL TENTHS`: sends SIGNAL (0 for none) to every process that is marked as the
- * service's or the node's, and SIGKILL to what is left after TENTHS of a second; ends when all are gone, or
- * with an error when SIGKILL does not help within 5 s, or when it is not known for so long what runs.
+ * service's or the node's, and SIGKILL to what is left after TENTHS of a second. It ends when all are gone,
+ * or with an error when SIGKILL does not help, or the processes cannot be listed, for 5 s.
  */
 function sweep(base: string, sshdConfig: string): string {
   return `#!/bin/sh
@@ -206,9 +207,9 @@ done
 }
 
 /**
- * What a session runs: the command that was asked for, else a shell. Login shells are not used, because
- * /etc/profile sets PATH anew on Debian, and the node's own programs would be lost. The host's user has start-up
- * files that know nothing of a node, may take long, and are read by bash for each command that comes over SSH.
+ * What a session runs: the requested command, or else a shell. Login shells are not used, because
+ * /etc/profile on Debian resets PATH, which would lose the node's own programs. The start-up files of the
+ * host's user are not made for a node, may take long, and bash reads them for each command over SSH.
  */
 function session(bin: string, home: string | undefined): string {
   const atHome =
@@ -223,7 +224,7 @@ exec "\${SHELL:-/bin/sh}" -i
 `;
 }
 
-/** Nodes that are plain processes share the kernel's host name; this says the node's own. */
+/** Nodes that are plain processes share the kernel's host name; this prints the node's own. */
 function hostname(name: string, bin: string): string {
   return `#!/bin/sh
 case $* in

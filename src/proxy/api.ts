@@ -1,5 +1,5 @@
 /**
- * The API of the proxy program, on the host's loopback side: `Authorization: Bearer <proxy-api-token>`.
+ * The API of the proxy program, on the host's loopback address: `Authorization: Bearer <proxy-api-token>`.
  *
  * | request | answer |
  * | --- | --- |
@@ -15,37 +15,37 @@ const httpTarget = z.string().refine((value) => URL.canParse(value) && new URL(v
 
 const term = z.number().int().nonnegative();
 
-/** One node that could serve, and how this host gets to its gate. */
+/** A node that could serve, and how this host reaches its gate. */
 export const routeNodeSchema = z.object({
   name: z.string().min(1),
   /**
-   * Where to connect, the best first: proxies of other hosts that lead there (by topology), and at the end the
-   * node itself, such as `http://127.0.2.10:8888`. One that does not answer is passed over.
+   * Addresses to connect to, best first: proxies of other hosts on the way (by topology), and last the node
+   * itself, such as `http://127.0.2.10:8888`. Addresses that do not answer are skipped.
    */
   ways: z.array(httpTarget).min(1),
 });
 export type RouteNode = Readonly<z.infer<typeof routeNodeSchema>>;
 
 export const routeOrderSchema = z.object({
-  /** Rises with each verdict; a lower one never replaces a higher one. */
+  /** Rises with each verdict; a lower generation never replaces a higher one. */
   generation: z.number().int().nonnegative(),
   /** Raft term of the verdict. */
   term,
-  /** Name of the node that serves; one of `nodes`. */
+  /** Name of the serving node; one of `nodes`. */
   node: z.string().min(1),
   /** All nodes of the cluster, by index. */
   nodes: z.array(routeNodeSchema).min(1),
-  /** Turn by itself to the open gate of the highest term when `node` serves no longer. */
+  /** Switch to the open gate of the highest term when `node` stops serving, without an order. */
   reflexes: z.boolean(),
-  /** How long connections to a node that lives and serves no longer may go on. */
+  /** How long connections to a live node may continue after it stops serving. */
   drainMs: z.number().int().nonnegative(),
 });
 export type RouteOrder = Readonly<z.infer<typeof routeOrderSchema>>;
 
-/** Where requests go now: to `node` of the order, or to where a reflex has turned since. */
+/** Current target of requests: the order's `node`, or where a reflex has switched since. */
 export const servingSchema = z.object({
   node: z.string().min(1),
-  /** The way in use. */
+  /** The address in use. */
   target: httpTarget,
   term,
   by: z.enum(['keeper', 'reflex']),
@@ -55,7 +55,7 @@ export const servingSchema = z.object({
 export type Serving = Readonly<z.infer<typeof servingSchema>>;
 
 export const routeSchema = routeOrderSchema.extend({
-  /** When the proxy took this order. ISO 8601. */
+  /** When the proxy accepted this order. ISO 8601. */
   since: z.string(),
   serving: servingSchema,
 });
@@ -66,7 +66,7 @@ export type RouteSet = Readonly<z.infer<typeof routeSetSchema>>;
 
 export const staleRouteSchema = z.object({
   code: z.literal('STALE_GENERATION'),
-  /** The generation that the proxy holds. */
+  /** The proxy's generation. */
   generation: z.number().int(),
 });
 export type StaleRoute = Readonly<z.infer<typeof staleRouteSchema>>;
@@ -75,11 +75,11 @@ export const proxyHealthSchema = z.object({
   pid: z.number().int(),
   uptimeMs: z.number(),
   route: routeSchema.nullable(),
-  /** Whether the target gave any HTTP answer just now; `null` without a route. */
+  /** Whether the target just gave any HTTP response; `null` without a route. */
   answering: z.boolean().nullable(),
-  /** Open connections to the target of the route, and to earlier ones that still drain. */
+  /** Open connections to the route's target, and to earlier targets that still drain. */
   connections: z.object({ current: z.number().int(), draining: z.number().int() }),
-  /** Whether the route is stored on disk, so that a restart serves at once. */
+  /** Whether the route is on disk, so that it serves immediately after a restart. */
   stored: z.boolean(),
 });
 export type ProxyHealth = Readonly<z.infer<typeof proxyHealthSchema>>;

@@ -13,13 +13,15 @@ import {
   type RouteSet,
 } from './api.js';
 
-/** What became of an order: taken (or held already), or refused because the proxy holds a higher generation. */
+/**
+ * Result of an order: accepted (or already in force), or rejected because the proxy has a higher generation.
+ */
 export type SetRouteResult =
   ({ readonly kind: 'set' } & RouteSet) | { readonly kind: 'stale'; readonly generation: number };
 
 export interface ProxyClient {
   route(options?: CallOptions): Promise<Route | null>;
-  /** Idempotent: an order whose answer was lost can be given again. */
+  /** Idempotent: an order whose reply was lost can be repeated. */
   setRoute(order: RouteOrder, options?: CallOptions): Promise<SetRouteResult>;
   health(options?: CallOptions): Promise<ProxyHealth>;
 }
@@ -27,10 +29,10 @@ export interface ProxyClient {
 const defaultTimeoutMs = 1_000;
 
 /**
- * A client of one proxy's API. Every call has a deadline (1 s unless told otherwise).
+ * A client of one proxy's API. Every call has a deadline (default 1 s).
  *
- * @throws PerijoveError PROXY_UNREACHABLE when nothing answers in time, PROXY_TOKEN_REFUSED for a wrong token,
- * PROXY_BAD_ANSWER when something else than a proxy of this version answers.
+ * @throws PerijoveError PROXY_UNREACHABLE without a reply in time, PROXY_TOKEN_REFUSED for a wrong token,
+ *   PROXY_BAD_ANSWER when the reply is not from a proxy of this version.
  */
 export function proxyClient(endpoint: Endpoint, token: string): ProxyClient {
   const base = `http://${endpoint.host}:${endpoint.port}`;

@@ -2,15 +2,15 @@ import { z } from 'zod';
 
 const port = z.number().int().min(1).max(65_535);
 
-/** `<dir>/etc/proxy.json`: all that the proxy program needs to know; the token is a file beside it. */
+/** `<dir>/etc/proxy.json`: the configuration of the proxy program; the token is in a separate file. */
 export const proxyConfigSchema = z.object({
   cluster: z.string(),
   host: z.string(),
   listen: z.object({ address: z.string(), port }),
   api: z.object({ address: z.string(), port }),
-  /** Read once, at the start. */
+  /** Read once at startup. */
   tokenFile: z.string(),
-  /** Where the last route is kept for a restart. */
+  /** Keeps the last route for a restart. */
   routeFile: z.string(),
 });
 export type ProxyConfig = Readonly<z.infer<typeof proxyConfigSchema>>;

@@ -7,10 +7,10 @@ import type { ProxyConfig } from './config.js';
 const tokenSecret: SecretName = 'proxy-api-token';
 
 const nodeFlags = [
-  // V8 gives memory back early and keeps small young generations: a proxy streams, it stores nothing.
+  // V8 returns memory early and keeps its young generation small: a proxy streams and stores nothing.
   '--max-old-space-size=96',
   '--max-semi-space-size=2',
-  // As much as Jupyter's own server takes. A browser sends the cookies of all Jupyters of a host name.
+  // Jupyter's own limit. A browser sends the cookies of all Jupyters of a host name.
   '--max-http-header-size=65536',
 ];
 
@@ -26,12 +26,12 @@ export function proxyConfig(spec: ClusterSpec, host: HostSpec): ProxyConfig {
   };
 }
 
-/** Where the configuration lies on the host. */
+/** Path of the configuration on the host. */
 export function proxyConfigFile(host: HostSpec): string {
   return `${hostPaths(host).etc}/proxy.json`;
 }
 
-/** The proxy's program, its configuration and its service, or nothing on a host without that role. */
+/** The proxy's program, configuration and service; empty on a host without that role. */
 export function proxyItems(spec: ClusterSpec, host: HostSpec): HostItems {
   if (!host.roles.includes('proxy')) return noItems;
   const paths = hostPaths(host);

@@ -1,7 +1,7 @@
 import { messageOf, PerijoveError } from '../errors/error.js';
 import type { ErrorCode } from '../errors/codes.js';
 
-/** What ssh2 adds to its errors (`level`) and Node.js to its own (`code`). */
+/** Fields that ssh2 (`level`) and Node.js (`code`) add to errors. */
 interface TransportError extends Error {
   readonly code?: string;
   readonly level?: string;
@@ -21,21 +21,21 @@ const codesByLevel: Readonly<Record<string, ErrorCode>> = {
   'client-authentication': 'SSH_AUTH_FAILED',
 };
 
-/** Where ssh2 and Node.js name the system call, and a person wants to know what it means. */
-const plainWords: Partial<Record<ErrorCode, string>> = {
+/** Explanations for errors of which ssh2 and Node.js name only the system call. */
+const explanations: Partial<Record<ErrorCode, string>> = {
   SSH_UNKNOWN_HOST: 'the host name does not resolve',
   SSH_REFUSED: 'the connection was refused; no SSH server listens there',
   SSH_AUTH_FAILED: 'the server rejected the user or all offered keys',
 };
 
 /**
- * Turns whatever a connection failed with into one of the SSH_* codes. Everything that is none of the known
- * kinds is a broken connection, which is worth another try.
+ * Maps the failure of a connection to one of the SSH_* codes. An unknown failure counts as a lost connection,
+ * which is worth a retry.
  */
 export function classifySshError(thrown: unknown, host: string, peer: string): PerijoveError {
   if (thrown instanceof PerijoveError) return thrown;
   const code = codeOf(thrown);
-  const what = plainWords[code] ?? messageOf(thrown);
+  const what = explanations[code] ?? messageOf(thrown);
   return new PerijoveError(code, `${peer}: ${what}`, { host, subject: peer, cause: thrown });
 }
 

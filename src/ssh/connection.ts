@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { HostSpec } from '../cluster/spec.js';
 
-/** The one shape of every command's result, whatever its exit code. */
+/** The result of a command, whatever its exit code. */
 export interface ExecResult {
   /** Name of the host in the spec. */
   readonly host: string;
@@ -15,15 +15,15 @@ export interface ExecResult {
 }
 
 export interface ExecOptions {
-  /** After this the command is ended on the host, and `exec` rejects with COMMAND_TIMEOUT. 60 000 by default. */
+  /** Then the command is killed on the host and `exec` rejects with COMMAND_TIMEOUT. 60 000 by default. */
   readonly timeoutMs?: number;
-  /** When it aborts, the command is ended on the host and `exec` rejects with the signal's reason. */
+  /** On abort the command is killed on the host, and `exec` rejects with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Run as root through `sudo -n`; by default, what the host's `become` says. */
+  /** Run as root through `sudo -n`; the host's `become` by default. */
   readonly become?: boolean;
 }
 
-/** A TCP endpoint that can be dialled from this machine. */
+/** A TCP endpoint that this machine can connect to. */
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
@@ -42,16 +42,16 @@ export interface DownloadOptions {
 }
 
 /**
- * A host, as one worker reaches it. It outlives the SSH connection below it: when that broke, the next use
- * connects again. All methods reject with a PerijoveError SSH_* when the host cannot be reached.
+ * A host as one worker reaches it. It outlives its SSH connection: after a loss, the next call reconnects.
+ * All methods reject with a PerijoveError SSH_* if the host cannot be reached.
  */
 export interface HostConnection {
   readonly host: HostSpec;
 
   /**
-   * Runs a POSIX shell script, sent over stdin; the script's own stdin is empty. Nothing of the script runs
-   * before all of it has arrived. It resolves for any exit code. When the connection, the time or the signal
-   * ends first, the script and all processes of its process group get SIGTERM on the host, then SIGKILL.
+   * Runs a POSIX shell script, sent over stdin; the script's own stdin is empty. No part of the script runs
+   * before all of it has arrived. Resolves for any exit code. If the connection, the time or the signal ends
+   * first, the script's process group gets SIGTERM on the host, then SIGKILL.
    *
    * @throws PerijoveError SSH_*, SUDO_REFUSED, COMMAND_TIMEOUT, OUTPUT_TOO_LARGE (over 8 MiB)
    */
@@ -60,20 +60,20 @@ export interface HostConnection {
   /**
    * Like `exec`, for scripts that must succeed: resolves to stdout.
    *
-   * @throws PerijoveError also DISK_FULL, and COMMAND_FAILED with the tail of stderr for any exit code but 0
+   * @throws PerijoveError also DISK_FULL, and COMMAND_FAILED with the tail of stderr for a non-zero exit code
    */
   run(script: string, options?: ExecOptions): Promise<string>;
 
   /**
-   * Writes a file: by SFTP under a temporary name, its SHA-256 checked on the host, synced, then renamed. At
-   * `path` there is either what was there before or all of the new content. The directory must exist.
+   * Writes a file atomically: by SFTP under a temporary name, then its SHA-256 is verified on the host, and
+   * it is synced and renamed. The directory must exist.
    *
    * @throws PerijoveError SSH_*, DISK_FULL, DIR_NOT_WRITABLE, UPLOAD_CORRUPT
    */
   upload(source: UploadSource, path: string, options: UploadOptions): Promise<void>;
 
   /**
-   * Reads a file that the SSH user may read into a local one, by SFTP. When it fails, part of it may be there.
+   * Downloads a file that the SSH user may read, by SFTP. If it fails, part of the file may remain.
    *
    * @throws PerijoveError SSH_*
    */
@@ -82,19 +82,19 @@ export interface HostConnection {
   /**
    * A TCP connection to `address:port` as seen from the host.
    *
-   * @throws PerijoveError SSH_*, TUNNEL_REFUSED when the host cannot connect there
+   * @throws PerijoveError SSH_*, TUNNEL_REFUSED if the host cannot connect
    */
   dial(address: string, port: number): Promise<Duplex>;
 
   /**
-   * A listener on 127.0.0.1 of this machine that leads to `address:port` as seen from the host. The same
-   * endpoint each time it is asked for; it stays when the connection breaks and ends with the pool.
+   * A listener on 127.0.0.1 of this machine that leads to `address:port` as seen from the host. Every call
+   * returns the same endpoint; it survives a lost connection and ends with the pool.
    */
   forward(address: string, port: number): Promise<Endpoint>;
 
   /**
-   * Opens another SSH connection, runs an empty script over it and closes it. A connection that is already open does
-   * not prove that the host accepts new ones.
+   * Opens another SSH connection, runs an empty script over it and closes it. An open connection does not
+   * prove that the host accepts new ones.
    *
    * @throws PerijoveError SSH_*, COMMAND_FAILED, COMMAND_TIMEOUT
    */
@@ -102,13 +102,13 @@ export interface HostConnection {
 }
 
 export interface SshPool {
-  /** The connection to the host, connected now. Concurrent calls share one attempt. */
+  /** Connects to the host now. Concurrent calls share one attempt. */
   get(host: HostSpec): Promise<HostConnection>;
   /**
-   * A listener on 127.0.0.1 of this machine that joins each TCP connection with a stream that `dial` opens for
-   * it. The same one for the same key; it ends with the pool.
+   * A listener on 127.0.0.1 of this machine that joins each TCP connection to a stream from `dial`. One
+   * listener per key; it ends with the pool.
    */
   listen(key: string, dial: () => Promise<Duplex>): Promise<Endpoint>;
-  /** Ends all connections and listeners. */
+  /** Closes all connections and listeners. */
   close(): Promise<void>;
 }

@@ -3,7 +3,7 @@ import ssh2 from 'ssh2';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import type { SshTarget } from '../cluster/spec.js';
 
-/** The part of ssh2's configuration that says who connects. */
+/** The part of ssh2's configuration that identifies the user. */
 export interface Credentials {
   readonly username: string;
   readonly privateKey?: Buffer;
@@ -12,8 +12,8 @@ export interface Credentials {
 }
 
 /**
- * Reads the key file of a target and finds the agent. The passphrase of an encrypted key comes from
- * PERIJOVE_SSH_PASSPHRASE alone; without it the agent has to hold the key.
+ * Reads the key file of a target and finds the agent. The passphrase of an encrypted key comes only from
+ * PERIJOVE_SSH_PASSPHRASE; without it, the agent must hold the key.
  *
  * @throws PerijoveError SSH_KEY_UNREADABLE, SSH_KEY_ENCRYPTED, SSH_NO_AGENT
  */
@@ -84,7 +84,7 @@ function agentSocket(host: string, target: SshTarget, environment: NodeJS.Proces
   throw new PerijoveError('SSH_NO_AGENT', 'SSH_AUTH_SOCK is not set', { host });
 }
 
-/** ssh2 has no codes for this; the words are those of its key parser. */
+/** ssh2 has no code for this; the text is that of its key parser. */
 function isAboutPassphrase(error: Error): boolean {
   return /passphrase/i.test(error.message);
 }

@@ -19,7 +19,7 @@ export function shellCommand(become: boolean): string {
   return become ? 'exec sudo -n -- sh -s' : 'exec sh -s';
 }
 
-/** Runs a script in a channel that `shellCommand` was started in; `HostConnection.exec` says what it promises. */
+/** Runs a script in a channel opened with `shellCommand`, as `HostConnection.exec` documents. */
 export function runScript(channel: ClientChannel, run: ScriptRun): Promise<ExecResult> {
   const { host, script, become, timeoutMs, signal } = run;
   const startedAt = performance.now();
@@ -31,7 +31,7 @@ export function runScript(channel: ClientChannel, run: ScriptRun): Promise<ExecR
     const settle = (error: Error) => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
-      // The watcher in the frame ends the script when its stdin closes.
+      // The watcher in the frame kills the script when its stdin closes.
       channel.close();
       reject(error);
     };
@@ -70,11 +70,15 @@ export function runScript(channel: ClientChannel, run: ScriptRun): Promise<ExecR
         return;
       }
       if (begun === undefined && exit.code === 0) {
-        const said = (stdout.trim() || stderr.trim()).split('\n').slice(-5).join('\n');
+        const printed = (stdout.trim() || stderr.trim()).split('\n').slice(-5).join('\n');
         reject(
-          new PerijoveError('COMMAND_FAILED', `the login did not run the command: ${said || 'no output'}`, {
-            host,
-          }),
+          new PerijoveError(
+            'COMMAND_FAILED',
+            `the login did not run the command: ${printed || 'no output'}`,
+            {
+              host,
+            },
+          ),
         );
         return;
       }
@@ -93,12 +97,12 @@ export function runScript(channel: ClientChannel, run: ScriptRun): Promise<ExecR
   });
 }
 
-/** Whether a command failed because a disk, or a share of it, is full. */
+/** Whether a command failed because of a full disk or quota. */
 export function isNoSpace(stderr: string): boolean {
   return /no space left on device|disk quota exceeded/i.test(stderr);
 }
 
-/** The stdout of a result with exit code 0; else DISK_FULL or COMMAND_FAILED with the tail of its stderr. */
+/** The stdout of a successful result; otherwise throws DISK_FULL or COMMAND_FAILED with the end of stderr. */
 export function successOf(result: ExecResult): string {
   if (result.code === 0) return result.stdout;
   const { host, code, signal, stdout, stderr } = result;

@@ -2,12 +2,12 @@ import type { Duplex } from 'node:stream';
 import { PerijoveError } from '../errors/error.js';
 import type { HostSpec } from '../cluster/spec.js';
 
-/** How long the host before gets, before the next one is tried beside it. */
+/** How long to wait for one host before the next one is tried in parallel. */
 const staggerMs = 250;
 
 /**
- * Tries the hosts in order, the next one as soon as the one before failed or has had 250 ms, and resolves with
- * the first stream; later ones are closed. A refused connection ends the search: the address itself answered.
+ * Dials the hosts in order, the next one after 250 ms or as soon as one fails. Resolves with the first stream
+ * and closes later ones. A refused connection ends the search: the address itself responded.
  */
 export async function firstToAnswer(
   hosts: readonly HostSpec[],

@@ -6,11 +6,11 @@ import { messageOf, PerijoveError } from '../errors/error.js';
 import type { SshTarget } from '../cluster/spec.js';
 import { fingerprint, keyType, knownHostsLine, knownKeys, type KnownKey } from './known-hosts.js';
 
-/** What is known of a host's key before the connection, and the check of the key that it then shows. */
+/** The known keys of a host, and the verification of the key that it presents. */
 export interface HostKeyCheck {
-  /** Known types first, so that a server with several keys shows the one that is known. */
+  /** Known types first, so that a server with several keys presents a known one. */
   readonly algorithms: ServerHostKeyAlgorithm[];
-  /** Pins a key on first contact. Resolves to the error for which the key is refused. */
+  /** Pins a key on first contact. Resolves to an error if the key is rejected. */
   verify(key: Buffer): Promise<PerijoveError | undefined>;
 }
 
@@ -24,10 +24,10 @@ const algorithmsByType: readonly (readonly [type: string, algorithms: readonly S
   ];
 
 /**
- * Host keys are checked against the target's known_hosts file if it names one, else against the file
+ * Verifies host keys against the target's known_hosts file if it has one, otherwise against the file
  * `<address>_<port>` in `knownHostsDir`, which is written on first contact.
  *
- * @throws PerijoveError SSH_HOST_KEY_UNKNOWN when the known_hosts file cannot be read
+ * @throws PerijoveError SSH_HOST_KEY_UNKNOWN if the known_hosts file cannot be read
  */
 export async function hostKeyCheck(
   host: string,
@@ -89,7 +89,7 @@ async function readKnownKeys(host: string, target: SshTarget, file: string): Pro
   }
 }
 
-/** Writes the file unless it is there, whole or not at all. Resolves to what it then holds. */
+/** Creates the file atomically unless it exists. Resolves to its final content. */
 async function pin(file: string, line: string): Promise<string> {
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const temporary = `${file}.${randomBytes(6).toString('hex')}`;
@@ -97,7 +97,7 @@ async function pin(file: string, line: string): Promise<string> {
   try {
     await link(temporary, file);
   } catch (error) {
-    // Another worker met the host first; its word stands.
+    // Another worker connected first; its key stays pinned.
     if (!hasCode(error, 'EEXIST')) throw error;
   } finally {
     await rm(temporary, { force: true });

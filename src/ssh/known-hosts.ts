@@ -1,23 +1,23 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
-/** A key that a known_hosts file holds for a host. */
+/** A host's key in a known_hosts file. */
 export interface KnownKey {
   /** Such as `ssh-ed25519`. */
   readonly type: string;
   readonly key: Buffer;
-  /** Marked `@revoked`: never to be accepted. */
+  /** Marked `@revoked`: never accepted. */
   readonly revoked: boolean;
 }
 
-/** The name that known_hosts has for a host: the plain address on port 22, else `[address]:port`. */
+/** The name of a host in known_hosts: the plain address on port 22, otherwise `[address]:port`. */
 export function knownHostName(address: string, port: number): string {
   return port === 22 ? address.toLowerCase() : `[${address.toLowerCase()}]:${port}`;
 }
 
 /**
- * All keys that the text of a known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT") holds for a host:
- * plain names, wildcards, negated and hashed names. Certificate authorities are left out: ssh2 checks no
- * certificates. Lines that are none are skipped, as OpenSSH does.
+ * All keys for a host in the text of a known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"): plain
+ * names, wildcards, negated and hashed names. Ignores certificate authorities, since ssh2 checks no
+ * certificates, and invalid lines, as OpenSSH does.
  */
 export function knownKeys(text: string, address: string, port: number): KnownKey[] {
   const name = knownHostName(address, port);
@@ -39,12 +39,12 @@ export function knownHostsLine(address: string, port: number, key: Buffer): stri
   return `${knownHostName(address, port)} ${keyType(key) ?? ''} ${key.toString('base64')}\n`;
 }
 
-/** The fingerprint as OpenSSH prints it: `SHA256:…`. */
+/** The fingerprint in OpenSSH format: `SHA256:…`. */
 export function fingerprint(key: Buffer): string {
   return `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`;
 }
 
-/** The type that a key in SSH wire format names (RFC 4253, 6.6), or undefined when it is no key. */
+/** The type of a key in SSH wire format (RFC 4253, 6.6); undefined if it is not a key. */
 export function keyType(key: Buffer): string | undefined {
   if (key.length < 4) return undefined;
   const length = key.readUInt32BE(0);

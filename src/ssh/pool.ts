@@ -12,18 +12,18 @@ import { openTunnel, type Tunnel } from './tunnel.js';
 import { downloadFile, uploadFile } from './upload.js';
 
 const defaultTimeoutMs = 60_000;
-/** A busy machine may take its time to let somebody in. */
+/** A busy machine may need some time to accept a login. */
 const loginTimeoutMs = 30_000;
 
 export interface SshPoolOptions {
   readonly logger: Logger;
-  /** Where keys of hosts without a known_hosts file are pinned, one file for each host. */
+  /** Directory for pinned keys of hosts without a known_hosts file: one file per host. */
   readonly knownHostsDir: string;
 }
 
 /**
- * The SSH connections of one worker: one for each host (and one for each jump host, shared by the hosts behind
- * it), kept alive every 5 s and given up after 3 unanswered ones.
+ * The SSH connections of one worker: one per host, and one per jump host, shared by the hosts behind it. A
+ * keep-alive is sent every 5 s; a connection is closed after 3 without a response.
  */
 export function createSshPool({ logger, knownHostsDir }: SshPoolOptions): SshPool {
   const transports = new Map<string, SshTransport>();

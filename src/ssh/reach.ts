@@ -5,29 +5,30 @@ import type { Endpoint, SshPool } from './connection.js';
 import { dialledWithin } from '../net/deadline.js';
 import { firstToAnswer } from './first-answer.js';
 
-/** How a client gets to an address of the cluster. */
+/** How a client reaches an address of the cluster. */
 export interface Reach {
-  /** Through the host of that name. */
+  /** Through the named host. */
   via(hostName: string, address: string, port: number): Promise<Endpoint>;
   /**
-   * A host's own address: through that host. A node's address: through the host that last worked for it, else
-   * through the next one that answers.
+   * A host's own address: through that host. A node's address: through the host that last worked for it, then
+   * through the first other host that connects.
    */
   any(address: string, port: number): Promise<Endpoint>;
 }
 
-/** No tunnel: address and port as they are, for programs on the cluster's own network. */
+/** No tunnel: address and port unchanged, for programs on the cluster's own network. */
 export const directReach: Reach = {
   via: async (_hostName, address, port) => ({ host: address, port }),
   any: async (address, port) => ({ host: address, port }),
 };
 
-/** One host's time to open a TCP connection. */
+/** Time for one host to open a TCP connection. */
 const dialDeadlineMs = 2_000;
 
 /**
- * Through SSH tunnels. An endpoint is there at once, whether or not the cluster answers, and stays the same for
- * the life of the pool; the way is chosen for each TCP connection to it. One that finds no way is reset.
+ * Through SSH tunnels. An endpoint is available at once, even if the cluster does not respond, and stays the
+ * same for the life of the pool. The route is chosen for each TCP connection; if none works, the connection
+ * is reset.
  */
 export function sshReach(pool: SshPool, spec: Pick<ClusterSpec, 'hosts'>): Reach {
   const through = (host: HostSpec, address: string, port: number) =>

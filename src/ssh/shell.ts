@@ -1,25 +1,25 @@
-/** A word that a POSIX shell reads as exactly this value. */
+/** Quotes a value as one word of a POSIX shell. */
 export function quote(value: string): string {
   return /^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
 }
 
 /**
- * Runs a script in a subshell, its output to stderr, and ends the script around it with an error when it fails. Not by
- * `( … ) || exit 1`, which switches off a `set -e` inside.
+ * Runs a script in a subshell, with its output on stderr, and exits with an error if it fails.
+ * `( … ) || exit 1` would switch off a `set -e` inside it.
  */
 export function orFail(script: string): string {
   return `(\n${script}\n) >&2; [ $? = 0 ] || exit 1`;
 }
 
-/** Stands before a script's own output, so that what a login shell prints is no part of it. */
+/** Marks the beginning of a script's own output, to exclude what a login shell prints. */
 const beginning = '\u001eperijove\u001e';
 
 /**
  * Wraps a script for `sh -s`:
- * - in one compound command, so that nothing of a script that arrived in part is run;
- * - with an empty stdin, and a watcher on the real one: when the session ends before the script does, the
- *   script's process group gets SIGTERM, and SIGKILL five seconds later. OpenSSH itself leaves the processes
- *   of a lost session running;
+ * - in one compound command, so that a partially received script does not run;
+ * - with an empty stdin, and a watcher on the real one: if the session ends before the script, its process
+ *   group gets SIGTERM, and SIGKILL five seconds later. OpenSSH itself leaves the processes of a lost session
+ *   running;
  * - with the directories of administration programs on PATH, and messages in English.
  */
 export function frame(script: string): string {
@@ -40,7 +40,7 @@ exit "$perijove_code"
 `;
 }
 
-/** The script's own output; undefined when the script did not begin. */
+/** The script's own output; undefined if the script did not start. */
 export function afterBeginning(output: string): string | undefined {
   const at = output.indexOf(beginning);
   return at === -1 ? undefined : output.slice(at + beginning.length);

@@ -13,7 +13,7 @@ import { pauseAfter, type BackOff } from '../net/back-off.js';
 import { dialledWithin } from '../net/deadline.js';
 import { hostKeyCheck } from './host-keys.js';
 
-/** OpenSSH allows 10 sessions in one connection (`MaxSessions`); two are left for ones that are ending. */
+/** OpenSSH allows 10 sessions per connection (`MaxSessions`); two are reserved for ones that are ending. */
 const sessionsPerConnection = 8;
 const defaultReadyTimeoutMs = 10_000;
 const closedByWorker = 'the connection was closed by this worker';
@@ -21,7 +21,7 @@ const keepAlive = { keepaliveInterval: 5_000, keepaliveCountMax: 3 } as const;
 const reconnectBackOff: BackOff = { firstMs: 100, longestMs: 2_000 };
 
 const sessionBackOff: BackOff = { firstMs: 20, longestMs: 500 };
-/** With their pauses, about ten seconds. */
+/** About ten seconds, including pauses. */
 const sessionAttempts = 25;
 
 type Answer<T> = (error: Error | undefined, channel: T) => void;
@@ -29,30 +29,30 @@ type Answer<T> = (error: Error | undefined, channel: T) => void;
 class SessionRefused extends Error {}
 
 export interface TransportOptions {
-  /** How long the host may take to let this side in, 10 000 by default. */
+  /** Time limit for the connection and login; 10 000 by default. */
   readonly readyTimeoutMs?: number;
-  /** How long the jump host may take to reach it, 10 000 by default. */
+  /** Time limit for the jump host to connect to the target; 10 000 by default. */
   readonly dialTimeoutMs?: number;
   /** Name of the host, for errors and logs. */
   readonly host: string;
   readonly target: SshTarget;
-  /** Connect through this one (a jump host). */
+  /** Connect through this jump host. */
   readonly through?: SshTransport;
   readonly knownHostsDir: string;
   readonly logger: Logger;
 }
 
 /**
- * One SSH connection to one target. `client` connects when there is none, so a broken connection is made anew
- * by its next use; after a failed attempt the next one starts no sooner than 100 ms later, doubled each time
- * up to 2 s. Callers that come meanwhile share the attempt.
+ * One SSH connection to one target. `client` connects if necessary, so that a lost connection is restored on
+ * its next use. After a failure the next attempt waits at least 100 ms, doubled each time up to 2 s.
+ * Concurrent callers share an attempt.
  */
 export class SshTransport {
   /** `user@address:port`, for messages. */
   readonly peer: string;
-  /** The same for the same target reached in the same way. */
+  /** Equal for the same target reached in the same way. */
   readonly identity: string;
-  /** Whatever opens a session (a command, SFTP) does it in here. */
+  /** Limits concurrent sessions (commands, SFTP); open each one in here. */
   readonly sessions = pLimit(sessionsPerConnection);
   readonly #options: TransportOptions;
   readonly #logger: Logger;
@@ -79,7 +79,7 @@ export class SshTransport {
     return this.#attempt;
   }
 
-  /** Opens a TCP channel to an address as seen from the target. @throws PerijoveError SSH_*, TUNNEL_REFUSED */
+  /** Opens a TCP channel to an address as seen by the target. @throws PerijoveError SSH_*, TUNNEL_REFUSED */
   async dial(address: string, port: number): Promise<ClientChannel> {
     const client = await this.client();
     const channel = await this.#open<ClientChannel>(
@@ -111,7 +111,7 @@ export class SshTransport {
     return this.#openSession((client, done) => client.sftp(done));
   }
 
-  /** Ends it for good, also while it connects, and whether or not the other side still answers. */
+  /** Closes it permanently, also while it connects, and even if the server does not respond. */
   async end(): Promise<void> {
     this.#closed = true;
     this.#closing.abort();
@@ -119,7 +119,7 @@ export class SshTransport {
     const client = this.#client;
     if (client === undefined) return;
     const closed = once(client, 'close').catch(() => undefined);
-    // ssh2's own `destroy` does nothing once the other side has ended its half.
+    // ssh2's own `destroy` does nothing once the server has ended its half.
     this.#socket?.destroy();
     await closed;
   }
@@ -132,9 +132,8 @@ export class SshTransport {
   }
 
   /**
-   * Opens a session, and waits while the server has none to give: OpenSSH counts sessions that ended until it
-   * gets round to it, so one may be refused although fewer are open than it allows. A refused one has done
-   * nothing.
+   * Opens a session, and retries while the server has none available. OpenSSH counts ended sessions until it
+   * cleans them up, so it may refuse one below its limit. A refused session has had no effect.
    */
   async #openSession<T>(request: (client: Client, done: Answer<T>) => void): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
@@ -152,8 +151,8 @@ export class SshTransport {
   }
 
   /**
-   * Waits for the answer to a channel request. A request that the server answered with "no" fails by itself;
-   * one that the end of the connection answered is a lost connection.
+   * Waits for the result of a channel request. A request that the server refuses fails with `failure`; any
+   * other error is a lost connection.
    */
   #open<T>(
     request: (done: Answer<T>) => void,
@@ -167,7 +166,7 @@ export class SshTransport {
           else reject(this.#lost(error.message));
         });
       } catch (error) {
-        // ssh2 throws "Not connected" while the end of a connection is on its way.
+        // ssh2 throws "Not connected" while a connection is ending.
         reject(classifySshError(error, this.#options.host, this.peer));
       }
     });
@@ -200,7 +199,7 @@ export class SshTransport {
     }
   }
 
-  /** By way of the jump host, if there is one: its kernel alone would try for two minutes. */
+  /** Connects through the jump host, if any: its kernel alone would try for two minutes. */
   async #dialThrough(): Promise<Duplex | undefined> {
     const { host, target, through, dialTimeoutMs = defaultReadyTimeoutMs } = this.#options;
     if (through === undefined) return undefined;
@@ -237,9 +236,9 @@ export class SshTransport {
       let refused: unknown;
       let agentTrouble: Error | undefined;
       const fail = (error: unknown) => {
-        const met = classifySshError(refused ?? error, host, this.peer);
-        const own = met.code === 'SSH_AUTH_FAILED' && credentials.privateKey === undefined;
-        reject((own ? agentInsufficient(host, target, credentials, agentTrouble) : undefined) ?? met);
+        const classified = classifySshError(refused ?? error, host, this.peer);
+        const own = classified.code === 'SSH_AUTH_FAILED' && credentials.privateKey === undefined;
+        reject((own ? agentInsufficient(host, target, credentials, agentTrouble) : undefined) ?? classified);
         socket.destroy();
       };
       const close = () => fail(this.#lost(closedByWorker));
@@ -248,7 +247,7 @@ export class SshTransport {
 
       client.on('error', (error) => {
         this.#logger.debug({ err: error }, 'SSH error');
-        // ssh2 reports an agent's trouble as an error and then goes on with the next key.
+        // ssh2 reports a failure of the agent as an error and continues with the next key.
         if (error.level === 'agent') agentTrouble = error;
         else fail(error);
       });
@@ -276,7 +275,7 @@ export class SshTransport {
   }
 }
 
-/** What a refused login with the agent alone says about the agent; undefined when the server is to be asked. */
+/** The error if a login with the agent alone was rejected because of the agent; undefined otherwise. */
 function agentInsufficient(
   host: string,
   { keyFile }: SshTarget,

@@ -10,8 +10,8 @@ export interface Tunnel {
 }
 
 /**
- * Listens on a free port of 127.0.0.1 and joins each connection with a channel that `dial` opens for it. When
- * `dial` fails, the connection is reset, as if the far end had done so.
+ * Listens on a free port of 127.0.0.1 and joins each connection to a channel from `dial`. If `dial` fails,
+ * the connection is reset, as if the remote end had done so.
  */
 export async function openTunnel(
   dial: () => Promise<Duplex>,
@@ -45,8 +45,8 @@ export async function openTunnel(
 }
 
 function join(socket: Socket, channel: Duplex): void {
-  // An ssh2 channel emits 'close' only when the far side agreed, and drops writes after its end: so each side
-  // is closed by the other's 'close', and not by `pipeline`, which waits for callbacks that never come.
+  // An ssh2 channel emits 'close' only once the server has agreed, and drops writes after its end. Each side
+  // is therefore closed on the other's 'close', not by `pipeline`, which waits for callbacks that never come.
   channel.on('error', () => socket.destroy());
   channel.once('close', () => socket.destroySoon());
   socket.once('close', () => channel.destroy());

@@ -12,17 +12,17 @@ import { quote } from './shell.js';
 
 const settleTimeoutMs = 120_000;
 
-/** What an upload needs of a connection. */
+/** What an upload needs from a connection. */
 export interface UploadVia {
   readonly host: string;
-  /** The file must be written as root, which SFTP cannot become. */
+  /** The file must be written as root, which SFTP cannot do. */
   readonly become: boolean;
-  /** Runs `work` in an SFTP session, and resolves when that has ended. */
+  /** Runs `work` in an SFTP session, and resolves when the session has ended. */
   withSftp(work: (sftp: SFTPWrapper) => Promise<void>): Promise<void>;
   exec(script: string, options: ExecOptions): Promise<ExecResult>;
 }
 
-/** `HostConnection.upload` says what it promises. */
+/** Documented at `HostConnection.upload`. */
 export async function uploadFile(
   via: UploadVia,
   source: UploadSource,
@@ -54,7 +54,7 @@ export async function uploadFile(
 
 const corruptExit = 65;
 
-/** Checks what arrived, puts it beside the target, and renames it. Removes what it does not rename. */
+/** Copies the upload next to the target, verifies it, and renames it. Removes all other copies. */
 function settleScript(upload: {
   readonly arrival: string;
   readonly beside: string;
@@ -71,7 +71,7 @@ function settleScript(upload: {
     ...(arrival === beside ? [] : [`cp ${quote(arrival)} ${quote(beside)}`]),
     `[ "$(sha256sum < ${quote(beside)})" = '${sha256}  -' ] || exit ${corruptExit}`,
     `chmod ${mode.toString(8)} ${quote(beside)}`,
-    // Without it a power cut can leave an empty file under the final name.
+    // Without it, a power failure can leave an empty file under the final name.
     `sync ${quote(beside)} 2>/dev/null || sync`,
     `mv -fT ${quote(beside)} ${quote(target)}`,
     `find ${quote(directory)} -maxdepth 1 -name ${quote(stale)} -mmin +10 -exec rm -f {} + 2>/dev/null || :`,
@@ -93,12 +93,12 @@ async function transfer(
       void via.exec(`rm -f ${quote(arrival)}`, { become: false }).catch(() => undefined);
       throw error;
     }
-    // What is left is a connection that broke, or a local file that cannot be read.
+    // What remains is a lost connection, or a local file that cannot be read.
     throw error instanceof Error && 'syscall' in error ? error : classifySshError(error, via.host, via.host);
   }
 }
 
-/** `HostConnection.download` says what it promises. */
+/** Documented at `HostConnection.download`. */
 export async function downloadFile(
   via: Pick<UploadVia, 'host' | 'withSftp'>,
   path: string,
@@ -136,14 +136,14 @@ function settled(sftp: SFTPWrapper, start: (done: (error?: Error | null) => void
   });
 }
 
-/** The server itself refused: ssh2 gives such errors the number of the SFTP status as their code. */
+/** The server itself refused: ssh2 uses the SFTP status number as the code of such errors. */
 function hasStatus(error: unknown): boolean {
   return error instanceof Error && 'code' in error && typeof error.code === 'number';
 }
 
 /**
- * SFTP has one word, "Failure", for a full disk and most else (its draft 02, section 7), so the host is asked
- * why. What was written so far is removed after the question: it may be all that filled the disk.
+ * SFTP reports a full disk, like most errors, only as "Failure" (draft 02, section 7), so the host is probed
+ * for the reason. The partial upload is removed after the probe: it may be what filled the disk.
  */
 async function explain(via: UploadVia, arrival: string, error: unknown): Promise<PerijoveError> {
   const probe = `${arrival}.probe`;

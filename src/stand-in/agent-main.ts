@@ -34,7 +34,7 @@ async function main(): Promise<void> {
   const settings = settingsOf(flags);
   const agent = new Agent(settings, new AgentMeta(flags.required('work_dir')), log);
   const self = { agent, flags, authentication: agentAuthentication(flags), startedAt: Date.now() };
-  // The port first: two agents must never work on one directory.
+  // Bind the port first: two agents must never share a directory.
   await listen(settings.ip, settings.port, (request, response) =>
     handleAgentRequest(self, request, response),
   );
@@ -91,7 +91,7 @@ function executorEnvironment(flags: Flags): Readonly<Record<string, string>> {
   }
 }
 
-/** Resources that no flag gives are detected; as in Mesos, 1 GB of memory or half of it is reserved. */
+/** Detects resources without a flag; like Mesos, it reserves 1 GB of memory or half of it. */
 function withDefaults(given: Resources | undefined): Resources {
   const megabytes = Math.floor(totalmem() / 1024 / 1024);
   const mem = megabytes > 2048 ? megabytes - 1024 : Math.floor(megabytes / 2);

@@ -9,7 +9,7 @@ export const attributeKind = message({
 
 export type Attribute = Read<typeof attributeKind>;
 
-/** Parses `rack:r1;unit:2`: numbers become scalars, all else text. Undefined for anything else. */
+/** Parses `rack:r1;unit:2`: numbers become scalars, other values text. Undefined when malformed. */
 export function parseAttributes(text: string): Attribute[] | undefined {
   const attributes: Attribute[] = [];
   for (const part of text.split(';').filter((item) => item.trim() !== '')) {

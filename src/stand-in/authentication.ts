@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { FlagError, type Flags } from './flags.js';
 import { HttpReply } from './http.js';
 
-/** Mesos 1.3.2 knows three groups of a master's endpoints, and two of an agent's. */
+/** Mesos 1.3.2 has three authentication realms on a master and two on an agent. */
 export type Realm =
   | 'mesos-master-readonly'
   | 'mesos-master-readwrite'
@@ -12,7 +12,7 @@ export type Realm =
   | 'mesos-agent-readonly'
   | 'mesos-agent-readwrite';
 
-/** Who may ask what: secrets by principal, for those realms that want one at all. */
+/** Access control: secrets by principal, for the realms that require authentication. */
 export class Authentication {
   readonly #realms: ReadonlySet<Realm>;
   readonly #secrets: ReadonlyMap<string, string>;
@@ -23,9 +23,9 @@ export class Authentication {
   }
 
   /**
-   * The principal of a request (HTTP basic); undefined where the realm wants none.
+   * The principal of a request (HTTP basic); undefined where the realm requires none.
    *
-   * @throws HttpReply 401, before anything else of the request is checked, as Mesos does
+   * @throws HttpReply 401, before anything else of the request is checked, as in Mesos
    */
   principalOf(request: IncomingMessage, realm: Realm): string | undefined {
     if (!this.#realms.has(realm)) return undefined;
@@ -51,7 +51,7 @@ function isSame(left: string, right: string): boolean {
   return timingSafeEqual(digest(left), digest(right));
 }
 
-/** @throws FlagError when authentication is on and its credentials are missing, in the words of Mesos */
+/** @throws FlagError with Mesos' message when authentication is on and its credentials are missing */
 export function masterAuthentication(flags: Flags): Authentication {
   if (
     flags.isTrue('authenticate_http_frameworks') &&
@@ -92,14 +92,14 @@ function authentication(
   return new Authentication(wanted, file === undefined ? new Map() : readCredentials(file));
 }
 
-/** JSON with a list `credentials`, or a principal and its secret on each line. */
+/** JSON with a list `credentials`, or one principal and secret per line. */
 function readCredentials(flag: string): ReadonlyMap<string, string> {
   const path = flag.replace(/^file:\/\//, '');
   try {
     const text = readFileSync(path, 'utf8');
     return new Map(text.trimStart().startsWith('{') ? fromJson(text) : fromLines(text));
   } catch {
-    // Neither the text nor what a parser says of it may get into a log.
+    // Neither the text nor a parser error that quotes it may be logged.
     throw new FlagError(`Failed to read the credentials in '${path}'`);
   }
 }

@@ -1,4 +1,4 @@
-/** Units of Mesos' durations, in milliseconds; the short names are what Mesos prints. */
+/** Mesos' duration units, in milliseconds; Mesos prints the short names. */
 const units: readonly (readonly [name: string, ms: number])[] = [
   ['weeks', 604_800_000],
   ['days', 86_400_000],

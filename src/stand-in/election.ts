@@ -16,12 +16,12 @@ export const masterInfoKind = message({
   address: required(message({ hostname: optional(string), ip: required(string), port: required(number) })),
 });
 
-/** What a master says about itself, in ZooKeeper and to frameworks. */
+/** A master's description of itself, in ZooKeeper and to frameworks. */
 export type MasterInfo = Read<typeof masterInfoKind>;
 
-/** Makes the `MasterInfo` that Mesos makes from the same flags. */
+/** The `MasterInfo` that Mesos makes from the same flags. */
 export function makeMasterInfo(id: string, hostname: string, ip: string, port: number): MasterInfo {
-  // The address as a number is in network byte order, read as little-endian: 127.0.0.1 is 16777343.
+  // The numeric address is in network byte order, read as little-endian: 127.0.0.1 is 16777343.
   const asNumber = ip
     .split('.')
     .reverse()
@@ -37,21 +37,21 @@ export function makeMasterInfo(id: string, hostname: string, ip: string, port: n
   };
 }
 
-/** One master in the contest. */
+/** One candidate. */
 export interface Contender {
-  /** The number of its znode: the lowest one leads. */
+  /** Sequence number of its znode: the lowest one leads. */
   readonly sequence: number;
   readonly info: MasterInfo;
 }
 
 interface ElectionEvents {
-  /** Who contends now, the leader first; told to candidates alone. */
+  /** Current candidates, the leader first; emitted only to candidates. */
   contenders: [contenders: readonly Contender[]];
-  /** The leading master as ZooKeeper says it, or none. */
+  /** The leading master according to ZooKeeper, if any. */
   leader: [info: MasterInfo | undefined, session?: ZooKeeperClient];
-  /** Our own candidate leads, within this session. */
+  /** Our candidate leads, within this session. */
   elected: [session: ZooKeeperClient];
-  /** Our own candidate led, and its znode or its session is gone. */
+  /** Our candidate led, and its znode or session is gone. */
   lost: [];
 }
 
@@ -64,8 +64,8 @@ export interface ElectionOptions {
 }
 
 /**
- * Contends for leadership and detects the leader, in one ZooKeeper session after the other. A candidate's
- * znode is `json.info_NNNN`; the lowest number leads. A new session means a new znode, at the end of the queue.
+ * Contends for leadership and detects the leader, in successive ZooKeeper sessions. A candidate's znode is
+ * `json.info_NNNN`; the lowest number leads. A new session means a new znode, at the end of the queue.
  */
 export class Election extends EventEmitter<ElectionEvents> {
   readonly #options: ElectionOptions;
@@ -78,7 +78,7 @@ export class Election extends EventEmitter<ElectionEvents> {
     this.#options = options;
   }
 
-  /** Goes on for as long as the process does. */
+  /** Runs until the process ends. */
   async run(): Promise<never> {
     for (;;) {
       try {
@@ -129,7 +129,7 @@ export class Election extends EventEmitter<ElectionEvents> {
     return own;
   }
 
-  /** Resolves when the session is over, or our own znode is gone. */
+  /** Resolves when the session is over or our znode is gone. */
   async #watch(session: ZooKeeperClient, own: string | undefined, over: Promise<void>): Promise<void> {
     const { url, log } = this.#options;
     for (;;) {
@@ -148,17 +148,17 @@ export class Election extends EventEmitter<ElectionEvents> {
           first === undefined
             ? undefined
             : await patiently(session, () => readInfo(session, `${url.path}/${first}`));
-        // It went between the two questions; the watch has fired already.
+        // It was removed between the two reads; the watch has already fired.
         if (first !== undefined && info === undefined) continue;
         this.#announce(first, info, session, own);
       }
-      if (own !== undefined) void this.#tellContenders(session, names);
+      if (own !== undefined) void this.#reportContenders(session, names);
       if ((await Promise.race([over, changed])) !== 'changed') return;
     }
   }
 
-  /** For the page alone: the election never waits for it, and the next change reports what this one missed. */
-  async #tellContenders(session: ZooKeeperClient, names: readonly string[]): Promise<void> {
+  /** Only for the page: the election never waits for it, and the next change reports what this one missed. */
+  async #reportContenders(session: ZooKeeperClient, names: readonly string[]): Promise<void> {
     const { path } = this.#options.url;
     try {
       const found = await Promise.all(
@@ -200,8 +200,8 @@ async function readInfo(session: ZooKeeperClient, path: string): Promise<MasterI
 }
 
 /**
- * Joins the group of log replicas, which the stand-in keeps to count masters. Their names are numbers alone,
- * which the ZooKeeper library cannot ask the server to give.
+ * Joins the group of log replicas, which the stand-in uses to count masters. Their names are plain numbers,
+ * which the ZooKeeper library cannot request from the server.
  */
 async function joinReplicas(session: ZooKeeperClient, path: string, info: MasterInfo): Promise<void> {
   await session.ensurePath(path);

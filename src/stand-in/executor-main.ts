@@ -18,15 +18,15 @@ import { signalText } from './agent/signals.js';
 import type { TaskBody } from './agent/task-body.js';
 
 /**
- * Runs one task and watches over it, apart from the agent: it is started in its own session and
- * goes on when the agent ends. All that it learns it writes down (see `container.ts`).
+ * Runs and supervises one task, independently of the agent: it starts in its own session, continues when the
+ * agent ends, and stores all results in files (see `container.ts`).
  */
 class Executor {
   readonly #files: ReturnType<typeof containerFiles>;
   readonly #body: TaskBody;
   #written = 0;
   #running = false;
-  /** Set when the task is to end; resolves when nothing of it is left. */
+  /** Set when the task is being killed; resolves when nothing of it is left. */
   #killed: Promise<void> | undefined;
 
   constructor(
@@ -72,7 +72,7 @@ class Executor {
         ? `${noun} exited with status ${code ?? 'unknown'}`
         : `${noun} terminated with signal ${signalText(signal)}`;
     const text = why === undefined ? how : `${how}: ${why}`;
-    // The state goes out only when nothing is left that could still hold an address or a file.
+    // Sent only when nothing is left that could still hold an address or a file.
     const wasKilled = this.#killed !== undefined;
     await (this.#killed ?? this.#body.end(0));
     if (wasKilled && !(finishesWhenKilled && code === 0)) this.#end('TASK_KILLED', text);
@@ -103,6 +103,6 @@ if (run === undefined || launch === undefined) {
   process.stderr.write('Usage: mesos-executor RUN_DIRECTORY (it is started by the agent)\n');
   process.exit(1);
 }
-// Never twice: a second executor would be a second task at the same address.
+// Never run twice: a second executor would start a second task at the same address.
 if (readIfThere(containerFiles(run).executor, processKind) || readStatuses(run).length > 0) process.exit(1);
 new Executor(run, launch).start();

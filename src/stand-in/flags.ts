@@ -1,6 +1,6 @@
 import { parseDuration } from './duration.js';
 
-/** A flag of the real program: its default, null where it has none, and whether it may stand without a value. */
+/** A flag of the real program: its default (null if none), and whether it may be given without a value. */
 interface FlagFacts {
   readonly value: string | null;
   readonly boolean?: true;
@@ -35,7 +35,7 @@ const sharedFlags: FlagTable = {
   version: boolean(false),
 };
 
-/** Every flag of mesos-master 1.3.2 with its default. */
+/** All flags of mesos-master 1.3.2 with their defaults. */
 export const masterFlags: FlagTable = {
   ...sharedFlags,
   ...unset('agent_removal_rate_limit', 'cluster', 'credentials', 'fair_sharing_excluded_resource_names'),
@@ -72,7 +72,7 @@ export const masterFlags: FlagTable = {
   zk_session_timeout: text('10secs'),
 };
 
-/** Every flag of mesos-agent 1.3.2 with its default. */
+/** All flags of mesos-agent 1.3.2 with their defaults. */
 export const agentFlags: FlagTable = {
   ...sharedFlags,
   ...unset('agent_subsystems', 'allowed_capabilities', 'allowed_devices', 'attributes', 'container_logger'),
@@ -136,7 +136,7 @@ export const agentFlags: FlagTable = {
   systemd_runtime_directory: text('/run/systemd/system'),
 };
 
-/** Older names, which Mesos 1.3.2 takes as well, from the command line and the environment. */
+/** Deprecated names that Mesos 1.3.2 accepts on the command line and in the environment. */
 export const flagAliases: Readonly<Record<string, string>> = {
   authenticate: 'authenticate_frameworks',
   authenticate_http: 'authenticate_http_readwrite',
@@ -149,10 +149,10 @@ export const flagAliases: Readonly<Record<string, string>> = {
   slave_subsystems: 'agent_subsystems',
 };
 
-/** A command line that the real program would refuse too, in its words. */
+/** A command line that the real program also rejects, with its message. */
 export class FlagError extends Error {}
 
-/** The flags of one program run, as given and by default. */
+/** The flags of one program run, given and default. */
 export class Flags {
   constructor(readonly values: Readonly<Record<string, string>>) {}
 
@@ -184,8 +184,8 @@ export class Flags {
 }
 
 /**
- * Reads `--name=value`, `--name value`, `--name` and `--no-name` of boolean flags, and `MESOS_NAME` of the
- * environment, over which the command line wins. Unknown variables are left alone, unknown flags refused.
+ * Reads `--name=value`, `--name value`, `--name` and `--no-name` of boolean flags, and `MESOS_NAME` from the
+ * environment. The command line wins. Unknown variables are ignored, unknown flags rejected.
  *
  * @throws FlagError
  */
@@ -234,7 +234,7 @@ export function parseFlags(
   return new Flags(values);
 }
 
-/** What `--help` prints. */
+/** The text of `--help`. */
 export function usage(program: string, table: FlagTable): string {
   const lines = Object.entries(table)
     .sort(([left], [right]) => (left < right ? -1 : 1))

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { once } from 'node:events';
 import { ProtoError, readMessage, type Kind } from './proto.js';
 
-/** An error or a redirect, in the words of Mesos. */
+/** An error or a redirect, with Mesos' text. */
 export class HttpReply extends Error {
   constructor(
     readonly status: number,
@@ -15,14 +15,14 @@ export class HttpReply extends Error {
 
 const largestBodyBytes = 16 * 1024 * 1024;
 
-/** Starts a server on one address; what a handler throws as `HttpReply` is answered. */
+/** Starts a server on one address; an `HttpReply` thrown by a handler becomes the response. */
 export async function listen(
   ip: string,
   port: number,
   handle: (request: IncomingMessage, response: ServerResponse) => Promise<void> | void,
 ): Promise<Server> {
   const server = createServer({ keepAliveTimeout: 120_000 }, (request, response) => {
-    // Mesos names no connection; this takes the header away and leaves the connection as it is.
+    // Mesos sends no Connection header; this removes it without changing the connection.
     response.removeHeader('Connection');
     const fail = (error: unknown) => {
       if (response.headersSent) response.destroy();
@@ -67,7 +67,7 @@ export function sendHtml(response: ServerResponse, text: string): void {
   response.end(text);
 }
 
-/** Refuses all but POST, as the v1 endpoints do. */
+/** Rejects all methods but POST, as the v1 endpoints do. */
 export function requirePost(request: IncomingMessage): void {
   if (request.method !== 'POST') {
     throw new HttpReply(405, `Expecting one of { 'POST' }, but received '${request.method ?? ''}'`, {
@@ -76,7 +76,7 @@ export function requirePost(request: IncomingMessage): void {
   }
 }
 
-/** Refuses a client that would not take JSON. */
+/** Rejects a client that does not accept JSON. */
 export function requireJsonAccepted(request: IncomingMessage): void {
   const accept = request.headers.accept ?? '*/*';
   const ranges = accept.split(',').map((range) => range.split(';')[0]?.trim());
@@ -86,9 +86,9 @@ export function requireJsonAccepted(request: IncomingMessage): void {
 }
 
 /**
- * Reads a call of a v1 API. The stand-in takes JSON alone.
+ * Reads a call of a v1 API. The stand-in accepts only JSON.
  *
- * @throws HttpReply with the words of Mesos for each invalid call
+ * @throws HttpReply with Mesos' message for each invalid call
  */
 export async function readCall<T>(request: IncomingMessage, kind: Kind<T>): Promise<T> {
   const type = request.headers['content-type']?.split(';')[0]?.trim();

@@ -3,11 +3,11 @@ import path from 'node:path';
 
 const rotateBytes = 16 * 1024 * 1024;
 
-/** Log lines of the form that Mesos (glog) writes, to stderr and to `<log_dir>/<program>.INFO`. */
+/** Log lines in the format of Mesos (glog), to stderr and to `<log_dir>/<program>.INFO`. */
 export class Log {
   #file: string | undefined;
 
-  /** What is logged also goes to a file from here on; one that grew large is set aside first. */
+  /** From now on also logs to a file; rotates a large one first. */
   open(directory: string, program: string): void {
     mkdirSync(directory, { recursive: true });
     this.#file = path.join(directory, `${program}.INFO`);
@@ -28,7 +28,7 @@ export class Log {
     this.#write('E', message);
   }
 
-  /** A line as it is, without a head. */
+  /** A line without a prefix. */
   plain(message: string): void {
     process.stderr.write(`${message}\n`);
     this.#append(`${message}\n`);
@@ -49,7 +49,7 @@ export class Log {
     try {
       appendFileSync(this.#file, line);
     } catch (error) {
-      // A full disk must not end a master; stderr has the line.
+      // A full disk must not stop a master; stderr has the line.
       process.stderr.write(`cannot write ${this.#file}: ${String(error)}\n`);
       this.#file = undefined;
     }

@@ -111,7 +111,7 @@ async function follow(session: ZooKeeperClient, url: ZooKeeperUrl, replica: Repl
   }
 }
 
-/** Waits for a quorum of masters, as the replicated log of Mesos does, and reads the registry. */
+/** Waits for a quorum of masters, as Mesos' replicated log does, and reads the registry. */
 async function recover(
   self: MasterProcess,
   session: ZooKeeperClient,

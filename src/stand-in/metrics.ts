@@ -1,7 +1,7 @@
 import { cpus, freemem, loadavg, totalmem } from 'node:os';
 import type { Resources } from './resources.js';
 
-/** Total and used resources. The stand-in has no revocable ones. */
+/** Total and used resources. The stand-in has no revocable resources. */
 export function resourceMetrics(of: 'master' | 'slave', total: Resources, used: Resources) {
   return Object.fromEntries(
     ['cpus', 'gpus', 'mem', 'disk'].flatMap((name) => {
@@ -19,7 +19,7 @@ export function resourceMetrics(of: 'master' | 'slave', total: Resources, used: 
   );
 }
 
-/** Metrics of the machine, which `/metrics/snapshot` of every Mesos program has. */
+/** System metrics in `/metrics/snapshot` of every Mesos program. */
 export function systemMetrics(): Record<string, number> {
   return Object.fromEntries(
     Object.entries(systemStats()).map(([name, value]) => [`system/${name.replace(/^avg_/, '')}`, value]),

@@ -1,6 +1,6 @@
 import { ZNodeError, type ZooKeeperClient } from '../zookeeper/client.js';
 
-/** Asks once more when the connection broke in between, for as long as the session lives. */
+/** Retries after connection loss for as long as the session lives. */
 export async function patiently<T>(session: ZooKeeperClient, ask: () => Promise<T>): Promise<T> {
   for (;;) {
     try {

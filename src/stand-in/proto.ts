@@ -1,6 +1,6 @@
 /**
- * JSON of protobuf messages, read as Mesos reads it: unknown fields are ignored, and what is wrong is said in
- * its words. A message is described once; its TypeScript type follows from the description.
+ * JSON of protobuf messages, read as in Mesos: unknown fields are ignored, and errors use its messages. A
+ * message is described once; its TypeScript type follows from the description.
  */
 export interface Kind<T> {
   readonly expects: 'string' | 'number' | 'boolean' | 'object' | 'anything';
@@ -16,7 +16,7 @@ interface Context {
 interface Field<T> {
   readonly kind: Kind<unknown>;
   readonly rule: 'required' | 'optional' | 'repeated';
-  /** Carries the type alone. */
+  /** Only carries the type. */
   readonly type?: T;
 }
 
@@ -29,10 +29,10 @@ type MessageOf<F extends Fields> = {
   readonly [N in Exclude<keyof F, OptionalNames<F>>]: TypeOf<F[N]>;
 } & { readonly [N in OptionalNames<F>]?: Exclude<TypeOf<F[N]>, undefined> };
 
-/** The type of what `kind` describes. */
+/** The type that `kind` describes. */
 export type Read<K> = K extends Kind<infer T> ? T : never;
 
-/** The text that Mesos answers after `Failed to convert JSON into Call protobuf: `. */
+/** Mesos' text after `Failed to convert JSON into Call protobuf: `. */
 export class ProtoError extends Error {}
 
 const primitive = <T>(expects: 'string' | 'number' | 'boolean'): Kind<T> => ({
@@ -43,7 +43,7 @@ const primitive = <T>(expects: 'string' | 'number' | 'boolean'): Kind<T> => ({
 export const string = primitive<string>('string');
 export const number = primitive<number>('number');
 export const boolean = primitive<boolean>('boolean');
-/** Kept as it came. */
+/** Kept unchanged. */
 export const anything: Kind<unknown> = { expects: 'anything', read: (value) => value };
 
 export const oneOf = <const T extends string>(...values: readonly T[]): Kind<T> => ({
@@ -57,7 +57,7 @@ export const oneOf = <const T extends string>(...values: readonly T[]): Kind<T> 
 
 export const required = <T>(kind: Kind<T>): Field<T> => ({ kind, rule: 'required' });
 export const optional = <T>(kind: Kind<T>): Field<T | undefined> => ({ kind, rule: 'optional' });
-/** Empty when it is absent. */
+/** Empty when absent. */
 export const repeated = <T>(kind: Kind<T>): Field<readonly T[]> => ({ kind, rule: 'repeated' });
 
 export function message<F extends Fields>(fields: F): Kind<MessageOf<F>> {
@@ -115,7 +115,7 @@ export function readMessage<T>(kind: Kind<T>, value: unknown): T {
   return result;
 }
 
-/** A message as Mesos prints it: a repeated field without elements is left out. */
+/** A message as Mesos prints it, without empty repeated fields. */
 export function withoutEmptyLists(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutEmptyLists);
   if (typeof value !== 'object' || value === null) return value;

@@ -4,8 +4,8 @@ import { message, number, oneOf, optional, repeated, required, string, type Read
 import { resourceKind } from './resources.js';
 
 /**
- * What stand-in agents and masters say to each other, as JSON over one WebSocket that the agent opens. (The
- * real ones use libprocess messages, a protocol of their own.) All messages of a direction arrive in order.
+ * Messages between stand-in agents and masters: JSON over one WebSocket that the agent opens. (Mesos uses
+ * libprocess messages.) Messages in each direction arrive in order.
  */
 export const agentPath = '/stand-in/agent';
 
@@ -26,7 +26,7 @@ const taskState = oneOf(...taskStates);
 const agentTaskKind = message({
   framework_id: required(string),
   info: required(taskInfoKind),
-  /** The newest state, whether or not the framework has heard of it. */
+  /** The newest state, whether or not the framework has received it. */
   state: required(taskState),
   /** All statuses so far, oldest first. */
   statuses: repeated(taskStatusKind),
@@ -59,7 +59,7 @@ export const toAgentKind = message({
   registered: optional(
     message({
       agent_id: required(string),
-      /** After this silence the agent takes the connection for lost. */
+      /** After this silence the agent considers the connection lost. */
       silence_ms: required(number),
     }),
   ),
@@ -71,7 +71,7 @@ export const toAgentKind = message({
     message({ framework_id: required(string), task_id: required(string), uuid: required(string) }),
   ),
   shutdown_framework: optional(message({ framework_id: required(string) })),
-  /** The framework has (re-)subscribed: its updates are to be sent again now. */
+  /** The framework has (re-)subscribed: resend its updates now. */
   framework: optional(message({ info: required(frameworkInfoKind) })),
 });
 export type ToAgent = Read<typeof toAgentKind>;

@@ -14,7 +14,7 @@ export const resourceKind = message({
 export type Resource = Read<typeof resourceKind>;
 type Range = Read<typeof range>;
 
-/** An amount of every resource: scalars rounded to thousandths, as Mesos counts them, and sets of numbers. */
+/** An amount of each resource: scalars rounded to thousandths, as in Mesos, and sets of numbers. */
 export interface Resources {
   readonly scalars: Readonly<Record<string, number>>;
   readonly ranges: Readonly<Record<string, readonly Range[]>>;
@@ -25,8 +25,8 @@ export const noResources: Resources = { scalars: {}, ranges: {} };
 const thousandths = (value: number) => Math.round(value * 1000) / 1000;
 
 /**
- * Parses `cpus:2;mem:1024;ports:[31000-31100,31200-31200]`. A role in the name, as in `cpus(*):2`, is dropped.
- * Undefined for anything else.
+ * Parses `cpus:2;mem:1024;ports:[31000-31100,31200-31200]`. A role in the name, as in `cpus(*):2`, is
+ * dropped. Undefined when malformed.
  */
 export function parseResources(text: string): Resources | undefined {
   const scalars: Record<string, number> = {};
@@ -61,7 +61,7 @@ export function fromApi(list: readonly Resource[]): Resources {
   return total;
 }
 
-/** As the v1 API lists them; `allocated` adds the role that they are allocated to. */
+/** As listed by the v1 API; `allocated` adds the allocation role. */
 export function toApi(resources: Resources, allocated = false): Resource[] {
   const role = { role: '*', ...(allocated && { allocation_info: { role: '*' } }) };
   return [
@@ -117,7 +117,7 @@ export function add(left: Resources, right: Resources): Resources {
   return combine(left, right, (one, other) => thousandths(one + other), unite);
 }
 
-/** What is left of `left` without `right`; no amount falls below zero. */
+/** `left` minus `right`; amounts do not fall below zero. */
 export function subtract(left: Resources, right: Resources): Resources {
   return combine(left, right, (one, other) => Math.max(0, thousandths(one - other)), without);
 }
@@ -136,7 +136,7 @@ export function contains(whole: Resources, part: Resources): boolean {
   );
 }
 
-/** Enough to be worth an offer: Mesos' least is 0.01 CPU or 32 MB. */
+/** Enough for an offer: Mesos' minimum is 0.01 CPU or 32 MB. */
 export function isOfferable({ scalars }: Resources): boolean {
   return (scalars['cpus'] ?? 0) >= 0.01 || (scalars['mem'] ?? 0) >= 32;
 }

@@ -6,7 +6,7 @@ const containerStatusKind = message({
   network_infos: optional(anything),
 });
 
-/** A status as `/state` of masters and agents has it: less than the framework was sent. */
+/** A status as in `/state` of masters and agents: a subset of what the framework was sent. */
 export function statusState({ state, timestamp, container_status: container }: TaskStatus): unknown {
   const { container_id: id, network_infos: networks } = readMessage(containerStatusKind, container ?? {});
   return {

@@ -1,4 +1,4 @@
-/** The answer of `/version` and `GET_VERSION`; Mesos has no `stand_in`. */
+/** The reply to `/version` and `GET_VERSION`; Mesos has no `stand_in`. */
 export const versionInfo = {
   build_date: '2017-09-01 00:00:00',
   build_time: 1504224000,

@@ -4,15 +4,15 @@ import { FlagError } from './flags.js';
 export interface ZooKeeperUrl {
   /** `host:port,host:port` */
   readonly servers: string;
-  /** With its leading slash. */
+  /** With the leading slash. */
   readonly path: string;
   /** `user:password` */
   readonly digest?: string;
 }
 
 /**
- * Parses `zk://host1:port1,host2:port2/path`, with `user:password@` before the hosts where there is one, or
- * `file:///path` of a file that holds such a URL.
+ * Parses `zk://host1:port1,host2:port2/path`, optionally with `user:password@` before the hosts, or
+ * `file:///path` of a file that contains such a URL.
  *
  * @throws FlagError
  */

@@ -2,17 +2,17 @@ import type { HostSpec } from '../cluster/spec.js';
 import { listensAt } from '../hosts/listening.js';
 import type { SshPool } from '../ssh/connection.js';
 
-/** How long a look waits for one answer. */
+/** Time limit for one answer. */
 export const askMs = 2_000;
 
-/** `down`: its host confirms that nothing listens there; `no-answer`: anything else that kept it from answering. */
+/** `down`: its host confirms that nothing listens there; `no-answer`: no answer for any other reason. */
 export type Silence = 'down' | 'no-answer';
 export type Answer<T> = { readonly value: T } | { readonly silence: Silence };
 
 /**
- * What a host's service answers within its time limit, or how it failed to.
+ * A service's answer within the time limit, or why there is none.
  *
- * @param hosts those that can be reached
+ * @param hosts the reachable ones
  */
 export async function answerOf<T>(
   { pool, hosts }: { readonly pool: SshPool; readonly hosts: readonly HostSpec[] },

@@ -1,12 +1,12 @@
-/** What a look at a cluster found, as `status --json` prints it, and what it means. Pure. */
+/** The status of a cluster, as printed by `status --json`, and its interpretation. Pure. */
 import type { PastTask } from '../temporal/contract.js';
 import { brickHosts, hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
 
 export type Phase = 'absent' | 'deploying' | 'ready' | 'degraded' | 'failed';
 
 /**
- * Temporal's name of a workflow's state in lower case; `absent`: there is none; `unknown`: nobody could be asked;
- * `paused`: it runs, and does nothing for as long as an operator wants it so.
+ * Temporal's workflow status in lower case; `absent`: there is none; `unknown`: the server is unreachable;
+ * `paused`: it runs, and an operator has suspended its actions.
  */
 export type WorkflowStatus =
   | 'running'
@@ -20,14 +20,14 @@ export type WorkflowStatus =
   | 'absent'
   | 'unknown';
 
-/** `down`: its host confirms that nothing listens there; `no-answer`: it did not answer within the time limit. */
+/** `down`: its host confirms that nothing listens there; `no-answer`: no answer within the time limit. */
 export type ZooKeeperMode =
   'leader' | 'follower' | 'observer' | 'standalone' | 'not-serving' | 'down' | 'no-answer';
 export type MasterStatus = 'leading' | 'standing-by' | 'down' | 'no-answer';
-/** `unknown` while no master leads, so that nobody can tell. */
+/** `unknown` while no master leads. */
 export type AgentStatus = 'registered' | 'disconnected' | 'absent' | 'unknown';
 
-/** What keeps Perijove from being served, and no time heals: a refused credential, znodes of somebody else. */
+/** A permanent problem in Mesos: a rejected credential, znodes owned by somebody else. */
 export interface MesosProblem {
   readonly code: string;
   readonly message: string;
@@ -38,13 +38,13 @@ export interface MasterObservation {
   readonly host: string;
   readonly state: MasterStatus;
   readonly version: string | null;
-  /** The number of its znode: the lowest one leads. */
+  /** Sequence number of its znode: the lowest one leads. */
   readonly sequence: number | null;
-  /** ISO 8601: since when it leads; null for one that does not. */
+  /** ISO 8601: since when it leads; null if it does not. */
   readonly leadsSince: string | null;
-  /** ISO 8601: when its process started. */
+  /** ISO 8601: start time of its process. */
   readonly startedAt: string | null;
-  /** Its replica of the replicated log takes part; and how many there are, where its version tells it. */
+  /** Its replica takes part in the replicated log; and the number of replicas, if its version reports it. */
   readonly logRecovered: boolean | null;
   readonly logEnsembleSize: number | null;
 }
@@ -53,15 +53,15 @@ export interface AgentObservation {
   readonly host: string;
   readonly state: AgentStatus;
   readonly id: string | null;
-  /** ISO 8601: when it registered with the present master, last. */
+  /** ISO 8601: last registration with the current master. */
   readonly registeredAt: string | null;
 }
 
-/** The contract of `perijove status --json`. What could not be found out is null. */
+/** Schema of `perijove status --json`. Unknown values are null. */
 export interface ClusterStatus {
   readonly cluster: string;
   readonly phase: Phase;
-  /** What workflows know comes from their last stored state: no worker answers for them. */
+  /** The state of the workflows is the last stored one: no worker responds. */
   readonly stale: boolean;
   readonly workflows: {
     readonly deploy: WorkflowStatus;
@@ -72,7 +72,7 @@ export interface ClusterStatus {
     readonly members: readonly { readonly host: string; readonly mode: ZooKeeperMode }[];
   };
   readonly mesos: {
-    /** Name of the host. */
+    /** Host name. */
     readonly leader: string | null;
     readonly masters: readonly MasterObservation[];
     readonly agents: readonly AgentObservation[];
@@ -81,28 +81,28 @@ export interface ClusterStatus {
   };
   readonly framework: {
     readonly id: string | null;
-    /** Which worker holds the scheduler: `pid@host`. */
+    /** The worker that runs the scheduler: `pid@host`. */
     readonly scheduler: string | null;
-    /** State: Mesos's own names, `INTENDED`, or `ABSENT` for a node without a task. */
+    /** State: a Mesos state, `INTENDED`, or `ABSENT` for a node without a task. */
     readonly tasks: readonly {
       readonly node: string;
       readonly host: string | null;
       readonly state: string;
       readonly taskId: string | null;
-      /** ISO 8601: since when it is in that state. */
+      /** ISO 8601: start of this state. */
       readonly since: string | null;
-      /** What Mesos, or whoever gave the task up, said of it. */
+      /** Message from Mesos, or from the component that gave up the task. */
       readonly message: string | null;
-      /** The tasks before this one, the newest first. */
+      /** Earlier tasks, newest first. */
       readonly past: readonly PastTask[];
     }[];
-    /** As the leading master has it; null while none tells. ISO 8601. */
+    /** According to the leading master; null while unknown. ISO 8601. */
     readonly connected: boolean | null;
     readonly registeredAt: string | null;
     readonly reregisteredAt: string | null;
-    /** Why the scheduler has given up. */
+    /** Why the scheduler gave up. */
     readonly failure: MesosProblem | null;
-    /** What nodes wait for: which resources are missing on which agent, who must come back first, … */
+    /** What nodes wait for: missing resources on an agent, a node that must return first, … */
     readonly missing: string | null;
   };
   readonly etcd: {
@@ -111,14 +111,14 @@ export interface ClusterStatus {
     readonly members: readonly { readonly node: string; readonly healthy: boolean }[];
   };
   readonly jupyter: {
-    /** The node that serves: its Jupyter is ready, its gate open. */
+    /** The serving node: its Jupyter is ready, its gate open. */
     readonly node: string | null;
     readonly generation: number | null;
     readonly standby: string;
   };
   readonly proxies: readonly {
     readonly host: string;
-    /** Where users reach Jupyter, without the token. */
+    /** URL for users, without the token. */
     readonly url: string;
     readonly target: string | null;
     readonly generation: number | null;
@@ -129,9 +129,9 @@ export interface ClusterStatus {
     /** Of a GlusterFS volume. */
     readonly bricks: readonly {
       readonly host: string;
-      /** Null while no host of the volume tells. */
+      /** Null while no host of the volume reports it. */
       readonly online: boolean | null;
-      /** Files on it that other bricks have yet to get. */
+      /** Files on it that other bricks still lack. */
       readonly pending: number | null;
     }[];
   };
@@ -139,25 +139,25 @@ export interface ClusterStatus {
     readonly at: string;
     readonly what: string;
     readonly tookMs: number;
-    /** An election after which Jupyter answers, or hosts files alone. */
+    /** An election after which Jupyter responds, or only hosts files. */
     readonly routine?: true;
   }[];
 }
 
-/** A status, and for people why it is no better than it is. */
+/** A status, with human-readable reasons if it is not healthy. */
 export interface ClusterObservation {
   readonly status: ClusterStatus;
-  /** Sentences without their full stop, the root causes first. */
+  /** Sentences without their full stop, root causes first. */
   readonly reasons: readonly string[];
 }
 
-/** When the last deploy and the last teardown began: the later one is what the user wanted. ISO 8601. */
+/** When the last deploy and the last teardown started: the later one is the user's intent. ISO 8601. */
 export interface Beginnings {
   readonly deploy?: string;
   readonly teardown?: string;
 }
 
-/** What keeps a cluster from being ready, by what is seen; empty for one that is whole. */
+/** What keeps a cluster from being ready; empty for a healthy one. */
 export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>): string[] {
   const found: string[] = [];
   const { zookeeper, mesos, framework, etcd, jupyter, proxies, storage, workflows } = status;
@@ -223,12 +223,12 @@ export function problemText({ code, message, remedy }: MesosProblem): string {
   return `${message.replace(/\.$/, '')} (${code}). ${remedy.replace(/\.$/, '')}`;
 }
 
-/** Whether a ZooKeeper server or a Mesos master answered. */
+/** Whether a ZooKeeper server or Mesos master answered. */
 export function hasAnswered(state: ZooKeeperMode | MasterStatus): boolean {
   return state !== 'down' && state !== 'no-answer';
 }
 
-/** Whether anything of the cluster is there: a workflow that runs, or a program that answers. */
+/** Whether anything of the cluster exists: a running workflow or a responding program. */
 export function isThere(status: Omit<ClusterStatus, 'phase'>): boolean {
   const { workflows, zookeeper, mesos, etcd, proxies } = status;
   return (
@@ -240,7 +240,7 @@ export function isThere(status: Omit<ClusterStatus, 'phase'>): boolean {
   );
 }
 
-/** In one word, how the cluster is. */
+/** The cluster's condition in one word. */
 export function phaseOf(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>, began: Beginnings): Phase {
   const { deploy } = status.workflows;
   if (deploy === 'running') return 'deploying';
@@ -252,7 +252,7 @@ export function phaseOf(spec: ClusterSpec, status: Omit<ClusterStatus, 'phase'>,
   return shortcomings(spec, status).length === 0 ? 'ready' : 'degraded';
 }
 
-/** What is known of what does not answer. */
+/** A master that does not respond. */
 export const noMaster: Omit<MasterObservation, 'host'> = {
   state: 'no-answer',
   version: null,
@@ -272,7 +272,7 @@ export const noFrameworkObservation: Pick<
   'connected' | 'registeredAt' | 'reregisteredAt'
 > = { connected: null, registeredAt: null, reregisteredAt: null };
 
-/** A status in which nothing is known, to be filled. */
+/** An all-unknown status, to be filled. */
 export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
   const hosts = (role: 'zookeeper' | 'master' | 'agent' | 'proxy') => hostsWithRole(spec, role);
   return {

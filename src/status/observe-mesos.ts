@@ -1,4 +1,4 @@
-/** What can be seen of Mesos: in ZooKeeper, and from its masters. */
+/** Observes Mesos in ZooKeeper and through its masters. */
 import { PerijoveError } from '../errors/error.js';
 import { readMasters, withEnsemble, type RegisteredMaster } from '../mesos/masters/detector.js';
 import { hostOfAgent } from '../mesos/scheduler/launch.js';
@@ -29,11 +29,11 @@ import {
 
 export interface MesosStatus {
   readonly mesos: ClusterStatus['mesos'];
-  /** The framework of that ID, as the leading master has it. */
+  /** The framework with this ID, according to the leading master. */
   readonly framework: (id: string | undefined) => typeof noFrameworkObservation;
 }
 
-/** Never rejects for the state of the cluster. `hosts` are those that answer. */
+/** Never rejects for the state of the cluster. `hosts` are the reachable ones. */
 export async function observeMesosStatus(
   pool: SshPool,
   reach: Reach,
@@ -97,7 +97,7 @@ export async function observeMesosStatus(
   };
 }
 
-/** Without those that no host has: whoever asks without them hears what is missing. */
+/** Leaves out secrets that no host has: requests without them report what is missing. */
 async function secretsOf(
   pool: SshPool,
   spec: ClusterSpec,
@@ -107,7 +107,7 @@ async function secretsOf(
   return await readMesosSecrets(pool, { ...spec, hosts }).catch(() => ({}));
 }
 
-/** What one master says of itself; without a version it does not answer. */
+/** One master's own state; it has no version if it does not answer. */
 async function viewOf(
   pool: SshPool,
   reach: Reach,
@@ -121,7 +121,7 @@ async function viewOf(
     const [leader, version, metrics] = await Promise.all([
       masterLeader(endpoint, options),
       masterVersion(endpoint, options),
-      // It needs the credential, and the others do not.
+      // Metrics need the credential; the other requests do not.
       masterMetrics(endpoint, options).catch(() => undefined),
     ]);
     return { leader, version, metrics };
@@ -171,13 +171,13 @@ async function observeElection(reach: Reach, spec: ClusterSpec, secrets: MesosSe
       return { masters: await readMasters(zookeeper, path), ...(problem && { problem }) };
     });
   } catch (error) {
-    // Without an ensemble nothing is known of its znodes; that it is down is told elsewhere.
+    // Without an ensemble its znodes are unknown; that it is down is reported elsewhere.
     const problem = problemOf(error);
     return { masters: [], ...(problem && { problem }) };
   }
 }
 
-/** What no time heals; anything else is seen as what does not answer. */
+/** Only permanent problems; anything else counts as no answer. */
 function problemOf(error: unknown): MesosProblem | undefined {
   if (!(error instanceof PerijoveError) || error.retryable) return undefined;
   const { code, message, remedy } = error;
@@ -188,7 +188,7 @@ function isoOf(seconds: number | undefined): string | null {
   return seconds === undefined ? null : new Date(seconds * 1_000).toISOString();
 }
 
-/** Whole seconds: what is computed anew at each look is to be the same. */
+/** Whole seconds: recomputed times must not vary between observations. */
 function agoOf(seconds: number): string {
   return new Date(Math.round(Date.now() / 1_000 - seconds) * 1_000).toISOString();
 }

@@ -1,4 +1,4 @@
-/** One look at everything that a cluster is made of, within seconds also when most of it is down. */
+/** Observes all parts of a cluster within seconds, even when most of it is down. */
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { QueryDefinition } from '@temporalio/common';
 import { messageOf, PerijoveError } from '../errors/error.js';
@@ -46,17 +46,17 @@ import { answerOf, askMs } from './answer-of.js';
 import { observeMesosStatus, type MesosStatus } from './observe-mesos.js';
 
 export interface ObserveDeps {
-  /** Absent when the Temporal server cannot be reached. */
+  /** Absent when the Temporal server is unreachable. */
   readonly client?: Client;
   readonly pool: SshPool;
 }
 
-// A host of a machine that is busy answers late, one that is gone never; a look is to be over in a few seconds.
+// A busy host answers late, a dead one never; an observation must finish within a few seconds.
 const connectMs = 4_000;
 
 /**
- * Looks at the cluster: at its workflows, and through SSH at its hosts, all at once. What cannot be reached is
- * reported as that. Never rejects for the state of the cluster.
+ * Observes the cluster in parallel: its workflows, and its hosts over SSH. Unreachable parts are reported as
+ * such. Never rejects for the state of the cluster.
  */
 export async function observeCluster(
   { client, pool }: ObserveDeps,
@@ -125,14 +125,14 @@ export async function observeCluster(
   return { status: { cluster, phase, ...rest }, reasons };
 }
 
-/** The nodes of the spec, then those that are still to go. */
+/** The nodes of the spec, then those not yet removed. */
 function withSurplus(wanted: readonly string[], present: readonly string[]): string[] {
   return [...wanted, ...present.filter((node) => !wanted.includes(node)).toSorted()];
 }
 
-function keeperStatus(look: WorkflowObservation<KeeperState> | undefined): WorkflowStatus {
-  const status = look?.status ?? 'unknown';
-  return status === 'running' && look?.state?.paused ? 'paused' : status;
+function keeperStatus(observation: WorkflowObservation<KeeperState> | undefined): WorkflowStatus {
+  const status = observation?.status ?? 'unknown';
+  return status === 'running' && observation?.state?.paused ? 'paused' : status;
 }
 
 function pausedText({ since, reason }: NonNullable<KeeperState['paused']>): string {
@@ -147,7 +147,7 @@ interface WorkflowObservation<T> {
   /** ISO 8601. */
   readonly began?: string;
   readonly state?: T;
-  /** The state is from the memo of a workflow that runs and does not answer. */
+  /** The state is from the memo of a running workflow that does not respond. */
   readonly stored: boolean;
   readonly failure?: string;
 }
@@ -169,7 +169,7 @@ async function observeWorkflows(client: Client, spec: ClusterSpec) {
   };
 }
 
-/** What a workflow says of itself while it runs; else, and when no worker answers, what it stored last. */
+/** A workflow's own state while it runs; otherwise, or when no worker responds, its last stored state. */
 async function observeWorkflow<T>(
   client: Client,
   workflowId: string,
@@ -178,18 +178,18 @@ async function observeWorkflow<T>(
   const handle = client.workflow.getHandle(workflowId);
   try {
     const described = await askWithin(client, askMs, () => handle.describe());
-    const look: WorkflowObservation<T> = {
+    const observation: WorkflowObservation<T> = {
       status: described.status.name.toLowerCase() as WorkflowStatus,
       began: described.startTime.toISOString(),
       stored: false,
     };
     const stored = storedState<T>(described);
-    const withMemo = stored === undefined ? look : { ...look, state: stored };
+    const withMemo = stored === undefined ? observation : { ...observation, state: stored };
     if (!query) return withMemo;
-    // What a framework or keeper that ended knew last is no longer so.
-    if (described.status.name !== 'RUNNING') return look;
+    // The stored state of an ended framework or keeper is outdated.
+    if (described.status.name !== 'RUNNING') return observation;
     try {
-      return { ...look, state: await askWithin(client, askMs, () => handle.query(query)) };
+      return { ...observation, state: await askWithin(client, askMs, () => handle.query(query)) };
     } catch {
       return { ...withMemo, stored: true };
     }
@@ -229,7 +229,7 @@ async function observeHosts(
   );
   const hosts = attempts.flatMap(({ host }) => host ?? []);
   const reasons = attempts.flatMap(({ reason }) => reason ?? []);
-  // Only through hosts that answer: a way through any other one would cost its deadline.
+  // Only through reachable hosts: a way through any other one would cost its deadline.
   const reach = sshReach(pool, { hosts });
   const [zookeeper, mesos, etcd, nodesAndProxies, storage] = await Promise.all([
     observeZooKeeper(pool, reach, spec, hosts),
@@ -285,7 +285,7 @@ async function observeEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly Host
   return { status, reasons: found.kind === 'verdict' ? [] : [`etcd: ${found.reason}`] };
 }
 
-/** Any one host of a volume tells of all its bricks. */
+/** Any host of a volume reports all its bricks. */
 async function observeStorage(
   pool: SshPool,
   spec: ClusterSpec,
@@ -355,7 +355,7 @@ async function observeNodesAndProxies(
     ),
   ]);
   const open = nodes.flatMap(({ node, jupyter: seen }) => (seen?.gate.open ? [{ node, ...seen }] : []));
-  // For a moment of a move there are two: users are with the higher term.
+  // During a move there are two for a moment: users are on the higher term.
   const [serving] = open.sort((a, b) => b.gate.term - a.gate.term || b.generation - a.generation);
   const reasons = nodes.flatMap(({ trouble }) => trouble ?? []);
   return { jupyter: { ...jupyter, node: serving?.node ?? null }, proxies, reasons };

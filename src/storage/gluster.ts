@@ -1,4 +1,4 @@
-/** The GlusterFS volume of a cluster: which hosts have bricks, what `gluster --xml` says, what is to be done. Pure. */
+/** The GlusterFS volume of a cluster: its bricks, the output of `gluster --xml`, and the next step. Pure. */
 import { DOMParser, onErrorStopParsing, type Document, type Element } from '@xmldom/xmldom';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
 import {
@@ -12,15 +12,15 @@ import {
 
 export type GlusterSpec = Extract<StorageSpec, { kind: 'gluster' }>;
 
-/** The option of a volume that says whose it is. */
+/** The volume option that names the owning cluster. */
 export const ownerOption = 'user.perijove.cluster';
 
-/** The brick itself: GlusterFS takes no mount point for one, and `brick` may be one. */
+/** The brick's own directory: GlusterFS refuses a mount point, and `brick` may be one. */
 export function brickPath({ brick, volume }: GlusterSpec): string {
   return `${brick}/${volume}`;
 }
 
-/** Neither clients nor servers write without a majority, so that no file has two truths. */
+/** Clients and servers write only with a majority, which prevents split-brain. */
 function volumeOptions(
   { name }: Pick<ClusterSpec, 'name'>,
   { pingTimeoutMs }: GlusterSpec,
@@ -34,10 +34,10 @@ function volumeOptions(
 }
 
 export interface Peer {
-  /** Addresses and names that the pool knows it by. */
+  /** Addresses and names by which the pool knows it. */
   readonly names: readonly string[];
   readonly connected: boolean;
-  /** Such as `Peer in Cluster`, `Peer Rejected`; of the asked host itself none. */
+  /** Such as `Peer in Cluster`, `Peer Rejected`; absent for the queried host itself. */
   readonly state?: string;
 }
 
@@ -49,15 +49,15 @@ export interface Volume {
   readonly options: Readonly<Record<string, string>>;
 }
 
-/** What one host with a brick says. */
+/** What one host with a brick reports. */
 export interface PoolFacts {
   readonly peers: readonly Peer[];
-  /** Of all volumes in the pool, whoever made them. */
+  /** Number of all volumes in the pool, whoever created them. */
   readonly volumeCount: number;
   readonly volume?: Volume;
 }
 
-/** What `gluster --xml` answers to each command. */
+/** The responses in the output of several `gluster --xml` commands. */
 function answersOf(printed: string): Document[] {
   const documents = printed.match(/<\?xml .*?<\/cliOutput>/gs) ?? [];
   return documents.map((text) =>
@@ -69,8 +69,8 @@ const all = (from: Document | Element, tag: string) => [...from.getElementsByTag
 const textOf = (from: Element, tag: string) => from.getElementsByTagName(tag)[0]?.textContent ?? undefined;
 
 /**
- * Reads `gluster --xml pool list` and `gluster --xml volume info` together. Known when both answers are there, whole
- * and without an error: GlusterFS reports some failures with exit code 0.
+ * Parses the output of `gluster --xml pool list` and `gluster --xml volume info`. Known if both responses are
+ * complete and without an error: GlusterFS reports some failures with exit code 0.
  */
 export function parsePool(printed: string, volume: string): Observation<PoolFacts> {
   let answers: Document[];
@@ -116,7 +116,7 @@ export function parsePool(printed: string, volume: string): Observation<PoolFact
   });
 }
 
-/** One thing to do, through the first host with a brick. */
+/** One step, executed through the first host with a brick. */
 export type VolumeStep =
   | { readonly kind: 'probe'; readonly peer: HostSpec }
   | { readonly kind: 'wait'; readonly reason: string }
@@ -126,7 +126,7 @@ export type VolumeStep =
   | { readonly kind: 'rejected'; readonly peer: string; readonly state: string }
   | { readonly kind: 'differs'; readonly reason: string };
 
-/** The next thing to do so that the volume is whole; undefined when it is. */
+/** The next step towards the desired volume; undefined once it is reached. */
 export function nextVolumeStep(
   spec: ClusterSpec,
   storage: GlusterSpec,
@@ -164,13 +164,14 @@ export interface BrickObservation {
   /** `address:/path` */
   readonly brick: string;
   readonly online: boolean;
-  /** Files on it that other bricks have yet to get; null where it cannot tell. */
+  /** Files that other bricks still need from this one; null if unknown. */
   readonly pending: number | null;
 }
 
 /**
- * Reads `gluster --xml volume status V` and `gluster volume heal V statistics heal-count` together; empty when they
- * say nothing of bricks. (`heal V info` would tell both, and waits ten seconds for a host that is gone.)
+ * Parses the output of `gluster --xml volume status V` and `gluster volume heal V statistics heal-count`;
+ * empty if it mentions no bricks. (`heal V info` would report both, but waits ten seconds for a host that is
+ * gone.)
  */
 export function parseBricks(printed: string): BrickObservation[] {
   const online = new Set(

@@ -11,7 +11,7 @@ export const storageService = 'storage';
 export const glusterDaemon: DaemonItem = {
   name: 'glusterd',
   answers: 'timeout 10 gluster --mode=script pool list',
-  // Itself is the last of the pool.
+  // The host itself is the last one in the pool.
   usedBy: `volumes=$(timeout 10 gluster --mode=script volume list 2>&1) && peers=$(timeout 10 gluster --mode=script pool list) && {
   case $volumes in '') exit 1 ;; 'No volumes'*) ;; *) echo "$volumes" ;; esac
   case $peers in *localhost*) ;; *) exit 1 ;; esac
@@ -19,7 +19,7 @@ export const glusterDaemon: DaemonItem = {
 }`,
 };
 
-/** GlusterFS itself: servers where bricks lie, clients wherever nodes run. */
+/** GlusterFS itself: servers on hosts with bricks, clients on all hosts with nodes. */
 export function glusterItems(spec: ClusterSpec, host: HostSpec): HostItems {
   if (spec.storage.kind !== 'gluster' || !host.roles.includes('agent')) return noItems;
   const isServer = brickHosts(spec).some(({ name }) => name === host.name);
@@ -31,8 +31,8 @@ export function glusterItems(spec: ClusterSpec, host: HostSpec): HostItems {
 }
 
 /**
- * What a host needs so that nodes on it find the notebooks. A path is made where it is missing and keeps its
- * mode where it is there: it may be somebody's mount. A GlusterFS volume is mounted, now and after each boot.
+ * What a host needs so that its nodes find the notebooks. A missing path is created; an existing one keeps
+ * its mode, since it may be a foreign mount. A GlusterFS volume is mounted, now and after each boot.
  */
 export function storageItems(spec: ClusterSpec, host: HostSpec): HostItems {
   const { storage } = spec;
@@ -64,8 +64,8 @@ timeout 10 ls -d "$at/notebooks"`,
 }
 
 /**
- * What of the mount is not as wanted. What is not known counts too: the service that is run again for it looks
- * itself, and mounts only where it sees that nothing is mounted.
+ * The differences between a mount and its desired state. An unknown state counts as a difference: the service
+ * then runs again, observes for itself, and mounts only if nothing is mounted.
  */
 export function mountDifferences({ mount, volume }: GlusterSpec, printed: string): string[] {
   const lines = printed.split('\n');
@@ -76,18 +76,19 @@ export function mountDifferences({ mount, volume }: GlusterSpec, printed: string
   return lines.includes(`${mount}/notebooks`) ? [] : [`${mount} does not respond`];
 }
 
-/** `server:/volume`, which may be written without the slash. */
+/** `server:/volume`; the slash is optional. */
 function isVolume(source: string, volume: string): boolean {
   return source.endsWith(`:/${volume}`) || source.endsWith(`:${volume}`);
 }
 
 /**
- * Tries for a minute: after a power cut the servers come up one after the other. A volume that is slow is left
- * alone; only one whose client is gone, as the kernel says, is unmounted. Nothing is mounted over what others mounted.
+ * Tries for a minute: after a power failure the servers start one after the other. A slow volume is left
+ * alone; one is unmounted only if the kernel reports that its client is gone. Never mounts over another file
+ * system.
  */
 function mountScript(spec: ClusterSpec, { volume, mount }: GlusterSpec, host: HostSpec): string {
   const servers = brickHosts(spec).map(({ address }) => address);
-  // Its own first: it is there whichever other host is down.
+  // Its own server first: it works whichever other host is down.
   const [server = host.address, ...backups] = [
     ...servers.filter((address) => address === host.address),
     ...servers.filter((address) => address !== host.address),

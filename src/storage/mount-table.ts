@@ -1,8 +1,8 @@
 import { quote } from '../ssh/shell.js';
 
 /**
- * The shell function `mounted`: sets `type` and `source` to those of the file system at `$at`, both empty where none
- * is mounted there. Fails where that cannot be told: the table of mounts cannot be read, or is cut short.
+ * Shell function: `mounted` sets `type` and `source` to those of the file system at `$at`, both empty if
+ * nothing is mounted there. Fails if the mount table cannot be read or is truncated.
  */
 export function mountedFunction(mount: string): string {
   return `at=${quote(mount)}

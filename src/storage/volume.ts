@@ -1,4 +1,4 @@
-/** Forms and removes the GlusterFS volume, through hosts with bricks. Each may be repeated after any interruption. */
+/** Creates and removes the GlusterFS volume, through hosts with bricks. All functions may be repeated. */
 import { errorCodes } from '../errors/codes.js';
 import { PerijoveError } from '../errors/error.js';
 import type { Change } from '../hosts/items.js';
@@ -25,25 +25,28 @@ const gluster = 'timeout 100 gluster --mode=script';
 const commandMs = 120_000;
 const bricksMs = 5_000;
 
-const lookScript = `command -v gluster >/dev/null || exit 127
+const poolScript = `command -v gluster >/dev/null || exit 127
 ${gluster} --xml pool list && ${gluster} --xml volume info`;
 const notInstalled = 127;
 
-/** Known as well where GlusterFS is not installed: then there is no volume. */
-async function look(connection: HostConnection, { volume }: GlusterSpec): Promise<Observation<PoolFacts>> {
-  const { code, stdout, stderr } = await connection.exec(lookScript, { timeoutMs: commandMs });
+/** Also known if GlusterFS is not installed: then there is no volume. */
+async function observePool(
+  connection: HostConnection,
+  { volume }: GlusterSpec,
+): Promise<Observation<PoolFacts>> {
+  const { code, stdout, stderr } = await connection.exec(poolScript, { timeoutMs: commandMs });
   if (code === 0) return parsePool(stdout, volume);
   if (code === notInstalled) return known({ peers: [], volumeCount: 0 });
   return notKnown(lastLine(`${stdout}\n${stderr}`) || `gluster exited with ${code ?? 'a signal'}`);
 }
 
-/** @throws PerijoveError STORAGE_FAILED where it is not known */
-async function mustLook(connection: HostConnection, storage: GlusterSpec): Promise<PoolFacts> {
-  const looked = await look(connection, storage);
-  if (looked.known) return looked.value;
+/** @throws PerijoveError STORAGE_FAILED if the state is unknown */
+async function requirePool(connection: HostConnection, storage: GlusterSpec): Promise<PoolFacts> {
+  const observation = await observePool(connection, storage);
+  if (observation.known) return observation.value;
   throw new PerijoveError(
     'STORAGE_FAILED',
-    `glusterd did not report whether the volume ${storage.volume} exists: ${looked.why}`,
+    `glusterd did not report whether the volume ${storage.volume} exists: ${observation.why}`,
     { host: connection.host.name, subject: storage.volume },
   );
 }
@@ -52,7 +55,7 @@ function lastLine(text: string): string {
   return text.trim().split('\n').at(-1) ?? '';
 }
 
-/** All bricks of a volume, as the first of the hosts that tells of them sees them; none when nobody does. Never rejects. */
+/** All bricks of a volume as seen by the first host that reports them; empty if none does. Never rejects. */
 export async function observeBricks(
   pool: SshPool,
   hosts: readonly HostSpec[],
@@ -74,24 +77,24 @@ export async function observeBricks(
   return [];
 }
 
-/** Names the brick that Perijove made on the host, and so may remove. */
+/** Names the brick that Perijove created on the host and may therefore remove. */
 function brickFile(host: HostSpec): string {
   return `${hostPaths(host).data}/gluster-brick`;
 }
 
-/** Says that Perijove took the host into the pool, and so may let it go: it was in none before. */
+/** Exists if Perijove added the host to the pool and may therefore detach it: it was in none before. */
 function peerFile(host: HostSpec): string {
   return `${hostPaths(host).data}/gluster-peer`;
 }
 
 export interface Formed {
   readonly changes: readonly Change[];
-  /** What keeps the volume from being whole, and time may heal. */
+  /** Why the volume is not ready yet, if waiting may help. */
   readonly waits?: string;
 }
 
 /**
- * Brings the volume to what the spec says, step by step, as far as it goes now.
+ * Brings the volume to its desired state step by step, as far as possible now.
  *
  * @throws PerijoveError STORAGE_*, SSH_*, COMMAND_FAILED
  */
@@ -102,16 +105,19 @@ export async function formVolume(pool: SshPool, spec: ClusterSpec, storage: Glus
   const connection = await pool.get(first);
   const changes: Change[] = [];
   for (;;) {
-    const looked = await look(connection, storage);
-    if (!looked.known) {
-      return { changes, waits: `${first.name} did not report the volume ${storage.volume}: ${looked.why}` };
+    const observation = await observePool(connection, storage);
+    if (!observation.known) {
+      return {
+        changes,
+        waits: `${first.name} did not report the volume ${storage.volume}: ${observation.why}`,
+      };
     }
-    const step = nextVolumeStep(spec, storage, looked.value);
+    const step = nextVolumeStep(spec, storage, observation.value);
     if (step === undefined) return { changes };
     if (step.kind === 'wait') return { changes, waits: step.reason };
     changes.push({
       host: first.name,
-      what: await perform(pool, connection, spec, storage, { step, facts: looked.value }),
+      what: await perform(pool, connection, spec, storage, { step, facts: observation.value }),
     });
   }
 }
@@ -146,7 +152,7 @@ async function perform(
   }
 }
 
-/** Before the host is taken, so that the answer to that may be lost. */
+/** Before the host is added, since the response to that may be lost. */
 async function markAsTaken(pool: SshPool, host: HostSpec): Promise<void> {
   const file = quote(peerFile(host));
   await (await pool.get(host)).run(`mkdir -p "$(dirname ${file})" && : > ${file}`);
@@ -168,7 +174,7 @@ function obstacle(
       });
 }
 
-/** What is in the way of the volume, and what `formVolume` would begin with, as the first host with a brick sees it. */
+/** What blocks the volume, and the first step of `formVolume`, as seen by the first host with a brick. */
 export interface VolumePlan {
   readonly changes: readonly Change[];
   readonly problems: readonly Problem[];
@@ -180,13 +186,13 @@ export async function planVolume(connection: HostConnection, spec: ClusterSpec):
   const { storage } = spec;
   if (storage.kind !== 'gluster' || brickHosts(spec)[0]?.name !== host.name)
     return { changes: [], problems: [] };
-  const looked = await look(connection, storage);
-  if (!looked.known) {
-    // glusterd may be one of the things that are started first.
-    const what = `create the volume ${storage.volume} unless it exists (unknown yet: ${looked.why})`;
+  const observation = await observePool(connection, storage);
+  if (!observation.known) {
+    // glusterd may still have to be started.
+    const what = `create the volume ${storage.volume} unless it exists (unknown yet: ${observation.why})`;
     return { changes: [{ host: host.name, what }], problems: [] };
   }
-  const facts = looked.value;
+  const facts = observation.value;
   const step = nextVolumeStep(spec, storage, facts);
   if (step?.kind === 'rejected' || step?.kind === 'differs') {
     const { code, message, remedy } = obstacle(host, storage.volume, step);
@@ -237,9 +243,9 @@ async function create(
 }
 
 /**
- * Makes way for a new brick. No volume has it: a brick without a file is what an interrupted creation, or a deleted
- * volume, left. That there is none is what rmdir(2) says, which refuses otherwise: GlusterFS's own metadata are put
- * aside for it, and back where it refuses. The brick is marked as ours where mkdir(2) says that it was not there.
+ * Prepares the directory of a new brick, which belongs to no volume: a brick without files is left from an
+ * interrupted creation or a deleted volume. rmdir(2) proves that there are none: GlusterFS's metadata are
+ * moved aside for it, and back if it refuses. The brick is marked as ours if mkdir(2) created it.
  */
 export function emptyBrickScript(path: string, mark: string): string {
   return `set -e
@@ -256,18 +262,20 @@ fi
 if mkdir "$brick" 2>/dev/null; then echo "$brick" >"$mark"; else [ -d "$brick" ]; fi`;
 }
 
-async function command(connection: HostConnection, words: string, volume: string): Promise<void> {
-  const { code, stdout, stderr } = await connection.exec(`${gluster} ${words}`, { timeoutMs: commandMs });
+async function command(connection: HostConnection, commandLine: string, volume: string): Promise<void> {
+  const { code, stdout, stderr } = await connection.exec(`${gluster} ${commandLine}`, {
+    timeoutMs: commandMs,
+  });
   if (code === 0) return;
-  const said = lastLine(`${stdout}\n${stderr}`);
-  const cause = /root partition|system's root/.test(said)
+  const message = lastLine(`${stdout}\n${stderr}`);
+  const cause = /root partition|system's root/.test(message)
     ? 'STORAGE_BRICK_ROOT'
-    : /already part of a volume|is already a brick|parent directory .* is already/.test(said)
+    : /already part of a volume|is already a brick|parent directory .* is already/.test(message)
       ? 'STORAGE_BRICK_TAKEN'
-      : /already part of another cluster|rejected/i.test(said)
+      : /already part of another cluster|rejected/i.test(message)
         ? 'STORAGE_PEER_REJECTED'
         : 'STORAGE_FAILED';
-  throw new PerijoveError(cause, said, {
+  throw new PerijoveError(cause, message, {
     host: connection.host.name,
     subject: volume,
     remedy: errorCodes[cause].remedy,
@@ -275,9 +283,9 @@ async function command(connection: HostConnection, words: string, volume: string
 }
 
 /**
- * Stops and deletes the volume if it is the cluster's, lets the peers go that Perijove took into the pool, and removes
- * the bricks that it made.
- * To be called when nobody has it mounted any more. Where no glusterd runs and no brick is left, it was done before.
+ * Stops and deletes the volume if the cluster owns it, detaches the peers that Perijove added to the pool,
+ * and removes the bricks that it created. Call it once nothing has the volume mounted. If glusterd runs
+ * nowhere and no brick is left, the volume has already been removed.
  *
  * @throws PerijoveError STORAGE_FAILED, SSH_*, COMMAND_FAILED
  */
@@ -309,8 +317,8 @@ export async function removeVolume(
   await Promise.all(
     left.map(async (host) => {
       const connection = await pool.get(host);
-      // A host that was cut off from the pool, or from which it was, may still have the volume.
-      const { volume } = await mustLook(connection, storage);
+      // A host that was disconnected from the pool may still have the volume.
+      const { volume } = await requirePool(connection, storage);
       if (volume !== undefined) {
         throw new PerijoveError(
           'STORAGE_FAILED',
@@ -326,17 +334,17 @@ export async function removeVolume(
 }
 
 interface BrickState {
-  /** Its glusterd does. */
+  /** Its glusterd responds. */
   readonly answers: boolean;
-  /** A brick is there, and Perijove made it. */
+  /** The brick exists, and Perijove created it. */
   readonly brick: boolean;
-  /** Perijove took the host into the pool. */
+  /** Perijove added the host to the pool. */
   readonly taken: boolean;
 }
 
 async function brickState(pool: SshPool, host: HostSpec, storage: GlusterSpec): Promise<BrickState> {
   const path = quote(brickPath(storage));
-  const said = await (
+  const printed = await (
     await pool.get(host)
   ).run(
     `if timeout 10 gluster --mode=script pool list >/dev/null 2>&1; then echo answers; fi
@@ -345,11 +353,11 @@ if [ -e ${quote(brickFile(host))} ]; then read -r made < ${quote(brickFile(host)
 if [ "$made" = ${path} ] && [ -e ${path} ]; then echo brick; fi
 if [ -e ${quote(peerFile(host))} ]; then echo taken; fi`,
   );
-  const words = said.split('\n');
+  const lines = printed.split('\n');
   return {
-    answers: words.includes('answers'),
-    brick: words.includes('brick'),
-    taken: words.includes('taken'),
+    answers: lines.includes('answers'),
+    brick: lines.includes('brick'),
+    taken: lines.includes('taken'),
   };
 }
 
@@ -362,14 +370,14 @@ async function dissolve(
   const { host } = connection;
   const name = quote(storage.volume);
   const changes: Change[] = [];
-  const { volume, peers } = await mustLook(connection, storage);
+  const { volume, peers } = await requirePool(connection, storage);
   if (volume !== undefined && volume.options[ownerOption] !== spec.name) return 'of others';
   if (volume?.started === true) await command(connection, `volume stop ${name} force`, storage.volume);
   if (volume !== undefined) {
     await command(connection, `volume delete ${name}`, storage.volume);
     changes.push({ host: host.name, what: `deleted the volume ${storage.volume}` });
   }
-  const { volume: left, volumeCount } = await mustLook(connection, storage);
+  const { volume: left, volumeCount } = await requirePool(connection, storage);
   if (left !== undefined) {
     throw new PerijoveError('STORAGE_FAILED', `the volume ${storage.volume} was deleted but still exists`, {
       host: host.name,
@@ -389,9 +397,9 @@ async function dissolve(
 const notOurs = 71;
 
 /**
- * Unmounts the volume on a host; returns what was there. Another file system at that place stays.
+ * Unmounts the volume on a host, and returns the change. Another file system at that path stays.
  *
- * @throws PerijoveError COMMAND_FAILED also where it is not known what is mounted
+ * @throws PerijoveError COMMAND_FAILED, also if it is unknown what is mounted
  */
 export async function unmountVolume(
   connection: HostConnection,

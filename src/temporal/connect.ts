@@ -12,7 +12,7 @@ import { searchAttributes } from './contract.js';
 import { updatesAgain } from './updates.js';
 
 export interface TemporalSettings {
-  /** `host:port`; wins over the profile and TEMPORAL_ADDRESS. */
+  /** `host:port`; overrides the profile and TEMPORAL_ADDRESS. */
   readonly address?: string;
   readonly namespace?: string;
   /** A profile of the file at TEMPORAL_CONFIG_FILE; TEMPORAL_PROFILE or `default` otherwise. */
@@ -35,7 +35,7 @@ export interface TemporalClient {
   readonly close: () => Promise<void>;
 }
 
-// The codes of gRPC that say where the fault lies (grpc.github.io/grpc/core/md_doc_statuscodes.html).
+// gRPC codes that show where the fault is (grpc.github.io/grpc/core/md_doc_statuscodes.html).
 const grpc = {
   invalidArgument: 3,
   deadlineExceeded: 4,
@@ -45,7 +45,7 @@ const grpc = {
   unauthenticated: 16,
 };
 
-/** A client whose updates survive a refused workflow task, over a connection of a client or of a worker. */
+/** A client whose updates survive a refused workflow task, over a client's or a worker's connection. */
 export function clientOf(connection: ConnectionLike, namespace: string): Client {
   return new Client({ connection, namespace, interceptors: { workflow: [updatesAgain] } });
 }
@@ -90,8 +90,8 @@ export async function connectClient(settings: TemporalSettings = {}): Promise<Te
 }
 
 /**
- * Registers the search attributes where they are missing. Returns false where the server does not permit it:
- * Temporal Cloud has them created by an administrator.
+ * Registers missing search attributes. Returns false when the server does not permit it: in Temporal Cloud an
+ * administrator creates them.
  */
 export async function ensureSearchAttributes(connection: Connection, namespace: string): Promise<boolean> {
   const { INDEXED_VALUE_TYPE_KEYWORD } = proto.temporal.api.enums.v1.IndexedValueType;
@@ -111,7 +111,7 @@ export async function ensureSearchAttributes(connection: Connection, namespace: 
   }
 }
 
-/** What an error of a Temporal call means for a person; undefined when it is about the call itself. */
+/** The meaning of a Temporal call's error for users; undefined when it is about the call itself. */
 export function temporalError(thrown: unknown, address: string): PerijoveError | undefined {
   for (let error = thrown; error instanceof Error; error = error.cause) {
     if (!isGrpcServiceError(error)) continue;

@@ -1,6 +1,6 @@
 /**
- * Everything that a client, a worker and a workflow of Perijove agree on: workflow names and IDs, messages
- * and the plain-JSON data in them. The one module that all sides import; it imports only types.
+ * What clients, workers and workflows of Perijove agree on: workflow names and IDs, messages and their
+ * plain-JSON data. The one module that all sides import; it imports only types.
  */
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
 import type { ErrorCode } from '../errors/codes.js';
@@ -55,12 +55,12 @@ export interface StageProgress {
   readonly state: StageState;
   /** Number of changes made. */
   readonly changed: number;
-  /** The changes, in the answer of the query; the memo has their number alone. */
+  /** The changes, in the query's response; the memo has only their number. */
   readonly changes: readonly Change[];
   readonly ms: number;
-  /** Why nothing was to be done, or what is being waited for. */
+  /** Why nothing had to be done, or what it waits for. */
   readonly note?: string;
-  /** What was found to hold, of a stage that is there to prove it. */
+  /** What a stage that only verifies has proved. */
   readonly proof?: string;
 }
 
@@ -99,7 +99,7 @@ export interface HostInput {
 
 export interface FrameworkInput {
   readonly spec: ClusterSpec;
-  /** Of the run before this one. */
+  /** From the previous run. */
   readonly state?: FrameworkState;
 }
 
@@ -107,7 +107,7 @@ export type { LaunchIntent, NodeTask, TaskState, TaskUpdate } from '../mesos/sch
 
 /** Which attempt of the scheduler activity may write: a higher (run, attempt) takes over from a lower one. */
 export interface SchedulerLease {
-  /** Rises each time that the workflow starts the activity. */
+  /** Increases with each start of the activity by the workflow. */
   readonly run: number;
   /** Temporal's number of the attempt. */
   readonly attempt: number;
@@ -123,33 +123,33 @@ export type { FrameworkEvent, MesosFacts, PastTask } from '../mesos/scheduler/fr
 
 export interface FrameworkState extends TaskTable, FenceFacts, FrameworkHistory {
   readonly frameworkId?: string;
-  /** etcd has been whole once: a node without data joins, it never bootstraps. */
+  /** etcd has been complete once: a node without data joins, and never bootstraps. */
   readonly etcdFormed: boolean;
-  /** Which worker holds the scheduler: `pid@host`. */
+  /** Which worker runs the scheduler: `pid@host`. */
   readonly scheduler?: string;
   readonly lease?: SchedulerLease;
-  /** Which master leads and which agents are there, as the scheduler saw it last. */
+  /** Which master leads and which agents are registered, as last observed by the scheduler. */
   readonly mesos?: MesosFacts;
-  /** What is being waited for: why nodes could not be placed, who leads no master, … */
+  /** What it waits for: why nodes could not be placed, why no master leads, … */
   readonly missing?: string;
-  /** By host: what is wrong with a Mesos master, and why nothing is done about it. */
+  /** By host: what is wrong with its Mesos master, and why it is not repaired. */
   readonly masters?: Readonly<Record<string, string>>;
   /** The scheduler has given up until the next `configure`. */
   readonly failure?: FrameworkFailure;
 }
 
-/** `started`: the first time; `changed`: another spec, or after a failure; `unchanged`: nothing was to be done. */
+/** `started`: the first time; `changed`: another spec, or after a failure; `unchanged`: nothing to do. */
 export type ConfigureResult = 'started' | 'changed' | 'unchanged';
-/** Take over a (new) spec; idempotent. Starts the scheduler anew when it differs, or when it had given up. */
+/** Apply a (new) spec; idempotent. Restarts the scheduler when the spec differs, or when it had given up. */
 export const configureFramework = defineUpdate<ConfigureResult, [spec: ClusterSpec]>('configure');
 
-/** Become the scheduler. Rejected (SCHEDULER_REPLACED) when a later attempt is it already. */
+/** Become the scheduler. Rejected (SCHEDULER_REPLACED) when a later attempt already is. */
 export const claimScheduler = defineUpdate<FrameworkState, [lease: SchedulerLease, worker: string]>(
   'claimScheduler',
 );
 /**
- * Store the framework ID; must be stored before the first launch. With it go the tasks that Mesos has of the
- * framework when its ID was found there instead of here.
+ * Store the framework ID; must be stored before the first launch. Includes the framework's tasks in Mesos if
+ * its ID was found there and not here.
  */
 export const storeFrameworkId = defineUpdate<
   void,
@@ -157,7 +157,7 @@ export const storeFrameworkId = defineUpdate<
 >('storeFrameworkId');
 /**
  * Store intents; must be stored before the ACCEPT that carries them. Rejected (INTENT_REJECTED) when a node
- * has another task that may live. Resolves to the state with them in it.
+ * has another task that may live. Resolves to the state that includes them.
  */
 export const storeIntents = defineUpdate<
   FrameworkState,
@@ -167,20 +167,20 @@ export const storeIntents = defineUpdate<
 export const storeTaskUpdates = defineUpdate<void, [lease: SchedulerLease, updates: readonly TaskUpdate[]]>(
   'storeTaskUpdates',
 );
-/** Give tasks up that may be lost. Resolves to the state without them. */
+/** Give up tasks that may be lost. Resolves to the state without them. */
 export const storeFencing = defineUpdate<
   FrameworkState,
   [lease: SchedulerLease, outcomes: readonly FenceOutcome[]]
 >('storeFencing');
-/** A task is about to leave etcd: it is killed in any case. Resolves to the state that says so. */
+/** A task is about to leave etcd: it is killed in any case. Resolves to the state that includes this. */
 export const storeRetiring = defineUpdate<FrameworkState, [lease: SchedulerLease, taskId: string]>(
   'storeRetiring',
 );
-/** What is being waited for, for people; null when nothing is. */
+/** What it waits for, for operators; null when nothing. */
 export const storeMissing = defineUpdate<void, [lease: SchedulerLease, missing: string | null]>(
   'storeMissing',
 );
-/** What is wrong with which masters, for people; empty when nothing is. */
+/** Which masters have which problem, for operators; empty when none has. */
 export const storeMasters = defineUpdate<
   void,
   [lease: SchedulerLease, masters: Readonly<Record<string, string>>]
@@ -190,14 +190,14 @@ export const storeMesos = defineUpdate<void, [lease: SchedulerLease, facts: Meso
 export const markEtcdFormed = defineUpdate<void, []>('markEtcdFormed');
 
 export interface FenceResult {
-  /** False when it had been said before. */
+  /** False when it had been declared before. */
   readonly changed: boolean;
   /** Nodes whose tasks on the host are given up. */
   readonly nodes: readonly string[];
 }
 /**
- * An operator's word that a host is lost: its nodes need not be waited for. Rejected with HOST_NOT_LOST while
- * they are live, and when none waits; idempotent.
+ * An operator declares a host dead: its nodes are not waited for. Rejected with HOST_NOT_LOST while they are
+ * live, and when none waits; idempotent.
  */
 export const fenceHost = defineUpdate<FenceResult, [host: string]>('fence');
 
@@ -220,28 +220,29 @@ export interface KeeperInput {
 
 export type { Drift, Incident, KeeperEvent, KeeperState, MoveResult, Verdict } from '../keeper/state.js';
 
-/** Take over a (new) spec; idempotent. The first one to ask has started the keeper, and changed something. */
+/** Apply a (new) spec; idempotent. The first caller has started the keeper, and changed something. */
 export const configureKeeper = defineUpdate<{ readonly changed: boolean }, [spec: ClusterSpec]>('configure');
 /**
- * Take over that there are more nodes, ahead of the rest of a spec: they may lead etcd as soon as they are there.
- * Resolves to whether that is news. Never makes it fewer.
+ * Announce more nodes ahead of the rest of a spec: they may lead etcd as soon as they run. Resolves to
+ * whether the number is new. Never reduces it.
  */
 export const announceNodes = defineUpdate<{ readonly changed: boolean }, [count: number]>('announceNodes');
 export const stopKeeper = defineUpdate<void, []>('stop');
 
 /**
- * Moves Jupyter and leadership to a node, Jupyter first, and resolves when every proxy that answers leads there.
- * Rejected with KEEPER_PAUSED, NODE_UNKNOWN or MOVE_UNDER_WAY before anything is done, with MOVE_FAILED after.
+ * Moves Jupyter and leadership to a node, Jupyter first, and resolves when every responding proxy routes to
+ * it. Rejected with KEEPER_PAUSED, NODE_UNKNOWN or MOVE_UNDER_WAY before anything is done, with MOVE_FAILED
+ * after.
  */
 export const moveJupyter = defineUpdate<MoveResult, [node: string]>('move');
 export interface PauseInput {
-  /** For people. */
+  /** For operators. */
   readonly reason?: string;
 }
-/** Move and repair nothing until `resume`; idempotent. */
+/** Suspend moves and repairs until `resume`; idempotent. */
 export const pauseKeeper = defineUpdate<{ readonly changed: boolean }, [input: PauseInput]>('pause');
 export const resumeKeeper = defineUpdate<{ readonly changed: boolean }, []>('resume');
-/** Something that was repaired elsewhere, for the record; idempotent. */
+/** Record a repair that was made elsewhere; idempotent. */
 export const noteIncident = defineUpdate<void, [incident: Incident]>('noteIncident');
 export const keeperState = defineQuery<KeeperState>('state');
 
@@ -261,25 +262,25 @@ export interface TeardownResult {
 
 export interface DrillInput {
   readonly spec: ClusterSpec;
-  /** Rises with each drill of the cluster; no two of them run at a time. */
+  /** Increases with each drill of the cluster; no two of them run at the same time. */
   readonly number: number;
   readonly drill: DrillName;
-  /** Name of a node, a host, or of what a worker holds; the usual one when absent. */
+  /** Name of a node, a host, or of what a worker runs; the default one when absent. */
   readonly target?: string;
-  /** Which of the possible targets: this number modulo how many there are. */
+  /** Which of the possible targets: this number modulo their count. */
   readonly pick?: number;
-  /** Instead of the drill's own. */
+  /** Overrides the drill's own. */
   readonly budgetMs?: number;
   /** Of the random series that it belongs to. */
   readonly seed?: string;
-  /** How long to wait for the cluster to be whole; by default an unhealthy one is refused at once. */
+  /** How long to wait for a healthy cluster; by default an unhealthy one is refused at once. */
   readonly waitMs?: number;
 }
 
 export const drillPhases = ['preparing', 'observing', 'healing', 'passed', 'failed', 'cancelled'] as const;
 export type DrillPhase = (typeof drillPhases)[number];
 
-/** What is stored as the memo; the evidence is the workflow's result. */
+/** The memo; the evidence is the workflow's result. */
 export interface DrillState {
   readonly cluster: string;
   readonly number: number;
@@ -287,7 +288,7 @@ export interface DrillState {
   readonly phase: DrillPhase;
   readonly target?: string;
   readonly budgetMs?: number;
-  /** Something was, or may have been, injected, and is not yet known to be healed. */
+  /** Something was, or may have been, injected, and may not be healed yet. */
   readonly unhealed: boolean;
   readonly verdict?: Evidence['verdict'];
   readonly recoveredMs?: number;

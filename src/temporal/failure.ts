@@ -7,7 +7,7 @@ import { PerijoveError, messageOf, type ErrorPlace } from '../errors/error.js';
 export interface FailureDetails {
   readonly place: ErrorPlace;
   readonly remedy: string;
-  /** Where there are several, all of them; the failure's own code, place and remedy are those of the first. */
+  /** All problems, if there are several; the failure's own code, place and remedy are those of the first. */
   readonly problems?: readonly FailureProblem[];
 }
 
@@ -27,15 +27,14 @@ export interface Attempt {
   readonly endless: boolean;
 }
 
-/** A host that reboots comes back within this time; and no worker may have run for most of it. */
+/** A rebooting host is back within this time; and for most of it perhaps no worker ran. */
 const unreachable = { ms: 5 * 60_000, attempts: 30 };
 const failed = { attempts: 5 };
 
 /**
- * What an activity that threw ends with: an ApplicationFailure whose type is the error's code. It is tried
- * again where that may help: unless the code says that it never does, an unreachable host is waited for at least
- * five minutes and thirty attempts, and anything else is tried five times. Endless activities never give up on
- * what may heal.
+ * The failure of an activity that threw: an ApplicationFailure whose type is the error's code. It is retried
+ * when that may help, unless the code excludes it: an unreachable host for at least five minutes and thirty
+ * attempts, any other error five times. Endless activities never give up on what may heal.
  */
 export function failureOf(thrown: unknown, attempt: Attempt): TemporalFailure {
   if (thrown instanceof TemporalFailure) return thrown;

@@ -6,12 +6,12 @@ const heartbeatTimeoutMs = 5_000;
 const dayMs = 24 * 3_600_000;
 
 /**
- * How often is not limited here but in `temporal/failure.ts`: a policy of the server cannot know that a host
- * which reboots is worth more attempts than a command that fails.
+ * The number of attempts is not limited here but in `temporal/failure.ts`: a policy of the server cannot know
+ * that a host which reboots is worth more attempts than a command that fails.
  */
 const retry: RetryPolicy = { initialInterval: 500, backoffCoefficient: 2, maximumInterval: 5_000 };
 
-/** One look or one small change: keeper, framework, updates of routes. */
+/** One observation or one small change: keeper, framework, updates of routes. */
 export const quick: ActivityOptions = {
   startToCloseTimeout: 60_000,
   heartbeatTimeout: heartbeatTimeoutMs,
@@ -19,14 +19,14 @@ export const quick: ActivityOptions = {
 };
 
 /**
- * Installs and waits: stages of deploy, teardown. The day bounds what no attempt can bound: that no worker runs.
+ * Installs and waits: stages of deploy, teardown. The day bounds what attempts cannot: that no worker runs.
  */
 export const patient: ActivityOptions = {
   startToCloseTimeout: 30 * 60_000,
   scheduleToCloseTimeout: dayMs,
   heartbeatTimeout: heartbeatTimeoutMs,
   retry,
-  // A cancelled deployment has ended only when nothing of it is under way on any host.
+  // A cancelled deployment has ended only when no host carries out any part of it.
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
@@ -43,16 +43,16 @@ export const waiting: ActivityOptions = {
 /** Activities that never end on their own: the scheduler of the framework, the watch of the keeper. */
 export const endless: ActivityOptions = {
   startToCloseTimeout: 3_650 * dayMs,
-  // The silence and the pause are what the takeover from a dead worker takes; from a suspended one too, where the
-  // server has `takeoverSettings`. Nothing is lost by a silence of a worker that was merely busy: another one goes
-  // on, and this one lets go.
+  // The silence and the pause are the time of a takeover from a dead worker; from a suspended one too, if the
+  // server has `takeoverSettings`. A worker that was silent only because it was busy loses nothing: another
+  // one continues, and this one stops.
   heartbeatTimeout: 2_000,
   retry: { initialInterval: 200, backoffCoefficient: 2, maximumInterval: 1_000 },
 };
 
 /**
- * For the start of a workflow that runs as long as its cluster. A task of it that a suspended worker was handed is
- * handed to another one after this time, which is plenty to replay the longest history of theirs.
+ * For the start of a workflow that runs as long as its cluster. If a suspended worker has one of its tasks,
+ * another worker gets it after this time, which is plenty to replay their longest history.
  */
 export const lasting = { workflowTaskTimeout: '5s' } as const;
 

@@ -2,7 +2,7 @@ import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { QueryDefinition } from '@temporalio/common';
 import { memoKeys } from './contract.js';
 
-/** Whether a workflow of that ID is running; false also when there never was one. */
+/** Whether a workflow with that ID is running; false also when there never was one. */
 export async function isRunning(client: Client, workflowId: string): Promise<boolean> {
   try {
     const { status } = await client.workflow.getHandle(workflowId).describe();
@@ -13,7 +13,7 @@ export async function isRunning(client: Client, workflowId: string): Promise<boo
   }
 }
 
-/** The answer of a running workflow to a query; undefined when no workflow of that ID is running. */
+/** The response of a running workflow to a query; undefined when no workflow with that ID is running. */
 export async function runningState<T>(
   client: Client,
   workflowId: string,
@@ -32,7 +32,7 @@ export function storedState<T>({
   return memo?.[memoKeys.state] as T | undefined;
 }
 
-/** The answer of the Temporal server, which must come within `ms`. @throws ServiceError */
+/** The response of the Temporal server, which must come within `ms`. @throws ServiceError */
 export function askWithin<T>(client: Client, ms: number, ask: () => Promise<T>): Promise<T> {
   return client.connection.withDeadline(Date.now() + ms, ask);
 }

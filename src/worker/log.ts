@@ -9,11 +9,11 @@ const levels = {
   ERROR: 'error',
 } as const satisfies Record<LogLevel, LevelWithSilent>;
 
-/** What the SDK logs, and what workflows log through it, as lines of our own log. */
+/** The logs of the SDK, and of workflows through it, as lines of our own log. */
 export function temporalLogger(logger: Logger): TemporalLogger {
   const write = (level: LogLevel, message: string, meta: Record<string, unknown> = {}) => {
     const { error, ...fields } = meta;
-    // The token of a task is of no use to a reader.
+    // The token of a task is useless to a reader.
     delete fields['taskToken'];
     logger[levels[level]](error === undefined ? fields : { ...fields, err: error }, message);
   };

@@ -16,7 +16,7 @@ import { temporalLogger } from './log.js';
 import { takeoverOptions } from './takeover.js';
 
 export interface RunWorkerOptions extends TemporalSettings {
-  /** Where keys of hosts without a known_hosts file are pinned; the same for all who reach those hosts. */
+  /** Pinned keys of hosts without a known_hosts file; shared by all that connect to those hosts. */
   readonly knownHostsDir: string;
   /** `address:port` to serve Prometheus metrics at, as `/metrics`. */
   readonly metrics?: string;
@@ -24,20 +24,20 @@ export interface RunWorkerOptions extends TemporalSettings {
   readonly logLevel?: string;
   /** The built package: workflow bundle and programs. This module's own `dist` by default. */
   readonly dist?: string;
-  /** What the lab that this worker runs in can do to itself. */
+  /** The faults that can be injected into the lab that this worker runs in. */
   readonly lab?: LabFaults;
-  /** Ends it. Whoever runs the process listens to its signals: one may come before there is a worker. */
+  /** Ends the worker. The caller handles the process's signals: one may come before there is a worker. */
   readonly signal: AbortSignal;
 }
 
-/** A look at all hosts at once is what this many are for. */
+/** Enough to observe all hosts at once. */
 const activitiesAtOnce = 120;
 /** Deploy, framework and keeper of some clusters, and the children of a deploy. */
 const cachedWorkflows = 40;
 
 /**
- * Runs a worker until the signal aborts; then it hands its activities over and resolves. While the Temporal server
- * cannot be reached it waits for it. Logs JSON lines to stdout.
+ * Runs a worker until the signal aborts; then it hands its activities over and resolves. Waits while the
+ * Temporal server cannot be reached. Logs JSON lines to stdout.
  *
  * @throws PerijoveError TEMPORAL_REFUSED, TEMPORAL_PROFILE_INVALID, NOT_BUILT
  */
@@ -115,7 +115,7 @@ async function work({
     workflowThreadPoolSize: 1,
     maxConcurrentWorkflowTaskExecutions: 10,
     maxConcurrentActivityTaskExecutions: activitiesAtOnce,
-    // Activities are told at once: another worker goes on with them.
+    // Activities are notified at once: another worker continues with them.
     shutdownGraceTime: 0,
     shutdownForceTime: '10s',
   });

@@ -26,8 +26,8 @@ import type { Deployment } from './stages/stage.js';
 import { hostsToConverge } from '../deployment/hosts-to-converge.js';
 
 /**
- * Brings a cluster to what its spec says, stage by stage. Each stage looks first and changes only what differs,
- * so a deployment that failed or was cancelled is continued by running it again.
+ * Brings a cluster to its spec, stage by stage. Each stage observes first and changes only what differs, so a
+ * deployment that failed or was cancelled is continued by running it again.
  */
 export async function deploy({ spec, digest }: DeployInput): Promise<DeployResult> {
   let progress = newProgress(spec.name, digest);
@@ -47,7 +47,7 @@ export async function deploy({ spec, digest }: DeployInput): Promise<DeployResul
     progress = next;
     setCurrentDetails(markdownOf(progress));
   };
-  /** For those who ask while no worker runs. */
+  /** For readers while no worker runs. */
   const store = (stage: StageName) => {
     upsertSearchAttributes({ [searchAttributes.stage]: [stage] });
     upsertMemo({ [memoKeys.state]: memoOf(progress) });

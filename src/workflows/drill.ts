@@ -25,13 +25,13 @@ const { prepareDrill, injectFault } = proxyActivities<Activities>({
   ...waiting,
   scheduleToCloseTimeout: '30 minutes',
 });
-// What was broken is mended, however long a host or a worker is away.
+// The fault is healed, however long a host or a worker is unavailable.
 const { healFault } = proxyActivities<Activities>(endless);
 
 /**
- * One fault, on purpose: looks whether the cluster can bear it, does it while watching, heals, and looks whether
- * everything is as it must be. What will be done is in this workflow's history before it is done, so the healing
- * comes always: after a recovery or without one, after a cancellation, and when the worker that did it is dead.
+ * Injects one fault on purpose: checks whether the cluster can tolerate it, injects it while observing,
+ * heals, and checks all invariants. The plan is in this workflow's history before the injection, so healing
+ * always happens: with or without a recovery, after a cancellation, and when that worker is dead.
  */
 export async function drill(input: DrillInput): Promise<Evidence> {
   const { spec, number, seed } = input;
@@ -90,7 +90,7 @@ export async function drill(input: DrillInput): Promise<Evidence> {
 
 type Settled = { readonly recovery: Recovery } | { readonly thrown: unknown };
 
-/** How it ended, so that what must follow follows in any case. */
+/** The outcome as a value, so that the next step always runs. */
 async function settled(work: Promise<Recovery>): Promise<Settled> {
   try {
     return { recovery: await work };

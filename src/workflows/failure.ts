@@ -21,7 +21,7 @@ export function failure(
   return failureFrom({ code, message }, { place, remedy: errorCodes[code].remedy });
 }
 
-/** One failure for all of the problems: it has the code, the place and the remedy of the first. */
+/** One failure for all problems: it has the code, the place and the remedy of the first. */
 export function failureOfProblems(first: FailureProblem, all: readonly FailureProblem[]): ApplicationFailure {
   const { code, host, message, remedy } = first;
   const place = host === undefined ? {} : { host };
@@ -47,9 +47,9 @@ function failureFrom(
 }
 
 /**
- * The failure that a workflow ends with when `thrown` reached its top: that of the activity that failed, here or in a
- * child, with its code, place and remedy. A cancellation remains one. An error that is no failure would fail the
- * workflow task and be retried forever, so even a bug becomes a failure.
+ * The failure that a workflow ends with when `thrown` reached its top: that of the activity that failed, here
+ * or in a child, with its code, place and remedy. A cancellation remains one. An error that is not a failure
+ * would fail the workflow task and be retried forever, so even a bug becomes a failure.
  */
 export function finalFailure(thrown: unknown): { readonly failure: Error; readonly facts: FailureFacts } {
   if (isCancellation(thrown)) {

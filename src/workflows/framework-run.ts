@@ -8,15 +8,16 @@ import {
 } from '../temporal/contract.js';
 import { details, firstMemory, sameJson, type FrameworkMemory } from './framework-state.js';
 
-/** One run of the framework workflow: its memory, and whether it is to end. */
+/** One run of the framework workflow: its memory, and whether it should end. */
 export class FrameworkRun {
   #memory: FrameworkMemory;
   #published: FrameworkState | undefined;
-  /** The run is to tear the framework down; `result` is set once it has. */
+  /** The run must tear down the framework; `result` is set once it has. */
   readonly end: { wanted: boolean; result?: StopFrameworkResult } = { wanted: false };
   /**
-   * The history is so long that a new run should continue. Set when an update is accepted, never in a condition:
-   * conditions are also evaluated at a rejected update, which leaves no event by which a replay would repeat that.
+   * The history is so long that a new run should continue. Set when an update is accepted, never in a
+   * condition: conditions are also evaluated at a rejected update, which leaves no event to repeat that in a
+   * replay.
    */
   grown = false;
 
@@ -32,7 +33,7 @@ export class FrameworkRun {
     return this.#memory.state;
   }
 
-  /** Moves to a state, and shows it. What it returns goes into the history of this workflow. */
+  /** Changes the state, and publishes it. Its return value goes into the history of this workflow. */
   become(state: FrameworkState): FrameworkState {
     if (state !== this.state) {
       this.#memory = { ...this.#memory, state: remember(this.state, state, now()) };
@@ -41,13 +42,13 @@ export class FrameworkRun {
     return withoutHistory(this.state);
   }
 
-  /** Takes over a memory with another spec, and shows it. */
+  /** Applies a memory with another spec, and publishes it. */
   configure(memory: FrameworkMemory): void {
     this.#memory = { ...memory, state: remember(this.state, memory.state, now()) };
     this.publish();
   }
 
-  /** Counts one more start of the scheduler. @returns its number */
+  /** Counts another start of the scheduler. @returns its number */
   countScheduler(): number {
     this.#memory = { ...this.#memory, run: this.#memory.run + 1 };
     return this.#memory.run;

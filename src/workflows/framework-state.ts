@@ -1,4 +1,4 @@
-/** What the framework workflow holds, as plain JSON, and how messages change it. Pure. */
+/** The state of the framework workflow, as plain JSON, and how messages change it. Pure. */
 import {
   applyHostFence,
   applyOutcomes,
@@ -33,7 +33,7 @@ import type {
 export interface FrameworkMemory {
   readonly spec: ClusterSpec;
   readonly state: FrameworkState;
-  /** `configure` came at least once since the workflow was first started. */
+  /** `configure` was called at least once since the workflow was first started. */
   readonly configured: boolean;
   /** How many times the scheduler activity was started. */
   readonly run: number;
@@ -50,15 +50,15 @@ export function firstMemory({ spec, state }: FrameworkInput): FrameworkMemory {
   };
 }
 
-/** What the next run of the workflow starts from. */
+/** The input of the workflow's next run. */
 export function carriedOver({ spec, state, run }: FrameworkMemory): FrameworkInput {
   return { spec, state: { ...state, lease: { run, attempt: state.lease?.attempt ?? 0 } } };
 }
 
 /**
- * Whether the scheduler has to be started anew, and the memory with that spec in it.
+ * Whether the scheduler must be restarted, and the memory with that spec.
  *
- * @param asks what a removed framework ran is asked for; earlier versions took what was last seen alive for ended
+ * @param asks ask about a removed framework's tasks; earlier versions took those last seen alive as ended
  */
 export function configure(
   memory: FrameworkMemory,
@@ -85,9 +85,9 @@ export function configure(
 }
 
 /**
- * Mesos killed the tasks with the framework, but none of an agent that it did not reach, which nobody told: the next
- * framework asks for them, and fences those of which Mesos cannot tell. Where the tasks ran is kept, because the nodes'
- * data are there.
+ * Mesos killed the tasks with the framework, but not those of agents that it could not reach, and it did not
+ * report them: the next framework asks for them, and fences those that Mesos does not know. The hosts of the
+ * tasks are kept, because they have the nodes' data.
  */
 function withoutFramework(state: FrameworkState, asks: boolean): FrameworkState {
   const tasks = Object.values(state.tasks).map((task): NodeTask => {
@@ -166,7 +166,7 @@ export function withRetiring(state: FrameworkState, taskId: string): FrameworkSt
   return applyRetiring(state, taskId);
 }
 
-/** With these updates in it; a surplus node is forgotten when its task is over. */
+/** Applies these updates; a surplus node is forgotten when its task has ended. */
 export function withTaskUpdates(
   state: FrameworkState,
   updates: readonly TaskUpdate[],
@@ -177,7 +177,7 @@ export function withTaskUpdates(
   return next === state ? state : settleFences(withoutSurplus(next, spec));
 }
 
-/** After tasks were given up. */
+/** Applies the outcomes of fencing. */
 export function withFencing(
   state: FrameworkState,
   outcomes: readonly FenceOutcome[],
@@ -188,7 +188,7 @@ export function withFencing(
   return next === state ? state : withoutSurplus(next, spec);
 }
 
-/** With an operator's word that a host is lost, and the answer to it. */
+/** Adds an operator's declaration that a host is dead, and returns the response to it. */
 export function fence(
   state: FrameworkState,
   host: string,
@@ -218,7 +218,7 @@ export function withMasters(
   return Object.keys(masters).length === 0 ? rest : { ...rest, masters };
 }
 
-/** The same value when nothing of it is new. */
+/** Returns the same value when nothing has changed. */
 export function withMesos(state: FrameworkState, mesos: MesosFacts): FrameworkState {
   return sameJson(state.mesos, mesos) ? state : { ...state, mesos };
 }
@@ -227,7 +227,7 @@ export function withFailure(state: FrameworkState, failure: FrameworkFailure): F
   return { ...state, failure };
 }
 
-/** Equal as data: the order of keys does not count. */
+/** Equal as data: the order of keys does not matter. */
 export function sameJson(a: unknown, b: unknown): boolean {
   return JSON.stringify(a, sorted) === JSON.stringify(b, sorted);
 }

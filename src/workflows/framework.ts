@@ -18,19 +18,19 @@ import { carriedOver, withFailure } from './framework-state.js';
 
 const { runScheduler } = proxyActivities<FrameworkActivities>({
   ...endless,
-  // The next scheduler starts when this one has stopped, so that they do not take Mesos from each other.
+  // The next scheduler starts when this one has stopped, so that they do not replace each other at Mesos.
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   summary: 'scheduler of the Mesos framework',
 });
 const { teardownFramework } = proxyActivities<FrameworkActivities>({
   ...quick,
-  // Mesos may be down already, or for good: the teardown of the cluster goes on without it.
+  // Mesos may be down already, or for good: the teardown of the cluster continues without it.
   scheduleToCloseTimeout: '60s',
   summary: 'TEARDOWN to Mesos',
 });
 
 /**
- * The durable state of the Mesos framework of a cluster: its ID, its tasks, its launch intents. It keeps one
+ * The durable state of a cluster's Mesos framework: its ID, its tasks, its launch intents. It keeps one
  * scheduler activity running, which stores here whatever it does before it does it.
  */
 export async function framework(input: FrameworkInput): Promise<void> {

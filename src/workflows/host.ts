@@ -5,7 +5,7 @@ import type { HostInput } from '../temporal/contract.js';
 import { finalFailure } from './failure.js';
 import { converge } from './stages/converge.js';
 
-/** Installs what one host needs: packages and programs. Resolves to what it changed. */
+/** Installs what one host needs: packages and programs. Resolves to its changes. */
 export async function host({ spec, host: name }: HostInput): Promise<readonly Change[]> {
   try {
     const changes = await converge(spec, hostOf(spec, name), 'install');

@@ -1,4 +1,4 @@
-/** Every workflow of Perijove, by the name that `temporal/contract.ts` gives it. */
+/** Every workflow of Perijove, under its name in `temporal/contract.ts`. */
 export { deploy } from './deploy.js';
 export { drill } from './drill.js';
 export { framework } from './framework.js';

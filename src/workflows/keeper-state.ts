@@ -3,7 +3,7 @@ import type { KeeperState } from '../keeper/state.js';
 
 const incidentsInMemo = 5;
 
-/** What is kept where it can be read while no worker runs: the state without events, and the newest incidents. */
+/** What can be read while no worker runs: the state without events, and the newest incidents. */
 export function compact(state: KeeperState): KeeperState {
   return { ...state, incidents: state.incidents.slice(0, incidentsInMemo), events: [] };
 }

@@ -61,7 +61,7 @@ import { endless, quick } from '../temporal/options.js';
 import { failure } from './failure.js';
 import { compact, details } from './keeper-state.js';
 
-// Two reconciles at a time could undo each other's work: a cancelled one is waited for.
+// Two concurrent reconciles could undo each other's work: a cancelled one is waited for.
 const oneAtATime = { ...quick, cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED };
 
 const { watchCluster } = proxyActivities<KeeperActivities>({
@@ -73,7 +73,7 @@ const { reconcileCluster, moveLeadership } = proxyActivities<KeeperActivities>(o
 const stageKey = defineSearchAttributeKey(searchAttributes.stage, 'KEYWORD');
 
 /**
- * Keeps Jupyter on the node that leads etcd, and every host's proxy leading there: watches until there is
+ * Keeps Jupyter on the node that leads etcd, and every host's proxy routing to it: watches until there is
  * something to do, decides, reconciles, and watches again, forever. An idle keeper adds no history.
  */
 export async function keeper(input: KeeperInput): Promise<void> {
@@ -82,7 +82,9 @@ export async function keeper(input: KeeperInput): Promise<void> {
   await run.untilStopped();
 }
 
-/** One run of the workflow: the memory, and the one thing that is under way. What changes the memory is the reducer's. */
+/**
+ * One run of the workflow: its memory, and the operation in progress. Only the reducer changes the memory.
+ */
 class KeeperRun {
   private memory: KeeperMemory;
   private underWay: CancellationScope | undefined;
@@ -111,13 +113,13 @@ class KeeperRun {
     await condition(allHandlersFinished);
   }
 
-  /** Whether nothing is begun any more. Asked again after each wait: a handler may have changed it. */
+  /** Whether nothing new may begin. Checked again after each wait: a handler may have changed it. */
   private isHeld(): 'stopping' | 'paused' | undefined {
     if (this.memory.stopping) return 'stopping';
     return this.memory.state.paused ? 'paused' : undefined;
   }
 
-  /** Begins a planned move, or goes on with one; watches, and does what follows. False when it was broken off. */
+  /** Begins or continues a planned move; watches, and follows up. False when it was interrupted. */
   private async turn(): Promise<boolean> {
     const { move } = this.memory;
     if (move && !move.led) await this.order(move);
@@ -133,7 +135,7 @@ class KeeperRun {
     return true;
   }
 
-  /** Jupyter and leadership to where they are wanted. Cancelled for a new spec, it is begun again with that one. */
+  /** Moves Jupyter and leadership to their target. Cancelled for a new spec, it begins again with it. */
   private async order({ to }: Move): Promise<void> {
     const { spec, state } = this.memory;
     const { verdict, generation } = state;
@@ -212,7 +214,7 @@ class KeeperRun {
     await this.interruptible(() => sleep(pauseMs(this.memory.state.repairs)));
   }
 
-  /** A new run when the history is long. A handler of a move waits for this very loop. */
+  /** Starts a new run when the history is long. A handler of a move waits for this very loop. */
   private async renew(): Promise<void> {
     const isFree = () => !this.memory.stopping && !this.memory.move;
     if (!isFree() || !workflowInfo().continueAsNewSuggested) return;
@@ -221,7 +223,7 @@ class KeeperRun {
     if (isFree()) await continueAsNew<typeof keeper>({ spec, state });
   }
 
-  /** Resolves to undefined when somebody broke it off. */
+  /** Resolves to undefined when it was interrupted. */
   private async interruptible<T>(work: () => Promise<T>): Promise<T | undefined> {
     const scope = new CancellationScope();
     this.underWay = scope;
@@ -236,7 +238,7 @@ class KeeperRun {
     }
   }
 
-  /** Shows what is being done, and stores what is new. */
+  /** Publishes what is being done, and stores changes. */
   private publish(doing: string): void {
     const { spec, state } = this.memory;
     setCurrentDetails(details(spec.name, state, doing));
@@ -247,7 +249,7 @@ class KeeperRun {
     this.published = { doing, memo, phase };
   }
 
-  // --- what is asked for ----------------------------------------------------------------------------------
+  // --- requests -------------------------------------------------------------------------------------------
 
   listen(): void {
     setHandler(keeperState, () => this.memory.state);
@@ -282,7 +284,7 @@ class KeeperRun {
     });
   }
 
-  /** Goes on with what was asked for; what is under way is broken off, and begun anew with that. */
+  /** Continues with the request; an operation in progress is interrupted, and begun again with it. */
   private take({ memory, changed }: Asked): { readonly changed: boolean } {
     this.memory = memory;
     if (changed) this.underWay?.cancel();
@@ -292,7 +294,7 @@ class KeeperRun {
   private configure(spec: ClusterSpec): { readonly changed: boolean } {
     const isSame =
       JSON.stringify(spec) === JSON.stringify(this.memory.spec) ||
-      // Histories from before have what came of a spec with its keys in another order.
+      // Earlier histories contain the effects of a spec with its keys in another order.
       (isSameData(spec, this.memory.spec) && patched('spec-as-data'));
     const { memory, changed } = configured(this.memory, spec, { differs: !isSame, now: new Date() });
     this.memory = memory;

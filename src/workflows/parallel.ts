@@ -1,8 +1,8 @@
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
 
 /**
- * Runs all at once. When one fails, the others are cancelled and waited for, and that failure is thrown: nothing
- * of a failed stage goes on behind the workflow's back.
+ * Runs all concurrently. When one fails, the others are cancelled and waited for, and that failure is thrown:
+ * nothing of a failed stage continues unnoticed by the workflow.
  */
 export async function inParallel<T, R>(items: readonly T[], run: (item: T) => Promise<R>): Promise<R[]> {
   return CancellationScope.cancellable(async () => {

@@ -1,4 +1,4 @@
-/** How far a deployment is, as plain data. Pure. */
+/** The progress of a deployment, as plain data. Pure. */
 import type { Change } from '../hosts/items.js';
 import { stageNames, type StageName } from '../deployment/stages.js';
 import type { DeployProgress, DeployResult, StageProgress } from '../temporal/contract.js';
@@ -15,7 +15,7 @@ export function stageStarted(progress: DeployProgress, name: StageName): DeployP
   return withStage(progress, name, { state: 'running' });
 }
 
-/** What a running stage is at, or waits for. */
+/** What a running stage is doing, or waits for. */
 export function stageNoted(progress: DeployProgress, name: StageName, note: string): DeployProgress {
   return withStage(progress, name, { note });
 }
@@ -69,14 +69,14 @@ export function resultOf(progress: DeployProgress): DeployResult {
   };
 }
 
-/** What the memo holds: a server keeps memos small, so the changes stay out. */
+/** The memo: a server keeps memos small, so the changes are left out. */
 export function memoOf(progress: DeployProgress): DeployProgress {
   return { ...progress, stages: progress.stages.map((stage) => ({ ...stage, changes: [] })) };
 }
 
 const marks = { waiting: '·', running: '▶', done: '✓', failed: '✗' } as const;
 
-/** For the Web UI: a table of the stages, then what failed and what to do. */
+/** For the Web UI: a table of the stages, then the failure and its remedy. */
 export function markdownOf(progress: DeployProgress): string {
   const rows = progress.stages.map(
     ({ name, state, changed, ms, note, proof }) =>

@@ -11,14 +11,14 @@ const { stopKeeper, stopFramework } = proxyActivities<Activities>(waiting);
 const { cancelDeploy, clearHost, deleteVolume } = proxyActivities<Activities>(patient);
 
 /**
- * Takes a cluster down: cancels a deploy that runs, ends the keeper (which would repair) and the framework
- * (which would relaunch), then clears all hosts at once. Whatever is gone already is no obstacle. A host that
- * cannot be cleared does not keep the others from it; the workflow fails with it in the end.
+ * Takes a cluster down: cancels a running deploy, ends the keeper (which would repair) and the framework
+ * (which would relaunch), then clears all hosts concurrently. Whatever is already gone is skipped. A host
+ * that cannot be cleared does not block the others; the workflow fails with it in the end.
  */
 export async function teardown({ spec, purge }: TeardownInput): Promise<TeardownResult> {
   upsertSearchAttributes(clusterAttribute(spec.name));
   const changes: Change[] = [];
-  const say = (...more: readonly Change[]) => {
+  const report = (...more: readonly Change[]) => {
     changes.push(...more);
     setCurrentDetails(changes.map(({ host, what }) => `- ${host}: ${what}`).join('\n'));
   };
@@ -26,21 +26,21 @@ export async function teardown({ spec, purge }: TeardownInput): Promise<Teardown
     const { cancelled } = await cancelDeploy.executeWithOptions({ summary: 'no deploy runs' }, [
       { cluster: spec.name },
     ]);
-    if (cancelled) say({ host: spec.name, what: 'cancelled the deployment' });
+    if (cancelled) report({ host: spec.name, what: 'cancelled the deployment' });
     const keeper = await stopKeeper.executeWithOptions({ summary: 'keeper ended' }, [{ spec }]);
-    if (keeper.changed) say({ host: spec.name, what: 'stopped the keeper' });
+    if (keeper.changed) report({ host: spec.name, what: 'stopped the keeper' });
     const framework = await stopFramework.executeWithOptions({ summary: 'framework torn down' }, [{ spec }]);
     if (framework !== undefined) {
       const what = framework.tornDown
         ? 'tore down the framework'
         : `stopped the framework without a teardown in Mesos: ${framework.reason ?? 'no response'}`;
-      say({ host: spec.name, what });
+      report({ host: spec.name, what });
     }
 
     const clear = async (all: boolean) => {
       const cleared = await Promise.allSettled(
         spec.hosts.map(async (host) =>
-          say(
+          report(
             ...(await clearHost.executeWithOptions({ summary: `clear ${host.name}` }, [
               { spec: specForHost(spec, host), host: host.name, purge: all },
             ])),
@@ -51,9 +51,9 @@ export async function teardown({ spec, purge }: TeardownInput): Promise<Teardown
       if (failed[0] !== undefined) throw failed[0].reason;
     };
     if (purge && spec.storage.kind === 'gluster') {
-      // A volume is deleted when nobody has it mounted, and before its servers are stopped.
+      // A volume is deleted when no host has it mounted, and before its servers are stopped.
       await clear(false);
-      say(...(await deleteVolume.executeWithOptions({ summary: 'volume deleted' }, [{ spec }])));
+      report(...(await deleteVolume.executeWithOptions({ summary: 'volume deleted' }, [{ spec }])));
     }
     await clear(purge);
     return { changes };

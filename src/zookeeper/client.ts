@@ -4,7 +4,7 @@ import zookeeper from 'node-zookeeper-client';
 import { PerijoveError } from '../errors/error.js';
 import { abandon, dialUntil, dropHalfReply, socketOf } from './connection-manager.js';
 
-/** Why the ensemble refused an operation, or why this client gave it up (`LOST`: it may have been executed). */
+/** Why the ensemble refused an operation, or this client abandoned it (`LOST`: it may have been executed). */
 export type ZNodeErrorCode =
   'NO_NODE' | 'NODE_EXISTS' | 'BAD_VERSION' | 'NO_AUTH' | 'LOST' | 'EXPIRED' | 'OTHER';
 
@@ -24,18 +24,18 @@ export class ZNodeError extends Error {
 export interface ZNodeAccess {
   readonly scheme: string;
   readonly id: string;
-  /** All, or to read it (and its children's names) alone. Anything else that ZooKeeper knows is `other`. */
+  /** All permissions, or only to read it and its children's names. Any other combination is `other`. */
   readonly may: 'all' | 'read' | 'other';
 }
 
 export interface ZooKeeperOptions {
-  /** What is asked of the ensemble, which may give more or less (2 to 20 ticks). */
+  /** The timeout requested from the ensemble, which may grant more or less (2 to 20 ticks). */
   readonly sessionTimeoutMs: number;
   /** How long `connectZooKeeper` waits for the session. */
   readonly connectTimeoutMs: number;
-  /** `user:password`; znodes made with it are writable for this user alone, and readable for everyone. */
+  /** `user:password`; znodes created with it are writable for this user only, and readable for everyone. */
   readonly digest?: string;
-  /** More of them, which the session may use as well. */
+  /** Further identities that the session may use. */
   readonly formerDigests?: readonly string[];
 }
 
@@ -50,7 +50,7 @@ interface ClientEvents {
  * Connects to an ensemble and opens a session.
  *
  * @param servers `host:port,host:port`
- * @throws PerijoveError ZOOKEEPER_UNREACHABLE when there is no session within `connectTimeoutMs`
+ * @throws PerijoveError ZOOKEEPER_UNREACHABLE if there is no session within `connectTimeoutMs`
  */
 export async function connectZooKeeper(servers: string, options: ZooKeeperOptions): Promise<ZooKeeperClient> {
   const client = new ZooKeeperClient(servers, options);
@@ -68,9 +68,9 @@ export async function connectZooKeeper(servers: string, options: ZooKeeperOption
 }
 
 /**
- * One ZooKeeper session. It reconnects while the session lives, also when a server accepts connections but does not
- * respond (a stopped process), which the library below does not notice. When the session has ended, `expired` is
- * emitted and the client can no longer be used.
+ * One ZooKeeper session. It reconnects while the session lives, also if a server accepts connections but does
+ * not respond (a stopped process), which the library does not detect. When the session has ended, it emits
+ * `expired` and can no longer be used.
  */
 export class ZooKeeperClient extends EventEmitter<ClientEvents> {
   readonly #client: zookeeper.Client;
@@ -79,9 +79,9 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
   #state: 'connecting' | 'connected' | 'over' = 'connecting';
   #sessionTimeoutMs: number;
   #hadSession = false;
-  /** When a server was last heard in this session. */
+  /** When a server was last heard from in this session. */
   #heardAt = performance.now();
-  /** The connection as the last probe saw it, and since when it looked like that. */
+  /** The connection at the last probe, and when it last changed. */
   #heard: { readonly socket?: Socket | undefined; readonly bytes: number; readonly at: number };
   #probe: NodeJS.Timeout;
 
@@ -114,12 +114,12 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
     return this.#client.getSessionId().toString('hex');
   }
 
-  /** As the ensemble granted it. */
+  /** The timeout that the ensemble granted. */
   get sessionTimeoutMs(): number {
     return this.#sessionTimeoutMs;
   }
 
-  /** Resolves when there is a session, rejects after `timeoutMs` without one. */
+  /** Resolves once there is a session; rejects after `timeoutMs` without one. */
   async opened(timeoutMs: number): Promise<void> {
     if (this.#state === 'connected') return;
     await new Promise<void>((resolve, reject) => {
@@ -206,7 +206,7 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
   /**
    * Creates a znode and resolves to its path, which for a sequential one ends with its number.
    *
-   * @throws ZNodeError; with `LOST` the znode may have been made, and an ephemeral one ends with this session
+   * @throws ZNodeError; with `LOST` the znode may exist, and an ephemeral one ends with this session
    */
   async create(
     path: string,
@@ -223,7 +223,7 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
     );
   }
 
-  /** Makes the znode and those above it where they are missing. */
+  /** Creates the znode and its ancestors if they are missing. */
   async ensurePath(path: string): Promise<void> {
     const names = path.split('/').filter((name) => name !== '');
     for (const [index] of names.entries()) {
@@ -249,7 +249,7 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
     await this.#ask<null>(path, (settle) => this.#client.remove(path, -1, (error) => settle(error, null)));
   }
 
-  /** Ends the session. Its ephemeral znodes go at once if a server is connected, else when the session expires. */
+  /** Ends the session. Its ephemeral znodes end at once if a server is connected, else when it expires. */
   async close(): Promise<void> {
     if (this.#state === 'connected') {
       const closed = new Promise<void>((resolve) => {
@@ -300,11 +300,12 @@ export class ZooKeeperClient extends EventEmitter<ClientEvents> {
   }
 
   /**
-   * Sends a request every sixth of the session time-out. A connection (or an attempt to open one) that brings no byte
-   * for a third of it is closed; without a byte from any server for the whole of it, the session is over.
+   * Sends a request every sixth of the session timeout. A connection (or an attempt to open one) that
+   * receives no byte for a third of it is closed; without a byte from any server for all of it, the session
+   * is over.
    */
   #startProbing(): NodeJS.Timeout {
-    // Bytes that have arrived are read before they are counted, also on a machine that is busy.
+    // Bytes that have arrived are read before they are counted, also on a busy machine.
     const probe = () => setImmediate(() => this.#checkConnection());
     return setInterval(probe, Math.max(20, this.#sessionTimeoutMs / 6));
   }

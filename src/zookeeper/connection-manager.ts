@@ -1,7 +1,7 @@
 /**
- * The only place that uses private parts of node-zookeeper-client: the connection below a client, which the library
- * neither exports nor documents. package.json pins the library exactly, and a test compares what is used here with
- * the installed version.
+ * The only code that uses private parts of node-zookeeper-client: a client's connection, which the library
+ * neither exports nor documents. package.json pins the exact version, and a test compares what is used here
+ * with the installed version.
  */
 import type { Socket } from 'node:net';
 import type zookeeper from 'node-zookeeper-client';
@@ -26,8 +26,8 @@ export function socketOf(client: zookeeper.Client): Socket | undefined {
 }
 
 /**
- * Keeps a client from dialling while `isOver` returns true. After a close between two attempts the library would dial
- * again, and never stop.
+ * Stops a client from dialling once `isOver` returns true. After a close between two attempts the library
+ * would dial again, endlessly.
  */
 export function dialUntil(client: zookeeper.Client, isOver: () => boolean): void {
   const manager = connectionManager(client);
@@ -38,12 +38,12 @@ export function dialUntil(client: zookeeper.Client, isOver: () => boolean): void
     });
 }
 
-/** Drops the half reply of a lost connection, which the library would take for the head of the next one's first. */
+/** Drops a lost connection's partial reply; the library would prepend it to the next one's first reply. */
 export function dropHalfReply(client: zookeeper.Client): void {
   connectionManager(client).pendingBuffer = null;
 }
 
-/** Closes the connection at once, and for good. */
+/** Closes the connection at once and permanently. */
 export function abandon(client: zookeeper.Client): void {
   const manager = connectionManager(client);
   manager.state = closing;

@@ -3,21 +3,21 @@ import type { ServerStatus } from './four-letter.js';
 export interface MemberReport {
   /** Name of the host. */
   readonly host: string;
-  /** Absent when the server did not answer. */
+  /** Absent if the server did not respond. */
   readonly status?: ServerStatus;
 }
 
 export interface EnsembleJudgement {
   readonly healthy: boolean;
-  /** Name of the leading host, when exactly one leads. */
+  /** Name of the leading host, if exactly one leads. */
   readonly leader?: string;
-  /** A sentence for people. */
+  /** A readable explanation. */
   readonly reason: string;
 }
 
 /**
- * An ensemble is whole when exactly one member leads and all others follow; an ensemble of one is whole when
- * its server stands alone.
+ * An ensemble is healthy if exactly one member leads and all others follow; an ensemble of one, if its server
+ * is standalone.
  */
 export function judgeEnsemble(reports: readonly MemberReport[]): EnsembleJudgement {
   const inMode = (mode: ServerStatus['mode']) =>

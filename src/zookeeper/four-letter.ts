@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { PerijoveError } from '../errors/error.js';
 import type { Endpoint } from '../ssh/connection.js';
 
-/** The words that `zoo.cfg` allows. */
+/** The four-letter words that `zoo.cfg` allows. */
 export type FourLetterWord = 'srvr' | 'ruok' | 'mntr';
 
 export interface ServerStatus {
@@ -16,9 +16,9 @@ export interface ServerStatus {
 }
 
 /**
- * Asks a server one four-letter word and resolves to its whole reply.
+ * Sends a four-letter word to a server and resolves to its whole reply.
  *
- * @throws PerijoveError ZOOKEEPER_UNREACHABLE when nothing answers within `timeoutMs`
+ * @throws PerijoveError ZOOKEEPER_UNREACHABLE if nothing responds within `timeoutMs`
  */
 export async function fourLetter(
   endpoint: Endpoint,
@@ -50,13 +50,13 @@ export async function fourLetter(
   });
 }
 
-/** Whether the server runs at all (`ruok`); it need not serve. */
+/** Whether the server is running (`ruok`); it need not serve. */
 export async function isRunning(endpoint: Endpoint, timeoutMs?: number): Promise<boolean> {
   return (await fourLetter(endpoint, 'ruok', timeoutMs)) === 'imok';
 }
 
 /**
- * What a server says about itself (`srvr`).
+ * A server's own status (`srvr`).
  *
  * @throws PerijoveError ZOOKEEPER_UNREACHABLE
  */
@@ -64,7 +64,7 @@ export async function serverStatus(endpoint: Endpoint, timeoutMs?: number): Prom
   return parseServerStatus(await fourLetter(endpoint, 'srvr', timeoutMs));
 }
 
-/** Parses the reply to `srvr`. A server without a quorum answers one sentence only, an early one nothing. */
+/** Parses the reply to `srvr`: a single sentence without a quorum, nothing from a server that is starting. */
 export function parseServerStatus(reply: string): ServerStatus {
   const values = new Map(
     reply.split('\n').flatMap((line) => {

@@ -7,7 +7,7 @@ export const zookeeperService = 'zookeeper';
 
 const mebibyte = 1024 * 1024;
 
-/** Where ZooKeeper's own files lie on a host. */
+/** Paths of ZooKeeper's own files on a host. */
 export function zookeeperPaths(host: Pick<HostSpec, 'dir'>) {
   const paths = hostPaths(host);
   return {
@@ -15,20 +15,19 @@ export function zookeeperPaths(host: Pick<HostSpec, 'dir'>) {
     config: `${paths.etc}/zookeeper/zoo.cfg`,
     data: `${paths.data}/zookeeper`,
     myid: `${paths.data}/zookeeper/myid`,
-    /** Where an installation from a tarball is unpacked to. */
+    /** Where a tarball is unpacked. */
     prefix: `${host.dir}/opt/zookeeper`,
   };
 }
 
-/** The `N` of the host's `server.N` line: its place among the ensemble's hosts, from 1. */
+/** The `N` of the host's `server.N` line: its position among the ensemble's hosts, from 1. */
 export function serverId(spec: ClusterSpec, host: HostSpec): number {
   return hostsWithRole(spec, 'zookeeper').findIndex((member) => member.name === host.name) + 1;
 }
 
 /**
- * What a host of the ensemble has: `zoo.cfg`, `myid` and the service, which runs Java directly. Everything
- * listens on the host's own address alone, so several members can share one machine. A host that is not of
- * the ensemble has nothing.
+ * The items of a host in the ensemble: `zoo.cfg`, `myid` and the service, which runs Java directly. All ports
+ * bind only the host's own address, so that several members can share one machine. Other hosts have no items.
  */
 export function zookeeperItems(spec: ClusterSpec, host: HostSpec): HostItems {
   if (!host.roles.includes('zookeeper')) return noItems;
@@ -82,7 +81,7 @@ function zooCfg(spec: ClusterSpec, host: HostSpec): string {
     'autopurge.purgeInterval=1',
     'quorumListenOnAllIPs=false',
   ];
-  // ZooKeeper refuses an ensemble of one, and runs alone without these lines.
+  // ZooKeeper refuses an ensemble of one; without these lines it runs standalone.
   if (members.length > 1) {
     for (const member of members) {
       const { zookeeperPeer, zookeeperElection } = member.ports;
@@ -93,8 +92,8 @@ function zooCfg(spec: ClusterSpec, host: HostSpec): string {
 }
 
 /**
- * Flags for a small heap and a quick start. Measured with three servers on two cores: the ensemble has its
- * leader 2.6 s after the start, each server at 59 MB.
+ * Flags for a small heap and a quick start. Measured with three servers on two cores: the ensemble has a
+ * leader 2.6 s after the start, with 59 MB per server.
  */
 function javaArguments(spec: ClusterSpec, host: HostSpec): string[] {
   const { zookeeper } = spec;
@@ -117,9 +116,9 @@ function javaArguments(spec: ClusterSpec, host: HostSpec): string[] {
 }
 
 /**
- * Debian's jar names its dependencies but no log backend; slf4j-simple comes with one of them and needs no
- * file. The Apache distribution brings its backend along (log4j until 3.7, then logback) and reads the file
- * that lies first on the class path.
+ * Debian's jar lists its dependencies but no log backend; slf4j-simple comes with one of them and needs no
+ * file. The Apache distribution includes its backend (log4j until 3.7, then logback), which reads the first
+ * configuration file on the class path.
  */
 function classPath(install: Install, paths: ReturnType<typeof zookeeperPaths>): string[] {
   if (install.kind === 'package') {

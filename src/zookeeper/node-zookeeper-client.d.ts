@@ -1,11 +1,11 @@
-/** What Perijove uses of node-zookeeper-client 1.1.3, which has no types of its own. */
+/** The parts of node-zookeeper-client 1.1.3 that Perijove uses. The package has no types of its own. */
 declare module 'node-zookeeper-client' {
   import type { EventEmitter } from 'node:events';
 
   namespace zookeeper {
     interface Stat {
       readonly version: number;
-      /** Eight bytes; all zero for a znode that is not ephemeral. */
+      /** Eight bytes; all zero unless the znode is ephemeral. */
       readonly ephemeralOwner: Buffer;
     }
 

@@ -13,29 +13,29 @@ const member = (name: string, overrides: Partial<Member> = {}): Member => ({
 });
 const unstarted = (overrides: Partial<Member> = {}) =>
   member('', { id: 'c0ffee', clientUrls: [], ...overrides });
-const lack = (...members: readonly Member[]) =>
+const missing = (...members: readonly Member[]) =>
   missingMembers(['node0', 'node1'], { clusterId: 'c', members });
 
 describe('missingMembers', () => {
-  it('is nothing when every node has its member, and nobody else is one', () => {
-    expect(lack(member('node1'), member('node0'))).toBeUndefined();
+  it('is undefined when every node has its member, and there are no others', () => {
+    expect(missing(member('node1'), member('node0'))).toBeUndefined();
   });
 
   it('names the nodes without a started member', () => {
-    expect(lack(member('node0'), unstarted())).toBe('no started member for node1');
+    expect(missing(member('node0'), unstarted())).toBe('no started member for node1');
   });
 
-  it('names members of no node, by ID where they have never started', () => {
-    expect(lack(member('node0'), member('node1'), member('node2'), unstarted())).toBe(
+  it('names members without a node, by ID if they have never started', () => {
+    expect(missing(member('node0'), member('node1'), member('node2'), unstarted())).toBe(
       'members that belong to no node: node2, c0ffee',
     );
   });
 
   it('waits for learners', () => {
-    expect(lack(member('node0'), member('node1', { learner: true }))).toBe('still learners: node1');
+    expect(missing(member('node0'), member('node1', { learner: true }))).toBe('still learners: node1');
   });
 
-  it('passes on why the membership is not known', () => {
+  it('passes on why the membership is unknown', () => {
     expect(missingMembers(['node0'], 'the leader is no node')).toBe('the leader is no node');
   });
 });
@@ -48,14 +48,14 @@ describe('straysOf', () => {
   const strays = (tasks: Parameters<typeof straysOf>[2]) =>
     straysOf(spec, [member('node0'), member('node5')], tasks).map(({ name }) => name);
 
-  it('are members of nodes that are not wanted and have no task', () => {
+  it('are members of nodes that are not in the spec and have no task', () => {
     expect(strays({})).toEqual(['node5']);
     expect(strays(task('node5', 'TASK_KILLED'))).toEqual(['node5']);
     expect(strays(task('node5', 'TASK_RUNNING'))).toEqual([]);
     expect(strays(task('node5', 'TASK_UNREACHABLE'))).toEqual([]);
   });
 
-  it('are none while it is not known which tasks there are', () => {
+  it('are none while the tasks are unknown', () => {
     expect(strays(undefined)).toEqual([]);
   });
 });

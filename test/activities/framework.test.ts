@@ -24,11 +24,11 @@ const state = (...tasks: readonly NodeTask[]): FrameworkState => ({
 });
 const waiting = (...tasks: readonly NodeTask[]) => nodesWaiting(spec, state(...tasks), () => 'c1');
 
-it('waits for nothing when all nodes are running as the spec wants them', () => {
+it('waits for nothing when all nodes are running as specified', () => {
   expect(waiting(task('node0'), task('node1'), task('node2'))).toEqual([]);
 });
 
-it('says what it waits for, node by node', () => {
+it('reports what it waits for, node by node', () => {
   expect(
     waiting(task('node0', { state: 'TASK_STAGING', host: 'h2' }), task('node2', { config: 'c0' })),
   ).toEqual([
@@ -50,7 +50,7 @@ it('waits for surplus nodes to end', () => {
   ]);
 });
 
-it('gives a node of which no host is known up only when all hosts confirm', () => {
+it('gives up a node without a known host only when all hosts confirm', () => {
   const gone = { kind: 'gone' } as const;
   const silent = { kind: 'silent', why: 'SSH_TIMEOUT' } as const;
   const alive = { kind: 'alive', why: 'SSH_TIMEOUT' } as const;

@@ -1,4 +1,4 @@
-/** The activities that start, change and end the framework's workflow, each with its first answer lost. */
+/** The activities that start, change and end the framework's workflow, each with its first response lost. */
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
@@ -33,7 +33,7 @@ beforeAll(async () => {
     workflowsPath,
     activities: {
       ...losses.activities,
-      // What these do at a real Mesos, and twice, is told by the tests of the scheduler.
+      // The scheduler's tests cover these with Mesos, also repeated.
       runScheduler: async () => {
         const { cancellationSignal } = Context.current();
         await once(cancellationSignal, 'abort');
@@ -63,14 +63,14 @@ const twice = async <T>(name: string, input: object = { spec }): Promise<T> => {
   return answer;
 };
 
-it('ensureFramework starts it once, and tells so again', async () => {
+it('ensureFramework starts it once, and reports that again', async () => {
   expect(await twice('ensureFramework')).toBe('started');
   const { runId } = await handle().describe();
   expect(await twice('ensureFramework')).toBe('unchanged');
   expect((await handle().describe()).runId).toBe(runId);
 });
 
-it('ensureFramework hands over another spec once, and tells so again', async () => {
+it('ensureFramework applies another spec once, and reports that again', async () => {
   const other = { ...spec, etcd: { ...spec.etcd, token: 'another' } };
   expect(await twice('ensureFramework', { spec: other })).toBe('changed');
   expect(await twice('ensureFramework', { spec: other })).toBe('unchanged');
@@ -93,7 +93,7 @@ it('stopFramework tears it down once', async () => {
   expect(await call('stopFramework', { spec })).toBeUndefined();
 });
 
-it('checkNoTeardown and cancelDeploy find nothing where nothing runs, also twice', async () => {
+it('checkNoTeardown and cancelDeploy find nothing when nothing runs, also repeated', async () => {
   await twice('checkNoTeardown', { cluster: spec.name });
   expect(await twice('cancelDeploy', { cluster: spec.name })).toEqual({ cancelled: false });
 });

@@ -1,6 +1,6 @@
 /**
- * The activities that change hosts, on hosts behind a real sshd, run by a real Temporal server: their worker dies after
- * each of their commands in turn, and the next attempt completes what it left.
+ * The activities that change hosts, on hosts behind a real sshd, run by a real Temporal server: their worker
+ * dies after each of their commands in turn, and the next attempt completes what it left.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -31,12 +31,12 @@ let local: string;
 let worker: TestWorker;
 let call: ReturnType<typeof callerOf>;
 
-/** What is to happen to the first worker that does something for a cluster, by the cluster's name. */
+/** The fate of the first worker that works for a cluster, by the cluster's name. */
 const deaths = new Map<string, Death>();
 interface Death {
   /** After which command. */
   readonly last: number;
-  /** Looks at what it left. */
+  /** Observes what it left. */
   readonly inspect: () => Promise<void>;
   pool?: MortalPool;
 }
@@ -50,7 +50,7 @@ beforeAll(async () => {
   pool = silentPool(path.join(local, 'known'));
   await mkdir(path.join(local, 'programs'));
   await writeFile(path.join(local, 'programs', 'perijove-proxy.mjs'), 'program\n');
-  // In place of Node.js: what starts a service with it is what matters here, and how often.
+  // In place of Node.js: this test is about what starts a service with it, and how often.
   const nodeBinary = path.join(local, 'node');
   await writeFile(nodeBinary, '#!/bin/sh\necho started >> "${0%/bin/node}/starts"\nexec sleep 1000\n');
   await chmod(nodeBinary, 0o755);
@@ -105,10 +105,10 @@ function hostOf(cluster: string, name = 'h1', overrides: Partial<HostSpec> = {})
 
 interface Course<Input, Seen> {
   readonly activity: 'ensureSecrets' | 'convergeHost' | 'clearHost';
-  /** Makes ready what the activity finds, for a cluster of that name. */
+  /** Prepares what the activity finds, for a cluster of that name. */
   readonly prepare: (cluster: string) => Promise<Input> | Input;
-  /** What can be seen on the hosts. */
-  readonly look: (input: Input) => Promise<Seen>;
+  /** What can be observed on the hosts. */
+  readonly observe: (input: Input) => Promise<Seen>;
   readonly check: (seen: Attempts<Input, Seen>) => Promise<void> | void;
 }
 
@@ -121,12 +121,12 @@ interface Attempts<Input, Seen> {
 }
 
 /**
- * Runs the activity once for each of its commands, each time on hosts of its own, with its worker dead after that
- * command. What the second attempt leaves is complete: a third one finds nothing to do, and changes nothing.
+ * Runs the activity once for each of its commands, each time on its own hosts, and kills its worker after
+ * that command. After the second attempt all is complete: a third one changes nothing.
  */
 async function dieEverywhere<Input extends { readonly spec: ClusterSpec }, Seen>(
   name: string,
-  { activity, prepare, look, check }: Course<Input, Seen>,
+  { activity, prepare, observe, check }: Course<Input, Seen>,
 ): Promise<number> {
   const unharmed = await prepare(`${name}-0`);
   const whole: Death = { last: Infinity, inspect: () => Promise.resolve() };
@@ -138,23 +138,23 @@ async function dieEverywhere<Input extends { readonly spec: ClusterSpec }, Seen>
       const cluster = `${name}-${index + 1}`;
       const input = await prepare(cluster);
       const seen: Seen[] = [];
-      const death: Death = { last: index + 1, inspect: async () => void seen.push(await look(input)) };
+      const death: Death = { last: index + 1, inspect: async () => void seen.push(await observe(input)) };
       deaths.set(cluster, death);
       const answer = await call<readonly Change[]>(activity, input);
       deaths.delete(cluster);
       expect(death.pool?.dead, `${cluster} died`).toBe(true);
       const [left] = seen;
       if (left === undefined) expect.unreachable(`${cluster} had a second attempt`);
-      const after = await look(input);
+      const after = await observe(input);
       await check({ input, left, after, answer });
       expect(await call(activity, input), `${cluster}, once more`).toEqual([]);
-      expect(await look(input), `${cluster}, once more`).toEqual(after);
+      expect(await observe(input), `${cluster}, once more`).toEqual(after);
     }),
   );
   return commands;
 }
 
-/** Each file below a directory: which one it is, its mode, and its content. */
+/** Each file below a directory: its identity, its mode, and its content. */
 async function filesBelow(directory: string): Promise<Record<string, string>> {
   const found = await readdir(directory, { withFileTypes: true }).catch(() => []);
   const files = found.filter((entry) => entry.isFile());
@@ -174,18 +174,18 @@ async function filesBelow(directory: string): Promise<Record<string, string>> {
 
 describe('ensureSecrets', () => {
   const prepare = (name: string) => ({ spec: makeSpec({ name, hosts: [hostOf(name), hostOf(name, 'h2')] }) });
-  const look = ({ spec }: { readonly spec: ClusterSpec }) =>
+  const observe = ({ spec }: { readonly spec: ClusterSpec }) =>
     Promise.all(spec.hosts.map(({ dir }) => filesBelow(path.join(dir, 'etc', 'secrets'))));
   const contents = (files: Record<string, string>) =>
     Object.fromEntries(
       Object.entries(files).map(([name, file]) => [name, file.split(' ').slice(1).join(' ')]),
     );
 
-  it('makes one set, whenever its worker dies, and never another value for one that lies on a host', async () => {
+  it('makes one set, whenever its worker dies, and never replaces a value that a host has', async () => {
     const commands = await dieEverywhere('secrets', {
       activity: 'ensureSecrets',
       prepare,
-      look,
+      observe,
       check: ({ left, after: [first = {}, second = {}] }) => {
         expect(Object.keys(first).toSorted()).toEqual([...secretNames].toSorted());
         expect(contents(second)).toEqual(contents(first));
@@ -194,11 +194,11 @@ describe('ensureSecrets', () => {
         expect(second).toMatchObject(left[1] ?? {});
       },
     });
-    // Look, make on the first host, look, copy to all.
+    // Observe, generate on the first host, observe, copy to all.
     expect(commands).toBe(2 + 1 + 2 + 2);
   });
 
-  it('keeps the secret of a credential whose principal changes, whenever its worker dies, on the only host', async () => {
+  it('keeps the secret when the principal changes, whenever its worker dies, on the only host', async () => {
     const credential = ({ spec }: { readonly spec: ClusterSpec }) =>
       path.join(spec.hosts[0]?.dir ?? '', 'etc', 'secrets', 'mesos-credential');
     await dieEverywhere('principal', {
@@ -209,7 +209,7 @@ describe('ensureSecrets', () => {
         await writeFile(credential(input), JSON.stringify({ principal: 'former', secret: 'kept' }));
         return { spec: { ...input.spec, mesos: { ...input.spec.mesos, principal: 'latter' } } };
       },
-      look: async (input) => JSON.parse(await readFile(credential(input), 'utf8')) as unknown,
+      observe: async (input) => JSON.parse(await readFile(credential(input), 'utf8')) as unknown,
       check: ({ left, after }) => {
         expect(left).toMatchObject({ secret: 'kept' });
         expect(after).toEqual({ principal: 'latter', secret: 'kept' });
@@ -217,19 +217,19 @@ describe('ensureSecrets', () => {
     });
   });
 
-  it('fills in what is missing or empty on one host from another, and tells what it wrote', async () => {
+  it('copies what is missing or empty on one host from another, and reports what it wrote', async () => {
     const input = prepare('secrets-cut');
     const [h1, h2] = input.spec.hosts.map(({ dir }) => path.join(dir, 'etc', 'secrets'));
     if (h1 === undefined || h2 === undefined) expect.unreachable('there are two hosts');
     await call('ensureSecrets', input);
-    const [before = {}] = await look(input);
+    const [before = {}] = await observe(input);
     await rm(path.join(h2, 'jupyter-token'));
     await writeFile(path.join(h1, 'node-api-token'), '');
     expect(await call('ensureSecrets', input)).toEqual([
       { host: 'h1', what: 'wrote the secrets node-api-token' },
       { host: 'h2', what: 'wrote the secrets jupyter-token' },
     ]);
-    const [first = {}, second = {}] = await look(input);
+    const [first = {}, second = {}] = await observe(input);
     expect(contents(first)).toEqual(contents(before));
     expect(contents(second)).toEqual(contents(before));
   });
@@ -246,7 +246,7 @@ async function observeProxy({ spec }: { readonly spec: ClusterSpec }): Promise<S
   if (host === undefined) throw new Error('no host');
   const services = await hostServices(await pool.get(host), spec.name);
   const [proxy] = await services.status(['proxy']);
-  // By then it has told that it was started.
+  // By then it has reported that it was started.
   if (proxy?.pid !== undefined) await eventually('the program runs', () => isSleeping(proxy.pid));
   const started = await readFile(path.join(host.dir, 'starts'), 'utf8').catch(() => '');
   return {
@@ -275,11 +275,11 @@ const installed = async (name: string): Promise<HostSpec> => {
 };
 
 describe('convergeHost', () => {
-  it('brings what is missing, whenever its worker dies: nothing twice, and the service is started once', async () => {
+  it('installs what is missing and starts the service, each once, whenever its worker dies', async () => {
     const commands = await dieEverywhere('first', {
       activity: 'convergeHost',
       prepare: (name) => proxyOn(hostOf(name), name),
-      look: observeProxy,
+      observe: observeProxy,
       check: ({ left, after }) => {
         expect(Object.keys(after.files).toSorted()).toEqual(['node', 'perijove-proxy.mjs', 'proxy.json']);
         expect(after.files).toMatchObject(left.files);
@@ -287,18 +287,18 @@ describe('convergeHost', () => {
         if (left.starts > 0) expect(after.pid).toBe(left.pid);
       },
     });
-    // Look, directories, three files, definition, start.
+    // Observe, directories, three files, definition, start.
     expect(commands).toBe(7);
   });
 
-  it('restarts a service for a file that changed, whenever its worker dies: exactly once', async () => {
+  it('restarts a service for a changed file, whenever its worker dies: exactly once', async () => {
     const commands = await dieEverywhere('changed', {
       activity: 'convergeHost',
       prepare: async (name) => {
         const host = await installed(name);
         return proxyOn({ ...host, ports: { ...host.ports, proxy: 8889 } }, name);
       },
-      look: observeProxy,
+      observe: observeProxy,
       check: ({ left, after }) => {
         expect(after.starts).toBe(2);
         if (left.starts === 2) expect(after.pid).toBe(left.pid);
@@ -311,10 +311,10 @@ describe('convergeHost', () => {
     await dieEverywhere('role', {
       activity: 'convergeHost',
       prepare: async (name) => proxyOn({ ...(await installed(name)), roles: ['agent'] }, name),
-      look: observeProxy,
+      observe: observeProxy,
       check: ({ after, answer }) => {
         expect(after).toMatchObject({ pid: undefined, starts: 1 });
-        // The dead worker had done it all; what it did is not told twice.
+        // The dead worker had done it all; its changes are not reported again.
         expect(answer).toEqual([]);
       },
     });
@@ -354,7 +354,7 @@ describe('clearHost', () => {
           processes: [executor.pid ?? 0, proxy ?? 0],
         };
       },
-      look: async ({ spec, processes }) => ({
+      observe: async ({ spec, processes }) => ({
         there: await Promise.all(spec.hosts.map(({ dir }) => stat(dir).then(Boolean, () => false))),
         running: await Promise.all(processes.map(processRuns)),
       }),

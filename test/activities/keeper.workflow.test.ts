@@ -1,4 +1,4 @@
-/** The keeper's activities on a small real cluster; each of them also with its first answer lost. */
+/** The keeper's activities on a small real cluster; each of them also with its first response lost. */
 import { rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -51,7 +51,7 @@ const running = async () => {
 };
 
 describe('reconcile and watch', { timeout: 120_000 }, () => {
-  test('reconcile: the effect without the answer, then again', async () => {
+  test('reconcile: the effect without the response, then again', async () => {
     const verdict = await leaderVerdict();
     losses.lose('reconcileCluster');
     const input = { spec: cluster.spec, generation: 3, verdict };
@@ -64,7 +64,7 @@ describe('reconcile and watch', { timeout: 120_000 }, () => {
     }
   });
 
-  test('reconcile: an earlier generation does nothing and says which one is in force', async () => {
+  test('reconcile: an earlier generation does nothing and reports the current one', async () => {
     const verdict = await leaderVerdict();
     const input = { spec: cluster.spec, generation: 2, verdict };
     const result = await call<ReconcileResult>('reconcileCluster', input);
@@ -72,7 +72,7 @@ describe('reconcile and watch', { timeout: 120_000 }, () => {
     expect(await running()).toEqual([verdict.leader]);
   });
 
-  test('watch: an event whose answer was lost is told again', async () => {
+  test('watch: an event whose response was lost is reported again', async () => {
     losses.lose('watchCluster');
     const input = { spec: cluster.spec, generation: 3, known: { drifts: [], repairs: 0 } };
     const event = await call<WatchEvent>('watchCluster', input);
@@ -92,7 +92,7 @@ describe('reconcile and watch', { timeout: 120_000 }, () => {
     await proxy.end('SIGKILL');
     await rm(proxy.routeFile);
     await proxy.start();
-    // On a busy machine it is away for so long that its silence is what differs first.
+    // On a busy machine its silence may last so long that it is the first difference.
     const reason = expect.stringMatching(/^the proxy on h1 (has no route|does not respond)$/) as string;
     expect(await watching).toMatchObject({ kind: 'drift', reason, verdict });
   });
@@ -101,7 +101,7 @@ describe('reconcile and watch', { timeout: 120_000 }, () => {
 describe('the keeper as a service', { timeout: 120_000 }, () => {
   const workflowId = workflowIds.keeper('activities-test');
 
-  test('ensureKeeper starts it once, whatever happens to the answer', async () => {
+  test('ensureKeeper starts it once, even if the response is lost', async () => {
     losses.lose('ensureKeeper');
     expect(await call('ensureKeeper', { spec: cluster.spec })).toEqual({ changed: true });
     expect(losses.attempts('ensureKeeper')).toBe(2);
@@ -114,7 +114,7 @@ describe('the keeper as a service', { timeout: 120_000 }, () => {
     losses.lose('awaitKeeper');
     const state = await call<KeeperState>('awaitKeeper', { spec: cluster.spec });
     expect(losses.attempts('awaitKeeper')).toBe(2);
-    // The generations of the reconciles above are out there already.
+    // The generations of the reconciles above are already in use.
     expect(state).toMatchObject({ generation: 4, jupyter: state.verdict?.leader, drifts: [] });
     for (const { client } of cluster.proxies) {
       expect(await client.route()).toMatchObject({ generation: 4 });
@@ -122,7 +122,7 @@ describe('the keeper as a service', { timeout: 120_000 }, () => {
     }
   });
 
-  test('awaitKeeper waits for a proxy that has no route, and passes over one that is gone', async () => {
+  test('awaitKeeper waits for a proxy without a route, and skips one that is gone', async () => {
     const [first, second] = cluster.proxies;
     if (!first || !second) throw new Error('no proxies');
     await second.end('SIGKILL');
@@ -134,7 +134,7 @@ describe('the keeper as a service', { timeout: 120_000 }, () => {
     await second.start();
   });
 
-  test('proxyMembers says which proxies answer', async () => {
+  test('proxyMembers reports which proxies respond', async () => {
     const [, second] = cluster.proxies;
     if (!second) throw new Error('no proxies');
     const all = [
@@ -159,7 +159,7 @@ describe('the keeper as a service', { timeout: 120_000 }, () => {
     await second.start();
   });
 
-  test('ensureKeeper hands over another spec, and says so', async () => {
+  test('ensureKeeper applies another spec, and reports it', async () => {
     const other = { ...cluster.spec, hosts: cluster.spec.hosts.slice(0, 1) };
     losses.lose('ensureKeeper');
     expect(await call('ensureKeeper', { spec: other })).toEqual({ changed: true });
@@ -171,7 +171,7 @@ describe('the keeper as a service', { timeout: 120_000 }, () => {
     expect(await call('ensureKeeper', { spec: other })).toEqual({ changed: false });
   });
 
-  test('stopKeeper ends it, whatever happens to the answer, and again does nothing', async () => {
+  test('stopKeeper ends it, even if the response is lost, and does nothing when repeated', async () => {
     losses.lose('stopKeeper');
     await call('stopKeeper', { spec: cluster.spec });
     expect(losses.attempts('stopKeeper')).toBe(2);

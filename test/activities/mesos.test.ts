@@ -27,7 +27,7 @@ describe('disagreementOf', () => {
     });
   });
 
-  it('says who names whom', () => {
+  it('reports which master names which leader', () => {
     const views = [
       { host: 'h1', leader: 'a:1' },
       { host: 'h2', leader: 'b:1' },
@@ -51,7 +51,7 @@ describe('the agent of a host', () => {
     ['up', [agent(true)], 0],
     ['down', [agent(false)], 2],
     ['down', [], 0],
-    // A master that was elected just now: it may be one of those that it waits for.
+    // A newly elected master: it may still wait for this agent.
     ['unknown', [], 1],
   ] as const)('is %s', (state, agents, recoveredAgents) => {
     expect(agentStateOf({ agents, recoveredAgents }, makeHost('h1'))).toBe(state);
@@ -62,12 +62,12 @@ describe('the digests that masters run with', () => {
   const poolOf = (run: (host: string) => string) =>
     ({ get: async ({ name }: HostSpec) => ({ run: async () => run(name) }) }) as unknown as SshPool;
 
-  it('are those of all of them', async () => {
+  it('are those of all masters', async () => {
     const pool = poolOf((host) => (host === 'h3' ? '' : 'zk://perijove:one@10.0.0.1:2181/mesos\n'));
     expect(await runningDigests(pool, makeSpec())).toEqual(['perijove:one']);
   });
 
-  it('are not known when one cannot be asked: it must not be shut out', async () => {
+  it('are unknown when one cannot be asked: it must not be shut out', async () => {
     const pool = poolOf((host) => {
       if (host === 'h2') throw new PerijoveError('SSH_TIMEOUT', 'no answer');
       return 'zk://perijove:one@10.0.0.1:2181/mesos\n';

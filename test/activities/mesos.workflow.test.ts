@@ -1,4 +1,4 @@
-/** What deploy's stages wait for: ZooKeeper, masters and agents, real ones, reached through a real sshd. */
+/** What deploy's stages wait for: real ZooKeeper, masters and agents, reached through a real sshd. */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -74,8 +74,8 @@ function start(name: string, of = spec): Promise<WorkflowHandle> {
   });
 }
 
-/** Resolves when the activity says that it waits for that. */
-async function saysThatItWaits(handle: WorkflowHandle, what: RegExp): Promise<void> {
+/** Resolves when the activity reports that it waits for this. */
+async function untilItWaits(handle: WorkflowHandle, what: RegExp): Promise<void> {
   await eventually(`it waits for ${what.source}`, async () => {
     const { raw } = await handle.describe();
     const data = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0]?.data;
@@ -84,18 +84,18 @@ async function saysThatItWaits(handle: WorkflowHandle, what: RegExp): Promise<vo
 }
 
 describe('ZooKeeper', () => {
-  it('is whole when each member serves, told again when the answer was lost', async () => {
+  it('is complete when each member serves, reported again when the response was lost', async () => {
     losses.lose('awaitZookeeper');
     expect(await call('awaitZookeeper', { spec })).toEqual({ leader: 'z1' });
     expect(losses.attempts('awaitZookeeper')).toBe(2);
     expect(await members('zookeeperMembers')).toEqual([{ host: 'z1', state: 'leading' }]);
   });
 
-  it('is found where its present configuration has it listen, while the stage waits for the new port', async () => {
+  it('is found where its current configuration listens, while the stage waits for the new port', async () => {
     const moved = withPorts({ zookeeper: 2182 });
     expect(await members('zookeeperMembers', moved)).toEqual([{ host: 'z1', state: 'leading' }]);
     const waiting = await start('awaitZookeeper', moved);
-    await saysThatItWaits(waiting, /z1/);
+    await untilItWaits(waiting, /z1/);
     await waiting.cancel();
     const error: unknown = await waiting.result().catch((thrown: unknown) => thrown);
     expect((error as WorkflowFailedError).cause).toBeInstanceOf(CancelledFailure);
@@ -103,7 +103,7 @@ describe('ZooKeeper', () => {
 });
 
 describe('masters', () => {
-  it('are of one mind when all name one leader, told again when the answer was lost', async () => {
+  it('agree when all name one leader, reported again when the response was lost', async () => {
     losses.lose('awaitMasters');
     const { leader } = await call<{ readonly leader: string }>('awaitMasters', { spec });
     expect(losses.attempts('awaitMasters')).toBe(2);
@@ -126,7 +126,7 @@ describe('masters', () => {
     expect(found.find(({ host }) => host === killed)?.state).toBe('down');
     expect(found.filter(({ state }) => state === 'leading')).toHaveLength(1);
     const waiting = await start('awaitMasters');
-    await saysThatItWaits(waiting, new RegExp(`^"no response or no known leader: ${killed}"$`));
+    await untilItWaits(waiting, new RegExp(`^"no response or no known leader: ${killed}"$`));
     await cluster.masters[killed]?.start();
     await expect(waiting.result()).resolves.toMatchObject({ leader: expect.any(String) as string });
   });
@@ -137,7 +137,7 @@ describe('secrets', () => {
   const first = { credential: { principal: 'perijove', secret: 's3cret' }, digest: 'perijove:d1gest' };
   const second = { credential: { principal: 'perijove', secret: 'an0ther' }, digest: 'perijove:n3w' };
 
-  /** Whether the znodes belong to these and to nobody else, as the first of them sees it. */
+  /** Whether the znodes belong to exactly these, as the first of them sees it. */
   const belongTo = (...digests: readonly [string, ...string[]]) =>
     withEnsemble(directReach, spec, { digest: digests[0] }, async (zookeeper) => {
       const seen = await Promise.all(znodes.map((znode) => zookeeper.access(znode)));
@@ -150,7 +150,7 @@ describe('secrets', () => {
       (error: unknown) => (error as WorkflowFailedError).cause?.cause as ApplicationFailure,
     );
 
-  it('leave the znodes to the digest alone, told again when the answer was lost', async () => {
+  it('restrict the znodes to the digest, reported again when the response was lost', async () => {
     expect(await belongTo(first.digest)).toBe(true);
     await withEnsemble(directReach, spec, first, (zookeeper) =>
       zookeeper.setAccess('/mesos', accessFor({ kind: 'everybody' })),
@@ -163,7 +163,7 @@ describe('secrets', () => {
     expect(await call('openZnodes', { spec })).toEqual([]);
   });
 
-  it('may be replaced under masters that run: one after the other takes them', async () => {
+  it('may be replaced while masters run: they apply them one after the other', async () => {
     cluster.replaceSecrets(second);
     losses.lose('openZnodes');
     await call('openZnodes', { spec });
@@ -175,7 +175,7 @@ describe('secrets', () => {
     for (const name of [...following, leading]) {
       await cluster.masters[name]?.kill();
       await cluster.masters[name]?.start();
-      // The leader is the last one that runs with the former credential, and is asked with that.
+      // The leader is the last one that runs with the previous credential, and is sent that.
       await call('awaitMasters', { spec });
     }
     expect(await call('protectZnodes', { spec })).toEqual([
@@ -185,7 +185,7 @@ describe('secrets', () => {
     await call('awaitAgents', { spec });
   });
 
-  it('that masters do not take are refused with a code of their own, at once', async () => {
+  it('that masters refuse end the stage with their own code, at once', async () => {
     cluster.replaceSecrets({ ...second, credential: { principal: 'perijove', secret: 'wrong' } });
     try {
       for (const name of ['awaitAgents', 'agentMembers']) {
@@ -200,7 +200,7 @@ describe('secrets', () => {
     }
   });
 
-  it('that do not own the znodes are refused with a code of their own, at once', async () => {
+  it('that do not own the znodes end the stage with their own code, at once', async () => {
     const foreign = { ...spec, mesos: { ...spec.mesos, zkPath: '/foreign' } };
     await withEnsemble(directReach, spec, { digest: 'some:body' }, (zookeeper) =>
       zookeeper.create('/foreign', '', 'persistent'),
@@ -211,7 +211,7 @@ describe('secrets', () => {
     }
   });
 
-  it('are needed no more where the spec stops asking for a digest', async () => {
+  it('are no longer needed when the spec no longer requires a digest', async () => {
     const open = { ...spec, zookeeper: { ...spec.zookeeper, digest: false } };
     expect(await call('openZnodes', { spec: open })).toHaveLength(1);
     const access = await withEnsemble(directReach, spec, {}, (zookeeper) => zookeeper.access('/mesos'));
@@ -223,7 +223,7 @@ describe('secrets', () => {
 describe('agents', () => {
   const up = (...hosts: readonly string[]) => hosts.map((host) => ({ host, state: 'up' }));
 
-  it('are registered at their addresses, told again when the answer was lost', async () => {
+  it('are registered at their addresses, reported again when the response was lost', async () => {
     losses.lose('awaitAgents');
     await call('awaitAgents', { spec });
     expect(losses.attempts('awaitAgents')).toBe(2);
@@ -237,25 +237,25 @@ describe('agents', () => {
       return found.find(({ host }) => host === 'h2')?.state === 'down';
     });
     const waiting = await start('awaitAgents');
-    await saysThatItWaits(waiting, /^"agents not registered: h2"$/);
+    await untilItWaits(waiting, /^"agents not registered: h2"$/);
     await cluster.agents['h2']?.start();
     await waiting.result();
     expect(await members('agentMembers')).toEqual(up('h1', 'h2', 'h3'));
   });
 
-  it('serve on at their old port while the stage waits for the new one', async () => {
+  it('keep serving at their old port while the stage waits for the new one', async () => {
     const moved = withPorts({ agent: 5061 });
     expect(await members('agentMembers', moved)).toEqual(up('h1', 'h2', 'h3'));
     const waiting = await start('awaitAgents', moved);
-    await saysThatItWaits(waiting, /^"agents not registered: h1, h2, h3"$/);
+    await untilItWaits(waiting, /^"agents not registered: h1, h2, h3"$/);
     await waiting.cancel();
     const error: unknown = await waiting.result().catch((thrown: unknown) => thrown);
     expect((error as WorkflowFailedError).cause).toBeInstanceOf(CancelledFailure);
   });
 });
 
-describe('without ZooKeeper', () => {
-  it('that does not respond, and listens, nobody knows whether it serves; nor which masters do', async () => {
+describe('a ZooKeeper', () => {
+  it('that listens without responding is in an unknown state, and so are the masters', async () => {
     for (const each of cluster.ensemble.servers) each.pause();
     try {
       expect(await members('zookeeperMembers')).toEqual([{ host: 'z1', state: 'unknown' }]);
@@ -271,7 +271,7 @@ describe('without ZooKeeper', () => {
     }
   });
 
-  it('that has ended it is down, by the word of its host', async () => {
+  it('whose own host reports that nothing listens is down', async () => {
     await Promise.all(cluster.ensemble.servers.map((each) => each.kill()));
     expect(await members('zookeeperMembers')).toEqual([{ host: 'z1', state: 'down' }]);
   });

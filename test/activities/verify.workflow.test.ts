@@ -102,25 +102,25 @@ const twice = async <T>(name: string): Promise<T> => {
   return answer;
 };
 
-/** Until a heartbeat of the activity says what it waits for. */
-const saysThat = (matches: (said: string) => boolean) =>
+/** Waits until a heartbeat of the activity reports this reason. */
+const untilReported = (matches: (reason: string) => boolean) =>
   eventually('it says what it waits for', async () => {
     for await (const { workflowId } of server.client.workflow.list({
       query: 'ExecutionStatus="Running" AND WorkflowType="callActivity"',
     })) {
       const { raw } = await server.client.workflow.getHandle(workflowId).describe();
       const data = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0]?.data;
-      const said: unknown = data ? JSON.parse(Buffer.from(data).toString()) : undefined;
-      if (typeof said === 'string' && matches(said)) return true;
+      const reason: unknown = data ? JSON.parse(Buffer.from(data).toString()) : undefined;
+      if (typeof reason === 'string' && matches(reason)) return true;
     }
     return false;
   });
 
-it('awaitEtcd names the leader of a whole membership, and again when the answer was lost', async () => {
+it('awaitEtcd names the leader of a complete membership, and again when the response was lost', async () => {
   expect(await twice('awaitEtcd')).toEqual({ leader });
 });
 
-it('verifyNotebooks runs a cell through each host, and leaves no kernel, whatever becomes of the answer', async () => {
+it('verifyNotebooks runs a cell through each host and leaves no kernel, also if a response is lost', async () => {
   await twice('verifyNotebooks');
   const [proxy] = cluster.proxies;
   await eventually('no kernel is left', async () => {
@@ -133,21 +133,21 @@ it('verifyNotebooks waits for a proxy that does not respond, and names its host'
   const [, second] = cluster.proxies;
   await second?.end('SIGKILL');
   const waiting = call('verifyNotebooks', { spec });
-  await saysThat((said) => said.includes('h2'));
+  await untilReported((reason) => reason.includes('h2'));
   await second?.start();
   await waiting;
 });
 
-it('verifySsh gets the leader’s name from every node, and again when the answer was lost', async () => {
+it('verifySsh gets the leader’s name from every node, and again when the response was lost', async () => {
   await twice('verifySsh');
 });
 
-it('awaitFormedEtcd waits for a member that is gone, and not where etcd was never formed', async () => {
+it('awaitFormedEtcd waits for a missing member, but not if etcd was never formed', async () => {
   const [follower] = cluster.nodes.nodes.filter(({ name }) => name !== leader);
   await follower?.crash();
   await call('awaitFormedEtcd', { spec: { ...spec, name: 'never-formed' } });
   const waiting = call('awaitFormedEtcd', { spec });
-  await saysThat((said) => said === `no response from ${follower?.name}`);
+  await untilReported((reason) => reason === `no response from ${follower?.name}`);
   follower?.start();
   await waiting;
 });

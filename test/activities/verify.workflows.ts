@@ -1,4 +1,4 @@
-/** Workflows that say of a framework and a keeper what a test gives them, and one that runs one activity. */
+/** Workflows with the state of a framework and a keeper as a test sets it, and one that runs one activity. */
 import { condition, setHandler } from '@temporalio/workflow';
 import {
   frameworkState,

@@ -1,4 +1,4 @@
-/** Everything that Perijove sends to a host without systemd, with each of its looks broken in each way. */
+/** Everything that Perijove sends to a host without systemd, with each observation broken in each way. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -37,10 +37,10 @@ import { canCopyMachine, startMachine, type TestMachine } from '../support/machi
 import { makeGluster, makeSpec } from '../support/spec.js';
 import { silentPool } from '../support/ssh-pool.js';
 
-/** Clearing a host asks no Temporal. */
+/** Clearing a host does not use Temporal. */
 const noClient = {} as Client;
 const dir = '/opt/perijove';
-/** What is somebody else's, with names that begin like ours. */
+/** Other owners' files and processes, with names that begin like ours. */
 const setup = `
 rm -f /root/.bashrc /root/.profile /root/.bash_profile
 mkdir -p /opt/perijove-other/data /opt/other /var/lib/other
@@ -54,7 +54,7 @@ until pgrep -f '^sleep 4321' && pgrep -f '^sleep 4322'; do :; done >/dev/null
 pgrep -f '^runsvdir -P /opt/other/service|^sleep 432|^runsv a' > /opt/other/pids
 `;
 
-/** Prints what is not the cluster's; processes by their start, which none shares with one that took its number. */
+/** Prints what is not the cluster's; processes by their start time, which differs after a reuse of the ID. */
 const foreignScript = `
 find /etc /opt /var/lib/other /usr/local/bin -path ${dir} -prune -o -path '*/supervise/*' -prune -o -type d -printf '%p %m\\n' -o -printf '%p %y %m %s %T@ %i %l\\n' | sort
 awk '$5 != "${dir}" && index($5, "${dir}/") != 1 { print "mount", $5 }' /proc/self/mountinfo | sort
@@ -62,14 +62,14 @@ for pid in 1 $(cat /opt/other/pids); do
   echo "process $pid $(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)"
 done`;
 
-/** Prints what lies in the base directory, and what runs of it. */
+/** Prints what is in the base directory, and what runs from it. */
 const stateScript = `
 [ ! -d ${dir} ] || find ${dir} ! -path '*/supervise*' ! -path '${dir}/log/*' ! -name '*.pid' ! -name '*.failures' ! -name '*.lock' ! -name '*.running*' ! -name '*.upload' ! -path '*/run/checksums*' -printf '%p %y %m\\n' | sort
 for service in ${dir}/service/*; do [ ! -d "$service" ] || sv status "$service" | sed 's/ (pid.*//; s/: [0-9]*s.*//; s/;.*//'; done
 grep ' ${dir}/' /proc/self/mountinfo | cut -d' ' -f5
 :`;
 
-describe.runIf(canCopyMachine)('with a look that is broken', () => {
+describe.runIf(canCopyMachine)('with a broken observation', () => {
   let machine: TestMachine;
   let local: string;
   let pool: SshPool;
@@ -123,7 +123,7 @@ describe.runIf(canCopyMachine)('with a look that is broken', () => {
   });
   const whole = async () => converge(await pool.get(host()), items(), deps);
   const none = async () => removeHost(await pool.get(host()), { purge: true, cluster: 'test' });
-  /** A service that runs, without the rest. */
+  /** A running service, without the rest. */
   const running = async () => {
     await machine.run(`mkdir -p ${dir}/etc ${dir}/data; echo a=1 > ${dir}/etc/a.conf`);
     const services = await hostServices(await pool.get(host()), 'test');
@@ -139,7 +139,7 @@ describe.runIf(canCopyMachine)('with a look that is broken', () => {
   const spec = () => makeSpec({ name: 'test', hosts: [host()] });
   const asActivity = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
     asyncLocalStorage.run({ cancellationSignal: signal } as Context, work);
-  /** Stands in for the tree of a node: a process with its mark, and its program. */
+  /** Stands for the tree of a node: a process with its mark, and its program. */
   const tree = `${dir}/data/nodes/node0`;
   const nodeRuns = async () => {
     const sweep = sweepScript(nodeConfig(spec(), 0, host()));
@@ -240,7 +240,7 @@ mkdir -p ${paths.masterWork} ${paths.masterLog}; echo replica > ${paths.masterWo
           { node: 'node0', base: tree, program: `${dir}/bin/perijove-node`, launch: 3 },
           async () => false,
         );
-        // Not to know is an end, too; the caller goes on asking.
+        // An unknown result is an end, too; the caller asks again.
         if (answer.kind !== 'gone') throw new PerijoveError('SSH_TIMEOUT', answer.kind);
       },
       state: () => machine.run(nodeState),

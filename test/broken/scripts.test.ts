@@ -49,7 +49,7 @@ function isNoConnection(receiver: ts.Expression, file: string, name: string): bo
   );
 }
 
-describe('the list of scripts that run with broken looks', () => {
+describe('the list of scripts that run with broken observations', () => {
   it('has every place that sends one, and no other', () => {
     expect(Object.keys(scripts).sort()).toEqual(sites());
   });

@@ -1,4 +1,4 @@
-/** Everything that Perijove sends to a server with systemd and Docker, with each of its looks broken in each way. */
+/** Everything that Perijove sends to a server with systemd and Docker, with each observation broken. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -37,11 +37,11 @@ import { silentPool } from '../support/ssh-pool.js';
 
 const dir = '/opt/perijove';
 const image = `perijove-test-broken-${process.pid}`;
-/** Clearing a host asks no Temporal. */
+/** Clearing a host does not use Temporal. */
 const noClient = {} as Client;
 
-/** An empty package database that can be restored; `fresh` brings a unit, `eager` an init script. */
-// In systemd's package `runlevel` is a link to `systemctl`, which would be written over.
+/** An empty package database that can be restored; `fresh` contains a unit, `eager` an init script. */
+// In systemd's package `runlevel` is a link to `systemctl`, which would be overwritten.
 const packages = `rm -f /sbin/runlevel
 ${debianPackages}
 unit() { mkdir -p "$1/lib/systemd/system"; printf '[Service]\\nExecStart=/bin/sleep 999\\n[Install]\\nWantedBy=multi-user.target\\n' > "$1/lib/systemd/system/$2"; }
@@ -53,7 +53,7 @@ apt-get -q update
 cp -a /var/lib/dpkg /var/lib/dpkg.saved; cp -a /var/lib/apt /var/lib/apt.saved
 `;
 
-/** What is somebody else's, with names that begin like ours. */
+/** Other owners' files and services, with names that begin like ours. */
 const others = `
 set -e
 mkdir -p /opt/perijove-other/etc/services /opt/other /var/lib/other /srv/other /usr/local/lib/systemd/system
@@ -96,7 +96,7 @@ for link in /sys/class/net/*; do echo "\${link##*/} $(cat "$link/ifalias")"; don
 ls ${dir}/etc/network.sh /etc/systemd/system/perijove-test-network.service 2>/dev/null
 :`;
 
-describe.runIf(canRunServers)('with a look that is broken', () => {
+describe.runIf(canRunServers)('with a broken observation', () => {
   let server: TestServer;
   let local: string;
   let pool: SshPool;
@@ -147,7 +147,7 @@ describe.runIf(canRunServers)('with a look that is broken', () => {
   const asActivity = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
     asyncLocalStorage.run({ cancellationSignal: signal } as Context, work);
 
-  /** A daemon of the distribution, which nobody uses. */
+  /** An unused daemon of the distribution. */
   const daemon: DaemonItem = {
     name: 'own',
     answers: 'systemctl is-active --quiet own.service',
@@ -318,7 +318,7 @@ systemctl is-active fresh.service eager.service; systemctl is-enabled ssh.servic
           { node: 'node0', base: tree, program: `${dir}/bin/perijove-node`, launch: 3, container: true },
           async () => false,
         );
-        // Not to know is an end, too; the caller goes on asking.
+        // An unknown result is an end, too; the caller asks again.
         if (answer.kind !== 'gone') throw new PerijoveError('SSH_TIMEOUT', answer.kind);
       },
       state: containerState,

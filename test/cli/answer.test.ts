@@ -4,7 +4,7 @@ import { answerOf } from '../../src/cli/answer.js';
 
 const never = new AbortController().signal;
 
-it('is the line that is typed', async () => {
+it('is the line typed', async () => {
   const input = new PassThrough();
   input.write('yes\nmore\n');
   expect(await answerOf(input, never)).toBe('yes');

@@ -1,4 +1,4 @@
-/** The scripts, in the shells that read them, as far as these are there. */
+/** The scripts in real shells, where available. */
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { completionScript, completions } from '../../src/cli/completion.js';
@@ -7,7 +7,7 @@ import { verbs } from '../../src/cli/verbs.js';
 const found = completions(await Promise.all(verbs.map(({ load }) => load())));
 const has = (program: string) => spawnSync(program, ['-c', 'exit 0']).status === 0;
 
-it('knows each command, and its options', () => {
+it('knows each command and its options', () => {
   expect(found.get('')?.map(({ word }) => word)).toEqual([...verbs.map(({ name }) => name), 'help']);
   expect(found.get('lab')?.map(({ word }) => word)).toContain('crash');
   expect(found.get('drill run')?.map(({ word }) => word)).toEqual(
@@ -70,7 +70,7 @@ describe.runIf(has('fish'))('fish', () => {
   });
 });
 
-it.runIf(has('zsh'))('zsh can read its script', () => {
+it.runIf(has('zsh'))('zsh can parse its script', () => {
   const script = `autoload -Uz compinit && compinit -D\n${completionScript('zsh', found)}\nwhich _perijove`;
   const { stdout, stderr } = spawnSync('zsh', ['-f', '-c', script], { encoding: 'utf8' });
   expect(stderr).toBe('');

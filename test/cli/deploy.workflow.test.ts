@@ -36,7 +36,7 @@ afterEach(async () => {
   }
 });
 
-/** Whether the host of `reach` is up, and apt of `install` is free. */
+/** Whether the host of `reach` is up and apt of `install` is unlocked. */
 let fair = true;
 const activities = {
   async reach() {
@@ -51,7 +51,7 @@ const activities = {
 };
 const startWorker = () => createTestWorker({ server, activities, workflowsPath });
 
-/** The lab's example under another name, which decides what the deployment does. */
+/** The lab's example with another name, which selects the deployment's behaviour. */
 async function specOf(name: string, edit: (text: string) => string = (text) => text): Promise<string> {
   const file = path.join(directory, `${name}.yaml`);
   const text = await readFile('examples/lab.yaml', 'utf8');
@@ -66,7 +66,7 @@ const isRunning = async (name: string) =>
   (await server.client.workflow.getHandle(workflowIds.deploy(name)).describe()).status.name === 'RUNNING';
 
 describe('up', () => {
-  it('follows the deployment to its end, with a line for each event', async () => {
+  it('follows the deployment to its end, with one line per event', async () => {
     const { code, stdout, stderr } = await run(['up'], await specOf('done'));
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain('preflight: done, nothing to change (1.2s)\n');
@@ -88,7 +88,7 @@ describe('up', () => {
     });
   });
 
-  it("renders what the deployment failed with, and exits by the code's kind", async () => {
+  it("renders the deployment's failure, and exits with the code's kind", async () => {
     const { code, stderr } = await run(['up'], await specOf('fails'));
     expect(code).toBe(1);
     expect(stderr).toBe('error: h2: 3 MiB are free\n  do     Free some space on h2.\n  code   DISK_FULL\n');
@@ -122,7 +122,7 @@ describe('up', () => {
     expect(await isRunning('endless')).toBe(true);
   });
 
-  it('ends as a process on Ctrl-C, however long the deployment continues', async () => {
+  it('exits on Ctrl-C, however long the deployment continues', async () => {
     const words = ['up', '--file', await specOf('endless'), '--temporal', server.address];
     const left = spawn(process.execPath, [path.resolve('bin/perijove.js'), ...words]);
     const exited = once(left, 'exit');
@@ -142,7 +142,7 @@ describe('up', () => {
     }
   });
 
-  it('is refused while another spec is deployed', async () => {
+  it('is rejected while another spec is deployed', async () => {
     const file = await specOf('endless');
     await run(['up', '--detach'], file);
     const other = await specOf('endless', (text) => text.replace('election: 500ms', 'election: 600ms'));
@@ -175,7 +175,7 @@ describe('up', () => {
     });
   });
 
-  it('reports what it waits for, also on the hosts, and continues when that is over', async () => {
+  it('reports what it waits for, also on the hosts, and then continues', async () => {
     fair = false;
     let stdout = '';
     const running = cli(['up', '--file', await specOf('waits'), '--temporal', server.address], {

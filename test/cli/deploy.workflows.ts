@@ -1,4 +1,4 @@
-/** Deployments that speak as the real one does, without hosts: for what the command line makes of them. */
+/** Deployments with the real one's interface but no hosts, to test the command line. */
 import {
   ApplicationFailure,
   condition,
@@ -24,7 +24,7 @@ const { reach, install } = proxyActivities<{ reach(): Promise<void>; install(): 
   retry: { initialInterval: 200, maximumInterval: 200 },
 });
 
-/** What it does follows from the name of the cluster. */
+/** The cluster's name selects the behaviour. */
 export async function deploy({ spec, digest }: DeployInput): Promise<DeployResult> {
   const progress: DeployProgress = {
     cluster: spec.name,
@@ -81,7 +81,7 @@ export async function deploy({ spec, digest }: DeployInput): Promise<DeployResul
   };
 }
 
-/** The child of a deployment on one host. */
+/** A deployment's child workflow on one host. */
 export async function host(): Promise<void> {
   await install();
 }

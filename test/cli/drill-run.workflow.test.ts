@@ -74,7 +74,7 @@ it('numbers the drills of a cluster, and runs one at a time', async () => {
   expect(await newestDrill(server.client, 'numbered')).toBe(2);
 });
 
-it('shows what happens, and reads the evidence', async () => {
+it('shows events, and reads the evidence', async () => {
   const spec = makeSpec({ name: 'shown' });
   await work({
     injectFault: async () => {
@@ -98,7 +98,7 @@ it('shows what happens, and reads the evidence', async () => {
   expect(await code(readDrill(server.client, 'shown', 2))).toBe('DRILL_UNKNOWN');
 });
 
-it('cancels the drill when it is interrupted, and waits until it is healed', async () => {
+it('cancels the drill on interruption, and waits until it is healed', async () => {
   const spec = makeSpec({ name: 'interrupted' });
   const interrupt = new AbortController();
   let healings = 0;

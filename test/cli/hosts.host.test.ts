@@ -23,7 +23,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** A lab's spec whose hosts are the test's own sshds, with keys that are pinned. */
+/** A lab's spec whose hosts are the test's sshds, with pinned keys. */
 async function writeSpec(edit: (text: string) => string = (text) => text): Promise<void> {
   const { username } = os.userInfo();
   const hosts = sshds.map(
@@ -100,7 +100,7 @@ describe('on a terminal of 80 columns', () => {
     }
   });
 
-  it('a missing key is reported once, not for each host', async () => {
+  it('a missing key is reported once, not per host', async () => {
     const none = path.join(directory, 'no-key');
     await writeSpec((text) => text.replaceAll(/key: [^,]+/g, `key: ${none}`));
     const { code, stdout } = await run('check');
@@ -115,7 +115,7 @@ describe('on a terminal of 80 columns', () => {
 });
 
 describe('ssh', () => {
-  it('runs a command on a host and passes its exit code on', async () => {
+  it('runs a command on a host and returns its exit code', async () => {
     await writeSpec();
     const ssh = async (...words: string[]) => {
       const child = spawn(process.execPath, [path.resolve('bin/perijove.js'), 'ssh', 'h1', ...words], {
@@ -147,7 +147,7 @@ describe('plan', () => {
 });
 
 describe('status', () => {
-  it('of a cluster that does not exist, without Temporal: what is missing, within seconds', async () => {
+  it('of a missing cluster, without Temporal, reports what is missing within seconds', async () => {
     await writeSpec();
     const { code, stderr } = await run('status', '--temporal', '127.21.0.9:1');
     expect(code).toBe(3);
@@ -156,7 +156,7 @@ describe('status', () => {
 });
 
 describe('logs', () => {
-  it('prints the newest lines of a service, across the file that was rotated', async () => {
+  it('prints the newest lines of a service, across the rotated file', async () => {
     await writeSpec();
     const log = path.join(sshds[0]?.dir ?? '', 'base', 'log', 'zookeeper');
     await mkdir(log, { recursive: true });
@@ -174,7 +174,7 @@ describe('logs', () => {
     });
   });
 
-  it('follows what is written until it is interrupted', async () => {
+  it('follows the log until interrupted', async () => {
     await writeSpec();
     const file = path.join(sshds[0]?.dir ?? '', 'base', 'log', 'zookeeper', 'current');
     const interrupt = new AbortController();
@@ -192,7 +192,7 @@ describe('logs', () => {
     expect(await running).toMatchObject({ code: 0 });
   });
 
-  it('finds a node on the host that has it, the living one first', async () => {
+  it('finds a node on its host, preferring the live one', async () => {
     await writeSpec();
     const treeOf = (index: number) => path.join(sshds[index]?.dir ?? '', 'base', 'data', 'nodes', 'node0');
     for (const index of [1, 2]) {
@@ -202,7 +202,7 @@ describe('logs', () => {
     }
     await utimes(path.join(treeOf(1), 'log', 'etcd', 'current'), 1_000, 1_000);
     expect((await run('logs', 'node0/etcd')).stdout).toBe('on h3\n');
-    // A process of another program with the same ID does not belong to the node.
+    // Another program's process with the same PID is not the node.
     await writeFile(path.join(treeOf(1), 'run', 'start.pid'), `${process.pid}\n`);
     expect((await run('logs', 'node0/etcd')).stdout).toBe('on h3\n');
     const owner = spawn('sleep', ['60'], { env: { ...process.env, [marks.tree]: treeOf(1) } });
@@ -218,7 +218,7 @@ describe('logs', () => {
     expect(nowhere.stderr).toContain('NODE_NOWHERE');
   });
 
-  it('reports which host cannot be reached', async () => {
+  it('reports an unreachable host', async () => {
     await writeSpec((text) => text.replace('127.21.1.1, port: 2200', '127.21.1.1, port: 2201'));
     const { code, stderr } = await run('logs', 'h1/zookeeper');
     expect(code).toBe(3);
@@ -227,7 +227,7 @@ describe('logs', () => {
 });
 
 describe('open', () => {
-  it('prints the address through each host with the token on the hosts', async () => {
+  it('prints the address through each host, with the token from the hosts', async () => {
     await writeSpec();
     const secrets = path.join(sshds[2]?.dir ?? '', 'base', 'etc', 'secrets');
     await mkdir(secrets, { recursive: true });
@@ -244,7 +244,7 @@ describe('open', () => {
     expect((await run('open', 'jupyter', '--url', '--host', 'h9')).code).toBe(2);
   });
 
-  it('says that no master is leading', async () => {
+  it('reports that no master is leading', async () => {
     await writeSpec();
     const { code, stderr } = await run('open', 'mesos', '--url');
     expect(code).toBe(1);

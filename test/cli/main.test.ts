@@ -9,7 +9,7 @@ import { cli } from '../support/cli.js';
 const example = path.resolve('examples/lab.yaml');
 
 let cwd: string;
-/** Nothing of the user's own is read: no lab, no profile. */
+/** Isolated from the user: no lab, no profile. */
 let env: NodeJS.ProcessEnv;
 
 beforeEach(async () => {
@@ -22,7 +22,7 @@ afterEach(async () => {
 
 const run = (...argv: string[]) => cli(argv, { cwd, env });
 
-/** Every command as it is typed; the first is the program itself. */
+/** Every command as typed; the first is the program itself. */
 const paths = ['', ...(await Promise.all(verbs.map(pathsOf))).flat()];
 
 async function pathsOf({ name, load }: Verb): Promise<string[]> {
@@ -39,11 +39,11 @@ describe('help', () => {
       expect(stdout).toMatch(new RegExp(`^ +${name} .*${summary.slice(0, 20)}`, 'm'));
   });
 
-  it('is printed without arguments, as bad usage', async () => {
+  it('is printed without arguments, as a usage error', async () => {
     expect(await run()).toMatchObject({ code: 2, stdout: (await run('--help')).stdout });
   });
 
-  it.each(verbs.map(({ name }) => name))('of %s says more than its summary', async (name) => {
+  it.each(verbs.map(({ name }) => name))('of %s has more than its summary', async (name) => {
     const { code, stdout } = await run(name, '--help');
     expect(code).toBe(0);
     expect(stdout).toContain(`Usage: perijove ${name}`);
@@ -54,24 +54,21 @@ describe('help', () => {
     expect((await load()).summary).toBe(summary);
   });
 
-  it.each(paths)(
-    'of `%s` fits 80 columns, and its paragraphs wrap only where a line is full',
-    async (path) => {
-      const { stdout } = await cli([...path.split(' ').filter((word) => word !== ''), '--help'], {
-        cwd,
-        env,
-        columns: 80,
-      });
-      const lines = stdout.split('\n');
-      expect(lines.filter((line) => line.length > 80)).toEqual([]);
-      const headings = lines.findIndex((line) => /^\w+:$/.test(line));
-      const early = lines.slice(0, headings).filter((line, index) => {
-        const [next = ''] = (lines[index + 1] ?? '').split(' ');
-        return line !== '' && next !== '' && line.length + 1 + next.length <= 80;
-      });
-      expect(early).toEqual([]);
-    },
-  );
+  it.each(paths)('of `%s` fits 80 columns, and its paragraphs wrap only full lines', async (path) => {
+    const { stdout } = await cli([...path.split(' ').filter((word) => word !== ''), '--help'], {
+      cwd,
+      env,
+      columns: 80,
+    });
+    const lines = stdout.split('\n');
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    const headings = lines.findIndex((line) => /^\w+:$/.test(line));
+    const early = lines.slice(0, headings).filter((line, index) => {
+      const [next = ''] = (lines[index + 1] ?? '').split(' ');
+      return line !== '' && next !== '' && line.length + 1 + next.length <= 80;
+    });
+    expect(early).toEqual([]);
+  });
 });
 
 it('prints the version of the package', async () => {
@@ -79,7 +76,7 @@ it('prints the version of the package', async () => {
   expect(await run('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
 });
 
-describe('bad usage', () => {
+describe('usage errors', () => {
   it.each([
     [['statsu'], "unknown command 'statsu' (Did you mean status?)", '`perijove --help`'],
     [['status', '--wach'], "unknown option '--wach' (Did you mean --watch?)", '`perijove status --help`'],
@@ -144,7 +141,7 @@ describe('bad usage', () => {
     expect(stderr).toContain(meant);
   });
 
-  it('is JSON with --json', async () => {
+  it('are JSON with --json', async () => {
     const { code, stdout, stderr } = await run('status', '--nothing', '--json');
     expect({ code, stderr }).toEqual({ code: 2, stderr: '' });
     expect(JSON.parse(stdout)).toEqual({
@@ -158,7 +155,7 @@ describe('bad usage', () => {
 });
 
 describe('init', () => {
-  it('writes an example that is valid, and never over another file', async () => {
+  it('writes a valid example, and never overwrites a file', async () => {
     expect((await run('init')).code).toBe(0);
     const text = await readFile(path.join(cwd, 'cluster.yaml'), 'utf8');
     const schema = /\$schema=(.*)/.exec(text)?.[1] ?? '';
@@ -174,7 +171,7 @@ describe('init', () => {
     expect(await readFile(path.join(cwd, 'cluster.yaml'), 'utf8')).toContain('name: lab');
   });
 
-  it('reports where it cannot write', async () => {
+  it('reports an unwritable directory', async () => {
     const { code, stderr } = await run('init', 'no/such/directory.yaml');
     expect(code).toBe(2);
     expect(stderr).toContain('cannot write no/such/directory.yaml (ENOENT)');
@@ -182,14 +179,14 @@ describe('init', () => {
 });
 
 describe('the spec', () => {
-  it('is missing: the remedy names all three ways to get one', async () => {
+  it('is missing: the remedy names all three ways to provide one', async () => {
     const { code, stderr } = await run('status');
     expect(code).toBe(2);
     expect(stderr).toContain('SPEC_NOT_FOUND');
     expect(stderr).toMatch(/perijove init.*--file.*perijove lab up/);
   });
 
-  it('is the argument or that of --file, else PERIJOVE_FILE, else ./cluster.yaml, else that of the lab', async () => {
+  it('is the argument or --file, else PERIJOVE_FILE, else ./cluster.yaml, else the lab’s', async () => {
     const lab = path.join(cwd, 'state', 'perijove', 'lab');
     await run('init', 'given.yaml');
     const named = async (argv: string[], more: NodeJS.ProcessEnv = {}) =>
@@ -209,7 +206,7 @@ describe('the spec', () => {
     expect(await named([])).toContain('state/perijove/lab/cluster.yaml has');
   });
 
-  it('has several errors: each is listed with its place, remedy and code', async () => {
+  it('has several errors: each is listed with its location, remedy and code', async () => {
     await writeFile(path.join(cwd, 'cluster.yaml'), 'name: Lab\nhosts: []\nmesos: { instal: lab }\n');
     const { code, stdout, stderr } = await run('up');
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
@@ -259,7 +256,7 @@ describe('the spec', () => {
     expect(stdout).not.toContain('"stack"');
   });
 
-  it('has errors: the stack is there with --debug alone', async () => {
+  it('has errors: shows the stack only with --debug', async () => {
     const { stderr } = await run('up', '--file', 'none.yaml', '--debug');
     expect(stderr).toContain('none.yaml does not exist');
     expect(stderr).toContain('    at ');

@@ -15,12 +15,12 @@ it('has every command with every option', () => {
   for (const { name } of definitions) expect(page).toMatch(new RegExp(`^\\.SS "${name}`, 'm'));
 });
 
-it('takes nothing in a text for markup', () => {
+it('escapes markup in texts', () => {
   const text = manPage([], { version: '1', description: ".SH not a heading, 'nor \\this" });
   expect(text).toContain("\\&.SH not a heading, 'nor \\ethis");
 });
 
-it.runIf(has('groff'))('is read by groff without a warning', () => {
+it.runIf(has('groff'))('is accepted by groff without a warning', () => {
   const { stdout, stderr } = spawnSync('groff', ['-man', '-Tascii', '-ww', '-P-c', '-rLL=80n'], {
     input: page,
     encoding: 'utf8',

@@ -14,7 +14,7 @@ describe('programName', () => {
   });
 });
 
-it('commands in a text are printed as they can be typed', () => {
+it('commands in a text are printed as the user can type them', () => {
   const text = 'Run `perijove up`, or see `perijove --help`; perijove needs no `perijoves`.';
   expect(typeable(text, 'npx perijove')).toBe(
     'Run `npx perijove up`, or see `npx perijove --help`; perijove needs no `perijoves`.',

@@ -27,7 +27,7 @@ describe('stageLines', () => {
     ['there is no image', { ms: 0, note: 'there is no image' }],
     ['h1 (1 of 3)', { state: 'running', note: 'h1 (1 of 3)' }],
     ['cannot write', { state: 'failed', note: 'cannot write' }],
-  ])('says %s', (text, overrides) => {
+  ])('prints %s', (text, overrides) => {
     expect(stageLines([stage(overrides)], colors, '*').join('\n')).toContain(text);
   });
 });
@@ -47,7 +47,7 @@ describe('without a terminal', () => {
     expect(lines).toEqual(['verify: running\n', 'a\n', 'b\n', 'a\n']);
   });
 
-  it('keeps it short, whatever it is', () => {
+  it('keeps any notice short', () => {
     const { view, lines } = plain();
     view.show(undefined, [
       'one\ntwo',

@@ -55,7 +55,7 @@ describe('reportText', () => {
     );
   });
 
-  it('wraps at the width of the terminal, aligned', () => {
+  it("wraps at the terminal's width, aligned", () => {
     const long = new PerijoveError('SPEC_NOT_FOUND', 'no cluster.yaml in this directory, and no lab', {
       remedy: 'Write one with `perijove init`, name one with --file, or start a lab with `perijove lab up`.',
     });
@@ -72,12 +72,12 @@ describe('reportText', () => {
     );
   });
 
-  it('does not repeat a place that the message names', () => {
+  it('does not repeat a location in the message', () => {
     const named = new PerijoveError('SSH_REFUSED', 'h1 refused', { host: 'h1' });
     expect(reportText(reportOf(named), plain, wide)).not.toContain('where');
   });
 
-  it('shows the stack, with causes, for --debug alone', () => {
+  it('shows the stack, with causes, only with --debug', () => {
     const deep = new PerijoveError('SSH_LOST', 'lost', { cause: new Error('ECONNRESET') });
     expect(reportText(reportOf(deep), plain, { ...wide, debug: true })).toMatch(
       / {4}at [^]*caused by Error: ECONNRESET/,
@@ -102,7 +102,7 @@ describe('grouped', () => {
     remedy: 'Check `key` in the spec.',
   });
 
-  it('reports once what several hosts have in common', () => {
+  it('reports a problem of several hosts once', () => {
     expect(
       grouped([
         problem('h1', 'h1: cannot read the key'),
@@ -112,13 +112,13 @@ describe('grouped', () => {
     ).toEqual(['h1, h3: cannot read the key', 'h2: is down']);
   });
 
-  it('leaves different problems as they are', () => {
+  it('leaves different problems alone', () => {
     const problems = [problem('h1', 'h1: is down'), problem(undefined, 'there is no quorum')];
     expect(grouped(problems)).toEqual(problems);
   });
 });
 
-it('shows the first problems of a file, and no more of a line than can be read', () => {
+it('shows the first problems of a file, and shortens long lines', () => {
   const problem = (line: number): SpecProblem => ({
     code: 'SPEC_YAML',
     file: 'x',

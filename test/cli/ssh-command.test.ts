@@ -12,7 +12,7 @@ function options(words: readonly string[]): Record<string, string> {
 }
 
 describe('sshArguments', () => {
-  it('uses the key of the spec alone, and the known hosts of the spec strictly', () => {
+  it('uses only the spec’s key, and its known hosts strictly', () => {
     const host = makeHost('h1', {
       ssh: {
         address: 'h1.example.org',
@@ -37,7 +37,7 @@ describe('sshArguments', () => {
     expect(words.slice(-2)).toEqual(['-t', 'h1.example.org']);
   });
 
-  it('pins a key on first contact where the workers would', () => {
+  it('pins a key on first contact, as workers do', () => {
     const host = makeHost('h1', { ssh: { address: '10.0.0.1', port: 22, user: 'root', agent: true } });
     const words = sshArguments(host, '/pins', { tty: false, command: 'exec tail -F log' });
     expect(options(words)).toMatchObject({
@@ -48,7 +48,7 @@ describe('sshArguments', () => {
     expect(words.slice(-3)).toEqual(['-T', '10.0.0.1', 'exec tail -F log']);
   });
 
-  it('goes through a jump host with its own key and known hosts', () => {
+  it('uses a jump host with its own key and known hosts', () => {
     const host = makeHost('h1', {
       jump: {
         address: 'gate',

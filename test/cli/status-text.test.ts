@@ -71,7 +71,7 @@ const seen: ClusterStatus = {
   },
 };
 
-describe('a long status for people', () => {
+describe('a long status', () => {
   const lines = statusText({ status: seen, reasons: [] }, createColors(false), { long: true })
     .split('\n')
     .map((line) => line.replace(/ {2,}/g, ' | ').trim());
@@ -88,14 +88,14 @@ describe('a long status for people', () => {
     expect(lines).toContain(line);
   });
 
-  it('shows since when a task has its state', () => {
+  it('shows when a task entered its state', () => {
     expect(lines.find((line) => line.startsWith('node0'))).toContain(
       'node0.6 running since 2026-01-01T11:00:00Z',
     );
   });
 });
 
-describe('a status for people', () => {
+describe('a short status', () => {
   const incidents = Array.from({ length: 9 }, (_, index) => ({
     at: `2026-01-01T12:00:0${index}.000Z`,
     what: `no route on h${index} after the proxy was started again → route of h${index} set to node1`,
@@ -163,13 +163,13 @@ describe('a status for people', () => {
     expect(lines.join('\n')).not.toContain('h2 after');
   });
 
-  it('tells what is down from what does not answer', () => {
+  it('distinguishes down from not responding', () => {
     const silent = { zookeeper: { members: [{ host: 'oo-lab1', mode: 'no-answer' as const }] } };
     const lines = text(silent).split('\n');
     expect(lines.find((line) => line.startsWith('oo-lab1'))).toContain('no answer');
   });
 
-  it('names what is not well', () => {
+  it('names what is not healthy', () => {
     const down = { zookeeper: { members: [{ host: 'oo-lab1', mode: 'down' as const }] } };
     const lines = text({ ...down, jupyter: { ...whole.jupyter, node: null } }).split('\n');
     expect(lines.find((line) => line.startsWith('oo-lab1'))).toContain('down');

@@ -5,7 +5,7 @@ import { commandTable, cut, fold, hanging, table, wrapped } from '../../src/cli/
 const { red } = picocolors.createColors(true);
 
 describe('table', () => {
-  it('aligns columns and leaves no spaces at the ends', () => {
+  it('aligns columns without trailing spaces', () => {
     expect(
       table([
         ['a', 'bbb', 'c'],
@@ -24,7 +24,7 @@ describe('table', () => {
     ).toEqual([`${red('a')}   b`, 'aa  b']);
   });
 
-  it('without rows has no lines', () => {
+  it('has no lines without rows', () => {
     expect(table([])).toEqual([]);
   });
 });
@@ -62,7 +62,7 @@ describe('wrapped and hanging', () => {
     expect(wrapped('a b c', Infinity)).toEqual(['a b c']);
   });
 
-  it('begins all lines in the column after the lead', () => {
+  it('starts all lines in the column after the lead', () => {
     expect(hanging('! ', 'one two three', 9)).toEqual(['! one two', '  three']);
   });
 });
@@ -73,7 +73,7 @@ describe('commandTable', () => {
     ['perijove down --purge', 'remove everything'],
   ] as const;
 
-  it('puts what a command does beside it, or below it, and never wraps the command', () => {
+  it('puts the description beside or below a command, and never wraps the command', () => {
     expect(commandTable(rows, 80)).toEqual([
       '  perijove up            deploy',
       '  perijove down --purge  remove everything',
@@ -89,18 +89,18 @@ describe('commandTable', () => {
 });
 
 describe('fold', () => {
-  it('wraps only long lines, and indents what follows', () => {
+  it('wraps only long lines, and indents continuations', () => {
     expect(fold('short\n  one two three\n', 12)).toBe('short\n  one two\n    three\n');
   });
 });
 
 describe('cut', () => {
-  it('keeps what fits', () => {
+  it('keeps lines that fit', () => {
     expect(cut('abc', 3)).toBe('abc');
     expect(cut(red('abc'), 3)).toBe(red('abc'));
   });
 
-  it('marks what it shortens, and closes its colours', () => {
+  it('marks shortened lines, and closes their colours', () => {
     expect(cut('abcdef', 4)).toBe('abc…');
     expect(cut(`${red('abcd')}ef`, 4)).toBe(`${red('abc')}…`);
   });

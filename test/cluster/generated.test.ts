@@ -42,7 +42,7 @@ it('the smallest file in docs/reference/spec.md and each of its fragments are va
   expect(parseSpec(smallest, 'docs/reference/spec.md').problems).toEqual([]);
   expect(fragments.length).toBeGreaterThan(2);
   for (const fragment of fragments) {
-    // Keys that the fragment leaves out may be missing.
+    // Keys that the fragment omits may be missing.
     const { problems } = parseSpec(fragment, 'docs/reference/spec.md');
     expect(problems.filter(({ code }) => /UNKNOWN|BAD|YAML|CLASH|ONE_OF/.test(code))).toEqual([]);
   }

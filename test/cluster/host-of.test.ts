@@ -8,7 +8,7 @@ it('finds a host by its name', () => {
   expect(hostOf({ hosts }, 'h2')).toBe(hosts[1]);
 });
 
-it('refuses a name that the spec lacks, with the code of the caller', () => {
+it("rejects a name that the spec lacks, with the caller's code", () => {
   const refusal = (code: string) =>
     expect.objectContaining({ code, message: 'the spec has no host h9', place: { host: 'h9' } }) as Error;
   expect(() => hostOf({ hosts }, 'h9')).toThrow(refusal('INTERNAL'));

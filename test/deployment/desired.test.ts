@@ -19,7 +19,7 @@ const stageServices = {
 } as const;
 
 describe('desiredItems', () => {
-  it('gives each service to one stage, and the agents what nodes are made of', () => {
+  it('assigns each service to one stage, and the programs of nodes to the agents', () => {
     const byStage = convergingStages.map((stage) => [stage, services(desiredItems(spec, host, stage))]);
     expect(Object.fromEntries(byStage)).toEqual({
       install: [],
@@ -35,13 +35,13 @@ describe('desiredItems', () => {
     ['master', 'masters'],
     ['agent', 'agents'],
     ['proxy', 'keeper'],
-  ] as const)('has nothing on a host without the role %s in the stage %s', (role, stage) => {
+  ] as const)('requires nothing on a host without the role %s in the stage %s', (role, stage) => {
     const others = host.roles.filter((each) => each !== role);
     expect(desiredItems(spec, withRoles(...others), stage)).toMatchObject(noItems);
     expect(services(desiredItems(spec, withRoles(role), stage))).toEqual([stageServices[stage]]);
   });
 
-  it('installs packages and programs of all later stages, and nothing that says what runs', () => {
+  it('installs packages and programs of all later stages, but no configuration', () => {
     const install = desiredItems(spec, host, 'install');
     const all = allItems(spec, host);
     expect(install.packages).toEqual(all.packages);
@@ -60,13 +60,13 @@ describe('desiredItems', () => {
   });
 });
 
-describe('what a host must not have', () => {
-  it('is nothing where it has every role', () => {
+describe('services that a host must not have', () => {
+  it('are none if it has every role', () => {
     expect(unwantedServices(host)).toEqual([]);
     for (const stage of convergingStages) expect(unwantedItems(host, stage)).toMatchObject(noItems);
   });
 
-  it('is the service of each role that it has not, in the stage that would bring it', () => {
+  it('are those of the roles that it lacks, in the stage that would start them', () => {
     expect(unwantedServices(withRoles('agent'))).toEqual([
       { stage: 'zookeeper', service: 'zookeeper' },
       { stage: 'masters', service: 'mesos-master' },
@@ -76,7 +76,7 @@ describe('what a host must not have', () => {
     expect(services(unwantedItems(withRoles('agent'), 'agents'))).toEqual([]);
   });
 
-  it('is never what it should have', () => {
+  it('are never those that it should have', () => {
     for (const role of host.roles) {
       const wanted = services(allItems(spec, withRoles(role)));
       const unwanted = unwantedServices(withRoles(role)).map(({ service }) => service);

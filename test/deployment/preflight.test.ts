@@ -6,7 +6,7 @@ import type { ClusterSpec } from '../../src/cluster/spec.js';
 import type { GlusterSpec } from '../../src/storage/gluster.js';
 import { makeGluster, makeSpec } from '../support/spec.js';
 
-/** A host on which nothing is in the way of the spec. */
+/** A host without problems for the spec. */
 function goodFacts(spec: ClusterSpec, index: number, overrides: Partial<HostFacts> = {}): HostFacts {
   const host = spec.hosts[index];
   if (host === undefined) throw new Error(`the spec has no host ${index}`);
@@ -53,7 +53,7 @@ const listener = (overrides: Partial<Listener>): Listener => ({
 });
 
 describe('preflightProblems', () => {
-  it('finds nothing where nothing is in the way', () => {
+  it('finds no problems on a suitable host', () => {
     expect(problemsWith({})).toEqual([]);
   });
 
@@ -74,7 +74,7 @@ describe('preflightProblems', () => {
     }
   });
 
-  it('refuses a brick on the root file system, unless the spec wants it there', () => {
+  it('rejects a brick on the root file system, unless the spec forces it', () => {
     const withBrick = (more: Partial<GlusterSpec>) =>
       makeSpec({
         storage: makeGluster(more),
@@ -86,7 +86,7 @@ describe('preflightProblems', () => {
     expect(problemsWith({ apart: [] }, withBrick({ force: true }))).toEqual([]);
   });
 
-  it('names what holds a port, and who may not be seen', () => {
+  it('names the program on a port, or reports that it belongs to another user', () => {
     const [byNginx] = problemsWith({ listeners: [listener({ address: '*' })] });
     expect(byNginx?.message).toContain(`the Mesos master needs ${host?.address}:${host?.ports.master}`);
     expect(byNginx?.message).toContain('nginx -g daemon (process 12)');
@@ -96,7 +96,7 @@ describe('preflightProblems', () => {
     );
   });
 
-  it('names a program that holds several ports once, and not with its whole command line', () => {
+  it('names a program on several ports once, with a truncated command line', () => {
     const java = { pid: 7, command: `java ${'-Dx=y '.repeat(40)}` };
     const problems = problemsWith({
       listeners: [
@@ -111,19 +111,19 @@ describe('preflightProblems', () => {
     );
   });
 
-  it('leaves what an earlier run started, and listeners at other addresses', () => {
+  it('ignores programs of an earlier run, and listeners at other addresses', () => {
     expect(problemsWith({ listeners: [listener({ own: true }), listener({ address: '10.9.9.9' })] })).toEqual(
       [],
     );
   });
 
-  it('looks at the addresses of process nodes too', () => {
+  it('checks the addresses of process nodes too', () => {
     const port = spec.jupyter.port;
     const [problem] = problemsWith({ listeners: [listener({ address: spec.nodes.firstAddress, port })] });
     expect(problem?.message).toContain('Jupyter of node0');
   });
 
-  it('names missing packages only to who may not install them', () => {
+  it('reports missing packages only if the user may not install them', () => {
     expect(problemsWith({ packages: [] }, spec, ['zookeeper'])).toEqual([]);
     expect(problemsWith({ packages: [], uid: 1000 }, spec, ['zookeeper'])[0]).toMatchObject({
       code: 'PACKAGE_MISSING_NO_ROOT',
@@ -133,7 +133,7 @@ describe('preflightProblems', () => {
     expect(problemsWith({ packages: ['zookeeper'], apt: false, uid: 1000 }, spec, ['zookeeper'])).toEqual([]);
   });
 
-  it('sees clocks that are apart by more than the round trips explain', () => {
+  it('reports clocks that differ by more than the round trips explain', () => {
     const clock = (offsetMs: number, errorMs = 50, reference = 'worker') => ({
       clock: { offsetMs, errorMs, reference },
     });
@@ -145,14 +145,14 @@ describe('preflightProblems', () => {
     expect(problems[0]?.message).toBe('the clock of h2 is 5.0 s ahead of that of h1');
   });
 
-  it('refuses containers of Mesos for nodes that are processes', () => {
+  it('rejects containers of Mesos for process nodes', () => {
     const install = { kind: 'image', image: 'mesos:1' } as const;
     expect(preflightProblems(makeSpec({ mesos: { install } }), []).map(({ code }) => code)).toEqual([
       'MESOS_IMAGE_PROCESS_NODES',
     ]);
   });
 
-  it('has a daemon that does not run started by systemd, and refuses where there is none', () => {
+  it('lets systemd start a stopped daemon, and rejects a host without systemd', () => {
     const docker = (answers: boolean) => ({ daemons: [{ name: 'docker', answers }] });
     const withSystemd = { init: { systemd: true, runit: true } };
     expect(problemsWith(docker(true))).toEqual([]);

@@ -6,18 +6,18 @@ import { rollingSteps } from '../../src/deployment/rolling-order.js';
 const member = (host: string, state: ServiceMember['state']): ServiceMember => ({ host, state });
 
 describe('rollingSteps', () => {
-  it('has nothing to do when nothing differs', () => {
+  it('has no steps if nothing differs', () => {
     expect(rollingSteps([], [member('h1', 'leading'), member('h2', 'up')])).toEqual([]);
   });
 
-  it('starts everybody at once when nobody serves', () => {
+  it('starts all members at once if none serves', () => {
     const members = [member('h1', 'down'), member('h2', 'down'), member('h3', 'down')];
     expect(rollingSteps(['h1', 'h2', 'h3'], members)).toEqual([
       { hosts: ['h1', 'h2', 'h3'], needsWhole: false },
     ]);
   });
 
-  it('takes those that serve one at a time, the leader last', () => {
+  it('changes serving members one at a time, the leader last', () => {
     const members = [member('h1', 'leading'), member('h2', 'up'), member('h3', 'up')];
     expect(rollingSteps(['h1', 'h2', 'h3'], members)).toEqual([
       { hosts: ['h2'], needsWhole: true },
@@ -26,7 +26,7 @@ describe('rollingSteps', () => {
     ]);
   });
 
-  it('takes those that may serve one at a time, after those that do not', () => {
+  it('changes members in an unknown state one at a time, after those that are down', () => {
     const members = [member('h1', 'unknown'), member('h2', 'unknown'), member('h3', 'down')];
     expect(rollingSteps(['h1', 'h2', 'h3'], members)).toEqual([
       { hosts: ['h3'], needsWhole: false },
@@ -35,7 +35,7 @@ describe('rollingSteps', () => {
     ]);
   });
 
-  it('ends with hosts that are no members any more, one at a time, while the service is whole', () => {
+  it('ends with hosts that are no longer members, one at a time, while all members serve', () => {
     const members = [member('h1', 'leading'), member('h2', 'down')];
     expect(rollingSteps(['h1', 'h2', 'h3', 'h4'], members)).toEqual([
       { hosts: ['h2'], needsWhole: false },
@@ -45,7 +45,7 @@ describe('rollingSteps', () => {
     ]);
   });
 
-  it('leaves alone what does not differ, and never takes two that serve together', () => {
+  it('leaves unchanged members alone, and never takes down two serving ones together', () => {
     const state = fc.constantFrom<ServiceMember['state']>('down', 'up', 'leading', 'unknown');
     fc.assert(
       fc.property(fc.array(fc.tuple(state, fc.boolean()), { maxLength: 9 }), (drawn) => {

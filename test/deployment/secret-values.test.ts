@@ -23,7 +23,7 @@ const held = (host: string, values: Partial<Record<SecretName, string>>): HostSe
 });
 
 describe('decideSecrets', () => {
-  it('makes what no host holds, and nothing else', () => {
+  it('generates what no host holds, and nothing else', () => {
     const rest = Object.fromEntries(Object.entries(all).filter(([name]) => name !== 'jupyter-token'));
     expect(decideSecrets([held('h1', rest), held('h2', {})], spec)).toEqual({
       kind: 'make',
@@ -31,7 +31,7 @@ describe('decideSecrets', () => {
     });
   });
 
-  it('gathers what single hosts hold, and derives the public keys', () => {
+  it('collects what single hosts hold, and derives the public keys', () => {
     const { 'jupyter-token': token, ...rest } = all;
     const decision = decideSecrets(
       [held('h1', rest), held('h2', token === undefined ? {} : { 'jupyter-token': token })],
@@ -44,7 +44,7 @@ describe('decideSecrets', () => {
     expect(lackingSecrets(held('h1', decision.secrets), decision.secrets)).toEqual([]);
   });
 
-  it('refuses two values of one secret, naming the hosts and not the values', () => {
+  it('rejects two values of one secret, naming the hosts and not the values', () => {
     const other = { ...all, 'jupyter-token': 'another-token' };
     expect(() => decideSecrets([held('h1', all), held('h2', other)], spec)).toThrow(
       expect.objectContaining({
@@ -54,13 +54,13 @@ describe('decideSecrets', () => {
     );
   });
 
-  it('refuses a private key that is none', () => {
+  it('rejects an invalid private key', () => {
     expect(() => decideSecrets([held('h1', { ...all, 'node-ssh-key': 'nonsense' })], spec)).toThrow(
       expect.objectContaining({ code: 'SECRETS_DAMAGED' }) as Error,
     );
   });
 
-  it("gives a credential the spec's principal, whatever form it was written in, and keeps its secret", () => {
+  it("gives a credential the spec's principal, whatever its format, and keeps its secret", () => {
     const named = makeSpec({ mesos: { principal: 'alice' } });
     const wanted = '{"principal":"alice","secret":"s3cret"}';
     const holders = [
@@ -76,7 +76,7 @@ describe('decideSecrets', () => {
     ]);
   });
 
-  it('refuses a credential that is none, without repeating it', () => {
+  it('rejects an invalid credential, without repeating it', () => {
     expect(() => decideSecrets([held('h1', { ...all, 'mesos-credential': 'topsecret' })], spec)).toThrow(
       expect.objectContaining({
         code: 'SECRETS_DAMAGED',

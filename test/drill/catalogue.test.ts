@@ -6,7 +6,7 @@ import type { Roles } from '../../src/drill/roles.js';
 import { randomSeries } from '../../src/drill/series.js';
 import { candidates, checkSafe, checkTarget, chooseTarget } from '../../src/drill/target.js';
 import { agentPatienceMs } from '../../src/cluster/spec.js';
-import { mesosSight } from '../support/drill.js';
+import { mesosObservation } from '../support/drill.js';
 import { makeGluster, makeSpec } from '../support/spec.js';
 
 const spec = makeSpec({ name: 'drilled' });
@@ -17,7 +17,7 @@ const roles: Roles = {
   zookeeperLeader: 'h3',
   scheduler: '1@a',
   keeper: '2@a',
-  mesos: mesosSight('h3'),
+  mesos: mesosObservation('h3'),
   hostOf: { node0: 'h1', node1: 'h2', node2: 'h3', node3: 'h1', node4: 'h2' },
 };
 
@@ -32,7 +32,7 @@ it('has every drill once, with a budget', () => {
   for (const definition of catalogue) expect(budgetOf(definition, spec)).toBeGreaterThan(0);
 });
 
-it('knows by the spec which drills there can be', () => {
+it('knows from the spec which drills are possible', () => {
   const apart = {
     ...spec,
     hosts: spec.hosts.map((host, index) => ({ ...host, address: `172.16.6.${10 + index}` })),
@@ -75,7 +75,7 @@ describe('targets', () => {
     expect(chooseTarget(drill(name), roles, spec, {})).toBe(target);
   });
 
-  it('are those that are wished for, or picked', () => {
+  it('are named or picked', () => {
     expect(chooseTarget(drill('proxy-kill'), roles, spec, { target: 'h3' })).toBe('h3');
     expect(chooseTarget(drill('proxy-kill'), roles, spec, { pick: 4 })).toBe('h2');
     expect(candidates(drill('node-kill-follower'), roles, spec)).not.toContain('node1');
@@ -85,13 +85,13 @@ describe('targets', () => {
     ['node-kill-follower', 'node1'],
     ['node-kill', 'node0'],
     ['proxy-kill', 'h9'],
-  ])('%s of %s is refused now', (name, target) => {
+  ])('%s of %s is currently rejected', (name, target) => {
     expect(() => chooseTarget(drill(name), roles, spec, { target })).toThrow(
       expect.objectContaining({ code: 'UNKNOWN_TARGET' }) as Error,
     );
   });
 
-  it('that do not exist are known without a look at the cluster', () => {
+  it('that do not exist are rejected without observing the cluster', () => {
     expect(() => checkTarget(drill('host-crash'), spec, 'h2')).not.toThrow();
     expect(() => checkTarget(drill('node-kill'), spec, 'node0')).not.toThrow();
     expect(() => checkTarget(drill('host-crash'), spec, 'h9')).toThrow(/h9 is not a target of host-crash/);
@@ -102,17 +102,17 @@ describe('targets', () => {
 describe('safety', () => {
   const refused = expect.objectContaining({ code: 'DRILL_UNSAFE' }) as Error;
 
-  it('keeps the quorum of etcd', () => {
+  it('keeps a quorum of etcd', () => {
     const crowded = { ...roles, hostOf: { ...roles.hostOf, node0: 'h2' } };
     expect(() => checkSafe(drill('host-crash'), roles, spec, 'h2')).not.toThrow();
     expect(() => checkSafe(drill('host-crash'), crowded, spec, 'h2')).toThrow(refused);
     const two = { ...spec, nodes: { ...spec.nodes, count: 2 } };
     expect(() => checkSafe(drill('node-kill'), roles, two, 'node1')).toThrow(refused);
-    // Handing leadership over takes nobody away.
+    // Transferring leadership removes no member.
     expect(() => checkSafe(drill('etcd-move'), roles, two, 'node0')).not.toThrow();
   });
 
-  it('keeps the quorum of ZooKeeper', () => {
+  it('keeps a quorum of ZooKeeper', () => {
     const [first, ...rest] = spec.hosts;
     if (!first) throw new Error('a host');
     const lonely = {
@@ -127,7 +127,7 @@ describe('safety', () => {
 });
 
 describe('safety of Mesos', () => {
-  it('keeps the quorum of the masters', () => {
+  it('keeps a quorum of masters', () => {
     const pair = { ...spec, mesos: { ...spec.mesos, quorum: 3 } };
     for (const name of ['master-suspend', 'master-kill']) {
       expect(() => checkSafe(drill(name), roles, spec, 'h3')).not.toThrow();
@@ -136,7 +136,7 @@ describe('safety of Mesos', () => {
     expect(() => checkSafe(drill('host-crash'), roles, pair, 'h1')).toThrow(/Mesos masters/);
   });
 
-  it('waits for nothing before its time in the spec can be over', () => {
+  it('budgets include the timeouts of the spec', () => {
     const budget = (name: string) => budgetOf(drill(name), spec);
     expect(budget('master-kill')).toBeGreaterThan(spec.mesos.sessionTimeoutMs);
     expect(budget('agent-stop')).toBeGreaterThan(agentPatienceMs(spec.mesos) + spec.mesos.agentPingTimeoutMs);
@@ -146,14 +146,14 @@ describe('safety of Mesos', () => {
     ]);
   });
 
-  it('strikes no agent without a node', () => {
+  it('targets no agent without a node', () => {
     const idle = { ...roles, hostOf: { node1: 'h2' } };
     expect(candidates(drill('agent-kill'), idle, spec)).toEqual(['h2']);
   });
 });
 
 describe('a random series', () => {
-  it('is the same for the same seed, and begins as a longer one does', () => {
+  it('is the same for the same seed, and a prefix of a longer one', () => {
     fc.assert(
       fc.property(fc.string(), fc.nat(40), fc.nat(40), (seed, count, more) => {
         const series = randomSeries(catalogue, count, seed);
@@ -163,13 +163,13 @@ describe('a random series', () => {
     );
   });
 
-  it('is another one for another seed, and has every drill in it sooner or later', () => {
+  it('differs for another seed, and contains every drill eventually', () => {
     const series = randomSeries(catalogue, 200, 'a');
     expect(randomSeries(catalogue, 200, 'b')).not.toEqual(series);
     expect(new Set(series.map((step) => step.drill)).size).toBe(catalogue.length);
   });
 
-  it('is empty where nothing is possible', () => {
+  it('is empty if nothing is possible', () => {
     expect(randomSeries([], 5, 'a')).toEqual([]);
   });
 });

@@ -14,7 +14,7 @@ import {
 import { evidenceSchema } from '../../src/drill/evidence.js';
 import { kindOf } from '../../src/drill/faults/index.js';
 import type { DrillPlan } from '../../src/drill/model.js';
-import { conclusionOf, drillPlan, healed, mesosSight, recovery } from '../support/drill.js';
+import { conclusionOf, drillPlan, healed, mesosObservation, recovery } from '../support/drill.js';
 
 const every = (from: number, to: number, ok: boolean, why?: string): Sample[] =>
   Array.from({ length: (to - from) / 50 }, (_, index) => ({
@@ -24,7 +24,7 @@ const every = (from: number, to: number, ok: boolean, why?: string): Sample[] =>
   }));
 
 describe('spans', () => {
-  it('are runs of equal answers, in the order in which they were asked', () => {
+  it('are runs of equal answers, in the order of the requests', () => {
     const samples = [
       ...every(1_000, 1_100, false, 'refused'),
       ...every(0, 1_000, true),
@@ -37,12 +37,12 @@ describe('spans', () => {
     ]);
   });
 
-  it('tell failures of different kinds apart', () => {
+  it('distinguish different kinds of failures', () => {
     const samples = [...every(0, 100, false, 'refused'), ...every(100, 200, false, 'answered 503')];
     expect(spansOf(samples, 50).map(({ why }) => why)).toEqual(['refused', 'answered 503']);
   });
 
-  it('show a time without probes as that', () => {
+  it('show a time without probes as a gap', () => {
     const spans = spansOf([...every(0, 100, true), ...every(6_000, 6_100, true)], 50);
     expect(spans.map(({ state, from, to }) => [state, from, to])).toEqual([
       ['ok', 0, 100],
@@ -51,7 +51,7 @@ describe('spans', () => {
     ]);
   });
 
-  it('are joined where one probe goes on with the work of another', () => {
+  it('are joined where one probe continues another', () => {
     const [first, second, late] = [
       every(0, 100, true),
       every(100, 200, true),
@@ -62,7 +62,7 @@ describe('spans', () => {
     expect(joinSpans([], second ?? [])).toEqual(second);
   });
 
-  it('stay few, and no failure gets lost, however wildly a port flaps', () => {
+  it('stay few, and keep every failure, however wildly a port flaps', () => {
     const samples = Array.from({ length: 20_000 }, (_, index) => ({ at: index * 50, ok: index % 2 === 0 }));
     const spans = spansOf(samples, 50);
     expect(spans.length).toBeLessThanOrEqual(300);
@@ -72,7 +72,7 @@ describe('spans', () => {
   });
 });
 
-it('goes on with the time line of a worker that died', () => {
+it('continues the timeline of a worker that died', () => {
   const earlier = { ...recovery(), faultAt: 101_000, kernel: 'k' };
   const later = {
     ...recovery(),
@@ -86,7 +86,7 @@ it('goes on with the time line of a worker that died', () => {
   expect(joinWatched(undefined, later)).toBe(later);
 });
 
-describe('what is missing until a drill has recovered', () => {
+describe('missing recovery', () => {
   const plan = drillPlan();
   const good: View = {
     now: 110_000,
@@ -99,8 +99,8 @@ describe('what is missing until a drill has recovered', () => {
     keeper: '2@a',
   };
   it.each<[string, Partial<View>, string | undefined]>([
-    ['all is there', {}, undefined],
-    ['a fault may not be felt yet', { now: 102_000 }, 'the fault has only just been injected'],
+    ['everything is back', {}, undefined],
+    ['a fault may not show yet', { now: 102_000 }, 'the fault has only just been injected'],
     [
       'the old leader still leads',
       { leader: { node: 'node0', term: 2 } },
@@ -110,9 +110,9 @@ describe('what is missing until a drill has recovered', () => {
     ['nothing serves', { serving: [] }, 'no Jupyter is serving'],
     ['two serve', { serving: ['node0', 'node1'] }, 'more than one Jupyter is serving: node0, node1'],
     ['it serves elsewhere', { serving: ['node2'] }, 'Jupyter serves on node2, but node1 leads'],
-    ['a host is dark', { answering: { h1: 1, h2: 1 } }, 'no steady responses through h3'],
+    ['a host does not respond', { answering: { h1: 1, h2: 1 } }, 'no steady responses through h3'],
     [
-      'a host has only just come back',
+      'a host has only just returned',
       { answering: { h1: 1, h2: 1, h3: 109_800 } },
       'no steady responses through h3',
     ],
@@ -120,18 +120,18 @@ describe('what is missing until a drill has recovered', () => {
     expect(missingRecovery(plan, { ...good, ...change }, 'leader')).toBe(lack);
   });
 
-  it('with no leader at all', () => {
+  it('reports the lack of a leader', () => {
     const { now, faultAt, answering, serving } = good;
     expect(missingRecovery(plan, { now, faultAt, answering, serving }, 'leader')).toMatch(
       /no majority of etcd agrees on a leader/,
     );
   });
 
-  it('a sticky Jupyter may serve where leadership is not', () => {
+  it('accepts a sticky Jupyter away from the leader', () => {
     expect(missingRecovery(plan, { ...good, serving: ['node2'] }, 'sticky')).toBeUndefined();
   });
 
-  it('ZooKeeper must have another leader, workers must hold what the dead one held', () => {
+  it('requires another ZooKeeper leader, and live workers in the roles of the dead one', () => {
     const zookeeper = drillPlan({ expects: 'zookeeper-moves' });
     expect(missingRecovery(zookeeper, { ...good, zookeeperLeader: 'h2' }, 'leader')).toBe(
       'h2 still leads ZooKeeper',
@@ -143,21 +143,21 @@ describe('what is missing until a drill has recovered', () => {
     expect(missingRecovery(worker, { ...good, scheduler: '3@a' }, 'leader')).toBeUndefined();
   });
 
-  it('Mesos must have another leader', () => {
+  it('requires another Mesos leader', () => {
     const plan = drillPlan({ expects: 'master-moves', target: 'h1', mayFail: 'none' });
-    const drilled = { ...plan, before: { ...plan.before, mesos: mesosSight('h1') } };
+    const drilled = { ...plan, before: { ...plan.before, mesos: mesosObservation('h1') } };
     expect(missingRecovery(drilled, good, 'leader')).toBe('Mesos has not been observed yet');
-    expect(missingRecovery(drilled, { ...good, mesos: mesosSight('h1') }, 'leader')).toBe(
+    expect(missingRecovery(drilled, { ...good, mesos: mesosObservation('h1') }, 'leader')).toBe(
       'h1 still leads Mesos',
     );
-    expect(missingRecovery(drilled, { ...good, mesos: mesosSight('h2') }, 'leader')).toBeUndefined();
+    expect(missingRecovery(drilled, { ...good, mesos: mesosObservation('h2') }, 'leader')).toBeUndefined();
   });
 
   it.each<DrillPlan['fault']>([
     { kind: 'host-crash', host: 'h3' },
     { kind: 'host-reboot', host: 'h3', init: { pid: 1, start: 7 } },
     { kind: 'partition', host: 'h3', id: 'p', device: 'eth0', forMs: 20_000 },
-  ])('a host that lies dead or is cut off is not waited for: $kind', (fault) => {
+  ])('does not wait for a host that is down or cut off: $kind', (fault) => {
     const downHost = kindOf(fault).downHost?.(fault) ?? 'none';
     const plan = drillPlan({ fault, downHost, expects: 'jupyter-back' });
     expect(expectedHosts(plan)).toEqual(['h1', 'h2']);
@@ -166,7 +166,7 @@ describe('what is missing until a drill has recovered', () => {
 });
 
 describe('evidence', () => {
-  it('measures from the fault, and passes what kept to its budget', () => {
+  it('measures from the fault, and passes within the budget', () => {
     const evidence = conclude(conclusionOf());
     expect(evidenceSchema.parse(evidence)).toEqual(evidence);
     expect(evidence.measures).toMatchObject({ electedMs: 500, readyMs: 800, recoveredMs: 1_000 });
@@ -185,7 +185,7 @@ describe('evidence', () => {
     ['over its budget', { plan: drillPlan({ budgetMs: 900 }) }, /took 1s, over the budget of 900ms/],
     ['not recovered', { recovery: { ...recovery(), recovered: false } }, /no recovery within 30s/],
     [
-      'requests failed where none may',
+      'requests failed where none should',
       { plan: drillPlan({ mayFail: 'none' }) },
       /20 requests failed through h1/,
     ],
@@ -200,7 +200,7 @@ describe('evidence', () => {
       /2 requests failed through h1 after the recovery/,
     ],
     [
-      'something does not hold',
+      'an invariant is broken',
       {
         healing: {
           ...healed(),
@@ -215,7 +215,7 @@ describe('evidence', () => {
     expect(verdict.reasons[0]).toMatch(reason);
   });
 
-  it('counts what a fault does again before it is healed as not recovered yet', () => {
+  it('does not count a host as recovered while the fault strikes again before healing', () => {
     const again = healed([
       { from: 102_000, to: 102_800, state: 'failed', probes: 16 },
       { from: 102_800, to: 106_000, state: 'ok', probes: 60 },
@@ -227,7 +227,7 @@ describe('evidence', () => {
     expect(tooLate.verdict.reasons).toEqual(['recovery took 1.8s, over the budget of 1.5s']);
   });
 
-  it('counts a request that was under way when the fault came, and none of before', () => {
+  it('counts a request in flight when the fault came, and none before', () => {
     const lanes = recovery().lanes.map((lane) => ({
       ...lane,
       http: [
@@ -241,14 +241,14 @@ describe('evidence', () => {
     expect(measures.hosts[0]).toMatchObject({ failedRequests: 6, backMs: 200, longestMs: 300 });
   });
 
-  it('says when a host did not come back', () => {
+  it('reports a host that did not return', () => {
     const lanes = recovery().lanes.map((lane) => ({ ...lane, http: lane.http.slice(0, 2) }));
     const { measures } = conclude(conclusionOf({ recovery: { ...recovery(), lanes, recovered: false } }));
     expect(measures).toMatchObject({ recoveredMs: null, hosts: [{ backMs: null }, {}, {}] });
   });
 });
 
-describe('what must be true of a cluster', () => {
+describe('the invariants', () => {
   const file = { path: 'a.ipynb', bytes: 10, modified: 100, sha256: 'a' };
   const marker = { path: 'marker.ipynb', bytes: 5, modified: 100, sha256: 'm' };
   const before = drillPlan({ notebooks: [file, marker], marker: 'marker.ipynb' });
@@ -263,7 +263,7 @@ describe('what must be true of a cluster', () => {
       ],
     },
     tasks: { node0: 1, node1: 1 },
-    mesos: mesosSight(),
+    mesos: mesosObservation(),
     processes: { node0: ['h1'], node1: ['h2'] },
     notebooks: [file, marker],
   };
@@ -271,7 +271,7 @@ describe('what must be true of a cluster', () => {
   const brokenOf = (change: Partial<InvariantsObservation>) =>
     invariantsOf({ ...whole, ...change }, before).filter(({ holds }) => !holds);
 
-  it('all of it', () => {
+  it('all hold', () => {
     expect(brokenOf({})).toEqual([]);
     expect(invariantsOf(whole, before)).toHaveLength(6);
     expect(invariantsOf({ ...whole, bricks: [brick('a:/b', true, 0)] }, before).at(-1)).toMatchObject({
@@ -289,13 +289,17 @@ describe('what must be true of a cluster', () => {
       { routes: { h1: { generation: 4, node: 'node1' }, h2: { generation: 3, node: 'node1' } } },
       /different generations \(h1: 4, h2: 3\)/,
     ],
-    ['a route leads astray', { routes: { h1: { generation: 4, node: 'node0' } } }, /h1 to node0/],
+    ['a route has another target', { routes: { h1: { generation: 4, node: 'node0' } } }, /h1 to node0/],
     ['no leader', { etcd: { members: whole.etcd.members } }, /no majority of etcd/],
-    ['a member is ill', { etcd: { leader: 'node1', members: [{ node: 'node0', healthy: false }] } }, /node0/],
+    [
+      'a member is unhealthy',
+      { etcd: { leader: 'node1', members: [{ node: 'node0', healthy: false }] } },
+      /node0/,
+    ],
     ['a node has two tasks', { tasks: { node0: 2, node1: 1 } }, /node0 2/],
-    ['a node has none', { tasks: { node0: 0, node1: 1 } }, /node0 0/],
-    ['a node lives twice', { processes: { node0: ['h1', 'h2'], node1: ['h2'] } }, /node0 on h1 and h2/],
-    ['a node lives nowhere', { processes: { node0: [], node1: ['h2'] } }, /node0 on no host/],
+    ['a node has no task', { tasks: { node0: 0, node1: 1 } }, /node0 0/],
+    ['a node runs twice', { processes: { node0: ['h1', 'h2'], node1: ['h2'] } }, /node0 on h1 and h2/],
+    ['a node runs nowhere', { processes: { node0: [], node1: ['h2'] } }, /node0 on no host/],
     ['a notebook is gone', { notebooks: [marker] }, /lost notebooks: a.ipynb/],
     [
       'a notebook is empty',
@@ -303,16 +307,12 @@ describe('what must be true of a cluster', () => {
       /a.ipynb/,
     ],
     [
-      'a notebook is an older one',
+      'a notebook is an older version',
       { notebooks: [{ ...file, sha256: 'b', modified: 50 }, marker] },
       /a.ipynb/,
     ],
-    [
-      'the marker is another',
-      { notebooks: [file, { ...marker, sha256: 'x', modified: 900 }] },
-      /marker.ipynb/,
-    ],
-    ['nobody tells of the volume', { bricks: [] }, /no host reports/],
+    ['the marker differs', { notebooks: [file, { ...marker, sha256: 'x', modified: 900 }] }, /marker.ipynb/],
+    ['no host reports the volume', { bricks: [] }, /no host reports/],
     ['a brick is down', { bricks: [brick('a:/b', false, null), brick('c:/b', true, 0)] }, /down: a:\/b/],
     ['a brick has to heal', { bricks: [brick('a:/b', true, 3), brick('c:/b', true, 0)] }, /a:\/b 3$/],
   ])('not: %s', (_, change, what) => {
@@ -320,19 +320,19 @@ describe('what must be true of a cluster', () => {
     expect(broken.map((each) => each.what).join()).toMatch(what);
   });
 
-  it('not: what cannot be seen', () => {
+  it('fail for what cannot be observed', () => {
     const { serving, routes, etcd, processes } = whole;
     const blind = { serving, routes, etcd, ...(processes && { processes }) };
     const names = invariantsOf(blind, before).filter(({ holds }) => !holds);
     expect(names.map(({ name }) => name)).toEqual(['mesos', 'nodes', 'notebooks']);
   });
 
-  it('with the tasks of before and the fate of the old master, where Mesos is drilled', () => {
+  it('include the tasks and the old master’s fate in drills of Mesos', () => {
     const suspended = { ...before, drill: 'master-suspend', expects: 'master-moves', target: 'h1' } as const;
-    const plan = { ...suspended, before: { ...before.before, mesos: mesosSight('h1') } };
+    const plan = { ...suspended, before: { ...before.before, mesos: mesosObservation('h1') } };
     const after = {
       ...whole,
-      mesos: mesosSight('h2'),
+      mesos: mesosObservation('h2'),
       formerLeader: { ended: true, words: 'Lost leadership...' },
     };
     expect(invariantsOf(after, plan).map(({ name, holds }) => [name, holds])).toEqual(
@@ -343,7 +343,7 @@ describe('what must be true of a cluster', () => {
     );
   });
 
-  it('a notebook that a user saved meanwhile is not lost', () => {
+  it('accept a notebook that a user saved meanwhile', () => {
     expect(brokenOf({ notebooks: [{ ...file, sha256: 'b', modified: 200 }, marker] })).toEqual([]);
   });
 });

@@ -1,4 +1,6 @@
-/** What a drill ends and starts again, on a host behind a real sshd with real runit: also where looks fail. */
+/**
+ * Processes that drills kill and restart, behind a real sshd with real runit; also with failing observations.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,20 +26,20 @@ const startOf = (pid: number) =>
   );
 const stateOf = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '')[0];
 
-describe('the very process', () => {
+describe('a process mark', () => {
   const empty = mkdtempSync(path.join(tmpdir(), 'perijove-empty-'));
   afterAll(() => rmSync(empty, { recursive: true }));
-  /** With no program at all: what is known is known by the shell alone. */
+  /** Without any program: only the shell is used. */
   const same = (pid: number | string, start: number) =>
     spawnSync('/bin/sh', ['-c', `${sameScript}\nsame '${pid}' ${start}`], { env: { PATH: empty } }).status;
 
-  it('is told from one that is gone, and from another of its number', () => {
+  it('distinguishes an ended process, and another one with the same PID', () => {
     expect(same(process.pid, startOf(process.pid))).toBe(0);
     expect(same(process.pid, startOf(process.pid) + 1)).toBe(1);
     expect(same(99_999_999, 1)).toBe(1);
   });
 
-  it('is found whatever its name is', async () => {
+  it('matches whatever the process’s name is', async () => {
     const dir = mkdtempSync(path.join(tmpdir(), 'perijove-name-'));
     const program = path.join(dir, 'a) S 1 \n(');
     writeFileSync(program, '#!/bin/sh\nread -r line\n');
@@ -50,7 +52,7 @@ describe('the very process', () => {
     rmSync(dir, { recursive: true });
   });
 
-  it('is not taken for gone when it was never known, or cannot be read', () => {
+  it('reports an unknown or unreadable process as undetermined', () => {
     expect(same('', 1)).toBe(3);
     expect(same('NaN', 1)).toBe(3);
     expect(same(`${process.pid}/fdinfo`, 1)).toBe(3);
@@ -114,7 +116,7 @@ describe('a service', () => {
     expect(await status()).toMatchObject({ state: 'stopped' });
   });
 
-  it('that somebody else stopped before the drill did stays as it is', async () => {
+  it('that was stopped before the drill stays stopped', async () => {
     const fault = await plan();
     await services.stop(service);
     await serviceStop.inject(deps, fault);
@@ -122,21 +124,18 @@ describe('a service', () => {
     expect(await status()).toMatchObject({ state: 'stopped' });
   });
 
-  it.each(['KILL', 'STOP'] as const)(
-    'that got SIG%s runs after it, unless somebody stopped it',
-    async (signal) => {
-      const { process: mark } = await plan();
-      const fault: ProcessSignal = { kind: 'process-signal', host: 'h1', signal, service, process: mark };
-      await processSignal.inject(deps, fault);
-      if (signal === 'STOP') expect(stateOf(mark.pid)).toBe('T');
-      await processSignal.heal(deps, fault);
-      await eventually('it runs', async () => (await status())?.state === 'running');
-      if (signal === 'STOP') expect(stateOf(mark.pid)).not.toBe('T');
-      await services.stop(service);
-      await processSignal.heal(deps, fault);
-      expect(await status()).toMatchObject({ state: 'stopped' });
-    },
-  );
+  it.each(['KILL', 'STOP'] as const)('runs again after SIG%s, unless somebody stopped it', async (signal) => {
+    const { process: mark } = await plan();
+    const fault: ProcessSignal = { kind: 'process-signal', host: 'h1', signal, service, process: mark };
+    await processSignal.inject(deps, fault);
+    if (signal === 'STOP') expect(stateOf(mark.pid)).toBe('T');
+    await processSignal.heal(deps, fault);
+    await eventually('it runs', async () => (await status())?.state === 'running');
+    if (signal === 'STOP') expect(stateOf(mark.pid)).not.toBe('T');
+    await services.stop(service);
+    await processSignal.heal(deps, fault);
+    expect(await status()).toMatchObject({ state: 'stopped' });
+  });
 });
 
 describe('the bricks of a volume', () => {
@@ -158,7 +157,7 @@ describe('the bricks of a volume', () => {
     return spawnSync('/bin/sh', ['-c', startBricksScript('notebooks')], { env }).status;
   };
 
-  it('are started where the volume is', () => {
+  it('are started on the volume’s host', () => {
     expect(run("printf 'Volume Name: notebooks\\nStatus: Started\\n'")).toBe(0);
     expect(calls()).toBe('--mode=script volume start notebooks force\n');
   });
@@ -166,9 +165,9 @@ describe('the bricks of a volume', () => {
   it.each([
     ['was stopped', "printf 'Volume Name: notebooks\\nStatus: Stopped\\n'", 0],
     ['was deleted', "echo 'Volume notebooks does not exist'; exit 1", 0],
-    ['cannot be asked for', 'echo no connection; exit 1', 1],
-    ['is not printed at all', 'exit 0', 1],
-    ['is printed by half', "printf 'Volume Name: notebooks\\nSta'", 1],
+    ['is unreachable', 'echo no connection; exit 1', 1],
+    ['is not printed', 'exit 0', 1],
+    ['is half printed', "printf 'Volume Name: notebooks\\nSta'", 1],
   ])('stay where it %s', (_what, answer, code) => {
     expect(run(answer)).toBe(code);
     expect(calls()).toBe('');

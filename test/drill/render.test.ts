@@ -6,12 +6,12 @@ import { conclusionOf, drillPlan, recovery } from '../support/drill.js';
 
 const evidence = conclude(conclusionOf());
 
-it('writes times with their sign', () => {
+it('prints times with their sign', () => {
   expect([offset(520), offset(-1_000), offset(0)]).toEqual(['+0.52 s', '-1.00 s', '+0.00 s']);
 });
 
 describe('the text', () => {
-  it('has the verdict, each host, the time line and what holds', () => {
+  it('has the verdict, each host, the timeline and the invariants', () => {
     expect(evidenceText(evidence)).toBe(`drill 1: node-kill of node0: passed; recovered in 1s, budget 3s
 
 begun 1970-01-01T00:01:40.000Z, standby warm
@@ -39,7 +39,7 @@ invariants
 `);
   });
 
-  it('says why a drill failed', () => {
+  it('reports why a drill failed', () => {
     const text = evidenceText(conclude(conclusionOf({ plan: drillPlan({ budgetMs: 900 }) })));
     expect(text).toContain('FAILED');
     expect(text).toContain('  ! recovery took 1s, over the budget of 900ms');
@@ -47,7 +47,7 @@ invariants
 });
 
 describe('the picture', () => {
-  it('has a lane for each host, and no text of a host or an error breaks out of it', () => {
+  it('has a lane per host, and escapes texts of hosts and errors', () => {
     const svg = evidenceSvg({ ...evidence, target: '<script>"&' });
     for (const host of ['h1', 'h2', 'h3']) expect(svg).toContain(`>${host}</text>`);
     expect(svg).not.toContain('<script>');
@@ -55,7 +55,7 @@ describe('the picture', () => {
     expect(svg).toContain('prefers-color-scheme: dark');
   });
 
-  it('sets its labels so that none covers another', () => {
+  it('places labels without overlaps', () => {
     const busy = recovery();
     const events = [
       ...busy.events,

@@ -15,7 +15,7 @@ import { describeDifferences, unlisted, unseen, type Phase } from '../support/fo
 import { compare, type Snapshot } from '../support/snapshot.js';
 import { silentPool } from '../support/ssh-pool.js';
 
-/** `bare`: servers of nothing but Debian; `ready`: with the packages in their image. */
+/** `bare`: servers with plain Debian; `ready`: with the packages in their image. */
 const target = process.env['PERIJOVE_TEST_COMPOSE'];
 const found =
   target === undefined
@@ -30,8 +30,8 @@ interface Deployed {
 }
 
 /*
- * Servers in containers, from Debian to nothing: what docs/how-to/servers-in-containers.md promises, in order. Each
- * step goes on from the one before.
+ * Servers in containers, from plain Debian to removal: what docs/how-to/servers-in-containers.md promises, in
+ * order. Each step continues from the previous one.
  */
 describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
   const cluster = new ComposeCluster('command' in found ? found.command : ['false'], {
@@ -58,14 +58,14 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
 
   const through = (host: string) => entrances.get(host) ?? expect.unreachable(`no proxy on ${host}`);
 
-  /** All that is different on the servers is in the list of docs/reference/host-changes.md, and all of that is different. */
+  /** The changes on the servers are exactly those listed in docs/reference/host-changes.md. */
   async function expectFootprint(phase: Phase): Promise<void> {
     const differences = [];
     for (const { name, address } of spec.hosts) {
       expect(await cluster.login(address), `a new login on ${name}`).toBe(true);
       differences.push(...compare(before.get(name) ?? new Map(), await cluster.snapshot(name)));
     }
-    // The list is of what bare servers get: packages that are in the image bring nothing.
+    // The list is for bare servers: packages in the image add nothing.
     if (target !== 'bare') return;
     expect(describeDifferences(unlisted(phase, differences))).toEqual([]);
     expect(unseen(phase, differences)).toEqual([]);
@@ -84,16 +84,16 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
   }, 600_000);
 
   it(
-    'lets new logins in, and leaves what else is on bare servers as it was',
+    'allows new logins, and leaves everything else on bare servers unchanged',
     () => expectFootprint('up'),
     120_000,
   );
 
-  it('is left alone by another `up`', async () => {
+  it('is unchanged by another `up`', async () => {
     expect(await cluster.json<Deployed>('up', 'examples/compose.yaml')).toMatchObject({ changed: 0 });
   }, 120_000);
 
-  it('shows the journal of a service, and addresses that a browser on this machine reaches', async () => {
+  it('shows a service’s journal, and addresses reachable by a browser on this machine', async () => {
     expect(await cluster.perijove('logs', 'oo-lab1/zookeeper')).toMatch(/ java\[\d+\]: /);
     const temporal = (await cluster.perijove('open', 'temporal', '--url')).trim();
     expect((await fetch(temporal)).status).toBe(200);
@@ -111,10 +111,10 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
     expect(await second?.read('shared.txt')).toBe('for all');
   });
 
-  it('outlives the host of the node that serves, keeps what was saved, and heals', async () => {
+  it('survives the loss of the serving node’s host, keeps saved work, and heals', async () => {
     const { framework } = await cluster.ready();
     const on = (host: string) => framework.tasks.filter((task) => task.host === host);
-    // One of its nodes may go elsewhere before another host would hold a majority.
+    // One of its nodes may be rescheduled before another host would hold a majority.
     const lost = spec.hosts.map(({ name }) => name).find((name) => on(name).length === 2) ?? 'nowhere';
     const others = spec.hosts.map(({ name }) => name).filter((name) => name !== lost);
     const nodes = on(lost).map(({ node }) => node);
@@ -153,7 +153,7 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
   }, 400_000);
 
   it.each(['partition', 'partition-peers', 'host-crash', 'gluster-brick-down', 'node-kill'])(
-    'is whole again after the drill %s',
+    'is healthy again after the drill %s',
     async (name) => {
       await cluster.ready();
       const { drill, measures, invariants } = evidenceSchema.parse(
@@ -166,7 +166,7 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
     300_000,
   );
 
-  it('refuses to fill the disk that all servers share', async () => {
+  it('refuses to fill a disk shared by all servers', async () => {
     const { code, stderr } = await cluster.try('drill', 'run', 'disk-full');
     expect([code, stderr]).toEqual([4, expect.stringContaining('DRILL_NOT_POSSIBLE')]);
   });
@@ -197,7 +197,7 @@ kill $! && wait $!
     }
   }, 180_000);
 
-  it('forms its volume, and removes it, though a worker dies at each command of that', async () => {
+  it('forms its volume, and removes it, even if a worker dies at each of the commands', async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'perijove-compose-'));
     const pool = silentPool(directory);
     try {
@@ -227,7 +227,7 @@ kill $! && wait $!
       expect([left.volume, left.peers.flatMap(({ names }) => names)]).toEqual([undefined, ['localhost']]);
       for (const { name } of here.hosts) expect(await cluster.onHost(name, `ls ${storage.brick}`)).toBe('');
 
-      // A pool that was there before, and keeps what it had.
+      // A pool that existed before, and must keep its content.
       const [first, second] = here.hosts;
       await cluster.onHost(first?.name ?? '', `gluster --mode=script peer probe ${second?.address}`);
       await vi.waitFor(
@@ -247,7 +247,7 @@ kill $! && wait $!
   }, 300_000);
 });
 
-/** Does it again and again. The answers of the first attempt's first command, the second one's second, … are lost. */
+/** Repeats it. The reply to the first attempt's first command, the second one's second, … is lost. */
 async function thoughWorkersDie(pool: SshPool, attempt: (pool: SshPool) => Promise<boolean>): Promise<void> {
   for (let last = 1; ; last += 1) {
     const mortal = mortalPool(pool, last);

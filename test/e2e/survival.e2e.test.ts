@@ -16,7 +16,7 @@ import { TestLab } from '../support/lab.js';
 
 const example = path.resolve(import.meta.dirname, '../../examples/lab.yaml');
 
-/** What the leading master tells of every task that it ever heard of. */
+/** The leading master's record of every task it has ever known. */
 const masterStateSchema = z.object({
   frameworks: z.array(z.object({ tasks: z.array(z.unknown()), completed_tasks: z.array(z.unknown()) })),
   completed_frameworks: z.array(z.unknown()),
@@ -28,8 +28,8 @@ function readable(_key: string, value: unknown): unknown {
 }
 
 /*
- * One first deployment, during which everything dies that deployments are made by: every worker, several
- * times, and the Temporal server. Mesos wants a principal from everybody, and ZooKeeper a digest.
+ * One first deployment, during which all parts of the deployment machinery die: every worker, several times,
+ * and the Temporal server. Mesos requires a principal, and ZooKeeper a digest.
  */
 describe('a deployment', () => {
   const lab = new TestLab('127.30');
@@ -45,7 +45,7 @@ describe('a deployment', () => {
     await lab.purge();
   });
 
-  /** The secrets of the cluster, as they lie on a host. */
+  /** The secrets of the cluster, read from a host. */
   const secretsOf = async () => {
     const [host] = (await lab.spec()).hosts;
     if (!host) expect.unreachable('a host');
@@ -54,7 +54,7 @@ describe('a deployment', () => {
     return new Map(files.map((name) => [name, readFileSync(path.join(secrets, name), 'utf8').trim()]));
   };
 
-  /** A quick stage may be over before anybody looks. */
+  /** A quick stage may be over before it is observed. */
   const begun = (name: StageName) =>
     lab.progress(({ stages }) =>
       stages.some((stage) => stage.name === name && (stage.state === 'running' || stage.state === 'done')),
@@ -66,20 +66,20 @@ describe('a deployment', () => {
     lab.startWorker();
   }
 
-  it('does not begin where no Temporal server answers', async () => {
+  it('does not start without a Temporal server', async () => {
     const { code, stdout } = await lab.start('up', '--file', example, '--temporal', '127.30.0.1:1', '--json')
       .ended;
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'TEMPORAL_UNREACHABLE' } });
     expect(code).toBe(3);
   });
 
-  it('ends well though all workers and the Temporal server die in the middle of it', async () => {
+  it('succeeds even if all workers and the Temporal server die during it', async () => {
     const first = lab.startUp('--file', secured);
     await lab.workersStarted();
     await replaceWorkersDuring('install');
     await replaceWorkersDuring('zookeeper');
 
-    // One with another spec is refused, and changes nothing of this one.
+    // A deployment of another spec is rejected, and changes nothing in this one.
     const other = path.join(lab.stateDir, 'other.yaml');
     writeFileSync(other, readFileSync(lab.specFile, 'utf8').replace('count: 5', 'count: 3'));
     const refused = await lab.start('up', '--file', other, '--json').ended;
@@ -101,7 +101,7 @@ describe('a deployment', () => {
 
     const { code, stdout, stderr } = await second.ended;
     expect(code, `${stdout}\n${stderr}`).toBe(0);
-    // Whoever began it has followed it to the same end, or was told how to.
+    // Each command that started it has followed it to the same end, or reported how to.
     expect((await first.ended).code, `${first.stdout}\n${first.stderr}`).toBe(0);
     await lab.ready();
     expect(await lab.cells('6*7')).toEqual({ h1: '42', h2: '42', h3: '42' });
@@ -127,7 +127,7 @@ describe('a deployment', () => {
     expect(launches).toBe(5);
   });
 
-  it('keeps its secrets out of histories, command lines, logs and what it prints', async () => {
+  it('keeps its secrets out of histories, command lines, logs and output', async () => {
     const secrets = [...(await secretsOf())].flatMap(([name, text]) =>
       name === 'mesos-credential' ? [[name, parseCredential(text).secret] as const] : [[name, text] as const],
     );
@@ -169,10 +169,10 @@ describe('a deployment', () => {
   });
 
   /*
-   * The replicated log of masters is broken for real, as far as the stand-in has one. First of two of three: the
-   * others of each are no quorum.
+   * The masters' log replicas are really corrupted, as far as the stand-in has them. First two of three: for
+   * either, the others are no quorum.
    */
-  it('gives a master with a broken log an empty one, only while the others are a quorum, and once an hour', async () => {
+  it('resets a master’s corrupt log only while the others are a quorum, and once an hour', async () => {
     const spec = await lab.spec();
     const { mesos } = await lab.ready();
     const [first, second] = mesos.masters.filter(({ state }) => state === 'standing-by');
@@ -187,7 +187,7 @@ describe('a deployment', () => {
         'SIGKILL',
       );
     };
-    /** What people read, without the breaks of its lines. */
+    /** The displayed text, without its line breaks. */
     const status = async () =>
       (await lab.start('status', '--file', lab.specFile).ended).stdout.replace(/\s+/g, ' ');
     const follows = (name: string) =>
@@ -213,7 +213,7 @@ describe('a deployment', () => {
       'garbage',
     ]);
 
-    // By hand, as the origin did it: then the others of the first one are a quorum.
+    // By hand, as in the origin: then the others are a quorum for the first one.
     rmSync(logOf(second.host));
     await follows(second.host);
     await follows(first.host);

@@ -19,7 +19,7 @@ const settings: MemberSettings = {
 };
 
 describe('newMemberFlags', () => {
-  it('names the static cluster as the origin did', () => {
+  it('configures the static cluster like the original one', () => {
     expect(newMemberFlags(settings)).toEqual(
       expect.arrayContaining([
         '--name=node1',
@@ -36,7 +36,7 @@ describe('newMemberFlags', () => {
     );
   });
 
-  it('serves clients on 127.0.0.1 too where that is the node’s own', () => {
+  it('also serves clients on 127.0.0.1 if that is the node’s own', () => {
     expect(newMemberFlags({ ...settings, onLoopback: true })).toContain(
       '--listen-client-urls=http://10.0.0.11:2379,http://127.0.0.1:2379',
     );
@@ -44,7 +44,7 @@ describe('newMemberFlags', () => {
 });
 
 describe('addedMemberFlags', () => {
-  it('takes the members as etcd lists them, and names the ones that have no name yet', () => {
+  it('uses the members as etcd lists them, and names those that have no name yet', () => {
     const started = { clientUrls: ['http://x:2379'], learner: false };
     const flags = addedMemberFlags(settings, [
       { id: '1', name: 'node0', peerUrls: ['http://10.0.0.10:2380'], ...started },

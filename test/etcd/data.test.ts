@@ -13,14 +13,14 @@ afterEach(() => rm(directory, { recursive: true }));
 describe('readData', () => {
   const wal = () => path.join(directory, 'member', 'wal');
 
-  it('finds none where no log was ever made', async () => {
+  it('finds none if no log was ever created', async () => {
     expect(await readData(directory)).toEqual({ kind: 'none' });
-    // As it is made, before it is renamed.
+    // As etcd creates it, before the rename.
     await mkdir(`${wal()}.tmp`, { recursive: true });
     expect(await readData(directory)).toEqual({ kind: 'none' });
   });
 
-  it('takes no log that is damaged, or cannot be read, for none', async () => {
+  it('does not treat a damaged or unreadable log as none', async () => {
     await mkdir(wal(), { recursive: true });
     expect(await readData(directory)).toMatchObject({ kind: 'unreadable' });
     await writeFile(path.join(wal(), '0.wal'), '');

@@ -34,7 +34,7 @@ function addition(index: number, id: string): Member {
 
 const silent = (index: number): PeerView => ({ node: `node${index}`, ok: false, reason: 'refused' });
 
-/** A peer in a quorum led by node 1, that lists these members. */
+/** A peer in a quorum led by node 1, with these members. */
 function peer(index: number, members: readonly Member[], change: Partial<PeerView> = {}): PeerView {
   return {
     node: `node${index}`,
@@ -48,13 +48,13 @@ function peer(index: number, members: readonly Member[], change: Partial<PeerVie
   } as PeerView;
 }
 
-/** A peer that answers, and has no quorum. */
+/** A peer that responds, without a quorum. */
 const lonely = (index: number, members: readonly Member[]): PeerView => {
   const { node, memberId, term, membership } = peer(index, members) as Extract<PeerView, { ok: true }>;
   return { node, ok: true, memberId, term, membership, linearizable: false };
 };
 
-/** Node 0, empty, of a cluster of three that was whole once. */
+/** Node 0, without data, of a cluster of three that has been formed before. */
 function node0(change: Partial<Observation>): Observation {
   return {
     name: 'node0',
@@ -119,40 +119,40 @@ describe('decideEtcdStart', () => {
   });
 
   describe('the first bootstrap', () => {
-    it('starts with the static cluster when nobody is there yet', () => {
+    it('starts with the static cluster when no other node responds', () => {
       expect(decideEtcdStart(node0({ formed: false }))).toMatchObject({ kind: 'start-new' });
     });
 
-    it('starts with the static cluster when others are there and wait for a quorum', () => {
+    it('starts with the static cluster when others run and wait for a quorum', () => {
       const waiting = [founder(0, false), founder(1, false), founder(2, false)];
       const decision = decideEtcdStart(node0({ formed: false, peers: [lonely(1, waiting), silent(2)] }));
       expect(decision).toMatchObject({ kind: 'start-new' });
     });
 
-    it('starts with the static cluster when the others have a quorum already', () => {
+    it('starts with the static cluster when the others already have a quorum', () => {
       const members = [founder(0, false), founder(1), founder(2)];
       const decision = decideEtcdStart(node0({ formed: false, peers: [peer(1, members), peer(2, members)] }));
       expect(decision).toMatchObject({ kind: 'start-new' });
     });
 
-    it('replaces a member of its own that has started, and whose data are gone', () => {
+    it('replaces its own member that has started and whose data are gone', () => {
       const decision = decideEtcdStart(node0({ formed: false, peers: [peer(1, three), peer(2, three)] }));
       expect(decision).toMatchObject({ kind: 'remove', memberId: 'founder0' });
     });
 
-    it('waits when one that answers has seen it before, and there is no quorum', () => {
+    it('waits when a peer has seen it before and there is no quorum', () => {
       const decision = decideEtcdStart(node0({ formed: false, peers: [lonely(1, three), silent(2)] }));
       expect(decision).toMatchObject({ kind: 'wait', reason: saying('seen this node') });
     });
 
-    it('waits when one that answers is in another cluster', () => {
+    it('waits when a peer is in another cluster', () => {
       const other = lonely(1, three) as Extract<PeerView, { ok: true }>;
       const elsewhere = { ...other, membership: { clusterId: 'another', members: three } };
       const decision = decideEtcdStart(node0({ formed: false, peers: [elsewhere, silent(2)] }));
       expect(decision).toMatchObject({ kind: 'wait', reason: saying('another cluster') });
     });
 
-    it('does not take a member that was added for one of the bootstrap', () => {
+    it('does not mistake an added member for one of the bootstrap', () => {
       const members = [addition(0, 'added'), founder(1), founder(2)];
       const decision = decideEtcdStart(node0({ formed: false, peers: [peer(1, members), peer(2, members)] }));
       expect(decision).toMatchObject({ kind: 'remove', memberId: 'added' });
@@ -165,7 +165,7 @@ describe('decideEtcdStart', () => {
       expect(decision).toMatchObject({ kind: 'start-with-data' });
     });
 
-    it('starts when nobody answers: all nodes may have been down', () => {
+    it('starts when no peer responds: all nodes may have been down', () => {
       expect(decideEtcdStart(node0({ data: own }))).toMatchObject({ kind: 'start-with-data' });
     });
 
@@ -175,19 +175,19 @@ describe('decideEtcdStart', () => {
       expect(decision).toMatchObject({ kind: 'start-with-data' });
     });
 
-    it('puts data aside whose member was removed: the node was elsewhere meanwhile', () => {
+    it('moves the data of a removed member aside: the node was elsewhere meanwhile', () => {
       const members = [{ ...founder(0), id: 'newer' }, founder(1), founder(2)];
       const decision = decideEtcdStart(node0({ data: own, peers: [peer(1, members), peer(2, members)] }));
       expect(decision).toMatchObject({ kind: 'drop-data', reason: saying('founder0') });
     });
 
-    it('puts data of another cluster aside', () => {
+    it('moves data of another cluster aside', () => {
       const data: DataView = { kind: 'member', memberId: 'founder0', clusterId: 'another' };
       const decision = decideEtcdStart(node0({ data, peers: [peer(1, three), peer(2, three)] }));
       expect(decision).toMatchObject({ kind: 'drop-data' });
     });
 
-    it('does not believe the list of a member outside the quorum', () => {
+    it('ignores the list of a member outside the quorum', () => {
       const without = [founder(1), founder(2)];
       const decision = decideEtcdStart(
         node0({ data: own, peers: [peer(1, three), peer(2, without, { term: 4, linearizable: false })] }),
@@ -196,17 +196,17 @@ describe('decideEtcdStart', () => {
     });
   });
 
-  describe('a node that is answered by two clusters', () => {
+  describe('a node whose peers are in two clusters', () => {
     const other = peer(2, three, { term: 9 });
     const stranger = { ...other, membership: { clusterId: 'another', members: [founder(2)] } } as PeerView;
 
-    it('puts no data aside, and starts with them', () => {
+    it('moves no data aside, and starts with them', () => {
       expect(decideEtcdStart(node0({ data: own, peers: [peer(1, three), stranger] }))).toMatchObject({
         kind: 'start-with-data',
       });
     });
 
-    it('removes nobody, adds nothing and bootstraps nothing while it is empty', () => {
+    it('removes, adds and bootstraps nothing while it has no data', () => {
       for (const formed of [true, false]) {
         const decision = decideEtcdStart(node0({ formed, peers: [peer(1, three), stranger] }));
         expect(decision.kind).toBe('wait');
@@ -214,10 +214,10 @@ describe('decideEtcdStart', () => {
     });
   });
 
-  describe('a node whose data cannot be read', () => {
+  describe('a node with unreadable data', () => {
     const data: DataView = { kind: 'unreadable', why: 'torn' };
 
-    it('puts them aside when the others have a quorum', () => {
+    it('moves them aside when the others have a quorum', () => {
       const decision = decideEtcdStart(node0({ data, peers: [peer(1, three), peer(2, three)] }));
       expect(decision).toMatchObject({ kind: 'drop-data', reason: saying('torn') });
     });
@@ -230,13 +230,13 @@ describe('decideEtcdStart', () => {
     });
   });
 
-  describe('a node that comes back empty', () => {
+  describe('a node that returns without data', () => {
     it('is removed first', () => {
       const decision = decideEtcdStart(node0({ peers: [peer(1, three), peer(2, three)] }));
       expect(decision).toMatchObject({ kind: 'remove', memberId: 'founder0', through: ['node1', 'node2'] });
     });
 
-    it('is added when the remove is done (also when that answer was lost)', () => {
+    it('is added after the removal, even if the response to that was lost', () => {
       const members = [founder(1), founder(2)];
       const decision = decideEtcdStart(node0({ peers: [peer(1, members), peer(2, members)] }));
       expect(decision).toMatchObject({ kind: 'add', through: ['node1', 'node2'] });
@@ -250,13 +250,13 @@ describe('decideEtcdStart', () => {
       expect(decision).toMatchObject({ kind: 'start-added', members });
     });
 
-    it('replaces a member that was added, and of which it does not know whether it started', () => {
+    it('replaces an added member if it is unknown whether that has started', () => {
       const members = [addition(0, 'added'), founder(1), founder(2)];
       const decision = decideEtcdStart(node0({ peers: [peer(1, members), peer(2, members)] }));
       expect(decision).toMatchObject({ kind: 'remove', memberId: 'added' });
     });
 
-    it('replaces a member of the bootstrap that never started, once etcd was whole', () => {
+    it('replaces a bootstrap member that never started, once etcd has been formed', () => {
       const members = [founder(0, false), founder(1), founder(2)];
       const decision = decideEtcdStart(node0({ peers: [peer(1, members), peer(2, members)] }));
       expect(decision).toMatchObject({ kind: 'remove', memberId: 'founder0' });
@@ -269,8 +269,8 @@ describe('decideEtcdStart', () => {
       });
     });
 
-    it('removes nothing where that would leave fewer healthy members than a majority', () => {
-      // A read went through, and then node2 was lost: one healthy member of the two that would be left.
+    it('removes nothing if that would leave fewer healthy members than a majority', () => {
+      // A read succeeded, then node2 was lost: one healthy member of the two that would be left.
       const decision = decideEtcdStart(node0({ peers: [peer(1, three), silent(2)] }));
       expect(decision).toMatchObject({ kind: 'wait', reason: saying('1 of 2 members healthy') });
     });
@@ -284,7 +284,7 @@ describe('decideEtcdStart', () => {
       });
     });
 
-    it('waits for the one who learns, and removes it when it has been silent for long', () => {
+    it('waits for the current learner, and removes it after a long silence', () => {
       const without = [founder(1), founder(2), addition(5, 'added5')];
       const peers = [peer(1, without), peer(2, without), silent(5)];
       expect(decideEtcdStart(node0({ peers, learnerSilentMs: 59_000 }))).toEqual({
@@ -298,13 +298,13 @@ describe('decideEtcdStart', () => {
       });
     });
 
-    it('goes on learning with the data that it has', () => {
+    it('continues to learn with its existing data', () => {
       const members = [{ ...founder(0), learner: true }, founder(1), founder(2)];
       const peers = [peer(1, members), peer(2, members)];
       expect(decideEtcdStart(node0({ data: own, peers }))).toMatchObject({ kind: 'start-with-data' });
     });
 
-    it('counts only members that are listed and follow the leader as healthy', () => {
+    it('counts only listed members that follow the leader as healthy', () => {
       const stale = peer(2, three, { term: 4, leader: 'founder2' });
       const unlisted = peer(3, three, { memberId: 'removed' });
       const decision = decideEtcdStart(node0({ peers: [peer(1, three), stale, unlisted] }));
@@ -312,8 +312,8 @@ describe('decideEtcdStart', () => {
     });
   });
 
-  describe('carried out against a model of etcd', () => {
-    /** What the steps of one node do to a cluster of `count` nodes, of which `alive` answer in a quorum. */
+  describe('executed against a model of etcd', () => {
+    /** The effect of one node's steps on a cluster of `count` nodes, of which `alive` respond in a quorum. */
     interface Model {
       members: Member[];
       data: DataView;
@@ -336,7 +336,7 @@ describe('decideEtcdStart', () => {
           break;
         default:
       }
-      // The process was killed before it heard of the effect: it knows nothing any more.
+      // The process was killed before it learned of the effect: it remembers nothing.
       if (lost) delete model.added;
     };
 
@@ -349,7 +349,7 @@ describe('decideEtcdStart', () => {
       losses: fc.array(fc.boolean(), { maxLength: 6 }),
     });
 
-    it('ends in a start, loses no quorum on the way, and never bootstraps over a formed cluster', () => {
+    it('ends in a start, never loses the quorum, and never bootstraps over a formed cluster', () => {
       fc.assert(
         fc.property(anyModel, ({ count, down, listed, data, formed, losses }) => {
           const others = Array.from({ length: count - 1 }, (_, index) => index + 1);

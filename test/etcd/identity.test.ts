@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { staticClusterId, staticMemberId, walIdentity } from '../../src/etcd/identity.js';
 
-/** The head of the first segment that etcd 3.4.23 wrote for a cluster of one at 127.25.9.1. */
+/** The beginning of the first segment that etcd 3.4.23 wrote for a cluster of one at 127.25.9.1. */
 const segment = Buffer.from(
   'BAAAAAAAAIQIBBAAAAAAACAAAAAAAAAACAEQzIeloQsaFgitvLGHzo6dkZUBEJfajcf327qzkQEOAAAAAAAAgggFENyB/OMFGgQIABAAAABvAAAAAAAAgQgCEOHg8uADGmUIARABGAEiXQgAEAAYrbyxh86OnZGVASJMeyJpZCI=',
   'base64',
@@ -9,7 +9,7 @@ const segment = Buffer.from(
 const identity = { memberId: '10746279706198040109', clusterId: '10477319828650814743' };
 
 describe('the IDs of a static cluster', () => {
-  it('are those that etcd itself gave', () => {
+  it('are those that etcd itself assigned', () => {
     expect(staticMemberId('http://127.25.9.1:2380', 'etcd-cluster')).toBe(identity.memberId);
     expect(staticClusterId(['http://127.25.9.1:2380'], 'etcd-cluster')).toBe(identity.clusterId);
   });
@@ -21,18 +21,18 @@ describe('the IDs of a static cluster', () => {
 });
 
 describe('walIdentity', () => {
-  it('reads whose log it is', () => {
+  it('reads the member of a log', () => {
     expect(walIdentity(segment)).toEqual(identity);
   });
 
-  it('finds none in a log that is empty, torn or filled with zeros', () => {
+  it('finds none in a log that is empty, truncated or filled with zeros', () => {
     for (let length = 0; length < 48; length += 1) {
       expect(walIdentity(segment.subarray(0, length))).toBeUndefined();
     }
     expect(walIdentity(Buffer.alloc(4096))).toBeUndefined();
   });
 
-  it('finds none in noise, and ends', () => {
+  it('finds none in random data, and terminates', () => {
     for (let seed = 1; seed < 200; seed += 1) {
       const noise = Buffer.from(Array.from({ length: 256 }, (_, at) => (seed * 7919 * (at + 1)) % 251));
       expect(() => walIdentity(noise)).not.toThrow();

@@ -25,7 +25,7 @@ afterAll(() => cluster.remove());
 const node = (index: number): TestNode => nodes[index] as TestNode;
 const url = (each: TestNode) => peerUrl({ address: each.address, peerPort: cluster.spec.etcd.peerPort });
 
-/** The members as a quorum knows them, through the first of these nodes that answers so. */
+/** The members that a quorum knows, through the first of these nodes that has one. */
 async function members(through: readonly TestNode[] = nodes): Promise<readonly Member[]> {
   let failure: unknown;
   for (const each of through) {
@@ -39,7 +39,7 @@ async function members(through: readonly TestNode[] = nodes): Promise<readonly M
   throw failure;
 }
 
-/** One started member for each node, and each node answers as that member. */
+/** Each node has one started member, and responds as that member. */
 async function whole(): Promise<boolean> {
   const listed = await members();
   if (listed.length !== nodes.length) return false;
@@ -70,13 +70,13 @@ async function leader(previous?: Verdict): Promise<Verdict> {
 
 const named = (name: string): TestNode => nodes.find((each) => each.name === name) as TestNode;
 
-/** Its tree is as on a host where the node never was. */
+/** Crashes the node and removes its files, as on a host where it never ran. */
 async function forget(each: TestNode): Promise<void> {
   await each.crash();
   await rm(each.layout.base, { recursive: true, force: true });
 }
 
-/** A proposal that went to a leader which was lost with the node is answered by nobody: it is made again. */
+/** Retries: a proposal to a leader that was lost with the node gets no response. */
 async function removed(id: string): Promise<void> {
   await eventually(async () => {
     await node(0).etcd.memberRemove(id, { deadlineMs: 2_000 });
@@ -87,7 +87,7 @@ async function removed(id: string): Promise<void> {
 const longMs = 40_000;
 
 describe('etcd among the nodes', () => {
-  it('forms when the nodes arrive one by one, with the members of the static cluster', async () => {
+  it('forms when the nodes start one by one, with the members of the static cluster', async () => {
     node(0).start();
     await eventually(async () => (await node(0).control.status()).etcd.state === 'starting', longMs);
     node(1).start();
@@ -102,7 +102,7 @@ describe('etcd among the nodes', () => {
     }
   });
 
-  it('elects another leader when the leader is killed, which comes back as the same member', async () => {
+  it('elects another leader when the leader is killed, which returns as the same member', async () => {
     const before = await leader();
     const old = named(before.leader);
     const id = await memberId(old);
@@ -115,7 +115,7 @@ describe('etcd among the nodes', () => {
     expect((await leader(after)).term).toBe(after.term);
   });
 
-  it('finds the new leader while the old one is stopped, and does not go back when it goes on', async () => {
+  it('finds the new leader while the old one is stopped, and keeps it when the old one resumes', async () => {
     const before = await leader();
     const old = named(before.leader);
     const pids = await old.processes('etcd');
@@ -135,18 +135,18 @@ describe('etcd among the nodes', () => {
     }, 20_000);
   });
 
-  it('moves leadership when it is asked to', async () => {
+  it('moves leadership on request', async () => {
     const before = await leader();
     const target = nodes.find(({ name }) => name !== before.leader) as TestNode;
     await named(before.leader).etcd.moveLeader(await memberId(target), { deadlineMs: 5_000 });
     await eventually(async () => (await findLeader(before))?.leader === target.name);
   });
 
-  it('takes a node back that comes back empty, as a new member', async () => {
+  it('readmits a node without data, as a new member', async () => {
     const id = await memberId(node(1));
     await forget(node(1));
     node(1).start({ etcdFormed: true });
-    // Without a vote, until it has caught up.
+    // Without a vote until it has caught up.
     await eventually(async () => (await members()).some(({ learner }) => learner), longMs);
     await eventually(whole, longMs);
     expect(await memberId(node(1))).not.toBe(id);
@@ -154,7 +154,7 @@ describe('etcd among the nodes', () => {
     expect((await members()).filter(({ learner }) => learner)).toEqual([]);
   });
 
-  it('lets a node go for good, and takes it back anew as another task', async () => {
+  it('removes a node permanently, and admits it again as another task', async () => {
     await node(4).stop();
     node(4).start({ etcdFormed: true, taskId: 'node4.7' });
     await eventually(whole, longMs);
@@ -185,7 +185,7 @@ describe('etcd among the nodes', () => {
     expect(await memberId(node(4))).not.toBe(id);
   });
 
-  it('keeps the data of a node that was to go, and whose member has not left', async () => {
+  it('keeps the data of a retiring node whose member has not left', async () => {
     const id = await memberId(node(4));
     expect(await node(4).control.retire({ task: 'node4.8' })).toEqual({ memberId: id });
     await node(4).crash();
@@ -194,7 +194,7 @@ describe('etcd among the nodes', () => {
     expect(await memberId(node(4))).toBe(id);
   });
 
-  it('removes a learner that does not respond, so that the next node may join', async () => {
+  it('removes a learner that does not respond, so that the next node can join', async () => {
     await Promise.all([forget(node(3)), forget(node(4))]);
     const listed = await members([node(0), node(1)]);
     for (const each of [node(3), node(4)]) {
@@ -213,7 +213,7 @@ describe('etcd among the nodes', () => {
     await eventually(whole, longMs);
   }, 180_000);
 
-  it('takes a node back whose data vanish while it runs, though it was started for a bootstrap', async () => {
+  it('readmits a node whose data vanish while it runs, although it was started for a bootstrap', async () => {
     const id = await memberId(node(2));
     await rm(`${node(2).layout.etcdData}/member`, { recursive: true });
     for (const pid of await node(2).processes('etcd')) killIfThere(pid);
@@ -227,7 +227,7 @@ describe('etcd among the nodes', () => {
     await cp(data, `${data}.snapshot`, { recursive: true });
     node(1).start({ etcdFormed: true });
     await eventually(whole, longMs);
-    // Each leader begins with an entry that all others confirm.
+    // Each new leader commits an entry.
     for (let moves = 0; moves < 4; moves += 1) {
       const before = await leader();
       const target = [node(0), node(2)].find(({ name }) => name !== before.leader) as TestNode;
@@ -277,14 +277,14 @@ describe('etcd among the nodes', () => {
     expect((await node(3).control.status()).etcd).not.toHaveProperty('trouble');
   }, 120_000);
 
-  it('takes two nodes back at once', async () => {
+  it('readmits two nodes at once', async () => {
     await Promise.all([forget(node(3)), forget(node(4))]);
     node(3).start({ etcdFormed: true });
     node(4).start({ etcdFormed: true });
     await eventually(whole, longMs);
   });
 
-  it('takes a node back that was on another host meanwhile, and puts its old data aside', async () => {
+  it('readmits a node that was on another host meanwhile, and moves its old data aside', async () => {
     const first = await memberId(node(0));
     await node(0).crash();
     node(0).start({ etcdFormed: true, on: 'h2' });
@@ -299,7 +299,7 @@ describe('etcd among the nodes', () => {
     await access(`${node(0).layout.etcdData}.dropped/member`);
   });
 
-  it('goes on after a remove whose node was lost before it was added', async () => {
+  it('continues after a removal whose node was lost before it was added', async () => {
     const id = await memberId(node(1));
     await forget(node(1));
     await removed(id);
@@ -308,11 +308,11 @@ describe('etcd among the nodes', () => {
     await eventually(whole, longMs);
   });
 
-  it('goes on after an add whose node was lost before it started', async () => {
+  it('continues after an addition whose node was lost before it started', async () => {
     const id = await memberId(node(1));
     await forget(node(1));
     await removed(id);
-    // A member's ID comes from its URL and the second: within one, it may be the ID that was just removed.
+    // A member's ID is derived from its URL and the current second: within one, it may be the removed ID.
     let added = '';
     await eventually(async () => {
       added = await node(0).etcd.memberAdd(url(node(1)), { deadlineMs: 5_000 });
@@ -323,7 +323,7 @@ describe('etcd among the nodes', () => {
     expect(await memberId(node(1))).not.toBe(added);
   });
 
-  it('comes through kills at any moment of a return', async () => {
+  it('survives kills at any moment of a return', async () => {
     await forget(node(2));
     node(2).start({ etcdFormed: true });
     for (let kills = 0; kills < 8; kills += 1) {
@@ -334,7 +334,7 @@ describe('etcd among the nodes', () => {
     await eventually(whole, longMs);
   });
 
-  it('never bootstraps again: an empty node waits for a quorum, and says so', async () => {
+  it('never bootstraps again: a node without data waits for a quorum, and reports that', async () => {
     await Promise.all([2, 3, 4].map((index) => node(index).crash()));
     await forget(node(2));
     node(2).start({ etcdFormed: true });
@@ -349,7 +349,7 @@ describe('etcd among the nodes', () => {
     await eventually(whole, longMs);
   });
 
-  it('comes back as it was after all nodes were down', async () => {
+  it('is restored after all nodes were down', async () => {
     const before = (await members()).map(({ id }) => id).sort();
     await Promise.all(nodes.map((each) => each.crash()));
     for (const each of nodes) each.start({ etcdFormed: true });
@@ -359,7 +359,7 @@ describe('etcd among the nodes', () => {
 });
 
 describe('the client of a member', () => {
-  it('ends within its deadline when the member is stopped, and goes on when it goes on', async () => {
+  it('ends within its deadline when the member is stopped, and works again when it resumes', async () => {
     const { leader: name } = await leader();
     const follower = nodes.find((each) => each.name !== name) as TestNode;
     const pids = await follower.processes('etcd');
@@ -373,7 +373,7 @@ describe('the client of a member', () => {
     await eventually(async () => (await follower.etcd.status()).memberId !== '');
   });
 
-  it('tells a member that has no quorum from one that is not there', async () => {
+  it('distinguishes a member without a quorum from an unreachable one', async () => {
     await Promise.all([2, 3, 4].map((index) => node(index).crash()));
     await expect(node(3).etcd.status()).rejects.toMatchObject({ code: 'ETCD_UNREACHABLE' });
     await eventually(async () => (await node(0).etcd.status()).leader === undefined);
@@ -385,7 +385,7 @@ describe('the client of a member', () => {
     await eventually(whole, longMs);
   });
 
-  it('tells what etcd refused', async () => {
+  it('reports what etcd refused', async () => {
     await expect(node(0).etcd.memberAdd(url(node(1)), { deadlineMs: 5_000 })).rejects.toMatchObject({
       code: 'ETCD_REFUSED',
       message: expect.stringContaining('Peer URLs already exists') as string,

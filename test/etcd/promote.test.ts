@@ -17,9 +17,9 @@ describe('a learner', () => {
     expect(decidePromotion('m2', peers)).toMatchObject({ kind: 'wait' });
   });
 
-  it('waits where its vote would leave no majority of healthy members', () => {
+  it('waits if its vote would leave no majority of healthy members', () => {
     const five = [...[0, 1, 2, 4].map(memberOf), learnerOf(3)];
-    // Found healthy by one member alone, as just after an election.
+    // Observed as healthy by only one member, as just after an election.
     const peers = [viewOf(0, five), viewOf(1, five, { term: 4 }), silent(2), silent(4)];
     expect(decidePromotion('m3', peers)).toEqual({
       kind: 'wait',

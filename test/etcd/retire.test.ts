@@ -6,7 +6,7 @@ import { learnerOf, memberOf, silent, urlOf, viewOf } from '../support/members.j
 
 const names = (count: number) => Array.from({ length: count }, (_, index) => `node${index}`);
 
-/** The highest of `count` nodes is to go; `down` do not answer. */
+/** The highest of `count` nodes retires; `down` do not respond. */
 function leaving(count: number, down: readonly number[], change: Partial<RetirementInput> = {}) {
   const members = Array.from({ length: count }, (_, index) => memberOf(index));
   return decideRetirement({
@@ -19,8 +19,8 @@ function leaving(count: number, down: readonly number[], change: Partial<Retirem
   });
 }
 
-describe('a node that is to go', () => {
-  it('has its member removed, through those that stay', () => {
+describe('a retiring node', () => {
+  it('has its member removed through the remaining nodes', () => {
     for (const count of [5, 4, 3, 2]) {
       expect(leaving(count, [])).toEqual({
         kind: 'remove',
@@ -30,7 +30,7 @@ describe('a node that is to go', () => {
     }
   });
 
-  it('hands over first, where it serves or leads', () => {
+  it('hands over first if it serves or leads', () => {
     expect(leaving(3, [], { serves: true })).toMatchObject({ kind: 'move', to: ['node0', 'node1'] });
     expect(leaving(3, [], { node: 'node0', peerUrl: urlOf(0), staying: ['node1', 'node2'] })).toMatchObject({
       kind: 'move',
@@ -39,7 +39,7 @@ describe('a node that is to go', () => {
     });
   });
 
-  it('waits while another one is down, and says which', () => {
+  it('waits while another one is down, and names it', () => {
     expect(leaving(5, [2])).toEqual({
       kind: 'wait',
       reason: 'node4 stays while etcd members are unhealthy: node2',
@@ -48,14 +48,14 @@ describe('a node that is to go', () => {
     expect(leaving(3, [0, 1, 2])).toEqual({ kind: 'wait', reason: 'node2 stays: no etcd quorum responds' });
   });
 
-  it('does not wait for one that is to go as well', () => {
+  it('does not wait for another retiring node', () => {
     expect(leaving(5, [4], { node: 'node3', peerUrl: urlOf(3), staying: names(3) })).toMatchObject({
       kind: 'remove',
       memberId: 'm3',
     });
   });
 
-  it('goes at once when its own member is down, or learns: it has no part in the quorum', () => {
+  it('leaves at once if its own member is down or a learner: it has no part in the quorum', () => {
     expect(leaving(5, [4, 1])).toMatchObject({ kind: 'remove', memberId: 'm4' });
     const members = [memberOf(0), memberOf(1), memberOf(2), learnerOf(3)];
     const peers = [0, 1].map((index) => viewOf(index, members));
@@ -65,7 +65,7 @@ describe('a node that is to go', () => {
     });
   });
 
-  it('is gone when nobody lists it, under its name or its address', () => {
+  it('is gone when no member has its name or address', () => {
     const members = [0, 1].map(memberOf);
     const peers = members.map((_, index) => viewOf(index, members));
     expect(leaving(3, [], { peers })).toEqual({ kind: 'gone' });
@@ -74,7 +74,7 @@ describe('a node that is to go', () => {
     expect(leaving(3, [], { peers: seen })).toMatchObject({ kind: 'remove', memberId: 'm2' });
   });
 
-  it('never takes the majority away', () => {
+  it('never removes the majority', () => {
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 9 }), fc.array(fc.nat({ max: 8 })), (count, down) => {
         const decision = leaving(count, down);
@@ -87,7 +87,7 @@ describe('a node that is to go', () => {
 });
 
 describe('stray members', () => {
-  it('are those of no node that is wanted', () => {
+  it('are those of no desired node', () => {
     const wanted = [0, 1].map((index) => ({ name: `node${index}`, peerUrl: urlOf(index) }));
     const unnamed = { ...learnerOf(1), name: '' };
     expect(strayMembers([memberOf(0), unnamed, memberOf(2)], wanted)).toEqual([memberOf(2)]);

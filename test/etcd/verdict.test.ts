@@ -6,7 +6,7 @@ import { majority } from '../../src/cluster/spec.js';
 /** Part of a reason. */
 const saying = (text: string): string => expect.stringContaining(text) as string;
 
-/** A member that follows `leader` (its index) at `term`; the leader's read succeeds unless said otherwise. */
+/** A member that follows `leader` (its index) at `term`; the leader's read succeeds by default. */
 function member(index: number, leader: number | undefined, term: number, linearizable?: boolean): Probe {
   return {
     node: `node${index}`,
@@ -21,7 +21,7 @@ function member(index: number, leader: number | undefined, term: number, lineari
 const dead = (index: number): Probe => ({ node: `node${index}`, ok: false, reason: 'refused' });
 
 describe('verdict', () => {
-  it('names the leader that a majority follows, and who is live, the leader first', () => {
+  it('names the leader that a majority follows, and the live nodes, the leader first', () => {
     const probes = [member(0, 2, 7), dead(1), member(2, 2, 7), member(3, 2, 7), dead(4)];
     expect(verdict(probes)).toEqual({
       kind: 'verdict',
@@ -29,12 +29,12 @@ describe('verdict', () => {
     });
   });
 
-  it('does not believe a stalled leader that goes on at its old term', () => {
+  it('does not trust a stalled leader that resumes at its old term', () => {
     const probes = [member(0, 0, 7), member(1, 1, 8), member(2, 1, 8)];
     expect(verdict(probes)).toMatchObject({ verdict: { leader: 'node1', term: 8 } });
   });
 
-  it('counts a stalled leader among the live, but not for itself', () => {
+  it('counts a stalled leader as live, but not for itself', () => {
     const probes = [member(0, 0, 7), member(1, 1, 8), dead(2)];
     expect(verdict(probes)).toMatchObject({ kind: 'none', reason: saying('no majority') });
   });
@@ -46,7 +46,7 @@ describe('verdict', () => {
     });
   });
 
-  it('counts those who have a vote by the word of the leader, while nodes come and go', () => {
+  it('counts the voters that the leader lists, while nodes are added or removed', () => {
     const leading = (voters: readonly string[]): Probe => ({ ...member(0, 0, 7), voters }) as Probe;
     const grown = [leading(['0', '1', '2']), member(1, 0, 7), dead(2), dead(3), dead(4)];
     expect(verdict(grown)).toMatchObject({ verdict: { leader: 'node0', live: ['node0', 'node1'] } });
@@ -81,7 +81,7 @@ describe('verdict', () => {
     expect(verdict([])).toMatchObject({ kind: 'none' });
   });
 
-  it('never goes back to a lower term', () => {
+  it('never returns to a lower term', () => {
     const previous: Verdict = { leader: 'node1', term: 9, live: ['node1'] };
     const probes = [member(0, 0, 7), member(1, 0, 7), member(2, 0, 7)];
     expect(verdict(probes, previous)).toMatchObject({
@@ -99,7 +99,7 @@ describe('verdict', () => {
     });
   });
 
-  describe('whatever the members say', () => {
+  describe('whatever the members report', () => {
     // Small ranges, so that agreement and conflict are both frequent.
     const anyProbe = (index: number, count: number) =>
       fc.oneof(
@@ -124,7 +124,7 @@ describe('verdict', () => {
       { nil: undefined },
     );
 
-    it('needs a majority at that very term, the leader and its read', () => {
+    it('requires a majority at that very term, the leader and its read', () => {
       fc.assert(
         fc.property(anyProbes, anyPrevious, (probes, previous) => {
           const finding = verdict(probes, previous);
@@ -143,7 +143,7 @@ describe('verdict', () => {
       );
     });
 
-    it('is never at a lower term than a majority has reached, nor than the verdict before', () => {
+    it('is never at a lower term than a majority has reached, or than the previous verdict', () => {
       fc.assert(
         fc.property(anyProbes, anyPrevious, (probes, previous) => {
           const finding = verdict(probes, previous);
@@ -157,7 +157,7 @@ describe('verdict', () => {
       );
     });
 
-    it('is found wherever a healthy majority follows a healthy leader', () => {
+    it('is found whenever a healthy majority follows a healthy leader', () => {
       fc.assert(
         fc.property(anyProbes, fc.nat(), (probes, pick) => {
           const leader = pick % probes.length;

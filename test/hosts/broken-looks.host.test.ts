@@ -16,7 +16,7 @@ import { eventually } from '../support/eventually.js';
 import { processRuns, startSshd, type TestSshd } from '../support/sshd.js';
 import { silentPool } from '../support/ssh-pool.js';
 
-/* The real scripts on a real host, with one of the programs that they look with broken. */
+/* The real scripts on a real host, with one of the programs that they use broken. */
 
 let sshd: TestSshd;
 let local: string;
@@ -74,15 +74,27 @@ const statuses = async () => (await hostServices(connection, 'test')).status(['a
 const pids = async () => (await statuses()).map(({ pid }) => pid ?? 0);
 
 describe('converge', () => {
-  const lookers = ['stat', 'sha256sum', 'cut', 'head', 'tr', 'sv', 'dpkg-query', 'sed', 'cat', 'grep', 'awk'];
+  const programs = [
+    'stat',
+    'sha256sum',
+    'cut',
+    'head',
+    'tr',
+    'sv',
+    'dpkg-query',
+    'sed',
+    'cat',
+    'grep',
+    'awk',
+  ];
 
-  it.each(lookers.flatMap((program) => faults.map((fault) => [program, fault] as const)))(
-    'changes nothing on a host that has everything when %s %s',
+  it.each(programs.flatMap((program) => faults.map((fault) => [program, fault] as const)))(
+    'changes nothing on a converged host when %s %s',
     async (program, fault) => {
       await converge(connection, items(), deps);
       const before = await pids();
       const file = await stat(`${dir}/etc/a.conf`);
-      // Else the sum of the binary is remembered, and not computed.
+      // Otherwise the checksum of the binary comes from the cache.
       await rm(`${dir}/run/checksums`, { recursive: true, force: true });
       const host = await breaking(program, fault);
 
@@ -98,7 +110,7 @@ describe('converge', () => {
     },
   );
 
-  it.each(['stat', 'sha256sum', 'sv'])('waits for %s when it answers late', async (program) => {
+  it.each(['stat', 'sha256sum', 'sv'])('waits for a slow %s', async (program) => {
     await converge(connection, items(), deps);
     await connection.run(
       `real=$(command -v ${program}); mkdir -p ${broken}; printf '#!/bin/sh\\nsleep 2; exec %s "$@"\\n' "$real" > ${broken}/${program}; chmod 755 ${broken}/${program}`,
@@ -106,9 +118,9 @@ describe('converge', () => {
     expect(await converge(preferring(connection, broken), items(), deps)).toEqual([]);
   });
 
-  it('does not overwrite a file that is there and cannot be read', async () => {
+  it('does not overwrite an existing file that cannot be read', async () => {
     await converge(connection, items(), deps);
-    // A directory of that name hides what is wrong from nobody: sha256sum alone fails.
+    // A directory of that name would not hide the fault: only sha256sum fails.
     await connection.run(
       `mkdir -p ${broken}; printf '#!/bin/sh\\nfor f; do case $f in */a.conf) ;; *) set -- "$@" "$f" ;; esac; shift; done; exec /usr/bin/sha256sum "$@"\\n' > ${broken}/sha256sum; chmod 755 ${broken}/sha256sum`,
     );
@@ -125,7 +137,7 @@ describe('removal', () => {
   const programs = ['sv', 'awk', 'sort', 'grep', 'cat', 'tr', 'head', 'readlink', 'touch', 'umount'];
 
   it.each(programs.flatMap((program) => faults.map((fault) => [program, fault] as const)))(
-    'ends what it removes, or keeps it, when %s %s',
+    'stops what it removes, or keeps it, when %s %s',
     async (program, fault) => {
       await converge(connection, items(), deps);
       const before = await pids();
@@ -157,7 +169,7 @@ describe('hostSecrets', () => {
   });
 
   it.each(['base64', 'stat'].flatMap((program) => faults.map((fault) => [program, fault] as const)))(
-    'does not take a secret for none when %s %s',
+    'does not report a secret as absent when %s %s',
     async (program, fault) => {
       const host = await breaking(program, fault);
       await expect(hostSecrets(host, names)).rejects.toMatchObject({
@@ -166,7 +178,7 @@ describe('hostSecrets', () => {
     },
   );
 
-  it('knows of one that is there, and of one that is not', async () => {
+  it('reports an existing secret, and an absent one', async () => {
     expect(await hostSecrets(connection, names)).toEqual({
       host: 'h1',
       values: { 'jupyter-token': 'the token of this cluster' },
@@ -176,7 +188,7 @@ describe('hostSecrets', () => {
     expect(await hostSecrets(connection, names)).toEqual({ host: 'h1', values: {}, exposed: [] });
   });
 
-  it('does not take them for none when their directory is something else', async () => {
+  it('does not report them as absent if their directory is a file', async () => {
     await rm(secrets(), { recursive: true });
     await writeFile(secrets(), '');
     await expect(hostSecrets(connection, names)).rejects.toMatchObject({ code: 'COMMAND_FAILED' });
@@ -205,7 +217,7 @@ printf '#!/bin/sh\\npkill -KILL -f %s || :\\n' no-such-process-of-perijove > ${t
     await connection.run(`kill -KILL ${node} ${executor} ${foreign} 2>/dev/null || :`);
   });
 
-  it('ends what is left of a node, and nobody else', async () => {
+  it('kills the remaining processes of a node, and no others', async () => {
     await connection.run(`printf '#!/bin/sh\\nkill -KILL %s\\n' ${node} > ${tree()}/bin/sweep`);
     expect(await connection.run(script())).toBe('node1\n');
     await eventually(async () => !(await processRuns(node)) && !(await processRuns(executor)));
@@ -213,7 +225,7 @@ printf '#!/bin/sh\\npkill -KILL -f %s || :\\n' no-such-process-of-perijove > ${t
     await expect(stat(fence())).rejects.toThrow('ENOENT');
   });
 
-  it('fails while something of a node goes on, and keeps its fence', async () => {
+  it('fails while a process of a node is running, and keeps its fence', async () => {
     await expect(connection.run(script())).rejects.toMatchObject({
       code: 'COMMAND_FAILED',
       message: expect.stringContaining(String(node)) as string,
@@ -221,7 +233,7 @@ printf '#!/bin/sh\\npkill -KILL -f %s || :\\n' no-such-process-of-perijove > ${t
     expect(await readFile(fence(), 'utf8')).toBe('3\n');
   });
 
-  it.each(faults)('does not take the processes for ended when grep %s', async (fault) => {
+  it.each(faults)('does not treat the processes as ended when grep %s', async (fault) => {
     const host = await breaking('grep', fault);
     await expect(host.run(script())).rejects.toMatchObject({
       code: 'COMMAND_FAILED',
@@ -231,7 +243,7 @@ printf '#!/bin/sh\\npkill -KILL -f %s || :\\n' no-such-process-of-perijove > ${t
     expect(await processRuns(foreign)).toBe(true);
   });
 
-  it('needs the answer of Docker only where nodes run in it', async () => {
+  it('requires a response from Docker only if nodes run in it', async () => {
     await connection.run(`printf '#!/bin/sh\\nkill -KILL %s\\n' ${node} > ${tree()}/bin/sweep`);
     const host = preferring(connection, broken);
     await connection.run(breakScript(broken, 'docker', 'fails', '/bin/false'));

@@ -36,7 +36,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   try {
-    // A test that cut the connections may be over before this side has noticed: that is worth another try.
+    // A test may have cut the connections without this side having noticed, so retry.
     await eventually(() => removeHost(connection, { purge: true, cluster: 'test' }));
   } finally {
     await pool.close();
@@ -85,7 +85,7 @@ async function pids(): Promise<Record<string, number | undefined>> {
 }
 
 describe('converge', () => {
-  it('makes what is missing, once, and says what', async () => {
+  it('creates what is missing, once, and reports it', async () => {
     const planned = whats(await planChanges(connection, twoServices(), deps));
     expect(planned).toContain(`write ${dir}/etc/a.conf`);
     expect(planned).toContain('start a');
@@ -126,7 +126,7 @@ describe('converge', () => {
     expect(await converge(connection, twoServices({ a: 'a=2\n' }), deps)).toEqual([]);
   });
 
-  it('restarts a service when the worker died between writing its file and restarting it', async () => {
+  it('restarts a service if the worker died between writing its file and restarting it', async () => {
     await converge(connection, twoServices(), deps);
     const before = await pids();
     await connection.upload(Buffer.from('a=2\n'), `${dir}/etc/a.conf`, { mode: 0o644 });
@@ -136,7 +136,7 @@ describe('converge', () => {
     expect((await pids())['b']).toBe(before['b']);
   });
 
-  it('starts a service when the worker died between defining and starting it', async () => {
+  it('starts a service if the worker died between defining and starting it', async () => {
     const items = twoServices();
     await converge(
       connection,
@@ -161,7 +161,7 @@ describe('converge', () => {
     expect((await readFile(`/proc/${b}/cmdline`, 'utf8')).split('\0').slice(0, 2)).toEqual(['sleep', '2000']);
   });
 
-  it('puts right what somebody else changed', async () => {
+  it('reverts foreign changes', async () => {
     await converge(connection, twoServices(), deps);
     await writeFile(`${dir}/etc/a.conf`, 'meddled\n');
     await chmod(`${dir}/etc/b.conf`, 0o644);
@@ -173,11 +173,11 @@ describe('converge', () => {
       `set the mode of ${dir}/etc/b.conf to 600`,
       'started b',
     ]);
-    // a was started with the right file, and still runs with it.
+    // a was started with the correct file and still runs with it.
     expect(await converge(connection, twoServices(), deps)).toEqual([]);
   });
 
-  it('copies the Node.js binary on the host where it is there, and brings it where it is not', async () => {
+  it('copies the Node.js binary on the host if it exists there, and uploads it otherwise', async () => {
     const items: HostItems = {
       ...noItems,
       files: [{ path: `${dir}/bin/node`, mode: 0o755, source: { kind: 'node' } }],
@@ -190,7 +190,7 @@ describe('converge', () => {
     expect(await sha256(`${dir}/bin/node`)).toBe(await sha256(deps.artifacts.nodeBinary));
     expect(await readdir(`${dir}/bin`)).toEqual(['node']);
 
-    // Touching a large file of the same size is seen, though its checksum is remembered.
+    // A change of a large file is detected although its size is the same and its checksum is cached.
     const content = await readFile(`${dir}/bin/node`);
     content[1000] = 0;
     await writeFile(`${dir}/bin/node`, content);
@@ -214,7 +214,7 @@ describe('converge', () => {
     expect(await readFile(`${dir}/opt/tool/bin/tool`, 'utf8')).toBe('tool 1.0\n');
     expect(await converge(connection, items, deps)).toEqual([]);
 
-    // Without a top directory nothing would be left of it, in place of what was there.
+    // Without a top directory, nothing would be left of the archive, and the old content would be gone.
     const flat = path.join(local, 'flat.tar.gz');
     await connection.run(`tar -czf ${flat} -C ${local}/tool-1.0/bin tool`);
     const sum = createHash('sha256')
@@ -236,7 +236,7 @@ describe('converge', () => {
 });
 
 describe('services under runit', () => {
-  it('are restarted when they end, with their output in their logs', async () => {
+  it('are restarted when they exit, with their output in their logs', async () => {
     const items = {
       ...noItems,
       services: [service('a', { exec: ['sh', '-c', 'echo started; exec sleep 1000'], restartOn: [] })],
@@ -253,7 +253,7 @@ describe('services under runit', () => {
     expect(await converge(connection, items, deps)).toEqual([]);
   });
 
-  it('end with their children, unless these are to be left', async () => {
+  it('stop with their children, unless these are to be left', async () => {
     const spawning = (name: string) =>
       ['sh', '-c', `sleep 1000 & echo $! > ${dir}/data/${name}.child; wait`] as const;
     const items: HostItems = {
@@ -277,7 +277,7 @@ describe('services under runit', () => {
     expect((await services.status(['b']))[0]).toMatchObject({ state: 'stopped' });
   });
 
-  it('come back after a crash of the whole host', async () => {
+  it('start again after a crash of the whole host', async () => {
     await converge(connection, twoServices(), deps);
     const before = await pids();
     const supervisor = Number(await readFile(`${dir}/run/runsvdir.pid`, 'utf8'));
@@ -291,7 +291,7 @@ describe('services under runit', () => {
     expect(await converge(connection, twoServices(), deps)).toEqual([]);
   });
 
-  it('do not depend on the session that started them, and pass on whose host they are on', async () => {
+  it('do not depend on the session that started them', async () => {
     await converge(connection, twoServices(), deps);
     const { a } = await pids();
     const environment = (await readFile(`/proc/${a}/environ`, 'utf8')).split('\0');
@@ -300,7 +300,7 @@ describe('services under runit', () => {
     expect(await processRuns(a ?? 0)).toBe(true);
   });
 
-  it('that keep failing pause, and start at once when their definition is right', async () => {
+  it('that keep failing pause, and start at once when their definition is fixed', async () => {
     const failing = { ...noItems, services: [service('a', { exec: ['false'], restartOn: [] })] };
     await converge(connection, failing, deps).catch(() => undefined);
     await eventually(
@@ -328,7 +328,7 @@ describe('services under runit', () => {
 });
 
 describe('removeHost', () => {
-  it('leaves no process and no file of ours, and may be repeated', async () => {
+  it('leaves no process and no file of ours, and can be repeated', async () => {
     await converge(connection, twoServices(), deps);
     const before = await pids();
     const supervisor = Number(await readFile(`${dir}/run/runsvdir.pid`, 'utf8'));
@@ -352,8 +352,8 @@ describe('removeHost', () => {
   });
 });
 
-describe('the way in', () => {
-  /** Keeps every new login out, as a firewall would; what is open goes on. */
+describe('a change that blocks new SSH logins', () => {
+  /** Blocks new logins, as a firewall would; open connections stay. */
   const locks = (undo: boolean): HostItems['conditions'] => [
     {
       name: 'lock',
@@ -373,7 +373,7 @@ describe('the way in', () => {
   ];
   const quick = () => ({ ...deps, loginPausesMs: [50] });
 
-  it('that a change closes is opened again over the connection that is open', async () => {
+  it('is undone over the open connection', async () => {
     const changed = converge(connection, { ...twoServices(), conditions: locks(true) ?? [] }, quick());
     await expect(changed).rejects.toMatchObject({
       code: 'WAY_IN_LOST',
@@ -388,7 +388,7 @@ describe('the way in', () => {
     expect((await services.status(['a', 'b'])).map(({ state }) => state)).toEqual(['absent', 'absent']);
   });
 
-  it('that cannot be opened again is told', async () => {
+  it('is reported if it cannot be undone', async () => {
     const changed = converge(connection, { ...noItems, conditions: locks(false) ?? [] }, quick());
     await expect(changed).rejects.toMatchObject({
       code: 'WAY_IN_LOST',
@@ -399,14 +399,14 @@ describe('the way in', () => {
     await rename(`${sshd.keyFile}.away`, `${sshd.keyFile}.pub`);
   });
 
-  it('is asked for also when an attempt before did the work', async () => {
+  it('is also detected if an earlier attempt made it', async () => {
     await converge(connection, twoServices(), deps);
     await rename(`${sshd.keyFile}.pub`, `${sshd.keyFile}.away`);
     await expect(converge(connection, twoServices(), quick())).rejects.toMatchObject({ code: 'WAY_IN_LOST' });
     await rename(`${sshd.keyFile}.away`, `${sshd.keyFile}.pub`);
   });
 
-  it('is not known when the host is away, and nothing is taken back', async () => {
+  it('is not undone if the host is unreachable', async () => {
     const away: HostItems['conditions'] = [
       {
         name: 'away',
@@ -415,7 +415,7 @@ describe('the way in', () => {
           {
             plan: 'go',
             done: 'went',
-            // Its answer arrives, and then the network is gone.
+            // The response arrives, then the network fails.
             script: 'exit 0',
             undo: `touch '${dir}/undone'`,
           },

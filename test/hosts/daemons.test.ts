@@ -14,7 +14,7 @@ const sh = (lines: readonly string[]) => execFileSync('sh', { input: lines.join(
 const daemon = (name: string, answers: string): DaemonItem => ({ name, answers, usedBy: ':' });
 
 describe('observeDaemons', () => {
-  it('tells of each daemon whether it answers, whatever it prints and whatever fails', () => {
+  it('reports whether each daemon responds, whatever it prints and whatever fails', () => {
     const output = sh([
       'set -u',
       ...observeDaemons([
@@ -32,7 +32,7 @@ describe('observeDaemons', () => {
 });
 
 describe('installedScript', () => {
-  it('takes the programs of a package for the package', () => {
+  it('counts a package as installed if its programs exist', () => {
     const has = (...packages: string[]) => {
       const output = sh(['docker() { :; }; dockerd() { :; }', ...installedScript(packages)]);
       const observed = parsePackages(output, packages);
@@ -48,8 +48,8 @@ describe('installedScript', () => {
     ['fails', 'exit 2'],
     ['prints nothing', 'exit 0'],
     ['prints half', "echo 'package installed libc6'"],
-    ['is cut short within a line', "printf 'package installed libc6\\npackage inst'"],
-  ])('does not take a package for missing when dpkg-query %s', (_, dpkg) => {
+    ['is truncated within a line', "printf 'package installed libc6\\npackage inst'"],
+  ])('does not count a package as missing when dpkg-query %s', (_, dpkg) => {
     const directory = mkdtempSync(path.join(tmpdir(), 'perijove-dpkg-'));
     onTestFinished(() => rmSync(directory, { recursive: true }));
     writeFileSync(path.join(directory, 'dpkg-query'), `#!/bin/sh\n${dpkg}\n`, { mode: 0o755 });
@@ -61,7 +61,7 @@ describe('installedScript', () => {
     });
   });
 
-  it('knows that nothing is installed as a package where there is no dpkg', () => {
+  it('reports no package as installed if there is no dpkg', () => {
     const output = sh(['command() { false; }', ...installedScript(['libc6'])]);
     expect(parsePackages(output, ['libc6'])).toEqual({ known: true, value: new Set() });
   });
@@ -71,7 +71,7 @@ describe('dockerItems', () => {
   const docker = makeSpec({ nodes: { containerizer: 'docker' } });
   const inImages = makeSpec({ mesos: { install: { kind: 'image', image: 'mesos:1' } } });
 
-  it('wants Docker where nodes run in it', () => {
+  it('requires Docker if nodes run in it', () => {
     expect(dockerItems(docker, makeHost('h1'))).toMatchObject({
       packages: ['docker.io', 'iptables'],
       daemons: [{ name: 'docker' }],
@@ -80,14 +80,14 @@ describe('dockerItems', () => {
     expect(dockerItems(makeSpec(), makeHost('h1')).packages).toEqual([]);
   });
 
-  it('wants it where Mesos runs in it', () => {
+  it('requires Docker if Mesos runs in it', () => {
     expect(dockerItems(inImages, makeHost('h1', { roles: ['master'] })).daemons).toHaveLength(1);
     expect(dockerItems(inImages, makeHost('h1', { roles: ['zookeeper'] })).daemons).toBeUndefined();
   });
 });
 
 describe('usedBy', () => {
-  /** What `stopOwnDaemons` makes of it, with a program of this text instead of the daemon's client. */
+  /** What `stopOwnDaemons` concludes, with a program of this text instead of the daemon's client. */
   function use(usedBy: string, program: string, text: string): 'not known' | 'none' | 'some' {
     const directory = mkdtempSync(path.join(tmpdir(), 'perijove-used-'));
     onTestFinished(() => rmSync(directory, { recursive: true }));

@@ -67,7 +67,7 @@ const steps = (observed: ObservedState, of = wanted) =>
   diff(of, observed).map((step) => describeStep(step, 'plan'));
 
 describe('diff', () => {
-  it('does everything where nothing is, in an order that works', () => {
+  it('does everything on an empty host, in a working order', () => {
     expect(steps(nothing)).toEqual([
       'install zookeeper',
       'make /p',
@@ -81,11 +81,11 @@ describe('diff', () => {
     ]);
   });
 
-  it('does nothing where all is as wanted', () => {
+  it('does nothing if everything is as desired', () => {
     expect(steps(whole)).toEqual([]);
   });
 
-  it('corrects modes, where one is asked for', () => {
+  it('corrects modes, if one is specified', () => {
     const directories = new Map([...whole.directories, ['/p/data', 0o777], ['/p', 0o500]] as const);
     const files = new Map([...whole.files, ['/p/etc/zoo.cfg', { mode: 0o600, sha256: 'cfg' }]] as const);
     expect(steps({ ...whole, directories, files })).toEqual([
@@ -94,31 +94,31 @@ describe('diff', () => {
     ]);
   });
 
-  it('restarts a service for what it was started with, not for what is written', () => {
+  it('restarts a service based on what it was started with, not on the files on disk', () => {
     const changed = { ...wanted, files: [file('/p/etc/zoo.cfg', 'new')] };
     expect(steps(whole, changed)).toEqual(['write /p/etc/zoo.cfg', 'restart zookeeper (zoo.cfg changed)']);
     const written = new Map([...whole.files, ['/p/etc/zoo.cfg', { mode: 0o644, sha256: 'new' }]] as const);
     expect(steps({ ...whole, files: written }, changed)).toEqual(['restart zookeeper (zoo.cfg changed)']);
   });
 
-  it('restarts a service when a file changed that is none of the items, such as a secret', () => {
+  it('restarts a service when a file outside its items changed, such as a secret', () => {
     const files = new Map([...whole.files, ['/p/etc/secrets/digest', { mode: 0o600, sha256: 's' }]] as const);
     expect(steps({ ...whole, files })).toEqual(['restart zookeeper (digest changed)']);
   });
 
-  it('restarts a service that has no record', () => {
+  it('restarts a service without a record', () => {
     const unrecorded: ServiceStatus = { name: 'zookeeper', state: 'running', pid: 1 };
     expect(steps({ ...whole, services: [unrecorded] })).toEqual([
       'restart zookeeper (definition changed, zoo.cfg changed, digest changed)',
     ]);
   });
 
-  it('starts a service that is stopped, and leaves one alone that waits for its next start', () => {
+  it('starts a stopped service, and leaves one alone that is waiting for its restart', () => {
     expect(steps({ ...whole, services: [{ ...running, state: 'stopped' }] })).toEqual(['start zookeeper']);
     expect(steps({ ...whole, services: [{ ...running, state: 'restarting' }] })).toEqual([]);
   });
 
-  it('redefines without a restart when only words changed', () => {
+  it('redefines without a restart when only the description changed', () => {
     const files = new Map([
       ...whole.files,
       ['/p/service/zookeeper/run', { mode: 0o700, sha256: 'old' }],
@@ -126,7 +126,7 @@ describe('diff', () => {
     expect(steps({ ...whole, files })).toEqual(['redefine zookeeper']);
   });
 
-  it('starts a daemon that does not respond, and enables one that runs and would not come back', () => {
+  it('starts a daemon that does not respond, and enables a running one that would not start at boot', () => {
     const docker = (answers: boolean, boots: boolean) =>
       steps({ ...whole, daemons: new Map([['docker', { answers, boots }]]) });
     expect(docker(false, true)).toEqual(['start docker']);
@@ -135,7 +135,7 @@ describe('diff', () => {
     expect(docker(true, true)).toEqual([]);
   });
 
-  it('restarts a service whose effect is not what is wanted, and runs again what runs once', () => {
+  it('restarts a service whose effect differs, and runs a one-shot again', () => {
     const effect = {
       observe: 'ip',
       differences: (printed: string) => (printed === 'up' ? [] : [`is ${printed}`]),
@@ -148,12 +148,12 @@ describe('diff', () => {
     expect(steps(seen('up'), of({}))).toEqual([]);
     expect(steps(seen('down'), of({}))).toEqual(['restart zookeeper (is down)']);
     expect(steps(seen('down'), of({ once: { before: [] } }))).toEqual(['run zookeeper again (is down)']);
-    // It is started anyway.
+    // A stopped service is started instead.
     const stopped = { ...seen('down'), services: [{ ...running, state: 'stopped' as const }] };
     expect(steps(stopped, of({}))).toEqual(['start zookeeper']);
   });
 
-  it('acts for conditions by what was seen of them, after everything else', () => {
+  it('acts on conditions based on what was observed, after everything else', () => {
     const action = { plan: 'make a network', done: 'made a network', script: 'true' };
     const conditions = [
       { name: 'net', observe: 'x', actions: (printed: string) => (printed === '' ? [action] : []) },
@@ -163,7 +163,7 @@ describe('diff', () => {
     expect(steps({ ...whole, seen }, { ...wanted, conditions })).toEqual([]);
   });
 
-  it('only defines what is only to be defined', () => {
+  it('only defines a service in the state `defined`', () => {
     const services = [{ item: { ...item, state: 'defined' as const }, files: [definition] }];
     expect(steps({ ...whole, services: [] }, { ...wanted, services })).toEqual(['define zookeeper']);
     expect(steps({ ...whole, services: [{ ...running, record: 'old' }] }, { ...wanted, services })).toEqual(
@@ -171,7 +171,7 @@ describe('diff', () => {
     );
   });
 
-  it('unpacks an archive whose mark is missing or another', () => {
+  it('unpacks an archive whose marker is missing or different', () => {
     const archive = { url: 'https://x/y.tgz', sha256: 'a', path: '/p/opt/y' };
     const archives = [{ archive, marker: '/p/opt/y/.mark', sha256: 'm' }];
     expect(steps(whole, { ...wanted, archives })).toEqual(['unpack https://x/y.tgz to /p/opt/y']);

@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-/** What is learned of who uses a Docker that answers so. */
+/** What a Docker with these responses reports about its use. */
 function usedBy(ps: string, info: string): 'nobody' | 'somebody' | 'not known' {
   const text = `#!/bin/sh\ncase $1 in ps) ${ps} ;; info) ${info} ;; esac\n`;
   writeFileSync(path.join(directory, 'docker'), text, { mode: 0o755 });
@@ -29,8 +29,8 @@ function usedBy(ps: string, info: string): 'nobody' | 'somebody' | 'not known' {
 
 const heading = "echo 'CONTAINER ID'";
 
-describe('whoever uses Docker', () => {
-  it('is known when its list and its number agree', () => {
+describe('the use of Docker', () => {
+  it('is known if the list and the count agree', () => {
     expect(usedBy(heading, 'echo 0')).toBe('nobody');
     expect(usedBy(`${heading}; echo 33b0`, 'echo 1')).toBe('somebody');
   });
@@ -38,10 +38,10 @@ describe('whoever uses Docker', () => {
   it.each([
     ['the list fails', 'exit 1', 'echo 0'],
     ['the list is empty', ':', 'echo 0'],
-    ['the list is cut short', "printf 'CONTA'", 'echo 0'],
-    ['the list is cut short after its heading', heading, 'echo 2'],
-    ['the number fails, as it does where no server answers', heading, 'echo 0; exit 1'],
-    ['the number is missing', heading, ':'],
+    ['the list is truncated', "printf 'CONTA'", 'echo 0'],
+    ['the list is truncated after its heading', heading, 'echo 2'],
+    ['the count fails, as it does without a server', heading, 'echo 0; exit 1'],
+    ['the count is missing', heading, ':'],
     ['the two differ', `${heading}; echo 33b0`, 'echo 0'],
   ])('is not known when %s', (_how, ps, info) => {
     expect(usedBy(ps, info)).toBe('not known');

@@ -39,7 +39,7 @@ const wanted = (overrides: Partial<FactsWanted> = {}): FactsWanted => ({
 });
 
 describe('gatherFacts', () => {
-  it('tells what a host is', async () => {
+  it('reports the facts of a host', async () => {
     const facts = await gatherFacts(
       connection,
       wanted({
@@ -64,11 +64,11 @@ describe('gatherFacts', () => {
     expect(facts.freeBytes).toBeGreaterThan(1024 * 1024);
     expect(facts.memoryBytes).toBeGreaterThan(100 * 1024 * 1024);
     expect(facts.cpus).toBeGreaterThan(0);
-    // It is this machine's own clock.
+    // It is the clock of this machine.
     expect(Math.abs(facts.clock.offsetMs)).toBeLessThanOrEqual(facts.clock.errorMs + 1);
   });
 
-  it('tells who listens, and whether it is of the cluster', async () => {
+  it('reports the listeners, and whether they belong to the cluster', async () => {
     const server = createServer().listen(0, '127.22.4.2');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;

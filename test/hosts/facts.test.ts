@@ -31,7 +31,7 @@ listener 00000000000000000000000001000000 0051 9 no only-ipv6
 const asked = { before: 1_700_000_000_000, after: 1_700_000_000_200, reference: 'worker' };
 
 describe('parseFacts', () => {
-  it('reads everything that the script prints', () => {
+  it('parses everything that the script prints', () => {
     expect(parseFacts(output, 'h1', asked)).toEqual({
       host: 'h1',
       os: { id: 'debian', version: '12', name: 'Debian GNU/Linux 12 (bookworm)' },
@@ -61,7 +61,7 @@ describe('parseFacts', () => {
     });
   });
 
-  it('refuses an output without its facts', () => {
+  it('rejects output without its facts', () => {
     expect(() => parseFacts('clock 1700000000500000000\n', 'h1', asked)).toThrow('cpus');
   });
 });

@@ -35,16 +35,16 @@ const changed = (from: string, to: string) =>
   compare(parseSnapshot(whole), parseSnapshot(whole.replace(from, to)));
 
 describe('a snapshot', () => {
-  it('is refused when it was cut short, or when a part of it is empty', () => {
+  it('is rejected if it is truncated, or if a part of it is empty', () => {
     expect(() => parseSnapshot(whole.slice(0, whole.indexOf('== mount')))).toThrow('cut short');
     expect(() => parseSnapshot(whole.replace('tar ii  1.34\n', ''))).toThrow('no package');
   });
 
-  it('is the same as itself, but for what ticks', () => {
+  it('equals itself except for values that always change', () => {
     expect(changed('0f7c', '1a2b')).toEqual([]);
   });
 
-  it('has the rules of a firewall, without counters and without those of the name server of Compose', () => {
+  it('contains firewall rules, without counters and without those of the name server of Compose', () => {
     const found = new Map<string, string>();
     addFirewall(
       found,
@@ -60,18 +60,18 @@ describe('a snapshot', () => {
 
 describe('the list of what Perijove changes on a host', () => {
   it.each([
-    ['a unit that is disabled', 'ssh.service enabled', 'ssh.service disabled', 'unit: ssh.service'],
-    ['a unit that has gone', 'apt-daily.timer enabled enabled\n', '', 'unit: apt-daily.timer'],
+    ['a disabled unit', 'ssh.service enabled', 'ssh.service disabled', 'unit: ssh.service'],
+    ['a removed unit', 'apt-daily.timer enabled enabled\n', '', 'unit: apt-daily.timer'],
     ['another route', 'via 172.16.6.1', 'via 172.16.6.2', 'route: default via 172.16.6.1 dev eth0'],
-    ['a setting of the kernel', 'forward = 1', 'forward = 0', 'sysctl: net.ipv4.ip_forward'],
+    ['a kernel setting', 'forward = 1', 'forward = 0', 'sysctl: net.ipv4.ip_forward'],
     ['an upgrade', 'ii  1.34', 'ii  1.35', 'package: tar'],
     ['other content', 'da39a3ee', 'da39a3ef', 'file: content of /etc/hosts'],
-    ['a file of nobody', '/etc/hosts\tf', '/etc/odd\tf 644 root:root\n/etc/hosts\tf', 'file: /etc/odd'],
-  ])('does not have %s', (_what, from, to, entry) => {
+    ['an unknown file', '/etc/hosts\tf', '/etc/odd\tf 644 root:root\n/etc/hosts\tf', 'file: /etc/odd'],
+  ])('does not contain %s', (_what, from, to, entry) => {
     expect(unlisted('up', changed(from, to)).map((each) => each.entry)).toContain(entry);
   });
 
-  it('has a file of a new package, and after `down --purge` no unit of the cluster', () => {
+  it('contains a file of a new package, and after `down --purge` no unit of the cluster', () => {
     const file = changed('/etc/hosts\tf', '/etc/new.conf\tf 644 root:root\n/etc/hosts\tf');
     expect(file).toHaveLength(1);
     expect(unlisted('purged', file)).toEqual([]);
@@ -83,7 +83,7 @@ describe('the list of what Perijove changes on a host', () => {
     expect(unlisted('purged', unit)).toEqual(unit);
   });
 
-  it('names what none of the differences is', () => {
+  it('reports entries that match no difference', () => {
     expect(unseen('purged', [])).toContain('changed: ^file: \\/var\\/lib\\/docker$');
   });
 });

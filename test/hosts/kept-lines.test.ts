@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { timed } from '../../src/hosts/kept-lines.js';
 
-it('has the time of each line', () => {
+it('parses the time of each line', () => {
   expect(timed('2026-11-22_09:10:03.05991 I1122 text')).toEqual({
     at: Date.parse('2026-11-22T09:10:03.059Z'),
     text: 'I1122 text',

@@ -9,7 +9,7 @@ import { known } from '../../src/hosts/observation.js';
 
 const listed = async () => (await promisify(execFile)('sh', ['-c', listenersScript])).stdout;
 
-it('is known of a port of this machine, at one address and at all', async () => {
+it('finds listeners of this machine, at one address and at all addresses', async () => {
   const server = createServer().listen(0, '127.27.9.1');
   await once(server, 'listening');
   const everywhere = createServer().listen(0);
@@ -27,12 +27,12 @@ it.each([
   ['nothing', ''],
   ['half of it', '0100007F:1F90\n'],
   ['half a line', '0100007F:1F90\n0100'],
-  ['half the last word', '0100007F:1F90\ncompl'],
-])('is not known when the host prints %s', (_what, output) => {
+  ['half of the end marker', '0100007F:1F90\ncompl'],
+])('the listeners are unknown when the host prints %s', (_what, output) => {
   expect(parseListeners(output, '10.0.0.1', 8080)).toMatchObject({ known: false });
 });
 
-it('is not known when the host does not respond', async () => {
+it('the listeners are unknown when the host does not respond', async () => {
   const connect = () => Promise.reject(new PerijoveError('SSH_TIMEOUT', 'no answer'));
   expect(await listensAt(connect, '10.0.0.1', 8080)).toEqual({ known: false, why: 'no answer' });
 });

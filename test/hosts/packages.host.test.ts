@@ -13,8 +13,8 @@ import { silentPool } from '../support/ssh-pool.js';
 import { canCopyMachine, startMachine, type TestMachine } from '../support/machine.js';
 
 /*
- * The real apt and dpkg on a throw-away copy of this machine, with an empty package database and a repository
- * of its own: `meek` is a file, `eager` has a daemon that it starts, `slow` takes until /go exists.
+ * The real apt and dpkg on a disposable copy of this machine, with an empty package database and its own
+ * repository: `meek` is a file, `eager` has a daemon that it starts, `slow` takes until /go exists.
  */
 const setup = `${debianPackages}
 make meek; mkdir -p /package/meek/opt; echo meek > /package/meek/opt/meek; build meek
@@ -61,7 +61,7 @@ for name in meek eager slow; do dpkg-query -W -f '\${Package} \${db:Status-Statu
     expect(await state()).toEqual(['meek installed', 'eager installed']);
   });
 
-  it('does not touch apt when nothing is missing', async () => {
+  it('does not call apt if nothing is missing', async () => {
     await installPackages(connection, ['meek']);
     await machine.run(
       'rm -rf /repo /var/lib/apt/lists; mv /usr/bin/apt-get /usr/bin/apt-get.away; printf "#!/bin/sh\\ntouch /touched\\n" > /usr/bin/apt-get; chmod 755 /usr/bin/apt-get',
@@ -70,7 +70,7 @@ for name in meek eager slow; do dpkg-query -W -f '\${Package} \${db:Status-Statu
     expect(await machine.run('ls /')).not.toContain('touched');
   });
 
-  it('names a package that there is not, and puts the policy back that was there', async () => {
+  it('names an unknown package, and restores the previous policy', async () => {
     await machine.run(
       `printf '#!/bin/sh\\nexit 104\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d`,
     );
@@ -83,7 +83,7 @@ for name in meek eager slow; do dpkg-query -W -f '\${Package} \${db:Status-Statu
     expect(await state()).toEqual(['exit 104']);
   });
 
-  it('says what it waits for while another program holds apt, then goes on', async () => {
+  it('reports the program that holds apt, waits for it, then continues', async () => {
     await machine.run(`
 cat > /hold.py <<'END'
 import fcntl, os, time
@@ -122,7 +122,7 @@ setsid python3 /hold.py </dev/null >/dev/null 2>&1 &`);
     });
   });
 
-  it('goes on when its worker dies, and the next worker waits for it', async () => {
+  it('continues when its worker dies, and the next worker waits for it', async () => {
     const aborter = new AbortController();
     const first = installPackages(connection, ['slow', 'eager'], { signal: aborter.signal });
     const outcome = expect(first).rejects.toThrow('the worker died');
@@ -141,7 +141,7 @@ setsid python3 /hold.py </dev/null >/dev/null 2>&1 &`);
     expect(await state()).toEqual(['eager installed', 'slow installed']);
   });
 
-  it('puts right what an installation left that was killed with the machine', async () => {
+  it('cleans up after an installation that was killed with the machine', async () => {
     await machine.run(`
 printf '#!/bin/sh\\nexit 104\\n' > /usr/sbin/policy-rc.d.before-perijove
 printf '#!/bin/sh\\n# perijove\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d*`);
@@ -149,7 +149,7 @@ printf '#!/bin/sh\\n# perijove\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755
     expect(await state()).toEqual(['meek installed', 'exit 104']);
   });
 
-  /** As if systemd ran; what of it is asked fails, and what it is ordered is written down. */
+  /** As if systemd were running: queries fail, and commands are recorded. */
   const brokenSystemd = `
 mkdir -p /run/systemd/system
 printf '#!/bin/sh\\necho "$*" >> /orders\\ncase $1 in list-unit-files|is-enabled|is-active|show) exit 1 ;; esac\\n' > /usr/local/bin/systemctl
@@ -166,7 +166,7 @@ mv /repo/Packages.new /repo/Packages`;
       .split('\n')
       .filter((line) => line.startsWith('disable') || line.includes('perijove') || line.endsWith('.service'));
 
-  it('disables the unit that a new package brings, and nothing else, though systemd answers no question', async () => {
+  it('disables the unit of a new package, and nothing else, although systemd responds to no query', async () => {
     await machine.run(`${brokenSystemd}
 unit / there.service
 unit /package/meek fresh.service; unit /package/meek there.service; unit /package/meek ssh.service
@@ -177,7 +177,7 @@ ${rebuild('meek')}`);
   });
 
   it.each(['dpkg-deb', 'tar'])(
-    'disables nothing when %s cannot read what a package brings',
+    'disables nothing when %s cannot read the content of a package',
     async (program) => {
       await machine.run(`${brokenSystemd}
 unit /package/meek fresh.service
@@ -195,7 +195,7 @@ chmod 755 /usr/local/bin/${program}`);
     },
   );
 
-  it('finishes what a killed one left, also when no package is missing any more', async () => {
+  it('finishes what a killed installation left, even if no package is missing', async () => {
     const items = { ...noItems, packages: ['slow', 'eager'] };
     const deps = {
       artifacts: { programsDir: '/nonexistent', nodeBinary: process.execPath },
@@ -221,7 +221,7 @@ timeout 20 sh -c 'until dpkg --configure -a; do sleep 0.1; done'`);
     expect(await converge(connection, items, deps)).toEqual([]);
   });
 
-  it('tells the next one what a person should know, when its worker died', async () => {
+  it('returns the notes of an installation whose worker died', async () => {
     await machine.run(
       'mkdir -p /var/lib/misc; echo "eager could not be disabled" > /var/lib/misc/perijove-notes',
     );
@@ -229,7 +229,7 @@ timeout 20 sh -c 'until dpkg --configure -a; do sleep 0.1; done'`);
     expect(await installPackages(connection, [])).toEqual([]);
   });
 
-  it('says what is missing to a user who may not install it', async () => {
+  it('names the missing packages to a user who may not install them', async () => {
     const { ssh } = machine.host();
     const ada = await pool.get(machine.host({ ssh: { ...ssh, user: 'ada' } }));
     await expect(installPackages(ada, ['meek', 'eager'])).rejects.toMatchObject({
@@ -261,7 +261,7 @@ chown 2000:2000 /home/ada /opt/perijove; chmod 700 /closed`,
     await rm(directory, { recursive: true, force: true });
   });
 
-  it('writes where it may, and is told where it may not', async () => {
+  it('writes to its own directories, and reports others as not writable', async () => {
     const ada = await pool.get(machine.host());
     await ada.upload(Buffer.from('mine\n'), '/opt/perijove/file', { mode: 0o600 });
     expect(await machine.run('stat -c "%u %a" /opt/perijove/file')).toBe('2000 600\n');

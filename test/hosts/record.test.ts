@@ -11,7 +11,7 @@ const service: ServiceItem = {
 };
 
 describe('definitionDigest', () => {
-  it('changes with what a process is started with, and not with words or order', () => {
+  it('changes with what a process is started with, not with the description or the order', () => {
     const digest = definitionDigest(service);
     expect(
       definitionDigest({ ...service, description: 'b', env: { Y: '2', X: '1' }, leaveChildren: true }),

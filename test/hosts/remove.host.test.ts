@@ -8,7 +8,7 @@ import { breakScript, faults, preferring } from '../support/broken-programs.js';
 import { canCopyMachine, startMachine, type TestMachine } from '../support/machine.js';
 import { silentPool } from '../support/ssh-pool.js';
 
-/* On a copy of this machine: what is mounted below the base directory is somebody else's. */
+/* On a copy of this machine, with foreign file systems mounted below the base directory. */
 
 let machine: TestMachine;
 let local: string;
@@ -37,19 +37,22 @@ mount --bind /srv/precious '${dir}/data/m'; mount --bind /srv/precious '${dir}/o
 echo precious > ${precious}`);
   });
 
-  it.each([true, false])('unmounts what is below, and leaves what was mounted: purge %s', async (purge) => {
-    await removeHost(connection, { purge, cluster: 'test' });
-    expect(await machine.run(`cat ${precious}`)).toBe('precious\n');
-    const mounted = await machine.run('cat /proc/self/mountinfo');
-    expect(mounted).not.toContain('/opt/perijove\\040it/');
-    expect(mounted).toContain('/opt/perijove\\040it-not/m');
-    expect(await machine.run(`ls -d '${dir}' 2>/dev/null || :`)).toBe(purge ? '' : `${dir}\n`);
-  });
+  it.each([true, false])(
+    'unmounts file systems below the directory, and leaves their content: purge %s',
+    async (purge) => {
+      await removeHost(connection, { purge, cluster: 'test' });
+      expect(await machine.run(`cat ${precious}`)).toBe('precious\n');
+      const mounted = await machine.run('cat /proc/self/mountinfo');
+      expect(mounted).not.toContain('/opt/perijove\\040it/');
+      expect(mounted).toContain('/opt/perijove\\040it-not/m');
+      expect(await machine.run(`ls -d '${dir}' 2>/dev/null || :`)).toBe(purge ? '' : `${dir}\n`);
+    },
+  );
 
   it.each(['umount', 'awk', 'sort'].flatMap((program) => faults.map((fault) => [program, fault] as const)))(
     'empties nothing that is still mounted when %s %s',
     async (program, fault) => {
-      // Half of what umount prints is nothing, while it does all of its work.
+      // When umount "prints half", it prints nothing but still does all of its work.
       const path = program === 'umount' ? '/bin/false' : undefined;
       await machine.run(breakScript('/broken', program, fault, path));
       const outcome = await removeHost(preferring(connection, '/broken'), {

@@ -14,12 +14,12 @@ const service: ServiceItem = {
   restartOn: ["/opt/it's here/etc/x"],
 };
 
-/** The shell parses without running. */
+/** Parses a script with a shell, without running it. */
 const parses = (script: string) =>
   execFileSync('sh', ['-n'], { input: script, stdio: ['pipe', 'pipe', 'pipe'] });
 
 describe('renderRunit', () => {
-  it('renders scripts that a POSIX shell reads, whatever is in the names', () => {
+  it('renders scripts that a POSIX shell accepts, whatever the names contain', () => {
     const files = renderRunit(host, service);
     expect(files.map(({ path, mode }) => [path, mode.toString(8)])).toEqual([
       ["/opt/it's here/service/agent/run", '700'],
@@ -31,25 +31,25 @@ describe('renderRunit', () => {
     expect(files[0]?.text).toContain('ulimit -n 1024');
   });
 
-  it('ends what is left of the process group, unless children are to be left', () => {
+  it('kills the rest of the process group, unless children are to be left', () => {
     const finish = (leaveChildren: boolean) => renderRunit(host, { ...service, leaveChildren })[1]?.text;
     expect(finish(false)).toContain('kill -s KILL -- "-$pid"');
     expect(finish(true)).not.toContain('kill -s KILL');
   });
 
-  it('runs a command after each end of the service, whatever comes of it', () => {
+  it('runs a command after each exit of the service, whatever its result', () => {
     const [, finish] = renderRunit(host, { ...service, afterEnd: ['docker', 'rm', "it's"] });
     expect(finish?.text).toContain(`docker rm 'it'\\''s' </dev/null >/dev/null 2>&1\n`);
     parses(finish?.text ?? '');
   });
 
-  it('runs what is to be done once, and counts it as running from then on', () => {
+  it('runs a one-shot once, and counts it as running from then on', () => {
     const [run] = renderRunit(host, { ...service, once: { before: [] } });
     expect(run?.text).toContain('&& exec sleep infinity');
     parses(run?.text ?? '');
   });
 
-  it('has no script that a shell does not read', () => {
+  it('renders only scripts that a shell accepts', () => {
     const driver = runit(host);
     for (const script of [
       driver.installScript(service),
@@ -112,14 +112,14 @@ describe('parseRunitStatus', () => {
   it.each([
     ['sv failed', 'sv: not found'],
     ['sv printed nothing', ''],
-    ['sv was cut short', 'run: ./a: (pid 12'],
-    ['sv may not look', 'fail: ./a: unable to change to service directory: access denied'],
-    ['sv answered about another one', 'down: ./b: 5s'],
+    ['sv was truncated', 'run: ./a: (pid 12'],
+    ['sv lacks permission', 'fail: ./a: unable to change to service directory: access denied'],
+    ['sv reported another service', 'down: ./b: 5s'],
   ])('does not know the state when %s', (_, line) => {
     expect(observe(line).known).toBe(false);
   });
 
-  it('does not know what a service was started with when the record was not read to its end', () => {
+  it('does not know what a service was started with when its record is truncated', () => {
     expect(parseRunitStatus('defined a\ndown: ./a: 5s\nrecord a 1 definition\n', ['a'], now).known).toBe(
       false,
     );

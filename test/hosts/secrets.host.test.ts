@@ -39,7 +39,7 @@ const put = (host: HostSpec, name: string, value: string) =>
   writeFile(path.join(host.dir, 'etc', 'secrets', name), value, { mode: 0o600 });
 
 describe('readSecrets', () => {
-  it('takes all of them from a host that has them all, without what an editor added', async () => {
+  it('reads all secrets from one host that has them all, without what an editor added', async () => {
     await put(hosts[0], 'jupyter-token', 'of-h1');
     await put(hosts[0], 'node-api-token', '\n');
     await put(hosts[1], 'jupyter-token', 'of-h2\n');
@@ -50,7 +50,7 @@ describe('readSecrets', () => {
     });
   });
 
-  it('says that there are none once every host said so', async () => {
+  it('reports that there are none once every host has reported so', async () => {
     await put(hosts[0], 'jupyter-token', 'of-h1');
     await expect(readSecrets(pool, { hosts }, names)).rejects.toMatchObject({
       code: 'SECRETS_ABSENT',
@@ -59,7 +59,7 @@ describe('readSecrets', () => {
     });
   });
 
-  it('blames the host that could not be asked, which may have them', async () => {
+  it('reports the error of an unreachable host, which may have them', async () => {
     const away = sshd.host({ name: 'h3', ssh: { ...sshd.host().ssh, port: 2299 } });
     await expect(readSecrets(pool, { hosts: [...hosts, away] }, names)).rejects.toMatchObject({
       code: 'SSH_REFUSED',

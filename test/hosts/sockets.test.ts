@@ -33,7 +33,7 @@ describe('listenersAt', () => {
     inode: 1,
   });
 
-  it('counts wildcards, and neither other addresses nor mere connections', () => {
+  it('counts wildcards, but neither other addresses nor mere connections', () => {
     const sockets = [
       socket('0.0.0.0', 80),
       socket('::', 80),

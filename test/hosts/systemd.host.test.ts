@@ -22,7 +22,7 @@ if (!hasImage) process.stderr.write(`SKIPPED: no image ${image} is here; docker-
 
 const container = `perijove-test-systemd-${process.pid}`;
 const driver = systemd({ dir: '/opt/perijove' }, 'test');
-/** A cluster below a directory whose name ends like the other's. */
+/** A cluster whose directory ends with the path of the other's. */
 const other = systemd({ dir: '/srv/opt/perijove' }, 'test-other');
 const service = (name: string): ServiceItem => ({
   name,
@@ -38,7 +38,7 @@ interface Result {
   readonly stderr: string;
 }
 
-/** Runs a script as root of the machine in the container. */
+/** Runs a script as root in the container. */
 function exec(script: string, path = ''): Promise<Result> {
   return new Promise((resolve) => {
     const child = execFile('docker', ['exec', '-i', container, 'sh'], (error, stdout, stderr) => {
@@ -54,7 +54,7 @@ async function run(script: string): Promise<string> {
   return stdout;
 }
 
-/** By Docker in place of SSH. */
+/** A connection through Docker instead of SSH. */
 function connectionTo(ask: (script: string) => Promise<Result>): HostConnection {
   const host = makeHost('h1', { dir: '/opt/perijove' });
   const execute = async (script: string) => ({
@@ -99,7 +99,7 @@ describe.skipIf(!hasImage)('under systemd', () => {
       }
     });
 
-    it('is removed with its unit, and no other cluster is', async () => {
+    it('is removed with its unit; those of other clusters stay', async () => {
       await run(driver.removeAllScript());
       expect(await run(`ls ${unitOf('test-a')} 2>&1 || :`)).toContain('No such file');
       expect(await isActive('perijove-test-a')).toBe('inactive');
@@ -107,18 +107,21 @@ describe.skipIf(!hasImage)('under systemd', () => {
       await run(driver.removeAllScript());
     });
 
-    it.each(faults)('keeps its definition, and no stop is claimed, when systemctl %s', async (fault) => {
-      await run(breakScript(broken, 'systemctl', fault, '/usr/bin/systemctl'));
-      for (const script of [driver.removeAllScript(), driver.removeScript('a'), driver.stopScript('a')]) {
-        const { code, stderr } = await withBroken(script);
-        expect(code, script).not.toBe(0);
-        expect(stderr).not.toBe('');
-        await run(`test -f ${unitOf('test-a')}`);
-      }
-      expect(await isActive('perijove-test-other-a')).toBe('active');
-    });
+    it.each(faults)(
+      'keeps its definition, and is not reported as stopped, when systemctl %s',
+      async (fault) => {
+        await run(breakScript(broken, 'systemctl', fault, '/usr/bin/systemctl'));
+        for (const script of [driver.removeAllScript(), driver.removeScript('a'), driver.stopScript('a')]) {
+          const { code, stderr } = await withBroken(script);
+          expect(code, script).not.toBe(0);
+          expect(stderr).not.toBe('');
+          await run(`test -f ${unitOf('test-a')}`);
+        }
+        expect(await isActive('perijove-test-other-a')).toBe('active');
+      },
+    );
 
-    it.each(['grep', 'sed', 'cat', 'awk', 'tr'])('is found to be removed without %s', async (program) => {
+    it.each(['grep', 'sed', 'cat', 'awk', 'tr'])('is found and removed without %s', async (program) => {
       await run(breakScript(broken, program, 'prints nothing', `/usr/bin/${program}`));
       const { code, stderr } = await withBroken(driver.removeAllScript());
       expect(code, stderr).toBe(0);
@@ -126,7 +129,7 @@ describe.skipIf(!hasImage)('under systemd', () => {
       expect(await isActive('perijove-test-other-a')).toBe('active');
     });
 
-    it.each(faults)('is not taken for absent or stopped when systemctl %s', async (fault) => {
+    it.each(faults)('is not reported as absent or stopped when systemctl %s', async (fault) => {
       const whole = parseSystemdStatus(await run(driver.statusScript(['a', 'b'])), ['a', 'b']);
       expect(whole).toMatchObject({ value: [{ state: 'running' }, { state: 'absent' }] });
       await run(breakScript(broken, 'systemctl', fault, '/usr/bin/systemctl'));
@@ -135,10 +138,10 @@ describe.skipIf(!hasImage)('under systemd', () => {
     });
   });
 
-  describe('a daemon that runs', () => {
+  describe('a running daemon', () => {
     const daemon = { name: 'ssh', answers: 'true', usedBy: 'true' };
 
-    it.each(faults)('is not taken for one that is not enabled when systemctl %s', async (fault) => {
+    it.each(faults)('is not reported as disabled when systemctl %s', async (fault) => {
       await run('rm -rf /tmp/broken');
       await run('systemctl is-active ssh && systemctl is-enabled ssh');
       await run(breakScript(broken, 'systemctl', fault, '/usr/bin/systemctl'));
@@ -146,7 +149,7 @@ describe.skipIf(!hasImage)('under systemd', () => {
       expect(parseDaemons(stdout).get('ssh')).toEqual({ answers: true, boots: true });
     });
 
-    it.each(faults)('is not noted as ours, nor changed, when systemctl %s', async (fault) => {
+    it.each(faults)('is neither recorded as ours nor changed when systemctl %s', async (fault) => {
       await run('rm -rf /tmp/broken /opt/perijove/etc/daemons');
       await run(breakScript(broken, 'systemctl', fault, '/usr/bin/systemctl'));
       await expect(startDaemon(connectionTo(withBroken), daemon)).rejects.toMatchObject({
@@ -156,7 +159,7 @@ describe.skipIf(!hasImage)('under systemd', () => {
       await run('[ ! -e /opt/perijove/etc/daemons ] && systemctl is-active ssh && systemctl is-enabled ssh');
     });
 
-    it('is seen to start at boot, or not', async () => {
+    it('is reported to start at boot, or not', async () => {
       const boots = async () =>
         parseDaemons(await run(observeDaemons([daemon]).join('\n'))).get('ssh')?.boots;
       expect(await boots()).toBe(true);
@@ -167,7 +170,7 @@ describe.skipIf(!hasImage)('under systemd', () => {
       expect(await run('cat /opt/perijove/etc/daemons/ssh')).toBe('ran\n');
     });
 
-    it('goes on when it ran before Perijove enabled it, and is stopped when it did not', async () => {
+    it('keeps running if it ran before Perijove enabled it, and is stopped otherwise', async () => {
       const ours = connectionTo(exec);
       await run('rm -rf /opt/perijove/etc/daemons; systemctl disable ssh');
       await startDaemon(ours, daemon);

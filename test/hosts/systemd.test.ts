@@ -50,19 +50,19 @@ WantedBy=multi-user.target
     execFileSync('sh', ['-n'], { input: record?.text ?? '' });
   });
 
-  it('ends children with the service unless they are to be left', () => {
+  it('kills children with the service, unless they are to be left', () => {
     const ending = { ...service, leaveChildren: false };
     expect(renderSystemd(host, 'demo', ending)[1]?.text).toContain('KillMode=control-group');
   });
 
-  it('runs a command after each end of the service, whatever comes of it', () => {
+  it('runs a command after each exit of the service, whatever its result', () => {
     const ended = { ...service, afterEnd: ['docker', 'rm', '--force', 'a'] };
     expect(renderSystemd(host, 'demo', ended)[1]?.text).toContain(
       '\nExecStopPost=-"docker" "rm" "--force" "a"\n',
     );
   });
 
-  it('runs what is to be done once after each boot, before what needs it, and again only when it failed', () => {
+  it('runs a one-shot after each boot, before the units that need it, and restarts it only on failure', () => {
     const once = { ...service, once: { before: ['docker.service'] } };
     const text = renderSystemd(host, 'demo', once)[1]?.text;
     for (const line of [
@@ -75,7 +75,7 @@ WantedBy=multi-user.target
     }
   });
 
-  it('has no script that a shell does not read', () => {
+  it('renders only scripts that a shell accepts', () => {
     const driver = systemd(host, 'demo');
     for (const script of [
       driver.installScript(service),
@@ -95,7 +95,7 @@ WantedBy=multi-user.target
 
 describe('parseSystemdStatus', () => {
   const line = (name: string, properties: string) => `unit ${name} ${properties} \n`;
-  it('reads what systemctl shows', () => {
+  it('parses the output of systemctl', () => {
     const output =
       line(
         'a',
@@ -121,13 +121,13 @@ describe('parseSystemdStatus', () => {
 
   it.each([
     ['failed', ''],
-    ['was cut short', 'MainPID=12 LoadState=loaded ActiveSta'],
-    ['left something out', 'LoadState=not-found ActiveState=inactive SubState=dead StateChangeTimestamp='],
-  ])('does not take a service for absent when systemctl %s', (_, properties) => {
+    ['was truncated', 'MainPID=12 LoadState=loaded ActiveSta'],
+    ['omitted a property', 'LoadState=not-found ActiveState=inactive SubState=dead StateChangeTimestamp='],
+  ])('does not report a service as absent when systemctl %s', (_, properties) => {
     expect(parseSystemdStatus(`${line('a', properties)}recorded a\n`, ['a']).known).toBe(false);
   });
 
-  it('does not know what a service was started with when its record was not read to its end', () => {
+  it('does not know what a service was started with when its record is truncated', () => {
     const whole = 'MainPID=1 LoadState=loaded ActiveState=active SubState=running StateChangeTimestamp=';
     expect(parseSystemdStatus(`${line('a', whole)}record a 1 definition\n`, ['a']).known).toBe(false);
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CellRun, type CellEnd } from '../../src/jupyter/cell.js';
 
-/** Feeds frames to a run of a cell; the end that the last one brought. */
+/** Feeds frames to a run of a cell; returns the end that the last one brought. */
 function play(...messages: readonly [type: string, content: object, parent?: string][]): CellEnd | undefined {
   const cell = new CellRun('6*7', 'session');
   const { header } = cell.request as { header: { msg_id: string } };
@@ -21,7 +21,7 @@ const replied = ['execute_reply', { status: 'ok' }] as const;
 const value = ['execute_result', { data: { 'text/plain': '42', 'text/html': '<b>42</b>' } }] as const;
 
 describe('CellRun', () => {
-  it('asks on the shell channel, without a place in the history', () => {
+  it('requests on the shell channel, outside the history', () => {
     expect(new CellRun('6*7', 's').request).toMatchObject({
       channel: 'shell',
       header: { msg_type: 'execute_request', session: 's', version: '5.3' },
@@ -41,13 +41,13 @@ describe('CellRun', () => {
     });
   });
 
-  it('ignores what belongs to another request', () => {
+  it('ignores messages of other requests', () => {
     expect(
       play(['status', { execution_state: 'idle' }, 'other'], [...replied], [...value], [...idle]),
     ).toEqual({ ok: true, result: '42' });
   });
 
-  it('tells the last line of a traceback, without its colours', () => {
+  it('returns the last line of a traceback, without its colours', () => {
     const traceback = ['----', '\u001b[0;31mZeroDivisionError\u001b[0m: division by zero'];
     expect(
       play(
@@ -58,7 +58,7 @@ describe('CellRun', () => {
     ).toEqual({ ok: false, lastLine: 'ZeroDivisionError: division by zero' });
   });
 
-  it('fails when the kernel gave the cell up without an error of its own', () => {
+  it('fails when the kernel aborts the cell without an error', () => {
     expect(play(['execute_reply', { status: 'aborted' }], [...idle])).toEqual({
       ok: false,
       lastLine: 'the kernel replied aborted',

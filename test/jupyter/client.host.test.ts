@@ -51,13 +51,13 @@ describe('Jupyter of a node', () => {
     expect((await jupyterStatus(base, token)).kernels).toBe(0);
   });
 
-  it('stays as it is on an order of a higher generation', async () => {
+  it('is unchanged by an order of a higher generation', async () => {
     const [pid] = await node.processes('jupyter');
     expect(await order(true)).toMatchObject({ state: 'ready', generation });
     expect(await node.processes('jupyter')).toContain(pid);
   });
 
-  it('keeps the token from the environment and the command lines of all', async () => {
+  it('keeps the token out of the environment and the command lines of all processes', async () => {
     const seen: string[] = [];
     for (const pid of [...(await node.processes()), node.pid ?? 0]) {
       seen.push(await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => ''));
@@ -76,7 +76,7 @@ describe('Jupyter of a node', () => {
     expect(await runCell(base, token, check)).toBe('[True, False]');
   });
 
-  it('is still JupyterLab, and does not ask the world for news', async () => {
+  it('is still JupyterLab, and does not fetch news', async () => {
     const headers = { authorization: `token ${token}` };
     const page = await fetch(`${base}/lab`, { headers });
     expect(page.status).toBe(200);
@@ -94,7 +94,7 @@ describe('Jupyter of a node', () => {
     });
   });
 
-  it('tells the last line of a traceback, and ends that kernel too', async () => {
+  it('reports the last line of a traceback, and ends that kernel too', async () => {
     await expect(runCell(base, token, '1/0')).rejects.toMatchObject({
       code: 'JUPYTER_CELL_FAILED',
       message: 'the cell failed: ZeroDivisionError: division by zero',
@@ -102,13 +102,13 @@ describe('Jupyter of a node', () => {
     await eventually(async () => (await kernels()) === 0);
   });
 
-  it('gives a cell up that takes too long, and ends its kernel', async () => {
+  it('aborts a cell that takes too long, and ends its kernel', async () => {
     const slow = runCell(base, token, '__import__("time").sleep(600)', { timeoutMs: 6_000 });
     await expect(slow).rejects.toMatchObject({ code: 'JUPYTER_UNREACHABLE' });
     await eventually(async () => (await kernels()) === 0);
   });
 
-  it('refuses a wrong token', async () => {
+  it('rejects a wrong token', async () => {
     await expect(jupyterStatus(base, 'wrong')).rejects.toMatchObject({ code: 'JUPYTER_AUTH_FAILED' });
     await expect(runCell(base, 'wrong', '1')).rejects.toMatchObject({ code: 'JUPYTER_AUTH_FAILED' });
   });
@@ -119,7 +119,7 @@ describe('Jupyter through a proxy at another address', () => {
   let through: string;
 
   beforeAll(async () => {
-    // Carries bytes, so the Host header arrives as the browser sent it.
+    // Forwards bytes, so the Host header arrives as the browser sent it.
     proxy = createServer((client) => {
       const upstream = connect(cluster.spec.jupyter.port, node.address);
       client.pipe(upstream).pipe(client);
@@ -133,7 +133,7 @@ describe('Jupyter through a proxy at another address', () => {
 
   afterAll(() => proxy.close());
 
-  /** The cookies that a browser has after it followed the link with the token. */
+  /** The cookies of a browser that has followed the link with the token. */
   async function login(): Promise<string> {
     const answer = await fetch(`${through}/lab?token=${token}`, { redirect: 'manual' });
     return answer.headers
@@ -146,11 +146,11 @@ describe('Jupyter through a proxy at another address', () => {
     expect(await runCell(through, token, '"through"')).toBe("'through'");
   });
 
-  it('takes websockets of its own pages, and of no others', async () => {
+  it('accepts websockets of its own pages only', async () => {
     const kernel = (await (
       await fetch(`${through}/api/kernels`, { method: 'POST', headers: { authorization: `token ${token}` } })
     ).json()) as { id: string };
-    // As a browser: a request that carries the token itself may come from anywhere.
+    // As a browser: a request with the token itself may come from anywhere.
     const cookie = await login();
     const open = async (origin: string): Promise<string> => {
       const socket = new WebSocket(`${through.replace('http', 'ws')}/api/kernels/${kernel.id}/channels`, {
@@ -169,7 +169,7 @@ describe('Jupyter through a proxy at another address', () => {
     expect(await open('http://elsewhere.example')).toBe('refused');
   });
 
-  it('keeps a login when the server is another one with the same secrets', async () => {
+  it('keeps a login when another server has the same secrets', async () => {
     const cookie = await login();
     const me = async () => (await fetch(`${through}/api/me`, { headers: { cookie } })).status;
     expect(await me()).toBe(200);
@@ -180,14 +180,14 @@ describe('Jupyter through a proxy at another address', () => {
 });
 
 describe('Jupyter that is killed or stopped', () => {
-  /** Starts a kernel that nobody ends. */
+  /** Starts a kernel that is not deleted. */
   async function startKernel(): Promise<void> {
     const headers = { authorization: `token ${token}` };
     await fetch(`${base}/api/kernels`, { method: 'POST', headers });
     await eventually(async () => (await kernels()) > 0);
   }
 
-  it('is started again when it is killed, and takes its kernels with it', async () => {
+  it('is restarted when it is killed, and its kernels end with it', async () => {
     await startKernel();
     const before = await node.processes('jupyter');
     killIfThere(await node.mainProcess('jupyter'));
@@ -197,7 +197,7 @@ describe('Jupyter that is killed or stopped', () => {
     expect(await kernels()).toBe(0);
   });
 
-  it('is started once when its supervisor is killed', async () => {
+  it('is restarted once when its supervisor is killed', async () => {
     const before = await node.processes('jupyter');
     const supervisors = await Promise.all(
       (await node.processes()).map(async (pid) => ({
@@ -213,7 +213,7 @@ describe('Jupyter that is killed or stopped', () => {
     await eventually(async () => (await node.control.status()).jupyter.state === 'ready', waitMs);
   });
 
-  it('goes on when the control process is killed, which remembers the order', async () => {
+  it('keeps running when the control process is killed, which remembers the order', async () => {
     const [before] = await node.processes('jupyter');
     for (const pid of await node.processes('control')) killIfThere(pid);
     await eventually(async () => {
@@ -245,17 +245,17 @@ describe('Jupyter that is killed or stopped', () => {
     expect(await node.processes('jupyter')).toEqual([]);
   });
 
-  it('is killed when it does not end by itself', async () => {
+  it('is killed when it does not exit', async () => {
     await order(true);
     const stopped = order(false);
-    // The supervisor continues a process that it tells to end, so it is stopped after that.
+    // The supervisor resumes a process when it terminates it, so it is stopped after that.
     await eventually(async () => (await node.control.status()).jupyter.state === 'stopping');
     for (const pid of await node.processes('jupyter')) killIfThere(pid, 'SIGSTOP');
     expect(await stopped).toMatchObject({ state: 'stopped', generation, gate: { open: false } });
     expect(await node.processes('jupyter')).toEqual([]);
   });
 
-  it('gives way to the newer of two orders, and tells the older that it did', async () => {
+  it('obeys the newer of two orders, and reports that to the older', async () => {
     const older = node.control.orderJupyter({ generation: generation + 1, term: 1, serve: true }, { waitMs });
     const refused = expect(older).rejects.toMatchObject({ code: 'STALE_GENERATION' });
     await eventually(async () => (await node.control.status()).jupyter.state === 'starting');
@@ -264,7 +264,7 @@ describe('Jupyter that is killed or stopped', () => {
     await refused;
   });
 
-  it('does not start on an order of an earlier life of the node', async () => {
+  it('does not start on an order for an earlier life of the node', async () => {
     await order(true);
     await node.crash();
     node.start({ etcdFormed: true });
@@ -277,7 +277,7 @@ describe('Jupyter that is killed or stopped', () => {
     expect(await runCell(base, token, '"again"')).toBe("'again'");
   });
 
-  it('keeps notebooks where the next node finds them', async () => {
+  it('stores notebooks where the next node finds them', async () => {
     await runCell(base, token, 'open("note", "w").write("kept")');
     expect(await readFile(`${cluster.dir}/shared/notebooks/note`, 'utf8')).toBe('kept');
   });

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { wholeFiles } from '../../src/jupyter/saving.js';
 import { jupyterPython } from '../support/programs.js';
 
-/** The real manager of contents, as the configuration of a server makes it. */
+/** The real contents manager, as a server's configuration creates it. */
 const server = `
 import asyncio, os, sys
 from traitlets.config import Config
@@ -35,7 +35,7 @@ describe('a save in Jupyter', () => {
     return JSON.parse(stdout);
   }
 
-  it('is not undone by who reads meanwhile', async () => {
+  it('is not undone by a concurrent reader', async () => {
     expect(
       await inJupyter(
         'import json',
@@ -55,7 +55,7 @@ describe('a save in Jupyter', () => {
     expect(readdirSync(directory)).toEqual(['.ipynb_checkpoints', 'a.ipynb']);
   });
 
-  it('that fails leaves the file as it was, and nothing beside it', async () => {
+  it('that fails leaves the old file, and nothing else', async () => {
     writeFileSync(path.join(directory, 'a.txt'), 'as it was');
     expect(
       await inJupyter(
@@ -71,7 +71,7 @@ describe('a save in Jupyter', () => {
     expect(readdirSync(directory)).toEqual(['a.txt']);
   });
 
-  it("keeps the file's permissions, and tells when it was made", async () => {
+  it("keeps the file's permissions, and updates its modification time", async () => {
     const file = path.join(directory, 'a.txt');
     writeFileSync(file, 'old');
     chmodSync(file, 0o640);
@@ -85,7 +85,7 @@ describe('a save in Jupyter', () => {
     expect(mtimeMs).toBeGreaterThan(1_000_000);
   });
 
-  it('gives a new file what the umask says', async () => {
+  it('applies the umask to a new file', async () => {
     await inJupyter(
       'os.umask(0o027)',
       'await manager.save({"type": "file", "format": "text", "content": "new"}, "b.txt")',

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { sharedTrust } from '../../src/jupyter/trust.js';
 import { jupyterPython } from '../support/programs.js';
 
-/** The configuration of servers, and the real notary with it. */
+/** The configuration of servers, with the real notary. */
 const servers = `
 import json, os, sys
 from traitlets.config import Config
@@ -34,13 +34,13 @@ describe('trust in notebooks', () => {
   const notebooks = mkdtempSync(path.join(tmpdir(), 'perijove-trust-'));
   afterAll(() => rmSync(notebooks, { recursive: true, force: true }));
 
-  /** What the expressions give, one after the other, each on a server of its own. */
+  /** The results of the expressions, one after the other, each on its own server. */
   async function onServers(...expressions: readonly string[]): Promise<unknown[]> {
     const { stdout } = await promisify(execFile)(jupyterPython(), ['-c', servers, notebooks, ...expressions]);
     return JSON.parse(stdout) as unknown[];
   }
 
-  it('is known to every server as soon as one has signed, and no more when it is taken back', async () => {
+  it('is known to every server as soon as one has signed, and no longer once it is revoked', async () => {
     const trusted = 'notary.check_signature(notebook("1"))';
     const forget = 'notary.unsign(notebook("1"))';
     const sign = 'notary.sign(notebook("1"))';
@@ -53,7 +53,7 @@ describe('trust in notebooks', () => {
     expect(await onServers(trusted, forget, trusted, forget)).toEqual([true, null, false, null]);
   });
 
-  it('is not had by who can write to the storage and knows no secret', async () => {
+  it('cannot be forged with write access to the storage alone', async () => {
     const forge = 'setattr(notary, "secret", b"a guess") or notary.sign(notebook("3"))';
     expect(await onServers(forge, 'notary.check_signature(notebook("3"))')).toEqual([null, false]);
   });

@@ -56,12 +56,12 @@ const nothingDone: ReconcileResult = {
 };
 
 describe('the watch', () => {
-  test('says nothing while all is as it was', () => {
+  test('reports nothing while nothing changes', () => {
     expect(notice(calm, sees())).toBeUndefined();
     expect(notice({ ...calm, drifts: [silent] }, sees({ drifts: [silent] }))).toBeUndefined();
   });
 
-  test('tells of the first leader, of another one, and of another term', () => {
+  test('reports the first leader, another leader, and another term', () => {
     expect(notice({ drifts: [], repairs: 0 }, sees())).toEqual({
       kind: 'verdict',
       verdict,
@@ -79,7 +79,7 @@ describe('the watch', () => {
     expect(notice(calm, sees({ finding: { kind: 'verdict', verdict: again } }))?.kind).toBe('verdict');
   });
 
-  test('tells once, and not at once, that no leader is known; and when one is known again', () => {
+  test('reports the loss of the leader once, after a delay; and when one is known again', () => {
     expect(notice(calm, sees({ finding: none, noneForMs: 2_900 }))).toBeUndefined();
     const lost = notice(calm, sees({ finding: none, noneForMs: 3_000 }));
     expect(lost).toEqual({
@@ -92,7 +92,7 @@ describe('the watch', () => {
     expect(notice(known, sees())).toMatchObject({ kind: 'verdict', verdict, since: now });
   });
 
-  test('tells of a new drift at once, and of one that stays after its pause', () => {
+  test('reports a new drift at once, and a lasting one after its pause', () => {
     expect(notice(calm, sees({ drifts: [route], watchedMs: 0 }))).toMatchObject({
       kind: 'drift',
       reason: route.what,
@@ -104,14 +104,14 @@ describe('the watch', () => {
     });
   });
 
-  test('never tells twice of what does not respond; tells when it is back', () => {
+  test('never reports twice what does not respond; reports when it returns', () => {
     expect(notice(calm, sees({ drifts: [silent] }))?.reason).toBe(silent.what);
     const known = { ...calm, drifts: [silent] };
     expect(notice(known, sees({ drifts: [silent], watchedMs: 1e9 }))).toBeUndefined();
     expect(notice(known, sees({ drifts: [] }))?.reason).toBe(`resolved: ${silent.what}`);
   });
 
-  test('tells when other members answer, once they are the same for a while', () => {
+  test('reports a change of members once it is stable', () => {
     const live = ['node1', 'node2'];
     const finding = { kind: 'verdict', verdict: { ...verdict, live } } as const;
     expect(notice(calm, { ...unsettled, finding })).toBeUndefined();
@@ -121,7 +121,7 @@ describe('the watch', () => {
     });
   });
 
-  test('another spec is looked at anew, but not without a leader', () => {
+  test('checks another spec again, but not without a leader', () => {
     const known = { ...calm, specChanged: true, repairs: 5 } as const;
     expect(notice(known, sees())).toMatchObject({ kind: 'drift', reason: 'the spec has changed' });
     expect(notice(known, sees({ finding: none }))).toBeUndefined();
@@ -141,7 +141,7 @@ describe('the watch', () => {
     });
   });
 
-  test('a drift takes over no members that have not settled', () => {
+  test('a drift does not adopt members that have not settled', () => {
     const finding = { kind: 'verdict', verdict: { ...verdict, live: ['node1'] } } as const;
     expect(notice(calm, { ...unsettled, finding, drifts: [route] })).toMatchObject({
       kind: 'drift',
@@ -160,7 +160,7 @@ describe('decisions', () => {
     expect(state).toEqual({ ...serving, generation: 8, verdict: event.verdict, repairs: 0 });
   });
 
-  test('a drift, and a leader that is known again, are repaired at the same generation', () => {
+  test('a drift, and a rediscovered leader, are repaired at the same generation', () => {
     const drift: WatchEvent = { kind: 'drift', reason: 'r', verdict, since: now, watchedMs: 10 };
     expect(decide(serving, drift)).toMatchObject({ state: { generation: 7, repairs: 1 } });
     const again: WatchEvent = { kind: 'verdict', reason: 'r', verdict };
@@ -175,7 +175,7 @@ describe('decisions', () => {
     expect(state).toEqual({ ...serving, lostSince: now });
   });
 
-  test('repairs in a row are paused ever longer, up to a minute; a calm time ends the row', () => {
+  test('pauses between repairs grow up to a minute; a calm period resets them', () => {
     expect([0, 1, 2, 3, 6, 7, 8, 1_000].map(pauseMs)).toEqual([
       0, 1_000, 2_000, 4_000, 32_000, 60_000, 60_000, 60_000,
     ]);
@@ -196,7 +196,7 @@ describe('a sticky Jupyter', () => {
     verdict: { leader: 'node2', term: 5, live: ['node2', 'node0', 'node1'] },
   };
 
-  test('has its home where it is first', () => {
+  test('has its home where it first ran', () => {
     const event: WatchEvent = { kind: 'verdict', reason: 'r', verdict };
     expect(decide(initialState, event, 'sticky').state.home).toBe('node1');
     expect(decide(initialState, event, 'leader').state).not.toHaveProperty('home');
@@ -205,7 +205,7 @@ describe('a sticky Jupyter', () => {
     expect(decide(before, drift, 'sticky').state.home).toBe('node1');
   });
 
-  test('has leadership moved back, while nothing else moves', () => {
+  test('has leadership moved back, and nothing else moves', () => {
     const { state, decision } = decide(at, drifted, 'sticky');
     expect(decision).toMatchObject({ action: 'return', to: 'node1', verdict: drifted.verdict });
     expect(state).toEqual({ ...at, returns: 1 });
@@ -215,14 +215,14 @@ describe('a sticky Jupyter', () => {
     expect(after.state).not.toHaveProperty('returns');
   });
 
-  test('follows leadership when its own member is gone', () => {
+  test('follows leadership when its own member is dead', () => {
     const without = { ...drifted, verdict: { ...drifted.verdict, live: ['node2', 'node0'] } };
     const { state, decision } = decide(at, without, 'sticky');
     expect(decision).toMatchObject({ action: 'reconcile', generation: 8 });
     expect(state.home).toBe('node2');
   });
 
-  test('follows leadership that does not stay where it was moved to', () => {
+  test('follows leadership that does not stay after returns', () => {
     let state = at;
     const actions = Array.from({ length: mostReturns + 1 }, () => {
       const next = decide(state, drifted, 'sticky');
@@ -236,7 +236,7 @@ describe('a sticky Jupyter', () => {
 });
 
 describe('maintenance', () => {
-  test('a pause is kept until the keeper goes on, with its first time and reason', () => {
+  test('a pause lasts until the keeper resumes, with its first time and reason', () => {
     const paused = pause(initialState, now, 'new disks');
     expect(phaseOf(paused)).toBe('paused');
     expect(pause(paused, '2026-02-02T00:00:00.000Z', 'another').paused).toEqual({
@@ -254,7 +254,7 @@ describe('maintenance', () => {
     expect(state.events.at(-1)?.seq).toBe(11);
   });
 
-  test('a reconcile is told in a sentence', () => {
+  test('a reconcile is described in a sentence', () => {
     expect(outcomeOf({ ...nothingDone, generation: 4 })).toBe('generation 4: no changes needed (0 ms)');
     const changes = [{ subject: 'h1', what: 'route of h1 set to node2' }];
     expect(outcomeOf({ ...nothingDone, changes, drifts: [silent], superseded: true })).toBe(
@@ -263,7 +263,7 @@ describe('maintenance', () => {
   });
 });
 
-describe('what is remembered', () => {
+describe('state transitions', () => {
   const before: KeeperState = { ...initialState, generation: 1, verdict };
   const without: ReconcileResult = {
     generation: 2,
@@ -296,7 +296,7 @@ describe('what is remembered', () => {
     ]);
   });
 
-  test('so is a repair that changed something; the first start is none', () => {
+  test('a repair that changed something is an incident; the first start is not', () => {
     const drift: WatchEvent = { kind: 'drift', reason: 'no route', verdict, since: now, watchedMs: 5 };
     expect(conclude(before, before, drift, result, now).incidents).toMatchObject([
       { what: 'no route → route of h1 set to node2' },
@@ -310,7 +310,7 @@ describe('what is remembered', () => {
     expect(conclude(initialState, before, moved, result, now).incidents).toEqual([]);
   });
 
-  test('a Jupyter that does not respond is not called serving', () => {
+  test('a Jupyter that does not respond is not reported as serving', () => {
     const down: Drift = { kind: 'jupyter-down', subject: 'node2', what: 'Jupyter on node2 is starting' };
     const state = conclude(
       { ...before, jupyter: 'node1' },
@@ -334,11 +334,11 @@ describe('what is remembered', () => {
     expect(state.incidents[0]?.what).toContain('term 39');
   });
 
-  test('a generation that is out there already is passed', () => {
+  test('a generation already in use is skipped', () => {
     expect(adopt(before, 41).generation).toBe(42);
   });
 
-  test('a reconcile that broke off is tried again, ever later', () => {
+  test('a failed reconcile is retried with growing pauses', () => {
     const once = concludeFailed(before, 'no space');
     const twice = concludeFailed(once, 'no space');
     expect(twice.drifts).toEqual([
@@ -352,7 +352,7 @@ describe('what is remembered', () => {
   });
 });
 
-test('what was repaired elsewhere is an incident, once, and the oldest ones go', () => {
+test('a repair made elsewhere is an incident once, and the oldest are dropped', () => {
   const incident = { at: now, what: 'the log of a master was set aside', tookMs: 3_000 };
   const first = withIncident(initialState, incident);
   expect(first.incidents).toEqual([incident]);
@@ -362,7 +362,7 @@ test('what was repaired elsewhere is an incident, once, and the oldest ones go',
   expect([incidents.length, incidents[0]?.what]).toEqual([20, 'repair 39']);
 });
 
-describe('for every course of events', () => {
+describe('for every sequence of events', () => {
   const node = fc.constantFrom('node0', 'node1', 'node2');
   const anyVerdict = fc.record({
     leader: node,
@@ -431,7 +431,7 @@ describe('for every course of events', () => {
     );
   });
 
-  test('the generation rises exactly when the leader or the term is another one', () => {
+  test('the generation rises exactly when the leader or the term changes', () => {
     fc.assert(
       fc.property(fc.array(anyObservation, { maxLength: 30 }), (observations) => {
         run(observations, (before, _observation, event) => {
@@ -445,7 +445,7 @@ describe('for every course of events', () => {
     );
   });
 
-  test('what a reconcile has left is not told again before its pause, so history grows slowly', () => {
+  test('leftovers of a reconcile are not reported again before their pause, so history grows slowly', () => {
     fc.assert(
       fc.property(fc.array(anyDrift, { maxLength: 4 }), fc.integer({ min: 1, max: 12 }), (left, repairs) => {
         const known = { verdict, drifts: left, repairs };

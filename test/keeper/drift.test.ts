@@ -32,8 +32,8 @@ const good: View = {
 };
 const gone = { ok: false, reason: 'no answer' } as const;
 
-describe('what is wanted', () => {
-  test('Jupyter of the leader at its own address, and every host file with the leader first', () => {
+describe('the desired state', () => {
+  test('has the leader’s Jupyter at its own address, and hosts files with the leader first', () => {
     expect(wanted).toMatchObject({
       leader: 'node1',
       target: 'http://127.0.2.11:8888',
@@ -48,7 +48,7 @@ describe('what is wanted', () => {
     ]);
   });
 
-  test('ways lead through other hosts where the topology says so, and to the node itself at last', () => {
+  test('has ways through other hosts by topology, with the node itself last', () => {
     const ways = (topology: 'direct' | 'owner' | 'chain', from: number, owner?: string) => {
       const host = spec.hosts[from];
       if (!host) throw new Error('no host');
@@ -59,7 +59,7 @@ describe('what is wanted', () => {
     expect(ways('direct', 0, 'h2')).toEqual([itself]);
     expect(ways('owner', 0, 'h2')).toEqual([h2, itself]);
     expect(ways('owner', 1, 'h2')).toEqual([itself]);
-    // Not known: a route that worked must not lose the way that it worked by.
+    // Unknown: a working route must not lose its way.
     expect(ways('owner', 0)).toEqual([h2, h3, itself]);
     expect(ways('owner', 1)).toEqual([h1, h3, itself]);
     expect(ways('chain', 0)).toEqual([h2, h3, itself]);
@@ -67,7 +67,7 @@ describe('what is wanted', () => {
     expect(ways('chain', 2)).toEqual([itself]);
   });
 
-  test('only hosts with the role have a proxy', () => {
+  test('has proxies only on hosts with the role', () => {
     const [first, ...rest] = spec.hosts;
     if (!first) throw new Error('no host');
     const fewer = makeSpec({ hosts: [{ ...first, roles: ['zookeeper'] }, ...rest] });
@@ -76,7 +76,7 @@ describe('what is wanted', () => {
 });
 
 describe('drifts', () => {
-  test('there are none when all is as wanted', () => {
+  test('there are none in the desired state', () => {
     expect(drifts(wanted, good)).toEqual([]);
   });
 
@@ -89,12 +89,12 @@ describe('drifts', () => {
       'h2',
     ],
     ['another node', { proxies: { ...good.proxies, h3: proxy({ node: 'node0' }) } }, 'route', 'h3'],
-    ['another time to drain', { proxies: { ...good.proxies, h3: proxy({ drainMs: 1 }) } }, 'route', 'h3'],
+    ['another drain time', { proxies: { ...good.proxies, h3: proxy({ drainMs: 1 }) } }, 'route', 'h3'],
     ['other ways', { proxies: { ...good.proxies, h3: proxy({ nodes: [] }) } }, 'route', 'h3'],
-    ['a proxy that is gone', { proxies: { ...good.proxies, h1: gone } }, 'proxy-silent', 'h1'],
-    ['a node that is gone', { nodes: { ...good.nodes, node2: gone } }, 'node-silent', 'node2'],
+    ['an unreachable proxy', { proxies: { ...good.proxies, h1: gone } }, 'proxy-silent', 'h1'],
+    ['an unreachable node', { nodes: { ...good.nodes, node2: gone } }, 'node-silent', 'node2'],
     [
-      'Jupyter not up',
+      'Jupyter not ready',
       { nodes: { ...good.nodes, node1: node({ ...serving, state: 'starting' }) } },
       'jupyter-down',
       'node1',
@@ -106,13 +106,13 @@ describe('drifts', () => {
       'node1',
     ],
     [
-      'the word of an earlier generation',
+      'an order of an earlier generation',
       { nodes: { ...good.nodes, node1: node({ ...serving, generation: 4 }) } },
       'jupyter-down',
       'node1',
     ],
     [
-      'another node that is to serve',
+      'another node with an order to serve',
       { nodes: { ...good.nodes, node0: node({ ...standing, serve: true }) } },
       'jupyter-elsewhere',
       'node0',
@@ -133,18 +133,18 @@ describe('drifts', () => {
     expect(drifts(wanted, { ...good, ...change })).toMatchObject([{ kind, subject }]);
   });
 
-  test('a gate that is about to shut by itself is left to it', () => {
+  test('a gate that is about to shut automatically is left alone', () => {
     const closing = node({ ...standing, gate: { open: true, closing: true, term: 1 } });
     expect(drifts(wanted, { ...good, nodes: { ...good.nodes, node0: closing } })).toEqual([]);
   });
 
-  test('a proxy that has turned by itself is told of it by the next verdict', () => {
+  test('a proxy that switched by reflex gets the next verdict’s order', () => {
     const turned = { node: 'node2', target: 'http://127.0.2.12:8888', term: 3, by: 'reflex', since: '' };
     const proxies = { ...good.proxies, h1: proxy({ serving: turned }) };
     expect(drifts(wanted, { ...good, proxies })).toEqual([]);
   });
 
-  test('a cold Jupyter that runs for nobody is one; one that is on its way down is left to it', () => {
+  test('an unused cold Jupyter is one; one that is stopping is left alone', () => {
     const cold = { ...wanted, standby: 'cold' } as const;
     const view = (state: JupyterStatus['state']): View => {
       const stopped = node({ ...standing, state: 'stopped' });
@@ -155,7 +155,7 @@ describe('drifts', () => {
     expect(drifts(cold, view('stopping'))).toEqual([]);
   });
 
-  test('what was not seen yet counts as it was known', () => {
+  test('what was not observed yet stays as it was known', () => {
     const proxies = { h2: proxy(), h3: proxy() };
     const known = [
       { kind: 'proxy-silent', subject: 'h1', what: 'the proxy on h1 does not respond' },

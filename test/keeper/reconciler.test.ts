@@ -23,9 +23,9 @@ const routeOf = (order: RouteOrder): Route => {
 };
 
 /**
- * The rules of the two APIs, in memory: what they keep, and which orders they refuse. The real programs are
- * driven by `keeper.workflow.test.ts`; this is for courses of events that no real cluster can be led through
- * by the hundred.
+ * The rules of the two APIs, in memory: their state and which orders they reject. `keeper.workflow.test.ts`
+ * drives the real programs; this covers sequences of events that no real cluster can run through by the
+ * hundred.
  */
 class Model implements KeeperAccess {
   constructor(readonly standby: 'warm' | 'cold' = 'warm') {}
@@ -35,7 +35,7 @@ class Model implements KeeperAccess {
   );
   readonly proxies = new Map<string, Route | null>(hosts.map((host) => [host, null]));
   readonly gone = new Set<string>();
-  /** Their next order is carried out, and its answer is lost. */
+  /** Their next order is carried out, and its reply is lost. */
   readonly deaf = new Set<string>();
   readonly orders: string[] = [];
   leader = 'node0';
@@ -146,7 +146,7 @@ const input = (generation: number, leader: string, term = generation) => ({
   verdict: { leader, term, live: [leader, ...nodes.filter((name) => name !== leader)] },
 });
 
-describe('the order of a move', () => {
+describe('the order of steps in a move', () => {
   test('Jupyter up, then routes, then hosts files, then Jupyter down elsewhere', async () => {
     const model = new Model();
     model.term = 9;
@@ -181,20 +181,20 @@ describe('the order of a move', () => {
     model.leader = 'node2';
     model.term = 10;
     const result = await reconcile(model, { ...input(2, 'node2', 10), spec: cold }, undefined, hasty);
-    const said = result.changes.map(({ what }) => what);
-    expect(said).toContain('Jupyter started on node2');
-    expect(said).toContain('Jupyter stopped on node0');
+    const changes = result.changes.map(({ what }) => what);
+    expect(changes).toContain('Jupyter started on node2');
+    expect(changes).toContain('Jupyter stopped on node0');
     expect(model.orders.at(-1)).toBe('node0 down');
   });
 
-  test('a second time changes nothing', async () => {
+  test('a repetition changes nothing', async () => {
     const model = new Model();
     await reconcile(model, input(1, 'node0'), undefined, hasty);
     const again = await reconcile(model, input(1, 'node0'), undefined, hasty);
     expect(again).toMatchObject({ changes: [], jupyter: 'node0', drifts: [] });
   });
 
-  test('what is gone is reported, and holds nothing up', async () => {
+  test('unreachable hosts and nodes are reported and do not delay the rest', async () => {
     const model = new Model();
     model.gone.add('h2').add('node1');
     const result = await reconcile(model, input(1, 'node0'), undefined, hasty);
@@ -219,7 +219,7 @@ describe('the order of a move', () => {
     expect(model.proxies.get('h1')).toMatchObject({ generation: 1, node: 'node0' });
   });
 
-  test('a leader that was followed by another one is not waited for', async () => {
+  test('does not wait for a leader that was superseded', async () => {
     const model = new Model();
     model.gone.add('node1');
     model.leader = 'node2';
@@ -231,28 +231,25 @@ describe('the order of a move', () => {
     expect(model.orders).toEqual([]);
   });
 
-  test.each(['node0', 'node2', 'h1'])(
-    'a higher generation on %s is reported, and is not gone against',
-    async (name) => {
-      const model = new Model();
-      const node = model.nodes.get(name);
-      if (node) node.generation = 41;
-      else {
-        const order = wantedFor(spec, 41, { leader: 'node2', term: 7, live: [] }).routes[name];
-        if (order) model.proxies.set(name, routeOf(order));
-      }
-      const result = await reconcile(model, input(1, 'node0'), undefined, hasty);
-      expect(result.stale).toBe(41);
-      const adopted = await reconcile(model, { ...input(42, 'node0', 1) }, undefined, hasty);
-      expect(adopted).toMatchObject({ jupyter: 'node0', drifts: [] });
-      expect(adopted).not.toHaveProperty('stale');
-    },
-  );
+  test.each(['node0', 'node2', 'h1'])('a higher generation on %s is reported and respected', async (name) => {
+    const model = new Model();
+    const node = model.nodes.get(name);
+    if (node) node.generation = 41;
+    else {
+      const order = wantedFor(spec, 41, { leader: 'node2', term: 7, live: [] }).routes[name];
+      if (order) model.proxies.set(name, routeOf(order));
+    }
+    const result = await reconcile(model, input(1, 'node0'), undefined, hasty);
+    expect(result.stale).toBe(41);
+    const adopted = await reconcile(model, { ...input(42, 'node0', 1) }, undefined, hasty);
+    expect(adopted).toMatchObject({ jupyter: 'node0', drifts: [] });
+    expect(adopted).not.toHaveProperty('stale');
+  });
 });
 
-describe('for every course of events', () => {
+describe('for every sequence of events', () => {
   const step = fc.record({
-    /** How far behind the newest generation the reconcile is: a worker that was cut off may come back. */
+    /** How many generations the reconcile lags: a partitioned worker may return. */
     behind: fc.constantFrom(0, 0, 0, 1, 3),
     moves: fc.boolean(),
     leader: fc.constantFrom(...nodes),
@@ -261,7 +258,7 @@ describe('for every course of events', () => {
     edited: fc.option(fc.constantFrom(...nodes), { nil: undefined }),
   });
 
-  test('generations never fall; what is reached has one Jupyter, on the leader, and its route', async () => {
+  test('generations never fall; reachable nodes have one Jupyter, on the leader, and its route', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
         const model = new Model();

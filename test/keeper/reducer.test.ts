@@ -41,7 +41,7 @@ const began = (memory: KeeperMemory, adoptions = 0) => ({
   spec: memory.spec,
   adoptions,
 });
-/** Jupyter serves on the node that leads. */
+/** Jupyter serves on the leader. */
 const serving = (): KeeperMemory => {
   const { memory, before } = decided(firstMemory(spec, undefined), event, at(0));
   return reconciled(memory, { before, event, spec, adoptions: 0 }, result(), at(1)).memory;
@@ -49,13 +49,13 @@ const serving = (): KeeperMemory => {
 const words = ({ state }: KeeperMemory) => state.events.map(({ kind, what }) => `${kind}: ${what}`);
 
 describe('a reconcile', () => {
-  it('is concluded, and told', () => {
+  it('is concluded and recorded', () => {
     const memory = serving();
     expect(memory.state).toMatchObject({ generation: 1, verdict, jupyter: 'node1' });
     expect(words(memory)).toEqual(['done: generation 1: no changes needed (4 ms)', 'found: node1 leads']);
   });
 
-  it('takes a higher generation over, five times at most', () => {
+  it('adopts a higher generation, five times at most', () => {
     const memory = serving();
     const again = reconciled(memory, began(memory), result({ stale: 7 }), at(2));
     expect(again).toMatchObject({ again: true, memory: { state: { generation: 8 } } });
@@ -63,7 +63,7 @@ describe('a reconcile', () => {
     expect(last).toMatchObject({ again: false, memory: { state: { generation: 1 } } });
   });
 
-  it('of another spec than the one in force has all looked at anew', () => {
+  it('of an outdated spec has everything checked again', () => {
     const memory = serving();
     const differs = { differs: true, now: at(2) };
     const { memory: other } = configured(memory, { ...spec }, differs);
@@ -72,7 +72,7 @@ describe('a reconcile', () => {
     expect(reconciled(memory, began(memory), result(), at(3)).memory.state.specChanged).toBeUndefined();
   });
 
-  it('that gave up is a drift, and the end of a move', () => {
+  it('that failed is a drift, and the end of a move', () => {
     const { memory, number } = moveWanted(serving(), 'node2', at(5));
     const next = failed(memory, 'no route to host', at(6));
     expect(next.state.drifts).toMatchObject([{ kind: 'failed', subject: 'keeper' }]);
@@ -81,8 +81,8 @@ describe('a reconcile', () => {
   });
 });
 
-describe('leadership that was to go back', () => {
-  it('is there, may be tried again, or is followed', () => {
+describe('a return of leadership', () => {
+  it('succeeds, may be retried, or is given up and followed', () => {
     const memory = serving();
     const after = (outcome: Parameters<typeof returned>[2]) => returned(memory, 'node1', outcome, at(3));
     expect(after({ led: true })).toMatchObject({ again: false });
@@ -99,17 +99,17 @@ describe('a planned move', () => {
     ['a paused keeper', (memory) => paused(memory, undefined, at(2)).memory, 'KEEPER_PAUSED'],
     ['another move', (memory) => moveWanted(memory, 'node2', at(2)).memory, 'MOVE_UNDER_WAY'],
     ['no leader', () => firstMemory(spec, undefined), 'MOVE_FAILED'],
-  ])('is refused for %s', (what, change, code) => {
+  ])('is rejected for %s', (what, change, code) => {
     const to = what === 'an unknown node' ? 'node99' : 'node2';
     expect(moveRefusal(change(serving()), to)).toMatchObject({ code });
     expect(moveRefusal(serving(), 'node2')).toBeUndefined();
   });
 
-  it('to where Jupyter serves is none', () => {
+  it('to the serving node changes nothing', () => {
     expect(moveWanted(serving(), 'node1', at(2)).number).toBeUndefined();
   });
 
-  it('is over with the first reconcile after leadership was there', () => {
+  it('ends with the first reconcile after leadership has moved', () => {
     const { memory, number } = moveWanted(serving(), 'node2', at(10));
     expect(moveSettled(memory, at(11)).move).toBeDefined();
     const led = moveOrdered(memory, { led: true }, at(12));
@@ -132,7 +132,7 @@ describe('a planned move', () => {
     expect(moveWanted(settled, 'node0', at(30)).number).toBe((number ?? 0) + 1);
   });
 
-  it('fails where leadership does not come, goes on, or Jupyter does not respond', () => {
+  it('fails when leadership does not arrive or moves on, or Jupyter does not respond', () => {
     const { memory } = moveWanted(serving(), 'node2', at(10));
     const refused = moveOrdered(memory, { led: false, reason: 'it learns' }, at(11));
     expect(refused.ended?.outcome).toMatchObject({ message: 'Jupyter was not moved to node2: it learns' });
@@ -146,7 +146,7 @@ describe('a planned move', () => {
     });
   });
 
-  it('makes its node the home of a Jupyter that stays', () => {
+  it('makes its node the home of a sticky Jupyter', () => {
     const sticky = {
       ...serving(),
       spec: { ...spec, jupyter: { ...spec.jupyter, follow: 'sticky' as const } },
@@ -158,15 +158,15 @@ describe('a planned move', () => {
   it.each<[string, (memory: KeeperMemory) => KeeperMemory, string]>([
     ['paused', (memory) => paused(memory, 'work', at(2)).memory, 'KEEPER_PAUSED'],
     ['stopped', (memory) => stopped(memory, at(2)), 'KEEPER_ABSENT'],
-  ])('is over when the keeper is %s', (_what, change, code) => {
+  ])('ends when the keeper is %s', (_what, change, code) => {
     const { memory } = moveWanted(serving(), 'node2', at(1));
     expect(change(memory)).toMatchObject({ ended: { outcome: { code } } });
     expect(change(memory).move).toBeUndefined();
   });
 });
 
-describe('what is asked for', () => {
-  it('changes something once', () => {
+describe('requests', () => {
+  it('take effect once', () => {
     const memory = serving();
     const pausedOnce = paused(memory, 'work', at(2));
     expect(pausedOnce).toMatchObject({ changed: true, memory: { state: { paused: { reason: 'work' } } } });
@@ -179,7 +179,7 @@ describe('what is asked for', () => {
     expect(incidentNoted(noted.memory, incident, at(3)).changed).toBe(false);
   });
 
-  it('of a spec is news to the first one, and when it differs', () => {
+  it('with a spec have an effect the first time, and when it differs', () => {
     const memory = firstMemory(spec, undefined);
     const same = { differs: false, now: at(0) };
     const first = configured(memory, spec, same);
@@ -188,7 +188,7 @@ describe('what is asked for', () => {
     expect(configured(firstMemory(spec, memory.state), spec, same).changed).toBe(false);
   });
 
-  it('of nodes is more of them, never less', () => {
+  it('with a number of nodes only raise it', () => {
     const memory = serving();
     const { count } = spec.nodes;
     expect(nodesAnnounced(memory, count, at(1)).changed).toBe(false);

@@ -8,8 +8,8 @@ import { aptScript } from '../../src/lab/apt.js';
 import { debianPackages } from '../support/debian-packages.js';
 
 /*
- * The real apt and dpkg, on a copy of this machine that is thrown away: an overlay over `/`, in namespaces of
- * its own, with an empty package database and a repository that has one package with a daemon.
+ * The real apt and dpkg, on a throw-away copy of this machine: an overlay over `/`, in separate namespaces,
+ * with an empty package database and a repository of one package with a daemon.
  */
 
 const entrance = `
@@ -59,7 +59,7 @@ describe.skipIf(!isolates)('aptScript', () => {
     return () => rmSync(root, { recursive: true });
   });
 
-  /** Runs a shell script as root of a fresh copy of this machine; resolves to its lines. */
+  /** Runs a shell script as root on a fresh copy of this machine; resolves to its lines. */
   async function onMachine(script: string): Promise<string[]> {
     const file = path.join(root, 'script');
     writeFileSync(file, `${machine}\n${script}`);
@@ -108,20 +108,17 @@ describe.skipIf(!isolates)('aptScript', () => {
     },
   );
 
-  it.each(['exit 2', 'exit 0', 'exit 1'])(
-    'puts an existing policy back with a grep that does: %s',
-    async (what) => {
-      expect(
-        await onMachine(`
+  it.each(['exit 2', 'exit 0', 'exit 1'])('restores an existing policy with a grep of `%s`', async (what) => {
+    expect(
+      await onMachine(`
         printf '#!/bin/sh\\n# perijove lab: no daemon is started\\nexit 101\\n' >/usr/sbin/policy-rc.d
         printf '#!/bin/sh\\nexit 104\\n' >/usr/sbin/policy-rc.d.before-perijove
         mkdir /broken; printf '#!/bin/sh\\n${what}\\n' >/broken/grep; chmod 755 /broken/grep
         PATH=/broken:$PATH sh /install.sh >/dev/null; state`),
-      ).toEqual(['policy: exit 104']);
-    },
-  );
+    ).toEqual(['policy: exit 104']);
+  });
 
-  it('puts an existing policy back, also after a failure', async () => {
+  it('restores an existing policy, also after a failure', async () => {
     const policy = `printf '#!/bin/sh\\nexit 104\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d`;
     expect(await onMachine(`${policy}; sh /install.sh >/dev/null; state`)).toEqual(['policy: exit 104']);
     expect(
@@ -131,7 +128,7 @@ describe.skipIf(!isolates)('aptScript', () => {
     ).toEqual(['said so', 'policy: exit 104', 'the package is missing']);
   });
 
-  it('repairs what a run left that was killed', async () => {
+  it('repairs what a killed run left', async () => {
     expect(
       await onMachine(`
         printf '#!/bin/sh\\n# perijove lab: no daemon is started\\nexit 101\\n' >/usr/sbin/policy-rc.d
@@ -140,7 +137,7 @@ describe.skipIf(!isolates)('aptScript', () => {
     ).toEqual(['policy: exit 104']);
   });
 
-  it('tidies up when it is interrupted', async () => {
+  it('cleans up when interrupted', async () => {
     expect(
       await onMachine(`
         # A package whose installation ends when it is told to.

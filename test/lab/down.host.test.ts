@@ -22,7 +22,7 @@ const write = (...names: readonly string[]) => {
 const purge = () => stopLab({ stateDir: directory, purge: true, report: () => undefined });
 
 describe('a purge', () => {
-  it('refuses a directory where no lab has been, and touches nothing there', async () => {
+  it('refuses a directory without a lab, and changes nothing there', async () => {
     write('notebooks/mine.ipynb', 'hosts/mine', 'letter.txt');
     const child = spawn('sleep', ['1000'], {
       stdio: 'ignore',
@@ -36,19 +36,19 @@ describe('a purge', () => {
     expect(running && isAlive(running)).toBe(true);
   });
 
-  it('removes a lab whose record cannot be read', async () => {
+  it('removes a lab with an unreadable record', async () => {
     write('lab.json', 'notebooks/of-the-lab.ipynb', 'lab.json.4711');
     await purge();
     expect(existsSync(directory)).toBe(false);
   });
 
-  it('removes what a start left that was ended before it wrote a record', async () => {
+  it('removes leftovers of a start that was killed before it wrote a record', async () => {
     write('lock', 'cluster.yaml.12');
     await purge();
     expect(existsSync(directory)).toBe(false);
   });
 
-  it('keeps files that the lab did not make, and names the directory', async () => {
+  it('keeps files not created by the lab, and names the directory', async () => {
     write('lab.json', 'notebooks/of-the-lab.ipynb', 'letter.txt');
     await expect(purge()).rejects.toMatchObject({ code: 'LAB_REMAINS', place: { subject: directory } });
     expect(readdirSync(directory)).toEqual(['letter.txt']);

@@ -14,7 +14,7 @@ describe('withLock', () => {
     onTestFinished(() => rmSync(directory, { recursive: true }));
   });
 
-  it('refuses a second holder, and names the first', async () => {
+  it('rejects a second holder, and names the first', async () => {
     await withLock(file, {}, async () => {
       await expect(withLock(file, {}, async () => undefined)).rejects.toMatchObject({
         code: 'LAB_BUSY',
@@ -24,7 +24,7 @@ describe('withLock', () => {
     expect(await withLock(file, {}, async () => 'free')).toBe('free');
   });
 
-  it('waits with the option to wait, one after the other', async () => {
+  it('waits if allowed, one after the other', async () => {
     const order: string[] = [];
     let second: Promise<unknown> = Promise.resolve();
     await withLock(file, {}, async () => {
@@ -38,7 +38,7 @@ describe('withLock', () => {
     expect(order).toEqual(['first', 'second']);
   });
 
-  it('stops waiting when it is aborted', async () => {
+  it('stops waiting when aborted', async () => {
     const controller = new AbortController();
     await withLock(file, {}, async () => {
       const second = withLock(
@@ -50,7 +50,7 @@ describe('withLock', () => {
     });
   });
 
-  it('is free again as soon as its holder was killed', async () => {
+  it('is released when its holder is killed', async () => {
     const script = `import { withLock } from './src/lab/lock.ts';
       await withLock(process.argv[2], {}, () => { console.log('held'); return new Promise(() => setInterval(() => {}, 1000)); });`;
     const bundle = await (

@@ -67,7 +67,7 @@ describe('a lab host', () => {
     chmodSync(path.join(directory, 'run'), 0o755);
   };
 
-  it('is reached with its own key, and marks what runs on it', async () => {
+  it('is reached with its own key, and marks its processes', async () => {
     expect(await ssh(h1, `echo "$${hostMarker}"; echo "$HOME"; command -v sshd`)).toBe(
       `${labPaths(stateDir).host('h1')}\n${labPaths(stateDir).hostHome('h1')}\n/usr/sbin/sshd`,
     );
@@ -80,18 +80,18 @@ describe('a lab host', () => {
   });
 
   it('loses every process in a crash, and no other host does', async () => {
-    // One that hides its parent, one that drops the marker, one that forks without end.
+    // One hides its parent, one drops the marker, one forks endlessly.
     await ssh(h1, 'setsid sleep 1000 >/dev/null 2>&1 </dev/null & echo');
     await ssh(h1, `setsid sh -c 'env -i sleep 1000 & wait' >/dev/null 2>&1 </dev/null & echo`);
     await ssh(
       h1,
       `setsid sh -c 'while :; do sleep 1000 & sleep 0.01; done' >/dev/null 2>&1 </dev/null & echo`,
     );
-    // A task of Mesos, whose agent is gone.
+    // A Mesos task whose agent is gone.
     const task = `MESOS_DIRECTORY='${h1.dir}/data/mesos-agent/slaves/s' sleep 1000`;
     await ssh(h1, `setsid -f env -u ${hostMarker} ${task} >/dev/null 2>&1 </dev/null`);
     await ssh(h2, 'setsid sleep 1000 >/dev/null 2>&1 </dev/null & echo');
-    // Its sshd and the sleep, once the session has ended.
+    // sshd and the sleep remain once the session has ended.
     await eventually(() => expect(hostProcesses(stateDir, h2).size).toBe(2));
     const other = hostProcesses(stateDir, h2);
     expect(hostProcesses(stateDir, h1).size).toBeGreaterThanOrEqual(7);
@@ -105,7 +105,7 @@ describe('a lab host', () => {
     expect(await ssh(h1, 'echo up')).toBe('up');
   });
 
-  it('loses sessions in a crash whose sshd was killed before', async () => {
+  it('loses its sessions in a crash, even if its sshd was killed before', async () => {
     const tunnel = spawn('ssh', [...sshArguments(h1), '-N', '-v', h1.address], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -125,7 +125,7 @@ describe('a lab host', () => {
     expect(hostProcesses(stateDir, h1)).toEqual(new Set());
   });
 
-  it('starts its services at boot, and stops them in order when it is shut down', async () => {
+  it('starts its services at boot, and stops them in order on shutdown', async () => {
     const file = path.join(stateDir, 'said');
     service(
       h1,
@@ -143,11 +143,11 @@ describe('a lab host', () => {
     expect(hostProcesses(stateDir, h1)).toEqual(new Set());
   });
 
-  it('does not wait for the log or for remaining children of a service, and ends these after it', async () => {
+  it('does not wait for a service’s log or remaining children, and ends these after it', async () => {
     const file = path.join(stateDir, 'said');
     const logs = path.join(stateDir, 'logs');
     mkdirSync(logs);
-    // As a node does, it has a supervisor of its own.
+    // Like a node, it has its own supervisor.
     const own = path.join(stateDir, 'own');
     mkdirSync(own);
     writeFileSync(path.join(own, 'run'), '#!/bin/sh\nexec sleep 1000\n', { mode: 0o755 });
@@ -174,7 +174,7 @@ describe('a lab host', () => {
     await shutDownHost(stateDir, h1);
     expect(readFileSync(file, 'utf8')).toBe('agent\nchild\n');
     expect(hostProcesses(stateDir, h1)).toEqual(new Set());
-    // The limit is less than the time after which what does not end is killed.
+    // Less than the time after which remaining processes are killed.
   }, 20_000);
 
   it('names the process that holds its port', async () => {
@@ -188,7 +188,7 @@ describe('a lab host', () => {
     });
   });
 
-  it('reports why its sshd does not start', async () => {
+  it('reports why its sshd did not start', async () => {
     await crashHost(stateDir, h1);
     writeFileSync(labPaths(stateDir).hostKey('h1'), 'no key\n');
     await expect(bootHost(stateDir, h1)).rejects.toMatchObject({

@@ -13,11 +13,11 @@ describe('decideInstallation', () => {
   const user = { root: false, sudo: false, terminal: false, yes: false };
   const root = { ...user, root: true };
 
-  it('does nothing when nothing is missing, and asks nothing', () => {
+  it('does and asks nothing when nothing is missing', () => {
     expect(decideInstallation(nothing, { ...user, terminal: true })).toEqual({ do: 'nothing' });
   });
 
-  it('asks at a terminal, unless that was agreed to beforehand', () => {
+  it('asks at a terminal, unless consent was given in advance', () => {
     expect(decideInstallation(packages, { ...root, terminal: true })).toEqual({
       do: 'install',
       apt: 'as-root',
@@ -32,7 +32,7 @@ describe('decideInstallation', () => {
     expect(decideInstallation(packages, root)).toEqual({ do: 'install', apt: 'as-root', ask: false });
   });
 
-  it('takes sudo only where a person can answer it', () => {
+  it('uses sudo only where a user can answer it', () => {
     expect(decideInstallation(packages, { ...user, sudo: true, terminal: true })).toEqual({
       do: 'install',
       apt: 'with-sudo',
@@ -41,11 +41,11 @@ describe('decideInstallation', () => {
     expect(decideInstallation(packages, { ...user, sudo: true, yes: true })).toEqual({ do: 'refuse' });
   });
 
-  it('refuses Debian packages to a user without root and sudo', () => {
+  it('refuses Debian packages to a user without root or sudo', () => {
     expect(decideInstallation(packages, { ...user, terminal: true })).toEqual({ do: 'refuse' });
   });
 
-  it('needs no root for what goes to the user’s own directory', () => {
+  it('needs no root for the user’s own directory', () => {
     expect(decideInstallation(tools, user)).toEqual({ do: 'install', apt: 'none', ask: false });
   });
 });
@@ -57,14 +57,14 @@ describe('planTools', () => {
     return directory;
   };
 
-  it('refuses a PERIJOVE_TOOLS without the tools, and names them', async () => {
+  it('rejects a PERIJOVE_TOOLS without the tools, and names them', async () => {
     await expect(planTools({ PERIJOVE_TOOLS: scratch() })).rejects.toMatchObject({
       code: 'PREREQUISITES_MISSING',
       remedy: expect.stringContaining('jupyterlab==') as string,
     });
   });
 
-  it('installs Temporal where PATH has none, in a directory named by its pins', async () => {
+  it('installs Temporal where PATH lacks it, in a directory named by its pins', async () => {
     const cache = scratch();
     const plan = await planTools({ XDG_CACHE_HOME: cache, PATH: cache });
     expect(plan).toMatchObject({

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseStat, withDescendants } from '../../src/lab/processes.js';
 
 describe('parseStat', () => {
-  it('counts from the last closing bracket, since a name may hold brackets and blanks', () => {
+  it('counts fields from the last closing parenthesis, since a name may contain parentheses and blanks', () => {
     const fields = Array.from({ length: 50 }, (_, index) => String(index + 3));
     fields[0] = 'S';
     expect(parseStat(`42 (a) b (c) ${fields.join(' ')}`)).toEqual({
@@ -25,11 +25,11 @@ describe('withDescendants', () => {
     { pid: 5, parent: 1 },
   ];
 
-  it('follows children of children', () => {
+  it('follows grandchildren', () => {
     expect([...withDescendants([2], processes)]).toEqual([2, 3, 4]);
   });
 
-  it('keeps a root that has ended, and finds no child of it', () => {
+  it('keeps a root that has ended, without children', () => {
     expect([...withDescendants([9], processes)]).toEqual([9]);
   });
 });

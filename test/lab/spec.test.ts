@@ -43,7 +43,7 @@ describe('renderLabSpec', () => {
     expect(spec.hosts.every((host) => host.become === 'none')).toBe(true);
   });
 
-  it('keeps every comment and every other line', () => {
+  it('keeps all comments and other lines', () => {
     const rendered = renderLabSpec(example, place).split('\n');
     const comments = example.split('\n').filter((line) => line.trim().startsWith('#'));
     expect(comments.filter((line) => !rendered.includes(line))).toEqual([]);
@@ -51,7 +51,7 @@ describe('renderLabSpec', () => {
     expect(changed.filter((line) => !/127\.0|perijove-lab|user:/.test(line))).toEqual([]);
   });
 
-  it('reaches the hosts of a user’s own spec in the lab’s way', () => {
+  it('reaches the hosts of a user’s spec as the lab does', () => {
     const spec = specOf(
       renderLabSpec(
         [
@@ -81,7 +81,7 @@ describe('renderLabSpec', () => {
     });
   });
 
-  it('returns a text that is not a spec as it is', () => {
+  it('returns an invalid spec unchanged', () => {
     for (const text of ['a: [', '- 1', '']) expect(renderLabSpec(text, place)).toBe(text);
   });
 });
@@ -91,7 +91,7 @@ describe('labSubnet', () => {
     expect(labSubnet(subnet)).toBe(subnet);
   });
 
-  it.each(['127', '127.256', '127.01', '10.0', '127.1.', '127.1.1'])('refuses %s', (subnet) => {
+  it.each(['127', '127.256', '127.01', '10.0', '127.1.', '127.1.1'])('rejects %s', (subnet) => {
     expect(() => labSubnet(subnet)).toThrow(/--subnet must be 127\.0 to 127\.255/);
   });
 });

@@ -26,7 +26,7 @@ describe("a lab's Temporal server", () => {
 
   afterEach(() => stopLab({ stateDir, purge: true, report: () => undefined }));
 
-  it('is started once, and again on its database after it was killed', async () => {
+  it('starts once, and again on its database after a kill', async () => {
     const first = await provideTemporal(stateDir, lab, executable);
     expect(first).toMatchObject({ address: '127.0.0.1:7262', ui: 'http://127.0.0.1:8262' });
     lab = { ...lab, temporal: first };
@@ -59,9 +59,9 @@ describe("a lab's Temporal server", () => {
     });
   });
 
-  it('is found by a purge that has no record of it', async () => {
+  it('is found by a purge without a record of it', async () => {
     const server = await provideTemporal(stateDir, lab, executable);
-    // The server may write a file while its directory is emptied.
+    // The server may write a file while its directory is being emptied.
     rmSync(stateDir, { recursive: true, maxRetries: 50, retryDelay: 20 });
     await stopLab({ stateDir, purge: true, report: () => undefined });
     expect(isAlive(server)).toBe(false);

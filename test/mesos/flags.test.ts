@@ -10,8 +10,8 @@ import { recording } from '../support/mesos-recordings.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 
 /*
- * No real Mesos runs here. What Apache Mesos 1.3.2 takes on its command line is in the `--help` that was recorded
- * of it: whatever Perijove gives it has to be there, in a form that the flags' parsers take.
+ * No real Mesos runs here. The recorded `--help` of Apache Mesos 1.3.2 shows what it accepts on its command
+ * line: every flag from Perijove must be in it, in a form that the flags' parsers accept.
  */
 
 interface KnownFlag {
@@ -19,7 +19,7 @@ interface KnownFlag {
   readonly default?: string;
 }
 
-/** The flags of a recorded `--help`, by each of their names. */
+/** The flags in a recorded `--help`, by each of their names. */
 function recordedFlags(program: MesosProgram): Map<string, KnownFlag> {
   const flags = new Map<string, KnownFlag>();
   const blocks = recording(`help-${program}.txt`)
@@ -40,7 +40,7 @@ const duration = /^\d+(\.\d+)?(ns|us|ms|secs|mins|hrs|days|weeks)$/;
 const file = /^\/\S+$/;
 const zookeeper = /^(zk:\/\/(\S+:\S+@)?[\d.]+:\d+(,[\d.]+:\d+)*(\/[\w.-]+)+|file:\/\/\/\S+)$/;
 
-/** What the value of each flag that Perijove sets by itself looks like to the real one. */
+/** The syntax that the real one expects of each flag that Perijove sets itself. */
 const syntax: Readonly<Record<string, RegExp>> = {
   zk: zookeeper,
   credentials: file,
@@ -118,7 +118,7 @@ describe.each(['mesos-master', 'mesos-agent'] as const)('%s 1.3.2', (program) =>
     const exec =
       makeItems(spec, host, install.kind === 'lab' || install.kind === 'image' ? undefined : seen).services[0]
         ?.exec ?? [];
-    // Those of `docker run` come before the program.
+    // The flags of `docker run` come before the program.
     const at = exec.findLastIndex((word) => !word.startsWith('--'));
     return exec.slice(at + 1);
   };
@@ -132,19 +132,19 @@ describe.each(['mesos-master', 'mesos-agent'] as const)('%s 1.3.2', (program) =>
   });
 
   it.each(cases)(
-    'takes every flag of $install.kind, for nodes by $containerizer, with secrets: $digest',
+    'accepts every flag of $install.kind, for nodes by $containerizer, with secrets: $digest',
     (each) => {
       const flags = flagsOf(each);
       expect(flags.length).toBeGreaterThan(7);
       expect(flags.flatMap((flag) => problemOf(flag, known) ?? [])).toEqual([]);
       const names = flags.map((flag) => flag.split('=')[0]);
       expect(new Set(names).size).toBe(names.length);
-      // The two without which the real ones do not start.
+      // The real ones do not start without these.
       expect(names).toEqual(expect.arrayContaining(['--work_dir', '--ip', '--port']));
     },
   );
 
-  it('is seen to be refused what it does not know', () => {
+  it('rejects what it does not know', () => {
     expect(problemOf('--runtime-dir=/x', known)).toMatch('not of the form');
     expect(problemOf('--frob=1', known)).toBe('--frob=1: unknown');
     expect(problemOf('--hostname_lookup=no', known)).toBe('--hostname_lookup=no: no boolean');

@@ -18,7 +18,7 @@ import { makeProcess, writeSecrets, type MesosProcess } from './mesos-cluster.js
 const image = 'perijove-test-mesos';
 const secrets = { credential: { principal: 'perijove', secret: 's3cret' }, digest: 'perijove:d1gest' };
 
-/** The stand-in's master as an image has Mesos: a program on PATH. */
+/** Installs the stand-in's master as an image has Mesos: as a program on PATH. */
 async function makeMesosImage(dir: string): Promise<void> {
   makeTinyImage(`${image}-base`, ['node', 'sh', 'mv']);
   copyFileSync(await builtProgram('mesos-master'), path.join(dir, 'mesos-master.mjs'));
@@ -53,7 +53,7 @@ describe.skipIf(!hasDocker)('a master from an image', () => {
     rmSync(dir, { recursive: true, force: true });
   });
 
-  it('leads with the secrets of its host, and is started anew by the supervisor, whatever ended', async () => {
+  it('leads with the secrets of its host, and is restarted by the supervisor, whatever ended', async () => {
     if (!ensemble) expect.unreachable('ZooKeeper runs');
     const host = makeHost('h1', { address: '127.24.9.11', dir: path.join(dir, 'h1'), roles: ['master'] });
     const spec = makeSpec({
@@ -74,7 +74,7 @@ describe.skipIf(!hasDocker)('a master from an image', () => {
     const first = await eventually('it leads', lead, 60_000);
     expect((await fetch('http://127.24.9.11:5050/state')).status).toBe(401);
 
-    // What the supervisor watches dies alone: its next start is not in the way of what it left.
+    // Only the process that the supervisor watches dies: its remains do not block the next start.
     await master.kill();
     expect(there()).toBe(true);
     await master.start();

@@ -30,12 +30,12 @@ export class MemoryStore {
   readonly writes: StoreCall[] = [];
   #attempts = 0;
 
-  /** @param spec what the nodes are wanted by, now */
+  /** @param spec the current spec */
   constructor(public spec: ClusterSpec) {}
 
   /**
    * The store as the next scheduler sees it. `afterwards` is called when a write has been carried out and its
-   * answer is on its way.
+   * response is pending.
    */
   next(afterwards: (call: StoreCall) => Promise<void> | void = () => undefined): FrameworkStore {
     this.#attempts += 1;
@@ -73,8 +73,8 @@ export class MemoryStore {
       storeFencing: async (outcomes) =>
         await write('storeFencing', () => withFencing(this.state, outcomes, now(), this.spec)),
       storeRetiring: async (taskId) => await write('storeRetiring', () => withRetiring(this.state, taskId)),
-      storeMesos: async (sight) => {
-        await write('storeMesos', () => withMesos(this.state, sight));
+      storeMesos: async (observed) => {
+        await write('storeMesos', () => withMesos(this.state, observed));
       },
       storeMissing: async (missing) => {
         await write('storeMissing', () => withMissing(this.state, missing));

@@ -1,4 +1,4 @@
-/** A real ZooKeeper with the stand-in's masters and agents as processes, for tests of what drives Mesos. */
+/** A real ZooKeeper with the stand-in's masters and agents as processes, for tests of Mesos clients. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -20,26 +20,26 @@ import { builtProgram } from '../support/programs.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 import { startEnsemble, type TestEnsemble } from '../support/zookeeper.js';
 
-/** Every master and agent carries it. Tasks, which outlive their parents, are known by Mesos' own variable. */
+/** Marks every master and agent. Tasks outlive their parents and are identified by Mesos' own variable. */
 const marker = 'PERIJOVE_TEST_MESOS';
 const taskMarker = 'MESOS_DIRECTORY';
 
 export interface MesosCluster {
   readonly spec: ClusterSpec;
   readonly ensemble: TestEnsemble;
-  /** What masters ask for, and ZooKeeper; empty unless it is `secured`. */
+  /** The secrets of masters and ZooKeeper; empty unless it is `secured`. */
   readonly secrets: MesosSecrets;
   readonly masters: Readonly<Record<string, MesosProcess>>;
   readonly agents: Readonly<Record<string, MesosProcess>>;
-  /** Puts other secrets on the hosts, and asks with them from now on; what runs is left alone. */
+  /** Puts other secrets on the hosts, and uses them from now on; running processes are unchanged. */
   replaceSecrets(secrets: Required<MesosSecrets>): void;
-  /** Where tests may leave files. */
+  /** A directory for the tests' files. */
   readonly dir: string;
   /** Name of the host whose master leads. */
   leader(): Promise<string>;
   /** `/state` of the leading master. */
   state(): Promise<MasterState>;
-  /** Kills every process, tasks among them, and removes the files. */
+  /** Kills every process, including tasks, and removes the files. */
   close(): Promise<void>;
 }
 
@@ -49,7 +49,7 @@ export interface MesosClusterOptions {
   readonly masters?: number;
   readonly agents?: number;
   readonly nodes?: number;
-  /** Masters want a principal and its secret, and their znodes a digest; both lie on the hosts. */
+  /** Masters require a principal and its secret, and their znodes a digest; both are on the hosts. */
   readonly secured?: boolean;
   readonly masterFlags?: Readonly<Record<string, string>>;
 }
@@ -224,7 +224,7 @@ function link(target: string, file: string): void {
   symlinkSync(target, file);
 }
 
-/** Processes of the cluster that outlived their parents are found by what they carry. */
+/** Processes of the cluster that outlived their parents are found by their marks. */
 export async function killMarked(dir: string): Promise<void> {
   await eventually('all processes of the cluster are gone', async () => {
     const left = allProcesses().filter(

@@ -30,7 +30,7 @@ import {
 } from '../support/mesos-recordings.js';
 import { RecordedMaster } from '../support/recorded-master.js';
 
-/** Perijove's client is given what Apache Mesos 1.3.2 answered, byte by byte. */
+/** Perijove's client gets the responses of Apache Mesos 1.3.2, byte by byte. */
 
 const schedulerApi = exchanges('scheduler-api.txt');
 const chunkedStream = recording('scheduler-stream-chunked.raw').toString();
@@ -54,7 +54,7 @@ afterEach(async () => {
 
 type Answer = string | ((socket: Socket) => void);
 
-/** Subscribes at a master that answers so; `dialled` are the masters that were tried. */
+/** Subscribes at a master that gives these responses; `dialled` are the masters that were tried. */
 async function subscribeAt(answers: readonly Answer[], frameworkId?: string) {
   const master = new RecordedMaster(...answers);
   const endpoint = await master.start();
@@ -142,7 +142,7 @@ const callOf = ({ body }: Exchange): Call => {
   }
 };
 
-/** What each refusal means to Perijove. */
+/** The error code for each refusal. */
 const refusals: Readonly<Record<string, string>> = {
   'wrong Mesos-Stream-Id': 'MESOS_STREAM_LOST',
   "a call with the old stream's id": 'MESOS_STREAM_LOST',
@@ -176,7 +176,7 @@ describe('calls of the scheduler API', () => {
   const redirected = schedulerApi.filter(({ reply }) => reply.status === 307);
   const refused = schedulerApi.filter(({ reply }) => reply.status >= 400);
 
-  it('are all here', () => {
+  it('are all covered', () => {
     expect(refused.map(({ title }) => title).toSorted()).toEqual(Object.keys(refusals).toSorted());
     const others = schedulerApi.filter(({ reply }) => reply.status === 200).map(({ title }) => title);
     expect(others.map((title) => title.split(' (')[0])).toEqual([
@@ -189,7 +189,7 @@ describe('calls of the scheduler API', () => {
   });
 
   it.each(taken.map((exchange) => [exchange.title, exchange] as const))(
-    '%s: is sent as it was, and taken',
+    '%s: is sent as recorded, and accepted',
     async (_title, exchange) => {
       const { master, subscription } = await subscribeAt([
         (socket) => socket.write(chunkedStream),
@@ -205,7 +205,7 @@ describe('calls of the scheduler API', () => {
       await expect(answer).resolves.toBeUndefined();
       const [, sent] = master.received;
       const recorded = JSON.parse(exchange.body ?? '') as Record<string, Record<string, unknown>>;
-      // Perijove leaves it to the master how long the rest of an accepted offer stays away.
+      // Perijove lets the master decide how long the rest of an accepted offer stays away.
       if (recorded['accept']) delete recorded['accept']['filters'];
       const framework_id = { value: (await subscription).frameworkId };
       expect(sent?.body).toEqual({ ...recorded, framework_id });
@@ -216,7 +216,7 @@ describe('calls of the scheduler API', () => {
   );
 
   it.each(refused.map((exchange) => [exchange.title, exchange] as const))(
-    '%s: is understood',
+    '%s: has its code',
     async (title, { reply }) => {
       const { subscription } = await subscribeAt([(socket) => socket.write(chunkedStream), reply.raw]);
       await expect((await subscription).revive()).rejects.toMatchObject({ code: refusals[title] });
@@ -238,7 +238,7 @@ describe('calls of the scheduler API', () => {
     },
   );
 
-  it('SUBSCRIBE is sent as it was, at first and again', async () => {
+  it('SUBSCRIBE is sent as recorded, at first and again', async () => {
     for (const [title, id] of [
       ['SUBSCRIBE (stream 1', undefined],
       ['SUBSCRIBE again', 'b0adfe1d-25db-405f-87b8-ae8a5847391d-0005'],
@@ -253,7 +253,7 @@ describe('calls of the scheduler API', () => {
     }
   });
 
-  it('headers may be written in any case', async () => {
+  it('headers may be in any case', async () => {
     const upper = (raw: string) =>
       raw.replace(/^[^]*?\r\n\r\n/, (head) =>
         head.replace(/^([-\w]+):/gm, (_, name: string) => `${name.toUpperCase()}:`),
@@ -281,7 +281,7 @@ describe('event streams', () => {
   it.each([
     ['scheduler-stream-1.raw', 'scheduler-stream-1.records.txt'],
     ['operator-subscribe.raw', 'operator-subscribe.records.txt'],
-  ])('%s: comes apart into its records, wherever it is cut', (raw, records) => {
+  ])('%s: is decoded into its records, wherever it is cut', (raw, records) => {
     const body = bodyOf(recording(raw));
     const wanted = recordsOf(records);
     fc.assert(
@@ -317,14 +317,14 @@ describe('event streams', () => {
     expect(await events(await subscription)).toEqual([{ kind: 'heartbeat' }]);
   });
 
-  it('of a framework that was torn down: is none', async () => {
+  it('of a framework that was torn down: there is none', async () => {
     const section = sections('scheduler-api.txt').find(({ title }) => title.endsWith('that was torn down'));
     const raw = streamOf(replyOf(section?.text ?? '').raw);
     const { subscription } = await subscribeAt([(socket) => socket.end(raw)]);
     await expect(subscription).rejects.toMatchObject({ code: 'MESOS_FRAMEWORK_REMOVED' });
   });
 
-  it('in protobuf: are refused, and nothing is made of them', async () => {
+  it('in protobuf: are refused, and not decoded', async () => {
     const section = sections('scheduler-api.txt').find(({ title }) => title.includes('x-protobuf'));
     const bytes = [...(section?.text ?? '').matchAll(/^[0-9a-f]{8} ((?: {1,2}[0-9a-f]{2})+)/gm)].flatMap(
       ([, hex]) => (hex ?? '').trim().split(/ +/),
@@ -334,7 +334,7 @@ describe('event streams', () => {
     await expect(subscription).rejects.toMatchObject({ code: 'MESOS_BAD_STREAM' });
   });
 
-  it('of the next leader: the framework ID stays, and its task is told of', () => {
+  it('of the next leader: the framework ID stays, and its task is reported', () => {
     const section = sections('failover.txt').find(({ title }) => title.startsWith('stream 2'));
     const found = [...(section?.text ?? '').matchAll(/^\{.*\}(?=\d*$)/gm)].map(([record]) =>
       parseEvent(record),
@@ -356,13 +356,13 @@ describe('event streams', () => {
   });
 });
 
-describe('what an event has more, or less', () => {
+describe('an event with more or fewer fields', () => {
   const records = [
     ...recordsOf('scheduler-stream-1.records.txt'),
     '{"type":"RESCIND","rescind":{"offer_id":{"value":"O1"}}}',
   ].filter((record, index, all) => all.indexOf(record) === index);
 
-  /** With a field in every object that nobody knows. */
+  /** Adds an unknown field to every object. */
   const withMore = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(withMore);
     if (typeof value !== 'object' || value === null) return value;
@@ -374,7 +374,7 @@ describe('what an event has more, or less', () => {
     expect(parseEvent(JSON.stringify(withMore(JSON.parse(record))))).toEqual(parseEvent(record));
   });
 
-  /** Fields that Mesos' protobuf files call required, or that an event of its type is made of. */
+  /** Fields that Mesos' protobuf files call required, or that define an event of its type. */
   const required = new Set([
     ...[
       '.type',
@@ -408,7 +408,7 @@ describe('what an event has more, or less', () => {
     if (typeof value !== 'object' || value === null) return [];
     return Object.entries(value).flatMap(([name, field]) => {
       const here = `${path}.${name}`;
-      // `value` is all that an ID or a scalar consists of.
+      // An ID or a scalar consists only of its `value`.
       return [...(required.has(here) || name === 'value' ? [] : [here]), ...optionalFields(field, here)];
     });
   };
@@ -434,7 +434,7 @@ describe('what an event has more, or less', () => {
   );
 });
 
-describe('what a master tells anyone', () => {
+describe('the public endpoints of a master', () => {
   const asked: Readonly<Record<string, (endpoint: { host: string; port: number }) => Promise<unknown>>> = {
     '/state': masterState,
     '/health': masterHealth,
@@ -469,12 +469,12 @@ describe('what a master tells anyone', () => {
     all
       .filter(({ body }) => body?.includes('SUBSCRIBE') === true)
       .map((exchange) => [exchange.title, exchange] as const),
-  )('%s: is to be tried again', async (_title, { reply }) => {
+  )('%s: is retried', async (_title, { reply }) => {
     const { subscription } = await subscribeAt([reply.raw]);
     await expect(subscription).rejects.toMatchObject({ code: 'MESOS_UNREACHABLE', retryable: true });
   });
 
-  it('is not believed before it has read its registry, though its /state is well-formed', async () => {
+  it('are not trusted before it has read its registry, though its /state is well-formed', async () => {
     const find = (file: string, title: string) =>
       exchanges(file).find((exchange) => exchange.title.includes(title))?.reply.raw ?? '';
     const alone = [find('outage.txt', 'alone with quorum 2, 12 s after its start, port 15050: GET_HEALTH')];
@@ -492,7 +492,7 @@ describe('what a master tells anyone', () => {
     ]);
   });
 
-  it('is not all asked for: Perijove has no use for the rest', () => {
+  it('are not all used: Perijove does not need the rest', () => {
     const names = all
       .filter((exchange) => !used.includes(exchange) && exchange.body?.includes('SUBSCRIBE') !== true)
       .map((exchange) =>

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { teardownFramework } from '../../src/mesos/scheduler/scheduler.js';
 import { makeSpec } from '../support/spec.js';
 
-it('does not call a framework torn down that nobody stored, while agents may yet tell of it', async () => {
+it('does not report an unstored framework as torn down while agents may still report it', async () => {
   const state = {
     ...{ version: '1.3.2', leader: 'master@127.0.0.1:5050', slaves: [], frameworks: [] },
     recovered_slaves: [{}],

@@ -8,7 +8,7 @@ import { deadlineAfter, dialledWithin, limit, within } from '../../src/net/deadl
 setFlagsFromString('--expose_gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-it('aborts a signal made of it, which is all that still knows of it', async () => {
+it('aborts a derived signal that alone still refers to it', async () => {
   const other = new AbortController();
   const any = AbortSignal.any([other.signal, deadlineAfter(200)]);
   const aborted = new Promise((resolve) => any.addEventListener('abort', resolve, { once: true }));
@@ -31,7 +31,7 @@ describe('limit', () => {
     ]);
   });
 
-  it('aborts with the signal that was given, also one that was aborted before', () => {
+  it('aborts with the given signal, also if it was already aborted', () => {
     const given = new AbortController();
     const time = limit(60_000, given.signal);
     given.abort(new Error('enough'));
@@ -43,7 +43,7 @@ describe('limit', () => {
     }
   });
 
-  it('leaves nothing at that signal', async () => {
+  it('leaves no listener on that signal', async () => {
     const given = new AbortController();
     for (let times = 0; times < 5; times += 1) {
       const time = limit(10, given.signal);
@@ -58,7 +58,7 @@ describe('limit', () => {
 describe('within', () => {
   const tooLong = () => new Error('no answer');
 
-  it('has the outcome of what is settled in time', async () => {
+  it('has the outcome of a promise that settles in time', async () => {
     await expect(within(60_000, Promise.resolve('value'), tooLong)).resolves.toBe('value');
     await expect(within(60_000, Promise.reject(new Error('refused')), tooLong)).rejects.toThrow('refused');
   });
@@ -87,7 +87,7 @@ describe('within', () => {
   });
 });
 
-it('destroys a dialled stream that arrives too late', async () => {
+it('destroys a stream that arrives too late', async () => {
   const dialling = deferred<PassThrough>();
   await expect(dialledWithin(10, dialling.promise, () => new Error('too long'))).rejects.toThrow('too long');
   const stream = new PassThrough();

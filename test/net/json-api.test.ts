@@ -41,8 +41,8 @@ afterAll(() => {
 const client = (token = 's3cret', at = base) =>
   jsonClient({ base: at, token, timeoutMs: 5_000, unreachable });
 
-describe('an API of JSON', () => {
-  it('answers questions and orders', async () => {
+describe('a JSON API', () => {
+  it('responds to queries and orders', async () => {
     expect(await client()('/sum?of=1&of=2', {})).toMatchObject({ status: 200, body: { of: ['1', '2'] } });
     expect(await client()('/double', {}, { value: 4 })).toMatchObject({ status: 200, body: { value: 8 } });
   });
@@ -54,23 +54,23 @@ describe('an API of JSON', () => {
     ['/double', { value: 1, more: 'x'.repeat(100) }, 413, 'TOO_LARGE'],
     ['/double', { value: -1 }, 409, 'NEGATIVE'],
     ['/double', { value: 0 }, 500, 'FAILED'],
-  ])('answers %s with %j by %d %s', async (path, order, status, code) => {
+  ])('responds to %s with %j by %d %s', async (path, order, status, code) => {
     expect(await client()(path, {}, order)).toMatchObject({ status, body: { code } });
   });
 
-  it('logs only what is no refusal, and no token', () => {
+  it('logs only errors other than refusals, and no token', () => {
     expect(logged).toMatchObject([{ msg: 'request failed', err: { message: 'it is nothing' } }]);
     expect(JSON.stringify(logged)).not.toContain('s3cret');
   });
 
-  it.each(['', 'wrong', 's3cret2'])('refuses the token %j before it looks at the request', async (token) => {
+  it.each(['', 'wrong', 's3cret2'])('rejects the token %j before it parses the request', async (token) => {
     expect(await client(token)('/other', {}, {})).toMatchObject({
       status: 401,
       body: { code: 'UNAUTHORIZED' },
     });
   });
 
-  it('refuses a body that is not JSON', async () => {
+  it('rejects a body that is not JSON', async () => {
     const answer = await fetch(`${base}/double`, {
       method: 'PUT',
       headers: { authorization: 'Bearer s3cret' },
@@ -84,7 +84,7 @@ describe('an API of JSON', () => {
 });
 
 describe('its client', () => {
-  it('rejects when no answer arrives in time, or nobody listens', async () => {
+  it('rejects when no response arrives in time, or nothing listens', async () => {
     const silent = await listening(createServer(() => undefined));
     await expect(client('', silent)('/sum', { timeoutMs: 20 })).rejects.toThrow(
       'unreachable: no answer within 20 ms',
@@ -100,7 +100,7 @@ describe('its client', () => {
     await expect(asked).rejects.toThrow('enough');
   });
 
-  it('hands on what is not JSON as text', async () => {
+  it('returns a response that is not JSON as text', async () => {
     const other = await listening(createServer((_request, response) => response.end('<html>')));
     expect(await client('', other)('/', {})).toEqual({ status: 200, text: '<html>', body: undefined });
   });

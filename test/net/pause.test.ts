@@ -8,7 +8,7 @@ it('ends when its time is over', async () => {
   expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
-it('ends when the signal aborts, also one that was aborted before', async () => {
+it('ends when the signal aborts, also if it was already aborted', async () => {
   const ended = new AbortController();
   const paused = pause(3_600_000, ended.signal);
   ended.abort();

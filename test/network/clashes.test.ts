@@ -45,18 +45,18 @@ const messages = (facts: Parameters<typeof factsOf>[0], of = spec) =>
 const withRoute = (...routes: Ip['routes']) => messages({ routes: [...free.routes, ...routes] });
 
 describe('networkProblems of a VXLAN', () => {
-  it('does not take a host that cannot be looked at for one where the way is free', () => {
+  it('reports a host whose links and routes are unknown', () => {
     expect(networkProblems(spec, host, { ...factsOf({}), ip: notKnown('no answer') })).toMatchObject([
       { code: 'COMMAND_FAILED', message: expect.stringContaining('no answer') as string },
     ]);
   });
 
-  it('finds none where the way is free', () => {
+  it('finds no problems on a suitable host', () => {
     expect(messages({})).toEqual([]);
     expect(messages({ links: [], routes: [], networks: [] })).toEqual([]);
   });
 
-  it('refuses a subnet that Docker has given away', () => {
+  it('rejects a subnet that Docker uses', () => {
     expect(messages({ networks: [network('wide', '192.168.0.0/16')] })).toEqual([
       'NETWORK_CLASH h1: the Docker network wide uses 192.168.0.0/16, which overlaps 192.168.0.0/24 of the nodes',
     ]);
@@ -68,7 +68,7 @@ describe('networkProblems of a VXLAN', () => {
     ]);
   });
 
-  it('refuses a subnet that is routed elsewhere, in whole or in part', () => {
+  it('rejects a subnet that is routed elsewhere, in whole or in part', () => {
     expect(withRoute({ dst: '192.168.0.0/24', dev: 'eth1' })).toHaveLength(1);
     expect(withRoute({ dst: '192.168.0.128/25', gateway: '172.16.6.1', dev: 'eth0' })).toHaveLength(1);
     expect(withRoute({ dst: '192.168.0.7', gateway: '172.16.6.1', dev: 'eth0' })).toHaveLength(1);
@@ -77,13 +77,13 @@ describe('networkProblems of a VXLAN', () => {
     ]);
   });
 
-  it('takes a narrower subnet than a route through a gateway, and one that leads nowhere', () => {
+  it('accepts a narrower subnet than a route through a gateway, and a route that leads nowhere', () => {
     expect(withRoute({ dst: '192.168.0.0/16', gateway: '172.16.6.1', dev: 'eth0' })).toEqual([]);
     expect(withRoute({ type: 'unreachable', dst: '192.168.0.0/24', dev: 'lo' })).toEqual([]);
     expect(withRoute({ dst: '192.168.1.0/24', dev: 'eth1' })).toEqual([]);
   });
 
-  it('takes what is left of the cluster itself for no clash', () => {
+  it('accepts what is left of the cluster itself', () => {
     const own = { ifname: 'perijove', mtu: 1450, flags: [], ifalias: 'perijove test' };
     const routes = [{ dst: '192.168.0.0/24', dev: 'perijove' }];
     const vxlan = {
@@ -96,13 +96,13 @@ describe('networkProblems of a VXLAN', () => {
       labels: { 'io.perijove.cluster': 'test' },
     });
     expect(messages({ links: [eth0, own, vxlan], routes, networks: [ours] })).toEqual([]);
-    // Docker makes a bridge that is missing when it starts: without a mark.
+    // On start, Docker creates a missing bridge without a mark.
     expect(messages({ links: [eth0, { ...own, ifalias: undefined }], routes, networks: [ours] })).toEqual([]);
     const other = { ...own, ifalias: 'perijove other' };
     expect(messages({ links: [eth0, other], routes })).toHaveLength(2);
   });
 
-  it('refuses names and numbers that others have', () => {
+  it('rejects names and identifiers that others use', () => {
     expect(messages({ links: [eth0, { ifname: 'vxlan42', mtu: 1500, flags: [] }] })[0]).toContain(
       'the link vxlan42 exists',
     );
@@ -118,7 +118,7 @@ describe('networkProblems of a VXLAN', () => {
     expect(messages({ links: [eth0, foreign(42, 8472), foreign(1, 4789)] })).toEqual([]);
   });
 
-  it('wants room for the headers', () => {
+  it('requires room for the headers', () => {
     expect(messages({ links: [{ ...eth0, mtu: 1499 }] })).toEqual([
       'NETWORK_MTU h1: eth0 has an MTU of 1499, but packets of the nodes with their VXLAN headers need 1500 bytes',
     ]);
@@ -126,7 +126,7 @@ describe('networkProblems of a VXLAN', () => {
 });
 
 describe('networkProblems of an existing network', () => {
-  it('wants it with the addresses of the nodes, where nodes run', () => {
+  it('requires it to contain the addresses of the nodes, on hosts with nodes', () => {
     expect(messages({ networks: [network('calico_net', '192.168.0.0/16')] }, existing)).toEqual([]);
     expect(messages({}, existing)).toEqual(['NETWORK_MISSING h1: Docker network not found: calico_net']);
     expect(messages({ networks: [network('calico_net', '192.168.0.0/29')] }, existing)).toEqual([
@@ -139,7 +139,7 @@ describe('networkProblems of an existing network', () => {
 });
 
 describe('parseNetworkFacts', () => {
-  it('reads what the host prints', () => {
+  it('parses what the host prints', () => {
     const printed = `links [{"ifname":"lo","mtu":65536,"flags":[]},{"ifname":"eth0","mtu":1500,"linkinfo":{"info_kind":"veth"}}]
 routes [{"dst":"default","gateway":"172.16.62.1","dev":"eth0","flags":[]},{"type":"unreachable","dst":"192.168.0.0/24","dev":"lo","metric":4000000,"flags":[]}]
 underlay [{},{"ifindex":18,"ifname":"eth0","addr_info":[{"local":"172.16.6.103"}]}]

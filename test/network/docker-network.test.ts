@@ -8,7 +8,7 @@ import {
 import { known, notKnown } from '../../src/hosts/observation.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 
-/** As Docker 20.10 prints it. */
+/** In the format of Docker 20.10. */
 const line = (more: object = {}) =>
   JSON.stringify({
     Name: 'perijove',
@@ -43,14 +43,14 @@ const none = line({
   Labels: null,
 });
 const parse = (...lines: readonly string[]) => {
-  const looked = parseDockerNetworks([...lines, none, 'docker complete'].join('\n'));
-  if (!looked.known) throw new Error(looked.why);
-  return looked.value.filter(({ name }) => name !== 'none');
+  const observation = parseDockerNetworks([...lines, none, 'docker complete'].join('\n'));
+  if (!observation.known) throw new Error(observation.why);
+  return observation.value.filter(({ name }) => name !== 'none');
 };
 const wanted = wantedDockerNetwork(spec, host);
 
 describe('parseDockerNetworks', () => {
-  it('reads what Docker prints, also of networks without anything', () => {
+  it('parses the output of Docker, also for networks without settings', () => {
     const [own, hosts, made] = parse(
       line({ Containers: { a: { Name: 'node0' } } }),
       line({ Name: 'host', Driver: 'host', IPAM: { Config: null }, Options: null, Labels: null }),
@@ -62,7 +62,7 @@ describe('parseDockerNetworks', () => {
     expect(made).toMatchObject({ bridge: 'br-479fc561ea25', pools: [{ subnet: '172.18.0.0/16' }] });
   });
 
-  it('tells a host without Docker from a Docker that does not respond, or not in full', () => {
+  it('distinguishes a host without Docker from a Docker that does not respond, or not completely', () => {
     expect(parseDockerNetworks('no docker\n')).toEqual({ known: true, value: [] });
     const id = /"Id":"(\w+)"/.exec(line())?.[1] ?? '';
     const all = [`network ${id}`, 'network ff', line(), none, 'docker complete', ''];
@@ -86,7 +86,7 @@ describe('dockerNetworkActions', () => {
     throw new Error('no network is wanted');
   };
 
-  it('makes what is missing, with nothing to give to containers that name no address', () => {
+  it('creates a missing network, with no address for containers that request none', () => {
     const [action, ...rest] = actions();
     expect(rest).toEqual([]);
     expect(action?.done).toBe('created the Docker network perijove');
@@ -95,7 +95,7 @@ describe('dockerNetworkActions', () => {
     );
   });
 
-  it('removes nothing where Docker does not tell what there is', () => {
+  it("removes nothing if Docker's networks are unknown", () => {
     const made = dockerNetworkActions(wanted ?? fail(), notKnown('no answer'), {
       cluster: 'test',
       host: 'h1',
@@ -104,13 +104,13 @@ describe('dockerNetworkActions', () => {
     expect(made[0]?.script).toMatch(/^docker network inspect perijove .* \|\| docker network create /);
   });
 
-  it('leaves what is right, whoever is in it, and networks of others', () => {
+  it('keeps a correct network, even with containers, and foreign networks', () => {
     expect(actions(...parse(line({ Containers: { a: { Name: 'node0' } } })))).toEqual([]);
     const [other] = parse(line({ Name: 'other', Labels: { 'io.perijove.cluster': 'another' } }));
     expect(actions(...parse(line()), ...(other ? [other] : []))).toEqual([]);
   });
 
-  it('makes what differs anew while nobody is in it, and refuses when somebody is', () => {
+  it('recreates a different network if it is empty, and refuses if containers are connected', () => {
     const differing = { Options: { 'com.docker.network.bridge.name': 'perijove' } };
     expect(actions(...parse(line(differing))).map(({ plan }) => plan)).toEqual([
       'remove the Docker network perijove',
@@ -134,7 +134,7 @@ describe('dockerNetworkActions', () => {
 });
 
 describe('wantedDockerNetwork', () => {
-  it('is on hosts with Docker nodes alone', () => {
+  it('is required only on hosts with Docker nodes', () => {
     expect(wantedDockerNetwork(spec, { ...host, roles: ['proxy'] })).toBeUndefined();
     expect(wantedDockerNetwork(makeSpec(), host)).toBeUndefined();
   });

@@ -13,11 +13,11 @@ const spec = makeSpec({
 });
 
 describe('networkItems', () => {
-  it('wants nothing on a flat network', () => {
+  it('requires nothing on a flat network', () => {
     expect(networkItems(makeSpec(), host)).toEqual(noItems);
   });
 
-  it('makes the links of a VXLAN on every host, once and before Docker, and a Docker network where nodes run', () => {
+  it('creates the links of a VXLAN on every host, before Docker, and a Docker network on hosts with nodes', () => {
     const items = networkItems(spec, host);
     expect(items.services).toMatchObject([{ name: 'network', once: { before: ['docker.service'] } }]);
     expect(items.files.map(({ path }) => path)).toEqual(items.services[0]?.restartOn);
@@ -29,7 +29,7 @@ describe('networkItems', () => {
     execFileSync('sh', ['-n'], { input: script?.source.kind === 'text' ? script.source.text : 'fi' });
   });
 
-  it('looks at an existing network, and refuses what does not fit', () => {
+  it('checks an existing network, and rejects an unsuitable one', () => {
     const existing = makeSpec({
       network: { kind: 'existing', name: 'calico_net', subnet: '192.168.0.0/24' },
     });

@@ -20,7 +20,7 @@ describe('bridgeAddresses', () => {
       network: { kind: 'vxlan', name: 'n', subnet, vni: 1, mtu: 1450 },
     });
 
-  it('gives each host one of the upper quarter', () => {
+  it('gives each host an address of the upper quarter', () => {
     expect(Object.fromEntries(bridgeAddresses(spec))).toEqual({
       h1: '192.168.0.243',
       h2: '192.168.0.239',
@@ -28,13 +28,13 @@ describe('bridgeAddresses', () => {
     });
   });
 
-  it('stays the same when other hosts come and go', () => {
+  it('stays the same when other hosts are added or removed', () => {
     const all = bridgeAddresses(spec);
     const without = bridgeAddresses({ ...spec, hosts: hosts.slice(1) });
     for (const [name, address] of without) expect(address).toBe(all.get(name));
   });
 
-  it('gives nobody the address of another one, of a node or of the subnet', () => {
+  it('never assigns the address of another host, of a node or of the subnet', () => {
     const crowded = [...of(Array.from({ length: 63 }, (_, index) => `10.${index}.0.1`)).values()];
     expect(new Set(crowded).size).toBe(63);
     expect(crowded.toSorted().at(0)).toBe('192.168.0.192');
@@ -45,7 +45,7 @@ describe('bridgeAddresses', () => {
 });
 
 describe('overlayOf', () => {
-  it('is what a host has of the VXLAN', () => {
+  it("describes a host's part of the VXLAN", () => {
     if (h1 === undefined) throw new Error('no host');
     expect(overlayOf(spec, h1)).toEqual({
       alias: 'perijove test',
@@ -69,7 +69,7 @@ describe('overlayOf', () => {
 describe('overlayDifferences', () => {
   const overlay = h2 && overlayOf(spec, h2);
   if (overlay === undefined || h3 === undefined) throw new Error('no overlay');
-  /** As `ip -j -d` and `bridge -j` of iproute2 6.1 print it, without what nobody reads. */
+  /** Output of `ip -j -d` and `bridge -j` of iproute2 6.1, without unused fields. */
   const printed = `link [{"ifname":"vxlan42","flags":["BROADCAST","MULTICAST","UP","LOWER_UP"],"mtu":1450,"master":"perijove","address":"36:75:d5:87:93:59","linkinfo":{"info_kind":"vxlan","info_data":{"id":42,"local":"172.16.6.225","port_range":{"low":0,"high":0},"port":4789,"learning":false},"info_slave_kind":"bridge","info_slave_data":{"id":"0x8001"}},"ifalias":"perijove test"}]
 address [{},{"ifname":"vxlan42","addr_info":[]}]
 link [{"ifname":"perijove","flags":["BROADCAST","MULTICAST","UP","LOWER_UP"],"mtu":1450,"address":"02:42:c0:a8:00:ef","linkinfo":{"info_kind":"bridge","info_data":{"forward_delay":1500}},"ifalias":"perijove test"}]
@@ -79,7 +79,7 @@ complete
 `;
   const differences = (text: string) => overlayDifferences(overlay, parseOverlay(text));
 
-  it('finds none where all is as wanted', () => {
+  it('finds none if everything is as desired', () => {
     expect(differences(printed)).toEqual([]);
   });
 
@@ -98,14 +98,14 @@ complete
     expect(differences(printed.replace(from, to))).toEqual([what]);
   });
 
-  it('says what is missing', () => {
+  it('reports what is missing', () => {
     const lines = printed.split('\n');
     expect(differences('complete\n')).toEqual(['no vxlan42 and no perijove']);
     expect(differences(lines.slice(2).join('\n'))).toEqual(['no vxlan42']);
     expect(differences([...lines.slice(0, 2), 'complete'].join('\n'))).toEqual(['no perijove']);
   });
 
-  it('takes nothing that is cut short, or that ip leaves out, for something missing', () => {
+  it('does not report as missing what is truncated or omitted by ip', () => {
     const unknown = [expect.stringContaining('its links are unknown') as string];
     for (let length = 0; length < printed.length - 1; length += 7) {
       expect(differences(printed.slice(0, length)), `after ${length} characters`).toEqual(unknown);

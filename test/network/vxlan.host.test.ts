@@ -1,6 +1,6 @@
 /**
- * The script of the overlay in network namespaces: three hosts on a network of their own, with a node each. The
- * machine's own links are not touched.
+ * The overlay's script in network namespaces: three hosts on their own network, with one node each. The
+ * machine's own links are not changed.
  */
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -46,15 +46,15 @@ const differences = async (host: HostSpec, of = spec) =>
   );
 const problems = async (host: HostSpec) =>
   networkProblems(spec, host, parseNetworkFacts(await within(place(host), networkFactsScript(host)))).filter(
-    // This machine's Docker may have anything.
+    // This machine's Docker may have any networks.
     ({ message }) => !message.includes('Docker'),
   );
-/** Nobody listens there: who refuses the connection is reached. */
+/** Nothing listens there: a refused connection has reached its target. */
 const reaches = (namespace: string, address: string) =>
-  within(namespace, `timeout 5 bash -c '</dev/tcp/${address}/9' 2>&1 || true`).then((said) =>
-    said.includes('refused'),
+  within(namespace, `timeout 5 bash -c '</dev/tcp/${address}/9' 2>&1 || true`).then((output) =>
+    output.includes('refused'),
   );
-/** Applies it where a program is another one: in the mounts of `ip netns exec` alone. */
+/** Applies the script with one program replaced, in the mounts of `ip netns exec` only. */
 const applyWith = (
   host: HostSpec,
   program: 'ip' | 'bridge' | 'docker',
@@ -130,7 +130,7 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
     await sh(namespaces.map((name) => `ip netns delete ${name} 2>/dev/null || :`).join('\n'));
   });
 
-  it('joins all hosts and all nodes', async () => {
+  it('connects all hosts and all nodes', async () => {
     const addresses = [
       ...hosts.map(nodeAddress),
       ...hosts.map((host) => overlay(host).address.replace('/24', '')),
@@ -145,7 +145,7 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
     expect(await Promise.all(hosts.map((host) => differences(host)))).toEqual([[], [], []]);
   });
 
-  it('is no clash with itself, and one with others', async () => {
+  it('does not clash with itself, but with others', async () => {
     const [host = makeHost('none')] = hosts;
     expect(await problems(host)).toEqual([]);
     await within(place(host), 'ip route add 192.168.255.0/25 via 172.31.255.2; ip link set eth0 mtu 1400');
@@ -153,7 +153,7 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
     await within(place(host), 'ip route delete 192.168.255.0/25; ip link set eth0 mtu 1500');
   });
 
-  it('changes nothing when it is made again, and only its peers when a host goes', async () => {
+  it('changes nothing when it is repeated, and only its peers when a host is removed', async () => {
     const [host = makeHost('none'), , gone = makeHost('none')] = hosts;
     const before = await linkNumbers(host);
     await apply(host);
@@ -183,7 +183,7 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
       'ip link delete vxlan4242; ip link add vxlan4242 type vxlan id 7 local 172.31.255.1 dstport 4789; ip link set vxlan4242 alias "perijove netns" master perijove mtu 1450 up; bridge fdb append 00:00:00:00:00:00 dev vxlan4242 dst 172.31.255.2; bridge fdb append 00:00:00:00:00:00 dev vxlan4242 dst 172.31.255.3',
       'vxlan4242 has different parameters',
     ],
-  ])('puts right: %s', async (damage, what) => {
+  ])('repairs: %s', async (damage, what) => {
     const [host = makeHost('none'), other = makeHost('none')] = hosts;
     await within(place(host), damage);
     expect(await differences(host)).toEqual([what]);
@@ -196,12 +196,12 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
     ['the link', 'ip', "*'-d link show'*"],
     ['the addresses', 'ip', "*'address show'*"],
     ['the peers', 'bridge', "*'fdb show'*"],
-  ] as const)('changes nothing when the look at %s', (_what, program, on) => {
+  ] as const)('changes nothing when the query of %s', (_what, program, on) => {
     it.each([
       ['fails', 'exit 1'],
-      ['is empty', 'exit 0'],
-      ['is cut short', '"$directory/real" "\\$@" | head -c 70'],
-      ['is cut short, and fails', '"$directory/real" "\\$@" | head -c 30; exit 1'],
+      ['prints nothing', 'exit 0'],
+      ['is truncated', '"$directory/real" "\\$@" | head -c 70'],
+      ['is truncated, and fails', '"$directory/real" "\\$@" | head -c 30; exit 1'],
     ])('%s', async (_how, by) => {
       const [host = makeHost('none')] = hosts;
       await apply(host);
@@ -217,7 +217,7 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
     });
   });
 
-  it('takes over the bridge that Docker made, and leaves links of others alone', async () => {
+  it('takes over the bridge that Docker created, and leaves foreign links alone', async () => {
     const [, , host = makeHost('none')] = hosts;
     await within(
       place(host),
@@ -230,7 +230,7 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
     await within(place(host), 'ip link set vxlan4242 alias "perijove netns"');
   });
 
-  it('removes what it had under other names', async () => {
+  it('removes its links with other names', async () => {
     const [, host = makeHost('none')] = hosts;
     const { network } = spec;
     if (network.kind !== 'vxlan') throw new Error('the spec has no VXLAN');
@@ -259,13 +259,17 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
     it.each([
       ['fails', 'exit 1', 72],
       ['lists nothing', 'exit 0', 72],
-      ['lists a part', list("printf 'bridge  end\\\\n'"), 72],
-      ['does not tell who is in it', `${list(all)}; case "\\$*" in *inspect*) exit 1 ;; esac`, 72],
-      ['tells nothing of who is in it', list(all), 72],
-      ['tells a part of who is in it', `${list(all)}; case "\\$*" in *inspect*) printf 'a ' ;; esac`, 72],
-      ['says that somebody is in it', `${list(all)}; case "\\$*" in *inspect*) printf 'a end' ;; esac`, 71],
-      ['says that there is none, and a container is on the bridge', list("printf 'none  end\\\\n'"), 71],
-    ])('takes nothing away when Docker %s', async (_how, by, code) => {
+      ['lists only a part', list("printf 'bridge  end\\\\n'"), 72],
+      ['does not report the containers', `${list(all)}; case "\\$*" in *inspect*) exit 1 ;; esac`, 72],
+      ['prints nothing about the containers', list(all), 72],
+      [
+        'reports only a part of the containers',
+        `${list(all)}; case "\\$*" in *inspect*) printf 'a ' ;; esac`,
+        72,
+      ],
+      ['reports a connected container', `${list(all)}; case "\\$*" in *inspect*) printf 'a end' ;; esac`, 71],
+      ['reports no network, and a container is on the bridge', list("printf 'none  end\\\\n'"), 71],
+    ])('removes nothing when Docker %s', async (_how, by, code) => {
       await apply(host);
       const before = await whatIsThere(host);
       expect(await remove(by)).toEqual({ code, printed: '' });
@@ -273,7 +277,7 @@ describe.skipIf(!canMakeLinks)('the VXLAN', () => {
       expect(existsSync(path.join(directory, 'etc', 'network.sh'))).toBe(true);
     });
 
-    it('takes the links away when nobody is on them any more, and those of others stay', async () => {
+    it('removes links that are no longer in use, and keeps foreign ones', async () => {
       await within(place(host), 'ip link set node nomaster; ip link add other type bridge');
       const { code, printed } = await remove(list("printf 'none  end\\\\n'"));
       expect([code, printed.split('\n').sort()]).toEqual([

@@ -9,7 +9,7 @@ const spec = makeSpec({ hosts: [host], nodes: { firstAddress: '192.168.0.10' } }
 const docker: ClusterSpec = { ...spec, nodes: { ...spec.nodes, containerizer: 'docker' } };
 
 describe('nodeConfig', () => {
-  it('is what the node accepts, with the addresses of all nodes', () => {
+  it('is accepted by the node, with the addresses of all nodes', () => {
     const config = nodeConfig(spec, 3, host);
     expect(nodeConfigSchema.parse(JSON.parse(JSON.stringify(config)))).toEqual(config);
     expect(config).toMatchObject({ name: 'node3', address: '192.168.0.13', ownsMachine: false });
@@ -22,7 +22,7 @@ describe('nodeConfig', () => {
     ]);
   });
 
-  it('gives a node of plain processes a hosts file of its own, and a container the machine’s', () => {
+  it('gives a node of plain processes its own hosts file, and a container the machine’s', () => {
     expect(nodeConfig(spec, 0, host).paths.hosts).toBe(`${host.dir}/data/nodes/node0/etc/hosts`);
     expect(nodeConfig(docker, 0, host).paths.hosts).toBe('/etc/hosts');
   });
@@ -39,7 +39,7 @@ describe('configDigest', () => {
     expect(configDigest(nodeConfig(spec, 1, elsewhere))).toBe(configDigest(nodeConfig(spec, 1, host)));
   });
 
-  it('changes with what the spec says of the node', () => {
+  it('changes with what the spec configures for the node', () => {
     const slower = { ...spec, etcd: { ...spec.etcd, electionMs: 1_000 } };
     const digests = [spec, slower, docker].map((each) => configDigest(nodeConfig(each, 1, host)));
     expect(new Set([...digests, configDigest(nodeConfig(spec, 2, host))]).size).toBe(4);
@@ -51,14 +51,14 @@ describe('configDigest', () => {
     expect(new Set(digests).size).toBe(3);
   });
 
-  it('is the same whatever the number of nodes: none is restarted for another one', () => {
+  it('does not depend on the number of nodes: none is restarted for another one', () => {
     const fewer = { ...spec, nodes: { ...spec.nodes, count: 3 } };
     expect(configDigest(nodeConfig(fewer, 1, host))).toBe(configDigest(nodeConfig(spec, 1, host)));
   });
 });
 
 describe('nodeCommand', () => {
-  it('hands the configuration over in the environment, and no secret', () => {
+  it('passes the configuration in the environment, without a secret', () => {
     const { value, environment } = nodeCommand(spec, 2, host, { etcdFormed: true });
     expect(value).toBe(`exec ${host.dir}/bin/perijove-node start 2`);
     expect(environment['PERIJOVE_ETCD_FORMED']).toBe('true');
@@ -72,7 +72,7 @@ describe('nodeCommand', () => {
 });
 
 describe('nodeItems', () => {
-  it('puts the program, its wrapper and Node.js on agents', () => {
+  it('installs the program, its wrapper and Node.js on agents', () => {
     const { files, packages } = nodeItems(spec, host);
     expect(files.map(({ path }) => path)).toEqual([
       `${host.dir}/bin/node`,
@@ -87,11 +87,11 @@ describe('nodeItems', () => {
     expect(packages).not.toContain('etcd-server');
   });
 
-  it('puts nothing on hosts without an agent', () => {
+  it('installs nothing on hosts without an agent', () => {
     expect(nodeItems(spec, { ...host, roles: ['proxy'] }).files).toEqual([]);
   });
 
-  it('brings nodes in containers Perijove’s own program alone', () => {
+  it('installs only Perijove’s own program for nodes in containers', () => {
     const { packages, files } = nodeItems(docker, host);
     expect(packages).toEqual([]);
     expect(files.map(({ path }) => path)).toContain(`${host.dir}/bin/perijove-node.mjs`);

@@ -1,4 +1,4 @@
-/** What is done over SSH to the Docker of a host: the image brought there, and nodes ended there. */
+/** What happens over SSH in a host's Docker: delivering the image, and ending nodes. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -15,7 +15,7 @@ import { startSshd, type TestSshd } from '../support/sshd.js';
 import { silentPool } from '../support/ssh-pool.js';
 
 const reference = `perijove-test-node:${process.pid}`;
-const work = { signal: new AbortController().signal, say: () => undefined };
+const work = { signal: new AbortController().signal, report: () => undefined };
 let sshd: TestSshd;
 let pool: SshPool;
 let directory: string;
@@ -44,7 +44,7 @@ describe.runIf(hasDocker)('on a host with Docker', () => {
     docker('ps', '--all', '--quiet', `--filter=label=perijove.tree=${base()}`).split('\n').filter(Boolean);
 
   describe('the image', () => {
-    it('is saved once, and comes whole to a host that lacks it, also when each answer is lost', async () => {
+    it('is saved once, and delivered to a host that lacks it, even if each response is lost', async () => {
       const save = (file: string) => saveLocally(reference, file, work);
       const archive = await keepArchive(reference, save);
       expect(archive.imageBytes).toBe(Number(docker('image', 'inspect', '--format={{.Size}}', reference)));
@@ -61,7 +61,7 @@ describe.runIf(hasDocker)('on a host with Docker', () => {
         lost = answer === undefined;
         await mortal.settled();
         const again = await attempt(pool);
-        // What was loaded is not loaded again.
+        // A loaded image is not loaded again.
         if (!lost) expect([answer?.length, again]).toEqual([1, []]);
         const connection = await pool.get(host);
         expect(await hostHasImage(connection, reference, work.signal)).toBe(true);
@@ -82,7 +82,7 @@ describe.runIf(hasDocker)('on a host with Docker', () => {
       });
     });
 
-    it('is not sent where it has no room', async () => {
+    it('is not sent without space for it', async () => {
       const connection = await pool.get(host);
       const archive = { file: '/nonexistent', archiveBytes: 1, imageBytes: 5e14 };
       await expect(loadOnHost(connection, reference, archive, work)).rejects.toMatchObject({
@@ -117,7 +117,7 @@ describe.runIf(hasDocker)('on a host with Docker', () => {
         async () => false,
       );
 
-    it('is gone from Docker, whether it ran, was only made, or has ended; a later launch stays', async () => {
+    it('is gone from Docker, whether it ran, was only created or exited; a later launch stays', async () => {
       run('node3.7');
       run('node3.8', ['create']);
       docker('kill', run('node3.8'));

@@ -16,7 +16,7 @@ let cluster: TestNodes;
 
 const base = (node: TestNode) => `http://${node.address}:${cluster.spec.jupyter.port}`;
 
-/** What the gate says, or that there is none. */
+/** The gate's status, or that it refuses connections. */
 async function gateOf(node: TestNode): Promise<GateStatus | 'refused'> {
   const asked = request(`${base(node)}${gatePath}`, { agent: false });
   asked.end();
@@ -34,7 +34,7 @@ async function openOnes(nodes = cluster.nodes): Promise<TestNode[]> {
   return nodes.filter((_, index) => gates[index] !== 'refused');
 }
 
-/** The node whose gate alone is open, once that is so. */
+/** Waits until only one node's gate is open, and returns that node. */
 async function serving(nodes = cluster.nodes): Promise<TestNode> {
   let found: TestNode | undefined;
   await eventually(async () => {
@@ -67,7 +67,7 @@ async function signal(node: TestNode, name: NodeJS.Signals, service?: string): P
   for (const pid of await node.processes(service)) killIfThere(pid, name);
 }
 
-/** Of the node's gate, which must be open. */
+/** The term of the node's gate, which must be open. */
 async function termOf(node: TestNode): Promise<number> {
   let term = 0;
   await eventually(async () => {
@@ -79,14 +79,14 @@ async function termOf(node: TestNode): Promise<number> {
   return term;
 }
 
-/** All that the other side says until it closes. */
+/** All that the other side sends until it closes. */
 async function untilClosed(socket: Socket): Promise<string> {
-  let said = '';
-  socket.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  let received = '';
+  socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
   // A reset is an end too; `once` would reject with it.
   socket.on('error', () => undefined);
   if (!socket.destroyed) await new Promise((resolve) => socket.once('close', resolve));
-  return said;
+  return received;
 }
 
 describe('nodes with reflexes', () => {
@@ -102,7 +102,7 @@ describe('nodes with reflexes', () => {
 
   afterAll(() => cluster.remove());
 
-  it('have Jupyter everywhere, and one open gate: that of the leader', async () => {
+  it('have Jupyter everywhere, and one open gate: the leader’s', async () => {
     const leader = await serving();
     const { memberId, term } = await leader.etcd.status();
     expect((await leader.etcd.status()).leader).toBe(memberId);
@@ -125,7 +125,7 @@ describe('nodes with reflexes', () => {
     expect(await runCell(base(leader), cluster.jupyterToken, '6*7')).toBe('42');
   });
 
-  it('serve whatever the keeper’s word is', async () => {
+  it('serve whatever the keeper’s order is', async () => {
     const leader = await serving();
     const [other] = (await standbys(leader)) as [TestNode];
     const { term } = await leader.etcd.status();
@@ -146,7 +146,7 @@ describe('nodes with reflexes', () => {
     await other.control.orderJupyter({ ...order, generation: 2, serve: false });
   });
 
-  it('hand over in order, and a websocket goes on', async () => {
+  it('hand over in order, and a websocket stays open', async () => {
     const leader = await serving();
     const [next] = (await standbys(leader)) as [TestNode];
     const headers = { authorization: `token ${cluster.jupyterToken}` };
@@ -185,7 +185,7 @@ describe('nodes with reflexes', () => {
     await closed;
   });
 
-  it('take over when the leader’s etcd is killed, without anyone’s word', async () => {
+  it('take over when the leader’s etcd is killed, without an order', async () => {
     const leader = await serving();
     const others = await standbys(leader);
     const before = await termOf(leader);
@@ -196,7 +196,7 @@ describe('nodes with reflexes', () => {
     expect(await runCell(base(next), cluster.jupyterToken, '"new"')).toBe("'new'");
   });
 
-  it('serve nothing old after a standstill of the whole node', async () => {
+  it('serve nothing stale after a standstill of the whole node', async () => {
     const leader = await serving();
     const others = await standbys(leader);
     const before = await termOf(leader);
@@ -208,7 +208,7 @@ describe('nodes with reflexes', () => {
     await signal(leader, 'SIGSTOP');
     const next = await serving(others);
     expect(await termOf(next)).toBeGreaterThan(before);
-    // The kernel of the stopped node takes all of this.
+    // The kernel of the stopped node accepts all of this.
     const late = connect(cluster.spec.jupyter.port, leader.address);
     await once(late, 'connect');
     for (const socket of [kept, late]) socket.write(`${ask}\r\n\r\n`);
@@ -237,14 +237,14 @@ describe('nodes with reflexes', () => {
     } finally {
       for (const other of others) await signal(other, 'SIGCONT', 'etcd');
     }
-    // Those that were stopped may elect anew when they go on, and the gate of before shuts again.
+    // Resumed members may elect again, and the previous gate shuts again.
     await eventually(
       async () => (await runCell(base(await serving()), cluster.jupyterToken, '"back"')) === "'back'",
       waitMs,
     );
   });
 
-  it('shut the gate while a killed Jupyter starts again', async () => {
+  it('shut the gate while a killed Jupyter restarts', async () => {
     const leader = await serving();
     await standbys(leader);
     const before = await leader.processes('jupyter');
@@ -277,16 +277,16 @@ describe('nodes with reflexes', () => {
       await once(kept, 'connect');
       kept.write(`GET ${gatePath} HTTP/1.1\r\nHost: x\r\n\r\n`);
       expect((await fetch(`${base(leader)}/api/status`, { headers })).status).toBe(200);
-      const told = untilClosed(kept);
+      const received = untilClosed(kept);
       await moveLeader(leader, next);
-      expect(await told).toContain('"open":true');
+      expect(await received).toContain('"open":true');
       await eventually(async () => (await gateOf(leader)) === 'refused');
     }
     await serving();
     await eventually(async () => (await sockets()) <= before);
   });
 
-  it('serve at once when they have started anew, without an order', async () => {
+  it('serve at once after a restart, without an order', async () => {
     const leader = await serving();
     const others = await standbys(leader);
     for (const node of cluster.nodes) await node.crash();
@@ -324,11 +324,11 @@ describe('nodes whose Jupyter is sticky', () => {
 
   afterAll(() => cluster.remove());
 
-  it('open no gate without the keeper’s word', async () => {
+  it('open no gate without the keeper’s order', async () => {
     expect(await openOnes()).toEqual([]);
   });
 
-  it('open it by that word, and keep it open wherever leadership drifts', async () => {
+  it('open it with that order, and keep it open wherever leadership drifts', async () => {
     const [node0, node1, node2] = cluster.nodes as [TestNode, TestNode, TestNode];
     expect(await order(node0, true)).toMatchObject({ state: 'ready', serve: true, gate: { open: true } });
     const kept = connect(cluster.spec.jupyter.port, node0.address);
@@ -352,7 +352,7 @@ describe('nodes whose Jupyter is sticky', () => {
     kept.destroy();
   });
 
-  it('shut it by that word, and without a quorum', async () => {
+  it('shut it by that order, and without a quorum', async () => {
     const [node0, node1, node2] = cluster.nodes as [TestNode, TestNode, TestNode];
     expect(await order(node1, true)).toMatchObject({ gate: { open: true } });
     expect(await order(node0, false)).toMatchObject({ state: 'ready', serve: false, gate: { open: false } });
@@ -366,7 +366,7 @@ describe('nodes whose Jupyter is sticky', () => {
     expect(await serving()).toBe(node1);
   });
 
-  it('do not serve on the word of an earlier life', async () => {
+  it('do not serve on an order from an earlier life', async () => {
     const node1 = await serving();
     await node1.crash();
     node1.start({ etcdFormed: true });

@@ -62,7 +62,7 @@ const fence = (
 const runs = () => eventually('the node is whole', () => node.etcd.linearizableRead().then(() => true));
 const isGone = async () => (await node.processes()).length === 0;
 
-/** The task as Mesos would start it; resolves to what it says when it ends by itself. */
+/** The task as Mesos would start it; resolves to its output when it ends. */
 async function startTask(taskId: string): Promise<{ code: number | null; stderr: string }> {
   const { value, environment } = nodeCommand(cluster.spec, 0, host, { etcdFormed: false, taskId });
   const child = spawn('sh', ['-c', value], {
@@ -76,13 +76,13 @@ async function startTask(taskId: string): Promise<{ code: number | null; stderr:
 }
 
 describe('a fenced node', () => {
-  it('is ended with all that runs in it, the task too; the next launch is not touched, also by a late one', async () => {
+  it('is ended with all that runs in it, and its task; a late fence does not end the next launch', async () => {
     const first = startTask('node0.3');
     await runs();
     expect(await fence(3)).toEqual({ kind: 'gone' });
     expect(await isGone()).toBe(true);
     expect((await first).code).toBeNull();
-    // The answer was lost: again.
+    // Repeated, because the response was lost.
     expect(await fence(3)).toEqual({ kind: 'gone' });
 
     const late = await startTask('node0.3');
@@ -100,7 +100,7 @@ describe('a fenced node', () => {
     expect(await isGone()).toBe(true);
   });
 
-  it('is ended also when its task was stopped in the middle of its start', async () => {
+  it('is ended even if its task was stopped in the middle of its start', async () => {
     const task = startTask('node0.3');
     const pid = await eventually(
       'it has begun',
@@ -119,7 +119,7 @@ describe('a fenced node', () => {
     expect(await isGone()).toBe(true);
   });
 
-  it('leaves the same node on another host alone', async () => {
+  it('does not affect the same node on another host', async () => {
     node.start({ on: 'h2' });
     await runs();
     expect(await fence(7)).toEqual({ kind: 'gone' });
@@ -127,7 +127,7 @@ describe('a fenced node', () => {
     await runs();
   });
 
-  it('on a host where none ever was leaves nothing there', async () => {
+  it('leaves nothing behind on a host that never had one', async () => {
     const bare = sshd.host({ dir: path.join(directory, 'bare') });
     expect(await fence(1, { on: bare })).toEqual({ kind: 'gone' });
     await expect(stat(bare.dir)).rejects.toMatchObject({ code: 'ENOENT' });
@@ -135,7 +135,7 @@ describe('a fenced node', () => {
 });
 
 describe('a host', () => {
-  it('that cannot be reached is silent, unless the node answers', async () => {
+  it('that cannot be reached is silent, unless the node responds', async () => {
     const dead = sshd.host({ ssh: { ...sshd.host().ssh, port: 1 } });
     expect(await fence(1, { on: dead })).toMatchObject({
       kind: 'silent',
@@ -144,7 +144,7 @@ describe('a host', () => {
     expect(await fence(1, { on: dead, answersItself: true })).toMatchObject({ kind: 'alive' });
   });
 
-  it('that refuses us is not silent', async () => {
+  it('that refuses access is not silent', async () => {
     const closed = sshd.host({ ssh: { ...sshd.host().ssh, user: 'nobody' } });
     expect(await fence(1, { on: closed })).toMatchObject({
       kind: 'unclear',

@@ -17,7 +17,7 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const heading = 'CONTAINER ID task end';
 
-/** On a host where nothing of the node runs, with these in place of its programs. */
+/** On a host where nothing of the node runs, with these replacements for its programs. */
 function fence(docker: string, programs: Readonly<Record<string, string>> = {}) {
   for (const [name, text] of Object.entries({ docker, ...programs })) {
     const file = path.join(directory, name);
@@ -45,7 +45,7 @@ const fenced = (text: string) => {
 };
 const isSet = () => readFileSync(path.join(directory, set), 'utf8');
 
-it('is confirmed when Docker has no container of the node, but of a later launch', () => {
+it('is confirmed when Docker has no container of the node, except of a later launch', () => {
   expect(fence(`echo '${heading}'`)).toEqual({ status: 0, stderr: '' });
   expect(fence(`[ "$1" != ps ] || printf '${heading}\\nc1 node0.6 end\\n'`)).toEqual({
     status: 0,
@@ -63,13 +63,13 @@ it('is confirmed when its containers are gone, not before', () => {
 });
 
 it.each([
-  ['does not answer', 'exit 1'],
-  ['tells its version, but not its containers', '[ "$1" = version ]'],
+  ['does not respond', 'exit 1'],
+  ['prints its version, but not its containers', '[ "$1" = version ]'],
   ['prints nothing', ':'],
   ['prints a line that is cut short', `[ "$1" = ps ] && printf '${heading}\\nc1 node0.1'`],
   ['prints a line without a task', `[ "$1" = ps ] && printf '${heading}\\nc1'`],
   ['prints half, and fails', `[ "$1" = ps ] && printf '${heading}\\n'; exit 1`],
-])('is not confirmed, and removes nothing, by a Docker that %s', (_how, docker) => {
+])('is not confirmed, and removes nothing, with a Docker that %s', (_how, docker) => {
   const removed = path.join(directory, 'removed');
   expect(fence(`if [ "$1" = rm ]; then : >${removed}; fi; ${docker}`)).toEqual({
     status: 1,
@@ -82,14 +82,14 @@ it.each([
   ['fails', 'exit 2'],
   ['prints nothing', 'exit 0'],
   ['prints half', 'exec /bin/grep "$@" | head -c 3'],
-])('is not confirmed where the look at the processes %s', (_how, grep) => {
+])('is not confirmed when the observation of the processes %s', (_how, grep) => {
   expect(fence(`echo '${heading}'`, { grep })).toEqual({
     status: 1,
     stderr: 'the running processes of node0 are unknown\n',
   });
 });
 
-it('is set where there is none, and never lowered', () => {
+it('is set if there is none, and never lowered', () => {
   fence(`echo '${heading}'`);
   expect(isSet()).toBe('5\n');
   fenced('7\n');

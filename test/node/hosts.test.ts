@@ -27,18 +27,18 @@ describe('renderHosts', () => {
     );
   });
 
-  it('replaces our lines wherever they stand', () => {
+  it('replaces our lines wherever they are', () => {
     const mixed = `10.0.0.9\tnode0\t# perijove\n${docker}10.0.0.8\tnode-0\t# perijove\n# by hand\n`;
     expect(renderHosts(mixed, [])).toBe(`${docker}# by hand\n`);
   });
 
-  it('keeps a comment that speaks of us', () => {
+  it('keeps a comment that mentions us', () => {
     expect(renderHosts('# lines below are kept by # perijove\n', [])).toBe(
       '# lines below are kept by # perijove\n',
     );
   });
 
-  it('keeps every other line, gives back what was put in, and is stable', () => {
+  it('keeps every other line, returns the entries it was given, and is stable', () => {
     const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}[a-z0-9]$/);
     const entries = fc.array(fc.record({ name, address: fc.ipV4() }), { maxLength: 8 });
     const line = fc.string({ maxLength: 20 }).filter((text) => !/[\n\r]|# perijove/.test(text));
@@ -56,7 +56,7 @@ describe('renderHosts', () => {
 });
 
 describe('hostsDigest', () => {
-  it('does not depend on the order, and does on what is said', () => {
+  it('does not depend on the order, but on the content', () => {
     expect(hostsDigest([...nodes].reverse())).toBe(hostsDigest(nodes));
     expect(hostsDigest(nodes.slice(1))).not.toBe(hostsDigest(nodes));
   });

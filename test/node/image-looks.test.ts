@@ -24,7 +24,7 @@ describe('has_image', () => {
     return spawnSync('sh', ['-c', `${imageFunction}\nhas_image a:b`], { env }).status;
   };
 
-  it('knows an image that is there, and one that Docker says is not', () => {
+  it('finds an existing image, and recognizes that Docker reports one as missing', () => {
     expect(ask('echo sha256:0123')).toBe(0);
     expect(ask("echo 'Error: No such image: a:b' >&2; exit 1")).toBe(1);
     expect(ask("echo 'Error response from daemon: no such image: a:b' >&2; exit 1")).toBe(1);
@@ -35,14 +35,14 @@ describe('has_image', () => {
     ['prints nothing', 'exit 0'],
     ['prints a part', 'printf sha'],
     ['cannot reach its server', "echo 'Cannot connect to the Docker daemon' >&2; exit 1"],
-    ['answers late', 'exit 124'],
-  ])('knows neither where docker %s', (_how, docker) => {
+    ['responds late', 'exit 124'],
+  ])('finds neither when docker %s', (_how, docker) => {
     expect(ask(docker)).toBe(2);
   });
 });
 
 describe('keepArchive', () => {
-  it('removes other versions, and not what another worker is writing', async () => {
+  it('removes other versions, but not what another worker is writing', async () => {
     const images = path.join(cacheDir(), 'images');
     mkdirSync(images, { recursive: true });
     for (const name of ['old.tar.gz', 'old.tar.gz.json', 'next.tar.gz.7.new', 'left.tar.gz.8.new']) {

@@ -3,7 +3,7 @@ import { nodeConfig } from '../../src/node/config.js';
 import { nodeLayout } from '../../src/node/layout.js';
 import { parseSpec } from '../../src/cluster/load.js';
 
-/** A spec whose hosts have a base directory of so many bytes. */
+/** A spec whose hosts have a base directory of this many bytes. */
 const withDir = (bytes: number, nodes: number) =>
   parseSpec(
     `name: demo

@@ -23,7 +23,7 @@ beforeAll(async () => {
 
 afterAll(() => cluster.remove());
 
-/** Runs a program in the node's environment, as a kernel or a terminal there would. */
+/** Runs a program in the node's environment, like a kernel or a terminal. */
 async function inNode(node: TestNode, command: string): Promise<string> {
   const { stdout } = await run('sh', ['-c', command], {
     env: { PATH: `${node.layout.bin}:/usr/sbin:/usr/bin:/bin`, HOME: process.env['HOME'] },
@@ -33,7 +33,7 @@ async function inNode(node: TestNode, command: string): Promise<string> {
 }
 
 describe('the control API', () => {
-  it('tells who the node is and how it is', async () => {
+  it('reports which node it is, and its state', async () => {
     await eventually(async () => (await node1.control.status()).etcd.state === 'running');
     const status = await node1.control.status();
     expect(status).toMatchObject({ node: 'node1', jupyter: { state: 'stopped' } });
@@ -41,7 +41,7 @@ describe('the control API', () => {
     expect(status.hosts.digest).toBe(hostsDigest(cluster.nodes));
   });
 
-  it('refuses a wrong token, whatever is asked', async () => {
+  it('refuses a wrong token for every request', async () => {
     const stranger = nodeClient({ host: node0.address, port: cluster.spec.nodes.controlPort }, 'wrong');
     await expect(stranger.status()).rejects.toMatchObject({ code: 'NODE_AUTH_FAILED' });
     await expect(stranger.orderJupyter({ generation: 99, term: 1, serve: true })).rejects.toMatchObject({
@@ -50,7 +50,7 @@ describe('the control API', () => {
     expect((await node0.control.status()).generation).toBeLessThan(99);
   });
 
-  it('answers a wrong request with a code', async () => {
+  it('answers an invalid request with a code', async () => {
     const token = (await readFile(`${cluster.dir}/secrets/node-api-token`, 'utf8')).trim();
     const base = `http://${node0.address}:${cluster.spec.nodes.controlPort}`;
     const ask = async (method: string, path: string, body?: string) => {
@@ -75,14 +75,14 @@ describe('the control API', () => {
     expect(await ask('PUT', '/hosts', ' '.repeat(300 * 1024))).toEqual([413, 'TOO_LARGE']);
   });
 
-  it('says that a node is not reachable', async () => {
+  it('that cannot be reached is reported as unreachable', async () => {
     const nobody = nodeClient({ host: '127.25.2.99', port: 2400 }, 'token');
     await expect(nobody.status()).rejects.toMatchObject({ code: 'NODE_UNREACHABLE' });
   });
 });
 
 describe('the hosts file', () => {
-  it('is brought to what was ordered, in place, and keeps what others wrote', async () => {
+  it('is updated as ordered, in place, and keeps lines from others', async () => {
     const file = `${node0.layout.base}/etc/hosts`;
     const before = await readFile(file, 'utf8');
     await writeFile(file, `10.9.9.9\tby-hand\n${before}`);
@@ -97,7 +97,7 @@ describe('the hosts file', () => {
     expect((await stat(file)).ino).toBe(ino);
   });
 
-  it('shows in the status what stands there now, not what was ordered', async () => {
+  it('is shown in the status with its current content, not the ordered one', async () => {
     const entries = hostsEntries(cluster.nodes, ['node1']);
     await node1.control.orderHosts({ generation: 2, entries });
     await writeFile(`${node1.layout.base}/etc/hosts`, '127.0.0.1\tlocalhost\n');
@@ -122,7 +122,7 @@ describe('SSH among the nodes', () => {
     for (const node of cluster.nodes) await node.control.orderHosts({ generation: 10, entries });
   });
 
-  it('leads from each node to each other by every name, and asks nothing', async () => {
+  it('connects each node to each other one by every name, without a prompt', async () => {
     for (const node of cluster.nodes) {
       expect(await inNode(node, 'ssh -o BatchMode=yes node-0 hostname')).toBe('node1');
       expect(await inNode(node, 'ssh -o BatchMode=yes node2 hostname')).toBe('node2');
@@ -130,7 +130,7 @@ describe('SSH among the nodes', () => {
     expect(await inNode(node0, `ssh -o BatchMode=yes ${node2.address} 'echo $NODE'`)).toBe('node2');
   });
 
-  it('goes on from node to node', async () => {
+  it('continues from node to node', async () => {
     expect(await inNode(node0, 'ssh node-1 ssh node-2 ssh node-0 hostname')).toBe('node1');
   });
 
@@ -146,7 +146,7 @@ describe('SSH among the nodes', () => {
     await writeFile(knownHosts, known);
   });
 
-  it('lets in nobody without the key', async () => {
+  it('admits nobody without the key', async () => {
     const port = String(cluster.spec.nodes.sshPort);
     await expect(
       run('ssh', [
@@ -164,7 +164,7 @@ describe('SSH among the nodes', () => {
   });
 });
 
-describe('whatever is killed', () => {
+describe('after a kill', () => {
   it.each(['etcd', 'sshd', 'control'] as const)('%s comes back', async (service) => {
     const before = await node2.processes(service);
     expect(before.length).toBeGreaterThan(0);
@@ -211,7 +211,7 @@ describe('whatever is killed', () => {
   });
 
   it('a start that was killed at any point can be repeated, and takes over what is left', async () => {
-    // Times spread over a start, from before its first effect to after its last.
+    // Times across a start, from before its first effect to after its last.
     for (const afterMs of [0, 40, 80, 120, 200, 300, 450, 700, 1_200]) {
       await node2.stop('SIGKILL');
       node2.start();
@@ -224,7 +224,7 @@ describe('whatever is killed', () => {
     expect((await Promise.all(now.map(nameOf))).filter((name) => name === 'runsvdir')).toHaveLength(1);
   });
 
-  it('a start that was overtaken leaves the tree alone', async () => {
+  it('a start that was replaced by a later one leaves the tree unchanged', async () => {
     const first = node2.pid ?? 0;
     process.kill(first, 'SIGSTOP');
     const firstEnds = node2.stop('SIGSTOP');
@@ -240,7 +240,7 @@ describe('whatever is killed', () => {
 });
 
 describe('SIGTERM', () => {
-  it('ends everything in good order, sessions and their children too', async () => {
+  it('ends everything in order, including sessions and their children', async () => {
     const session = execFile('sh', [
       '-c',
       `PATH=${node1.layout.bin}:$PATH ssh node2 'sleep 1000 & sleep 1000'`,
@@ -258,8 +258,8 @@ describe('SIGTERM', () => {
   });
 });
 
-describe('a start that cannot be', () => {
-  it('says why, without a stack trace', async () => {
+describe('a start that must fail', () => {
+  it('reports why, without a stack trace', async () => {
     const program = `${cluster.dir}/h1/bin/perijove-node`;
     const start = (config: string | undefined, ...words: string[]) =>
       run(program, words, {
@@ -283,8 +283,8 @@ describe('a start that cannot be', () => {
 });
 
 /**
- * The present start of the node runs it, and nothing of an earlier one does: it ends that before it starts its
- * supervisor. Its member takes part in the quorum, its sshd and its control API answer.
+ * The current start of the node runs it, and nothing of an earlier one does, because a start ends that before
+ * it starts its supervisor. Its member takes part in the quorum, its sshd and its control API respond.
  */
 async function works(node: TestNode): Promise<boolean> {
   const supervisors: number[] = [];

@@ -7,7 +7,7 @@ import { makeHost, makeSpec } from '../support/spec.js';
 const host = makeHost('h1', { address: '172.16.6.103', dir: '/opt/perijove' });
 const spec = makeSpec({ name: 'lab', hosts: [host] });
 
-test('users come in at the host’s address, orders on loopback alone', () => {
+test('users connect to the host’s address, orders only to loopback', () => {
   expect(proxyConfig(spec, host)).toEqual({
     cluster: 'lab',
     host: 'h1',
@@ -20,7 +20,7 @@ test('users come in at the host’s address, orders on loopback alone', () => {
   expect(proxyConfig(spec, loopback).api.address).toBe('127.0.1.2');
 });
 
-test('the service runs the program with its configuration, and starts anew when one of them changes', () => {
+test('the service runs the program with its configuration, and restarts when either changes', () => {
   const { files, services, directories } = proxyItems(spec, host);
   const [service] = services;
   const config = files.find(({ path }) => path === service?.exec.at(-1));
@@ -38,6 +38,6 @@ test('the service runs the program with its configuration, and starts anew when 
   expect(directories).toEqual([{ path: '/opt/perijove/data/proxy', mode: 0o700 }]);
 });
 
-test('a host without the role has nothing of it', () => {
+test('a host without the role has no items', () => {
   expect(proxyItems(spec, { ...host, roles: ['zookeeper', 'master', 'agent'] })).toEqual(noItems);
 });

@@ -73,7 +73,7 @@ async function json(method: 'GET' | 'POST' | 'PUT' | 'DELETE', at: string, body?
   return text === '' ? undefined : JSON.parse(text);
 }
 
-test('JupyterLab itself: its page, a notebook, a kernel that counts', async () => {
+test('real JupyterLab: its page, a notebook, a running kernel', async () => {
   const page = await request(`${proxy.url}/lab?token=${token}`, { headers: { accept: 'text/html' } });
   expect(page.statusCode).toBe(200);
   expect(await page.body.text()).toContain('<title>JupyterLab</title>');
@@ -84,7 +84,7 @@ test('JupyterLab itself: its page, a notebook, a kernel that counts', async () =
 
   const { id } = (await json('POST', '/api/kernels', { name: 'python3' })) as { id: string };
   const session = randomUUID();
-  // As a browser does: Jupyter refuses the websocket when Origin and Host are not of one host.
+  // As in a browser: Jupyter rejects the websocket if Origin and Host differ.
   const socket = new WebSocket(
     `${proxy.url.replace('http', 'ws')}/api/kernels/${id}/channels?session_id=${session}&token=${token}`,
     { headers: { origin: proxy.url } },
@@ -126,7 +126,7 @@ test('JupyterLab itself: its page, a notebook, a kernel that counts', async () =
   await closed;
 });
 
-test('a websocket from a foreign page is refused by Jupyter, through the proxy too', async () => {
+test('Jupyter rejects a websocket from a foreign page, also through the proxy', async () => {
   const { id } = (await json('POST', '/api/kernels', { name: 'python3' })) as { id: string };
   const cookie = await request(`${proxy.url}/lab?token=${token}`);
   await cookie.body.dump();

@@ -42,7 +42,7 @@ function orderTo(node: RouteNode): RouteOrder {
   return { generation, term: 1, node: node.name, nodes: [node], reflexes: true, drainMs: 30_000 };
 }
 
-/** Resolves when the gate is known to be open. */
+/** Resolves once the gate is known to be open. */
 async function routeTo(target: TestGate, name = 'node1'): Promise<void> {
   generation += 1;
   target.status = { ...target.status, node: name };
@@ -50,14 +50,14 @@ async function routeTo(target: TestGate, name = 'node1'): Promise<void> {
   expect(result).toMatchObject({ kind: 'set', changed: true });
 }
 
-/** To an address at which there is no gate. */
+/** Routes to an address without a gate. */
 async function routeToNobody(url: string, name = 'node1'): Promise<void> {
   generation += 1;
   const result = await proxy.client.setRoute(orderTo({ name, ways: [url] }));
   expect(result).toMatchObject({ kind: 'set', changed: true });
 }
 
-/** A port that nothing listens on. */
+/** A port with no listener. */
 async function nobody(): Promise<string> {
   const target = await startTarget(() => undefined);
   await target.close();
@@ -72,7 +72,7 @@ async function get(path: string, headers: Record<string, string> = {}) {
 }
 
 describe('without a route', () => {
-  test('people get a page that says so, programs 503 with Retry-After', async () => {
+  test('browsers get a page that says so, programs 503 with Retry-After', async () => {
     const page = await get('/lab/tree/a.ipynb?token=in-the-query', browser);
     expect(page.status).toBe(503);
     expect(page.headers['retry-after']).toBe('1');
@@ -93,7 +93,7 @@ describe('without a route', () => {
     }
   });
 
-  test('a websocket is refused with the same answer', async () => {
+  test('a websocket is rejected with the same response', async () => {
     const socket = new WebSocket(`${proxy.url.replace('http', 'ws')}/api/kernels/1/channels`);
     const [, answer] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage];
     expect(answer.statusCode).toBe(503);
@@ -102,7 +102,7 @@ describe('without a route', () => {
     expect(JSON.parse(body)).toMatchObject({ code: 'NO_ROUTE' });
   });
 
-  test('the page can ask whether Jupyter is there', async () => {
+  test('the page can poll whether Jupyter is available', async () => {
     expect(JSON.parse((await get('/.perijove/status')).text)).toMatchObject({
       ready: false,
       code: 'NO_ROUTE',
@@ -116,7 +116,7 @@ describe('without a route', () => {
 });
 
 describe('the API', () => {
-  test('takes a route once, and none of a lower generation', async () => {
+  test('accepts a route once, and none of a lower generation', async () => {
     const target = await startTarget((_request, response) => response.end('here'));
     await routeTo(target);
     const order = orderTo(target.node);
@@ -124,7 +124,7 @@ describe('the API', () => {
     const before = await proxy.client.route();
     expect(before?.serving).toMatchObject({ node: 'node1', target: target.url, term: 1, by: 'keeper' });
 
-    // The answer was lost, and the order is given again.
+    // The reply was lost, and the order is repeated.
     expect(await proxy.client.setRoute(order)).toEqual({
       kind: 'set',
       changed: false,
@@ -146,7 +146,7 @@ describe('the API', () => {
     });
   });
 
-  test('refuses a wrong token, and what is no order', async () => {
+  test('rejects a wrong token and invalid orders', async () => {
     const { address, ports } = proxy.host;
     const stranger: ProxyClient = proxyClient({ host: address, port: ports.proxyApi }, 'wrong');
     await expect(stranger.route()).rejects.toMatchObject({ code: 'PROXY_TOKEN_REFUSED' });
@@ -172,7 +172,7 @@ describe('the API', () => {
     }
   });
 
-  test('the client gives up what does not respond, and notices what is no proxy', async () => {
+  test('the client times out, and detects that a server is not a proxy', async () => {
     const silent = net.createServer();
     silent.listen(0, '127.26.1.9');
     await once(silent, 'listening');
@@ -187,7 +187,7 @@ describe('the API', () => {
     );
   });
 
-  test('a proxy that was killed serves its last route at once; one whose file is broken waits', async () => {
+  test('a killed proxy serves its last route at once; one with a broken file waits', async () => {
     const target = await startTarget((_request, response) => response.end('still here'));
     await routeTo(target);
     const before = await proxy.client.route();
@@ -205,8 +205,8 @@ describe('the API', () => {
   });
 });
 
-describe('passing on', () => {
-  test('keeps Host, adds X-Forwarded, drops what concerns one connection', async () => {
+describe('forwarding', () => {
+  test('keeps Host, adds X-Forwarded, drops hop-by-hop headers', async () => {
     let seen: IncomingMessage['headers'] = {};
     const target = await startTarget((incoming, response) => {
       seen = incoming.headers;
@@ -251,7 +251,7 @@ describe('passing on', () => {
     expect(answer.headers['keep-alive']).not.toBe('timeout=99');
   });
 
-  test('takes as many cookies as Jupyter does', async () => {
+  test('accepts as many cookies as Jupyter does', async () => {
     const target = await startTarget((incoming, response) => {
       response.end(String(incoming.headers.cookie?.length));
     });
@@ -264,7 +264,7 @@ describe('passing on', () => {
     expect(flags).toContain('--max-http-header-size=65536');
   });
 
-  test('keeps connections of both sides', async () => {
+  test('keeps connections on both sides', async () => {
     const target = await startTarget((_request, response) => response.end('x'));
     await routeTo(target);
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -277,11 +277,11 @@ describe('passing on', () => {
     }
     agent.destroy();
     expect(ports.size).toBe(1);
-    // The other one is that of the questions to the gate.
+    // The other one is that of the gate polls.
     expect(target.sockets.size).toBe(2);
   });
 
-  test('streams uploads and downloads of 200 MB without holding them', async () => {
+  test('streams uploads and downloads of 200 MB without buffering them', async () => {
     const bytes = 200 * 1024 * 1024;
     const block = randomBytes(1024 * 1024);
     const target = await startTarget((incoming, response) => {
@@ -314,7 +314,7 @@ describe('passing on', () => {
     expect(await residentBytes(proxy.pid)).toBeLessThan(200 * 1024 * 1024);
   });
 
-  test('passes each piece of an answer on as it comes', async () => {
+  test('forwards each chunk of a response as it arrives', async () => {
     let more: (() => void) | undefined;
     const target = await startTarget((_request, response) => {
       response.write('first');
@@ -328,7 +328,7 @@ describe('passing on', () => {
     expect(String((await pieces.next()).value)).toBe('second');
   });
 
-  test('half an answer does not look like a whole one', async () => {
+  test('a truncated response does not look complete', async () => {
     const target = await startTarget((_request, response) => {
       response.write('half');
       setImmediate(() => response.destroy());
@@ -338,7 +338,7 @@ describe('passing on', () => {
     await expect(body.text()).rejects.toThrow();
   });
 
-  test('a body that cannot be framed is refused, not sent on as a second request', async () => {
+  test('a body without framing is rejected, not forwarded as a second request', async () => {
     const paths: (string | undefined)[] = [];
     const target = await startTarget((incoming, response) => {
       paths.push(incoming.url);
@@ -354,7 +354,7 @@ describe('passing on', () => {
     expect(paths).toEqual(['/b']);
   });
 
-  test('carries 100 websockets at once', async () => {
+  test('carries 100 concurrent websockets', async () => {
     const target = await startTarget((_request, response) => response.end());
     await routeTo(target);
     const url = `${proxy.url.replace('http', 'ws')}/api/kernels/1/channels`;
@@ -381,7 +381,7 @@ describe('passing on', () => {
 });
 
 describe('a target that does not respond', () => {
-  test('refused: the page says which node and since when, and opens by itself later', async () => {
+  test('refuses: the page shows which node and since when, and opens automatically later', async () => {
     await routeToNobody(await nobody(), 'node3');
     const page = await get('/lab', browser);
     expect(page.status).toBe(503);
@@ -393,7 +393,7 @@ describe('a target that does not respond', () => {
     expect(await proxy.client.health()).toMatchObject({ answering: false });
   });
 
-  test('an upload gets its 503 before it has ended', async () => {
+  test('an upload gets its 503 before it ends', async () => {
     await routeToNobody(await nobody());
     const endless = new Readable({ read() {} });
     endless.push(Buffer.alloc(100_000));
@@ -404,7 +404,7 @@ describe('a target that does not respond', () => {
   });
 
   test('no connection within a second counts as refused', async () => {
-    // A backlog that is full: the kernel drops further SYNs, as a host that is gone would.
+    // A full backlog: the kernel drops further SYNs, as if the host were down.
     const full = await fullBacklog('127.26.2.77');
     targets.push(full);
     await routeToNobody(full.url);
@@ -413,7 +413,7 @@ describe('a target that does not respond', () => {
     expect(Date.now() - startedAt).toBeLessThan(4_000);
   });
 
-  test('accepts, and says nothing: pages are given up, requests of programs are not cut', async () => {
+  test('accepts without a reply: page loads are aborted, requests of programs are not', async () => {
     const held: ServerResponse[] = [];
     let stalled = true;
     const target = await startTarget((incoming, response) => {
@@ -429,7 +429,7 @@ describe('a target that does not respond', () => {
     expect(await slow).toMatchObject({ status: 200, text: 'late, but whole' });
   });
 
-  test('a slow page is not given up while its target answers others', async () => {
+  test('a slow page is not aborted while its target answers other requests', async () => {
     const target = await startTarget((incoming, response) => {
       setTimeout(() => response.end('slow'), incoming.url === '/nbconvert/pdf/a' ? 6_500 : 0);
     });
@@ -439,7 +439,7 @@ describe('a target that does not respond', () => {
 });
 
 describe('a route that moves', () => {
-  test('to another target: websockets stay while the old one answers, and are cut when it is gone', async () => {
+  test('to another target: websockets stay while the old one responds, and are cut when it is gone', async () => {
     const old = await startTarget((_request, response) => response.end('old'));
     const next = await startTarget((_request, response) => response.end('next'));
     await routeTo(old);
@@ -455,8 +455,8 @@ describe('a route that moves', () => {
     await closed;
   });
 
-  test('away from a target that hangs: its websockets are cut, and a waiting request goes to the new one', async () => {
-    // A stopped process: the kernel accepts, and nobody reads.
+  test('away from a hanging target: its websockets are cut, and a waiting request goes to the new one', async () => {
+    // A stopped process: the kernel accepts, and nothing reads.
     const hung = await startGateProcess({ address: '127.26.2.11', node: 'node1', term: 1 });
     targets.push(hung);
     await routeToNobody(hung.node.ways[0] ?? '');
@@ -486,7 +486,7 @@ function listens({ hostname, port }: URL): Promise<boolean> {
 }
 
 describe('the program', () => {
-  test('ends on SIGTERM when the requests under way have ended, whatever websockets do', async () => {
+  test('exits on SIGTERM once in-flight requests have ended, regardless of websockets', async () => {
     const own = await startProxy({ address: '127.26.1.2' });
     try {
       let finish: (() => void) | undefined;
@@ -521,7 +521,7 @@ describe('the program', () => {
     }
   });
 
-  test('says who has its port, and exits 1', async () => {
+  test('reports which process has its port, and exits 1', async () => {
     const holder = http.createServer().listen(8888, '127.26.1.3');
     await once(holder, 'listening');
     try {
@@ -531,7 +531,7 @@ describe('the program', () => {
     }
   });
 
-  test('wants a configuration', async () => {
+  test('requires a configuration', async () => {
     const child = spawn(process.execPath, [await builtProgram('perijove-proxy')]);
     expect(await once(child, 'exit')).toEqual([2, null]);
   });
@@ -551,7 +551,7 @@ describe('the program', () => {
     }
   });
 
-  test('many clients at once get their own answers', async () => {
+  test('many concurrent clients get their own responses', async () => {
     const target = await startTarget((incoming, response) => {
       setTimeout(() => response.end(incoming.url), Math.random() * 20);
     });

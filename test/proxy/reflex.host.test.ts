@@ -64,7 +64,7 @@ async function serving() {
 const toWebsocket = () => new WebSocket(`${proxy.url.replace('http', 'ws')}/api/kernels/1/channels`);
 
 describe('with reflexes', () => {
-  test('requests go to the open gate of the highest term, also after a crash, until the keeper speaks', async () => {
+  test('requests go to the open gate of the highest term, also after a crash, until the keeper’s next order', async () => {
     const [first, second, third] = await threeGates();
     const order = orderTo([first, second, third]);
     await proxy.client.setRoute(order);
@@ -78,7 +78,7 @@ describe('with reflexes', () => {
       term: term + 1,
       by: 'reflex',
     });
-    // The same order again, as after a lost answer: a reflex is newer than it.
+    // The same order again, as after a lost reply: a reflex is newer.
     expect(await proxy.client.setRoute(order)).toMatchObject({ changed: false, route: { node: 'node0' } });
     expect(await serving()).toMatchObject({ node: 'node1' });
 
@@ -97,7 +97,7 @@ describe('with reflexes', () => {
     expect(await serving()).toMatchObject({ node: 'node2', by: 'keeper' });
   });
 
-  test('a gate that closes is left for one of a higher term, and served until there is one', async () => {
+  test('a closing gate is left for one of a higher term, and used until there is one', async () => {
     const [first, second, third] = await threeGates();
     await proxy.client.setRoute(orderTo([first, second, third]));
     first.status = { ...first.status, closing: true };
@@ -109,7 +109,7 @@ describe('with reflexes', () => {
     expect(first.status.open).toBe(true);
   });
 
-  test('nobody goes to a gate of a term that is not higher', async () => {
+  test('requests never go to a gate of a lower or equal term', async () => {
     const [first, second, third] = await threeGates();
     await proxy.client.setRoute(orderTo([first, second, third]));
     expect((await get()).status).toBe(200);
@@ -126,7 +126,7 @@ describe('with reflexes', () => {
     expect((await get()).text).toBe('node0 GET ');
   });
 
-  test('reads, uploads and websockets that come in the gap wait, and go on', async () => {
+  test('reads, uploads and websockets that arrive during a failover wait and succeed', async () => {
     const [first, second, third] = await threeGates();
     await proxy.client.setRoute(orderTo([first, second, third]));
     expect((await get()).status).toBe(200);
@@ -157,7 +157,7 @@ describe('with reflexes', () => {
     socket.terminate();
   });
 
-  test('what an open page asks waits longer than what a program asks: JupyterLab shows a dialog at a 503', async () => {
+  test('requests of an open page wait longer than those of programs: JupyterLab shows a dialog on a 503', async () => {
     const [first, second, third] = await threeGates();
     await proxy.client.setRoute(orderTo([first, second, third]));
     await first.shut({ inOrder: false });
@@ -167,7 +167,7 @@ describe('with reflexes', () => {
     expect(await asked).toMatchObject({ status: 200, text: 'node1 GET ' });
   });
 
-  test('moves under requests lose none of them', async () => {
+  test('moves under load lose no request', async () => {
     const [first, second, third] = await threeGates();
     const all = [first, second, third];
     await proxy.client.setRoute(orderTo(all));
@@ -197,7 +197,7 @@ describe('with reflexes', () => {
     expect(failed).toEqual([]);
   });
 
-  test('a stopped node is left; its websockets are cut, and what it had not answered is asked elsewhere', async () => {
+  test('a stopped node is left; its websockets are cut, and unanswered requests are sent elsewhere', async () => {
     const [, second, third] = await threeGates();
     const hung = await startGateProcess({ address: '127.26.2.35', node: 'node0', term });
     gates.push(hung);
@@ -217,7 +217,7 @@ describe('with reflexes', () => {
     await vi.waitFor(async () => expect((await proxy.client.health()).connections.draining).toBe(0));
   });
 
-  test('websockets of a node that lives go on for the time that the order gives them', async () => {
+  test('websockets of a live node continue for the order’s drain time', async () => {
     const [first, second, third] = await threeGates();
     const order = orderTo([first, second, third]);
     await proxy.client.setRoute(order);
@@ -230,14 +230,14 @@ describe('with reflexes', () => {
     expect(String(((await once(socket, 'message')) as [Buffer])[0])).toBe('still there?');
     expect((await proxy.client.health()).connections.draining).toBe(1);
     const closed = once(socket, 'close');
-    // Another drain time, in the same generation, is taken.
+    // Another drain time in the same generation is accepted.
     expect(await proxy.client.setRoute({ ...order, drainMs: 200 })).toMatchObject({ changed: true });
     expect(await serving()).toMatchObject({ node: 'node1', by: 'reflex' });
-    // Not 1000 or 1001, after which JupyterLab does not connect again.
+    // Not 1000 or 1001, after which JupyterLab does not reconnect.
     expect((await closed)[0]).toBe(1006);
   });
 
-  test('no more than a thousand requests wait', async () => {
+  test('at most a thousand requests wait', async () => {
     const [first, second, third] = await threeGates();
     await proxy.client.setRoute(orderTo([first, second, third]));
     await first.shut();
@@ -271,7 +271,7 @@ describe('with reflexes', () => {
 });
 
 describe('without reflexes', () => {
-  test('orders alone move users, and requests wait for them', async () => {
+  test('only orders move users, and requests wait for them', async () => {
     const [first, second, third] = await threeGates();
     const order = orderTo([first, second, third], { reflexes: false });
     await proxy.client.setRoute(order);
@@ -287,7 +287,7 @@ describe('without reflexes', () => {
   });
 });
 
-test('what belongs to Perijove is not Jupyter’s, however it is written', async () => {
+test('Perijove’s own paths never reach Jupyter, however they are written', async () => {
   const paths: (string | undefined)[] = [];
   const gate = await startGate({
     address: '127.26.2.36',

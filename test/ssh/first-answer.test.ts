@@ -21,7 +21,7 @@ const dial = (host: HostSpec) =>
 const asked = () => dialled.map(({ host }) => host);
 
 describe('firstToAnswer', () => {
-  it('asks one host alone while that is quick', async () => {
+  it('dials only one host if it is quick', async () => {
     const answer = firstToAnswer(hosts, dial);
     await vi.advanceTimersByTimeAsync(249);
     expect(asked()).toEqual(['h1']);
@@ -32,7 +32,7 @@ describe('firstToAnswer', () => {
     expect(asked()).toEqual(['h1']);
   });
 
-  it('asks the next one beside a slow one, and closes what comes late', async () => {
+  it('dials the next host in parallel with a slow one, and closes late streams', async () => {
     const answer = firstToAnswer(hosts, dial);
     await vi.advanceTimersByTimeAsync(250);
     expect(asked()).toEqual(['h1', 'h2']);
@@ -44,7 +44,7 @@ describe('firstToAnswer', () => {
     expect(late.destroyed).toBe(true);
   });
 
-  it('asks the next one at once when one fails, and fails with the last', async () => {
+  it('dials the next host at once when one fails, and rejects with the last error', async () => {
     const answer = firstToAnswer(hosts, dial);
     const outcome = expect(answer).rejects.toThrow('3');
     for (const index of [0, 1, 2]) {
@@ -55,7 +55,7 @@ describe('firstToAnswer', () => {
     await outcome;
   });
 
-  it('asks nobody else when the address itself refuses', async () => {
+  it('dials no other host when the address itself refuses', async () => {
     const answer = firstToAnswer(hosts, dial);
     const outcome = expect(answer).rejects.toMatchObject({ code: 'TUNNEL_REFUSED' });
     dialled[0]?.reject(new PerijoveError('TUNNEL_REFUSED', 'h1 cannot connect: Connection refused'));

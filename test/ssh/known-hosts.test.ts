@@ -8,7 +8,7 @@ const line = (names: string) => `${names} ssh-ed25519 ${base64} a comment\n`;
 const knows = (text: string, address: string, port = 22) => knownKeys(text, address, port).length > 0;
 
 describe('knownKeys', () => {
-  it('finds plain names, with their port where it is another than 22', () => {
+  it('finds plain names, with their port unless it is 22', () => {
     expect(knows(line('h1,10.0.0.1'), '10.0.0.1')).toBe(true);
     expect(knows(line('h1,10.0.0.1'), '10.0.0.1', 2200)).toBe(false);
     expect(knows(line('[10.0.0.1]:2200'), '10.0.0.1', 2200)).toBe(true);
@@ -32,12 +32,12 @@ describe('knownKeys', () => {
     expect(knows(line('|1|broken'), '10.0.0.1')).toBe(false);
   });
 
-  it('passes over comments, empty and broken lines, and certificate authorities; keeps revocations', () => {
+  it('skips comments, empty and invalid lines, and certificate authorities; keeps revocations', () => {
     const text = `# a comment\n\nh1\nh1 ssh-ed25519 AAAA\nh1 ssh-rsa ${base64}\n@cert-authority ${line('h1')}@revoked ${line('h1')}`;
     expect(knownKeys(text, 'h1', 22)).toEqual([{ type: 'ssh-ed25519', key, revoked: true }]);
   });
 
-  it('reads back the line that it writes', () => {
+  it('parses the line that it writes', () => {
     expect(knownKeys(knownHostsLine('10.0.0.1', 2200, key), '10.0.0.1', 2200)).toEqual([
       { type: 'ssh-ed25519', key, revoked: false },
     ]);

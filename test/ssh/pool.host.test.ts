@@ -48,21 +48,21 @@ describe('exec', () => {
     expect(Object.keys(await connection.exec('true'))).toEqual(Object.keys(failed));
   });
 
-  it('gives the script an empty stdin and takes any text', async () => {
+  it('gives the script an empty stdin and accepts any text', async () => {
     const connection = await pool.get(sshd.host());
     const text = `it's "quoted" $HOME \`x\` \\ ü`;
     const { stdout } = await connection.exec(`cat\ncat <<'END'\n${text}\nEND\n# a comment`);
     expect(stdout).toBe(`${text}\n`);
   });
 
-  it('takes a long script and a long output', async () => {
+  it('accepts a long script and long output', async () => {
     const connection = await pool.get(sshd.host());
     const line = 'x'.repeat(99);
     const script = `cat <<'END'\n${`${line}\n`.repeat(30_000)}END`;
     expect((await connection.exec(script)).stdout).toHaveLength(3_000_000);
   });
 
-  it('refuses an endless output and ends what writes it', async () => {
+  it('rejects endless output and kills its writer', async () => {
     const connection = await pool.get(sshd.host());
     const pidFile = path.join(directory, 'pid');
     await expect(connection.exec(`sh -c 'echo $$ > ${pidFile}; exec yes'`)).rejects.toMatchObject({
@@ -77,7 +77,7 @@ describe('exec', () => {
     expect(await connection.exec('kill -KILL $$; cat')).toMatchObject({ code: null, signal: 'KILL' });
   });
 
-  it('ends the command and its children on the host when it is aborted', async () => {
+  it('kills the command and its children on the host when it is aborted', async () => {
     const connection = await pool.get(sshd.host());
     const pidFile = path.join(directory, 'pid');
     const aborter = new AbortController();
@@ -92,7 +92,7 @@ describe('exec', () => {
     await eventually(async () => !(await processRuns(pid)));
   });
 
-  it('ends a command that takes too long', async () => {
+  it('kills a command that takes too long', async () => {
     const connection = await pool.get(sshd.host());
     await expect(connection.exec('sleep 600', { timeoutMs: 200 })).rejects.toMatchObject({
       code: 'COMMAND_TIMEOUT',
@@ -100,7 +100,7 @@ describe('exec', () => {
     });
   });
 
-  it('reports a connection that breaks in mid-command, ends the command, and connects anew', async () => {
+  it('reports a connection that is lost during a command, kills the command, and reconnects', async () => {
     const connection = await pool.get(sshd.host());
     const pidFile = path.join(directory, 'pid');
     const running = connection.exec(`sh -c 'echo $$ > ${pidFile}; exec sleep 600'`);
@@ -122,7 +122,7 @@ describe('exec', () => {
     expect(await sshd.sessions()).toHaveLength(1);
   });
 
-  it('waits while the server has no session to give', async () => {
+  it('waits while the server has no session available', async () => {
     const server = await startSshd({ address: '127.22.1.5', config: ['MaxSessions 2'] });
     try {
       const connection = await pool.get(server.host());
@@ -140,7 +140,7 @@ describe('exec', () => {
     expect(await sshd.sessions()).toHaveLength(1);
   });
 
-  it('runs nothing of a script that arrives in part', async () => {
+  it('runs no part of a script that arrives incomplete', async () => {
     const connection = await pool.get(sshd.host());
     const mark = path.join(directory, 'mark');
     await expect(connection.run(`touch ${mark}\nif true; then`)).rejects.toMatchObject({
@@ -149,7 +149,7 @@ describe('exec', () => {
     await expect(stat(mark)).rejects.toThrow('ENOENT');
   });
 
-  it('does not take what a login runs instead of the command for its answer', async () => {
+  it('rejects when the login runs another command instead', async () => {
     const forced = await startSshd({ address: '127.22.1.9', config: ['ForceCommand echo maintenance'] });
     onTestFinished(() => forced.remove());
     const connection = await pool.get(forced.host());
@@ -159,7 +159,7 @@ describe('exec', () => {
     });
   });
 
-  it('says so when sudo refuses', async () => {
+  it('reports that sudo refuses', async () => {
     const connection = await pool.get(sshd.host());
     await expect(connection.exec('true', { become: true })).rejects.toMatchObject({ code: 'SUDO_REFUSED' });
   });
@@ -180,7 +180,7 @@ describe('connecting', () => {
     await expect(connecting({ ssh: target() })).rejects.toMatchObject({ code, place: { host: 'h1' } });
   });
 
-  it('refuses a user whose key is another', async () => {
+  it('rejects a user with another key', async () => {
     const keyFile = path.join(directory, 'other');
     await makeKey(keyFile);
     await expect(connecting({ ssh: { ...ssh(), keyFile } })).rejects.toMatchObject({
@@ -189,7 +189,7 @@ describe('connecting', () => {
     });
   });
 
-  it('takes the passphrase of an encrypted key from PERIJOVE_SSH_PASSPHRASE alone', async () => {
+  it('takes the passphrase of an encrypted key only from PERIJOVE_SSH_PASSPHRASE', async () => {
     const keyFile = path.join(directory, 'encrypted');
     await makeKey(keyFile, 'open sesame');
     const other = await startSshd({
@@ -263,7 +263,7 @@ describe('connecting', () => {
     }
   });
 
-  it('gives a jump host that reaches nobody ten seconds', async () => {
+  it('gives a jump host ten seconds to reach the target', async () => {
     const host = sshd.host({ name: 'far' });
     let late: ((channel: Duplex) => void) | undefined;
     const through = {
@@ -287,7 +287,7 @@ describe('connecting', () => {
     await vi.waitFor(() => expect(channel.destroyed).toBe(true));
   });
 
-  it('goes through a jump host', async () => {
+  it('connects through a jump host', async () => {
     const target = await startSshd({ address: '127.22.1.3' });
     try {
       const host = target.host({ name: 'behind', jump: ssh() });
@@ -308,7 +308,7 @@ describe('connecting', () => {
 });
 
 describe('close', () => {
-  it('ends though the other side hangs, has ended its half, or never spoke', async () => {
+  it('ends even if the server hangs, has ended its half, or never responded', async () => {
     await pool.get(sshd.host());
     const [session] = await sshd.sessions();
     const mute = createServer({ allowHalfOpen: true }, (socket) =>
@@ -349,7 +349,7 @@ describe('host keys', () => {
     );
   });
 
-  it('refuses a changed key and names both fingerprints', async () => {
+  it('rejects a changed key and names both fingerprints', async () => {
     const server = await startSshd({ address: '127.22.1.4' });
     try {
       const key = path.join(server.dir, 'host_key.pub');
@@ -370,7 +370,7 @@ describe('host keys', () => {
     }
   });
 
-  it('holds to a known_hosts file, with hashed names too', async () => {
+  it('uses a known_hosts file, also with hashed names', async () => {
     const knownHostsFile = path.join(directory, 'known_hosts');
     await writeFile(knownHostsFile, '');
     const host = sshd.host({ ssh: { ...sshd.host().ssh, knownHostsFile } });
@@ -386,7 +386,7 @@ describe('host keys', () => {
 });
 
 describe('tunnels', () => {
-  it('lead to an address as seen from the host, and survive a broken connection', async () => {
+  it('lead to an address as seen from the host, and survive a lost connection', async () => {
     const echo = createServer((socket) => socket.pipe(socket)).listen(0, '127.22.2.1');
     await once(echo, 'listening');
     const { port } = echo.address() as AddressInfo;
@@ -402,7 +402,7 @@ describe('tunnels', () => {
     }
   });
 
-  it('reset the connection when nothing listens there, and leave the SSH connection alone', async () => {
+  it('reset the connection when nothing listens, and keep the SSH connection', async () => {
     const connection = await pool.get(sshd.host());
     const [session] = await sshd.sessions();
     const endpoint = await connection.forward('127.22.2.1', 1);
@@ -413,7 +413,7 @@ describe('tunnels', () => {
   });
 });
 
-/** Sends a text, ends the sending side, and resolves with what came back. */
+/** Sends a text, ends the sending side, and resolves with the reply. */
 async function exchange(endpoint: { host: string; port: number }, text: string): Promise<string> {
   const socket = connect(endpoint);
   try {

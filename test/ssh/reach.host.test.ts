@@ -14,7 +14,7 @@ let hosts: TestSshd[];
 let directory: string;
 let pool: SshPool;
 let reach: Reach;
-/** Answers each connection with the address that it came from: that of the host which dialled. */
+/** Replies to each connection with its source address: that of the host that dialled. */
 let node: Server;
 let port: number;
 
@@ -85,11 +85,11 @@ describe('any', () => {
     const [greeting] = (await once(socket, 'data')) as [Buffer];
     socket.destroy();
     expect(greeting.toString()).toMatch(/^SSH-2.0-OpenSSH/);
-    // The session of the tunnel, and the connection that went through it.
+    // The session of the tunnel, and the connection through it.
     expect((await sessions()).map((count) => count > 0)).toEqual([false, true, false]);
   });
 
-  it('resets when no host is up, and works when one is again', async () => {
+  it('resets while no host is up, and works again once one is', async () => {
     await Promise.all(hosts.map((sshd) => sshd.stop()));
     const endpoint = await reach.any(nodeAddress, port);
     await expect(answer(endpoint)).rejects.toThrow('ECONNRESET');
@@ -99,7 +99,7 @@ describe('any', () => {
 });
 
 describe('via', () => {
-  it('goes through that host alone', async () => {
+  it('goes through that host only', async () => {
     const endpoint = await reach.via('h3', nodeAddress, port);
     expect(await answer(endpoint)).toBe('node\n');
     expect(await sessions()).toEqual([0, 0, 1]);

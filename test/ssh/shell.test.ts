@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { afterBeginning, quote } from '../../src/ssh/shell.js';
 
 describe('quote', () => {
-  it('makes one word of anything', () => {
+  it('quotes any value as one word', () => {
     const values = fc.sample(fc.string({ unit: 'grapheme-ascii' }), 200);
     const words = ['', "it's", '$HOME `x` \\ "y"', '*', 'a\nb', '-n', '~', '#', ...values];
     const script = `printf '%s\\0' ${words.map(quote).join(' ')}`;
@@ -13,7 +13,7 @@ describe('quote', () => {
 });
 
 describe('afterBeginning', () => {
-  it('passes over what a login shell printed', () => {
+  it('skips the output of a login shell', () => {
     expect(afterBeginning('Welcome!\n\u001eperijove\u001eout\n')).toBe('out\n');
     expect(afterBeginning('Welcome!\n')).toBeUndefined();
   });

@@ -35,12 +35,12 @@ describe.runIf(canCopyMachine && existsSync('/usr/bin/sudo'))('become: sudo', ()
     await rm(directory, { recursive: true, force: true });
   });
 
-  it('runs commands as root, unless they are to run as the user', async () => {
+  it('runs commands as root, unless they must run as the user', async () => {
     expect(await ada.exec('id -u; exit 3')).toMatchObject({ code: 3, stdout: '0\n', stderr: '' });
     expect(await ada.run('id -u', { become: false })).toBe('2000\n');
   });
 
-  it('ends commands of root when they are aborted', async () => {
+  it('kills commands of root when they are aborted', async () => {
     const aborter = new AbortController();
     const outcome = expect(ada.exec('sleep 86399', { signal: aborter.signal })).rejects.toThrow('enough');
     const sleeps = async () => (await machine.run('ps -eo args')).includes('\nsleep 86399');
@@ -50,7 +50,7 @@ describe.runIf(canCopyMachine && existsSync('/usr/bin/sudo'))('become: sudo', ()
     await eventually(async () => !(await sleeps()));
   });
 
-  it("writes root's files, and leaves nothing on the way", async () => {
+  it("writes root's files, and leaves no temporary files", async () => {
     await ada.upload(Buffer.from('secret'), '/root/secret', { mode: 0o600 });
     expect(await machine.run('stat -c "%u %a %s" /root/secret')).toBe('0 600 6\n');
     await expect(ada.upload(Buffer.from('x'), '/nowhere/x', { mode: 0o600 })).rejects.toMatchObject({
@@ -59,7 +59,7 @@ describe.runIf(canCopyMachine && existsSync('/usr/bin/sudo'))('become: sudo', ()
     expect(await machine.run('ls -A /tmp')).toBe('');
   });
 
-  it('says so when sudo asks for a password', async () => {
+  it('reports that sudo asks for a password', async () => {
     const { ssh } = machine.host();
     const bob = await pool.get(machine.host({ become: 'sudo', ssh: { ...ssh, user: 'bob' } }));
     await expect(bob.run('true')).rejects.toMatchObject({

@@ -35,7 +35,7 @@ afterEach(async () => {
 describe('upload', () => {
   const to = (name: string) => path.join(directory, 'to', name);
 
-  it('writes a text and a file, with their modes and nothing beside them', async () => {
+  it('writes a text and a file, with their modes and no temporary files', async () => {
     const content = randomBytes(3_000_000);
     await writeFile(path.join(directory, 'source'), content);
     await connection.upload(Buffer.from('secret\n'), to("it's a text"), { mode: 0o600 });
@@ -47,7 +47,7 @@ describe('upload', () => {
     expect((await readdir(path.join(directory, 'to'))).toSorted()).toEqual(["it's a text", 'program']);
   });
 
-  it('replaces a file by renaming: who has the old one open keeps it', async () => {
+  it('replaces a file by renaming: an open descriptor keeps the old one', async () => {
     await connection.upload(Buffer.from('old'), to('file'), { mode: 0o644 });
     const before = await stat(to('file'));
     await connection.upload(Buffer.from(''), to('file'), { mode: 0o640 });
@@ -56,14 +56,14 @@ describe('upload', () => {
     expect(after.ino).not.toBe(before.ino);
   });
 
-  it('writes many at once', async () => {
+  it('writes many files at once', async () => {
     const names = Array.from({ length: 30 }, (_, index) => `file${index}`);
     await Promise.all(names.map((name) => connection.upload(Buffer.from(name), to(name), { mode: 0o644 })));
     expect(await Promise.all(names.map((name) => readFile(to(name), 'utf8')))).toEqual(names);
     expect(await sshd.sessions()).toHaveLength(1);
   });
 
-  it('leaves what was there when the connection breaks, and a later upload sweeps the remains', async () => {
+  it('keeps the old file when the connection is lost, and a later upload removes the remains', async () => {
     const source = path.join(directory, 'large');
     await writeFile(source, randomBytes(64 * 1024 * 1024));
     await writeFile(to('program'), 'old');
@@ -86,7 +86,7 @@ describe('upload', () => {
     expect(await parts()).toEqual([]);
   });
 
-  it('stops when it is aborted, and takes its part away', async () => {
+  it('stops when it is aborted, and removes the partial file', async () => {
     const source = path.join(directory, 'large');
     await writeFile(source, randomBytes(64 * 1024 * 1024));
     const aborter = new AbortController();
@@ -101,7 +101,7 @@ describe('upload', () => {
     await eventually(async () => (await readdir(path.join(directory, 'to'))).length === 0);
   });
 
-  it('says that a directory is missing', async () => {
+  it('reports a missing directory', async () => {
     await expect(
       connection.upload(Buffer.from('x'), to('no/such/file'), { mode: 0o644 }),
     ).rejects.toMatchObject({
@@ -110,13 +110,13 @@ describe('upload', () => {
     });
   });
 
-  it('says that a local file cannot be read', async () => {
+  it('reports an unreadable local file', async () => {
     await expect(
       connection.upload({ file: path.join(directory, 'nothing') }, to('x'), { mode: 0o644 }),
     ).rejects.toThrow('ENOENT');
   });
 
-  it.runIf(root)('says that the disk is full, and leaves nothing', async () => {
+  it.runIf(root)('reports a full disk, and leaves nothing', async () => {
     const disk = path.join(directory, 'disk');
     await mkdir(disk);
     await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'none', disk]);
@@ -132,7 +132,7 @@ describe('upload', () => {
     }
   });
 
-  it.runIf(root)('says that a file system is read-only', async () => {
+  it.runIf(root)('reports a read-only file system', async () => {
     const disk = path.join(directory, 'disk');
     await mkdir(disk);
     await run('mount', ['-t', 'tmpfs', '-o', 'ro', 'none', disk]);

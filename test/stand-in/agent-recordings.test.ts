@@ -22,7 +22,7 @@ import { recordedStream } from '../support/stand-in-replay.js';
 import { SilentLog, type Answer } from '../support/stand-in.js';
 import { expectSame } from './expect-same.js';
 
-/** The stand-in's agent with the two tasks of the recording: one that runs, one that has failed. */
+/** The stand-in's agent with the recording's two tasks: one running, one failed. */
 const ip = '127.23.0.4';
 const agentId = 'b0adfe1d-25db-405f-87b8-ae8a5847391d-S0';
 const frameworkId = 'b0adfe1d-25db-405f-87b8-ae8a5847391d-0008';
@@ -94,7 +94,7 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** A task whose executor is this very process, and has written these states. */
+/** A task whose executor is this process, and has written these states. */
 async function taskOf(
   meta: AgentMeta,
   log: SilentLog,
@@ -146,7 +146,7 @@ async function taskOf(
   return task;
 }
 
-/** The flags that the recorded agent had been given. */
+/** The flags of the recorded agent. */
 function recordedFlags(): string[] {
   return [
     ...['--master=zk://127.0.0.1:21810/mesos', '--ip=127.0.0.1', '--port=15051', '--hostname=127.0.0.1'],
@@ -183,7 +183,7 @@ describe('agent-endpoints.txt', () => {
   );
 });
 
-it('an update of a task has the shape of the recorded ones', () => {
+it('a task update has the shape of the recorded ones', () => {
   const recorded = (state: string) =>
     recordedStream
       .map((event) => at(event, 'update', 'status'))

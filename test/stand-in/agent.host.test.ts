@@ -6,7 +6,7 @@ import { allProcesses } from '../../src/stand-in/agent/process-tree.js';
 import { eventually } from '../support/eventually.js';
 import { at, MesosProgram, TestScheduler } from '../support/mesos.js';
 
-/** Without ZooKeeper: one master that leads by itself, one agent that is told where it is. */
+/** Without ZooKeeper: a standalone master and an agent with its address. */
 const ip = '127.23.3.1';
 let master: MesosProgram;
 let agent: MesosProgram;
@@ -73,7 +73,7 @@ const printed = async (status: unknown, name: string): Promise<number> =>
     return match ? Number(match[1]) : undefined;
   });
 
-/** A task of three generations: a child, one in a session of its own, and one that has lost its parents. */
+/** A task of three generations: a child, one in its own session, and an orphan. */
 const family = [
   'echo main=$$',
   'sleep 1000 & echo child=$!',
@@ -88,7 +88,7 @@ const familyOf = async (status: unknown): Promise<number[]> =>
 describe('a task', () => {
   beforeEach(async () => await start());
 
-  it('goes straight to running, has its identity in its environment, and ends as it ends', async () => {
+  it('starts running, has its identity in its environment, and reports how it ended', async () => {
     await scheduler.launch('ok', 'env; pwd; exit 0', {
       command: {
         shell: true,
@@ -124,7 +124,7 @@ describe('a task', () => {
     expect(at(state, 'slaves', 0, 'used_resources', 'cpus')).toBe(0);
   });
 
-  it('fails with the status of its command, or with the signal that ended it', async () => {
+  it('fails with the exit status of its command, or with the signal that ended it', async () => {
     await scheduler.launch('three', 'exit 3');
     await scheduler.acknowledge(await scheduler.status('three', 'TASK_RUNNING'));
     expect(await scheduler.status('three', 'TASK_FAILED')).toMatchObject({
@@ -137,7 +137,7 @@ describe('a task', () => {
     });
   });
 
-  it('is refused when it wants more than is offered, or an old offer', async () => {
+  it('is rejected when it exceeds the offer, or the offer is outdated', async () => {
     const { id, agentId } = await scheduler.offer();
     const task = (name: string, more: object) => ({
       name,
@@ -167,7 +167,7 @@ describe('a task', () => {
     });
   });
 
-  it('in Docker fails where the agent has no containerizer for it', async () => {
+  it('in Docker fails on an agent without the Docker containerizer', async () => {
     await scheduler.launch('docker', 'true', { container: { type: 'DOCKER', docker: { image: 'x' } } });
     expect(await scheduler.status('docker', 'TASK_FAILED')).toMatchObject({
       source: 'SOURCE_AGENT',
@@ -176,7 +176,7 @@ describe('a task', () => {
     });
   });
 
-  it('that is killed takes all of its processes with it, those that turned away from it too', async () => {
+  it('that is killed takes all its processes with it, including detached ones', async () => {
     await scheduler.launch('family', family, { kill_policy: { grace_period: { nanoseconds: 300_000_000 } } });
     const running = await scheduler.status('family', 'TASK_RUNNING');
     await scheduler.acknowledge(running);
@@ -188,7 +188,7 @@ describe('a task', () => {
     expect(pids.filter(alive)).toEqual([]);
   });
 
-  it('that ends by itself leaves none of its processes behind', async () => {
+  it('that ends leaves none of its processes behind', async () => {
     await scheduler.launch('leaver', family.replace('\nwait', '\nsleep 0.5; exit 0'));
     const running = await scheduler.status('leaver', 'TASK_RUNNING');
     await scheduler.acknowledge(running);
@@ -214,7 +214,7 @@ describe('a task', () => {
 describe('an update', () => {
   beforeEach(async () => await start());
 
-  it('is sent again until it is acknowledged, and the next one waits for that', async () => {
+  it('is resent until acknowledged, and the next one waits for that', async () => {
     await scheduler.launch('short', 'true');
     const first = await scheduler.status('short', 'TASK_RUNNING');
     const seen = scheduler.events.length;
@@ -227,7 +227,7 @@ describe('an update', () => {
     await scheduler.status('short', 'TASK_FINISHED');
   });
 
-  it('is sent again as soon as the framework subscribes anew', async () => {
+  it('is resent when the framework resubscribes', async () => {
     await scheduler.launch('patient', 'exec sleep 1000');
     const first = await scheduler.status('patient', 'TASK_RUNNING');
     const old = scheduler;
@@ -244,7 +244,7 @@ describe('an update', () => {
   });
 });
 
-/** Kills the agent while an offer of its is open, and resolves when the framework knows. */
+/** Kills the agent while it has an open offer, and resolves when the framework is notified. */
 async function killOffered(): Promise<void> {
   const { id } = await scheduler.offer();
   await agent.kill();
@@ -254,7 +254,7 @@ async function killOffered(): Promise<void> {
 describe('an agent', () => {
   beforeEach(async () => await start());
 
-  it('killed and started again has its ID, its tasks and their processes', async () => {
+  it('recovers its ID, its tasks and their processes after a kill', async () => {
     const agentId = await scheduler.launch('stays', 'echo main=$$; exec sleep 1000');
     const running = await scheduler.status('stays', 'TASK_RUNNING');
     await scheduler.acknowledge(running);
@@ -277,7 +277,7 @@ describe('an agent', () => {
     expect(alive(pid)).toBe(false);
   });
 
-  it('hears of a kill that was ordered while it was down', async () => {
+  it('receives a kill that was ordered while it was down', async () => {
     await scheduler.launch('doomed', 'echo main=$$; exec sleep 1000');
     const running = await scheduler.status('doomed', 'TASK_RUNNING');
     await scheduler.acknowledge(running);
@@ -290,7 +290,7 @@ describe('an agent', () => {
     expect(alive(pid)).toBe(false);
   });
 
-  it('that never got a launch says so: the framework hears that the task was dropped', async () => {
+  it('that never received a launch reports the task as dropped', async () => {
     await scheduler.offer();
     await eventually('it has its ID', () => agent.output.includes('Registered with master') || undefined);
     agent.signal('SIGSTOP');
@@ -304,7 +304,7 @@ describe('an agent', () => {
     expect(executors()).toEqual([]);
   });
 
-  it('killed in the middle of killing goes on with it', async () => {
+  it('killed during a kill continues it', async () => {
     await scheduler.launch('stubborn', 'trap "" TERM; echo main=$$; while :; do sleep 0.1; done', {
       kill_policy: { grace_period: { nanoseconds: 2_000_000_000 } },
     });
@@ -324,7 +324,7 @@ describe('an agent', () => {
     expect(alive(pid)).toBe(false);
   });
 
-  it('reports what its tasks reached while it was down', async () => {
+  it('reports task states reached while it was down', async () => {
     await scheduler.launch('meanwhile', 'while [ ! -e go ]; do sleep 0.05; done; exit 7');
     const running = await scheduler.status('meanwhile', 'TASK_RUNNING');
     await scheduler.acknowledge(running);
@@ -338,7 +338,7 @@ describe('an agent', () => {
     });
   });
 
-  it('whose machine lost everything reports its tasks as failed, under its old ID', async () => {
+  it('reports its tasks as failed, under its old ID, when its machine lost all processes', async () => {
     const agentId = await scheduler.launch('crashed', family);
     const running = await scheduler.status('crashed', 'TASK_RUNNING');
     await scheduler.acknowledge(running);
@@ -353,7 +353,7 @@ describe('an agent', () => {
     });
   });
 
-  it('that lost its directory is a new one, and the old one’s tasks are gone', async () => {
+  it('that lost its directory gets a new ID, and the old agent’s tasks are gone', async () => {
     const agentId = await scheduler.launch('orphaned', 'exec sleep 1000');
     const running = await scheduler.status('orphaned', 'TASK_RUNNING');
     await scheduler.acknowledge(running);
@@ -369,7 +369,7 @@ describe('an agent', () => {
     });
   });
 
-  it('ends what a framework that was torn down has left', async () => {
+  it('ends leftovers of a framework that was torn down', async () => {
     await scheduler.launch('torn', family);
     const running = await scheduler.status('torn', 'TASK_RUNNING');
     const pids = await familyOf(running);
@@ -390,10 +390,10 @@ describe('an agent', () => {
   });
 });
 
-describe('an agent that does not answer', () => {
+describe('an unresponsive agent', () => {
   beforeEach(async () => await start(['--agent_ping_timeout=1secs', '--max_agent_ping_timeouts=5']));
 
-  it('becomes unreachable, its tasks too; both are back when it is', async () => {
+  it('becomes unreachable with its tasks; both return when it does', async () => {
     const agentId = await scheduler.launch('away', 'exec sleep 1000');
     await scheduler.acknowledge(await scheduler.status('away', 'TASK_RUNNING'));
     agent.signal('SIGSTOP');

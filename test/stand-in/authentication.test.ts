@@ -32,7 +32,7 @@ afterAll(async () => {
 const basic = (pair: string) => ({ authorization: `Basic ${Buffer.from(pair).toString('base64')}` });
 const call = { 'content-type': 'application/json', accept: 'application/json' };
 
-describe('a master that wants a principal and its secret', () => {
+describe('a master with authentication', () => {
   const asked: readonly Asked[] = ['leader', 'follower', 'lonely', 'alone'];
 
   it.each([
@@ -46,38 +46,30 @@ describe('a master that wants a principal and its secret', () => {
     ['GET', '/logging/toggle', 'mesos-master-readwrite'],
     ['POST', '/api/v1/scheduler', 'mesos-master-scheduler'],
     ['GET', '/master/api/v1/scheduler', 'mesos-master-scheduler'],
-  ])(
-    '%s %s: 401 of the realm, before anything else of the request is looked at',
-    async (method, url, realm) => {
-      const wrong = [
-        {},
-        basic('sherman:wrong'),
-        basic('other:kitesurf'),
-        { authorization: 'Bearer kitesurf' },
-      ];
-      for (const master of asked) {
-        for (const headers of wrong) {
-          const answer = await standIn.ask(master, method, url, headers);
-          expect(answer).toMatchObject({ status: 401, text: '' });
-          expect(answer.headers).toMatchObject({
-            'www-authenticate': `Basic realm="${realm}"`,
-            'content-length': '0',
-          });
-        }
+  ])('%s %s: 401 of the realm, before any other check of the request', async (method, url, realm) => {
+    const wrong = [{}, basic('sherman:wrong'), basic('other:kitesurf'), { authorization: 'Bearer kitesurf' }];
+    for (const master of asked) {
+      for (const headers of wrong) {
+        const answer = await standIn.ask(master, method, url, headers);
+        expect(answer).toMatchObject({ status: 401, text: '' });
+        expect(answer.headers).toMatchObject({
+          'www-authenticate': `Basic realm="${realm}"`,
+          'content-length': '0',
+        });
       }
-    },
-  );
+    }
+  });
 
   it.each([
     ['/health', 200],
     ['/version', 200],
     ['/redirect', 307],
     ['/system/stats.json', 200],
-  ])('answers everybody at %s', async (url, status) => {
+  ])('needs no credential for %s', async (url, status) => {
     expect(await standIn.ask('leader', 'GET', url)).toMatchObject({ status });
   });
 
-  it('answers whoever has it, and redirects him', async () => {
+  it('accepts the credential, and redirects', async () => {
     const right = basic('sherman:kitesurf');
     expect(await standIn.ask('leader', 'GET', '/state', right)).toMatchObject({ status: 200 });
     expect(await standIn.ask('follower', 'GET', '/state', right)).toMatchObject({ status: 307 });
@@ -97,7 +89,7 @@ describe('a master that wants a principal and its secret', () => {
       subscribe: { framework_info: { user: 'u', name: 'n', ...(principal && { principal }) } },
     });
 
-  it('lets nobody in as a framework of another principal', async () => {
+  it('rejects a framework of another principal', async () => {
     const headers = { ...basic('sherman:kitesurf'), ...call };
     const answer = await standIn.ask('leader', 'POST', '/api/v1/scheduler', headers, subscription('yoda'));
     expect(answer).toMatchObject({
@@ -106,7 +98,7 @@ describe('a master that wants a principal and its secret', () => {
     });
   });
 
-  it('gives a framework that names none the principal that it came with', async () => {
+  it('gives a framework without a principal that of its request', async () => {
     const headers = { ...basic('sherman:kitesurf'), ...call };
     const stream = await standIn.open('leader', 'POST', '/api/v1/scheduler', headers, subscription());
     expect(stream.statusCode).toBe(200);
@@ -120,7 +112,7 @@ describe('flags', () => {
   const master = (...flags: string[]) => masterAuthentication(parseFlags(masterFlags, flags, {}));
   const agent = (...flags: string[]) => agentAuthentication(parseFlags(agentFlags, flags, {}));
 
-  it('that ask for credentials and name none are refused', () => {
+  it('that require credentials and name none are rejected', () => {
     expect(() => master('--authenticate_http_readonly')).toThrow(
       "No credentials provided for the default 'basic' HTTP authenticator for realm 'mesos-master-readonly'",
     );
@@ -130,7 +122,7 @@ describe('flags', () => {
     );
   });
 
-  it('may name a file of lines', () => {
+  it('accept a credentials file with one entry per line', () => {
     const lines = fileOf('lines', 'sherman kitesurf\nyoda usetheforce\n');
     const request = (pair: string) => ({ headers: basic(pair) }) as never;
     const given = agent('--authenticate_http_readonly', `--http_credentials=${lines}`);
@@ -139,7 +131,7 @@ describe('flags', () => {
     expect(given.principalOf(request('yoda:kitesurf'), 'mesos-agent-readwrite')).toBeUndefined();
   });
 
-  it('never repeat what is in a file that is none', () => {
+  it('never quote an invalid credentials file', () => {
     const broken = fileOf('broken', '{"credentials":[{"principal":"a","secret":"topsecret"');
     expect(() => master(`--credentials=${broken}`)).toThrow(`Failed to read the credentials in '${broken}'`);
     expect(() => master(`--credentials=${broken}`)).not.toThrow('topsecret');

@@ -29,7 +29,7 @@ afterAll(async () => {
 });
 
 const startMasters = async (more: readonly string[] = []): Promise<void> => {
-  // A path of its own for each test: what is left of the one before cannot be in the way.
+  // A separate path for each test: leftovers of an earlier one must not interfere.
   zkPath = `/mesos${round++}`;
   masters = masterIps.map(
     (ip) =>
@@ -66,7 +66,7 @@ const startAgent = async (
   return agent;
 };
 
-/** The leader, once it is recovered and has as many agents. */
+/** The leader, once recovered with this number of agents. */
 const leader = async (agentCount: number, not?: MesosProgram): Promise<MesosProgram> =>
   await eventually(`a leader with ${agentCount} agents`, async () => {
     const spec = { ...ensemble.spec, mesos: { ...ensemble.spec.mesos, zkPath } };
@@ -108,7 +108,7 @@ const sandboxFile = (
 const alive = (pid: number): boolean =>
   allProcesses().some((process) => process.pid === pid && !process.zombie);
 
-/** A number that the task has printed under a name, once it has. */
+/** A number that the task prints under a name, once printed. */
 const printed = async (file: string, name: string): Promise<number> =>
   await eventually(`${name} in ${file}`, () => {
     const match = new RegExp(`^${name}=([0-9]+)$`, 'm').exec(readFileSync(file, 'utf8'));
@@ -124,7 +124,7 @@ afterEach(async ({ task }) => {
     scheduler.close();
   }
   for (const agent of agents) {
-    // Whatever an agent still has is ended by name of its directory: its executors, and what they started.
+    // End an agent's leftovers, found by its directory: its executors and what they started.
     await eventually(
       'no executor is left',
       () => (executorsOf(agent).length === 0 ? true : undefined),
@@ -159,13 +159,13 @@ const executorsOf = (agent: MesosProgram): number[] =>
   });
 
 describe('three masters', () => {
-  it('agree on one leader, send everybody else there, and say that they are stand-ins', async () => {
+  it('agree on one leader, redirect to it, and report that they are stand-ins', async () => {
     await startMasters();
     const first = await leader(0);
     const others = masters.filter((master) => master !== first);
     expect(others).toHaveLength(2);
     for (const other of others) {
-      // The old znode shows the same to both, but each hears of it in its own time.
+      // The old znode is visible to both, but each notices at a different time.
       await eventually('it knows the leader', async () =>
         (await other.get('/redirect')).status === 307 ? true : undefined,
       );
@@ -190,7 +190,7 @@ describe('three masters', () => {
     expect((await first.get('/no-such-path')).status).toBe(404);
   });
 
-  it('write into ZooKeeper what those of Mesos 1.3.2 wrote, and the registry', async () => {
+  it('write to ZooKeeper what Mesos 1.3.2 does, and the registry', async () => {
     await startMasters();
     await leader(0);
     const zookeeper = await connectZooKeeper(ensemble.connect, {
@@ -203,7 +203,7 @@ describe('three masters', () => {
       const kinds = (names: readonly string[]) =>
         names.map((name) => name.replace(/\d{10}$/, 'N')).toSorted();
       const wanted = kinds([...(/^\[(.*)\]$/m.exec(recorded)?.[1] ?? '').split(', '), 'stand-in-registry']);
-      // A leader is elected before the last of the others has come.
+      // The leader is elected before the last of the others has joined.
       const children = await eventually('all have written', async () => {
         const found = await zookeeper.getChildren(zkPath);
         expect(kinds(found)).toEqual(wanted);
@@ -226,7 +226,7 @@ describe('three masters', () => {
     }
   });
 
-  it('one alone leads, but answers 503 until a quorum is there', async () => {
+  it('one alone leads, but answers 503 until there is a quorum', async () => {
     zkPath = `/mesos${round++}`;
     const [ip = ''] = masterIps;
     const alone = new MesosProgram('mesos-master', ip, [
@@ -249,7 +249,7 @@ describe('three masters', () => {
 });
 
 describe('a killed leader', () => {
-  it('is replaced; the agent re-registers and the task goes on with its process', async () => {
+  it('is replaced; the agent re-registers and the task keeps its process', async () => {
     await startMasters();
     const agent = await startAgent([], { PERIJOVE_LAB_HOST: '/lab/h1' });
     const first = await leader(1);
@@ -258,7 +258,7 @@ describe('a killed leader', () => {
     const running = await scheduler.status('long', 'TASK_RUNNING');
     await scheduler.acknowledge(running);
     const pid = await printed(sandboxFile(agent, running, scheduler, 'stdout'), 'pid');
-    // As with Mesos, a task has nothing of its agent's environment.
+    // As with Mesos, a task does not inherit its agent's environment.
     expect(readFileSync(sandboxFile(agent, running, scheduler, 'stdout'), 'utf8')).toContain('host=\n');
     await eventually('the master has the acknowledgement', async () => {
       const tasks = at(await first.json('/state'), 'frameworks', 0, 'tasks', 0, 'state');
@@ -289,7 +289,7 @@ describe('a killed leader', () => {
     expect(alive(pid)).toBe(false);
   });
 
-  it('leaves a successor that says nothing of tasks whose agents it still waits for', async () => {
+  it('leaves a successor that does not report tasks whose agents have not re-registered', async () => {
     await startMasters();
     const agent = await startAgent();
     const first = await leader(1);
@@ -307,7 +307,7 @@ describe('a killed leader', () => {
     await again.call('RECONCILE', {
       tasks: [{ task_id: { value: 'other' }, agent_id: { value: 'nobody' } }],
     });
-    // The answers come in order: had there been one for `quiet`, it would be here by now.
+    // Replies are ordered: one for `quiet` would have arrived by now.
     expect(await again.status('other', 'TASK_UNKNOWN')).toMatchObject({ reason: 'REASON_RECONCILIATION' });
     expect(again.events.filter(({ type }) => type === 'UPDATE')).toHaveLength(1);
     agent.signal('SIGCONT');
@@ -318,7 +318,7 @@ describe('a killed leader', () => {
 });
 
 describe('a stopped leader', () => {
-  it('loses its session, is replaced, and exits with the real words once it goes on', async () => {
+  it('loses its session, is replaced, and exits with Mesos’ message once resumed', async () => {
     await startMasters();
     const first = await leader(0);
     first.signal('SIGSTOP');
@@ -335,8 +335,8 @@ describe('a stopped leader', () => {
   });
 });
 
-describe('ZooKeeper away', () => {
-  it('ends the leader; the others answer 503 and elect once it is back', async () => {
+describe('an outage of ZooKeeper', () => {
+  it('ends the leader; the others answer 503 and elect once it returns', async () => {
     await startMasters();
     const first = await leader(0);
     for (const server of ensemble.servers) server.pause();

@@ -1,18 +1,18 @@
 import type { Exchange } from '../support/mesos-recordings.js';
 
-/** Something that the stand-in answers otherwise than Apache Mesos 1.3.2, on purpose. */
+/** An intentional difference from the replies of Apache Mesos 1.3.2. */
 export interface Departure {
   /** First cell of its row in the table of `docs/reference/stand-in.md`. */
   readonly subject: string;
   readonly file: RegExp;
   readonly title: RegExp;
-  /** The status of the stand-in, where it is another one. */
+  /** Status of the stand-in, if different. */
   readonly status?: number;
-  /** The text, which is no JSON, is another one. */
+  /** The text, which is not JSON, differs. */
   readonly text?: true;
-  /** Paths (see `shapeOf`) that only the real reply has. */
+  /** Paths (see `shapeOf`) only in the real reply. */
   readonly missing?: RegExp;
-  /** Paths that only the stand-in's reply has. */
+  /** Paths only in the stand-in's reply. */
   readonly added?: RegExp;
 }
 

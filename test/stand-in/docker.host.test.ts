@@ -7,13 +7,13 @@ import { docker, dockerRemove, hasDocker, makeTinyImage } from '../support/docke
 import { eventually } from '../support/eventually.js';
 import { at, MesosProgram, TestScheduler } from '../support/mesos.js';
 
-/** The built agent and a Docker that is really there. */
+/** The built agent and a real Docker. */
 const ip = '127.23.5.1';
 const image = `perijove-test-${process.pid}`;
-/** Of a net that is for documentation, so no machine has a route to it. */
+/** From a documentation network, so no machine has a route to it. */
 const address = '198.51.100.10';
 const dir = mkdtempSync(path.join(tmpdir(), 'perijove-test-docker-'));
-/** While this file is there, Docker takes its time to say how a container is. */
+/** While this file exists, Docker inspects containers slowly. */
 const slowFile = path.join(dir, 'slow');
 const dockerProgram = path.join(dir, 'docker');
 const agentFlags = [
@@ -36,7 +36,7 @@ const container = {
   hostname: 'node3',
 };
 
-/** Ends with SIGTERM, as a shell that is PID 1 must be told to. */
+/** Exits on SIGTERM, which a shell with PID 1 must handle explicitly. */
 const patient = 'trap "echo told; exit 7" TERM; echo up; while :; do sleep 0.1; done';
 
 describe.runIf(hasDocker)('a task in Docker', () => {
@@ -105,7 +105,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
       'utf8',
     );
 
-  /** A signal that comes before a command has its trap is lost: the first process of a container ignores it. */
+  /** A signal before the command has set its trap is lost: a container's first process ignores it. */
   const listening = (taskId: string, status: unknown) =>
     eventually('it is up', () => {
       const text = sandboxFile(taskId, status, 'stdout');
@@ -114,8 +114,8 @@ describe.runIf(hasDocker)('a task in Docker', () => {
 
   const inspect = (name: string, format: string) => docker('inspect', `--format=${format}`, name);
 
-  it('runs as the real one starts it, at its address, and is killed with grace', async () => {
-    // What it prints reaches the sandbox by way of Docker.
+  it('runs as with Mesos, at its address, and is killed with a grace period', async () => {
+    // Its output reaches the sandbox through Docker.
     const printed =
       'until text=$(cat "$MESOS_SANDBOX/stdout"); [ "${text%end}" != "$text" ]; do sleep 0.1; done; echo "$text" >&2';
     await launch('one', `env; echo end; ${printed}; ${patient}`);
@@ -127,7 +127,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
     ).toBe('512 33554432 node3');
     const output = await listening('one', status);
     expect(output).toContain(`MESOS_CONTAINER_NAME=${nameOf(status)}\n`);
-    // What the command of the host would have, and a container has not.
+    // Present for host commands, but not in a container.
     expect(output).not.toContain('MESOS_AGENT_ENDPOINT');
     await eventually('the sandbox is seen in the container', () =>
       sandboxFile('one', status, 'stderr').includes('MESOS_SANDBOX=/mnt/mesos/sandbox\n') ? true : undefined,
@@ -141,7 +141,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
     expect(sandboxFile('one', status, 'stdout')).toContain('told\n');
   });
 
-  it('goes on when its `docker run` alone is ended, and ends with its own status', async () => {
+  it('continues when only its `docker run` is ended, and ends with its own status', async () => {
     await launch('lasting', patient);
     const status = await running('lasting');
     const name = nameOf(status);
@@ -162,7 +162,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
     expect(containers()).toEqual([]);
   });
 
-  it('ends as its command ends, and its address is free when that is told', async () => {
+  it('ends with its command, and its address is free when that is reported', async () => {
     await launch('three', 'exit 3');
     await running('three');
     expect(at(await scheduler.status('three', 'TASK_FAILED'), 'message')).toBe(
@@ -175,7 +175,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
     );
   });
 
-  it('that cannot be started fails with what Docker says', async () => {
+  it('that cannot be started fails with Docker’s message', async () => {
     await launch('taken', 'true', {
       container: { ...container, network_infos: [{ name: `${image}-none` }] },
     });
@@ -189,7 +189,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
     });
   });
 
-  it('outlives its agent, and an agent that comes back removes what no task knows', async () => {
+  it('outlives its agent, and a returning agent removes orphans', async () => {
     await launch('stays', patient);
     const status = await running('stays');
     await agent.kill();
@@ -205,7 +205,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
     await scheduler.status('stays', 'TASK_KILLED');
   });
 
-  it('whose executor is killed fails, when its container is gone', async () => {
+  it('whose executor is killed fails once its container is gone', async () => {
     await launch('headless', patient);
     const status = await running('headless');
     const pid = Number(inspect(nameOf(status), '{{.State.Pid}}'));
@@ -217,7 +217,7 @@ describe.runIf(hasDocker)('a task in Docker', () => {
     expect(readProcess(pid)).toBeUndefined();
   });
 
-  it('fails where no Docker answers', async () => {
+  it('fails without a running Docker', async () => {
     await agent.kill();
     agent.remove();
     agent = new MesosProgram('mesos-agent', ip, [...agentFlags, '--docker_socket=/nonexistent/docker.sock']);

@@ -11,7 +11,7 @@ const parsed = (text: string): unknown => {
   }
 };
 
-/** Names of the headers, and the values of those that do not change with time or length. */
+/** Header names, with values that do not depend on time or length. */
 const headersOf = (headers: Readonly<Record<string, unknown>>, length: boolean) =>
   Object.fromEntries(
     Object.entries(headers).map(([name, value]) => {
@@ -20,9 +20,7 @@ const headersOf = (headers: Readonly<Record<string, unknown>>, length: boolean) 
     }),
   );
 
-/**
- * Status, headers, text, or the shape of JSON; a departure may allow something else.
- */
+/** Compares status, headers, and text or JSON shape; a departure may allow a difference. */
 export function expectSame(exchange: Exchange, answer: Answer): void {
   const { reply } = exchange;
   const departures = departuresOf(exchange);

@@ -5,7 +5,7 @@ import { agentFlags, FlagError, masterFlags, parseFlags, usage } from '../../src
 import { parseZooKeeperUrl } from '../../src/stand-in/zk-url.js';
 
 describe('parseFlags', () => {
-  it("takes the origin's command line", () => {
+  it("accepts the origin's command line", () => {
     const flags = parseFlags(
       agentFlags,
       [
@@ -25,7 +25,7 @@ describe('parseFlags', () => {
     expect(flags.durationMs('executor_shutdown_grace_period')).toBe(5_000);
   });
 
-  it('reads the environment, below the command line, and leaves what it does not know', () => {
+  it('reads the environment, below the command line, and ignores unknown variables', () => {
     const environment = { MESOS_CLUSTER: 'env', MESOS_QUORUM: '3', MESOS_NATIVE_JAVA_LIBRARY: '/lib' };
     const flags = parseFlags(masterFlags, ['--cluster=line'], environment);
     expect([flags.optional('cluster'), flags.integer('quorum')]).toEqual(['line', 3]);
@@ -36,11 +36,11 @@ describe('parseFlags', () => {
     [['--no-cluster'], "Failed to load non-boolean flag 'cluster' via '--no-cluster'"],
     [['--cluster'], "Failed to load non-boolean flag 'cluster': Missing value"],
     [['--cluster', '--quiet'], "Failed to load non-boolean flag 'cluster': Missing value"],
-  ])('refuses %j', (args, text) => {
+  ])('rejects %j', (args, text) => {
     expect(() => parseFlags(masterFlags, args, {})).toThrow(new FlagError(text));
   });
 
-  it('says what is missing', () => {
+  it('reports what is missing', () => {
     expect(() => parseFlags(masterFlags, [], {}).required('work_dir')).toThrow(
       "Flag 'work_dir' is required, but it was not provided",
     );
@@ -63,13 +63,13 @@ describe('parseDuration', () => {
     expect(parseDuration(text)).toBe(ms);
   });
 
-  it.each(['10', '10 secs', 'secs', '-1secs', '1fortnights'])('refuses %s', (text) => {
+  it.each(['10', '10 secs', 'secs', '-1secs', '1fortnights'])('rejects %s', (text) => {
     expect(parseDuration(text)).toBeUndefined();
   });
 });
 
 describe('parseZooKeeperUrl', () => {
-  it('finds servers, path and password', () => {
+  it('parses servers, path and password', () => {
     expect(parseZooKeeperUrl('zk://user:secret@a:1,b:2/mesos/')).toEqual({
       servers: 'a:1,b:2',
       path: '/mesos',
@@ -77,13 +77,13 @@ describe('parseZooKeeperUrl', () => {
     });
   });
 
-  it.each(['a:1/mesos', 'zk://a:1', 'zk://a:1/'])('refuses %s', (text) => {
+  it.each(['a:1/mesos', 'zk://a:1', 'zk://a:1/'])('rejects %s', (text) => {
     expect(() => parseZooKeeperUrl(text)).toThrow(FlagError);
   });
 });
 
 describe('parseAttributes', () => {
-  it('tells numbers from text', () => {
+  it('distinguishes numbers from text', () => {
     expect(parseAttributes('rack:r1;unit:2;url:http://x')).toEqual([
       { name: 'rack', type: 'TEXT', text: { value: 'r1' } },
       { name: 'unit', type: 'SCALAR', scalar: { value: 2 } },

@@ -24,13 +24,13 @@ describe.each(masters)('%s', (file) => {
 });
 
 describe('the event streams', () => {
-  /** Without times, and without heartbeats, which fall where the clock wants them. */
+  /** Without times and heartbeats, which depend on the clock. */
   const comparable = (records: readonly Json[]) =>
     records
       .filter(({ type }) => type !== 'HEARTBEAT')
       .map((record) => JSON.parse(JSON.stringify(record).replace(/,?"timestamp":[\d.e+]+/g, '')) as Json)
       .sort((left, right) => (keyOf(left) < keyOf(right) ? -1 : 1));
-  /** Of two tasks that change at the same time either may be told first. */
+  /** Of two tasks that change at the same time either may be reported first. */
   const keyOf = (record: Json) => JSON.stringify(at(record, 'update', 'status', 'task_id') ?? '');
   const printed = (stream: number) => {
     const section = sections('scheduler-api.txt').find(({ title }) =>
@@ -43,12 +43,12 @@ describe('the event streams', () => {
   const own = (stream: number): Json[] =>
     JSON.parse(replay.inRecordedIds(JSON.stringify(replay.streams[stream - 1]?.records))) as Json[];
 
-  it('of the whole run has the same events, with the same words', () => {
+  it('has the same events with the same texts over the whole run', () => {
     expect(comparable(own(1))).toEqual(comparable(recordedStream));
     expect(replay.streams[0]?.ended).toBe(true);
   });
 
-  it.each([2, 3])('of the successors has the same events: stream %d', (stream) => {
+  it.each([2, 3])('has the same events for successors: stream %d', (stream) => {
     const [recorded, events] = [printed(stream), own(stream)];
     expect(recorded.map(({ type }) => type)).toEqual(['SUBSCRIBED', 'HEARTBEAT', 'OFFERS']);
     expect(events.map(({ type }) => type)).toEqual(recorded.map(({ type }) => type));
@@ -56,7 +56,7 @@ describe('the event streams', () => {
     expect(events[0]).toEqual(recorded[0]);
   });
 
-  it('of a framework that was torn down says so, and ends', () => {
+  it('reports a torn-down framework, and ends', () => {
     const [, , third, last] = replay.streams;
     expect(third?.ended).toBe(true);
     expect(last?.records).toEqual([{ type: 'ERROR', error: { message: 'Framework has been removed' } }]);
@@ -91,7 +91,7 @@ describe('the event streams', () => {
     expect(records(standIn)).toEqual(records(real));
   });
 
-  it('of operators is not served', () => {
+  it('is not served to operators', () => {
     expect(recordsOf('operator-subscribe.records.txt')).not.toHaveLength(0);
     expect(replay.operatorSubscribe?.status).toBe(501);
   });
@@ -119,7 +119,7 @@ describe.each([
   ['mesos-master', masterFlags],
   ['mesos-agent', agentFlags],
 ] as const)('the flags of %s', (program, table) => {
-  it('are all there, by all their names, with their defaults', () => {
+  it('are complete, with all names and defaults', () => {
     const [, ...entries] = recording(`help-${program}.txt`)
       .toString()
       .split(/^ {2}(?=--)/m);
@@ -134,7 +134,7 @@ describe.each([
     for (const { names, boolean, value } of flags) {
       expect(new Set(names.map(canonical)).size).toBe(1);
       const name = canonical(names[0] ?? '');
-      // What is relative to the installation, or empty, has no default here; and the stand-in has no cgroups.
+      // Values relative to the installation, or empty, have no default; and the stand-in has no cgroups.
       const own = value === undefined || value === '' || value.startsWith('PREFIX') || name === 'launcher';
       if (!own) expect([name, table[name]?.value]).toEqual([name, value]);
       expect([name, table[name]?.boolean === true]).toEqual([name, boolean]);
@@ -148,7 +148,7 @@ describe('the departures', () => {
     .map((line) => /^\| (.*?) +\|/.exec(line)?.[1]);
 
   it.each(departures.map((departure) => [departure.subject, departure] as const))(
-    '%s: is in the docs, and of some exchange',
+    '%s: is documented, and occurs in an exchange',
     (subject, { file, title }) => {
       expect(subjects).toContain(subject);
       const all = transcripts.flatMap(exchanges);

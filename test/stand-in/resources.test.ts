@@ -19,7 +19,7 @@ const parsed = (text: string): Resources => {
   return resources;
 };
 
-/** Of some amounts, as tasks take them: thousandths of CPUs, ports between 31000 and 31020. */
+/** Arbitrary amounts as in tasks: thousandths of CPUs, ports between 31000 and 31020. */
 const anyResources: fc.Arbitrary<Resources> = fc.record({
   scalars: fc.record({
     cpus: fc.integer({ min: 0, max: 8_000 }).map((value) => value / 1000),
@@ -40,7 +40,7 @@ const anyResources: fc.Arbitrary<Resources> = fc.record({
 });
 
 describe('resources', () => {
-  it('are read from the flag and told in each form of the API', () => {
+  it('are parsed from the flag and printed in each form of the API', () => {
     const resources = parsed('cpus:2;mem:1024;disk:2048;ports:[31000-31100]');
     expect(toApi(resources)).toEqual([
       { name: 'cpus', type: 'SCALAR', scalar: { value: 2 }, role: '*' },
@@ -52,18 +52,18 @@ describe('resources', () => {
     expect(toState(resources)).toEqual({ disk: 2048, mem: 1024, gpus: 0, cpus: 2, ports: '[31000-31100]' });
   });
 
-  it.each(['cpus', 'cpus:many', 'cpus:-1', 'ports:[x]', ':2'])('are refused as %s', (text) => {
+  it.each(['cpus', 'cpus:many', 'cpus:-1', 'ports:[x]', ':2'])('are rejected: %s', (text) => {
     expect(parseResources(text)).toBeUndefined();
   });
 
-  it('do not lose a thousandth, however often they are taken and given back', () => {
+  it('do not lose a thousandth when repeatedly taken and returned', () => {
     let left = parsed('cpus:1');
     for (let index = 0; index < 10; index += 1) left = subtract(left, parsed('cpus:0.1'));
     expect(left.scalars['cpus']).toBe(0);
     expect(isOfferable(left)).toBe(false);
   });
 
-  it('are whole again when what was taken comes back', () => {
+  it('are whole again when everything is returned', () => {
     fc.assert(
       fc.property(anyResources, anyResources, (one, other) => {
         const both = add(one, other);
@@ -75,7 +75,7 @@ describe('resources', () => {
     );
   });
 
-  it('survive the way through the API', () => {
+  it('survive the round trip through the API', () => {
     fc.assert(
       fc.property(anyResources, (resources) => {
         const back = fromApi(toApi(resources));

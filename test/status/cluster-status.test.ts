@@ -31,7 +31,7 @@ const brick = (host: string, online: boolean | null) => ({
   pending: online === true ? 0 : null,
 });
 
-/** A cluster in which everything is as it should be. */
+/** A healthy cluster. */
 const whole: Facts = {
   ...emptyStatus(spec),
   workflows: { deploy: 'completed', framework: 'running', keeper: 'running' },
@@ -82,23 +82,23 @@ const withDeploy = (deploy: WorkflowStatus, facts: Facts = whole): Facts => ({
 });
 
 describe('phaseOf', () => {
-  it('is ready when nothing falls short', () => {
+  it('is ready without shortcomings', () => {
     expect(shortcomings(spec, whole)).toEqual([]);
     expect(phaseOf(spec, whole, began)).toBe('ready');
   });
 
-  it('is ready while the keeper is paused, which is somebody’s wish', () => {
+  it('is ready while the keeper is paused, which is intended', () => {
     const paused: Facts = { ...whole, workflows: { ...whole.workflows, keeper: 'paused' } };
     expect(phaseOf(spec, paused, began)).toBe('ready');
   });
 
-  it('is deploying while a deploy runs, whatever else is so', () => {
+  it('is deploying while a deploy runs, regardless of the rest', () => {
     expect(phaseOf(spec, withDeploy('running'), began)).toBe('deploying');
     expect(phaseOf(spec, withDeploy('running', emptyStatus(spec)), began)).toBe('deploying');
   });
 
   it.each(['failed', 'canceled', 'terminated', 'timed_out'] as const)(
-    'is failed when the last deploy is %s',
+    'is failed if the last deploy is %s',
     (deploy) => {
       expect(phaseOf(spec, withDeploy(deploy), began)).toBe('failed');
     },
@@ -117,7 +117,7 @@ describe('phaseOf', () => {
     expect(phaseOf(spec, ended, { ...began, teardown: '2026-01-02T00:00:00.000Z' })).toBe('absent');
   });
 
-  it('is degraded when a teardown left something', () => {
+  it('is degraded if a teardown left something', () => {
     expect(phaseOf(spec, whole, { ...began, teardown: '2026-01-02T00:00:00.000Z' })).toBe('degraded');
   });
 
@@ -125,7 +125,7 @@ describe('phaseOf', () => {
     expect(phaseOf(spec, whole, { ...began, teardown: '2025-01-01T00:00:00.000Z' })).toBe('ready');
   });
 
-  it('is degraded, not ready, when the workflows cannot be asked', () => {
+  it('is degraded, not ready, when the workflows are unreachable', () => {
     const unknown = {
       ...whole,
       workflows: { deploy: 'unknown', framework: 'unknown', keeper: 'unknown' },
@@ -274,7 +274,7 @@ describe('shortcomings', () => {
     expect(phaseOf(spec, facts, began)).toBe('degraded');
   });
 
-  it('an ensemble of one that stands alone is whole', () => {
+  it('a standalone ensemble of one is healthy', () => {
     const facts: Facts = { ...whole, zookeeper: { members: [{ host: 'h1', mode: 'standalone' }] } };
     expect(shortcomings(spec, facts)).toEqual([]);
   });

@@ -30,7 +30,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** One host that answers SSH and runs nothing, and one where nothing listens. */
+/** One host with SSH and nothing else, and one without a listener. */
 const spec = () =>
   makeSpec({
     name: 'observed',
@@ -44,7 +44,7 @@ const spec = () =>
 
 const problem = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string() }).nullable();
 
-/** `status --json`, as design and documents promise it. Nothing more, nothing less. */
+/** The exact documented schema of `status --json`. */
 const contract = z.strictObject({
   cluster: z.string(),
   phase: z.enum(['absent', 'deploying', 'ready', 'degraded', 'failed']),
@@ -141,7 +141,7 @@ const contract = z.strictObject({
 });
 
 describe('observeCluster', () => {
-  it('of a cluster that was never deployed is absent, follows the contract, and names the dead host', async () => {
+  it('is absent for a cluster never deployed, matches the schema, and names the dead host', async () => {
     const { status, reasons } = await observeCluster({ client: server.client, pool }, spec());
     expect(contract.parse(status)).toEqual(status);
     expect(status).toMatchObject({
@@ -150,7 +150,7 @@ describe('observeCluster', () => {
       workflows: { deploy: 'absent', framework: 'absent', keeper: 'absent' },
     });
     expect(reasons.some((reason) => /h2.*SSH_REFUSED/.test(reason))).toBe(true);
-    // h1 confirms that nothing listens; about h2 nothing is known.
+    // h1 confirms that nothing listens; nothing is known of h2.
     expect(status.zookeeper.members).toEqual([
       { host: 'h1', mode: 'down' },
       { host: 'h2', mode: 'no-answer' },
@@ -158,14 +158,14 @@ describe('observeCluster', () => {
     expect(status.mesos.masters.map(({ state }) => state)).toEqual(['down', 'no-answer']);
   });
 
-  it('without Temporal follows the contract too, and says why it knows less', async () => {
+  it('matches the schema without Temporal, and reports why it knows less', async () => {
     const { status, reasons } = await observeCluster({ pool }, spec());
     expect(contract.parse(status)).toEqual(status);
     expect(status.workflows).toEqual({ deploy: 'unknown', framework: 'unknown', keeper: 'unknown' });
     expect(reasons[0]).toContain('Temporal server is unreachable');
   });
 
-  it('reads the keeper by query while a worker runs, and from its memo, as stale, when none does', async () => {
+  it('queries the keeper while a worker runs; otherwise reads its memo, as stale', async () => {
     const worker = await createTestWorker({ server, activities: {}, workflowsPath });
     const handle = await server.client.workflow.start(workflowNames.keeper, {
       workflowId: workflowIds.keeper('observed'),
@@ -181,7 +181,7 @@ describe('observeCluster', () => {
     await worker.stop();
     const stored = await observeCluster({ client: server.client, pool }, spec());
     expect(contract.parse(stored.status)).toEqual(stored.status);
-    // The query says 8; the memo was written with 7.
+    // The query returns 8; the memo was written with 7.
     expect(stored.status).toMatchObject({ stale: true, jupyter: { generation: 7 } });
     expect(stored.reasons).toContain(
       'no worker responds, so the state of the workflows is the last stored one',

@@ -1,4 +1,4 @@
-/** A keeper whose answer and whose memo can be told apart. */
+/** A keeper whose query result and memo differ. */
 import { condition, setHandler, upsertMemo } from '@temporalio/workflow';
 import { keeperState, memoKeys, type KeeperState } from '../../src/temporal/contract.js';
 

@@ -9,7 +9,7 @@ const spec = makeSpec({
   storage,
 });
 
-/** As GlusterFS 10.3 prints it, without what nobody reads. */
+/** In the format of GlusterFS 10.3, without unused fields. */
 const peer = (address: string, connected = 1, state = 'Peer in Cluster') => `<peer>
       <uuid>331d2552-2fc3-4f91-9b23-7c32fbec451a</uuid>
       <hostname>${address}</hostname>
@@ -42,17 +42,21 @@ ${options.map(([name, value]) => `<option><name>${name}</name><value>${value}</v
       </volume><count>1</count></volumes></volInfo>`;
 const [, second = '', third = ''] = addresses;
 const pool = peerStatus(peer(second), peer(third), own);
-/** What one command prints. */
+/** The output of one command. */
 const answer = (inner: string) =>
   `<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<cliOutput>\n  <opRet>0</opRet>\n${inner}\n</cliOutput>\n`;
 const none = '<volInfo><volumes><count>0</count></volumes></volInfo>';
 const next = (peers: string, volumes = none, of = spec) => {
-  const looked = parsePool(answer(peers) + answer(volumes), 'v');
-  return nextVolumeStep(of, storage, looked.known ? looked.value : expect.unreachable(looked.why));
+  const observation = parsePool(answer(peers) + answer(volumes), 'v');
+  return nextVolumeStep(
+    of,
+    storage,
+    observation.known ? observation.value : expect.unreachable(observation.why),
+  );
 };
 
 describe('nextVolumeStep', () => {
-  it('goes from nothing to a volume, and then has nothing to do', () => {
+  it('forms a volume from nothing, and then has no further step', () => {
     expect(next(peerStatus(own))).toMatchObject({ kind: 'probe', peer: { name: 'h2' } });
     expect(next(peerStatus(peer(second), own))).toMatchObject({ kind: 'probe', peer: { name: 'h3' } });
     expect(next(pool)).toEqual({ kind: 'create' });
@@ -62,7 +66,7 @@ describe('nextVolumeStep', () => {
     expect(next(pool, unset)).toEqual({ kind: 'set', option: 'network.ping-timeout', value: '3' });
   });
 
-  it('waits for a pool that is not whole, and says who is rejected', () => {
+  it('waits for an incomplete pool, and names a rejected peer', () => {
     expect(next(peerStatus(peer(second, 0), peer(third), own))).toEqual({
       kind: 'wait',
       reason: 'h2 is not connected',
@@ -76,7 +80,7 @@ describe('nextVolumeStep', () => {
     });
   });
 
-  it('touches no volume of others, and accepts other bricks on hosts of the cluster', () => {
+  it('changes no foreign volume, and accepts other bricks on hosts of the cluster', () => {
     expect(next(pool, volume().replaceAll('/srv/brick/v', '/other'))).toMatchObject({ kind: 'differs' });
     expect(next(pool, volume().replace('<value>test</value>', '<value>another</value>'))).toMatchObject({
       kind: 'differs',
@@ -87,7 +91,7 @@ describe('nextVolumeStep', () => {
     expect(next(known, volume(), reordered)).toBeUndefined();
   });
 
-  it('keeps the brick apart from where a disk is mounted', () => {
+  it('places the brick below the mount point of a disk', () => {
     expect(brickPath(storage)).toBe('/srv/brick/v');
   });
 });
@@ -95,7 +99,7 @@ describe('nextVolumeStep', () => {
 describe('parsePool', () => {
   const whole = answer(pool) + answer(volume());
 
-  it('knows a volume that is there, and one that is not', () => {
+  it('reports an existing volume, and a missing one', () => {
     expect(parsePool(whole, 'v')).toMatchObject({ known: true, value: { volumeCount: 1, volume: {} } });
     expect(parsePool(whole, 'other')).toMatchObject({ known: true, value: { volumeCount: 1 } });
     expect(parsePool(answer(pool) + answer(none), 'v')).toMatchObject({
@@ -104,7 +108,7 @@ describe('parsePool', () => {
     });
   });
 
-  it('knows nothing of an answer that is cut short, wherever it is cut', () => {
+  it('knows nothing from truncated output, wherever it ends', () => {
     for (let length = 0; length < whole.trimEnd().length; length += 1) {
       expect(parsePool(whole.slice(0, length), 'v'), `after ${length} characters`).toMatchObject({
         known: false,
@@ -123,13 +127,13 @@ describe('parsePool', () => {
     ['one volume of two', answer(pool) + answer(volume().replace('<count>1<', '<count>2<'))],
     ['volumes without a count', answer(pool) + answer('<volInfo/>')],
     ['one command alone', answer(pool)],
-  ])('knows nothing of an answer with %s', (_what, printed) => {
+  ])('knows nothing from output with %s', (_what, printed) => {
     expect(parsePool(printed, 'v')).toMatchObject({ known: false, why: expect.any(String) as string });
   });
 });
 
 describe('parseBricks', () => {
-  it('reads which bricks are there, and what others have yet to get of them', () => {
+  it('parses which bricks are online, and how many files others still need from them', () => {
     const node = (host: string, path: string, status: number) =>
       `<node><hostname>${host}</hostname><path>${path}</path><peerid>p</peerid><status>${status}</status></node>`;
     const status = answer(`<volStatus><volumes><volume>

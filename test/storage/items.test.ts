@@ -10,14 +10,14 @@ const spec = makeSpec({ hosts, storage: gluster });
 const [h1 = makeHost('none'), , , h4 = makeHost('none')] = hosts;
 
 describe('storageItems', () => {
-  it('wants the directory where nodes run, whatever its mode', () => {
+  it('requires the directory on hosts with nodes, with any mode', () => {
     const path = makeSpec({ storage: { kind: 'path', path: '/mnt/notebooks' } });
     expect(storageItems(path, makeHost('h1')).directories).toEqual([{ path: '/mnt/notebooks' }]);
     expect(storageItems(path, makeHost('h1', { roles: ['master'] }))).toEqual(noItems);
     expect(glusterItems(path, h1)).toEqual(noItems);
   });
 
-  it('mounts a volume where nodes run, from the own server first, before nodes can start', () => {
+  it('mounts a volume on hosts with nodes, from its own server first, before nodes can start', () => {
     const text = ({ files: [file] }: ReturnType<typeof storageItems>) =>
       file?.source.kind === 'text' ? file.source.text : '';
     const items = storageItems(spec, h1);
@@ -30,7 +30,7 @@ describe('storageItems', () => {
     expect(storageItems(spec, makeHost('h1', { roles: ['proxy'] }))).toEqual(noItems);
   });
 
-  it('has servers on three hosts, and clients wherever nodes run', () => {
+  it('installs servers on three hosts, and clients on all hosts with nodes', () => {
     expect(glusterItems(spec, h1)).toMatchObject({
       packages: ['glusterfs-server', 'glusterfs-client'],
       daemons: [{ name: 'glusterd' }],
@@ -38,7 +38,7 @@ describe('storageItems', () => {
     expect(glusterItems(spec, h4)).toMatchObject({ packages: ['glusterfs-client'], daemons: [] });
   });
 
-  it('sees a mount that is missing, one of others, and one that hangs or lost its client', () => {
+  it('reports a missing mount, a foreign one, and one that hangs or lost its client', () => {
     const mounted = 'mounted fuse.glusterfs 10.0.0.1:/notes';
     expect(mountDifferences(gluster, `${mounted}\n/srv/notes/notebooks`)).toEqual([]);
     expect(mountDifferences(gluster, mounted)).toEqual(['/srv/notes does not respond']);

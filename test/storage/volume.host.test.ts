@@ -1,4 +1,4 @@
-/** What removes, unmounts and mounts, on a throw-away copy of this machine, with its looks broken one by one. */
+/** Removal, mounts and unmounts on a disposable copy of this machine, with each observation broken. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { silentPool } from '../support/ssh-pool.js';
 const hasGluster = spawnSync('sh', ['-c', 'command -v glusterd']).status === 0;
 if (!canCopyMachine || !hasGluster) console.warn('SKIPPED: storage on a copy of this machine');
 
-describe('the script that makes way for a brick', () => {
+describe('the script that prepares a brick', () => {
   let directory: string;
   const brick = () => path.join(directory, 'bricks', 'v');
   const mark = () => path.join(directory, 'data', 'mark');
@@ -26,7 +26,7 @@ describe('the script that makes way for a brick', () => {
   });
   afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-  it('makes one and marks it, also in place of one that was left without a file', () => {
+  it('creates one and marks it, also in place of one without files', () => {
     run();
     expect(readFileSync(mark(), 'utf8')).toBe(`${brick()}\n`);
     rmSync(mark());
@@ -37,12 +37,12 @@ describe('the script that makes way for a brick', () => {
     expect(existsSync(mark())).toBe(true);
   });
 
-  it('leaves one with a file as it is, with all its metadata and without a mark, however often it runs', () => {
+  it('leaves one with a file unchanged, with its metadata and without a mark, on every run', () => {
     mkdirSync(path.join(brick(), '.glusterfs'), { recursive: true });
     writeFileSync(path.join(brick(), '.glusterfs', 'gfid'), '');
     writeFileSync(path.join(brick(), '.notes'), 'kept');
     run();
-    // It ended after it had put the metadata aside.
+    // As after a kill while the metadata were moved aside.
     execFileSync('mv', [path.join(brick(), '.glusterfs'), `${brick()}.perijove-metadata`]);
     run();
     expect(readFileSync(path.join(brick(), '.notes'), 'utf8')).toBe('kept');
@@ -80,7 +80,7 @@ until gluster --mode=script pool list; do sleep 0.2; done`,
   afterEach(async () => {
     await machine.run('rm -f /usr/local/bin/* /usr/local/sbin/cat /usr/local/sbin/ls /usr/local/sbin/mount');
   });
-  /** Has the host find another program first. Without arguments it is itself: a session waits for its end with `cat`. */
+  /** Replaces a program on the host. Without arguments it is `cat`, with which a session awaits its end. */
   const replace = (program: string, by: string) =>
     machine.run(
       `/bin/cat >${program} <<'END'\n#!/bin/sh\n[ $# -gt 0 ] || exec /bin/cat\n${by}\nEND\nchmod 755 ${program}`,
@@ -101,7 +101,7 @@ until gluster --mode=script pool list; do sleep 0.2; done`,
       ['prints nothing', 'exit 0'],
       ['prints half', `echo '${gone.slice(0, 70)}'`],
       [
-        'reports that it could not look',
+        'reports an error',
         `echo '${xml('<opRet>-1</opRet><opErrstr>Another transaction is in progress</opErrstr>')}'`,
       ],
     ])('stays when the list of volumes %s', async (_how, volumes) => {
@@ -132,13 +132,13 @@ until gluster --mode=script pool list; do sleep 0.2; done`,
       expect(await brick()).toBe('kept\n');
     });
 
-    it('stays when it is not known whether it is ours', async () => {
+    it('stays when its owner is unknown', async () => {
       await machine.run(`printf /srv/brick > ${host.dir}/data/gluster-brick`);
       await expect(removeVolume(pool, spec(), storage)).rejects.toMatchObject({ code: 'COMMAND_FAILED' });
       expect(await brick()).toBe('kept\n');
     });
 
-    it('goes when glusterd says that no volume has it', async () => {
+    it('is removed when glusterd reports that no volume has it', async () => {
       expect(await removeVolume(pool, spec(), storage)).toMatchObject([{ what: 'removed /srv/brick/notes' }]);
       expect(await brick()).toBe('gone\n');
     });
@@ -155,10 +155,10 @@ until gluster --mode=script pool list; do sleep 0.2; done`,
     const at = () => machine.run("grep -c ' /srv/notes ' /proc/self/mountinfo || :").then(Number);
     beforeEach(() => machine.run('mkdir -p /srv/notes; mount -t tmpfs of-others /srv/notes'));
     afterEach(() => machine.run('while umount /srv/notes 2>/dev/null; do :; done'));
-    /** A table in which the tmpfs is a volume of GlusterFS. */
+    /** A mount table in which the tmpfs is a GlusterFS volume. */
     const posing = "sed 's|tmpfs of-others|fuse.glusterfs 10.0.0.1:/notes|' /proc/self/mountinfo";
 
-    it('of others is neither mounted over nor unmounted', async () => {
+    it('is neither mounted over nor unmounted if it is foreign', async () => {
       expect(await mount()).toMatchObject({
         code: 1,
         stderr: expect.stringContaining('of-others is mounted') as string,
@@ -170,9 +170,9 @@ until gluster --mode=script pool list; do sleep 0.2; done`,
     it.each([
       ['fails', 'exit 1'],
       ['is empty', 'exit 0'],
-      ['is cut short', "sed -n '1p' /proc/self/mountinfo | cut -c1-20"],
-      ['is cut short after a line', "sed -n '/ \\/proc /p' /proc/self/mountinfo"],
-    ])('stays when the table of mounts %s', async (_how, table) => {
+      ['is truncated', "sed -n '1p' /proc/self/mountinfo | cut -c1-20"],
+      ['is truncated after a line', "sed -n '/ \\/proc /p' /proc/self/mountinfo"],
+    ])('stays when the mount table %s', async (_how, table) => {
       await replace('/usr/local/sbin/cat', table);
       await replace('/usr/local/bin/cat', table);
       expect(await mount()).toMatchObject({
@@ -186,7 +186,7 @@ until gluster --mode=script pool list; do sleep 0.2; done`,
       expect(await at()).toBe(1);
     });
 
-    it('of the volume stays when it is slow, and is made anew when the kernel says that its client is gone', async () => {
+    it('of the volume stays when it is slow, and is renewed when the kernel reports that its client is gone', async () => {
       await replace('/usr/local/sbin/cat', posing);
       await replace('/usr/local/sbin/ls', 'exit 124');
       expect(await mount()).toMatchObject({
@@ -204,7 +204,7 @@ until gluster --mode=script pool list; do sleep 0.2; done`,
       expect(await machine.run('/bin/ls /srv/notes')).toBe('notebooks\n');
     });
 
-    it('of the volume goes with the cluster', async () => {
+    it('of the volume is removed with the cluster', async () => {
       await replace('/usr/local/bin/cat', posing);
       expect(await unmountVolume(await pool.get(host), storage)).toMatchObject([
         { what: 'unmounted /srv/notes' },

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import type { HostConnection } from '../../src/ssh/connection.js';
 
-/** What is wrong with a program: it fails, prints nothing, or prints half of what it would and says that all is well. */
+/** Faults of a program: it fails, prints nothing, or prints half of its output and exits with success. */
 export const faults = ['fails', 'prints nothing', 'prints half'] as const;
 export type Fault = (typeof faults)[number];
 
@@ -10,7 +10,7 @@ const real = (program: string) =>
     encoding: 'utf8',
   }).trim();
 
-/** Shell that puts a broken program into a directory, for the front of PATH. */
+/** Shell that puts a broken program into a directory for the front of PATH. */
 export function breakScript(directory: string, program: string, fault: Fault, path = real(program)): string {
   const script = {
     fails: 'echo broken >&2; exit 4',
@@ -23,7 +23,7 @@ ${script}
 END`;
 }
 
-/** The same connection, whose scripts find what lies in a directory first. */
+/** The same connection, with a directory first on the PATH of its scripts. */
 export function preferring(connection: HostConnection, directory: string): HostConnection {
   const before = (script: string) => `PATH=${directory}:$PATH; export PATH\n${script}`;
   const other = Object.create(connection) as HostConnection;

@@ -1,4 +1,4 @@
-/** A workflow that runs one activity, with retries that follow at once. */
+/** A workflow that runs one activity, with immediate retries. */
 import { proxyActivities } from '@temporalio/workflow';
 import { quick } from '../../src/temporal/options.js';
 

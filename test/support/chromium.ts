@@ -20,7 +20,7 @@ const args = [
   '--disable-sync',
 ];
 
-/** A browser of the test's own, that nobody has used before: no cookie, no history. */
+/** A fresh browser: no cookies, no history. */
 export interface TestBrowser {
   readonly context: BrowserContext;
   close(): Promise<void>;
@@ -33,7 +33,7 @@ export async function startBrowser(): Promise<TestBrowser> {
   try {
     const context = await chromium.launchPersistentContext(profile, {
       ...{ executablePath, args, viewport: { width: 1280, height: 800 } },
-      // A busy machine is slow; whoever waits for a condition waits as long as its test may take.
+      // A busy machine is slow; the test's own timeout limits each wait.
       timeout: 120_000,
     });
     context.setDefaultTimeout(90_000);
@@ -50,7 +50,7 @@ export async function startBrowser(): Promise<TestBrowser> {
   }
 }
 
-/** Debian's; the lab needs none, so it is installed here, where a root runs the tests. */
+/** Debian's; the lab does not need it, so it is installed here if the tests run as root. */
 async function installedChromium(): Promise<string> {
   const find = () => findProgram('chromium', hostPath);
   const found = find();

@@ -9,7 +9,7 @@ export interface CliRun {
   readonly stderr: string;
 }
 
-/** Runs a command line in this process, without a terminal, and collects what it prints. */
+/** Runs a command line in this process, without a terminal, and collects its output. */
 export async function cli(argv: readonly string[], io: Partial<Io> = {}): Promise<CliRun> {
   let stdout = '';
   let stderr = '';

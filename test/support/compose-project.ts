@@ -7,7 +7,7 @@ const root = path.resolve(import.meta.dirname, '../..');
 
 type Command = readonly [program: string, ...args: string[]];
 
-/** The Compose of this machine; or why there is none that could run servers in containers. */
+/** The Compose of this machine, or why servers in containers cannot run. */
 export function findCompose(): { readonly command: Command } | { readonly missing: string } {
   const works = ([program, ...args]: Command) => {
     try {
@@ -30,24 +30,24 @@ interface Run {
   readonly stderr: string;
 }
 
-/** Of images/perijove/start. */
+/** From images/perijove/start. */
 const workersKey = '/var/lib/perijove/ssh/id_ed25519';
 
-/** What the networks of the cluster do not have goes nowhere, instead of out of this machine. */
+/** Blackhole routes: packets to unknown addresses must not leave this machine. */
 const routes = ['172.16.6.0/24', '192.168.0.0/24'];
 const lowestMetric = 'metric 4000000';
 
 export interface ComposeOptions {
   readonly project: string;
   readonly uiPort: number;
-  /** Of images/host/Dockerfile. */
+  /** From images/host/Dockerfile. */
   readonly hostTarget: string;
 }
 
-/** The servers and workers of docker-compose.yml in a project of its own. Nothing runs until `up`. */
+/** The servers and workers of docker-compose.yml in a separate project. Nothing runs until `up`. */
 export class ComposeProject {
   private readonly addedRoutes: string[] = [];
-  /** By host, when it was last booted and got its owner's firewall rules. */
+  /** By host: the boot at which its owner's firewall rules were added. */
   private readonly rulesOf = new Map<string, string>();
 
   constructor(
@@ -93,7 +93,7 @@ export class ComposeProject {
     await this.run(this.composed('up', '--detach'));
   }
 
-  /** Removes everything but the images, whatever there is. */
+  /** Removes everything but the images. */
   async down(): Promise<void> {
     const removed = await this.exec(this.composed('down', '--volumes', '--remove-orphans', '--timeout', '1'));
     for (const route of this.addedRoutes)
@@ -101,12 +101,12 @@ export class ComposeProject {
     if (removed.code !== 0) throw new Error(removed.stderr);
   }
 
-  /** The command line in the first worker. */
+  /** Runs the command line in the first worker. */
   perijove(...args: readonly string[]): Promise<string> {
     return this.run(this.composed('exec', '-T', 'worker-1', 'perijove', ...args));
   }
 
-  /** The same, which may fail. */
+  /** Like `perijove`, but may fail. */
   try(...args: readonly string[]): Promise<Run> {
     return this.exec(this.composed('exec', '-T', 'worker-1', 'perijove', ...args));
   }
@@ -115,12 +115,12 @@ export class ComposeProject {
     return JSON.parse(await this.perijove(...args, '--json')) as T;
   }
 
-  /** What a shell on a host prints; as on its console, not by SSH. */
+  /** Output of a shell on a host, without SSH. */
   async onHost(host: string, script: string): Promise<string> {
     return this.run(this.composed('exec', '-T', host, 'sh', '-c', script));
   }
 
-  /** A power cut. */
+  /** Cuts the power. */
   crash(host: string): Promise<string> {
     return this.run(this.composed('kill', host));
   }
@@ -133,33 +133,33 @@ export class ComposeProject {
     return (await this.exec(this.composed('logs', '--no-color', '--tail=60', 'worker-1', 'worker-2'))).stdout;
   }
 
-  /** What Docker calls the server. */
+  /** Docker's ID of the server. */
   private async container(host: string): Promise<string> {
     return (await this.run(this.composed('ps', '--quiet', host))).trim();
   }
 
-  /** When the server was last booted. */
+  /** Boot time of the server. */
   private async bootedAt(host: string): Promise<string> {
     return this.run(['docker', 'inspect', '--format', '{{.State.StartedAt}}', await this.container(host)]);
   }
 
-  /** Endless loops on a server, which end with it. */
+  /** Starts endless loops on a server, which end with it. */
   async loop(host: string, count: number): Promise<void> {
     const container = await this.container(host);
     for (let started = 0; started < count; started += 1)
       await this.run(['docker', 'exec', '--detach', container, 'sh', '-c', 'while :; do :; done']);
   }
 
-  /** Resolves when systemd has nothing left to start. */
+  /** Resolves when systemd has no more jobs. */
   private async booted(host: string): Promise<void> {
-    // `degraded`, with exit code 1, says that a unit failed.
+    // `degraded`, with exit code 1, means that a unit failed.
     await this.onHost(
       host,
       'systemctl is-system-running --wait || [ "$(systemctl is-system-running)" = degraded ]',
     );
   }
 
-  /** Runs one of this machine's programs in the network of a server. */
+  /** Runs a program of this machine in a server's network namespace. */
   private async inNetworkOf(host: string, program: string, ...args: readonly string[]): Promise<string> {
     const pid = await this.run([
       'docker',
@@ -171,7 +171,7 @@ export class ComposeProject {
     return this.run(['nsenter', '--target', pid.trim(), '--net', program, ...args]);
   }
 
-  /** Waits for the boot of a new server, and gives it what its owner has on it. */
+  /** Waits until a new server has booted, and gives it its owner's content. */
   async settle(host: string): Promise<void> {
     await this.booted(host);
     await this.onHost(host, ownerScript);
@@ -192,7 +192,7 @@ export class ComposeProject {
     return found;
   }
 
-  /** Logs in from a worker, over a connection that nobody had before. */
+  /** Logs in from a worker over a new connection. */
   async login(address: string): Promise<boolean> {
     const options = [
       'BatchMode=yes',

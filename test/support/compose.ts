@@ -7,19 +7,22 @@ import type { ClusterSpec } from '../../src/cluster/spec.js';
 import { ComposeProject } from './compose-project.js';
 import { expectReady, untilStatus } from './status.js';
 
-/** The cluster on the servers of docker-compose.yml, with what tests expect of it. */
+/** The cluster on the servers of docker-compose.yml, with expectations of tests. */
 export class ComposeCluster extends ComposeProject {
-  /** Waits until the status is as `assertion` has it. */
+  /** Waits until the status satisfies `assertion`. */
   eventually(assertion: (status: ClusterStatus) => void, timeoutMs = 90_000): Promise<ClusterStatus> {
-    const look = () => this.json<ClusterStatus>('status');
-    return untilStatus(look, assertion, { timeout: timeoutMs, interval: 1_000 });
+    const observe = () => this.json<ClusterStatus>('status');
+    return untilStatus(observe, assertion, { timeout: timeoutMs, interval: 1_000 });
   }
 
   ready(timeoutMs?: number): Promise<ClusterStatus> {
     return this.eventually(expectReady, timeoutMs);
   }
 
-  /** Makes the spec one that this machine can use: it gets the key of the workers in a directory, which pins host keys, too. */
+  /**
+   * Adapts the spec to this machine: puts the workers' key into a directory, which also holds pinned host
+   * keys.
+   */
   async fromHere(spec: ClusterSpec, directory: string): Promise<ClusterSpec> {
     const keyFile = path.join(directory, 'key');
     const key = await this.run(
@@ -29,7 +32,7 @@ export class ComposeCluster extends ComposeProject {
     return { ...spec, hosts: spec.hosts.map((host) => ({ ...host, ssh: { ...host.ssh, keyFile } })) };
   }
 
-  /** Jupyter as a browser on this machine has it, by name of the host. */
+  /** Jupyter for a browser on this machine, by host name. */
   async jupyter(): Promise<ReadonlyMap<string, Entrance>> {
     const found = await this.json<{ readonly host: string; readonly url: string }[]>(
       'open',

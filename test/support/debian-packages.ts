@@ -1,8 +1,9 @@
 /**
- * For the `sh` of a throw-away copy of this machine: an empty package database, a repository of its own, and functions
- * that put packages there. `make NAME` begins one, with its files below /package/NAME; `daemon NAME SERVICE` gives it a
- * service that it starts and enables by itself, as Debian's packages do, and that leaves /started; `build NAME [sums]` is to
- * be last; with `sums` it has a list of its files, as most packages do. `starts_at_boot SERVICE` tells whether it is enabled.
+ * For the `sh` of a throw-away copy of this machine: an empty package database, a local repository, and
+ * functions that add packages. `make NAME` starts one, with its files below /package/NAME; `daemon NAME
+ * SERVICE` adds a service that it starts and enables automatically, as Debian's packages do, and that leaves
+ * /started; `build NAME [sums]` comes last; with `sums` it has a list of its files, as most packages do.
+ * `starts_at_boot SERVICE` tests whether it is enabled.
  */
 export const debianPackages = `
 rm -rf /var/lib/dpkg /etc/apt/sources.list /etc/apt/sources.list.d /var/lib/apt/lists /usr/sbin/policy-rc.d

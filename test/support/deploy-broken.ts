@@ -1,4 +1,4 @@
-/** Deploy, host and teardown with one step too many: no history of the right ones may be replayed by them. */
+/** Deploy, host and teardown with an extra step: replaying a correct history must fail. */
 import { sleep } from '@temporalio/workflow';
 import type { Change } from '../../src/hosts/items.js';
 import type {

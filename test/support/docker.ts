@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } fro
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** Whether a Docker server answers this user here. Says so where none does: tests are then skipped. */
+/** Whether a Docker server responds to this user; reports if not, and tests are then skipped. */
 export const hasDocker: boolean = (() => {
   const { status } = spawnSync('docker', ['version', '--format', '{{.Server.Version}}'], {
     timeout: 10_000,
@@ -12,22 +12,19 @@ export const hasDocker: boolean = (() => {
   return status === 0;
 })();
 
-/** What `docker` prints. */
+/** Output of `docker`. */
 export function docker(...args: readonly string[]): string {
   return execFileSync('docker', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
 }
 
-/** Ends what a test has made, whether or not it is there. */
+/** Removes what a test has made, if it exists. */
 export function dockerRemove(what: 'container' | 'network' | 'image', ...names: readonly string[]): void {
   if (names.length === 0) return;
   const force = what === 'network' ? [] : ['--force'];
   spawnSync('docker', [what, 'rm', ...force, ...names], { stdio: 'ignore' });
 }
 
-/**
- * An image of some MiB made of this machine's own programs, with all libraries that they need: no registry is
- * asked.
- */
+/** A small image (some MiB) made from this machine's programs and their libraries, without a registry. */
 export function makeTinyImage(name: string, programs: readonly string[]): void {
   const root = mkdtempSync(path.join(tmpdir(), 'perijove-image-'));
   try {

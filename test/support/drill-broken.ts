@@ -1,4 +1,4 @@
-/** The drill with one step too many: no history of the right one may be replayed by it. */
+/** The drill with an extra step: replaying a correct history must fail. */
 import { sleep } from '@temporalio/workflow';
 import { drill as right } from '../../src/workflows/drill.js';
 import type { DrillInput, Evidence } from '../../src/temporal/contract.js';

@@ -1,4 +1,4 @@
-/** A drill as it usually goes: node0 led and died at 101 s, node1 leads at 101.5 s and serves at 101.8 s. */
+/** A typical drill: node0 led and died at 101 s, node1 leads at 101.5 s and serves at 101.8 s. */
 import type { Conclusion } from '../../src/drill/decide.js';
 import type { Span } from '../../src/drill/evidence.js';
 import type { MesosObservation } from '../../src/drill/mesos.js';
@@ -58,7 +58,7 @@ export function recovery(): Recovery {
   };
 }
 
-/** @param extra what happened through h1 after the healing */
+/** @param extra spans through h1 after the healing */
 export function healed(extra: readonly Span[] = []): Healing {
   return {
     startedAt: 104_500,
@@ -88,8 +88,8 @@ export function conclusionOf(change: Partial<Conclusion> = {}): Conclusion {
   };
 }
 
-/** Three masters of which one leads, three agents, and node0 and node1 on the first two. */
-export function mesosSight(leader = 'h1', since = 100): MesosObservation {
+/** Three masters with one leader, three agents, and node0 and node1 on the first two. */
+export function mesosObservation(leader = 'h1', since = 100): MesosObservation {
   return {
     masters: Object.fromEntries(hosts.map((host) => [host, leader])),
     state: {

@@ -9,8 +9,8 @@ const everyMs = 20;
 const patienceMs = 30_000;
 
 /**
- * Asks again and again, and resolves to the first answer that is neither `undefined` nor `false`. What the question
- * throws counts as not yet. When the time is over, it rejects with what was waited for, and with that as the cause.
+ * Polls, and resolves to the first answer that is neither `undefined` nor `false`. Errors count as not yet.
+ * On timeout it rejects with what it waited for, and the last error as the cause.
  */
 export async function eventually<T>(...args: Named<T> | Unnamed<T>): Promise<Answer<T>> {
   const [what, ask, timeoutMs = patienceMs] = isNamed(args) ? args : ([String(args[0]), ...args] as const);

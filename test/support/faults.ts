@@ -3,7 +3,7 @@ import type { HostSpec } from '../../src/cluster/spec.js';
 import { allProcesses, commandArguments } from '../../src/lab/processes.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 
-/** As if by SSH to each host. */
+/** As if over SSH to each host. */
 export const poolOf = (run: (script: string) => SpawnSyncReturns<string>) =>
   ({
     get: async (host: HostSpec) => ({
@@ -15,7 +15,7 @@ export const poolOf = (run: (script: string) => SpawnSyncReturns<string>) =>
     }),
   }) as unknown as SshPool;
 
-/** The processes that would mend a fault. */
+/** The processes that would heal a fault. */
 export const timers = ({ id }: { readonly id: string }) =>
   allProcesses().filter(({ pid }) => {
     const [program, option, script = ''] = commandArguments(pid);

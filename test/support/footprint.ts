@@ -3,7 +3,7 @@ import type { Difference } from './snapshot.js';
 
 export type Phase = 'up' | 'purged';
 
-/** Whether a pattern of the list has it. */
+/** Whether a pattern of the list matches. */
 function matches(pattern: RegExp, { entry, change, after = '' }: Difference): boolean {
   return pattern.test(change === 'added' ? `${entry} ${after}`.trim() : entry);
 }
@@ -16,7 +16,7 @@ function patterns({ until, added = [], changed = [] }: Trace, phase: Phase) {
   ];
 }
 
-/** Differences that the list does not have. */
+/** Differences not in the list. */
 export function unlisted(phase: Phase, differences: readonly Difference[]): Difference[] {
   const listed = footprint.flatMap((trace) => patterns(trace, phase));
   return differences.filter(
@@ -24,7 +24,7 @@ export function unlisted(phase: Phase, differences: readonly Difference[]): Diff
   );
 }
 
-/** Patterns of the list that none of the differences is an example of. */
+/** Patterns of the list that match none of the differences. */
 export function unseen(phase: Phase, differences: readonly Difference[]): string[] {
   return footprint
     .flatMap((trace) => patterns(trace, phase))
@@ -34,7 +34,7 @@ export function unseen(phase: Phase, differences: readonly Difference[]): string
     .map(({ change, pattern }) => `${change}: ${pattern.source}`);
 }
 
-/** One line for each, for people. */
+/** One line per difference. */
 export function describeDifferences(differences: readonly Difference[]): string[] {
   return differences.map(
     ({ entry, change, before = '', after = '' }) =>

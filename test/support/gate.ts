@@ -10,26 +10,26 @@ import type { RouteNode } from '../../src/proxy/api.js';
 export interface TestGateOptions {
   readonly node?: string;
   readonly address: string;
-  /** A free one, unless told. */
+  /** A free one by default. */
   readonly port?: number;
   readonly term?: number;
-  /** What is behind it, in this process or at an address. */
+  /** What is behind it: a handler in this process, or a URL. */
   readonly answer?: ((request: IncomingMessage, response: ServerResponse) => void) | URL;
 }
 
-/** A real HTTP and websocket server that behaves as a node's gate does; websockets echo. */
+/** A real HTTP and websocket server that behaves like a node's gate; websockets echo. */
 export interface TestGate {
   readonly url: string;
-  /** As an order names it, by the way straight to it. */
+  /** As in an order, with only the direct way. */
   readonly node: RouteNode;
-  /** What it answers; changed by the test. */
+  /** Its reply; set by the test. */
   status: GateStatus;
   readonly sockets: ReadonlySet<Socket>;
-  /** How often it was asked. */
+  /** Number of polls it received. */
   readonly asked: number;
-  /** Listens (again), at the same port. */
+  /** Starts listening (again), at the same port. */
   open(term?: number): Promise<void>;
-  /** Refuses from now on. In order, what is under way may end; otherwise every connection is cut. */
+  /** Refuses connections. In order, in-flight requests may end; otherwise every connection is cut. */
   shut(options?: { readonly inOrder?: boolean }): Promise<void>;
   close(): Promise<void>;
 }
@@ -87,7 +87,7 @@ export async function startGate(options: TestGateOptions): Promise<TestGate> {
       const closed = once(server, 'close');
       gate.status = { ...gate.status, open: false };
       server.closeIdleConnections();
-      // As a gate does, it takes what has connected by now.
+      // Like a gate, it accepts what has connected by now.
       if (inOrder) await delay(50);
       server.close();
       server.closeIdleConnections();
@@ -131,7 +131,7 @@ function forwardUpgrade(to: URL, request: IncomingMessage, client: Socket): void
   }
 }
 
-/** A gate in a process of its own, which can be stopped; websockets stay open and say nothing. */
+/** A gate in a separate process, which can be stopped; websockets stay open and silent. */
 export async function startGateProcess(options: {
   readonly address: string;
   readonly node: string;

@@ -9,10 +9,10 @@ type History = temporal.api.history.v1.IHistory;
 
 const directory = path.resolve(import.meta.dirname, '../workflows/histories');
 
-/** Tell of the machine that recorded, and nothing to a replay. */
+/** Describe the recording machine; irrelevant to a replay. */
 const ofTheMachine = new Set(['identity', 'stackTrace']);
 
-/** Where PERIJOVE_RECORD_HISTORIES is set, writes the history down. */
+/** Stores the history if PERIJOVE_RECORD_HISTORIES is set. */
 export async function record(handle: WorkflowHandle, name: string): Promise<void> {
   if (!process.env['PERIJOVE_RECORD_HISTORIES']) return;
   const message = History.fromObject(await handle.fetchHistory());

@@ -1,9 +1,9 @@
 import type { BrowserContext, Locator, Page } from 'playwright-core';
 import { vi } from 'vitest';
 
-/** JupyterLab in a browser, as who uses it sees it. Each wait is for something that the page shows. */
+/** JupyterLab in a browser, as its user sees it. Each wait is for something that the page shows. */
 export class JupyterPage {
-  /** Requests that brought no answer, or one that says no. */
+  /** Requests without a response or with an error status. */
   readonly failures: string[] = [];
 
   private constructor(readonly page: Page) {
@@ -21,7 +21,9 @@ export class JupyterPage {
     return page;
   }
 
-  /** Makes a notebook from the launcher, and saves it by that name; resolves when its kernel is ready. */
+  /**
+   * Creates a notebook from the launcher, and saves it under that name; resolves when its kernel is ready.
+   */
   async newNotebook(name: string): Promise<void> {
     await this.page.locator('.jp-LauncherCard[data-category="Notebook"]:visible').first().click();
     await this.page.locator('#jp-main-statusbar', { hasText: '| Idle' }).waitFor();
@@ -33,23 +35,23 @@ export class JupyterPage {
     await this.page.locator('.lm-TabBar-tabLabel', { hasText: name }).first().waitFor();
   }
 
-  /** JupyterLab has noticed that the notebook's kernel is not on the server any more. */
+  /** JupyterLab has noticed that the notebook's kernel is gone. */
   async kernelLost(): Promise<void> {
     await this.notebook.locator('.jp-NotebookPanel-toolbar', { hasText: 'No Kernel' }).waitFor();
   }
 
-  /** Writes into the first cell, without running or saving it. */
+  /** Edits the first cell, without running or saving it. */
   async edit(code: string): Promise<void> {
     await this.cells.first().locator('.cm-content').fill(code);
   }
 
-  /** Runs a cell at the end of the notebook; what it gave. */
+  /** Runs a cell at the end of the notebook; resolves to its output. */
   async run(code: string): Promise<string> {
     const cell = this.cells.nth((await this.cells.count()) - 1);
     const editor = cell.locator('.cm-content');
     await editor.fill(code);
     const begun = cell.locator('.jp-InputPrompt').filter({ hasText: /[\d*]/ });
-    // JupyterLab drops a key that comes while it still connects the notebook with its kernel.
+    // JupyterLab drops keys typed while it is still connecting the notebook to its kernel.
     await vi.waitFor(
       async () => {
         await editor.press('Shift+Enter');
@@ -66,12 +68,12 @@ export class JupyterPage {
     await this.cells.first().locator('.cm-content').press('Control+s');
   }
 
-  /** What asks for an answer before anything else can be done. */
+  /** Open dialogs. */
   dialogs(): Promise<string[]> {
     return this.page.locator('.jp-Dialog').allTextContents();
   }
 
-  /** Closes what can be closed, as JupyterLab's word that no server answers. */
+  /** Closes dialogs that can be closed, such as the one that the server does not respond. */
   async closeDialogs(): Promise<void> {
     const buttons = this.page.locator('.jp-Dialog button.jp-mod-reject');
     await buttons.evaluateAll((all: readonly { click(): void }[]) => all.forEach((button) => button.click()));

@@ -1,4 +1,4 @@
-/** The keeper with one step too many: no history of the right one may be replayed by it. */
+/** The keeper with an extra step: replaying a correct history must fail. */
 import { sleep } from '@temporalio/workflow';
 import { keeper as right } from '../../src/workflows/keeper.js';
 import type { KeeperInput } from '../../src/temporal/contract.js';

@@ -1,4 +1,4 @@
-/** A cluster as the keeper sees it: real nodes with etcd and Jupyter, and real proxies. */
+/** A cluster for the keeper: real nodes with etcd and Jupyter, and real proxies. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { known } from '../../src/hosts/observation.js';
@@ -16,16 +16,16 @@ export interface KeeperCluster {
   readonly proxies: readonly TestProxy[];
   readonly ways: KeeperWays;
   node(name: string): TestNode;
-  /** Name of the node that leads etcd now. */
+  /** Name of the current etcd leader's node. */
   leader(): Promise<string>;
-  /** Where Jupyter of the node listens. */
+  /** Jupyter's address on the node. */
   target(name: string): string;
   remove(): Promise<void>;
 }
 
 export interface KeeperClusterOptions {
   readonly name: string;
-  /** First two numbers of the loopback range, such as `127.26`. */
+  /** First two octets of the loopback range, such as `127.26`. */
   readonly range: string;
   readonly nodes?: number;
   readonly proxies?: number;
@@ -49,7 +49,7 @@ export async function startKeeperCluster(options: KeeperClusterOptions): Promise
     await remove();
     throw error;
   }
-  // The keeper needs no path of a host; so what is recorded of it says nothing of this machine.
+  // The keeper needs no host paths; so its recordings contain nothing of this machine.
   const spec: ClusterSpec = {
     ...nodes.spec,
     name,

@@ -1,3 +1,3 @@
-/** The keeper, and a workflow that runs one activity: what a test worker needs to drive the keeper's activities. */
+/** The keeper, and a workflow that runs one activity, for test workers that drive the keeper's activities. */
 export { keeper } from '../../src/workflows/keeper.js';
 export { callActivity } from './call-workflows.js';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { CellRun } from '../../src/jupyter/cell.js';
 
-/** A kernel that stays, unlike that of `runCell`; its ID. */
+/** Starts a kernel that stays, unlike that of `runCell`; resolves to its ID. */
 export async function startKernel(baseUrl: string, token: string): Promise<string> {
   const answer = await fetch(`${baseUrl}/api/kernels`, {
     method: 'POST',
@@ -11,7 +11,7 @@ export async function startKernel(baseUrl: string, token: string): Promise<strin
   return ((await answer.json()) as { readonly id: string }).id;
 }
 
-/** Runs a cell in it; the value as `text/plain`. */
+/** Runs a cell in it; resolves to the value as `text/plain`. */
 export async function runInKernel(
   baseUrl: string,
   token: string,

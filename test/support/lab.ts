@@ -35,7 +35,7 @@ import { expectReady, untilStatus } from './status.js';
 
 const perijove = path.resolve(import.meta.dirname, '../../bin/perijove.js');
 
-/** Without the settings for Temporal and the spec of whoever runs the tests. */
+/** Without the user's settings for Temporal and the spec. */
 const environment = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^(TEMPORAL_|PERIJOVE_FILE$)/.test(name)),
 );
@@ -46,7 +46,7 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** A command that runs, and what it has printed so far. */
+/** A running command, and its output so far. */
 export class Running {
   stdout = '';
   stderr = '';
@@ -64,7 +64,7 @@ export class Running {
   }
 }
 
-/** Observes a lab; keeps its SSH connections, and the one with Temporal while that server lives. */
+/** Observes a lab; keeps its SSH connections, and the Temporal connection while that server lives. */
 class Observer {
   private readonly pool = createSshPool({
     logger: pino({ level: 'silent' }),
@@ -104,14 +104,14 @@ class Observer {
   }
 }
 
-/** A lab of the test's own, driven through the command line. Nothing runs until `up`. */
+/** A lab of one test, driven through the command line. Nothing runs until `up`. */
 export class TestLab {
   readonly stateDir: string;
   private readonly directory = mkdtempSync(path.join(tmpdir(), 'perijove-e2e-'));
   private readonly running: Running[] = [];
   private observer: Observer | undefined;
 
-  /** @param subnet its own, such as `127.28` */
+  /** @param subnet not shared with other labs, such as `127.28` */
   constructor(readonly subnet: string) {
     this.stateDir = path.join(this.directory, 'lab');
   }
@@ -130,7 +130,7 @@ export class TestLab {
     return loadSpec(this.specFile);
   }
 
-  /** Starts a command; the lab ends it if it still runs at the end. */
+  /** Starts a command; the lab ends it at the end if it still runs. */
   start(...args: readonly string[]): Running {
     const child = spawn(process.execPath, [perijove, ...args], {
       cwd: this.directory,
@@ -142,7 +142,7 @@ export class TestLab {
     return running;
   }
 
-  /** Runs a command to its end, and expects it to succeed. */
+  /** Runs a command and expects it to succeed. */
   async run(...args: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await this.start(...args).ended;
     expect(code, `perijove ${args.join(' ')}\n${stdout}\n${stderr}`).toBe(0);
@@ -163,7 +163,7 @@ export class TestLab {
     expect(code, `perijove lab up\n${stdout}\n${stderr}\n${this.workerErrors()}`).toBe(0);
   }
 
-  /** What a command about the cluster prints with `--json`. */
+  /** JSON output of a command about the cluster. */
   async json<T>(...args: readonly string[]): Promise<T> {
     return JSON.parse(await this.run(...args, '--file', this.specFile, '--json')) as T;
   }
@@ -173,8 +173,8 @@ export class TestLab {
   }
 
   /**
-   * Waits until the status is as `assertion` has it, within `timeoutMs`. Observes as `perijove status` does, but in
-   * this process: starting a program for each observation would keep a core busy.
+   * Waits until the status satisfies `assertion`, within `timeoutMs`. Observes as `perijove status` does, but
+   * in this process: starting a program for each observation would keep a core busy.
    */
   async eventually(assertion: (status: ClusterStatus) => void, timeoutMs = 60_000): Promise<ClusterStatus> {
     this.observer ??= new Observer(this);
@@ -186,7 +186,7 @@ export class TestLab {
     return this.eventually(expectReady, timeoutMs);
   }
 
-  /** Jupyter through each host: name of the host and address without the token, and the token. */
+  /** Jupyter through each host: host name, URL without the token, and the token. */
   async jupyter(): Promise<{ readonly host: string; readonly url: string; readonly token: string }[]> {
     const found = await this.json<{ readonly host: string; readonly url: string }[]>(
       'open',
@@ -199,7 +199,7 @@ export class TestLab {
     });
   }
 
-  /** The value of a notebook cell, through each host. */
+  /** The value of a notebook cell through each host. */
   async cells(code: string): Promise<Record<string, string>> {
     const values = await Promise.all(
       (await this.jupyter()).map(
@@ -209,7 +209,7 @@ export class TestLab {
     return Object.fromEntries(values);
   }
 
-  /** Everything that lives on a host for longer than a command, as what it is: its process and command line. */
+  /** Everything on a host that outlives a command: its process, by command line. */
   residents(hostName: string): ReadonlyMap<string, ProcessIdentity> {
     const host = this.state.hosts.find(({ name }) => name === hostName);
     if (!host) throw new Error(`the lab has no host ${hostName}`);
@@ -225,7 +225,7 @@ export class TestLab {
     return new Map(this.state.hosts.flatMap(({ name }) => [...this.residents(name)]));
   }
 
-  /** Everything that runs in a node, on whichever host; or one of its services. */
+  /** All processes of a node, or of one of its services, on any host. */
   nodeProcesses(node: string, service?: ServiceName): ProcessIdentity[] {
     return [...this.allResidents().values()].filter(({ pid }) => {
       const tree = startVariable(pid, marks.tree);
@@ -236,7 +236,7 @@ export class TestLab {
     });
   }
 
-  /** The one process of a host whose arguments are as `predicate` has them. */
+  /** The only process of a host whose arguments satisfy `predicate`. */
   resident(hostName: string, predicate: (args: readonly string[]) => boolean): ProcessIdentity {
     const found = [...this.residents(hostName).values()].filter(({ pid }) =>
       predicate(commandArguments(pid)),
@@ -250,13 +250,13 @@ export class TestLab {
     return only;
   }
 
-  /** Waits until the lab has written down its server and has workers. */
+  /** Waits until the lab has recorded its server and has workers. */
   async workersStarted(): Promise<void> {
     const started = () => readLab(this.stateDir)?.temporal !== undefined && this.workers().length > 0;
     await expect.poll(started, { timeout: 60_000 }).toBe(true);
   }
 
-  /** SIGKILL for every worker. */
+  /** SIGKILLs every worker. */
   async killWorkers(): Promise<void> {
     const workers = this.workers();
     expect(workers).not.toEqual([]);
@@ -264,7 +264,7 @@ export class TestLab {
     await vi.waitFor(() => expect(workers.filter(isAlive)).toEqual([]));
   }
 
-  /** All processes that work for the lab's Temporal server. */
+  /** All worker processes of the lab's Temporal server. */
   workers(): ProcessIdentity[] {
     return [...labProcesses(this.stateDir)]
       .filter((pid) => commandArguments(pid).slice(1, 3).join(' ') === `${perijove} worker`)
@@ -272,7 +272,7 @@ export class TestLab {
       .filter((identity) => identity !== undefined);
   }
 
-  /** One new worker, beside those that the lab knows. */
+  /** Starts one more worker, unknown to the lab. */
   startWorker(): void {
     const child = spawn(process.execPath, [perijove, 'worker'], {
       cwd: this.stateDir,
@@ -299,7 +299,7 @@ export class TestLab {
     }
   }
 
-  /** Resolves with the first progress of the deployment that is as `predicate` has it. */
+  /** Resolves to the first progress of the deployment that satisfies `predicate`. */
   progress(predicate: (progress: DeployProgress) => boolean, timeoutMs = 120_000): Promise<DeployProgress> {
     return this.withTemporal(async (client) => {
       const spec = await this.spec();
@@ -317,7 +317,7 @@ export class TestLab {
     });
   }
 
-  /** The end of what the workers logged as warnings and errors. */
+  /** The last warnings and errors logged by the workers. */
   workerErrors(): string {
     return [0, 1]
       .map((index) => path.join(labPaths(this.stateDir).workerLogs, `${index}.log`))
@@ -328,7 +328,9 @@ export class TestLab {
       .join('\n');
   }
 
-  /** Ends everything, also after a failure, and expects that nothing is left: no process, no port, no file. */
+  /**
+   * Ends everything, also after a failure, and expects that nothing is left: no process, no port, no file.
+   */
   async purge(): Promise<void> {
     if (!existsSync(this.directory)) return;
     for (const { child } of this.running) child.kill('SIGKILL');
@@ -345,7 +347,7 @@ export class TestLab {
     }
   }
 
-  /** What listens where only this lab does. */
+  /** Listeners on the lab's own addresses. */
   private listeners(): string[] {
     const ports = Object.values(temporalPorts(this.subnet));
     return allSockets()
@@ -358,7 +360,9 @@ export class TestLab {
   }
 }
 
-/** Sessions of SSH and what runs in them, notebooks' kernels, and the pauses of supervisors. */
+/**
+ * Whether a process is temporary: SSH sessions and their children, notebook kernels, pauses of supervisors.
+ */
 function isPassing(pid: number): boolean {
   for (let stat = processStat(pid); stat; stat = processStat(stat.parent)) {
     if (

@@ -1,4 +1,4 @@
-/** Workers that die in the middle of an activity, for the tests of what the next attempt finds. */
+/** Workers that die during an activity, to test what the next attempt finds. */
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { ApplicationFailure } from '@temporalio/common';
@@ -8,10 +8,10 @@ import type { TestServer } from './temporal.js';
 
 type Activity = (input: never) => Promise<unknown>;
 
-/** Workflows that run one activity: `callActivity`. */
+/** A workflow that runs one activity: `callActivity`. */
 export const callWorkflows = fileURLToPath(new URL('call-workflows.ts', import.meta.url));
 
-/** Has a workflow run an activity, as a stage does, with its retries. */
+/** Runs an activity from a workflow, with a stage's retries. */
 export function callerOf(server: Pick<TestServer, 'client'>) {
   return <T>(name: string, input: object): Promise<T> =>
     server.client.workflow.execute('callActivity', {
@@ -23,13 +23,13 @@ export function callerOf(server: Pick<TestServer, 'client'>) {
 
 export interface Losing {
   readonly activities: Readonly<Record<string, Activity>>;
-  /** The next answer of that activity is lost: its effect is there, and the server hears of a failure. */
+  /** Loses that activity's next reply: its effect is there, and the server sees a failure. */
   lose(name: string): void;
-  /** How often that activity ran since its answer was to be lost. */
+  /** Number of runs of that activity since its reply was to be lost. */
   attempts(name: string): number;
 }
 
-/** Activities whose answers can be lost, as if the worker had died between the effect and the answer. */
+/** Activities whose replies can be lost, as if the worker had died between the effect and the reply. */
 export function losing(activities: object): Losing {
   const lossy = new Set<string>();
   const attempts = new Map<string, number>();
@@ -53,17 +53,17 @@ export function losing(activities: object): Losing {
 }
 
 export interface MortalPool extends SshPool {
-  /** How many commands and uploads were begun on hosts. */
+  /** Number of commands and uploads started on hosts. */
   readonly begun: number;
   /** Whether the worker has died. */
   readonly dead: boolean;
-  /** Resolves when nothing that it began is under way on any host. */
+  /** Resolves when nothing that it started is still running on any host. */
   settled(): Promise<void>;
 }
 
 /**
- * What a worker does on hosts until it dies: the `last`-th command or upload still takes place, and is the first one
- * whose answer is lost; none is begun after it.
+ * A worker's actions on hosts until it dies: the `last`-th command or upload still takes place, but its reply
+ * is lost; none is started after it.
  */
 export function mortalPool(pool: SshPool, last: number): MortalPool {
   let begun = 0;

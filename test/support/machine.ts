@@ -22,23 +22,23 @@ mount -t tmpfs none "$1/root/run"
 exec chroot "$1/root" /bin/sh -c "$2"
 `;
 
-/** Whether this machine lets a test have copies of it: root, namespaces, overlays. */
+/** Whether tests can copy this machine: root, namespaces, overlays. */
 export const canCopyMachine =
   process.getuid?.() === 0 &&
   spawnSync('unshare', [...namespaces, 'sh', '-c', enter, 'sh', '/mnt', 'command -v sshd']).status === 0;
 
-/** A throw-away copy of this machine, in namespaces of its own, with an sshd. The network is shared. */
+/** A throw-away copy of this machine, in separate namespaces, with an sshd. It shares the network. */
 export interface TestMachine {
   host(overrides?: Partial<HostSpec>): HostSpec;
-  /** Its file system, as this machine has it. */
+  /** Its file system, as seen from this machine. */
   readonly root: string;
-  /** Runs a script in it as root, past SSH. */
+  /** Runs a script in it as root, without SSH. */
   run(script: string): Promise<string>;
-  /** Ends everything in it, and with that it is gone. */
+  /** Ends everything in it, which removes it. */
   remove(): Promise<void>;
 }
 
-/** `setup` runs in it as root before its sshd starts; `environment` is that of its sessions, for `SetEnv`. */
+/** `setup` runs in it as root before its sshd starts; `environment` is for its sessions (`SetEnv`). */
 export async function startMachine(options: {
   readonly address: string;
   readonly setup: string;

@@ -1,10 +1,10 @@
-/** Members of etcd and what they say, as plain data. */
+/** etcd members and their replies, as plain data. */
 import type { PeerView } from '../../src/etcd/decide.js';
 import type { Member } from '../../src/etcd/members.js';
 
 export const urlOf = (index: number) => `http://10.0.0.${index}:2380`;
 
-/** A started member with a vote, of `node<index>`. */
+/** A started voting member, of `node<index>`. */
 export function memberOf(index: number): Member {
   return {
     id: `m${index}`,
@@ -19,7 +19,7 @@ export const learnerOf = (index: number): Member => ({ ...memberOf(index), learn
 
 export const silent = (index: number): PeerView => ({ node: `node${index}`, ok: false, reason: 'refused' });
 
-/** What `node<index>` says in a quorum led by `node0`. */
+/** Reply of `node<index>` in a quorum led by `node0`. */
 export function viewOf(
   index: number,
   members: readonly Member[],

@@ -1,18 +1,18 @@
-/** Installations of Mesos as they lie on hosts, whose programs are the stand-in's: no real one runs here. */
+/** Mesos installations as on hosts, with the stand-in's programs: no real Mesos runs here. */
 import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { builtProgram } from './programs.js';
 
 const names = ['mesos-master', 'mesos-agent'] as const;
 
-/** What `make install` leaves: `sbin/`, `libexec/mesos/`, `share/mesos/webui/`. */
+/** The result of `make install`: `sbin/`, `libexec/mesos/`, `share/mesos/webui/`. */
 export async function makePrefix(prefix: string, comment = ''): Promise<void> {
   const launcherDir = `${prefix}/libexec/mesos`;
   await makeSupport(launcherDir, `${prefix}/share/mesos/webui`);
   for (const name of names) await makeProgram(`${prefix}/sbin/${name}`, launcherDir, name, comment);
 }
 
-/** What `make` leaves: wrappers in `bin/`, and `src/` with everything else. */
+/** The result of `make`: wrappers in `bin/`, and `src/` with everything else. */
 export async function makeBuildTree(tree: string): Promise<void> {
   await makeSupport(`${tree}/src`, `${tree}/src/webui`);
   for (const name of names) {
@@ -21,7 +21,7 @@ export async function makeBuildTree(tree: string): Promise<void> {
   }
 }
 
-/** The program itself lies in the installation, too: a copied machine need not have this checkout. */
+/** The program is copied into the installation: a copied machine may lack this checkout. */
 async function makeProgram(
   file: string,
   launcherDir: string,

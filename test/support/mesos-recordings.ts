@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 
-/** One request to Apache Mesos 1.3.2 and what it answered. */
+/** One request to Apache Mesos 1.3.2 and its reply. */
 export interface Exchange {
   /** File of the recording, below `test/fixtures/mesos`. */
   readonly file: string;
   readonly title: string;
-  /** Port of the master or agent that was asked. */
+  /** Port of the queried master or agent. */
   readonly port: number;
   readonly method: string;
   readonly path: string;
@@ -19,7 +19,7 @@ export interface Reply {
   readonly status: number;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Head and body as they came, with CRLF in the head. A stream has its chunked coding taken off. */
+  /** Head and body as received, with CRLF in the head. Chunked coding of streams is removed. */
   readonly raw: string;
   readonly text: string;
 }
@@ -78,7 +78,7 @@ export function exchanges(file: string): Exchange[] {
   });
 }
 
-/** A reply, as the transcripts print it. */
+/** A reply as printed in the transcripts. */
 export function replyOf(printed: string, method = 'GET'): Reply {
   const end = printed.indexOf('\n\n');
   const lines = printed.slice(0, end).split('\n');
@@ -104,7 +104,7 @@ function headerOf(line: string): [name: string, value: string] {
   return colon < 0 ? ['', ''] : [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
 }
 
-/** The records of a RecordIO stream that was written down one a line: its length, a tab, its JSON. */
+/** Records of a RecordIO stream, recorded one per line: length, tab, JSON. */
 export function recordsOf(file: string): string[] {
   return recording(file)
     .toString('utf8')
@@ -114,8 +114,8 @@ export function recordsOf(file: string): string[] {
 }
 
 /**
- * The shape of JSON, as a sorted list of paths with the types of their values: `.slaves[].port: number`. What is
- * empty is listed as `{}` or `[]`, unless another element of the same list has more to show.
+ * The shape of JSON, as a sorted list of paths with the types of their values: `.slaves[].port: number`.
+ * Empty values are listed as `{}` or `[]`, unless another element of the same list has more.
  */
 export function shapeOf(json: unknown): string[] {
   const paths = new Set<string>();

@@ -8,7 +8,7 @@ import { RecordDecoder } from '../../src/mesos/scheduler/recordio.js';
 import { eventually } from './eventually.js';
 import { builtProgram } from './programs.js';
 
-/** The value that an object has at a path of keys, whatever is on the way. */
+/** The value at a path of keys, whatever is on the way. */
 export function at(value: unknown, ...keys: readonly (string | number)[]): unknown {
   return keys.reduce<unknown>(
     (inner, key) =>
@@ -17,7 +17,7 @@ export function at(value: unknown, ...keys: readonly (string | number)[]): unkno
   );
 }
 
-/** A stand-in program as a real process, with a directory of its own. */
+/** A stand-in program as a real process, in its own directory. */
 export class MesosProgram {
   readonly address: { readonly ip: string; readonly port: number };
   readonly dir: string;
@@ -43,7 +43,7 @@ export class MesosProgram {
     return path.join(this.dir, 'work');
   }
 
-  /** Starts it, with its directory as it is, and resolves when it answers. */
+  /** Starts it with its current directory, and resolves when it responds. */
   async start(): Promise<void> {
     const [file] = await Promise.all([builtProgram(this.program), builtProgram('mesos-executor')]);
     const child = spawn(
@@ -75,7 +75,7 @@ export class MesosProgram {
     ]);
   }
 
-  /** SIGKILL to this process alone. */
+  /** SIGKILLs only this process. */
   async kill(): Promise<void> {
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -88,7 +88,7 @@ export class MesosProgram {
     process.kill(this.pid, name);
   }
 
-  /** How it ended. */
+  /** Its exit code or signal. */
   async ended(): Promise<{ readonly code: number | null; readonly signal: string | null }> {
     const child = this.#child;
     if (!child) throw new Error(`${this.program} was not started`);
@@ -127,7 +127,7 @@ interface SchedulerEvent {
   readonly [field: string]: unknown;
 }
 
-/** A framework of a test: one stream, all that came over it, and calls. */
+/** A test framework: one stream, everything received on it, and calls. */
 export class TestScheduler {
   readonly events: SchedulerEvent[] = [];
   streamId = '';
@@ -135,7 +135,7 @@ export class TestScheduler {
   ended = false;
   #response: IncomingMessage | undefined;
   readonly #answered = new Set<string>();
-  /** UUIDs of updates. */
+  /** UUIDs of acknowledged updates. */
   readonly #acknowledged = new Set<unknown>();
 
   constructor(
@@ -143,7 +143,7 @@ export class TestScheduler {
     readonly info: Readonly<Record<string, unknown>> = {},
   ) {}
 
-  /** Subscribes, with an ID when the framework has one already. */
+  /** Subscribes, with an ID if the framework has one. */
   async subscribe(frameworkId?: string): Promise<this> {
     const id = frameworkId === undefined ? {} : { id: { value: frameworkId } };
     const call = {
@@ -179,7 +179,7 @@ export class TestScheduler {
       for (const record of decoder.push(chunk)) {
         const event = JSON.parse(record.toString('utf8')) as SchedulerEvent;
         this.events.push(event);
-        // An agent that was killed before it heard of an acknowledgement sends the update again.
+        // An agent killed before it received an acknowledgement resends the update.
         const status = at(event, 'update', 'status');
         if (this.#acknowledged.has(at(status, 'uuid'))) void this.acknowledge(status);
       }
@@ -203,7 +203,7 @@ export class TestScheduler {
     );
   }
 
-  /** The first event after `from` that fits. */
+  /** The first matching event after `from`. */
   async event(
     what: string,
     fits: (event: SchedulerEvent) => boolean,
@@ -216,7 +216,7 @@ export class TestScheduler {
     );
   }
 
-  /** The newest offer that was neither rescinded nor answered. */
+  /** The newest offer neither rescinded nor used. */
   async offer(): Promise<{ readonly id: string; readonly agentId: string }> {
     return await eventually('an offer', () => {
       const rescinded = this.events.map((event) => at(event, 'rescind', 'offer_id', 'value'));
@@ -266,7 +266,7 @@ export class TestScheduler {
     return agentId;
   }
 
-  /** The status with that state of that task. */
+  /** The status of that task with that state. */
   async status(
     taskId: string,
     state: string,

@@ -23,7 +23,7 @@ export interface TestNodesOptions {
   readonly count: number;
   /** Address of node0. */
   readonly firstAddress: string;
-  /** A cold Jupyter that follows the leader by the keeper's word alone, where nothing else is given. */
+  /** By default, a cold Jupyter that follows the leader only by the keeper's orders. */
   readonly jupyter?: Pick<JupyterSpec, 'standby' | 'follow' | 'reflexes'>;
 }
 
@@ -33,9 +33,9 @@ export interface TestNodes {
   readonly dir: string;
   readonly jupyterToken: string;
   readonly nodes: readonly TestNode[];
-  /** Starts all, and resolves when every member is in a quorum. */
+  /** Starts all, and resolves when every member has joined a quorum. */
   startAll(): Promise<void>;
-  /** Ends everything, and removes it. */
+  /** Ends and removes everything. */
   remove(): Promise<void>;
 }
 
@@ -46,27 +46,27 @@ export interface TestNode {
   readonly layout: NodeLayout;
   readonly control: NodeClient;
   readonly etcd: EtcdClient;
-  /** Starts it as Mesos does, by the shell command of the task; on the first host, or on the second. */
+  /** Starts it as Mesos does, by the task's shell command; on the first host or the second. */
   start(options?: {
     readonly etcdFormed?: boolean;
     readonly on?: 'h1' | 'h2';
-    /** The Mesos task that it is. */
+    /** ID of its Mesos task. */
     readonly taskId?: string;
   }): void;
-  /** Sends a signal to `perijove-node start` and resolves with how it ended. */
+  /** Signals `perijove-node start` and resolves to how it ended. */
   stop(signal?: NodeJS.Signals): Promise<{ readonly code: number | null; readonly signal: string | null }>;
-  /** What it wrote to stderr. */
+  /** Its stderr. */
   output(): string;
   readonly pid: number | undefined;
-  /** Kills every process of the node at once, as the crash of its machine would. */
+  /** Kills every process of the node at once, as a crash of its machine would. */
   crash(): Promise<void>;
-  /** Process IDs of all that runs in the node's tree, `perijove-node start` left out. */
+  /** PIDs of everything in the node's tree, except `perijove-node start`. */
   processes(service?: string): Promise<number[]>;
-  /** The one that the supervisor started, which must be there. */
+  /** The process started by the supervisor, which must exist. */
   mainProcess(service: string): Promise<number>;
 }
 
-/** Builds the program and makes the secrets; starts nothing yet. */
+/** Builds the program and creates the secrets; starts nothing. */
 export async function prepareNodes({
   count,
   firstAddress,
@@ -202,6 +202,6 @@ export function killIfThere(pid: number, signal: NodeJS.Signals = 'SIGKILL'): vo
   try {
     process.kill(pid, signal);
   } catch {
-    // It has ended by itself.
+    // Already ended.
   }
 }

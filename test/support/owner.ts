@@ -1,6 +1,6 @@
 /**
- * What the owner of a server has on it before Perijove comes: a bit of each kind that an installation could break.
- * All of it is there again after a boot, but for the rules of the firewall (a bare server has no program for them).
+ * The owner's content on a server before Perijove: some of each kind that an installation could break. All of
+ * it is restored at boot, except the firewall rules (a bare server has no program for them).
  */
 export const ownerScript = `
 set -e

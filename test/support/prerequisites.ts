@@ -8,15 +8,15 @@ import { cacheDir } from '../../src/hosts/artifacts.js';
 const root = path.resolve(import.meta.dirname, '../..');
 
 /**
- * Before the tests that drive real programs: installs what is missing (as `perijove lab up` does), puts
- * Temporal and JupyterLab on PATH and into PERIJOVE_TOOLS, and builds `dist/` when it is older than its
- * sources. PERIJOVE_TEST_DIST=as-is takes `dist/` as it is.
+ * Global setup for tests that drive real programs: installs what is missing (as `perijove lab up` does), puts
+ * Temporal and JupyterLab on PATH and into PERIJOVE_TOOLS, and builds `dist/` if it is older than its
+ * sources. PERIJOVE_TEST_DIST=as-is uses `dist/` unchanged.
  */
 export default async function setup(): Promise<void> {
   const report = (line: string) => console.log(line);
   const tools = await ensurePrerequisites({ report, yes: true, signal: new AbortController().signal });
   if (!process.env['PERIJOVE_TOOLS']) {
-    // A Temporal of the user's own need not lie beside JupyterLab.
+    // The user's Temporal may be in another directory than JupyterLab.
     const bin = path.join(cacheDir(), 'test-tools', 'bin');
     linkTo(tools.temporal, path.join(bin, 'temporal'));
     linkTo(tools.jupyterLab, path.join(bin, 'jupyter-lab'));

@@ -16,22 +16,22 @@ export interface TestProxyOptions {
   readonly host?: HostSpec;
 }
 
-/** The real proxy program, with the flags and the configuration that a host gives it. */
+/** The real proxy program, with the flags and configuration of a host. */
 export interface TestProxy {
-  /** Where users reach Jupyter, without a slash at the end. */
+  /** Jupyter's URL for users, without a trailing slash. */
   readonly url: string;
   readonly host: HostSpec;
   readonly client: ProxyClient;
   readonly token: string;
   readonly routeFile: string;
   readonly pid: number;
-  /** Everything that it wrote so far. */
+  /** All its output so far. */
   output(): string;
-  /** Resolves when it answers. */
+  /** Resolves when it responds. */
   start(): Promise<void>;
-  /** Sends the signal and resolves to the exit code when the process has ended. */
+  /** Sends the signal and resolves to the exit code. */
   end(signal: NodeJS.Signals): Promise<number | null>;
-  /** Ends it, and removes everything. */
+  /** Ends it and removes everything. */
   remove(): Promise<void>;
 }
 
@@ -70,8 +70,8 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
       stream.on('data', (data: Buffer) => (output += data.toString()));
     }
     await new Promise<void>((resolve, reject) => {
-      const look = () => output.includes('"msg":"serving"') && resolve();
-      started.stdout.on('data', look);
+      const check = () => output.includes('"msg":"serving"') && resolve();
+      started.stdout.on('data', check);
       started.once('exit', (code) => reject(new Error(`the proxy ended with ${code}: ${output}`)));
     });
   };

@@ -6,7 +6,7 @@ export interface Received {
   readonly body: Record<string, unknown>;
 }
 
-/** Answers with recorded bytes, one answer per connection and request, and keeps what it was sent. */
+/** Replies with recorded bytes, one reply per connection and request, and keeps the requests. */
 export class RecordedMaster {
   readonly received: Received[] = [];
   readonly #sockets = new Set<Socket>();

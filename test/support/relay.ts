@@ -6,9 +6,9 @@ export interface RelayTarget {
   readonly port: number;
 }
 
-/** A network between one client and some servers, which can be cut: then nothing passes, and nobody is told. */
+/** A network between one client and some servers, which can be cut: then nothing passes, without notice. */
 export class Relay {
-  /** When the client last sent a scheduler's SUBSCRIBE; ms since the epoch. */
+  /** Time of the client's last SUBSCRIBE; ms since the epoch. */
   subscribedAt = 0;
   readonly #servers: Server[] = [];
   readonly #pairs = new Set<readonly [Socket, Socket]>();
@@ -26,7 +26,7 @@ export class Relay {
     return Object.fromEntries(this.#ports);
   }
 
-  /** Connections that are open. */
+  /** Open connections. */
   get connections(): number {
     return this.#pairs.size;
   }
@@ -36,7 +36,7 @@ export class Relay {
     for (const pair of this.#pairs) for (const socket of pair) socket.pause();
   }
 
-  /** New connections get through again; those from before are reset. */
+  /** New connections succeed again; earlier ones are reset. */
   mend(): void {
     this.#isCut = false;
     for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
@@ -65,7 +65,7 @@ export class Relay {
         to.write(data);
       });
       from.on('error', () => undefined);
-      // The end of a connection is something that does not pass a cut, either.
+      // A cut also blocks the end of a connection.
       from.on('close', () => {
         this.#pairs.delete(pair);
         if (!this.#isCut) to.destroy();

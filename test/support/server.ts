@@ -1,4 +1,4 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,26 +13,29 @@ import { makeKey } from './sshd.js';
 const root = path.resolve(import.meta.dirname, '../..');
 const image = 'perijove-host:ready';
 
-/** Whether this machine can run servers in containers, as docker-compose.yml has them. */
+const run = promisify(execFile);
+
+/** Whether this machine can run the servers of docker-compose.yml in containers. */
 export const canRunServers = hasDocker && process.getuid?.() === 0;
 
-/** A Debian server in a container: systemd, sshd, and with Docker and GlusterFS installed, which do not run. */
+/** A Debian server in a container: systemd, sshd, and Docker and GlusterFS installed but stopped. */
 export interface TestServer {
   host(overrides?: Partial<HostSpec>): HostSpec;
-  /** Its file system, as this machine has it. */
+  /** Its file system, as seen from this machine. */
   readonly root: string;
-  /** Runs a script in it as root, past SSH. */
+  /** Runs a script in it as root, without SSH. */
   run(script: string): Promise<string>;
   remove(): Promise<void>;
 }
 
-/** `environment` is that of its SSH sessions, for `SetEnv`. */
+/** `environment` is for its SSH sessions (`SetEnv`). */
 export async function startServer(options: { readonly environment: string }): Promise<TestServer> {
   try {
     docker('image', 'inspect', image);
   } catch {
-    execFileSync(path.join(root, 'images/prepare'), { stdio: 'ignore' });
-    docker('build', '--target', 'ready', '--tag', image, path.join(root, 'images/host'));
+    // It takes minutes: the test runner wants to hear from this process meanwhile.
+    await run(path.join(root, 'images/prepare'));
+    await run('docker', ['build', '--target', 'ready', '--tag', image, path.join(root, 'images/host')]);
   }
   const keys = await mkdtemp(path.join(tmpdir(), 'perijove-server-'));
   const name = `perijove-test-${randomBytes(4).toString('hex')}`;
@@ -64,14 +67,14 @@ export async function startServer(options: { readonly environment: string }): Pr
     const [pid = '', address = ''] = docker(
       ...['inspect', '--format', '{{.State.Pid}} {{.NetworkSettings.Networks.bridge.IPAddress}}', name],
     ).split(' ');
-    const run = async (script: string) => {
+    const runInside = async (script: string) => {
       const nsenter = ['-t', pid, '-m', '-p', '-n', '-u', '-i', '-C', '-r', '-w', 'sh', '-c', script];
-      return (await promisify(execFile)('nsenter', nsenter, { maxBuffer: 16 * 2 ** 20 })).stdout;
+      return (await run('nsenter', nsenter, { maxBuffer: 16 * 2 ** 20 })).stdout;
     };
     await eventually(
       'the server has booted',
       async () =>
-        (await run('systemctl is-active ssh.service multi-user.target || :')) === 'active\nactive\n',
+        (await runInside('systemctl is-active ssh.service multi-user.target || :')) === 'active\nactive\n',
       60_000,
     );
     return {
@@ -84,7 +87,7 @@ export async function startServer(options: { readonly environment: string }): Pr
           ...overrides,
         }),
       root: `/proc/${pid}/root`,
-      run,
+      run: runInside,
       remove,
     };
   } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * Activities that act on a cluster in memory and write down what was asked of them, for the tests of what the
- * workflows themselves decide: order, parallelism, what is skipped, what a failure becomes.
+ * Activities on a simulated in-memory cluster, which record their calls, to test the workflows' own
+ * decisions: order, parallelism, what is skipped, the effect of a failure.
  */
 import { Context } from '@temporalio/activity';
 import type { Activities } from '../../src/activities/index.js';
@@ -33,15 +33,15 @@ export class SimulatedCluster {
   /** Hosts that differ, by stage. */
   readonly differing = new Map<ConvergingStage, Set<string>>();
   readonly serving = new Map<ServiceStage, Map<string, State>>();
-  /** The most hosts that a stage changed at a time, and the fewest members that served meanwhile. */
+  /** The most hosts that a stage changed at a time, and the fewest members serving meanwhile. */
   readonly mostAtOnce = new Map<string, number>();
   readonly fewestServing = new Map<ServiceStage, number>();
   /** Called before an activity does its work, with its name as in `calls`. */
   before: (call: string) => Promise<void> | void = () => undefined;
   secretsMissingOn: readonly string[] = [];
-  /** Hosts that have the image of the nodes. */
+  /** Hosts with the node image. */
   readonly imageOn = new Set<string>();
-  /** What nodes wait for, one after the other. */
+  /** What nodes wait for, in sequence. */
   missing: readonly string[] = [];
   framework: 'absent' | 'running' = 'absent';
   keeper: 'absent' | 'running' = 'absent';
@@ -56,7 +56,7 @@ export class SimulatedCluster {
     }
   }
 
-  /** Nothing is there yet. */
+  /** Nothing exists yet. */
   static empty(spec: ClusterSpec): SimulatedCluster {
     const cluster = new SimulatedCluster(spec);
     const names = spec.hosts.map(({ name }) => name);
@@ -67,7 +67,7 @@ export class SimulatedCluster {
     return cluster;
   }
 
-  /** All of it runs, the first host leading. */
+  /** Everything runs, and the first host leads. */
   static deployed(spec: ClusterSpec): SimulatedCluster {
     const cluster = new SimulatedCluster(spec);
     for (const [stage, members] of cluster.serving) {
@@ -81,7 +81,7 @@ export class SimulatedCluster {
     return cluster;
   }
 
-  /** A change of the spec that the stage has to bring to these hosts. */
+  /** A change of the spec that the stage must apply to these hosts. */
   differ(stage: ConvergingStage, ...hosts: readonly string[]): this {
     this.differing.set(stage, new Set(hosts));
     return this;
@@ -168,7 +168,7 @@ export class SimulatedCluster {
       },
       awaitNodes: async ({ told }) => {
         await this.#did('awaitNodes');
-        // Each thing that is missing is told once.
+        // Each missing item is reported once.
         const next = this.missing[told === undefined || told === null ? 0 : this.missing.indexOf(told) + 1];
         return { missing: next ?? null };
       },

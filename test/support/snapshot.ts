@@ -1,15 +1,15 @@
 /**
- * What a server is, apart from data: all that an installation could break for its owner. Two snapshots of one server
- * are compared entry by entry.
+ * A server's state, without data: everything that an installation could break for its owner. Two snapshots of
+ * one server are compared entry by entry.
  */
 
-/** A line of a snapshot, by what it is about. Values of one key are joined. */
+/** A line of a snapshot, split into key and value. Values of one key are joined. */
 type Entry = readonly [key: string, value: string];
 
 interface Area {
-  /** Shell in which each command decides whether it fails: no pipeline, no command whose failure is lost. */
+  /** Shell in which every command's failure counts: no pipelines, no ignored failures. */
   readonly script: string;
-  /** Undefined: nothing that stays. */
+  /** Undefined for temporary entries. */
   readonly read: (line: string) => Entry | undefined;
 }
 
@@ -25,15 +25,17 @@ export interface Difference {
 
 const words = (line: string) => line.trim().split(/\s+/);
 
-/** Owner, mode, checksum, target: of everything in `/etc` and of what somebody's programs and jobs lie in. */
+/**
+ * Owner, mode, checksum, target: of everything in `/etc` and in the directories of local programs and jobs.
+ */
 const trees = '/etc /var/spool/cron /usr/local /root';
 const topLevels = '/opt /var/lib /var/lib/misc /srv /tmp /var/tmp /run /run/lock';
 
-/** Kernel counters and random numbers; and settings that follow from what else is there. */
+/** Kernel counters and random numbers; and settings derived from others. */
 const ticking =
   /^(kernel\.(random\.|ns_last_pid|pty\.nr|sched_domain|perf_event_max_sample_rate|perf_cpu_time)|fs\.(dentry-state|file-nr|inode-nr|inode-state|aio-nr|quota\.)|net\.netfilter\.nf_conntrack_count|vm\.(drop_caches|compact_memory))/;
 
-/** Sessions, and what systemd makes for a while. */
+/** Sessions, and temporary units of systemd. */
 const transientUnit =
   /\.(scope|device|slice)$|^(user|user-runtime-dir)@|^run-user-|^run-credentials-|^systemd-(hostnamed|timedated|localed)\.service$/;
 
@@ -63,7 +65,7 @@ const areas: Readonly<Record<string, Area>> = {
     script: 'ss -H -l -n -t -u -p',
     read: (line) => {
       const [protocol = '', , , , address = ''] = words(line);
-      // Compose's own name server, at another port after each start.
+      // Compose's own name server; its port changes at each start.
       if (address.startsWith('127.0.0.11:')) return undefined;
       return [`${protocol} ${address}`, /users:\(\("([^"]*)"/.exec(line)?.[1] ?? ''];
     },
@@ -99,7 +101,7 @@ const areas: Readonly<Record<string, Area>> = {
         const master = /\bmaster (\S+)/.exec(line)?.[1] ?? 'none';
         return [link, `${kind} mtu ${/\bmtu (\d+)/.exec(line)?.[1] ?? ''} master ${master}`];
       }
-      // The kernel makes them up, from the link's own.
+      // Made up by the kernel, from the link's own address.
       if (rest[0]?.startsWith('fe80:') === true) return undefined;
       return [`${link} ${kind} ${rest[0] ?? ''}`, ''];
     },
@@ -135,7 +137,7 @@ find /var/lib/dpkg/info -name '*.list' -exec sed -n 's,^/etc/..*,packaged\\t&,p'
 
 const end = 'complete';
 
-/** Prints what `parseSnapshot` reads, or fails. Changes nothing, and needs root. */
+/** Prints input for `parseSnapshot`, or fails. Changes nothing, and needs root. */
 export const snapshotScript = `
 export LC_ALL=C PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin
 work=$(mktemp -d /dev/shm/snapshot.XXXXXX) || exit 1
@@ -149,7 +151,7 @@ echo '== ${name}'; cat "$work/out" || exit 1`,
   .join('\n')}
 echo '== ${end}'`.trim();
 
-/** @throws when the snapshot is not whole */
+/** @throws when the snapshot is incomplete */
 export function parseSnapshot(printed: string): Map<string, string> {
   const lines = printed.split('\n').filter((line) => line !== '');
   if (lines.at(-1) !== `== ${end}`)
@@ -177,7 +179,7 @@ function add(found: Map<string, string>, area: string, entry: Entry | undefined)
   found.set(key, value === undefined ? entry[1] : `${value} ${entry[1]}`.trim());
 }
 
-/** Firewalls are read with this machine's programs: a bare server has none. Each must be asked for. */
+/** Firewalls are read with this machine's programs: a bare server has none. Each must be queried. */
 export const firewallPrograms = [
   'iptables-nft-save',
   'iptables-legacy-save',
@@ -185,12 +187,12 @@ export const firewallPrograms = [
   'ip6tables-legacy-save',
 ] as const;
 
-/** Rules and policies of what one of them printed, counters left out. */
+/** Adds rules and policies printed by one program, without counters. */
 export function addFirewall(found: Map<string, string>, program: string, printed: string): void {
   let table = '';
   for (const line of printed.split('\n')) {
     if (line.startsWith('*')) table = line.slice(1);
-    // Compose's own name server, at another port after each start.
+    // Compose's own name server; its port changes at each start.
     if (!/^[:-]/.test(line) || / (-d|-s) 127\.0\.0\.11\/32 /.test(line)) continue;
     add(found, 'firewall', [
       `${program.replace('-save', '')} ${table} ${line.replace(/ \[\d+:\d+\]$/, '')}`,
@@ -201,14 +203,14 @@ export function addFirewall(found: Map<string, string>, program: string, printed
 
 const packaged = 'file: packaged ';
 
-/** The value of an entry; for a file that dpkg knows, that too. */
+/** The value of an entry, with a note if dpkg owns the file. */
 function ofPackage(snapshot: Snapshot, entry: string): string {
   const [, file] = /^file: (?:content of )?(.*)$/.exec(entry) ?? [];
   const known = file !== undefined && snapshot.has(`${packaged}${file}`);
   return `${snapshot.get(entry) ?? ''}${known ? ' packaged' : ''}`;
 }
 
-/** What of the second is not as in the first. */
+/** Differences of the second snapshot from the first. */
 export function compare(before: Snapshot, after: Snapshot): Difference[] {
   const entries = [...new Set([...before.keys(), ...after.keys()])].sort();
   return entries.flatMap((entry): Difference[] => {

@@ -13,7 +13,7 @@ const ports: HostPorts = {
   proxyApi: 8001,
 };
 
-/** A host with every role, at an address of the loopback range; whatever a test needs otherwise is given. */
+/** A host with every role, at a loopback address; tests override what they need. */
 export function makeHost(name: string, overrides: Partial<HostSpec> = {}): HostSpec {
   const address = overrides.address ?? '127.0.1.1';
   return {
@@ -30,7 +30,7 @@ export function makeHost(name: string, overrides: Partial<HostSpec> = {}): HostS
   };
 }
 
-/** A whole cluster of three hosts and five nodes, as the lab has it; sections are merged field by field. */
+/** A whole cluster of three hosts and five nodes, like the lab's; sections are merged field by field. */
 export function makeSpec(overrides: Overrides<ClusterSpec> = {}): ClusterSpec {
   const hosts =
     overrides.hosts ?? [1, 2, 3].map((index) => makeHost(`h${index}`, { address: `127.0.1.${index}` }));

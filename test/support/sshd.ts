@@ -18,29 +18,29 @@ export interface TestSshdOptions {
   readonly config?: readonly string[];
 }
 
-/** A real sshd of its own, with its own keys and directory. */
+/** A real sshd with its own keys and directory. */
 export interface TestSshd {
   readonly address: string;
   readonly port: number;
-  /** Everything of it lies below; also the `dir` of `host()` does, as `base`. */
+  /** Contains all its files, and the `dir` of `host()`, as `base`. */
   readonly dir: string;
-  /** The key that logs in, without a passphrase. */
+  /** The login key, without a passphrase. */
   readonly keyFile: string;
-  /** A host that is reached through it. */
+  /** A host reached through it. */
   host(overrides?: Partial<HostSpec>): HostSpec;
-  /** Process IDs of the sessions that are connected now. */
+  /** PIDs of the connected sessions. */
   sessions(): Promise<number[]>;
-  /** Breaks all connections, as a crash of the network would; the server goes on. */
+  /** Breaks all connections, as a network crash would; the server keeps running. */
   cut(): Promise<void>;
-  /** Another host key from the next connection on. */
+  /** Uses another host key from the next connection on. */
   changeHostKey(): Promise<void>;
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Ends it, and removes everything. */
+  /** Ends it and removes everything. */
   remove(): Promise<void>;
 }
 
-/** Starts sshd and resolves when it accepts connections. As root it needs /run/sshd, which it makes. */
+/** Starts sshd and resolves when it accepts connections. As root it needs /run/sshd, which it creates. */
 export async function startSshd({ address, port = 2200, config = [] }: TestSshdOptions): Promise<TestSshd> {
   const dir = await mkdtemp(path.join(tmpdir(), 'perijove-sshd-'));
   const keyFile = path.join(dir, 'id_ed25519');
@@ -65,7 +65,7 @@ export async function startSshd({ address, port = 2200, config = [] }: TestSshdO
       'PermitRootLogin yes',
       'MaxStartups 100',
       'Subsystem sftp internal-sftp',
-      // Keeps bash from reading the .bashrc of whoever runs the tests, which can take longer than they do.
+      // Keeps bash from reading the user's .bashrc, which can take longer than the tests.
       'SetEnv SHLVL=1',
       ...config,
       '',
@@ -100,7 +100,7 @@ export async function startSshd({ address, port = 2200, config = [] }: TestSshdO
       throw new Error(`sshd ended: ${said}`);
     });
     ended.catch(() => undefined);
-    // Its own word first: another server at the address would answer just as well.
+    // Wait for its own message first: another server at the address would also accept.
     await Promise.race([ended, eventually(() => said.includes('Server listening'), 30_000)]);
     await Promise.race([ended, answers(address, port)]);
   };
@@ -161,7 +161,7 @@ function killIfThere(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended by itself.
+    // Already ended.
   }
 }
 

@@ -17,7 +17,7 @@ export const recordedStream = recordsOf('scheduler-stream-1.records.txt').map(
   (text) => JSON.parse(text) as Json,
 );
 
-/** What the recorded agent said of its tasks, each once. */
+/** Statuses of the recorded agent's tasks, without repetitions. */
 const recordedStatuses: readonly TaskStatus[] = [
   ...recordedStream.map((event) => at(event, 'update', 'status')),
   at(replyJson('operator-api.txt', 'GET_TASKS'), 'get_tasks', 'tasks', 0, 'statuses', 0),
@@ -34,14 +34,14 @@ function replyJson(file: string, title: string): Json {
 }
 
 /**
- * Asks the stand-in's masters all that Apache Mesos 1.3.2 was asked: in the same order, at the same times of a
- * faked clock, with an agent that says what the recorded one said. IDs of streams and offers, which every
- * master makes up, are translated.
+ * Sends the stand-in's masters all requests recorded from Apache Mesos 1.3.2: in the same order, at the same
+ * times of a faked clock, with an agent that replays the recorded one. IDs of streams and offers, which each
+ * master generates, are translated.
  */
 export class Replay {
-  /** The scheduler's streams in their order: the first one, its two successors, the one after TEARDOWN. */
+  /** The scheduler's streams in order: the first one, its two successors, the one after TEARDOWN. */
   readonly streams: Stream[] = [];
-  /** The stream of `SUBSCRIBE … with curl --raw`, as the bytes that came. */
+  /** Bytes received on the stream of `SUBSCRIBE … with curl --raw`. */
   rawStream = '';
   /** The answer to SUBSCRIBE of the operator API. */
   operatorSubscribe: Answer | undefined;
@@ -49,7 +49,7 @@ export class Replay {
   readonly #agent: RecordedAgent;
   readonly #answers = new Map<string, Answer>();
 
-  /** @param ip address of the test file alone, in 127.0.0.0/8 */
+  /** @param ip used only by this test file, in 127.0.0.0/8 */
   constructor(ip: string) {
     vi.useFakeTimers({
       toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'],
@@ -82,26 +82,29 @@ export class Replay {
     vi.useRealTimers();
   }
 
-  /** What the stand-in answered, with the recorded IDs in it. */
+  /** The stand-in's reply, with recorded IDs. */
   answerTo({ file, title }: Exchange): Answer {
     const answer = this.#answers.get(`${file}: ${title}`);
     if (answer === undefined) throw new Error(`never asked: ${title}`);
     return { ...answer, text: this.inRecordedIds(answer.text) };
   }
 
-  /** Text of the stand-in, with the recorded IDs of streams and offers for its own. */
+  /** The stand-in's text, with the recorded IDs of streams and offers in place of its own. */
   inRecordedIds(text: string): string {
     const offers = this.#offers().map(
       (id, index) => [id, `${idOfMaster}-O${firstRecordedOffer + index}`] as const,
     );
     const streams = recordedStreamIds.map((id, index) => [this.streams[index]?.id ?? '', id] as const);
-    // Backwards, for the ID of an offer may begin as that of another one.
+    // In reverse, because one offer ID may be a prefix of another.
     return [...offers.toReversed(), ...streams].reduce((so, [own, recorded]) => {
       return own === '' ? so : so.replaceAll(own, recorded);
     }, text);
   }
 
-  /** Frameworks 0000 to 0004, which the recorded master had had before: two of them with all that ours have. */
+  /**
+   * Frameworks 0000 to 0004, which the recorded master had seen before: two of them with everything ours
+   * have.
+   */
   async #earlierFrameworks(): Promise<void> {
     for (const index of [0, 1, 2, 3, 4]) {
       if (index % 2 === 1) await this.#shortFramework();
@@ -109,7 +112,7 @@ export class Replay {
     }
   }
 
-  /** A framework that subscribes, and is gone with its connection. */
+  /** A framework that subscribes and disconnects. */
   async #shortFramework(): Promise<void> {
     const stream = await this.#standIn.subscribe(
       JSON.stringify({
@@ -131,7 +134,7 @@ export class Replay {
     };
     for (const { title, text } of sections('scheduler-api.txt')) {
       const exchange = schedulerApi.find((each) => each.title === title);
-      // The recorded dates are cut to seconds.
+      // The recorded dates are truncated to seconds.
       const date = Date.parse(/^Date: (.*)$/m.exec(text)?.[1] ?? '') + 900;
       if (date > Date.now()) await vi.advanceTimersByTimeAsync(date - Date.now());
       if (title.startsWith('SUBSCRIBE (stream 1')) await subscribe(exchange?.body ?? '');
@@ -147,7 +150,7 @@ export class Replay {
     }
   }
 
-  /** The bytes of a stream, chunked coding and all. */
+  /** The bytes of a stream, including the chunked coding. */
   async #rawFramework(body: string): Promise<void> {
     const socket = connect({ host: this.#standIn.ip, port: this.#standIn.portOf('leader') });
     socket.on('data', (chunk) => (this.rawStream += chunk.toString()));
@@ -192,7 +195,7 @@ export class Replay {
     return await this.#standIn.ask(asked, method, path, sent, translated);
   }
 
-  /** The framework with one task that the master had when its endpoints were asked. */
+  /** The framework with one task that the master had when its endpoints were queried. */
   async #runningTask(): Promise<void> {
     const { framework_info: info } = at(
       replyJson('operator-api.txt', 'GET_FRAMEWORKS'),
@@ -204,7 +207,7 @@ export class Replay {
     await this.#framework(JSON.stringify(body), 'running-task', false);
   }
 
-  /** A framework that launches one task, acknowledges what is said of it, and perhaps ends. */
+  /** A framework that launches one task, acknowledges its updates, and optionally ends. */
   async #framework(body: string, task: string, ends: boolean): Promise<void> {
     const stream = await this.#standIn.subscribe(body);
     const find = (type: string) => stream.records.find((event) => event['type'] === type);

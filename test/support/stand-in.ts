@@ -21,7 +21,7 @@ import { memoryRegistry } from '../../src/stand-in/master/registry.js';
 import { UpdateStream } from '../../src/stand-in/agent/update-stream.js';
 import { RecordDecoder } from '../../src/mesos/scheduler/recordio.js';
 
-/** A log that nobody reads. */
+/** A log without output. */
 export class SilentLog extends Log {
   override info(): void {
     return;
@@ -37,12 +37,15 @@ export interface Answer {
   readonly text: string;
 }
 
-/** Which of the masters is asked: the leader, one that follows it, one that knows no leader, one that is elected and has no quorum. */
+/**
+ * The queried master: the leader, a follower, one that knows no leader, or one that is elected without a
+ * quorum.
+ */
 export type Asked = 'leader' | 'follower' | 'lonely' | 'alone';
 
 /**
- * The masters of the stand-in in this process, as the recorded ones were: the leader at 127.0.0.1:15070 with ID
- * `b0adfe1d-…`, a follower at 15050. They answer HTTP on a port of their own.
+ * The stand-in's masters in this process, like the recorded ones: the leader at 127.0.0.1:15070 with ID
+ * `b0adfe1d-…`, a follower at 15050. They serve HTTP on another port.
  */
 export class StandIn {
   readonly info = makeMasterInfo('b0adfe1d-25db-405f-87b8-ae8a5847391d', '127.0.0.1', '127.0.0.1', 15_070);
@@ -64,7 +67,7 @@ export class StandIn {
   readonly #servers = new Map<Asked, { readonly server: Server; readonly port: number }>();
   readonly #requests = new Set<ClientRequest>();
 
-  /** @param ip address of this test file alone, in 127.0.0.0/8 */
+  /** @param ip used only by this test file, in 127.0.0.0/8 */
   constructor(ip: string) {
     this.ip = ip;
   }
@@ -130,7 +133,7 @@ export class StandIn {
     return port;
   }
 
-  /** Sends a request and waits for the head of its reply. */
+  /** Sends a request and waits for the head of the reply. */
   async open(
     asked: Asked,
     method: string,
@@ -153,7 +156,7 @@ export class StandIn {
     return response;
   }
 
-  /** Sends a request and waits for the end of its reply. */
+  /** Sends a request and waits for the end of the reply. */
   async ask(...what: Parameters<StandIn['open']>): Promise<Answer> {
     const response = await this.open(...what);
     const chunks: Buffer[] = [];
@@ -165,14 +168,14 @@ export class StandIn {
     };
   }
 
-  /** SUBSCRIBE, as the body says. */
+  /** Sends SUBSCRIBE with this body. */
   async subscribe(body: string): Promise<Stream> {
     const headers = { 'content-type': 'application/json', accept: 'application/json' };
     return new Stream(await this.open('leader', 'POST', '/api/v1/scheduler', headers, body));
   }
 }
 
-/** A scheduler's event stream, read as it comes. */
+/** A scheduler's event stream, read as it arrives. */
 export class Stream {
   readonly records: Record<string, unknown>[] = [];
   ended = false;
@@ -211,8 +214,8 @@ export class Stream {
 }
 
 /**
- * An agent that runs nothing and says of its tasks what another agent was recorded to say, at the recorded
- * times. Updates are sent again, and one after the other, as the stand-in's own agent does it.
+ * An agent that runs nothing and replays the recorded statuses of another agent's tasks, at the recorded
+ * times. Updates are resent, and sent one at a time, as in the stand-in's own agent.
  */
 export class RecordedAgent implements AgentLink {
   readonly #master: Master;
@@ -221,7 +224,7 @@ export class RecordedAgent implements AgentLink {
   readonly #streams = new Map<string, UpdateStream>();
   #id = '';
 
-  /** @param statuses that carry a `uuid`, in their order; their agents, tasks and times are those of the test */
+  /** @param statuses with a `uuid`, in order; their agents, tasks and times are those of the test */
   constructor(master: Master, statuses: readonly TaskStatus[]) {
     this.#master = master;
     this.#statuses = statuses;
@@ -288,7 +291,7 @@ export class RecordedAgent implements AgentLink {
   }
 }
 
-/** Lets the faked clock go on until the condition holds; sockets are real, and get their turns in between. */
+/** Advances the faked clock until the condition holds; real sockets are served in between. */
 export async function passTimeUntil(what: string, holds: () => boolean): Promise<void> {
   for (let turns = 0; turns < 5_000; turns += 1) {
     if (holds()) return;

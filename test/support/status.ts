@@ -1,14 +1,14 @@
 import { expect, vi } from 'vitest';
 import type { ClusterStatus } from '../../src/status/cluster-status.js';
 
-/** Looks again and again until the status is as `assertion` has it. */
+/** Polls until the status satisfies `assertion`. */
 export function untilStatus(
-  look: () => Promise<ClusterStatus>,
+  observe: () => Promise<ClusterStatus>,
   assertion: (status: ClusterStatus) => void,
   options: { readonly timeout: number; readonly interval: number },
 ): Promise<ClusterStatus> {
   return vi.waitFor(async () => {
-    const status = await look();
+    const status = await observe();
     assertion(status);
     return status;
   }, options);

@@ -1,4 +1,4 @@
-/** A real Temporal development server and workers on it, for tests. */
+/** A real Temporal dev server with workers, for tests. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -23,11 +23,11 @@ export interface TestServer {
   readonly address: string;
   readonly client: Client;
   readonly connection: Connection;
-  /** Process of the server; another one after `restart`. */
+  /** PID of the server; changes after `restart`. */
   readonly pid: number;
-  /** Ends it with SIGTERM and removes its files. */
+  /** Stops it with SIGTERM and removes its files. */
   stop(): Promise<void>;
-  /** Ends it with SIGKILL; its database stays. */
+  /** SIGKILLs it; its database stays. */
   kill(): Promise<void>;
   /** Starts it again at the same address, on the same database. */
   restart(): Promise<void>;
@@ -86,21 +86,21 @@ export async function startTestServer(): Promise<TestServer> {
 export interface TestWorkerOptions {
   readonly server: Pick<TestServer, 'address'>;
   readonly activities: object;
-  /** A module of workflows; all of Perijove's by default. */
+  /** Module of the workflows; all of Perijove's by default. */
   readonly workflowsPath?: string;
   readonly taskQueue?: string;
   readonly identity?: string;
-  /** More options of the SDK's worker. */
+  /** Additional options for the SDK's worker. */
   readonly options?: Partial<WorkerOptions>;
 }
 
 export interface TestWorker {
   readonly worker: Worker;
-  /** Ends it gracefully and rejects with what made it fail. */
+  /** Stops it gracefully; rejects with the error that made it fail. */
   stop(): Promise<void>;
 }
 
-/** Starts a worker in this process, with the interceptors that every worker of Perijove has. */
+/** Starts a worker in this process, with the interceptors of all Perijove workers. */
 export async function createTestWorker(options: TestWorkerOptions): Promise<TestWorker> {
   quiet();
   const connection = await NativeConnection.connect({ address: options.server.address });
@@ -118,7 +118,7 @@ export async function createTestWorker(options: TestWorkerOptions): Promise<Test
     ...options.options,
   });
   const run = worker.run();
-  // A failure is reported by stop(); until then it must not end the test process.
+  // stop() reports a failure; until then it must not end the test process.
   run.catch(() => undefined);
   return {
     worker,
@@ -134,7 +134,7 @@ export const workflowsPath = fileURLToPath(new URL('../../src/workflows/index.ts
 
 const bundles = new Map<string, Promise<WorkflowBundleWithSourceMap>>();
 
-/** The bundle of a module of workflows, made once per process. */
+/** The bundle of a workflow module, built once per process. */
 export function bundleOf(modulePath: string): Promise<WorkflowBundleWithSourceMap> {
   const made = bundles.get(modulePath);
   if (made !== undefined) return made;
@@ -144,7 +144,7 @@ export function bundleOf(modulePath: string): Promise<WorkflowBundleWithSourceMa
 }
 
 let silenced = false;
-/** Keeps the SDK's own log out of the tests' output, but for errors. Once per process. */
+/** Suppresses the SDK's log, except errors. Once per process. */
 export function quiet(): void {
   if (silenced) return;
   silenced = true;

@@ -8,18 +8,21 @@ import { judgeEnsemble } from '../../src/zookeeper/ensemble.js';
 import type { Endpoint } from '../../src/ssh/connection.js';
 import { zookeeperItems, zookeeperPaths } from '../../src/zookeeper/items.js';
 import type { ClusterSpec, HostSpec } from '../../src/cluster/spec.js';
+import { processStat } from '../../src/lab/processes.js';
+import { eventually } from './eventually.js';
 import { makeHost, makeSpec } from './spec.js';
 
 export interface TestServer {
   readonly name: string;
   readonly endpoint: Endpoint;
   readonly pid: number;
-  /** SIGKILL; resolves when it is gone. */
+  /** SIGKILL; resolves once it is gone. */
   kill(): Promise<void>;
-  /** SIGSTOP and SIGCONT. */
-  pause(): void;
+  /** SIGSTOP; resolves once it has stopped. */
+  pause(): Promise<void>;
+  /** SIGCONT. */
   resume(): void;
-  /** Starts it again with its data. */
+  /** Restarts it with its data. */
   restart(): Promise<void>;
 }
 
@@ -32,8 +35,8 @@ export interface TestEnsemble {
 }
 
 /**
- * Starts a real ensemble, one server on each of the loopback addresses, with what `zookeeperItems` says, and
- * resolves when it is whole.
+ * Starts a real ensemble, one server on each of the loopback addresses, configured by `zookeeperItems`, and
+ * resolves when it is complete.
  */
 export async function startEnsemble(
   addresses: readonly string[],
@@ -106,8 +109,9 @@ class RunningServer implements TestServer {
     await gone;
   }
 
-  pause(): void {
+  async pause(): Promise<void> {
     process.kill(this.pid, 'SIGSTOP');
+    await eventually('it has stopped', () => processStat(this.pid)?.state === 'T');
   }
 
   resume(): void {

@@ -24,20 +24,20 @@ describe('failureOf', () => {
     });
   });
 
-  it('lets failures be what they are', () => {
+  it('keeps failures unchanged', () => {
     const cancelled = new CancelledFailure('cancelled');
     expect(failureOf(cancelled, attempt())).toBe(cancelled);
   });
 
-  it('calls anything else a bug', () => {
+  it('reports anything else as a bug', () => {
     expect(failureOf('text', attempt())).toMatchObject({ type: 'INTERNAL', message: 'text' });
   });
 
-  it('never retries what no retry heals', () => {
+  it('never retries what a retry cannot heal', () => {
     expect(isFinal(new PerijoveError('SSH_AUTH_FAILED', ''), { endless: true })).toBe(true);
   });
 
-  it('tries what failed five times', () => {
+  it('tries five times', () => {
     const error = new PerijoveError('COMMAND_FAILED', '');
     expect([4, 5].map((number) => isFinal(error, { number }))).toEqual([false, true]);
   });

@@ -13,7 +13,7 @@ afterAll(() => server.stop());
 
 const answer = () => runningState(server.client, workflowId, keeperState);
 
-it('reads the state of a workflow while it runs, and its memo also without a worker', async () => {
+it('reads the state of a workflow while it runs, and its memo even without a worker', async () => {
   const { client } = server;
   const handle = client.workflow.getHandle(workflowId);
   await expect(isRunning(client, workflowId)).resolves.toBe(false);

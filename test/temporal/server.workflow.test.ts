@@ -16,7 +16,7 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 describe('findTemporal', () => {
-  it('passes over a release that is too old, and one that does not run', async () => {
+  it('skips a release that is too old, and one that does not run', async () => {
     for (const [name, output] of [
       ['old', 'temporal version 1.0.0 (Server 1.24.0, UI 2.27.0)'],
       ['broken', ''],
@@ -64,7 +64,7 @@ describe('a server', () => {
   });
   afterAll(() => server.stop());
 
-  it('has the search attributes, also after SIGKILL and a restart on its database', async () => {
+  it('has the search attributes, even after SIGKILL and a restart on its database', async () => {
     await server.kill();
     await expect(connectClient({ address: server.address, deadlineMs: 300 })).rejects.toMatchObject({
       code: 'TEMPORAL_UNREACHABLE',
@@ -101,7 +101,7 @@ describe('a server', () => {
 });
 
 describe('connectClient', () => {
-  it('names the address where nothing answers', async () => {
+  it('names the address when nothing responds', async () => {
     const address = `${ip}:${await freePort(ip)}`;
     const started = Date.now();
     await expect(connectClient({ address, deadlineMs: 500 })).rejects.toMatchObject({
@@ -133,7 +133,7 @@ describe('connectClient', () => {
 });
 
 describe('temporalError', () => {
-  it('leaves errors that are not about the server alone', () => {
+  it('ignores errors that are not about the server', () => {
     expect(temporalError(new Error('anything'), 'a:1')).toBeUndefined();
     expect(temporalError('text', 'a:1')).toBeUndefined();
   });

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { startOptions } from '../../src/temporal/start-options.js';
 
-it('starts a workflow where workers take it up, found by its cluster and titled for people', () => {
+it('starts a workflow on the workers’ task queue, with its cluster attribute and a title', () => {
   expect(startOptions('demo', 'Keeper of demo')).toEqual({
     taskQueue: 'perijove',
     staticSummary: 'Keeper of demo',

@@ -39,7 +39,7 @@ async function failureOf(handle: WorkflowHandle): Promise<ApplicationFailure> {
 }
 
 describe('errors', () => {
-  it('carries code, place and remedy of one that no retry heals, after one attempt', async () => {
+  it('have code, place and remedy, and one attempt when a retry cannot heal them', async () => {
     let attempts = 0;
     await startWorker(async () => {
       attempts += 1;
@@ -55,7 +55,7 @@ describe('errors', () => {
     expect(attempts).toBe(1);
   });
 
-  it('tries what may heal, and gives up on what failed five times', async () => {
+  it('are retried when they may heal, and given up after five attempts', async () => {
     let attempts = 0;
     await startWorker(async () => {
       attempts += 1;
@@ -68,7 +68,7 @@ describe('errors', () => {
     expect(attempts).toBe(5);
   });
 
-  it('never gives up on it in an endless activity', async () => {
+  it('are retried without end in an endless activity', async () => {
     let attempts = 0;
     await startWorker(async () => {
       attempts += 1;
@@ -78,7 +78,7 @@ describe('errors', () => {
     await expect((await start('endless')).result()).resolves.toBe('healed');
   });
 
-  it('names a bug as one', async () => {
+  it('of unknown kind are reported as bugs', async () => {
     await startWorker(async () => {
       throw new TypeError('x is undefined');
     });
@@ -108,7 +108,7 @@ describe('heartbeats', () => {
     await expect(handle.result()).resolves.toBe('attempt 1');
   });
 
-  it('keep what an attempt told until a later one tells more', async () => {
+  it('keep an attempt’s details until a later one has others', async () => {
     const stored = withResolvers();
     await startWorker(async () => {
       const { info, heartbeat } = Context.current();
@@ -117,7 +117,7 @@ describe('heartbeats', () => {
         heartbeat('seen');
         await stored.promise;
       } else {
-        // Longer than two heartbeats that the activity itself says nothing with.
+        // Longer than two heartbeats without new details from the activity.
         await new Promise((resolve) => setTimeout(resolve, 2_500));
       }
       throw new PerijoveError('COMMAND_FAILED', `attempt ${info.attempt}`);
@@ -131,7 +131,7 @@ describe('heartbeats', () => {
     await expect(handle.result()).resolves.toBe('seen');
   });
 
-  it('bring a cancellation to the activity within two seconds', async () => {
+  it('deliver a cancellation to the activity within two seconds', async () => {
     let heard: number | undefined;
     const started = withResolvers();
     await startWorker(async () => {
@@ -167,7 +167,7 @@ describe('heartbeats', () => {
 });
 
 describe('shutdown', () => {
-  it('hands an activity that does not heed its signal to another worker at once', async () => {
+  it('hands an activity that ignores its signal to another worker at once', async () => {
     const started = withResolvers();
     const first = await startWorker(async () => {
       started.resolve();

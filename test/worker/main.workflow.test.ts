@@ -75,8 +75,8 @@ class WorkerProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Its log line with that message, once it is there. */
-  async says(message: string): Promise<LogLine> {
+  /** Its log line with that message, once it exists. */
+  async logged(message: string): Promise<LogLine> {
     return eventually(`the worker says "${message}"`, () => {
       if (!this.isRunning) throw new Error(`it has ended: ${this.#output}`);
       return this.lines().find(({ msg }) => msg === message);
@@ -101,11 +101,11 @@ class WorkerProcess {
 
 async function startWorker(...options: readonly string[]): Promise<WorkerProcess> {
   const worker = new WorkerProcess(...options);
-  await worker.says('the worker is ready');
+  await worker.logged('the worker is ready');
   return worker;
 }
 
-/** A keeper that watches for ever: no node of its cluster is there. */
+/** A keeper that watches forever: no node of its cluster exists. */
 async function startKeeper(): Promise<WorkflowHandle> {
   cases += 1;
   const spec = makeSpec({
@@ -135,7 +135,7 @@ async function watchedBy(keeper: WorkflowHandle, { identity }: WorkerProcess) {
 }
 
 describe('a worker', { timeout: 120_000 }, () => {
-  it('on SIGTERM lets its activities go, so that another one has them at once, and exits with 0', async () => {
+  it('on SIGTERM hands over its activities to another one at once, and exits with 0', async () => {
     const leaving = await startWorker();
     const keeper = await startKeeper();
     await watchedBy(keeper, leaving);
@@ -143,14 +143,14 @@ describe('a worker', { timeout: 120_000 }, () => {
     expect(await leaving.end('SIGTERM')).toBe(0);
     expect(leaving.lines().at(-1)).toMatchObject({ msg: 'the worker has shut down' });
     const watch = await watchedBy(keeper, heir);
-    // It was given back; nobody had to wait until its heartbeats were missed.
+    // It was handed over, so there was no need to wait for missed heartbeats.
     expect(watch.lastFailure?.applicationFailureInfo?.type).toBe('WORKER_SHUTDOWN');
     expect(watch.attempt).toBe(2);
     await keeper.executeUpdate(stopKeeper);
     await keeper.result();
   });
 
-  it('that was killed is missed by its heartbeats, and another one takes over', async () => {
+  it('that was killed misses its heartbeats, and another one takes over', async () => {
     const doomed = await startWorker();
     const keeper = await startKeeper();
     await watchedBy(keeper, doomed);
@@ -182,32 +182,32 @@ describe('a worker', { timeout: 120_000 }, () => {
 });
 
 describe('a worker without a Temporal server', { timeout: 120_000 }, () => {
-  it('waits for one, says so, and begins when it comes up', async () => {
+  it('waits for one, logs that, and begins when it comes up', async () => {
     await server.kill();
     let waiting: WorkerProcess;
     try {
       waiting = new WorkerProcess();
-      expect(await waiting.says('waiting for the Temporal server')).toMatchObject({
+      expect(await waiting.logged('waiting for the Temporal server')).toMatchObject({
         code: 'TEMPORAL_UNREACHABLE',
         address: server.address,
       });
     } finally {
       await server.restart();
     }
-    await waiting.says('the worker is ready');
+    await waiting.logged('the worker is ready');
     const keeper = await startKeeper();
     await watchedBy(keeper, waiting);
     expect(await keeper.query(keeperState)).toMatchObject({ generation: 0 });
     // Once, not at every attempt.
-    const said = waiting.lines().filter(({ msg }) => msg === 'waiting for the Temporal server');
-    expect(said).toHaveLength(1);
+    const logged = waiting.lines().filter(({ msg }) => msg === 'waiting for the Temporal server');
+    expect(logged).toHaveLength(1);
   });
 
   it('ends on SIGTERM while it waits, with 0', async () => {
     await server.kill();
     try {
       const waiting = new WorkerProcess();
-      await waiting.says('waiting for the Temporal server');
+      await waiting.logged('waiting for the Temporal server');
       expect(await waiting.end('SIGTERM')).toBe(0);
       expect(waiting.lines().at(-1)).toMatchObject({ msg: 'the worker has shut down' });
     } finally {

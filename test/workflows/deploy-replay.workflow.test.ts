@@ -37,7 +37,7 @@ test.each(names)('%s is replayed', async (name) => {
   await Worker.runReplayHistory({ workflowBundle: await bundleOf(workflowsPath) }, await recorded(name));
 });
 
-test.each(names)('%s is refused by a workflow that takes one step more', async (name) => {
+test.each(names)('%s is rejected by a workflow with one more step', async (name) => {
   await expect(
     Worker.runReplayHistory({ workflowBundle: await bundleOf(broken) }, await recorded(name)),
   ).rejects.toThrow(DeterminismViolationError);

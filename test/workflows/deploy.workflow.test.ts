@@ -80,7 +80,7 @@ function isAscending(numbers: readonly number[]): boolean {
 }
 
 describe('a first deployment', () => {
-  it('runs the stages in their order, and counts what it changed', async () => {
+  it('runs the stages in order, and counts its changes', async () => {
     const cluster = SimulatedCluster.empty(makeSpec({ name: 'first' }));
     const { handle, result } = await deploy(cluster);
     await record(handle, 'deploy-first');
@@ -117,9 +117,9 @@ describe('a first deployment', () => {
     expect(result.stages.find(({ name }) => name === 'masters')).toMatchObject({ changed: 3 });
   });
 
-  it('installs and starts everywhere at once, hosts in children of their own', async () => {
+  it('installs and starts on all hosts concurrently, each host in its own child workflow', async () => {
     const cluster = SimulatedCluster.empty(makeSpec({ name: 'parallel' }));
-    // Each stage's first host waits until all three are at it.
+    // Each stage's first host waits until all three have reached it.
     const gates = new Map<string, { arrived: number; open: () => void; opened: Promise<void> }>();
     cluster.before = async (call) => {
       const [activity, , stage] = call.split(':');
@@ -144,7 +144,7 @@ describe('a first deployment', () => {
     expect(await child.describe()).toMatchObject({ type: 'host', status: { name: 'COMPLETED' } });
   });
 
-  it('says what it does, for those who watch and those who come later', async () => {
+  it('reports its progress, during and after the run', async () => {
     const cluster = SimulatedCluster.empty(makeSpec({ name: 'told' }));
     const { handle } = await deploy(cluster);
     const progress = await handle.query(deployProgress);
@@ -187,7 +187,7 @@ describe('nodes in containers', () => {
     });
   const imageCalls = (cluster: SimulatedCluster) => cluster.calls.filter((call) => /image/i.test(call));
 
-  it('have their image built once, and brought to every host that lacks it', async () => {
+  it('have their image built once, and copied to every host that lacks it', async () => {
     const cluster = SimulatedCluster.deployed(spec());
     const { handle, result } = await deploy(cluster);
     expect(imageCalls(cluster).slice(0, 2)).toEqual(['observeImage', 'buildImage']);
@@ -218,7 +218,7 @@ describe('nodes in containers', () => {
 });
 
 describe('an unchanged spec', () => {
-  it('changes nothing: one activity for each host, and its history does not grow with what is there', async () => {
+  it('changes nothing: one activity per host, and its history does not grow with the cluster', async () => {
     const three = SimulatedCluster.deployed(makeSpec({ name: 'same' }));
     const { handle, result } = await deploy(three);
     await record(handle, 'deploy-unchanged');
@@ -238,14 +238,14 @@ describe('an unchanged spec', () => {
     await Promise.all(workers.splice(0).map((worker) => worker.stop()));
     const larger = await deploy(thirteen);
     expect(larger.result.changed).toBe(0);
-    // Scheduled, started, completed; and up to three of the workflow task that took the answer.
+    // Scheduled, started, completed; and up to three of the workflow task that received the result.
     const perHost = ((await eventsOf(larger.handle)) - (await eventsOf(handle))) / 10;
     expect(perHost).toBeLessThanOrEqual(6);
   });
 });
 
 describe('a changed spec', () => {
-  it('rolls a quorum one host at a time, the leader last, whole in between', async () => {
+  it('rolls a quorum one host at a time, the leader last, complete in between', async () => {
     const cluster = SimulatedCluster.deployed(makeSpec({ name: 'rolled' }))
       .lead('zookeeper', 'h2')
       .differ('zookeeper', 'h1', 'h2', 'h3');
@@ -265,7 +265,7 @@ describe('a changed spec', () => {
     expect(cluster.fewestServing.get('zookeeper')).toBe(2);
   });
 
-  it('touches only the hosts that it names', async () => {
+  it('changes only the hosts that it names', async () => {
     const cluster = SimulatedCluster.deployed(makeSpec({ name: 'named' })).differ('keeper', 'h2');
     const { result } = await deploy(cluster);
     expect(result.changed).toBe(1);
@@ -274,17 +274,17 @@ describe('a changed spec', () => {
     ]);
   });
 
-  it('lets no agent go while etcd is not whole', async () => {
+  it('stops no agent while etcd is not complete', async () => {
     const cluster = SimulatedCluster.deployed(makeSpec({ name: 'agents' })).differ('agents', 'h1', 'h3');
     await deploy(cluster);
     const first = cluster.calls.indexOf('convergeHost:h1:agents');
     const second = cluster.calls.indexOf('convergeHost:h3:agents');
-    const looks = cluster.calls.flatMap((call, index) => (call === 'awaitFormedEtcd' ? [index] : []));
-    expect(looks.some((at) => at < first)).toBe(true);
-    expect(looks.some((at) => at > first && at < second)).toBe(true);
+    const checks = cluster.calls.flatMap((call, index) => (call === 'awaitFormedEtcd' ? [index] : []));
+    expect(checks.some((at) => at < first)).toBe(true);
+    expect(checks.some((at) => at > first && at < second)).toBe(true);
   });
 
-  it('starts a member that is down before it touches one that serves', async () => {
+  it('starts a member that is down before it changes one that serves', async () => {
     const cluster = SimulatedCluster.deployed(makeSpec({ name: 'down' })).differ('masters', 'h1', 'h2', 'h3');
     cluster.serving.get('masters')?.set('h3', 'down');
     await deploy(cluster);
@@ -296,7 +296,7 @@ describe('a changed spec', () => {
     expect(cluster.fewestServing.get('masters')).toBe(2);
   });
 
-  it('changes members of which nobody can tell whether they serve one at a time, and goes on when all do', async () => {
+  it('changes members in an unknown state one at a time, and continues when all serve', async () => {
     const cluster = SimulatedCluster.deployed(makeSpec({ name: 'unheard' })).differ('masters', 'h1', 'h2');
     for (const host of ['h1', 'h2']) cluster.serving.get('masters')?.set(host, 'unknown');
     await deploy(cluster);
@@ -307,7 +307,7 @@ describe('a changed spec', () => {
     expect(cluster.mostAtOnce.get('masters')).toBe(1);
   });
 
-  it('changes agents of which nothing is heard one at a time, each while etcd is whole', async () => {
+  it('changes agents in an unknown state one at a time, each while etcd is complete', async () => {
     const cluster = SimulatedCluster.deployed(makeSpec({ name: 'silent' })).differ(
       'agents',
       'h1',
@@ -322,7 +322,7 @@ describe('a changed spec', () => {
     expect(cluster.mostAtOnce.get('agents')).toBe(1);
   });
 
-  it('takes a service from a host that has its role no more, but no agent: nodes may run there', async () => {
+  it('removes a service from a host without its role, but no agent: nodes may run there', async () => {
     const { hosts } = makeSpec({ name: 'fewer' });
     const former = makeHost('h4', { address: '10.0.0.4', roles: ['proxy'] });
     const cluster = SimulatedCluster.deployed(makeSpec({ name: 'fewer', hosts: [...hosts, former] }))
@@ -334,7 +334,7 @@ describe('a changed spec', () => {
     ]);
   });
 
-  it('looks again at a host that got secrets, whatever the survey said', async () => {
+  it('observes a host that got secrets again, whatever the survey reported', async () => {
     const cluster = SimulatedCluster.deployed(makeSpec({ name: 'secrets' }));
     cluster.secretsMissingOn = ['h3'];
     await deploy(cluster);
@@ -346,8 +346,8 @@ describe('a changed spec', () => {
   });
 });
 
-describe('what is in the way', () => {
-  it('ends the deployment before anything is changed, all of it named at once', async () => {
+describe('problems on hosts', () => {
+  it('end the deployment before anything is changed, all reported at once', async () => {
     const cluster = SimulatedCluster.empty(makeSpec({ name: 'blocked' }));
     cluster.facts = ({ name }) => (name === 'h1' ? {} : { freeBytes: 1e6 });
     await work(cluster);
@@ -410,7 +410,7 @@ describe('a stage that fails', () => {
     expect(memo?.[memoKeys.state]).toMatchObject({ failure: { code: 'DIR_NOT_WRITABLE' } });
   });
 
-  it('fails with the same words when it was in a child', async () => {
+  it('fails with the same message when it was in a child', async () => {
     const cluster = SimulatedCluster.empty(makeSpec({ name: 'child-fails' }));
     cluster.before = (call) => {
       if (call === 'convergeHost:h3:install')
@@ -425,7 +425,7 @@ describe('a stage that fails', () => {
     await record(server.client.workflow.getHandle(workflowIds.host('child-fails', 'h3')), 'host-failed');
   });
 
-  it('goes on where it ended when it is run again', async () => {
+  it('continues where it ended when it is run again', async () => {
     const cluster = SimulatedCluster.empty(makeSpec({ name: 'again' }));
     cluster.before = (call) => {
       if (call === 'convergeHost:h1:agents') throw new PerijoveError('DISK_FULL', 'full', { host: 'h1' });
@@ -477,7 +477,7 @@ describe('a second `up`', () => {
 });
 
 describe('a cancelled deployment', () => {
-  it('ends when nothing of it is under way, and says so', async () => {
+  it('ends when none of it is in progress, and reports it', async () => {
     const cluster = SimulatedCluster.empty(makeSpec({ name: 'cancelled' }));
     const reached = makeGate();
     let heard = 0;
@@ -501,7 +501,7 @@ describe('a cancelled deployment', () => {
 });
 
 describe('workers that come and go', () => {
-  it('lose nothing: another one goes on with the stage', async () => {
+  it('lose nothing: another one continues the stage', async () => {
     const cluster = SimulatedCluster.empty(makeSpec({ name: 'handed-over' }));
     const reached = makeGate();
     cluster.before = async (call) => {

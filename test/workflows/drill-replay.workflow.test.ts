@@ -30,7 +30,7 @@ test.each(names)('%s is replayed', async (name) => {
   await Worker.runReplayHistory({ workflowBundle: await bundleOf(right) }, await recorded(name), 'drill:any');
 });
 
-test.each(names)('%s is refused by a drill that takes one step more', async (name) => {
+test.each(names)('%s is rejected by a drill with one more step', async (name) => {
   await expect(
     Worker.runReplayHistory({ workflowBundle: await bundleOf(broken) }, await recorded(name), 'drill:any'),
   ).rejects.toThrow(DeterminismViolationError);

@@ -38,7 +38,7 @@ afterEach(async () => {
   await Promise.all(workers.splice(0).map((worker) => worker.stop()));
 });
 
-/** What was called, in order. */
+/** The calls, in order. */
 function script(calls: string[], instead: Partial<DrillActivities> = {}): DrillActivities {
   const noted = <I, R>(name: string, work: (input: I) => Promise<R>) => {
     return (input: I) => {
@@ -77,14 +77,14 @@ async function failure(): Promise<unknown> {
   throw new Error('the drill did not fail', { cause: error });
 }
 
-/** Ends with its cancellation only. */
-async function forEver(): Promise<never> {
+/** Ends only with its cancellation. */
+async function untilCancelled(): Promise<never> {
   await sleep(3_600_000, undefined, { signal: Context.current().cancellationSignal });
   throw new Error('an hour has passed');
 }
 
 describe('a drill', { timeout: 60_000 }, () => {
-  test('injects, heals, and leaves evidence that needs no worker to be read', async () => {
+  test('injects, heals, and leaves evidence that can be read without a worker', async () => {
     const calls: string[] = [];
     const worker = await work(script(calls));
     await start();
@@ -122,7 +122,7 @@ describe('a drill', { timeout: 60_000 }, () => {
     await record(handle, 'drill-refused');
   });
 
-  test('heals what an injection that failed may have done, and then fails', async () => {
+  test('heals what a failed injection may have done, and then fails', async () => {
     const calls: string[] = [];
     const injectFault = async () => {
       throw new PerijoveError('DRILL_NOT_POSSIBLE', 'no lab here');
@@ -137,7 +137,7 @@ describe('a drill', { timeout: 60_000 }, () => {
 
   test('that is cancelled heals first, and ends as cancelled', async () => {
     const calls: string[] = [];
-    await work(script(calls, { injectFault: forEver }));
+    await work(script(calls, { injectFault: untilCancelled }));
     await start();
     await until(() => expect(calls).toContain('inject'));
     expect(await memo()).toMatchObject({ phase: 'observing', unhealed: true });
@@ -148,14 +148,14 @@ describe('a drill', { timeout: 60_000 }, () => {
     await record(handle, 'drill-cancelled');
   });
 
-  test('goes on elsewhere when the worker that injected is gone, and when the one that heals is', async () => {
+  test('continues elsewhere when the injecting worker is gone, and when the healing one is', async () => {
     const calls: string[] = [];
-    const first = await work(script(calls, { injectFault: forEver }));
+    const first = await work(script(calls, { injectFault: untilCancelled }));
     await start();
     await until(() => expect(calls).toContain('inject'));
     workers.splice(0);
     await first.stop();
-    const second = await work(script(calls, { healFault: forEver }));
+    const second = await work(script(calls, { healFault: untilCancelled }));
     await until(() => expect(calls).toContain('heal'));
     workers.splice(0);
     await second.stop();
@@ -164,7 +164,7 @@ describe('a drill', { timeout: 60_000 }, () => {
     expect(calls).toEqual(['prepare', 'inject', 'inject', 'heal', 'heal']);
   });
 
-  test('that did not recover says so', async () => {
+  test('reports when it did not recover', async () => {
     await work(script([], { injectFault: async () => ({ ...recovery(), recovered: false }) }));
     await start();
     const { verdict } = await handle.result();

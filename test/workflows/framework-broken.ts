@@ -1,4 +1,4 @@
-/** The framework with one step too many: no history of the right one may be replayed by it. */
+/** The framework with one step too many: it must not replay any history of the correct one. */
 import { sleep } from '@temporalio/workflow';
 import type { FrameworkInput } from '../../src/temporal/contract.js';
 import { framework as right } from '../../src/workflows/framework.js';

@@ -1,4 +1,4 @@
-/** The framework's workflow, and one that calls a single activity, as a stage of the deployment would. */
+/** The framework's workflow, and one that calls a single activity, like a stage of the deployment. */
 import { proxyActivities } from '@temporalio/workflow';
 import { quick } from '../../src/temporal/options.js';
 

@@ -41,7 +41,7 @@ test.each(names)('%s is replayed', async (name) => {
   );
 });
 
-test.each(names)('%s is refused by a framework that takes one step more', async (name) => {
+test.each(names)('%s is rejected by a framework with one more step', async (name) => {
   await expect(
     Worker.runReplayHistory(
       { workflowBundle: await bundleOf(broken) },

@@ -1,4 +1,4 @@
-/** Courses of the framework's workflow that a real cluster seldom takes: its activities follow a script here. */
+/** Rare paths of the framework's workflow: its activities follow a script here. */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -39,7 +39,7 @@ import { createTestWorker, freePort, type TestWorker } from '../support/temporal
 
 const workflowsPath = fileURLToPath(new URL('../../src/workflows/framework.ts', import.meta.url));
 const spec = makeSpec({ name: 'shapes', nodes: { count: 3 } });
-/** A history of so many events makes the server suggest a new run; by default it takes some thousands. */
+/** A history of this many events makes the server suggest a new run; by default it takes some thousands. */
 const eventsUntilNewRun = 60;
 
 type Script = Partial<Pick<FrameworkActivities, 'runScheduler' | 'teardownFramework'>>;
@@ -49,7 +49,7 @@ let server: DevServer;
 let temporal: TemporalClient;
 let worker: TestWorker;
 let handle: WorkflowHandle;
-/** Runs of the scheduler, by their numbers, as they began and ended. */
+/** Runs of the scheduler, by number, as they began and ended. */
 let log: string[];
 let cases = 0;
 
@@ -83,8 +83,8 @@ afterEach(async () => {
   await worker.stop();
 });
 
-/** A scheduler as long as it is let. */
-async function forEver({ run }: { readonly run: number }): Promise<void> {
+/** A scheduler that runs until it is cancelled. */
+async function untilCancelled({ run }: { readonly run: number }): Promise<void> {
   log.push(`begin ${run}`);
   try {
     await Context.current().cancelled;
@@ -99,7 +99,7 @@ async function start(script: Script = {}): Promise<void> {
     server: { address: server.address },
     workflowsPath,
     taskQueue: `${taskQueue}-${cases}`,
-    activities: { runScheduler: forEver, teardownFramework: async () => undefined, ...script },
+    activities: { runScheduler: untilCancelled, teardownFramework: async () => undefined, ...script },
   });
   const input: FrameworkInput = { spec };
   await temporal.client.workflow.start(workflowNames.framework, {
@@ -116,7 +116,7 @@ const runId = async () => (await handle.describe()).runId;
 const first = { run: 1, attempt: 1 };
 const intent = { node: 'node0', taskId: 'node0.1', agentId: 'a', host: 'h1', config: 'c' };
 
-/** A scheduler with a task that runs. */
+/** A scheduler with a running task. */
 async function schedule(): Promise<void> {
   await eventually('the scheduler runs', () => log.includes('begin 1'));
   await handle.executeUpdate(claimScheduler, { args: [first, '1@here'] });
@@ -127,8 +127,8 @@ async function schedule(): Promise<void> {
   });
 }
 
-describe('the history has grown:', () => {
-  test('a new run goes on with the same state, and with a scheduler of its own', async () => {
+describe('the history is long:', () => {
+  test('a new run continues with the same state, and with its own scheduler', async () => {
     await start();
     await schedule();
     await handle.executeUpdate(markEtcdFormed);
@@ -160,7 +160,7 @@ describe('the history has grown:', () => {
     await record(handle, 'framework-continued');
   });
 
-  test('and it is stopped at that moment: it ends, and tells so', async () => {
+  test('and it is stopped at that moment: it ends, and reports it', async () => {
     await start();
     await schedule();
     const stops: Promise<unknown>[] = [];
@@ -176,7 +176,7 @@ describe('the history has grown:', () => {
 });
 
 describe('the end', () => {
-  test('comes after the scheduler has let go', async () => {
+  test('comes after the scheduler has ended', async () => {
     let torn: unknown;
     await start({
       teardownFramework: async (input) => {
@@ -191,7 +191,7 @@ describe('the end', () => {
     expect(torn).toEqual({ spec, frameworkId: 'F' });
   });
 
-  test('comes although Mesos refuses, and says so', async () => {
+  test('comes even if Mesos refuses, and reports it', async () => {
     await start({
       teardownFramework: async () => {
         throw new PerijoveError('MESOS_REFUSED', 'not you');
@@ -203,7 +203,7 @@ describe('the end', () => {
     await record(handle, 'framework-not-torn-down');
   });
 
-  test('comes although the scheduler had given up', async () => {
+  test('comes even if the scheduler had given up', async () => {
     await start({
       runScheduler: async () => {
         throw new PerijoveError('MESOS_REFUSED', 'not you');
@@ -219,7 +219,7 @@ describe('a host that may be lost', () => {
   const fence = (host = 'h1') => handle.executeUpdate(fenceHost, { args: [host] });
   const refused = { cause: { type: 'HOST_NOT_LOST' } };
 
-  test('is lost by an operator’s word, and its node is launched elsewhere; each step may be repeated', async () => {
+  test('is declared dead by an operator, and its node launched elsewhere; each step is repeatable', async () => {
     await start();
     await schedule();
     await expect(fence()).rejects.toMatchObject(refused);
@@ -257,13 +257,13 @@ describe('a host that may be lost', () => {
 });
 
 describe('the scheduler', () => {
-  test('that gave up begins anew when the framework is configured, with the same spec too', async () => {
+  test('that gave up is restarted when the framework is configured, even with the same spec', async () => {
     let runs = 0;
     await start({
       runScheduler: async (input) => {
         runs += 1;
         if (runs === 1) throw new PerijoveError('MESOS_BAD_REQUEST', 'no such role');
-        await forEver(input);
+        await untilCancelled(input);
       },
     });
     expect(await handle.executeUpdate(configureFramework, { args: [spec] })).toBe('started');
@@ -285,7 +285,7 @@ describe('the scheduler', () => {
     expect(log).toEqual(['begin 1']);
   });
 
-  test('is another one after a change of the spec; the one before has ended by then', async () => {
+  test('is replaced after a change of the spec, when the previous one has ended', async () => {
     await start();
     await schedule();
     const changed = { ...spec, etcd: { ...spec.etcd, electionMs: 777 } };
@@ -297,7 +297,7 @@ describe('the scheduler', () => {
     ).rejects.toMatchObject({ cause: { type: 'SCHEDULER_REPLACED' } });
   });
 
-  test('does not give up by what goes wrong while it is to end', async () => {
+  test('does not give up because of a failure while it ends', async () => {
     await start({
       runScheduler: async ({ run }) => {
         log.push(`begin ${run}`);
@@ -312,7 +312,7 @@ describe('the scheduler', () => {
     expect(await state()).not.toHaveProperty('failure');
   });
 
-  test('may store the same thing again: the answer may have been lost', async () => {
+  test('may store the same thing again: the response may have been lost', async () => {
     await start();
     await schedule();
     const before = await state();
@@ -331,25 +331,25 @@ describe('the scheduler', () => {
     });
   });
 
-  test('stores what it sees of Mesos, tells of it once, and of what differs after that', async () => {
+  test('stores its observation of Mesos, reports it once, and then what differs', async () => {
     await start();
     await schedule();
     const seen = {
       leader: 'h1',
       agents: { h1: 'here', h2: 'away' },
     } as const;
-    const told = async () => (await state()).events?.map(({ what }) => what) ?? [];
-    const before = await told();
+    const eventTexts = async () => (await state()).events?.map(({ what }) => what) ?? [];
+    const before = await eventTexts();
     await handle.executeUpdate(storeMesos, { args: [first, seen], updateId: 'seen' });
-    const after = await told();
+    const after = await eventTexts();
     expect(after.length).toBeGreaterThan(before.length);
     await handle.executeUpdate(storeMesos, { args: [first, seen], updateId: 'seen' });
     await handle.executeUpdate(storeMesos, { args: [first, seen] });
-    expect(await told()).toEqual(after);
+    expect(await eventTexts()).toEqual(after);
     expect((await state()).mesos).toEqual(seen);
     const moved = { ...seen, leader: 'h2' };
     await handle.executeUpdate(storeMesos, { args: [first, moved] });
-    expect((await told()).length).toBe(after.length + 1);
+    expect((await eventTexts()).length).toBe(after.length + 1);
 
     const ends = { h3: 'its log is broken' };
     await handle.executeUpdate(storeMasters, { args: [first, ends] });

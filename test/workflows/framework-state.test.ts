@@ -45,7 +45,7 @@ const running = (...nodes: readonly string[]): FrameworkState =>
   );
 
 describe('configure', () => {
-  it('starts once, changes with the spec, and else changes nothing', () => {
+  it('starts once, changes with the spec, and otherwise changes nothing', () => {
     const fresh = firstMemory({ spec });
     const started = configure(fresh, { ...spec });
     expect(started.result).toBe('started');
@@ -56,7 +56,7 @@ describe('configure', () => {
     expect(configure(started.memory, other)).toMatchObject({ result: 'changed', memory: { spec: other } });
   });
 
-  it('tells a start with another spec than it is configured with from no start', () => {
+  it('reports `started` for the first configure, even with another spec than the initial one', () => {
     const other = { ...spec, etcd: { ...spec.etcd, token: 'other' } };
     expect(configure(firstMemory({ spec }), other)).toMatchObject({
       result: 'started',
@@ -76,7 +76,7 @@ describe('configure', () => {
     expect(next.state).toEqual(running('node0'));
   });
 
-  it('registers anew after the framework was removed: its tasks are asked for, where they ran is remembered', () => {
+  it('registers again after the framework was removed: asks about its tasks, keeps their hosts', () => {
     const failure = { code: 'MESOS_FRAMEWORK_REMOVED', message: 'm', remedy: 'r' };
     const memory = {
       ...firstMemory({ spec }),
@@ -92,7 +92,7 @@ describe('configure', () => {
     expect(state.launches).toBe(1);
   });
 
-  it('does not take a task for gone that the removal of the framework may not have reached', () => {
+  it('does not consider a task gone that the removal of the framework may not have reached', () => {
     const failure = { code: 'MESOS_FRAMEWORK_REMOVED', message: 'm', remedy: 'r' };
     const updates = [{ taskId: 'node1.2', state: 'TASK_UNREACHABLE' as const }];
     const cutOff = withTaskUpdates(running('node0', 'node1'), updates, at, spec);
@@ -101,7 +101,7 @@ describe('configure', () => {
     expect(tasks).toMatchObject({ node0: { state: 'TASK_UNKNOWN' }, node1: { state: 'TASK_UNKNOWN' } });
   });
 
-  it('forgets a node too many whose task is over', () => {
+  it('forgets a surplus node whose task has ended', () => {
     const updates = [{ taskId: 'node2.3', state: 'TASK_GONE' as const }];
     const state = withTaskUpdates(running('node0', 'node1', 'node2'), updates, at, spec);
     const memory = { ...firstMemory({ spec }), configured: true, state };
@@ -133,7 +133,7 @@ describe('who may write', () => {
     expect(claimRejection(state, 2, { run: 2, attempt: 2 })).toMatch(/1@here/);
   });
 
-  it('an attempt of a run that is over may never claim, however high its number', () => {
+  it('an attempt of an earlier run may never claim, however high its number', () => {
     expect(claimRejection(state, 3, { run: 2, attempt: 99 })).toMatch(/run 2 .* ended/);
     expect(claimRejection(state, 3, { run: 3, attempt: 1 })).toBeUndefined();
   });
@@ -162,7 +162,7 @@ describe('the framework ID', () => {
 });
 
 describe('tasks', () => {
-  it('of a surplus node are forgotten when they are over, not before', () => {
+  it('of a surplus node are forgotten when they have ended, not before', () => {
     const state = running('node0', 'node1', 'node2', 'node3');
     const killing = withTaskUpdates(state, [{ taskId: 'node3.4', state: 'TASK_KILLING' }], at, spec);
     expect(Object.keys(killing.tasks)).toContain('node3');
@@ -171,12 +171,12 @@ describe('tasks', () => {
     expect(killed.launches).toBe(4);
   });
 
-  it('of a wanted node are remembered: its data are on its host', () => {
+  it('of a desired node are remembered: its data are on its host', () => {
     const state = withTaskUpdates(running('node0'), [{ taskId: 'node0.1', state: 'TASK_FAILED' }], at, spec);
     expect(state.tasks['node0']).toMatchObject({ state: 'TASK_FAILED', host: 'h1' });
   });
 
-  it('without news leave the very same state', () => {
+  it('without changes return the very same state', () => {
     const state = running('node0');
     expect(withTaskUpdates(state, [{ taskId: 'node0.1', state: 'TASK_RUNNING' }], at, spec)).toBe(state);
   });
@@ -191,7 +191,7 @@ describe('fencing', () => {
       spec,
     );
 
-  it('an operator’s word is answered with the nodes that it is about, and shown', () => {
+  it('a declaration is answered with the nodes that it concerns, and shown', () => {
     const { state, result } = fence(lost('node0', 'node1'), 'h1', at);
     expect(result).toEqual({ changed: true, nodes: ['node0', 'node1'] });
     expect(fence(state, 'h1', at)).toEqual({ state, result: { ...result, changed: false } });
@@ -200,7 +200,7 @@ describe('fencing', () => {
     );
   });
 
-  it('a word is over when a task is launched there again', () => {
+  it('a declaration ends when a task is launched there again', () => {
     const { state } = fence(lost('node0'), 'h1', at);
     const given = withFencing(state, [{ taskId: 'node0.1', how: 'presumed', message: 'm' }], at, spec);
     expect(withIntents(given, [intent('node0', 2, 'h2')], at).fences).toHaveProperty('h1');
@@ -215,13 +215,13 @@ describe('fencing', () => {
   });
 });
 
-it('what is missing comes and goes', () => {
+it('what is missing is stored and cleared', () => {
   const state = withMissing(emptyState, 'no room');
   expect(state.missing).toBe('no room');
   expect(withMissing(state, null)).toEqual(emptyState);
 });
 
-it('what is wrong with masters comes and goes, and people read it', () => {
+it('problems of masters are stored and cleared, and shown', () => {
   const state = withMasters(emptyState, { h1: 'the log of h1 is broken' });
   expect(details({ ...firstMemory({ spec }), state })).toContain('- the log of h1 is broken');
   expect(withMasters(state, {})).toEqual(emptyState);
@@ -241,7 +241,7 @@ it('equal data are equal whatever the order of their keys', () => {
   expect(sameJson({ a: [1, 2] }, { a: [2, 1] })).toBe(false);
 });
 
-it('people read the tasks as a table, in the order of the nodes', () => {
+it('the details show the tasks as a table, in the order of the nodes', () => {
   const nodes = ['node10', 'node2'];
   const state = withMissing(
     withTaskUpdates(

@@ -1,4 +1,4 @@
-/** A worker in a process of its own, which a test can kill: the framework's activities on the real cluster. */
+/** A worker in its own process, which a test can kill: the framework's activities on the real cluster. */
 import { existsSync } from 'node:fs';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection, Runtime, DefaultLogger, Worker } from '@temporalio/worker';
@@ -15,9 +15,9 @@ export interface WorkerSettings {
   readonly address: string;
   /** File with the bundle of the workflows. */
   readonly codePath: string;
-  /** Where tasks leave their traces. */
+  /** Directory for the traces of tasks. */
   readonly dir: string;
-  /** Ports on 127.0.0.1 that lead to a master's `host:port`; straight to it where there is none. */
+  /** Ports on 127.0.0.1 that lead to a master's `host:port`; without one the connection is direct. */
   readonly relays?: Readonly<Record<string, number>>;
 }
 
@@ -43,7 +43,7 @@ async function main(settings: WorkerSettings): Promise<void> {
       {
         reach: () => reach,
         secrets: async () => ({ nodeApiToken: 'none' }),
-        // Notes its start, and notes when it is not the only one of its node.
+        // Records its start, and records a second process of the same node.
         command: (spec, index) => {
           const file = (name: string) => `${dir}/${spec.name}-${name}`;
           return {

@@ -38,7 +38,7 @@ let cluster: MesosCluster;
 /** Below node_modules, so that what is built there finds its packages. */
 let builds: string;
 let workers: TestProcess[] = [];
-/** What lies between workers and masters, where a test put it there. */
+/** Relays between workers and masters, if a test started them. */
 let relays: Relay[] = [];
 let spec: ClusterSpec;
 let handle: WorkflowHandle;
@@ -89,14 +89,14 @@ afterEach(async () => {
   expect(lines('conflicts')).toEqual([]);
 });
 
-/** Starting a worker alone takes seconds on a busy machine, and finding that one hangs some more. */
+/** Starting a worker alone takes seconds on a busy machine, and detecting one that hangs some more. */
 const patienceMs = 90_000;
 const until = (what: string, holds: () => Promise<boolean> | boolean) => eventually(what, holds, patienceMs);
 
 interface TestProcess {
   readonly pid: number;
   kill(): Promise<void>;
-  /** SIGTERM: it gives its activities to others and ends. */
+  /** SIGTERM: it hands its activities over and exits. */
   stop(): Promise<void>;
 }
 
@@ -123,7 +123,7 @@ async function startWorker(relay?: Relay): Promise<TestProcess> {
   return worker;
 }
 
-/** Calls an activity as a stage would. */
+/** Calls an activity like a stage. */
 async function call(name: string, input: unknown = { spec }): Promise<unknown> {
   return await server.client.workflow.execute('call', {
     workflowId: `call-${name}-${crypto.randomUUID()}`,
@@ -132,7 +132,7 @@ async function call(name: string, input: unknown = { spec }): Promise<unknown> {
   });
 }
 
-/** A worker that was killed or hangs may have taken the query with it: then another one is asked. */
+/** A worker that was killed or hangs may have taken the query with it: then it is sent again. */
 async function state(): Promise<FrameworkState> {
   for (;;) {
     try {
@@ -196,7 +196,7 @@ describe('a framework', { timeout: 2 * patienceMs }, () => {
     const description = await handle.describe();
     expect(description.memo?.[memoKeys.state]).toEqual(await state());
     expect(description.searchAttributes[searchAttributes.cluster]).toEqual([spec.name]);
-    // The second configure: accepted, completed, and the workflow task that did it.
+    // The second configure: accepted, completed, and the workflow task that carried it out.
     expect(description.historyLength - historyLength).toBe(5);
 
     expect(await call('stopFramework')).toEqual({ tornDown: true });
@@ -205,7 +205,7 @@ describe('a framework', { timeout: 2 * patienceMs }, () => {
     expect(mesos.frameworks.flatMap(({ labels }) => labels.map(({ value }) => value))).not.toContain(
       spec.name,
     );
-    // Again, as after a lost answer.
+    // Repeated, as after a lost response.
     expect(await call('stopFramework')).toBeUndefined();
     await record(handle, 'framework-launched-and-stopped');
   });
@@ -214,12 +214,12 @@ describe('a framework', { timeout: 2 * patienceMs }, () => {
     await startWorker();
     await launchAll();
     const before = (await handle.describe()).historyLength;
-    // Long enough for heartbeats of the activity, of Mesos, and a look at everything.
+    // Long enough for heartbeats of the activity, of Mesos, and a full reconciliation.
     await new Promise((resolve) => setTimeout(resolve, 8_000));
     expect((await handle.describe()).historyLength).toBe(before);
   });
 
-  test('launches a dead node again, and survives the leading master', async () => {
+  test('relaunches a dead node, and survives the loss of the leading master', async () => {
     await startWorker();
     await launchAll();
     killTask('node1.2');
@@ -236,7 +236,7 @@ describe('a framework', { timeout: 2 * patienceMs }, () => {
     await record(handle, 'framework-relaunched');
   });
 
-  test('takes another spec, rolls its nodes, and the scheduler that had the old one is gone', async () => {
+  test('applies another spec, rolls its nodes, and the scheduler with the old one is gone', async () => {
     await startWorker();
     await launchAll();
     const { lease } = await state();
@@ -251,7 +251,7 @@ describe('a framework', { timeout: 2 * patienceMs }, () => {
     await record(handle, 'framework-configured-anew');
   });
 
-  test('launches a node elsewhere when its host is lost, by an operator’s word to another worker', async () => {
+  test('launches a node elsewhere when an operator declares its host dead at another worker', async () => {
     // Two hosts are left for three nodes.
     spec = { ...spec, nodes: { ...spec.nodes, allowMajorityOnOneHost: true } };
     const doomed = await startWorker();
@@ -283,7 +283,7 @@ describe('a framework', { timeout: 2 * patienceMs }, () => {
     expect(lines('launches')).toHaveLength(4);
   });
 
-  test('that was removed by somebody says so, and registers anew when it is configured again', async () => {
+  test('that was removed by another client reports it, and registers again when configured', async () => {
     await startWorker();
     await launchAll();
     const { frameworkId } = await state();
@@ -323,7 +323,7 @@ describe('a framework', { timeout: 2 * patienceMs }, () => {
 });
 
 describe('its worker is gone:', { timeout: 2 * patienceMs }, () => {
-  test('killed while all is well, another one takes over within seconds', async () => {
+  test('killed while the cluster is healthy, another one takes over within seconds', async () => {
     const doomed = await startWorker();
     await launchAll();
     const before = await state();
@@ -343,7 +343,7 @@ describe('its worker is gone:', { timeout: 2 * patienceMs }, () => {
     await record(handle, 'framework-taken-over');
   });
 
-  test('stopped in good order, another one takes over', async () => {
+  test('stopped in order, another one takes over', async () => {
     const leaving = await startWorker();
     await launchAll();
     const heir = await startWorker();
@@ -379,7 +379,7 @@ describe('its worker is gone:', { timeout: 2 * patienceMs }, () => {
     expect(nodes.toSorted()).toEqual(['node0', 'node1', 'node2']);
   });
 
-  test('hung while another one works, it wakes and does no harm', async () => {
+  test('suspended while another one works, it resumes and does no harm', async () => {
     const hung = await startWorker();
     await launchAll();
     process.kill(hung.pid, 'SIGSTOP');
@@ -396,7 +396,7 @@ describe('its worker is gone:', { timeout: 2 * patienceMs }, () => {
     expect(lines('launches')).toHaveLength(5);
   });
 
-  test('and Temporal with it: all goes on from the database', async () => {
+  test('and Temporal with it: all continues from the database', async () => {
     const doomed = await startWorker();
     await launchAll();
     await Promise.all([doomed.kill(), server.kill()]);
@@ -408,7 +408,7 @@ describe('its worker is gone:', { timeout: 2 * patienceMs }, () => {
   });
 });
 
-/** How many takeovers in a row; a run that is to prove more than CI has time for sets it, such as to 20. */
+/** How many takeovers in a row; set it for a longer proof than CI has time for, such as to 20. */
 const takeovers = Number(process.env['PERIJOVE_TAKEOVERS'] ?? 3);
 
 describe('two workers', { timeout: patienceMs + takeovers * 30_000 }, () => {
@@ -432,7 +432,7 @@ describe('two workers', { timeout: patienceMs + takeovers * 30_000 }, () => {
     if (found === undefined) throw new Error(`${scheduler} is none of the workers`);
     return found;
   };
-  /** A worker that was suspended or cut off never stopped to ask; a new one may not have begun. */
+  /** A worker that was suspended or cut off never stopped polling; a new one may not have begun. */
   const asksForWork = async ({ pid }: TestProcess) => {
     const { pollers } = await server.client.workflowService.describeTaskQueue({
       namespace: 'default',
@@ -441,7 +441,7 @@ describe('two workers', { timeout: patienceMs + takeovers * 30_000 }, () => {
     });
     return (pollers ?? []).some(({ identity }) => identity?.startsWith(`${pid}@`) === true);
   };
-  /** Of all tasks: process IDs by task ID. */
+  /** Process IDs of all tasks, by task ID. */
   const processes = async () =>
     Object.fromEntries(
       Object.values(await running()).map((taskId) => [taskId, tasksAlive(taskId).toSorted()]),
@@ -491,7 +491,7 @@ describe('two workers', { timeout: patienceMs + takeovers * 30_000 }, () => {
 
       const struckAt = Date.now();
       await strike(old);
-      // In each second one something happens that nobody hears of at first.
+      // In every second round a node dies, which no worker notices at first.
       const victim = round % 2 === 1 ? `node${round % 3}` : undefined;
       if (victim !== undefined) killTask(before[victim] ?? '');
       await until(`another worker subscribes, ${name}`, async () => {
@@ -505,7 +505,7 @@ describe('two workers', { timeout: patienceMs + takeovers * 30_000 }, () => {
         });
       }
       await heal(old);
-      // What wakes up, or gets through again, has nothing to say any more.
+      // A resumed or reconnected scheduler has no right to write any more.
       await until('the old one has let go of Mesos', () => old.relay.connections === 0);
       expect(await holder()).toBe(heir);
 

@@ -29,7 +29,7 @@ test.each(names)('%s is replayed', async (name) => {
   );
 });
 
-test.each(names)('%s is refused by a keeper that takes one step more', async (name) => {
+test.each(names)('%s is rejected by a keeper with one more step', async (name) => {
   await expect(
     Worker.runReplayHistory({ workflowBundle: await bundleOf(broken) }, await recorded(name), 'keeper:any'),
   ).rejects.toThrow(DeterminismViolationError);

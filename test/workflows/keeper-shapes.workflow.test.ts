@@ -1,4 +1,4 @@
-/** Courses of the keeper's workflow that a real cluster seldom takes: its activities follow a script here. */
+/** Rare paths of the keeper's workflow: its activities follow a script here. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
@@ -70,8 +70,8 @@ const done = ({ generation, verdict: { leader } }: ReconcileInput): ReconcileRes
   superseded: false,
   tookMs: { jupyter: 0, routes: 0, hosts: 0, others: 0, total: 0 },
 });
-/** Ends with its cancellation only. */
-const forEver = async (): Promise<never> => {
+/** Ends only with its cancellation. */
+const untilCancelled = async (): Promise<never> => {
   const { cancellationSignal: signal } = Context.current();
   await sleep(3_600_000, undefined, { signal });
   throw new Error('an hour has passed');
@@ -79,13 +79,13 @@ const forEver = async (): Promise<never> => {
 const state = () => handle.query(keeperState);
 
 describe('the keeper', { timeout: 60_000 }, () => {
-  test('goes on when a reconcile gives up, and tries it again after a pause', async () => {
+  test('continues when a reconcile gives up, and retries it after a pause', async () => {
     let reconciles = 0;
     await start({
       watchCluster: async ({ known }) => {
         if (!known.verdict) return firstVerdict;
         const [drift] = known.drifts;
-        if (!drift) return forEver();
+        if (!drift) return untilCancelled();
         const since = new Date().toISOString();
         return { kind: 'drift', reason: drift.what, verdict, since, watchedMs: 0 };
       },
@@ -101,13 +101,13 @@ describe('the keeper', { timeout: 60_000 }, () => {
     await record(handle, 'keeper-reconcile-gave-up');
   });
 
-  test('another spec ends the reconcile under way before the next one begins', async () => {
+  test('another spec ends the current reconcile before the next one begins', async () => {
     const log: string[] = [];
     const other = { ...spec, jupyter: { ...spec.jupyter, port: 9999 } };
     await start({
       watchCluster: async ({ spec: { jupyter }, known }) => {
         if (!known.verdict) return firstVerdict;
-        if (!known.specChanged) return forEver();
+        if (!known.specChanged) return untilCancelled();
         const reason = `the spec has changed: ${jupyter.port}`;
         return { kind: 'drift', reason, verdict, since: new Date().toISOString(), watchedMs: 0 };
       },
@@ -116,7 +116,7 @@ describe('the keeper', { timeout: 60_000 }, () => {
         log.push(`begin ${port}`);
         if (port === 9999) return done(input);
         try {
-          return await forEver();
+          return await untilCancelled();
         } finally {
           await sleep(500);
           log.push(`end ${port}`);
@@ -139,7 +139,7 @@ describe('the keeper', { timeout: 60_000 }, () => {
       reconcileCluster: async () => {
         began = true;
         try {
-          return await forEver();
+          return await untilCancelled();
         } finally {
           ended = true;
         }
@@ -159,12 +159,12 @@ describe('the keeper', { timeout: 60_000 }, () => {
     await start({
       watchCluster: async ({ known }) => {
         watches += 1;
-        return known.verdict ? forEver() : firstVerdict;
+        return known.verdict ? untilCancelled() : firstVerdict;
       },
       reconcileCluster: async (input) => done(input),
       moveLeadership: async () => {
         moving = true;
-        return forEver();
+        return untilCancelled();
       },
     });
     await eventually(async () => (await state()).jupyter === 'node1');
@@ -177,7 +177,7 @@ describe('the keeper', { timeout: 60_000 }, () => {
     expect(await moved).toBeInstanceOf(WorkflowUpdateFailedError);
   });
 
-  test('stops though its watch ends at that very moment', async () => {
+  test('stops even if its watch ends at that very moment', async () => {
     worker = await createTestWorker({
       server,
       workflowsPath,
@@ -205,9 +205,9 @@ describe('the keeper', { timeout: 60_000 }, () => {
     await Promise.all(stopped);
   });
 
-  test('notes an incident that another one tells of, once', async () => {
+  test('records an incident that another part reports, once', async () => {
     await start({
-      watchCluster: async ({ known }) => (known.verdict ? forEver() : firstVerdict),
+      watchCluster: async ({ known }) => (known.verdict ? untilCancelled() : firstVerdict),
       reconcileCluster: async (input) => done(input),
     });
     await eventually(async () => (await state()).jupyter === 'node1');
@@ -225,10 +225,10 @@ describe('the keeper', { timeout: 60_000 }, () => {
     await record(handle, 'keeper-noted');
   });
 
-  test('takes over higher generations one after the other, and no more than a few in one go', async () => {
+  test('takes over higher generations one after the other, and only a few in one go', async () => {
     const generations: number[] = [];
     await start({
-      watchCluster: async ({ known }) => (known.verdict ? forEver() : firstVerdict),
+      watchCluster: async ({ known }) => (known.verdict ? untilCancelled() : firstVerdict),
       reconcileCluster: async (input) => {
         generations.push(input.generation);
         return { ...done(input), stale: input.generation + 9 };
@@ -242,13 +242,13 @@ describe('the keeper', { timeout: 60_000 }, () => {
   describe('that follows an election', () => {
     const live = ['node0', 'node1', 'node2'];
 
-    /** etcd as far as the keeper sees it: who leads, and moves of that. */
+    /** etcd as the keeper sees it: who leads, and moves of leadership. */
     class Election {
       leader = 'node1';
       term = 2;
       readonly orders: LeadershipInput[] = [];
       outcome: LeadershipOutcome = { led: true };
-      /** Where leadership goes on to as soon as it was moved. */
+      /** Where leadership moves as soon as it was moved. */
       restless: string | undefined;
 
       async watch({ known }: WatchInput): Promise<WatchEvent> {
@@ -287,7 +287,7 @@ describe('the keeper', { timeout: 60_000 }, () => {
       return election;
     };
 
-    test('moves as planned, and answers when the routes lead there', async () => {
+    test('moves as planned, and responds when the routes lead there', async () => {
       const election = await begin();
       const result = await handle.executeUpdate(moveJupyter, { args: ['node2'] });
       expect(result).toMatchObject({ moved: true, from: 'node1', to: 'node2', generation: 2 });
@@ -298,7 +298,7 @@ describe('the keeper', { timeout: 60_000 }, () => {
       await record(handle, 'keeper-moved');
     });
 
-    test('refuses a node that is not there, and says why a move failed', async () => {
+    test('refuses an unknown node, and reports why a move failed', async () => {
       const election = await begin();
       const move = (node: string) => handle.executeUpdate(moveJupyter, { args: [node] });
       await expect(move('node9')).rejects.toMatchObject({ cause: { type: 'NODE_UNKNOWN' } });
@@ -318,7 +318,7 @@ describe('the keeper', { timeout: 60_000 }, () => {
       await record(handle, 'keeper-move-failed');
     });
 
-    test('a sticky Jupyter stays where it was moved to, and has leadership brought back', async () => {
+    test('a sticky Jupyter stays where it was moved to, and leadership is brought back', async () => {
       const election = await begin('sticky');
       await handle.executeUpdate(moveJupyter, { args: ['node2'] });
       for (let drift = 0; drift < 3; drift += 1) {
@@ -345,7 +345,7 @@ describe('the keeper', { timeout: 60_000 }, () => {
       await expect(handle.executeUpdate(moveJupyter, { args: ['node2'] })).rejects.toMatchObject({
         cause: { type: 'KEEPER_PAUSED' },
       });
-      // The watch has heard that it is over, and the workflow has that the watch has.
+      // The watch knows that it is over, and the workflow knows that the watch is.
       await eventually(async () => {
         const { raw } = await handle.describe();
         return raw.pendingActivities?.length === 0 && !raw.pendingWorkflowTask;
@@ -364,31 +364,27 @@ describe('the keeper', { timeout: 60_000 }, () => {
     });
   });
 
-  test(
-    'starts a new history when its own is long, and knows what it knew',
-    { timeout: 180_000 },
-    async () => {
-      let term = 1;
-      let runs = new Set<string>();
-      await start({
-        watchCluster: async ({ known }) => {
-          runs = runs.add(Context.current().info.workflowExecution?.runId ?? '');
-          if (runs.size === 2) return forEver();
-          term += 1;
-          const reason = `term ${term}`;
-          const leader = `node${term % 3}`;
-          const since = known.verdict ? { since: new Date().toISOString() } : {};
-          return { kind: 'verdict', reason, verdict: { leader, term, live: [leader] }, ...since };
-        },
-        reconcileCluster: async (input) => done(input),
-      });
-      await eventually(() => runs.size === 2, 150_000);
-      const now = await server.client.workflow.getHandle(workflowId).query(keeperState);
-      expect(now).toMatchObject({ generation: term - 1, verdict: { term }, jupyter: `node${term % 3}` });
-      expect(now.incidents).toHaveLength(20);
-      const { memo } = await server.client.workflow.getHandle(workflowId).describe();
-      expect(memo?.[memoKeys.state]).toMatchObject({ generation: term - 1 });
-      await record(server.client.workflow.getHandle(workflowId), 'keeper-continued');
-    },
-  );
+  test('starts a new history when its own is long, and keeps its state', { timeout: 180_000 }, async () => {
+    let term = 1;
+    let runs = new Set<string>();
+    await start({
+      watchCluster: async ({ known }) => {
+        runs = runs.add(Context.current().info.workflowExecution?.runId ?? '');
+        if (runs.size === 2) return untilCancelled();
+        term += 1;
+        const reason = `term ${term}`;
+        const leader = `node${term % 3}`;
+        const since = known.verdict ? { since: new Date().toISOString() } : {};
+        return { kind: 'verdict', reason, verdict: { leader, term, live: [leader] }, ...since };
+      },
+      reconcileCluster: async (input) => done(input),
+    });
+    await eventually(() => runs.size === 2, 150_000);
+    const now = await server.client.workflow.getHandle(workflowId).query(keeperState);
+    expect(now).toMatchObject({ generation: term - 1, verdict: { term }, jupyter: `node${term % 3}` });
+    expect(now.incidents).toHaveLength(20);
+    const { memo } = await server.client.workflow.getHandle(workflowId).describe();
+    expect(memo?.[memoKeys.state]).toMatchObject({ generation: term - 1 });
+    await record(server.client.workflow.getHandle(workflowId), 'keeper-continued');
+  });
 });

@@ -24,7 +24,7 @@ import { startKeeperCluster, type KeeperCluster } from '../support/keeper-cluste
 import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
 
 const workflowsPath = fileURLToPath(new URL('../../src/workflows/keeper.ts', import.meta.url));
-/** Nothing here goes over SSH. */
+/** Nothing here uses SSH. */
 const noPool: SshPool = {
   get: () => Promise.reject(new Error('no SSH here')),
   listen: () => Promise.reject(new Error('no SSH here')),
@@ -59,7 +59,7 @@ afterAll(async () => {
 
 const state = () => handle.query(keeperState);
 
-/** Resolves to the state in which Jupyter is on the leader of etcd and all is in line. */
+/** Resolves to the state in which Jupyter is on the leader of etcd and nothing drifts. */
 async function inLine(
   check: (state: KeeperState) => boolean = () => true,
   timeoutMs = 90_000,
@@ -116,7 +116,7 @@ async function runningJupyters(): Promise<string[]> {
 const historyLength = async () => (await handle.describe()).historyLength;
 
 describe('the keeper', { timeout: 240_000 }, () => {
-  test('brings Jupyter up on the leader, and every host leads there', async () => {
+  test('starts Jupyter on the leader, and every host routes to it', async () => {
     const { generation, verdict, drifts, incidents } = await inLine();
     expect(generation).toBe(1);
     expect(drifts).toEqual([]);
@@ -136,13 +136,13 @@ describe('the keeper', { timeout: 240_000 }, () => {
     expect(description.searchAttributes[searchAttributes.stage]).toEqual(['serving']);
   });
 
-  test('adds no history while all is as it should be', async () => {
+  test('adds no history while nothing drifts', async () => {
     const before = await historyLength();
     await sleep(20_000);
     expect(await historyLength()).toBe(before);
   });
 
-  test('gives a proxy its route back that lost it', async () => {
+  test('restores the route of a proxy that lost it', async () => {
     const { generation, verdict, events } = await inLine();
     const before = events[0]?.seq ?? 0;
     const [proxy] = cluster.proxies;
@@ -152,7 +152,7 @@ describe('the keeper', { timeout: 240_000 }, () => {
     await proxy.start();
     await eventually(async () => (await proxy.client.route())?.generation === generation, 60_000);
     await expectEveryHostServes(generation, verdict?.leader ?? '');
-    // An incident of its own, unless a busy machine has made etcd's members miss each other meanwhile.
+    // A separate incident, unless etcd's members have missed each other on a busy machine meanwhile.
     await inLine((now) =>
       now.events.some(({ seq, what }) => seq > before && what.includes('route of h1 set to')),
     );
@@ -170,7 +170,7 @@ describe('the keeper', { timeout: 240_000 }, () => {
     expect((await inLine()).generation).toBe(generation);
   });
 
-  test('starts Jupyter again that was stopped, and stops one that was started elsewhere', async () => {
+  test('restarts a stopped Jupyter, and stops one that was started elsewhere', async () => {
     const { generation, verdict } = await inLine();
     const { leader = '', term = 0 } = verdict ?? {};
     const other = cluster.nodes.nodes.find(({ name }) => name !== leader);
@@ -185,7 +185,7 @@ describe('the keeper', { timeout: 240_000 }, () => {
     await expectEveryHostServes((await inLine()).generation, leader);
   });
 
-  test('a host that is gone is noted once, adds no history, and is noted when it is back', async () => {
+  test('a missing host is recorded once, adds no history, and is recorded when it is back', async () => {
     const last = cluster.proxies.at(-1);
     if (!last) throw new Error('no proxy');
     await inLine((now) => now.drifts.length === 0);
@@ -193,7 +193,7 @@ describe('the keeper', { timeout: 240_000 }, () => {
     await inLine((now) =>
       now.drifts.some(({ kind, subject }) => kind === 'proxy-silent' && subject === 'h3'),
     );
-    // The pause after the last repair may still have to pass.
+    // The pause after the last repair may not be over yet.
     await sleep(3_000);
     const before = await historyLength();
     await sleep(10_000);
@@ -202,7 +202,7 @@ describe('the keeper', { timeout: 240_000 }, () => {
     await inLine((now) => now.drifts.length === 0 && now.routes['h3'] !== undefined);
   });
 
-  test('follows the leader when its node dies: a new generation, all routes, and the node again as a follower', async () => {
+  test('follows the leader when its node dies: new generation and routes, and the node as a follower', async () => {
     const before = await inLine((now) => now.drifts.length === 0);
     const old = cluster.node(before.verdict?.leader ?? '');
     const killedAt = Date.now();
@@ -226,7 +226,7 @@ describe('the keeper', { timeout: 240_000 }, () => {
     expect(await runningJupyters()).toEqual([back.jupyter]);
   });
 
-  test('moves nothing while no majority agrees, and says so', async () => {
+  test('moves nothing while no majority agrees, and reports it', async () => {
     const before = await inLine((now) => now.drifts.length === 0);
     const leader = before.verdict?.leader ?? '';
     const followers = cluster.nodes.nodes.filter(({ name }) => name !== leader);
@@ -235,7 +235,7 @@ describe('the keeper', { timeout: 240_000 }, () => {
       await eventually(async () => (await state()).lostSince !== undefined, 60_000);
       const { generation, verdict } = await state();
       expect({ generation, leader: verdict?.leader }).toEqual({ generation: before.generation, leader });
-      // The routes stay; but a node that cannot reach a quorum lets nobody in, for another one may serve by now.
+      // The routes stay; but a node without a quorum admits nobody, because another one may serve by now.
       await expectEveryHostLeadsTo(leader, before.generation);
       const length = await historyLength();
       await sleep(5_000);
@@ -248,7 +248,7 @@ describe('the keeper', { timeout: 240_000 }, () => {
     await expectEveryHostServes(after.generation, after.jupyter ?? '');
   });
 
-  test('takes over a generation that is already out there', async () => {
+  test('takes over a generation that is already in use', async () => {
     await inLine((now) => now.drifts.length === 0);
     const [proxy] = cluster.proxies;
     const ways = ['http://127.26.9.9:1'];
@@ -264,7 +264,7 @@ describe('the keeper', { timeout: 240_000 }, () => {
     await expectEveryHostServes(after.generation, after.jupyter ?? '');
   });
 
-  test('another worker goes on with the watch', async () => {
+  test('another worker continues the watch', async () => {
     const before = await inLine((now) => now.drifts.length === 0);
     await worker.stop();
     worker = await startWorker();
@@ -278,7 +278,7 @@ describe('the keeper', { timeout: 240_000 }, () => {
 
   test('continues with a changed spec, and refuses one of another cluster', async () => {
     await inLine((now) => now.drifts.length === 0);
-    // Whoever hands over the first spec has started it.
+    // Whoever sends the first spec has started it.
     expect(await handle.executeUpdate(configureKeeper, { args: [cluster.spec] })).toEqual({ changed: true });
     expect(await handle.executeUpdate(configureKeeper, { args: [cluster.spec] })).toEqual({ changed: false });
     const fewer = { ...cluster.spec, hosts: cluster.spec.hosts.slice(0, 2) };
@@ -292,7 +292,7 @@ describe('the keeper', { timeout: 240_000 }, () => {
     });
   });
 
-  test('stops when told to, and leaves everything as it is', async () => {
+  test('stops on request, and leaves everything unchanged', async () => {
     const { generation, jupyter } = await inLine();
     await handle.executeUpdate(stopKeeper);
     await handle.result();

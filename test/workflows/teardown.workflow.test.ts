@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 afterAll(() => server.stop());
 
-/** What concerns other workflows is the real thing. */
+/** Everything about other workflows is real. */
 async function work(cluster: SimulatedCluster, instead: Partial<Activities> = {}): Promise<void> {
   const pool: SshPool = {
     get: () => Promise.reject(new Error('no host is to be reached')),
@@ -38,7 +38,7 @@ async function work(cluster: SimulatedCluster, instead: Partial<Activities> = {}
   workers.push(await createTestWorker({ server, activities }));
 }
 
-/** Has it stand still before that call, until it may go on. */
+/** Blocks that call until the returned function is called. */
 function holdAt(cluster: SimulatedCluster, held: string): () => void {
   let goOn = () => {};
   const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
@@ -65,7 +65,7 @@ async function failureOf(handle: WorkflowHandle): Promise<unknown> {
   throw new Error('the workflow did not fail', { cause: error });
 }
 
-it('ends what would repair before it clears the hosts, and says what it did', async () => {
+it('ends what would repair before it clears the hosts, and reports what it did', async () => {
   const cluster = SimulatedCluster.deployed(makeSpec({ name: 'down' }));
   await work(cluster);
   const handle = await teardown(cluster.spec, true);
@@ -116,7 +116,7 @@ it('continues without a teardown in Mesos', async () => {
   expect(cluster.calls).toContain('clearHost:h3');
 });
 
-it('cancels the deployment that runs, and waits until nothing of it is under way', async () => {
+it('cancels the running deployment, and waits until none of it is in progress', async () => {
   const cluster = SimulatedCluster.empty(makeSpec({ name: 'busy' }));
   let deploying = () => {};
   const underWay = new Promise<void>((resolve) => (deploying = resolve));
@@ -158,7 +158,7 @@ it('is joined by the same command, and by none that removes more, or less', asyn
   expect(await first).toEqual(await second);
 });
 
-it('keeps a deployment from starting while it runs', async () => {
+it('blocks the start of a deployment while it runs', async () => {
   const cluster = SimulatedCluster.deployed(makeSpec({ name: 'closing' }));
   const goOn = holdAt(cluster, 'clearHost:h1');
   await work(cluster);

@@ -25,7 +25,7 @@ describe('the private parts of node-zookeeper-client', () => {
     expect(dependencies[library]).toBe(manifest.version);
   });
 
-  it('are as they are used', () => {
+  it('match their use', () => {
     const { STATES } = require(`${library}/lib/ConnectionManager.js`) as {
       readonly STATES: Readonly<Record<string, number>>;
     };
@@ -60,7 +60,7 @@ describe('the private parts of node-zookeeper-client', () => {
     expect(dialled).toHaveLength(1);
   });
 
-  it('forget half a reply', () => {
+  it('drop a partial reply', () => {
     const client = newClient();
     connectionManager(client).pendingBuffer = Buffer.from('half');
     dropHalfReply(client);

@@ -7,9 +7,27 @@ const reports = (...modes: readonly (ServerStatus['mode'] | undefined)[]): Membe
 
 describe('judgeEnsemble', () => {
   it.each([
-    ['three, one leads', reports('follower', 'leader', 'follower'), true, 'h2', 'h2 leads, h1, h3 follow'],
-    ['one alone', reports('standalone'), true, 'h1', 'h1 runs standalone, as the only server'],
-    ['one silent', reports('leader', 'follower', undefined), false, 'h1', 'no response from h3'],
+    [
+      'a leader and two followers',
+      reports('follower', 'leader', 'follower'),
+      true,
+      'h2',
+      'h2 leads, h1, h3 follow',
+    ],
+    [
+      'a single standalone server',
+      reports('standalone'),
+      true,
+      'h1',
+      'h1 runs standalone, as the only server',
+    ],
+    [
+      'a member without a response',
+      reports('leader', 'follower', undefined),
+      false,
+      'h1',
+      'no response from h3',
+    ],
     [
       'two leaders',
       reports('leader', 'leader', 'follower'),
@@ -25,20 +43,20 @@ describe('judgeEnsemble', () => {
       'no member is leading',
     ],
     [
-      'one still electing',
+      'a member that is still electing',
       reports('leader', 'follower', 'not-serving'),
       false,
       'h1',
       'not following yet: h3',
     ],
     [
-      'one outside',
+      'a standalone member',
       reports('leader', 'follower', 'standalone'),
       false,
       'h1',
       'running standalone instead of in the ensemble: h3',
     ],
-    ['one that must be alone leads', reports('not-serving'), false, undefined, 'no member is leading'],
+    ['a single server that does not serve', reports('not-serving'), false, undefined, 'no member is leading'],
   ] as const)('%s', (_name, members, healthy, leader, reason) => {
     expect(judgeEnsemble(members)).toEqual({ healthy, ...(leader && { leader }), reason });
   });

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { fourLetter, parseServerStatus } from '../../src/zookeeper/four-letter.js';
 
 describe('parseServerStatus', () => {
-  it('reads what srvr says', () => {
+  it('parses the reply to srvr', () => {
     const reply = [
       'Zookeeper version: 3.8.0-${mvngit.commit.id}, built on 2024-02-16 19:31 UTC',
       'Latency min/avg/max: 0/0.0/0',
@@ -26,7 +26,7 @@ describe('parseServerStatus', () => {
     });
   });
 
-  it('knows a member without a quorum by its one sentence, and an early one by its silence', () => {
+  it('recognizes a member without a quorum by its single sentence, and a starting one by its silence', () => {
     expect(parseServerStatus('This ZooKeeper instance is not currently serving requests\n').mode).toBe(
       'not-serving',
     );
@@ -41,7 +41,7 @@ describe('fourLetter', () => {
     server = undefined;
   });
 
-  it('gives up on a server that accepts and says nothing', async () => {
+  it('gives up on a server that accepts and never replies', async () => {
     server = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.23.0.1');
     await once(server, 'listening');
     const address = server.address();
@@ -52,7 +52,7 @@ describe('fourLetter', () => {
     });
   });
 
-  it('says so when nothing listens', async () => {
+  it('reports that nothing listens', async () => {
     await expect(fourLetter({ host: '127.23.0.1', port: 1 }, 'ruok', 1_000)).rejects.toMatchObject({
       code: 'ZOOKEEPER_UNREACHABLE',
     });

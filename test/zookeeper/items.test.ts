@@ -13,7 +13,7 @@ describe('zookeeperItems', () => {
   const [, second] = spec.hosts;
   if (second === undefined) throw new Error('no second host');
 
-  it('lets three servers share one machine: each binds its own address alone', () => {
+  it('lets three servers share one machine: each binds only its own address', () => {
     const items = zookeeperItems(spec, second);
     expect(textOf(items, '/opt/perijove/h2/etc/zookeeper/zoo.cfg')).toBe(
       [
@@ -38,7 +38,7 @@ describe('zookeeperItems', () => {
     expect(items.packages).toEqual(['zookeeper']);
   });
 
-  it('restarts the server when what it reads at its start changes', () => {
+  it('restarts the server when a file that it reads at its start changes', () => {
     const [service] = zookeeperItems(spec, second).services;
     expect(service?.restartOn).toEqual([
       '/opt/perijove/h2/etc/zookeeper/zoo.cfg',
@@ -47,20 +47,20 @@ describe('zookeeperItems', () => {
     expect(service?.exec).toContain('-Xmx64m');
   });
 
-  it('names no members to a server that stands alone', () => {
+  it('configures no members for a single server', () => {
     const host = makeHost('h1');
     const items = zookeeperItems(makeSpec({ hosts: [host] }), host);
     expect(textOf(items, '/opt/perijove/h1/etc/zookeeper/zoo.cfg')).not.toContain('server.');
   });
 
-  it('numbers the members by their place among the hosts with the role', () => {
+  it('numbers the members by their position among the hosts with the role', () => {
     const hosts = [makeHost('a', { roles: ['agent'] }), makeHost('b'), makeHost('c')];
     const mixed = makeSpec({ hosts });
     expect(hosts.map((host) => serverId(mixed, host))).toEqual([0, 1, 2]);
     expect(zookeeperItems(mixed, makeHost('a', { roles: ['agent'] })).services).toEqual([]);
   });
 
-  it('runs an Apache distribution from its prefix, with a log configuration of its own', () => {
+  it('runs an Apache distribution from its prefix, with its own log configuration', () => {
     const items = zookeeperItems(
       makeSpec({ zookeeper: { install: { kind: 'path', path: '/srv/zookeeper' } } }),
       second,

@@ -5,7 +5,7 @@ import { completionScript, completions, shells } from '../completion.js';
 import { printJson } from '../io.js';
 import type { Verb } from '../parser.js';
 
-/** It completes these verbs. */
+/** The command that completes these verbs. */
 export const completionCommand = (verbs: readonly Verb[]) =>
   defineCommand({
     name: 'completion',

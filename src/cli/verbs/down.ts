@@ -41,7 +41,7 @@ export const downCommand = defineCommand({
 });
 
 /**
- * Asks on a terminal; without one the option itself is the confirmation.
+ * Asks on a terminal; otherwise the option itself is the confirmation.
  *
  * @throws PerijoveError PURGE_NOT_CONFIRMED
  */

@@ -176,7 +176,7 @@ function countGiven(text: string | undefined): number {
   throw usage(`--count must be a number from 1 to ${mostInSeries}, not \`${text}\``);
 }
 
-/** Runs one drill to its end, and shows it meanwhile. */
+/** Runs one drill to its end and shows its events. */
 async function runOne(
   context: CommandContext,
   client: Client,
@@ -215,9 +215,9 @@ async function runOne(
   }
 }
 
-/** In a series, the cluster may take this long to be healthy again before the next drill. */
+/** In a series, how long the cluster may take to become healthy before the next drill. */
 const waitMs = 180_000;
-/** A drill that is refused for one of these reasons is skipped in a series. */
+/** In a series, a drill rejected for one of these reasons is skipped. */
 const skipReasons = new Set(['DRILL_UNSAFE', 'DRILL_NOT_POSSIBLE']);
 
 async function runSeries(

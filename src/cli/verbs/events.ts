@@ -52,7 +52,7 @@ export const eventsCommand = defineCommand({
   },
 });
 
-/** The events after the last printed one of each source, in the order of time. */
+/** The events after the last printed one of each source, in order of time. */
 export function unseen(
   events: readonly SourcedEvent[],
   seen: Readonly<Record<Source, number>>,
@@ -72,7 +72,7 @@ function lastOf(events: readonly SourcedEvent[], seen: Readonly<Record<Source, n
 }
 
 /**
- * Undefined after Ctrl-C. Waits while no worker or no server responds, unless `once`.
+ * Undefined after Ctrl-C. Waits while no worker or server responds, unless `once`.
  *
  * @throws PerijoveError KEEPER_ABSENT when neither a keeper nor a framework of the cluster runs
  */
@@ -115,7 +115,7 @@ function isAbsence(error: unknown): boolean {
   return error instanceof WorkflowNotFoundError;
 }
 
-/** @throws WorkflowNotFoundError, and whatever Temporal's client throws */
+/** @throws WorkflowNotFoundError, and errors of Temporal's client */
 async function eventsOf(client: Client, cluster: string, source: Source): Promise<SourcedEvent[]> {
   return await client.connection.withDeadline(Date.now() + askMs, async () => {
     const handle = client.workflow.getHandle(workflowIds[source](cluster));

@@ -28,7 +28,7 @@ export const fenceCommand = defineCommand({
         const result = await order(context, client, ask, 'the framework');
         return result ? ended(context, host, result) : detached(context);
       } catch (error) {
-        // A host that was removed from the spec may still have nodes, so the framework is asked first.
+        // A host removed from the spec may still have nodes, so ask the framework first.
         const isKnown = spec.hosts.some(({ name }) => name === host);
         if (isKnown || !isRefusal(error, 'HOST_NOT_LOST')) throw error;
         throw unknownTarget(

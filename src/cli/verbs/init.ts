@@ -47,7 +47,7 @@ export const initCommand = defineCommand({
   },
 });
 
-/** Where an editor finds the schema: in a package that is installed beside the file, else by absolute path. */
+/** The schema's location for editors: in a package installed next to the file, else an absolute path. */
 function schemaFrom(directory: string): string {
   const installed = 'node_modules/perijove/schema/cluster.schema.json';
   if (existsSync(path.join(directory, installed))) return `./${installed}`;

@@ -165,13 +165,13 @@ export const labCommand = defineGroup({
   commands: [upCommand, downCommand, crashCommand, bootCommand, statusCommand],
 });
 
-/** Reports the steps of a lab; with --json on stderr. */
+/** Reports a lab's steps; with --json on stderr. */
 function reporter(context: CommandContext): (line: string) => void {
   const out = context.json ? context.stderr : context.stdout;
   return (line) => out.write(textFor(context, `${line}\n`));
 }
 
-/** After Ctrl-C, a failure of `work` is a consequence of it. */
+/** After Ctrl-C, a failure of `work` is its consequence. */
 async function interruptible<T>(context: CommandContext, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -191,12 +191,12 @@ async function ask(context: CommandContext, question: string): Promise<boolean> 
   return answer !== undefined && /^\s*(y|yes)?\s*$/i.test(answer);
 }
 
-/** Option of the commands for a lab that is not the default one. */
+/** The option to add to commands for a lab other than the default. */
 function stateDirText(stateDir: string | undefined): string {
   return stateDir === undefined ? '' : ` --state-dir ${stateDir}`;
 }
 
-/** Where the lab is reached, and the commands to go on with. */
+/** How to reach the lab, and the next commands. */
 async function nextSteps(
   context: CommandContext,
   { spec, specFile, ui }: RunningLab,

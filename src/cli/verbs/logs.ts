@@ -8,7 +8,7 @@ import { printJson } from '../io.js';
 import { fileOption, openSpec } from '../spec-file.js';
 import type { Target } from '../targets.js';
 
-/** The log of a node, without a service: that of the program that runs all its services. */
+/** The default log of a node: that of the program that runs its services. */
 const nodeDefault = 'control';
 
 export const logsCommand = defineCommand({
@@ -69,9 +69,9 @@ function linesOf(text: string): string[] {
 
 interface Log {
   readonly host: HostSpec;
-  /** Shell that prints the newest lines. */
+  /** Shell command that prints the newest lines. */
   readonly print: string;
-  /** Shell that prints them, and then what is written. */
+  /** Shell command that prints them and follows the log. */
   readonly follow: string;
 }
 
@@ -102,7 +102,7 @@ async function logOf(pool: SshPool, spec: ClusterSpec, target: Target, lines: nu
   return { host, print: journal, follow: `exec ${journal} --follow` };
 }
 
-/** svlogd's current file, and before it, where more lines are needed, the one that it rotated last. */
+/** svlogd's current file, preceded by the last rotated one if more lines are needed. */
 function svlogdLog(directory: string, lines: number): Pick<Log, 'print' | 'follow'> {
   const log = quote(directory);
   return {

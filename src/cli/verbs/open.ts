@@ -13,7 +13,7 @@ const pages = ['jupyter', 'temporal', 'mesos'] as const;
 type Page = (typeof pages)[number];
 
 interface PageAddress {
-  /** Name of the host; absent for what is on none. */
+  /** Host name; absent for pages not on a host. */
   readonly host?: string;
   readonly url: string;
 }
@@ -74,7 +74,7 @@ export const openCommand = defineCommand({
   },
 });
 
-/** One address for each proxy, with the token. @throws PerijoveError SSH_*, SECRETS_ABSENT */
+/** One URL per proxy, with the token. @throws PerijoveError SSH_*, SECRETS_ABSENT */
 async function jupyterAddresses(pool: SshPool, spec: ClusterSpec): Promise<PageAddress[]> {
   const { readSecrets } = await import('../../hosts/secrets.js');
   const { 'jupyter-token': token } = await readSecrets(pool, spec, ['jupyter-token']);
@@ -109,10 +109,10 @@ async function mesosAddress(pool: SshPool, spec: ClusterSpec): Promise<PageAddre
   return [host ? { host: host.name, url } : { url }];
 }
 
-/** Temporal's development server has its Web UI 1000 ports above its frontend. */
+/** Temporal's dev server has its Web UI 1000 ports above its frontend. */
 const uiOffset = 1000;
 
-/** @throws PerijoveError ADDRESS_UNKNOWN when no Web UI answers there */
+/** @throws PerijoveError ADDRESS_UNKNOWN when no Web UI responds there */
 async function devServerUi(address: string): Promise<string> {
   const [host = '', port = ''] = address.split(':');
   const url = `http://${host}:${Number(port) + uiOffset}`;

@@ -38,7 +38,7 @@ export const planCommand = defineCommand({
   },
 });
 
-/** What each stage would change, in the order in which `up` runs them; stages with nothing to do are left out. */
+/** What each stage would change, in the order of `up`; leaves out stages without changes. */
 export function plannedStages({ hosts }: Pick<Survey, 'hosts'>): PlannedStage[] {
   return stageNames
     .map((name) => ({ name, changes: hosts.flatMap(({ pending }) => pending[name] ?? []) }))

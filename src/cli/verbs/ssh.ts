@@ -29,7 +29,7 @@ export const sshCommand = defineCommand({
     ]);
     const target = parseTarget(spec, args.target);
     const given = args.command.length === 0 ? undefined : args.command.join(' ');
-    // A shell may also read its commands from a pipe.
+    // A shell can also read its commands from a pipe.
     const tty = given === undefined && context.stdin.isTTY === true;
     const run = async (host: HostSpec, command: string | undefined) => {
       const withCommand = command === undefined ? {} : { command };

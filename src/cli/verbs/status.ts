@@ -39,8 +39,8 @@ export const statusCommand = defineCommand({
         try {
           const { client } = temporal;
           const observation = await observeCluster({ ...(client && { client }), pool }, spec);
-          // With neither Temporal nor a host nothing is known.
-          if (temporal.error && isDark(observation, spec)) throw temporal.error;
+          // With neither Temporal nor a host, nothing is known.
+          if (temporal.error && isUnreachable(observation, spec)) throw temporal.error;
           return observation;
         } finally {
           await temporal.close?.();
@@ -70,10 +70,10 @@ export const statusCommand = defineCommand({
   },
 });
 
-/** Moves to the top left, and clears what follows: less flicker than clearing first. */
+/** Moves to the top left and clears what follows: less flicker than clearing first. */
 const clearScreen = '\u001b[H\u001b[2J';
 
-function isDark({ status }: ClusterObservation, spec: ClusterSpec): boolean {
+function isUnreachable({ status }: ClusterObservation, spec: ClusterSpec): boolean {
   return (
     !status.zookeeper.members.some(({ mode }) => hasAnswered(mode)) &&
     !status.mesos.masters.some(({ state }) => hasAnswered(state)) &&
@@ -86,7 +86,7 @@ type Reached =
   | (Pick<TemporalClient, 'client' | 'close'> & { readonly error?: undefined })
   | { readonly error: PerijoveError; readonly client?: undefined; readonly close?: undefined };
 
-/** A server that cannot be reached does not end the command: the status reports it. */
+/** An unreachable server does not end the command: the status reports it. */
 async function temporalIfThere(
   context: CommandContext,
   choice: TemporalChoice,

@@ -37,7 +37,7 @@ export const upCommand = defineCommand({
   },
 });
 
-/** Deploys and shows it, as `up` does. Resolves to the exit code. */
+/** Deploys and shows the progress. Resolves to the exit code. */
 export async function deployAndShow(
   context: CommandContext,
   spec: ClusterSpec,
@@ -71,7 +71,7 @@ export async function deployAndShow(
   });
 }
 
-/** How long `--detach` waits until a worker accepts the deployment, or refuses it for another one. */
+/** How long `--detach` waits until a worker accepts the deployment, or it is rejected for another one. */
 const detachMs = 10_000;
 
 function finished(context: CommandContext, { changed, stages }: DeployResult): number {

@@ -1,4 +1,4 @@
-/** Faults of a whole host: how it is asked while they are done to it, and how it mends them when nobody else does. */
+/** Faults of a whole host: how to reach it during the fault, and how it heals unattended. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HostSpec } from '../../cluster/spec.js';
 import { PerijoveError } from '../../errors/error.js';
@@ -6,29 +6,29 @@ import { hostPaths } from '../../hosts/paths.js';
 import type { SshPool } from '../../ssh/connection.js';
 import { quote } from '../../ssh/shell.js';
 
-/** The answer to the command that does it is on its way by then. */
+/** By then the reply to the command that injects the fault is on its way. */
 export const noticeSeconds = 0.2;
 const askMs = 4_000;
 /** Between two attempts to reach a host. */
 export const pauseMs = 500;
-/** In case nobody is left to mend a fault. */
+/** Time limit for healing a fault, also when unattended. */
 export const neglectedMs = 180_000;
-/** Well after the last timer of a fault has ended, and after the last attempt to make it. */
+/** Well after the last timer of a fault and the last attempt to inject it. */
 const forgottenMinutes = 60;
 
-/** A fault that the host mends by itself. */
-interface SelfMending {
+/** A fault that the host heals automatically. */
+interface SelfHealing {
   readonly kind: string;
-  /** Of this fault alone: one that was healed is not made again. */
+  /** Unique to this fault: a healed one is not injected again. */
   readonly id: string;
-  /** After this the host mends it by itself. */
+  /** After this the host heals it automatically. */
   readonly forMs: number;
 }
 
-const markOf = (host: HostSpec, { kind, id }: SelfMending) => `${hostPaths(host).run}/${kind}-${id}`;
+const markOf = (host: HostSpec, { kind, id }: SelfHealing) => `${hostPaths(host).run}/${kind}-${id}`;
 
-/** Goes on only where this fault was not made before, and marks it as made: by an empty file. */
-export function unlessMade(host: HostSpec, fault: SelfMending): string {
+/** Continues only if this fault was not injected before, and marks it as injected with an empty file. */
+export function unlessMade(host: HostSpec, fault: SelfHealing): string {
   const mark = quote(markOf(host, fault));
   const marks = quote(`${fault.kind}-*`);
   return `[ ! -e ${mark} ] || exit 0
@@ -36,15 +36,15 @@ find ${quote(hostPaths(host).run)} -maxdepth 1 -name ${marks} -mmin +${forgotten
 : > ${mark} || exit 1`;
 }
 
-/** Keeps a fault that comes late from being made. It may not be mended yet. */
-export const markMade = (host: HostSpec, fault: SelfMending) => `: > ${quote(markOf(host, fault))}`;
+/** Prevents a late injection of the fault. It may not be healed yet. */
+export const markMade = (host: HostSpec, fault: SelfHealing) => `: > ${quote(markOf(host, fault))}`;
 
-/** Says in the mark that the fault is mended, so that its timer has nothing left to do. */
-export const markMended = (host: HostSpec, fault: SelfMending) =>
+/** Records in the mark that the fault is healed, so that its timer does nothing. */
+export const markMended = (host: HostSpec, fault: SelfHealing) =>
   `echo mended > ${quote(markOf(host, fault))}`;
 
-/** Starts what mends the fault after its time, should nobody else have done so: it ends within a second of that. */
-export function armTimer(host: HostSpec, fault: SelfMending, begin: string, heal: string): string {
+/** Starts the timer that heals the fault if nothing else has: it ends within a second of its time. */
+export function armTimer(host: HostSpec, fault: SelfHealing, begin: string, heal: string): string {
   const timer = `${begin}
 left=${Math.ceil(fault.forMs / 1_000)}
 while [ "$left" -gt 0 ]; do
@@ -70,7 +70,7 @@ export async function ask(pool: SshPool, host: HostSpec, script: string, timeout
   return stdout.trim();
 }
 
-/** The same, again until the host answers. */
+/** Like `ask`, but retries until the host responds. */
 export async function askUntilAnswered(
   pool: SshPool,
   host: HostSpec,

@@ -4,7 +4,7 @@ import { sameScript, type ProcessMark } from '../marks.js';
 import type { DrillOf, FaultDeps, FaultKind } from './kind.js';
 import { absent, hostNamed, onHost, signalProcess } from './reaching.js';
 
-/** A brick of the GlusterFS volume is killed. */
+/** Kills a brick of the GlusterFS volume. */
 export interface BrickKill {
   readonly kind: 'brick-kill';
   readonly host: string;
@@ -50,8 +50,8 @@ done`);
 }
 
 /**
- * Starts the bricks of a volume that do not run, and leaves the others alone; also the whole volume, where it was
- * stopped or deleted meanwhile. Fails when that cannot be told.
+ * Starts the bricks of a volume that are down and leaves the others alone; also starts a volume that was
+ * stopped or deleted meanwhile. Fails when the state is unknown.
  */
 export function startBricksScript(volume: string): string {
   return `

@@ -20,13 +20,13 @@ import {
 import type { DrillOf, FaultKind } from './kind.js';
 import { hostNamed } from './reaching.js';
 
-/** The disk of a host is full. */
+/** Fills the disk of a host. */
 export interface DiskFill {
   readonly kind: 'disk-fill';
   readonly host: string;
-  /** Of this fill alone: one that was healed is not made again. */
+  /** Unique to this fill: a healed one is not injected again. */
   readonly id: string;
-  /** After this the host frees it by itself. */
+  /** After this the host frees it automatically. */
   readonly forMs: number;
 }
 
@@ -51,19 +51,21 @@ export const diskFill: FaultKind<DiskFill> = {
   healed: ({ host }) => `the disk of ${host} has free space again`,
 };
 
-/** Long enough for every service to meet it. */
+/** Long enough to affect every service. */
 const fullMs = 20_000;
 const fillMs = 10_000;
 
 interface FileSystem {
-  /** The boot of the kernel that has it mounted. */
+  /** Boot ID of the kernel that has it mounted. */
   readonly kernel: string;
-  /** In 512 bytes. Containers see the file system of their machine under names of their own, but in its size. */
+  /**
+   * In 512-byte blocks. Containers see their machine's file system under other names, but with the same size.
+   */
   readonly size: string;
 }
 
 const observeDisk = (dir: string) => `cat /proc/sys/kernel/random/boot_id && stat -f -c '%b %S' ${dir}`;
-/** Undefined for anything but all of it: what is not known of two disks must not make them different ones. */
+/** Undefined for incomplete output: unknown facts must not make two disks different. */
 const parseDisk = (printed: string): FileSystem | undefined => {
   const [, kernel, blocks, size] = /^([0-9a-f-]{36})\n(\d+) (\d+)$/.exec(printed.trim()) ?? [];
   if (kernel === undefined || blocks === undefined || size === undefined) return undefined;
@@ -72,7 +74,7 @@ const parseDisk = (printed: string): FileSystem | undefined => {
 const isSame = (one: FileSystem, other: FileSystem) => one.kernel === other.kernel && one.size === other.size;
 
 /**
- * Refuses where another host of the cluster, or this worker, may have the same file system: that would be full as well.
+ * Refuses a disk that another host of the cluster, or this worker, may share: it would be full as well.
  *
  * @throws PerijoveError DRILL_NOT_POSSIBLE, SSH_*
  */
@@ -80,12 +82,12 @@ export async function planDiskFill(
   { pool, spec }: { readonly pool: SshPool; readonly spec: Pick<ClusterSpec, 'hosts'> },
   host: HostSpec,
 ): Promise<DiskFill> {
-  const told = (disk: FileSystem | undefined, whose: string): FileSystem => {
+  const reported = (disk: FileSystem | undefined, whose: string): FileSystem => {
     if (disk === undefined) throw notPossible(host, `${whose} did not report its disk`);
     return disk;
   };
   const diskOf = async (of: HostSpec) =>
-    told(parseDisk(await ask(pool, of, observeDisk(quote(of.dir)))), of.name);
+    reported(parseDisk(await ask(pool, of, observeDisk(quote(of.dir)))), of.name);
   const own = await diskOf(host);
   for (const other of spec.hosts.filter(({ name }) => name !== host.name)) {
     if (isSame(own, await diskOf(other))) {
@@ -93,14 +95,14 @@ export async function planDiskFill(
     }
   }
   const { stdout } = await promisify(execFile)('sh', ['-c', observeDisk('/')]);
-  if (isSame(own, told(parseDisk(stdout), 'this worker')))
+  if (isSame(own, reported(parseDisk(stdout), 'this worker')))
     throw notPossible(host, `${host.dir} seems to be on the disk of this worker`);
   return { kind: 'disk-fill', host: host.name, id: randomUUID(), forMs: fullMs };
 }
 
 const fillFile = (host: HostSpec, { id }: DiskFill) => `${host.dir}/disk-fill-${id}`;
 
-/** Fills the disk, unless it did before; and frees it by itself. */
+/** Fills the disk, unless already done; the host frees it automatically. */
 export async function fillDisk(pool: SshPool, host: HostSpec, fault: DiskFill): Promise<void> {
   const file = quote(fillFile(host, fault));
   await ask(
@@ -117,7 +119,7 @@ timeout 1 dd if=/dev/zero bs=512 oflag=append conv=notrunc of=${file} 2>&1 | gre
   );
 }
 
-/** Waits until the host has room again, and sees to it; a fill that comes late is not made any more. */
+/** Waits until the host has freed the disk, then ensures it; prevents a late fill. */
 export async function freeDisk(pool: SshPool, host: HostSpec, fault: DiskFill): Promise<void> {
   const { forMs } = fault;
   const file = quote(fillFile(host, fault));

@@ -4,12 +4,12 @@ import { failover } from '../definition.js';
 import type { DrillOf, FaultDeps, FaultKind } from './kind.js';
 import { absent } from './reaching.js';
 
-/** etcd's leadership is handed over. */
+/** Transfers etcd's leadership. */
 export interface EtcdMove {
   readonly kind: 'etcd-move';
   readonly from: string;
   readonly to: string;
-  /** At which term `from` leads. */
+  /** Raft term in which `from` leads. */
   readonly term: number;
 }
 

@@ -6,21 +6,21 @@ import { ask, askUntilAnswered, noticeSeconds, notPossible } from './asking.js';
 import type { DrillOf, FaultKind } from './kind.js';
 import { hostNamed, labOf } from './reaching.js';
 
-/** Everything on a host of a lab ends at once; healing boots it. */
+/** Ends all processes of a lab host at once; healing boots it. */
 export interface HostCrash {
   readonly kind: 'host-crash';
   readonly host: string;
 }
 
-/** A host crashes, and boots by itself. */
+/** A host crashes and reboots. */
 export interface HostReboot {
   readonly kind: 'host-reboot';
   readonly host: string;
-  /** Its process 1, another one after the boot. */
+  /** Its process 1; another one after the boot. */
   readonly init: ProcessMark;
 }
 
-/** A machine of metal may need minutes to boot. */
+/** A physical machine may need minutes to boot. */
 const bootMs = 240_000;
 
 export const hostCrashDrills = [
@@ -71,9 +71,9 @@ stat_of 1 && echo "$start"`,
 }
 
 /**
- * Crashes the host, unless it has booted since: nothing is ended in order, and nothing is written to its disks.
+ * Crashes the host, unless it has booted since: no orderly shutdown, no writes to its disks.
  *
- * @throws PerijoveError DRILL_NOT_POSSIBLE when it goes on all the same
+ * @throws PerijoveError DRILL_NOT_POSSIBLE when the host keeps running
  */
 async function reboot(pool: SshPool, host: HostSpec, { init }: HostReboot): Promise<void> {
   const goesOn = await ask(
@@ -91,7 +91,7 @@ echo yes`,
   if (goesOn === 'yes') throw notPossible(host, 'it could not be rebooted');
 }
 
-/** Resolves when the host answers. One that was not crashed does so at once. @throws PerijoveError SSH_* */
+/** Resolves when the host responds; at once if it did not crash. @throws PerijoveError SSH_* */
 async function untilBooted(pool: SshPool, host: HostSpec): Promise<void> {
   await askUntilAnswered(pool, host, ':', bootMs);
 }

@@ -1,4 +1,4 @@
-/** All kinds of faults, and the drills that do them: one file each. */
+/** All kinds of faults and their drills, one file each. */
 import { brickKill, brickKillDrills, type BrickKill } from './brick-kill.js';
 import { diskFill, diskFillDrills, type DiskFill } from './disk-fill.js';
 import { etcdMove, etcdMoveDrills, type EtcdMove } from './etcd-move.js';
@@ -35,7 +35,7 @@ const kinds: { readonly [K in Fault['kind']]: FaultKind<Extract<Fault, { kind: K
   'worker-kill': workerKill,
 };
 
-/** What is done about a fault, by its kind. To be given this very fault: each kind knows its own alone. */
+/** The kind of a fault. Pass it only this fault: each kind handles only its own. */
 export function kindOf(fault: Fault): FaultKind<Fault> {
   return kinds[fault.kind];
 }

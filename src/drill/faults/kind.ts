@@ -9,43 +9,43 @@ export interface FaultDeps {
   readonly spec: ClusterSpec;
   readonly pool: SshPool;
   readonly reach: Reach;
-  /** Where the worker runs in a lab. */
+  /** Present if the worker runs in a lab. */
   readonly lab?: LabFaults;
 }
 
-/** Any fault, as plain JSON. All that healing needs to know is in it, so it is stored before anything is done. */
+/** Any fault, as plain JSON. It holds all that healing needs, so it is stored before the injection. */
 interface AnyFault {
   readonly kind: string;
 }
 
 /**
- * One kind of fault. A fault identifies the process that it is about, or has a unique ID. So an injection whose
- * answer was lost may be repeated: it finds that process gone, or stopped, and leaves alone what has taken its place.
- * The same holds for healing.
+ * One kind of fault. A fault identifies its process or has a unique ID. An injection whose reply was lost can
+ * therefore be repeated: it finds that process gone or stopped, and leaves its successor alone. The same
+ * holds for healing.
  */
 export interface FaultKind<F extends AnyFault> {
   readonly kind: F['kind'];
-  /** Does it, unless it was done before. */
+  /** Injects the fault, unless already done. */
   inject(deps: FaultDeps, fault: F): Promise<void>;
-  /** Undoes what the fault left, as far as nothing else does; may be repeated, and also without an injection. */
+  /** Undoes what is left of the fault; idempotent, also without an injection. */
   heal(deps: FaultDeps, fault: F): Promise<void>;
-  /** What was done, for people. */
+  /** Human-readable: what was done. */
   injected(fault: F): string;
-  /** What healing did, for people. */
+  /** Human-readable: what healing did. */
   healed(fault: F): string;
-  /** The host that nobody reaches until the fault is healed. */
+  /** The host that is unreachable until the fault is healed. */
   downHost?(fault: F): string;
-  /** The worker that the fault ends, by its identity: it cannot tell how it was. */
+  /** Identity of the worker that the fault ends, which cannot report the outcome. */
   endsWorker?(fault: F): string;
 }
 
-/** A drill, with the fault that it does. */
+/** A drill with its fault. */
 export interface DrillOf<F extends AnyFault> extends DrillDefinition {
   /**
-   * The fault that is done to the target, with everything in it that injecting and healing need.
+   * The fault for a target, with everything that injecting and healing need.
    *
-   * @throws PerijoveError DRILL_NOT_POSSIBLE, DRILL_UNHEALTHY, DRILL_UNSAFE; SSH_*; COMMAND_FAILED when the process
-   *   does not run
+   * @throws PerijoveError DRILL_NOT_POSSIBLE, DRILL_UNHEALTHY, DRILL_UNSAFE; SSH_*; COMMAND_FAILED when the
+   *   process is not running
    */
   plan(deps: FaultDeps, roles: Roles, target: string): Promise<F>;
 }

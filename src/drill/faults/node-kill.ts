@@ -5,7 +5,7 @@ import { failover } from '../definition.js';
 import type { DrillOf, FaultKind } from './kind.js';
 import { onHost, readMark, treeOf } from './reaching.js';
 
-/** All of a node is killed. */
+/** Kills all processes of a node. */
 export interface NodeKill {
   readonly kind: 'node-kill';
   readonly node: string;
@@ -48,7 +48,7 @@ export const nodeKillDrills = [
 export const nodeKill: FaultKind<NodeKill> = {
   kind: 'node-kill',
   async inject(deps, { host, base, owner: { pid, start } }) {
-    // Stopped first, the owner cannot tidy up after the others, and a repetition still finds it.
+    // Stopped first, so that the owner cannot clean up after the others and a repetition still finds it.
     await onHost(deps, host, [
       `same ${pid} ${start} || exit 0`,
       `kill -s STOP ${pid}`,
@@ -57,7 +57,7 @@ export const nodeKill: FaultKind<NodeKill> = {
     ]);
   },
   async heal(deps, { host, owner: { pid, start } }) {
-    // One that an interrupted injection left stopped; the framework relaunches the node.
+    // An interrupted injection may have left it stopped; the framework relaunches the node.
     await onHost(deps, host, [
       `same ${pid} ${start} || exit 0`,
       `case $state in T) kill -s KILL ${pid} ;; esac`,

@@ -18,21 +18,21 @@ import {
 import type { DrillOf, FaultKind } from './kind.js';
 import { hostNamed } from './reaching.js';
 
-/** A host is cut off from others. */
+/** Cuts a host off from others. */
 export interface Partition {
   readonly kind: 'partition';
   readonly host: string;
-  /** Of this cut alone: one that was healed is not made again. */
+  /** Unique to this partition: a healed one is not injected again. */
   readonly id: string;
   /** The interface that carries the host's address. */
   readonly device: string;
-  /** Addresses that it is cut off from; absent: from all. */
+  /** Addresses it is cut off from; absent: all. */
   readonly peers?: readonly string[];
-  /** After this the host mends it by itself. */
+  /** After this the host heals it automatically. */
   readonly forMs: number;
 }
 
-/** Longer than a proxy or a node needs to turn elsewhere, shorter than a master gives an agent that is silent. */
+/** Longer than a proxy or a node needs to fail over, shorter than a master's patience with a silent agent. */
 const isolatedMs = 20_000;
 const chain = 'PERIJOVE-DRILL';
 
@@ -98,7 +98,7 @@ ip -o -4 addr show to ${host.address} | awk 'NR == 1 { print $2 }'`,
   };
 }
 
-/** Removes the rules, whatever is there of them; fails unless iptables says that none is left. */
+/** Removes whichever of the rules exist; fails unless iptables confirms that none is left. */
 const mendScript = `
 mend() {
   for hook in INPUT OUTPUT FORWARD; do
@@ -114,7 +114,7 @@ mend() {
   esac
 }`;
 
-/** Makes all rules first, and arms what mends it; then one rule for each way cuts the host off. */
+/** Prepares all rules and arms the healing timer; one rule per direction then cuts the host off. */
 function cutScript(host: HostSpec, fault: Partition): string {
   const { device, peers } = fault;
   const rules =
@@ -132,13 +132,13 @@ ${rules.map((rule) => `iptables -w -A ${chain} ${rule} -j DROP || exit 1`).join(
 ${armTimer(host, fault, cut, 'until mend; do sleep 1; done')}`;
 }
 
-/** Cuts the host off, unless it was before. It mends itself when nobody else does. */
+/** Cuts the host off, unless already done. The host heals the partition automatically. */
 export async function cutOff(pool: SshPool, host: HostSpec, fault: Partition): Promise<void> {
   await ask(pool, host, cutScript(host, fault));
   await delay(noticeSeconds * 1_000);
 }
 
-/** Mends the cut as soon as the host can be reached; one that comes late is not made any more. */
+/** Heals the partition once the host is reachable; prevents a late injection. */
 export async function mend(pool: SshPool, host: HostSpec, fault: Partition): Promise<void> {
   const script = `${mendScript}
 ${markMade(host, fault)} && mend && ${markMended(host, fault)}`;

@@ -4,15 +4,15 @@ import type { ProcessMark } from '../marks.js';
 import type { DrillOf, FaultKind } from './kind.js';
 import { hostService, nodeService, signalProcess, startAgain } from './reaching.js';
 
-/** One process is killed or suspended. */
+/** Kills or suspends one process. */
 export interface ProcessSignal {
   readonly kind: 'process-signal';
   readonly host: string;
   readonly signal: 'KILL' | 'STOP';
   readonly process: ProcessMark;
-  /** Of the host: started again by the healing, if its supervisor did not. */
+  /** The host service to start when healing, if its supervisor did not. */
   readonly service?: string;
-  /** When it was planned, by the clock of the host: seconds since the epoch. */
+  /** Time of planning by the host's clock: seconds since the epoch. */
   readonly clock?: number;
 }
 
@@ -106,7 +106,7 @@ export const processSignal: FaultKind<ProcessSignal> = {
   inject: (deps, { host, signal, process }) => signalProcess(deps, host, process, signal),
   async heal(deps, { host, signal, service, process }) {
     if (signal === 'STOP') await signalProcess(deps, host, process, 'CONT');
-    // Its supervisor starts it again; one that is stopped was stopped by somebody.
+    // Its supervisor restarts it; if it is stopped, someone stopped it.
     if (service !== undefined) await startAgain(deps, host, service, { ours: false });
   },
   injected: ({ host, signal, process: { pid } }) => `SIG${signal} to process ${pid} on ${host}`,

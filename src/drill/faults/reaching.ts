@@ -1,4 +1,4 @@
-/** How faults reach what they are about: hosts, services, and the very processes of them. */
+/** How faults reach hosts, services and specific processes. */
 import { nodeLayout, type ServiceName } from '../../node/layout.js';
 import { pidFunction } from '../../node/scripts.js';
 import { PerijoveError } from '../../errors/error.js';
@@ -44,7 +44,7 @@ export async function onHost(
   await connection.run([sameScript, ...lines].join('\n'));
 }
 
-/** Sends a signal to this very process; nothing when it has ended. */
+/** Sends a signal to this exact process; does nothing if it has ended. */
 export async function signalProcess(
   deps: FaultDeps,
   host: string,
@@ -59,7 +59,7 @@ export async function servicesOf({ pool, spec }: FaultDeps, hostName: string) {
   return { connection, services: await hostServices(connection, spec.name) };
 }
 
-/** But not on a host that was taken down meanwhile, and not what was stopped on purpose, unless it was `ours`. */
+/** Not on a host that was taken down meanwhile, nor a service stopped on purpose, unless it was `ours`. */
 export async function startAgain(
   deps: FaultDeps,
   host: string,

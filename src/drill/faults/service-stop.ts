@@ -7,20 +7,22 @@ import { isSame, type ProcessMark } from '../marks.js';
 import type { DrillOf, FaultDeps, FaultKind } from './kind.js';
 import { absent, hostNamed, hostService, onHost, servicesOf, startAgain } from './reaching.js';
 
-/** A service is stopped, and kept so until it is healed. */
+/** Stops a service until healed. */
 export interface ServiceStop {
   readonly kind: 'service-stop';
   readonly host: string;
-  /** Of this stop alone: what somebody else stopped is not started. Absent in drills of earlier versions. */
+  /**
+   * Unique to this stop: services stopped by others are not started. Absent in drills of earlier versions.
+   */
   readonly id?: string;
   readonly service: string;
   readonly process: ProcessMark;
 }
 
-/** On the host, for as long as a service is stopped by a drill. */
+/** Exists on the host while a drill has a service stopped. */
 const stopMark = (host: HostSpec, id: string) => quote(`${hostPaths(host).run}/service-stop-${id}`);
 
-/** Whether the drill came to stop the service. */
+/** Whether the drill actually stopped the service. */
 async function wasStopped({ pool, spec }: FaultDeps, { host: name, id }: ServiceStop): Promise<boolean> {
   if (id === undefined) return true;
   const host = hostNamed(spec, name);
@@ -55,7 +57,7 @@ export const serviceStop: FaultKind<ServiceStop> = {
   async inject(deps, fault) {
     const { connection, services } = await servicesOf(deps, fault.host);
     if (!(await isSame(connection, fault.process))) return;
-    // First, so that a stop whose answer is lost is known to be ours.
+    // Written first, so that a stop whose reply is lost is still recognized as ours.
     if (fault.id !== undefined) await connection.run(`: > ${stopMark(connection.host, fault.id)}`);
     await services.stop(fault.service);
   },

@@ -2,7 +2,7 @@ import { PerijoveError } from '../../errors/error.js';
 import type { DrillOf, FaultKind } from './kind.js';
 import { absent, labOf } from './reaching.js';
 
-/** A worker is killed. */
+/** Kills a worker. */
 export interface WorkerKill {
   readonly kind: 'worker-kill';
   readonly worker: string;

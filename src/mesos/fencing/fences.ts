@@ -1,32 +1,32 @@
 /**
- * Giving a task up that Mesos cannot tell about, so that its node can be launched again. What is stored of it, and
- * how it changes. Pure: the framework workflow and the scheduler apply the same functions.
+ * Gives up tasks whose state Mesos does not know, so that their nodes can be launched again: what is stored
+ * about them, and how it changes. Pure: the framework workflow and the scheduler apply the same functions.
  */
 import { applyUpdates, kindOf, parseTaskId, type NodeTask, type TaskTable } from '../scheduler/tasks.js';
 
-/** The word of an operator that a host is lost. It holds until a task lives there again. */
+/** An operator's declaration that a host is dead. It holds until a task lives on the host again. */
 export interface HostFence {
   /** ISO 8601. */
   readonly at: string;
-  /** Nodes whose tasks it was about. */
+  /** Nodes whose tasks it concerned. */
   readonly nodes: readonly string[];
 }
 
-/** A task that was given up without proof: should its host come back, what runs there is ended. */
+/** A task that was given up without proof: if its host comes back, what still runs there is ended. */
 export interface PresumedTask {
   readonly node: string;
   readonly taskId: string;
   readonly host: string;
 }
 
-/** What is stored about fencing; absent where there is nothing to say. */
+/** What is stored about fencing; absent when there is nothing. */
 export interface FenceFacts {
   /** By the name of the host. */
   readonly fences?: Readonly<Record<string, HostFence>>;
   readonly presumed?: readonly PresumedTask[];
 }
 
-/** `ended`: its host has confirmed that it does not run. `presumed`: nobody could be asked. */
+/** `ended`: its host has confirmed that it does not run. `presumed`: there was no response. */
 export interface FenceOutcome {
   readonly taskId: string;
   readonly how: 'ended' | 'presumed';
@@ -35,13 +35,13 @@ export interface FenceOutcome {
 
 export type FenceTable = TaskTable & FenceFacts;
 
-/** Whether the task's node waits because Mesos cannot tell if it runs. */
+/** Whether the task's node waits because Mesos does not know if the task runs. */
 export function mayBeLost({ state }: Pick<NodeTask, 'state'>): boolean {
   const kind = kindOf(state);
   return kind === 'unreachable' || kind === 'unknown';
 }
 
-/** Why an operator's word about a host is refused; undefined when it is taken, or was before. */
+/** Why an operator's declaration about a host is refused; undefined when it is accepted, now or earlier. */
 export function fenceRejection(table: FenceTable, host: string): string | undefined {
   const tasks = tasksOn(table, host);
   const live = tasks.filter(({ state }) => kindOf(state) === 'live');
@@ -52,7 +52,7 @@ export function fenceRejection(table: FenceTable, host: string): string | undefi
   return `no node waits for a fence of ${host}`;
 }
 
-/** The table with an operator's word in it; the same value when it was there before. */
+/** Adds an operator's declaration to the table; returns the same value when it has it already. */
 export function applyHostFence<T extends FenceTable>(table: T, host: string, at: string): T {
   const before = table.fences?.[host];
   const lost = tasksOn(table, host).filter(mayBeLost);
@@ -61,7 +61,7 @@ export function applyHostFence<T extends FenceTable>(table: T, host: string, at:
   return { ...table, fences: { ...table.fences, [host]: { at, nodes: [...nodes] } } };
 }
 
-/** The table after tasks were given up. One that lives by now is passed over; doing it twice changes nothing. */
+/** The table after tasks were given up. Skips tasks that are alive by now; doing it twice changes nothing. */
 export function applyOutcomes<T extends FenceTable>(
   table: T,
   outcomes: readonly FenceOutcome[],
@@ -72,7 +72,7 @@ export function applyOutcomes<T extends FenceTable>(
     const task = taskOf(next, taskId);
     if (task !== undefined && mayBeLost(task)) {
       const { node, host } = task;
-      // As when an agent is gone for good: it says nothing against the node, and the agent may tell otherwise.
+      // As when an agent is gone for good: no failure of the node, and the agent may report otherwise.
       next = applyUpdates(next, [{ taskId, state: 'TASK_GONE', message }], at);
       if (how === 'presumed')
         next = { ...next, presumed: [...(next.presumed ?? []), { node, taskId, host }] };
@@ -84,7 +84,7 @@ export function applyOutcomes<T extends FenceTable>(
   return next;
 }
 
-/** Without what was said of hosts where tasks live now, and of tasks that were taken back. */
+/** Removes declarations about hosts where tasks live now, and presumed tasks that turned out to be alive. */
 export function settleFences<T extends FenceTable>(table: T): T {
   const { fences = {}, presumed = [] } = table;
   const live = Object.values(table.tasks).filter(({ state }) => kindOf(state) === 'live');
@@ -98,7 +98,7 @@ export function settleFences<T extends FenceTable>(table: T): T {
   };
 }
 
-/** Without what was said of hosts that the spec no longer has: nobody can be asked there. */
+/** Removes entries about hosts that the spec no longer has: they cannot be asked. */
 export function forgetHosts<T extends FenceTable>(table: T, hosts: readonly string[]): T {
   const { fences = {}, presumed = [] } = table;
   const isKnown = (host: string) =>
@@ -120,14 +120,14 @@ function numberOf({ node }: NodeTask): number {
   return Number(node.slice('node'.length));
 }
 
-/** The task of that ID, if it is the newest of its node. */
+/** The task with that ID, if it is the newest of its node. */
 export function taskOf(table: TaskTable, taskId: string): NodeTask | undefined {
   const node = parseTaskId(taskId)?.node;
   const task = node === undefined ? undefined : table.tasks[node];
   return task?.taskId === taskId ? task : undefined;
 }
 
-/** Whether its node has a later task: it was over, or given up, before that one was launched. */
+/** Whether its node has a later task: this one had ended, or was given up, before that one was launched. */
 export function isSuperseded(table: TaskTable, taskId: string): boolean {
   const parts = parseTaskId(taskId);
   const present = parts === undefined ? undefined : table.tasks[parts.node];

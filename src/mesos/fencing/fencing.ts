@@ -1,6 +1,6 @@
 /**
- * When a task that Mesos cannot tell about is given up: never while it may still run, for two nodes would have one
- * address. Pure: the memory of one scheduler of what hosts and nodes answered, and the decision.
+ * When to give up a task whose state Mesos does not know: never while it may still run, because two nodes
+ * would then have one address. Pure: one scheduler's memory of the answers, and the decision.
  */
 import { pauseAfter, type BackOff } from '../../net/back-off.js';
 import type { FenceAnswer } from '../../node/fence.js';
@@ -11,63 +11,63 @@ import { kindOf, type NodeTask, type TaskState } from '../scheduler/tasks.js';
 export type TaskObservation = FenceAnswer | { readonly kind: 'works' } | { readonly kind: 'down' };
 
 export interface FenceQuestion extends PresumedTask {
-  /** `look`: whether the node works. `end`: the same first, and if not, to end it. `end-anyway`: to end it. */
+  /** `look`: check whether the node works. `end`: check, and end it if it does not. `end-anyway`: end it. */
   readonly what: 'look' | 'end' | 'end-anyway';
 }
 
 const backOff: BackOff = { firstMs: 1_000, longestMs: 15_000 };
-/** A node that works is only looked at. */
+/** A working node is only checked. */
 const workingDelayMs = 5_000;
-/** A node is ended when it did not work for so long: elections, and a moment without network, are none of it. */
+/** A node is ended when it has not worked for this long, more than an election or a brief network failure. */
 export const patienceMs = 5_000;
-/** Answers that lie further apart prove nothing of the time in between: the worker was stopped, or cut off. */
+/** Answers further apart prove nothing about the time between them: the worker was stopped, or cut off. */
 export const longestGapMs = 90_000;
 
-/** Agents need some seconds to find a new master, however short the patience that is asked of masters. */
+/** Agents need some seconds to find a new master, however short the configured patience of masters. */
 const leastAgentMs = 10_000;
 
 interface Case {
-  /** A question is under way since. */
+  /** When the open request was sent. */
   askedAt?: number;
   nextAt: number;
   times: number;
   answeredAt?: number;
   last?: TaskObservation;
-  /** It has not worked since. */
+  /** Since when it has not worked. */
   downSince?: number;
-  /** Neither host nor node has answered since. */
+  /** Since when neither the host nor the node has responded. */
   silentSince?: number;
-  /** An operator says so since, as far as this scheduler knows. */
+  /** When this scheduler learned that an operator has declared the host dead. */
   condemnedAt?: number;
-  /** The last question that was answered was asked at. */
+  /** When the last answered request was sent. */
   answeredFor?: number;
 }
 
 export interface FencingTimes {
-  /** Silence for so long is taken for death; undefined: it proves nothing, however long. */
+  /** Silence for this long counts as death; undefined: no silence does. */
   readonly afterMs: number | undefined;
-  /** A master misses an agent for so long before it gives it up. */
+  /** How long a master waits for an agent before it gives it up. */
   readonly agentMs: number;
 }
 
 /**
- * What a scheduler asks about tasks that may be lost, and what it makes of the answers. One value for all
- * subscriptions of one scheduler; another scheduler begins anew. It does no I/O; all times are milliseconds
- * since the epoch.
+ * What a scheduler asks about tasks that may be lost, and what it concludes from the answers. One instance
+ * for all subscriptions of a scheduler; another scheduler begins anew. It does no I/O; all times are
+ * milliseconds since the epoch.
  *
  * - A node that works is left alone, whatever became of its agent: ending it would only do harm.
- * - One that does not work is ended by its host, over SSH, and given up when the host confirms it.
- * - One whose host and address are silent is given up after `afterMs` of that, if Mesos has not heard from the
- *   agent for as long; and at once when an operator says that the host is lost.
- * - A host that answers and cannot confirm keeps its node, unless an operator says that it is lost; a node that
- *   answers at its address keeps it whatever anybody says.
+ * - A node that does not work is ended by its host, over SSH, and given up when the host confirms it.
+ * - A node whose host and address are silent is given up after `afterMs`, if Mesos has not heard from the
+ *   agent for as long; and at once when an operator declares the host dead.
+ * - A host that responds but cannot confirm keeps its node, unless an operator declares it dead; a node that
+ *   responds at its address is kept in any case.
  */
 export class Fencing {
   readonly #afterMs: number | undefined;
   readonly #agentMs: number;
   readonly #cases = new Map<string, Case>();
   #subscribedAt = 0;
-  /** What Mesos told on this subscription: whether a task may be lost. */
+  /** What Mesos reported on this subscription: whether a task may be lost. */
   #heard = new Map<string, boolean>();
 
   constructor({ afterMs, agentMs }: FencingTimes) {
@@ -75,22 +75,22 @@ export class Fencing {
     this.#agentMs = Math.max(leastAgentMs, agentMs);
   }
 
-  /** Another subscription: what the master before said does not count. */
+  /** A new subscription: what the previous master reported does not count. */
   subscribed(now: number): void {
     this.#subscribedAt = now;
     this.#heard = new Map();
   }
 
-  /** Mesos told a state of the task, or it was launched. */
+  /** Mesos reported a state of the task, or it was launched. */
   heard(taskId: string, state: TaskState): void {
     this.#heard.set(taskId, mayBeLost({ state }));
   }
 
   /**
-   * Tasks that live by what was last heard, and of which this master tells nothing though it was asked: their
-   * agents have not come to it. It would call them unreachable only after ten minutes (at the least: that is the
-   * smallest `agent_reregister_timeout`), and a host may well have gone down together with the master before.
-   * An intent is none of them: what became of it Mesos alone can tell.
+   * Tasks that were last reported alive, and about which this master reports nothing though it was asked:
+   * their agents have not registered with it. It would report them unreachable only after ten minutes (at the
+   * least: that is the smallest `agent_reregister_timeout`), and a host may well have gone down together with
+   * the previous master. Intents are not included: only Mesos knows what became of them.
    */
   missing(table: FenceTable, now: number): NodeTask[] {
     return now < this.#missingAt ? [] : this.#unheard(table);
@@ -106,7 +106,7 @@ export class Fencing {
     return this.#subscribedAt + this.#agentMs;
   }
 
-  /** What to ask now. Each question must be answered, by `answered`, before it is asked again. */
+  /** What to ask now. Each request must be answered, by `answered`, before it is due again. */
   due(table: FenceTable, now: number): FenceQuestion[] {
     const open = new Map<string, PresumedTask & { readonly waits: boolean }>();
     for (const { node, taskId, host } of table.presumed ?? []) {
@@ -149,7 +149,7 @@ export class Fencing {
       delete known.silentSince;
     }
     known.answeredAt = now;
-    // The reason of the first of several like answers stays, so that what people are told does.
+    // The first of several answers of one kind keeps its reason, so that the reported note does not change.
     if (known.last?.kind !== answer.kind) known.last = answer;
     if (answer.kind === 'works') delete known.downSince;
     else known.downSince ??= now;
@@ -160,11 +160,11 @@ export class Fencing {
     known.times = settled ? 0 : known.times + 1;
     const delayMs = pauseAfter(Math.max(1, known.times), backOff);
     known.nextAt = now + (answer.kind === 'works' ? workingDelayMs : delayMs);
-    // It was asked before the operator spoke: it is asked again, to end the node.
+    // It was sent before the operator's declaration, so another request, to end the node, is due now.
     if (known.condemnedAt !== undefined && !isAskedSince(known, known.condemnedAt)) known.nextAt = now;
   }
 
-  /** The tasks that can be given up by what is known; to be stored, which makes them something else. */
+  /** The tasks that can be given up by what is known now. Storing the outcomes changes their state. */
   outcomes(table: FenceTable, now: number): FenceOutcome[] {
     return [...this.#cases].flatMap(([taskId, known]): FenceOutcome[] => {
       const { last } = known;
@@ -184,18 +184,18 @@ export class Fencing {
         return presumed(`an operator declared ${host} dead`);
       }
       const at = this.#presumedDeadAt(task);
-      // An agent of which this master tells nothing for as long as it gives its agents is missed, too.
+      // An agent that has not registered with this master in the time it has for that is missing, too.
       const isMissed = this.#heard.get(taskId) ?? now >= this.#missingAt;
       if (at === undefined || (known.answeredAt ?? 0) < at || !isMissed) return [];
       return presumed(`neither the agent nor SSH on ${host} nor the node responded any longer`);
     });
   }
 
-  /** For people: what is known of a task that is waited for, and until when. */
+  /** For operators: what is known about a task that its node waits for, and until when. */
   note(task: NodeTask): string | undefined {
     const { host, node } = task;
     const known = this.#cases.get(task.taskId);
-    const word = `run \`perijove fence ${host}\` if the host is dead`;
+    const remedy = `run \`perijove fence ${host}\` if the host is dead`;
     switch (known?.last?.kind) {
       case undefined:
       case 'gone':
@@ -207,19 +207,19 @@ export class Fencing {
       case 'alive':
         return `${host} does not respond to SSH (${known.last.why}), but ${node} responds at its address`;
       case 'unclear':
-        return `${host} cannot confirm that it has ended (${known.last.why}); ${word}`;
+        return `${host} cannot confirm that it has ended (${known.last.why}); ${remedy}`;
       case 'silent': {
         const at = this.#presumedDeadAt(task);
         const end =
           at === undefined
-            ? word
-            : `it is declared dead at ${new Date(at).toISOString()}; to do so earlier, ${word}`;
+            ? remedy
+            : `it is declared dead at ${new Date(at).toISOString()}; to do so earlier, ${remedy}`;
         return `${host} has not responded to SSH either since ${new Date(known.silentSince ?? 0).toISOString()} (${known.last.why}); ${end}`;
       }
     }
   }
 
-  /** When `due` or `missing` has something to say again. */
+  /** When `due` or `missing` next has a result. */
   wakeAt(table: FenceTable): number {
     const open = [...this.#cases.values()].filter(({ askedAt }) => askedAt === undefined);
     const missingAt = this.#unheard(table).length === 0 ? Infinity : this.#missingAt;

@@ -7,11 +7,11 @@ interface ContainerFacts {
   readonly image: string;
   /** The host's base directory, which has the same path in the container. */
   readonly dir: string;
-  /** An agent starts containers beside its own. */
+  /** An agent starts other containers. */
   readonly isAgent: boolean;
 }
 
-/** The container of a service: hosts that share a Docker have different ones, and so have clusters. */
+/** The container name of a service: it is different for hosts that share a Docker, and for clusters. */
 export function containerOf(
   spec: ClusterSpec,
   host: HostSpec,
@@ -26,8 +26,8 @@ function containerName(spec: ClusterSpec, host: HostSpec, service: string): stri
 }
 
 /**
- * Shell that prints the process ID of a master or an agent, where its supervisor watches a `docker run` that stands
- * for it; undefined where the supervisor watches that very process.
+ * Shell code that prints the process ID of a master or an agent whose supervisor watches a `docker run`;
+ * undefined if the supervisor watches the process itself.
  */
 export function processInContainer(spec: ClusterSpec, host: HostSpec, service: string): string | undefined {
   if (spec.mesos.install.kind !== 'image') return undefined;
@@ -35,9 +35,9 @@ export function processInContainer(spec: ClusterSpec, host: HostSpec, service: s
 }
 
 /**
- * The same service in a container. The supervisor watches `docker run` in the foreground, which passes signals
- * on and ends when the container does. One that outlived it (its `docker run` was killed) is removed when the
- * service ends, and once more before the next one starts, for the case that the whole host went down.
+ * The same service in a container. The supervisor watches `docker run` in the foreground, which passes
+ * signals on and ends when the container does. A container that outlived its `docker run` (which was killed)
+ * is removed when the service ends, and again before the next one starts, in case the whole host went down.
  */
 export function inContainer(service: ServiceItem, container: ContainerFacts): ServiceItem {
   const { name, image, dir, isAgent } = container;
@@ -64,7 +64,7 @@ export function inContainer(service: ServiceItem, container: ContainerFacts): Se
   };
 }
 
-/** Not by `--ulimit`: where Docker's own limit is lower it would refuse to start the container. */
+/** Not with `--ulimit`: if Docker's own limit is lower, it would refuse to start the container. */
 function raised({ exec, openFiles }: ServiceItem): [string, ...string[]] {
   const script = `ulimit -n ${openFiles} 2>/dev/null || ulimit -n "$(ulimit -Hn)"; exec "$@"`;
   return ['/bin/sh', '-c', script, 'sh', ...exec];

@@ -1,4 +1,4 @@
-/** Where an installed Mesos lies on a host and what it can do: found by looking, not by what is customary. */
+/** Where an installed Mesos is on a host and what it can do: observed, not assumed. */
 import type { ErrorCode } from '../../errors/codes.js';
 import { PerijoveError } from '../../errors/error.js';
 import type { Problem } from '../../hosts/problem.js';
@@ -11,36 +11,36 @@ import { mesosPrefix } from './paths.js';
 export type MesosProgram = 'mesos-master' | 'mesos-agent';
 
 export interface ProgramFound {
-  /** Of the file that is to be run. */
+  /** Of the file to run. */
   readonly path: string;
-  /** What `--version` says, such as `1.3.2`; absent when it does not answer. */
+  /** What `--version` prints, such as `1.3.2`; absent when it does not answer. */
   readonly version?: string;
-  /** What it says instead of a version. */
+  /** What it prints instead of a version. */
   readonly complaint?: string;
-  /** Names of all flags in `--help`, also older names of them; empty when it does not tell. */
+  /** Names of all flags in `--help`, including older names; empty when it prints none. */
   readonly flags: readonly string[];
 }
 
-/** What a host has of the Mesos that the spec names. */
+/** The host's installation of the Mesos that the spec names. */
 export interface MesosInstallation {
-  /** The directory or package is there; its programs need not be. */
+  /** The directory or package exists; its programs may be missing. */
   readonly isThere: boolean;
   readonly programs: Readonly<Partial<Record<MesosProgram, ProgramFound>>>;
-  /** Where its executors and helpers lie (`--launcher_dir`). */
+  /** Directory of its executors and helpers (`--launcher_dir`). */
   readonly launcherDir?: string;
-  /** Where its web UI lies (`--webui_dir`). */
+  /** Directory of its web UI (`--webui_dir`). */
   readonly webuiDir?: string;
-  /** Where its libraries lie, if it finds them only by LD_LIBRARY_PATH. */
+  /** Directory of its libraries, if it finds them only through LD_LIBRARY_PATH. */
   readonly libraryDir?: string;
-  /** Another one when a program or libmesos was replaced. */
+  /** Changes when a program or libmesos is replaced. */
   readonly stamp?: string;
 }
 
 /** A Mesos takes a moment to load: libmesos has some hundred megabytes. */
 const answerTimeoutSeconds = 20;
-const lookTimeoutMs = 180_000;
+const observeTimeoutMs = 180_000;
 
-/** In which order a directory is searched: an installation prefix, a build tree, a directory of programs. */
+/** The search order in a directory: an installation prefix, a build tree, a directory of programs. */
 const places = (name: MesosProgram) => [
   `sbin/${name}`,
   `bin/${name}.sh`,
@@ -50,7 +50,7 @@ const places = (name: MesosProgram) => [
   name,
 ];
 
-/** Which programs a host runs by its roles; none where Mesos is no installation on the host. */
+/** The programs that a host runs by its roles; none if Mesos is not installed on the host itself. */
 export function mesosPrograms({ mesos }: ClusterSpec, { roles }: HostSpec): readonly MesosProgram[] {
   if (mesos.install.kind === 'lab' || mesos.install.kind === 'image') return [];
   return [
@@ -60,8 +60,8 @@ export function mesosPrograms({ mesos }: ClusterSpec, { roles }: HostSpec): read
 }
 
 /**
- * Looks for the host's Mesos, and asks its programs for their version and flags; undefined where the host has
- * no installation of its own. Changes nothing.
+ * Finds the host's Mesos, and asks its programs for their version and flags; undefined if the host has no
+ * installation of its own. Changes nothing.
  *
  * @throws PerijoveError SSH_*, SUDO_REFUSED
  */
@@ -74,7 +74,7 @@ export async function observeMesos(
   const programs = mesosPrograms(spec, host);
   if (programs.length === 0) return undefined;
   const script = installationScript(spec.mesos.install, mesosPrefix(spec.mesos.install, host), programs);
-  const output = await connection.run(script, { timeoutMs: lookTimeoutMs, ...options });
+  const output = await connection.run(script, { timeoutMs: observeTimeoutMs, ...options });
   return parseInstallation(output);
 }
 
@@ -190,8 +190,8 @@ export function parseInstallation(output: string): MesosInstallation {
 }
 
 /**
- * What is wrong with a host's Mesos, before anything is started with it. `found` is undefined where there is
- * nothing to look for. A package or an archive that is still to be installed is no problem.
+ * What is wrong with a host's Mesos, checked before it is started. `found` is undefined when no installation
+ * is expected. A package or an archive that is still to be installed is not a problem.
  */
 export function installationProblems(
   spec: ClusterSpec,
@@ -237,7 +237,7 @@ export function requireInstallation(
   host: HostSpec,
   found: MesosInstallation | undefined,
 ): void {
-  // By now it should be there, whatever it comes from.
+  // By now it must exist, whatever its source.
   const [first] = installationProblems(spec, host, found && { ...found, isThere: true });
   if (first === undefined) return;
   throw new PerijoveError(first.code, first.message, { host: host.name, remedy: first.remedy });

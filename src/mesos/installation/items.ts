@@ -13,8 +13,8 @@ export const agentService = 'mesos-agent';
 export const hostAttribute = 'perijove_host';
 
 /**
- * A Mesos master with the origin's flags, or nothing on a host without that role. `found` is what was seen of
- * an installation on the host; before anything of it is there, it is taken to be as Mesos' own build lays it out.
+ * A Mesos master with the origin's flags, or nothing on a host without that role. `found` is the installation
+ * observed on the host; before there is one, the layout of Mesos' own build is assumed.
  */
 export function masterItems(spec: ClusterSpec, host: HostSpec, found?: MesosInstallation): HostItems {
   if (!host.roles.includes('master')) return noItems;
@@ -85,10 +85,10 @@ export function agentItems(spec: ClusterSpec, host: HostSpec, found?: MesosInsta
   });
 }
 
-/** HTTP basic is Mesos' default; these say that it is asked for, to read and to change. */
+/** HTTP basic is Mesos' default; these flags require it for reads and writes. */
 const authenticationFlags = { authenticate_http_readonly: 'true', authenticate_http_readwrite: 'true' };
 
-/** The origin's flags for Docker; for plain processes, what works without cgroups and without systemd. */
+/** The origin's flags for Docker; for plain processes, flags that need neither cgroups nor systemd. */
 function containerizerFlags(spec: ClusterSpec, host: HostSpec): Readonly<Record<string, string>> {
   if (spec.nodes.containerizer === 'docker') {
     return {
@@ -102,12 +102,12 @@ function containerizerFlags(spec: ClusterSpec, host: HostSpec): Readonly<Record<
     containerizers: 'mesos',
     launcher: 'posix',
     isolation: 'posix/cpu,posix/mem',
-    // On a systemd host an agent would move its executors to a slice of its own, for which it has to be root.
+    // On a systemd host an agent would move its executors to its own slice, which requires root.
     systemd_enable_support: 'false',
   };
 }
 
-/** What the place that an agent comes from asks for. */
+/** Flags that depend on where the agent comes from. */
 function installFlags(
   spec: ClusterSpec,
   host: HostSpec,
@@ -118,14 +118,14 @@ function installFlags(
     case 'lab':
       return standInFlags(spec, host);
     case 'image':
-      // Executors in containers of their own outlive the agent's.
+      // Executors in their own containers outlive the agent's.
       return { docker_mesos_image: install.image };
     case 'path':
     case 'tarball':
     case 'package':
       return {
         ...(found?.launcherDir === undefined ? {} : { launcher_dir: found.launcherDir }),
-        // Executors get nothing of the agent's environment, and need the same libraries.
+        // Executors inherit nothing of the agent's environment, and need the same libraries.
         ...(found?.libraryDir === undefined
           ? {}
           : { executor_environment_variables: JSON.stringify({ LD_LIBRARY_PATH: found.libraryDir }) }),
@@ -135,7 +135,7 @@ function installFlags(
 
 /**
  * The stand-in finds its executor beside itself. Its agents often share one machine, whose resources they
- * only account for: each says that it could hold all nodes, so that those of a dead host have room elsewhere.
+ * only account for: each offers room for all nodes, so that those of a dead host fit elsewhere.
  */
 function standInFlags(spec: ClusterSpec, host: HostSpec): Readonly<Record<string, string>> {
   const { count, cpus, memoryBytes } = spec.nodes;
@@ -146,9 +146,7 @@ function standInFlags(spec: ClusterSpec, host: HostSpec): Readonly<Record<string
   };
 }
 
-/**
- * `zk://…` on the command line, unless it carries a password: then `file://…`, which Mesos reads by itself.
- */
+/** `zk://…` on the command line, unless it contains a password: then `file://…`, which Mesos reads itself. */
 function zkFlag(spec: ClusterSpec, host: HostSpec): string {
   return spec.zookeeper.digest
     ? `file://${mesosPaths(host).zkUrl}`
@@ -160,7 +158,7 @@ interface Parts {
   readonly service: string;
   readonly description: string;
   readonly flags: Readonly<Record<string, string>>;
-  /** Those of the spec, which win. */
+  /** Flags from the spec, which take precedence. */
   readonly specFlags: Readonly<Record<string, string>>;
   readonly directories: readonly string[];
   readonly leaveChildren: boolean;
@@ -208,7 +206,7 @@ function items(
   };
 }
 
-/** Of these a Mesos that does not know them has no need. */
+/** Flags that are left out for a Mesos that does not know them. */
 const optionalFlags = new Set(['runtime_dir', 'fetcher_cache_dir', 'launcher', 'systemd_enable_support']);
 
 function commandFlags(found: MesosInstallation | undefined, { program, flags, specFlags }: Parts): string[] {
@@ -221,10 +219,10 @@ function commandFlags(found: MesosInstallation | undefined, { program, flags, sp
   );
 }
 
-/** A file that a program of Mesos reads, made of a secret. */
+/** A file that a Mesos program reads, made from a secret. */
 interface SecretFile {
   readonly secret: string;
-  /** Shell that prints the file's text. What it prints with is a builtin, so nothing is in any command line. */
+  /** Shell code that prints the file's text with a builtin, so that the secret appears in no command line. */
   readonly print: string;
   readonly path: string;
 }
@@ -246,8 +244,8 @@ function secretFiles(spec: ClusterSpec, host: HostSpec): SecretFile[] {
 }
 
 /**
- * Secrets go into files of mode 0600 by the shell itself, before it becomes the program. The master and the agent
- * of a host write the same files, also at the same moment: each by way of a name of its own.
+ * The shell writes secrets into files of mode 0600 before it execs the program. The master and the agent of a
+ * host write the same files, possibly at the same time, so each writes under its own name and renames.
  */
 function withSecrets(
   files: readonly SecretFile[],

@@ -1,7 +1,7 @@
 import { hostPaths } from '../../hosts/paths.js';
 import type { HostSpec, Install } from '../../cluster/spec.js';
 
-/** Where Mesos' files lie on a host. */
+/** Paths of Mesos' files on a host. */
 export function mesosPaths(host: Pick<HostSpec, 'dir'>) {
   const paths = hostPaths(host);
   return {
@@ -10,20 +10,22 @@ export function mesosPaths(host: Pick<HostSpec, 'dir'>) {
     masterLog: `${paths.log}/glog/mesos-master`,
     agentLog: `${paths.log}/glog/mesos-agent`,
     agentRuntime: `${paths.run}/mesos-agent`,
-    /** What tasks fetch; by default all agents of a machine share one in /tmp, which each empties at its start. */
+    /**
+     * What tasks fetch; by default all agents of a machine share one in /tmp, emptied at each agent's start.
+     */
     fetcherCache: `${paths.data}/mesos-fetcher`,
     /** Layers of images that the Mesos containerizer unpacks; by default in /tmp. */
     dockerStore: `${paths.data}/mesos-docker-store`,
-    /** Holds the URL of ZooKeeper with the password in it, where the spec asks for one. */
+    /** ZooKeeper's URL with its password, if the spec requires one. */
     zkUrl: `${paths.run}/mesos-zk-url`,
-    /** Holds whom a master or an agent lets in, and with which secret, where the spec names a principal. */
+    /** The principals, with secrets, that a master or an agent accepts, if the spec names a principal. */
     credentials: `${paths.run}/mesos-credentials`,
   };
 }
 
 /**
- * The directory that an installation lies in; empty for one that has none of its own. Each archive has another
- * one, so that the running programs keep their files until they are restarted from the new one.
+ * The directory of an installation; empty if it has none of its own. Each archive has another one, so that
+ * the running programs keep their files until they are restarted from the new one.
  */
 export function mesosPrefix(install: Install, host: Pick<HostSpec, 'dir'>): string {
   switch (install.kind) {

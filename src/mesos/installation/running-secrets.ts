@@ -1,4 +1,4 @@
-/** What masters run with now, from the files that they were started with: it may be older than the secrets. */
+/** The secrets that masters run with, from their start-up files: they may be older than the stored ones. */
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../../cluster/spec.js';
 import type { SshPool } from '../../ssh/connection.js';
 import { quote } from '../../ssh/shell.js';
@@ -6,8 +6,8 @@ import { mesosPaths } from './paths.js';
 import { parseCredential, type Credential } from '../masters/http.js';
 
 /**
- * Digests (`user:password`) that masters were started with, each once. Of all of them: a master whose digest is not
- * known must not be shut out.
+ * Digests (`user:password`) that masters were started with, without duplicates. Reads all masters: one whose
+ * digest is not known must not be shut out.
  *
  * @throws PerijoveError SSH_*, COMMAND_FAILED
  */
@@ -19,7 +19,7 @@ export async function runningDigests(pool: SshPool, spec: ClusterSpec): Promise<
   return [...new Set(digests)];
 }
 
-/** The credential that a host's master was started with; undefined when it was started without one. */
+/** The credential that a host's master was started with; undefined when it has none. */
 export async function runningCredential(pool: SshPool, host: HostSpec): Promise<Credential | undefined> {
   const text = await fileOf(pool, host, mesosPaths(host).credentials);
   const inner = /^\{"credentials":\[(.*)\]\}$/s.exec(text ?? '')?.[1];

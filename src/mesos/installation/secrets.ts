@@ -3,11 +3,11 @@ import type { ClusterSpec } from '../../cluster/spec.js';
 import type { SshPool } from '../../ssh/connection.js';
 import { parseCredential, type Credential } from '../masters/http.js';
 
-/** What masters and the ensemble are asked with, where the spec wants it. */
+/** The secrets for masters and the ensemble, if the spec requires them. */
 export interface MesosSecrets {
-  /** Where the spec names a principal. */
+  /** Present if the spec names a principal. */
   readonly credential?: Credential;
-  /** `user:password`, where the spec protects Mesos' znodes. */
+  /** `user:password`, present if the spec protects Mesos' znodes. */
   readonly digest?: string;
 }
 
@@ -15,7 +15,7 @@ export interface SchedulerSecrets extends MesosSecrets {
   readonly nodeApiToken: string;
 }
 
-/** What a scheduler needs. @throws PerijoveError SSH_*, SECRETS_ABSENT, SECRETS_DAMAGED */
+/** The secrets of a scheduler. @throws PerijoveError SSH_*, SECRETS_ABSENT, SECRETS_DAMAGED */
 export async function readSchedulerSecrets(pool: SshPool, spec: ClusterSpec): Promise<SchedulerSecrets> {
   const [secrets, mesos] = await Promise.all([
     readSecrets(pool, spec, ['node-api-token']),
@@ -25,7 +25,7 @@ export async function readSchedulerSecrets(pool: SshPool, spec: ClusterSpec): Pr
 }
 
 /**
- * Empty where the spec sets neither a principal nor a digest; no host is asked then.
+ * Empty if the spec sets neither a principal nor a digest; no host is asked then.
  *
  * @throws PerijoveError SSH_*, SECRETS_ABSENT, SECRETS_DAMAGED
  */

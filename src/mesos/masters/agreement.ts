@@ -1,6 +1,6 @@
 /**
- * Host of the master that leads, by whom each master that answers holds for the leader (null: nobody): it says so
- * itself, and more of the others agree than do not. Pure.
+ * Host of the leading master, from the leader that each responding master names (null: none): it names
+ * itself, and more of the others agree than disagree. Pure.
  */
 export function leaderOf(masters: Readonly<Record<string, string | null>>): string | undefined {
   const named = Object.values(masters).filter((name) => name !== null);

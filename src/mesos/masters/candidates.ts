@@ -7,10 +7,10 @@ export function candidates(children: readonly string[]): string[] {
     .sort((left, right) => Number(left.slice(prefix.length)) - Number(right.slice(prefix.length)));
 }
 
-/** The number that ZooKeeper gave a candidate. */
+/** The sequence number that ZooKeeper gave a candidate. */
 export function sequenceOf(name: string): number {
   return Number(name.slice(prefix.length));
 }
 
-/** What a candidate's znode is created with; ZooKeeper appends its number. */
+/** The name a candidate's znode is created with; ZooKeeper appends its number. */
 export const candidatePrefix = prefix;

@@ -14,55 +14,55 @@ import { masterEndpoint, namedLeaders, type NamedLeaders } from './named-leaders
 export interface MasterCareDeps {
   readonly spec: ClusterSpec;
   readonly reach: Reach;
-  /** What masters are asked with now; undefined where they ask for nothing. */
+  /** The current credential for masters; undefined where they require none. */
   readonly credential: () => Promise<Credential | undefined>;
   readonly connect: (host: HostSpec) => Promise<HostConnection>;
-  /** Why nothing is to be repaired now; undefined when it may be. Rejects when that cannot be found out. */
+  /** Why nothing may be repaired now; undefined when it may. Rejects when that cannot be determined. */
   readonly paused: () => Promise<string | undefined>;
-  /** By host, what is wrong and left alone; called when it changed. */
-  readonly tell: (masters: Readonly<Record<string, string>>) => Promise<void>;
-  /** What was told last, by whichever worker. */
-  readonly told: () => Promise<Readonly<Record<string, string>>>;
+  /** Called on a change with what is wrong and not repaired, by host. */
+  readonly report: (masters: Readonly<Record<string, string>>) => Promise<void>;
+  /** What was reported last, by any worker. */
+  readonly reported: () => Promise<Readonly<Record<string, string>>>;
   /** Records what was done, once for the same `at` and `what`. */
   readonly note: (incident: { at: string; what: string; tookMs: number }) => Promise<void>;
   readonly logger: Logger;
 }
 
-const lookEveryMs = 5_000;
+const checkEveryMs = 5_000;
 const askMs = 2_000;
-/** One answer that does not come is no news on a busy machine. */
+/** A single missing response means nothing on a busy machine. */
 const silentAfter = 2;
-/** What was done longer ago has been noted, or nobody will ask for it. */
+/** Anything older has been recorded, or is no longer of interest. */
 const notedWithinSeconds = 86_400;
 
 /**
- * Looks after the Mesos masters until the signal aborts: one that does not answer because its replicated log is
- * broken gets an empty one (`decideRemedy` says when). Costs three requests each five seconds while all answer.
+ * Watches the Mesos masters until the signal aborts: one that does not respond because its replicated log is
+ * broken gets an empty one (see `decideRemedy`). Costs three requests every five seconds while all respond.
  * Never rejects.
  */
 export async function careForMasters(deps: MasterCareDeps, signal: AbortSignal): Promise<void> {
   const care = new MasterCare(deps);
   while (!signal.aborted) {
     try {
-      await care.look();
+      await care.check();
     } catch (error) {
       deps.logger.warn({ reason: messageOf(error) }, 'the check of the Mesos masters failed');
     }
-    await pause(lookEveryMs, signal);
+    await pause(checkEveryMs, signal);
   }
 }
 
 class MasterCare {
   readonly #silences = new Map<string, number>();
-  /** Hosts of which it is not known whether what was done to them is noted. */
+  /** Hosts whose repair may not be recorded yet. */
   readonly #unnoted: Set<string>;
-  #told: Readonly<Record<string, string>> | undefined;
+  #reported: Readonly<Record<string, string>> | undefined;
 
   constructor(private readonly deps: MasterCareDeps) {
     this.#unnoted = new Set(hostsWithRole(deps.spec, 'master').map(({ name }) => name));
   }
 
-  async look(): Promise<void> {
+  async check(): Promise<void> {
     const hosts = hostsWithRole(this.deps.spec, 'master');
     const named = await namedLeaders(this.deps, askMs);
     for (const { name } of hosts) {
@@ -76,15 +76,15 @@ class MasterCare {
           { host: host.name, reason: messageOf(error) },
           'an unresponsive Mesos master could not be observed',
         );
-        return this.#told?.[host.name];
+        return this.#reported?.[host.name];
       });
       if (why !== undefined) wrong[host.name] = why;
     }
-    await this.#tell(wrong);
+    await this.#report(wrong);
     await this.#noteWhatWasDone(hosts);
   }
 
-  /** Why a master is left alone although its log is broken. */
+  /** Why a master is not repaired although its log is broken. */
   async #careFor(host: HostSpec, named: NamedLeaders): Promise<string | undefined> {
     const { spec, connect, paused, logger } = this.deps;
     const connection = await connect(host);
@@ -130,17 +130,17 @@ class MasterCare {
     return { healthy: healthy.flat(), quorum };
   }
 
-  async #tell(wrong: Readonly<Record<string, string>>): Promise<void> {
-    const told = (this.#told ??= await this.deps.told());
+  async #report(wrong: Readonly<Record<string, string>>): Promise<void> {
+    const reported = (this.#reported ??= await this.deps.reported());
     const isSame =
-      Object.keys(wrong).length === Object.keys(told).length &&
-      Object.entries(wrong).every(([host, why]) => told[host] === why);
+      Object.keys(wrong).length === Object.keys(reported).length &&
+      Object.entries(wrong).every(([host, why]) => reported[host] === why);
     if (isSame) return;
-    await this.deps.tell(wrong);
-    this.#told = wrong;
+    await this.deps.report(wrong);
+    this.#reported = wrong;
   }
 
-  /** By the record on the host: the worker that did it may have died before it could tell. */
+  /** Uses the record on the host: the worker that did it may have died before it could report. */
   async #noteWhatWasDone(hosts: readonly HostSpec[]): Promise<void> {
     for (const host of hosts.filter(({ name }) => this.#unnoted.has(name))) {
       try {
@@ -153,7 +153,7 @@ class MasterCare {
             tookMs: done.tookSeconds * 1_000,
           });
         }
-        // One that is under way is noted later.
+        // A repair that is still running is recorded later.
         if (done === undefined || isOld || done.tookSeconds !== undefined) this.#unnoted.delete(host.name);
       } catch (error) {
         const reason = messageOf(error);

@@ -18,13 +18,13 @@ export const masterInfoSchema = z.object({
 export type MasterInfo = z.infer<typeof masterInfoSchema>;
 
 export interface RegisteredMaster extends MasterInfo {
-  /** The number that ZooKeeper gave its znode: the lowest one leads. */
+  /** The sequence number of its znode: the lowest one leads. */
   readonly sequence: number;
 }
 
 /**
- * The master that ZooKeeper says leads: the lowest-numbered `json.info_*` below the spec's path. Resolves to
- * undefined when there is no candidate. What it names is dialled at `address.ip` and `address.port`.
+ * The leading master according to ZooKeeper: the lowest-numbered `json.info_*` below the spec's path.
+ * Resolves to undefined when there is no candidate. It is dialled at `address.ip` and `address.port`.
  *
  * @throws PerijoveError ZOOKEEPER_UNREACHABLE, ZOOKEEPER_AUTH_FAILED
  */
@@ -36,7 +36,7 @@ export async function leadingMaster(
   return await withEnsemble(reach, spec, secrets, (zookeeper) => readLeader(zookeeper, spec.mesos.zkPath));
 }
 
-/** The same with a session that is there already. @throws PerijoveError ZOOKEEPER_AUTH_FAILED */
+/** The same with an existing session. @throws PerijoveError ZOOKEEPER_AUTH_FAILED */
 export async function readLeader(zookeeper: ZooKeeperClient, path: string): Promise<MasterInfo | undefined> {
   for (;;) {
     const [name] = candidates(await childrenOf(zookeeper, path));
@@ -45,7 +45,7 @@ export async function readLeader(zookeeper: ZooKeeperClient, path: string): Prom
       const { data } = await zookeeper.getData(`${path}/${name}`);
       return masterInfoSchema.parse(JSON.parse(data.toString('utf8')));
     } catch (error) {
-      // It went between the two questions: another one leads now.
+      // It was removed between the two requests: another one leads now.
       if (!(error instanceof ZNodeError && error.code === 'NO_NODE')) throw refusedOr(error);
     }
   }
@@ -64,7 +64,7 @@ export async function registeredMasters(
   return await withEnsemble(reach, spec, secrets, (zookeeper) => readMasters(zookeeper, spec.mesos.zkPath));
 }
 
-/** The same with a session that is there already. @throws PerijoveError ZOOKEEPER_AUTH_FAILED */
+/** The same with an existing session. @throws PerijoveError ZOOKEEPER_AUTH_FAILED */
 export async function readMasters(zookeeper: ZooKeeperClient, path: string): Promise<RegisteredMaster[]> {
   const names = candidates(await childrenOf(zookeeper, path));
   const infos = await Promise.all(
@@ -91,7 +91,7 @@ async function childrenOf(zookeeper: ZooKeeperClient, path: string): Promise<rea
   }
 }
 
-/** What ZooKeeper refuses whoever comes with another digest is refused again the next time. */
+/** A digest that ZooKeeper refuses is refused again on the next attempt. */
 export function refusedOr(error: unknown): unknown {
   if (!(error instanceof ZNodeError && error.code === 'NO_AUTH')) return error;
   return new PerijoveError(
@@ -101,7 +101,7 @@ export function refusedOr(error: unknown): unknown {
   );
 }
 
-/** @throws PerijoveError ZOOKEEPER_UNREACHABLE; what the work throws */
+/** @throws PerijoveError ZOOKEEPER_UNREACHABLE; whatever the work throws */
 export async function withEnsemble<T>(
   reach: Reach,
   spec: ClusterSpec,
@@ -122,7 +122,7 @@ export async function withEnsemble<T>(
 }
 
 /**
- * `host:port,host:port`, with the local end of a way to each server that has one.
+ * `host:port,host:port`, with the local end of a tunnel for each server that has one.
  *
  * @throws PerijoveError ZOOKEEPER_UNREACHABLE
  */

@@ -8,12 +8,12 @@ import { masterAt, type MasterAddress } from './http.js';
 import { masterAgents, type MasterAgents } from './operator-client.js';
 import type { SchedulerDeps } from '../scheduler/deps.js';
 
-const lookEveryMs = 1_000;
+const pollEveryMs = 1_000;
 
 /**
- * Looks at the leading master each second, and stores what changed of what status shows of Mesos: who leads, and which
- * agents are registered. `sees` is called with the agents of this master when they changed, and when the master does not
- * answer; the subscription notices when it is gone. Ends with the signal.
+ * Polls the leading master each second and stores changes of what status shows of Mesos: who leads, and which
+ * agents are registered. Calls `onAgents` with the agents of this master when they changed, and when the
+ * master does not respond; the subscription notices when it is gone. Ends with the signal.
  *
  * @throws PerijoveError SCHEDULER_REPLACED
  */
@@ -21,34 +21,34 @@ export async function watchMesos(
   { spec, store, dial, credential }: SchedulerDeps,
   master: MasterAddress,
   stored: MesosFacts | undefined,
-  sees: (here: Observation<ReadonlySet<string>>) => void,
+  onAgents: (registered: Observation<ReadonlySet<string>>) => void,
   signal: AbortSignal,
 ): Promise<void> {
   let last = stored;
-  let told: string | undefined;
+  let reported: string | undefined;
   while (!signal.aborted) {
     try {
       const options = { signal, ...(credential && { credential }) };
       const answer = await masterAgents(await dial(master), options);
-      const here = hostsHere(spec, answer);
-      const names = [...here].sort().join(' ');
-      if (told !== names) sees(known(here));
-      told = names;
-      const seen = factsOf(spec, master, answer, last);
-      if (!isSame(seen, last)) await store.storeMesos(seen);
-      last = seen;
+      const registered = registeredHosts(spec, answer);
+      const names = [...registered].sort().join(' ');
+      if (reported !== names) onAgents(known(registered));
+      reported = names;
+      const observed = factsOf(spec, master, answer, last);
+      if (!isSame(observed, last)) await store.storeMesos(observed);
+      last = observed;
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof PerijoveError) || error.code === 'SCHEDULER_REPLACED') throw error;
-      if (told !== undefined) sees(notKnown(messageOf(error)));
-      told = undefined;
+      if (reported !== undefined) onAgents(notKnown(messageOf(error)));
+      reported = undefined;
     }
-    await pause(lookEveryMs, signal);
+    await pause(pollEveryMs, signal);
   }
 }
 
 /** Hosts of the spec whose agents are registered and active. */
-function hostsHere(spec: ClusterSpec, { agents }: Pick<MasterAgents, 'agents'>): Set<string> {
+function registeredHosts(spec: ClusterSpec, { agents }: Pick<MasterAgents, 'agents'>): Set<string> {
   return new Set(
     agents
       .filter((agent) => agent.active)
@@ -59,14 +59,14 @@ function hostsHere(spec: ClusterSpec, { agents }: Pick<MasterAgents, 'agents'>):
   );
 }
 
-/** While a new leader still waits for agents, one that it does not have is what it was. */
+/** While a new leader still waits for agents, a missing agent keeps its last state. */
 export function factsOf(
   spec: ClusterSpec,
   master: MasterAddress,
   { agents, recoveredAgents }: MasterAgents,
   last: MesosFacts | undefined,
 ): MesosFacts {
-  const active = hostsHere(spec, { agents });
+  const active = registeredHosts(spec, { agents });
   const presence = hostsWithRole(spec, 'agent').map((host): [string, AgentPresence] => {
     if (active.has(host.name)) return [host.name, 'here'];
     return [host.name, recoveredAgents > 0 ? (last?.agents[host.name] ?? 'away') : 'away'];

@@ -21,7 +21,7 @@ const credentialSchema = z.object({ principal: z.string(), secret: z.string() })
 
 /**
  * Reads the secret `mesos-credential`: a JSON object, or `principal secret` on one line, the two forms that
- * `--credential` of a Mesos agent takes.
+ * `--credential` of a Mesos agent accepts.
  *
  * @throws PerijoveError SECRETS_DAMAGED when it is neither
  */
@@ -31,7 +31,7 @@ export function parseCredential(text: string): Credential {
     const isPlain = !text.trimStart().startsWith('{') && rest.length === 0;
     return credentialSchema.parse(isPlain ? { principal, secret } : JSON.parse(text));
   } catch {
-    // Neither the text nor what the parser says of it may get into a message.
+    // Neither the text nor the parser's message may appear in an error.
     throw new PerijoveError(
       'SECRETS_DAMAGED',
       'the secret mesos-credential contains no principal and secret',
@@ -48,7 +48,7 @@ export function authorization(credential: Credential | undefined): Record<string
   return { authorization: `Basic ${pair}` };
 }
 
-/** How a master is dialled: through its own host where the spec has it, whatever name it goes by. */
+/** How to dial a master: through its own host if the spec has it, whatever name it goes by. */
 export function masterReach(spec: ClusterSpec, reach: Reach): (master: MasterAddress) => Promise<Endpoint> {
   return async (master) => {
     const host = masterAt(spec, master);
@@ -58,21 +58,21 @@ export function masterReach(spec: ClusterSpec, reach: Reach): (master: MasterAdd
   };
 }
 
-/** The host of the spec whose master goes by this address or name; undefined for a master of no host of the spec. */
+/** The host in the spec whose master has this address or name; undefined for a master outside the spec. */
 export function masterAt({ hosts }: ClusterSpec, { host: name, port }: MasterAddress): HostSpec | undefined {
   return hosts.find(
     (each) => each.ports.master === port && (each.address === name || each.hostname === name),
   );
 }
 
-/** `Location: //host:port/path`, as a master that does not lead answers. */
+/** `Location: //host:port/path`, the response of a master that does not lead. */
 export function redirectTarget(location: string | undefined): MasterAddress | undefined {
   const match = /^(?:http:)?\/\/([^/:]+):(\d+)(?:\/|$)/.exec(location ?? '');
   if (match?.[1] === undefined) return undefined;
   return { host: match[1], port: Number(match[2]) };
 }
 
-/** What an answer other than the hoped-for one means; the texts are those of Mesos 1.3.2. */
+/** The error for an unexpected response; the texts are those of Mesos 1.3.2. */
 export function refusal(status: number, body: string, master: MasterAddress, what: string): PerijoveError {
   const subject = `${master.host}:${master.port}`;
   const said = body.trim() === '' ? `${status}` : `${status}: ${body.trim().slice(0, 300)}`;

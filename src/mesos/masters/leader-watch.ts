@@ -6,18 +6,18 @@ import { ensembleServers, readLeader, type MasterInfo } from './detector.js';
 import type { MesosSecrets } from '../installation/secrets.js';
 
 export type LeaderNews =
-  /** Who leads, or that nobody does. */
+  /** The leader; undefined when there is none. */
   | { readonly kind: 'leader'; readonly leader: MasterInfo | undefined }
-  /** ZooKeeper cannot be asked: whoever led may still lead. */
+  /** ZooKeeper cannot be asked: the last leader may still lead. */
   | { readonly kind: 'blind'; readonly error: unknown };
 
 const sessionTimeoutMs = 10_000;
 const connectTimeoutMs = 5_000;
 const retryMs = 500;
-/** A watch tells at once; a znode that is not there yet cannot be watched. */
-const lookAgainMs = 1_000;
+/** A watch fires at once; a missing znode cannot be watched. */
+const pollMs = 1_000;
 
-/** The leading master, as ZooKeeper tells: now, and at each change. It ends when the signal aborts. */
+/** The leading master according to ZooKeeper: now, and at each change. Ends when the signal aborts. */
 export async function* watchLeader(
   reach: Reach,
   spec: ClusterSpec,
@@ -61,7 +61,7 @@ async function* leadersOf(
       const id = leader?.id ?? '';
       if (id !== last) yield { kind: 'leader', leader };
       last = id;
-      const timer = setTimeout(changed, lookAgainMs);
+      const timer = setTimeout(changed, pollMs);
       await next;
       clearTimeout(timer);
     }

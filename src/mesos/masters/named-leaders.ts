@@ -4,7 +4,7 @@ import type { Reach } from '../../ssh/reach.js';
 import { masterAt } from './http.js';
 import { masterLeader } from './operator-client.js';
 
-/** By host of each master that answers: the host that it names as the leader, or null when it knows none. */
+/** By host of each master that responds: the host that it names as the leader, or null when it knows none. */
 export type NamedLeaders = Readonly<Record<string, string | null>>;
 
 export interface NamedLeadersDeps {
@@ -28,7 +28,7 @@ export async function namedLeaders(deps: NamedLeadersDeps, timeoutMs: number): P
   return Object.fromEntries(answers.flat());
 }
 
-/** The host that one master names as the leader; null when it knows none, undefined without an answer. */
+/** The host that one master names as the leader; null when it knows none, undefined without a response. */
 export async function namedLeader(
   { spec, reach }: NamedLeadersDeps,
   host: HostSpec,

@@ -1,4 +1,4 @@
-/** What anyone may ask a Mesos master, without being a framework. */
+/** The requests to a Mesos master that do not need a framework. */
 import { request } from 'undici';
 import { z } from 'zod';
 import { messageOf, PerijoveError } from '../../errors/error.js';
@@ -9,7 +9,7 @@ import type { Label } from '../scheduler/types.js';
 
 export interface OperatorOptions {
   readonly credential?: Credential;
-  /** Of the whole call; 5,000 by default. */
+  /** For the whole call; 5,000 by default. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -21,7 +21,7 @@ export interface AgentInfo {
   readonly address: string;
   readonly port: number;
   readonly active: boolean;
-  /** When it registered last with this master: seconds since the epoch. */
+  /** When it last registered with this master: seconds since the epoch. */
   readonly registeredAt: number;
   /** Attributes with their values as text. */
   readonly attributes: Readonly<Record<string, string>>;
@@ -41,18 +41,18 @@ export interface FrameworkFacts {
   readonly name: string;
   readonly active: boolean;
   readonly connected: boolean;
-  /** Seconds since the epoch: with a master first, and again with another one or after a break. */
+  /** Seconds since the epoch: first with a master, and again with another one or after a disconnection. */
   readonly registeredAt: number | undefined;
   readonly reregisteredAt: number | undefined;
   readonly labels: readonly Label[];
-  /** Tasks that are not terminal, as far as agents have told them. */
+  /** Tasks that are not terminal, as far as agents have reported them. */
   readonly tasks: readonly TaskFacts[];
   readonly unreachableTasks: readonly TaskFacts[];
 }
 
 export interface MasterState {
   readonly version: string;
-  /** `master@address:port` of the master that leads. */
+  /** `master@address:port` of the leading master. */
   readonly leader: string;
   /** Seconds since the epoch. */
   readonly electedAt: number | undefined;
@@ -60,7 +60,7 @@ export interface MasterState {
   /** Agents of the registry that have not registered with this master yet. */
   readonly recoveredAgents: number;
   readonly frameworks: readonly FrameworkFacts[];
-  /** IDs of frameworks that were torn down, or were away too long. */
+  /** IDs of frameworks that were torn down, or were disconnected for too long. */
   readonly completedFrameworks: readonly string[];
 }
 
@@ -112,8 +112,8 @@ const stateSchema = agentsSchema.extend({
 /**
  * `/state` of the leading master.
  *
- * @throws PerijoveError MESOS_UNREACHABLE (also when this master does not lead),
- * MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_STREAM
+ * @throws PerijoveError MESOS_UNREACHABLE (also when this master does not lead), MESOS_CREDENTIAL_REFUSED,
+ * MESOS_REFUSED, MESOS_BAD_STREAM
  */
 export async function masterState(endpoint: Endpoint, options: OperatorOptions = {}): Promise<MasterState> {
   const state = await getJson(endpoint, '/state', stateSchema, options);
@@ -140,26 +140,26 @@ export async function masterState(endpoint: Endpoint, options: OperatorOptions =
 
 export interface MasterAgents {
   readonly agents: readonly AgentInfo[];
-  /** Agents of the registry that have not come to this master yet. */
+  /** Agents of the registry that have not registered with this master yet. */
   readonly recoveredAgents: number;
 }
 
-/** `/slaves` of the leading master. @throws as `masterState` */
+/** `/slaves` of the leading master. @throws like `masterState` */
 export async function masterAgents(endpoint: Endpoint, options: OperatorOptions = {}): Promise<MasterAgents> {
   const answer = await getJson(endpoint, '/slaves', agentsSchema, options);
   return { agents: answer.slaves.map(agentOf), recoveredAgents: answer.recovered_slaves.length };
 }
 
-/** How a master is, whether it leads or not, as `/metrics/snapshot` of the master itself says it. */
+/** The state of a master, leading or not, from its own `/metrics/snapshot`. */
 export interface MasterMetrics {
   readonly uptimeSeconds: number | undefined;
   /** Its replica of the replicated log takes part. */
   readonly logRecovered: boolean | undefined;
-  /** How many masters have the log, where this version of Mesos tells it. */
+  /** How many masters have the log, if this version of Mesos reports it. */
   readonly logEnsembleSize: number | undefined;
 }
 
-/** Of Mesos 1.3 the registrar alone tells of the log; later ones have metrics of the log itself. */
+/** In Mesos 1.3 only the registrar reports on the log; later versions have metrics of the log itself. */
 const metricsSchema = z.object({
   'master/uptime_secs': z.number().optional(),
   'log/recovered': z.number().optional(),
@@ -168,7 +168,7 @@ const metricsSchema = z.object({
   'registrar/log/ensemble_size': z.number().optional(),
 });
 
-/** @throws as `masterState` */
+/** @throws like `masterState` */
 export async function masterMetrics(
   endpoint: Endpoint,
   options: OperatorOptions = {},
@@ -183,8 +183,8 @@ export async function masterMetrics(
 }
 
 /**
- * The same as `masterState`, of a master that has read its registry. One that was elected and still waits for
- * its quorum answers `/state` too, without agents and frameworks, as if there were none; calls of the v1 API it refuses.
+ * Like `masterState`, for a master that has read its registry. An elected master that still waits for its
+ * quorum also answers `/state`, as if there were no agents and frameworks; it refuses calls of the v1 API.
  *
  * @throws PerijoveError MESOS_UNREACHABLE (also for a master that has not finished recovery),
  * MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_STREAM
@@ -199,7 +199,7 @@ export async function recoveredState(
   return await masterState(endpoint, options);
 }
 
-/** Whether this master answers at all, leading or not. It never throws for one that does not. */
+/** Whether this master responds at all, leading or not. Does not throw when it does not. */
 export async function masterHealth(endpoint: Endpoint, options: OperatorOptions = {}): Promise<boolean> {
   try {
     return (await ask(endpoint, '/health', options)).status === 200;
@@ -210,7 +210,7 @@ export async function masterHealth(endpoint: Endpoint, options: OperatorOptions 
 }
 
 /**
- * The master that this master holds for the leader; undefined when it knows none.
+ * The master that this master considers the leader; undefined when it knows none.
  *
  * @throws PerijoveError MESOS_UNREACHABLE, MESOS_BAD_STREAM
  */
@@ -226,8 +226,8 @@ export async function masterLeader(
 }
 
 /**
- * Whether the replica of the registry's log that this master has takes part; false also for one that is empty and
- * still catches up, and where no metric tells it.
+ * Whether this master's replica of the registry's log takes part; false also for a replica that is empty and
+ * still catches up, and when no metric reports it.
  *
  * @throws PerijoveError MESOS_UNREACHABLE, MESOS_BAD_STREAM, MESOS_CREDENTIAL_REFUSED
  */

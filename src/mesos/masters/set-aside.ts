@@ -8,12 +8,12 @@ import { masterService } from '../installation/items.js';
 import { mesosPaths } from '../installation/paths.js';
 
 /*
- * What is done to a master's host is recorded there: `<data>/mesos-master.broken/record` has a line each for when
- * it was begun, why, that everything is moved, and how many seconds it took. So whoever goes on, with whatever it
- * knows itself, finds what was done, and when. The newest replica that was set aside is kept beside it, to look at.
+ * What is done to a master is recorded on its host: `<data>/mesos-master.broken/record` has a line each for
+ * when it was begun, why, that everything is moved, and how many seconds it took. Any worker can continue
+ * from there. The newest replica that was set aside is kept beside the record for inspection.
  */
 
-/** Where a broken replica goes, with the logs of the master that had it. */
+/** Where a broken replica is kept, with the logs of its master. */
 export function brokenPath(host: Pick<HostSpec, 'dir'>): string {
   return `${mesosPaths(host).masterWork}.broken`;
 }
@@ -52,7 +52,7 @@ export async function readSetAside(connection: HostConnection): Promise<SetAside
   return parseRecord(wholeRecord(host, await connection.run(printRecord(host))));
 }
 
-/** Fails when there is one that cannot be read: what was done would be done again, over what is kept of it. */
+/** Fails when a record cannot be read: otherwise the repair would run again and overwrite what was kept. */
 const printRecord = (host: Pick<HostSpec, 'dir'>) => {
   const record = quote(recordOf(host));
   return `if [ -e ${record} ]; then cat ${record} || exit 1; fi\necho complete`;
@@ -69,7 +69,7 @@ function cutShort({ name }: HostSpec): PerijoveError {
   return new PerijoveError('COMMAND_FAILED', message, { host: name });
 }
 
-/** Undefined for anything that is no record. */
+/** Undefined for text that is not a record. */
 export function parseRecord(text: string): SetAside | undefined {
   const [, at, why = '', rest = ''] = /^begun (\d+)\nwhy (.*)\n([^]*)$/.exec(text) ?? [];
   if (at === undefined) return undefined;
@@ -83,8 +83,8 @@ export function parseRecord(text: string): SetAside | undefined {
 }
 
 /**
- * Stops the master, sets its `work_dir` and `log_dir` aside, and starts it. Goes on where it was interrupted;
- * what was done within the last hour is not done again, whoever asks.
+ * Stops the master, sets its `work_dir` and `log_dir` aside, and starts it. Resumes where it was interrupted;
+ * does nothing if it was done within the last hour, by whichever worker.
  *
  * @param at the `clock` by which it was decided
  * @throws PerijoveError SSH_*, COMMAND_FAILED
@@ -100,8 +100,8 @@ export async function setAside(
 }
 
 /**
- * Starts a master that was left stopped, and records that its work is not gone on with: whoever stops it later does so
- * on purpose.
+ * Starts a master that was left stopped, and records that its repair was abandoned: if it is stopped later,
+ * that is on purpose.
  *
  * @throws PerijoveError SERVICE_FAILED, SSH_*, COMMAND_FAILED
  */
@@ -115,7 +115,7 @@ interface Supervisor {
   startScript(name: string): string;
 }
 
-/** In POSIX sh. One at a time: a second one waits, finds what the first one did, and does nothing. */
+/** In POSIX sh. Runs one at a time: a second run waits, finds what the first one did, and does nothing. */
 export function setAsideScript(
   host: Pick<HostSpec, 'dir'>,
   { at, why }: Pick<SetAside, 'at' | 'why'>,
@@ -129,7 +129,8 @@ export function setAsideScript(
     [masterWork, `${broken}/work_dir`],
     [masterLog, `${broken}/log_dir`],
   ].map(
-    // What is set aside is kept, whatever lies there by now. A move to another file system may be interrupted.
+    // Once set aside, it is kept, whatever is in its place now. A move to another file system may be
+    // interrupted.
     ([from = '', to = '']) => {
       const [source, part, target] = [from, `${to}.part`, to].map(quote);
       return `if [ -e ${source} ] && [ ! -e ${target} ]; then

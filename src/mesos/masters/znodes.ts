@@ -1,16 +1,16 @@
-/** Whose the znodes of Mesos are, and whose they are to be: the persistent ones, which outlive every session. */
+/** Who owns the znodes of Mesos, and who should: the persistent ones, which outlive every session. */
 import { createHash } from 'node:crypto';
 import { PerijoveError } from '../../errors/error.js';
 import { ZNodeError, type ZNodeAccess, type ZooKeeperClient } from '../../zookeeper/client.js';
 import { refusedOr } from './detector.js';
 
-/** Whom the znodes admit: everybody, or whoever has one of these digests (`user:password`). */
+/** Who may write to the znodes: everyone, or holders of one of these digests (`user:password`). */
 export type Admission =
   { readonly kind: 'everybody' } | { readonly kind: 'owners'; readonly digests: readonly string[] };
 
 const everybody: readonly ZNodeAccess[] = [{ scheme: 'world', id: 'anyone', may: 'all' }];
 
-/** As Mesos does it (`EVERYONE_READ_CREATOR_ALL`): owners do all, and everybody reads. */
+/** As Mesos does it (`EVERYONE_READ_CREATOR_ALL`): owners have all permissions, and everyone can read. */
 export function accessFor(admission: Admission): readonly ZNodeAccess[] {
   if (admission.kind === 'everybody') return everybody;
   return [
@@ -23,13 +23,13 @@ export function accessFor(admission: Admission): readonly ZNodeAccess[] {
   ];
 }
 
-/** The identity that ZooKeeper makes of `user:password`: `user:` and its SHA-1 in base64. */
+/** The identity that ZooKeeper derives from `user:password`: `user:` and its SHA-1 in base64. */
 export function ownerOf(digest: string): string {
   const user = digest.slice(0, Math.max(0, digest.indexOf(':')));
   return `${user}:${createHash('sha1').update(digest).digest('base64')}`;
 }
 
-/** Whether all of an admission may write to a znode. */
+/** Whether everyone in an admission may write to a znode. */
 export function admits(access: readonly ZNodeAccess[], admission: Admission): boolean {
   const may = (scheme: string, id: string) =>
     access.some((each) => each.scheme === scheme && each.id === id && each.may === 'all');
@@ -47,25 +47,25 @@ export function sameAccess(left: readonly ZNodeAccess[], right: readonly ZNodeAc
   return texts(left) === texts(right);
 }
 
-/** What a znode is given instead of what it has; undefined when it may stay. */
+/** The access that a znode should get; undefined to keep what it has. */
 export type DesiredAccess = (access: readonly ZNodeAccess[]) => readonly ZNodeAccess[] | undefined;
 
-/** Lets those in who are kept out now, and nobody out. */
+/** Admits those who are refused now, and shuts nobody out. */
 export function opening(admission: Admission): DesiredAccess {
   return (access) => (admits(access, admission) ? undefined : accessFor(admission));
 }
 
-/** Exactly those, and nobody else. */
+/** Admits exactly the owner of the digest. */
 export function protecting(digest: string): DesiredAccess {
   const wanted = accessFor({ kind: 'owners', digests: [digest] });
   return (access) => (sameAccess(access, wanted) ? undefined : wanted);
 }
 
 /**
- * Gives the persistent znodes at and below `path` the access that is wished for. Resolves to the paths of those
- * that it changed. None is made.
+ * Sets the desired access on the persistent znodes at and below `path`. Resolves to the paths of those that
+ * it changed. Creates none.
  *
- * @throws PerijoveError ZOOKEEPER_AUTH_FAILED when they belong to somebody else
+ * @throws PerijoveError ZOOKEEPER_AUTH_FAILED when they have another owner
  */
 export async function alignZnodes(
   zookeeper: ZooKeeperClient,
@@ -88,8 +88,8 @@ export async function alignZnodes(
 }
 
 /**
- * What is wrong with the access to the znodes of Mesos, for whoever comes with this digest; undefined when
- * nothing is. Changes nothing.
+ * What is wrong with the access of this digest to the znodes of Mesos; undefined when nothing is. Changes
+ * nothing.
  */
 export async function accessTrouble(
   zookeeper: ZooKeeperClient,

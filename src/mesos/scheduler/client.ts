@@ -11,21 +11,21 @@ import {
 import { RecordDecoder } from './recordio.js';
 import { parseEvent, type FrameworkInfo, type SchedulerEvent, type TaskInfo } from './types.js';
 
-/** As many heartbeats may stay out before the master counts as gone. */
+/** The connection counts as lost after this many missed heartbeats. */
 export const heartbeatsMissed = 5;
 const connectTimeoutMs = 5_000;
 const answerTimeoutMs = 10_000;
 const longestRedirects = 5;
 
 export interface SubscribeOptions {
-  /** The master to ask first; a redirect is followed. */
+  /** The master to ask first; redirects are followed. */
   readonly master: MasterAddress;
   readonly dial: (master: MasterAddress) => Promise<Endpoint>;
   readonly framework: FrameworkInfo;
-  /** Of an earlier subscription; absent for a new framework. */
+  /** From an earlier subscription; absent for a new framework. */
   readonly frameworkId?: string;
   readonly credential?: Credential;
-  /** Ends the subscription when it aborts. */
+  /** Ends the subscription when aborted. */
   readonly signal: AbortSignal;
 }
 
@@ -35,23 +35,23 @@ export interface TaskReference {
 }
 
 /**
- * A framework's subscription to the leading master: an event stream, and calls that belong to it. Calls
- * arrive in the order in which they were made. Each resolves when the master has taken it (202), and rejects
- * with MESOS_STREAM_LOST when the master knows another subscription, MESOS_UNREACHABLE when nothing (or no
- * leading master) answers in time, MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, or MESOS_BAD_REQUEST.
+ * A framework's subscription to the leading master: an event stream, and the calls that belong to it. Calls
+ * arrive in the order in which they were made. Each resolves when the master has accepted it (202), and
+ * rejects with MESOS_STREAM_LOST when the master has another subscription, MESOS_UNREACHABLE when nothing (or
+ * no leading master) responds in time, MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, or MESOS_BAD_REQUEST.
  */
 export interface Subscription {
   readonly frameworkId: string;
   readonly master: MasterAddress;
-  /** ID of the master, as its znode has it; absent when it did not tell. */
+  /** ID of the master, as in its znode; absent when it did not report it. */
   readonly masterId: string | undefined;
   /**
-   * Events in their order, heartbeats among them. To be iterated once. It ends by throwing MESOS_UNREACHABLE
-   * when the master closed the stream or five heartbeats stayed out, MESOS_BAD_STREAM when it sent garbage,
-   * or the reason of the signal.
+   * Events in order, including heartbeats. Iterate it once. It ends by throwing MESOS_UNREACHABLE when the
+   * master closed the stream or five heartbeats were missed, MESOS_BAD_STREAM when the data are invalid, or
+   * the reason of the signal.
    */
   readonly events: AsyncGenerator<SchedulerEvent, never>;
-  /** Launches tasks on the resources of these offers of one agent; the rest of them is offered again. */
+  /** Launches tasks on the resources of these offers of one agent; the rest is offered again. */
   accept(offerIds: readonly string[], tasks: readonly TaskInfo[]): Promise<void>;
   /** The agents' resources are not offered again for that long, unless `revive` is called. */
   decline(offerIds: readonly string[], refuseSeconds: number): Promise<void>;
@@ -60,12 +60,12 @@ export interface Subscription {
   revive(): Promise<void>;
   /** @param uuid of the update, in base64 */
   acknowledge(taskId: string, agentId: string, uuid: string): Promise<void>;
-  /** Asks for the states of these tasks; of all tasks of the framework when there are none. */
+  /** Requests the states of these tasks; of all tasks of the framework when there are none. */
   reconcile(tasks: readonly TaskReference[]): Promise<void>;
   kill(task: TaskReference): Promise<void>;
-  /** Ends the framework for good, and all its tasks. */
+  /** Ends the framework and all its tasks for good. */
   teardown(): Promise<void>;
-  /** Closes the connections. The framework stays, for its failover time-out. */
+  /** Closes the connections. The framework remains until its failover time-out. */
   close(): void;
 }
 
@@ -103,8 +103,8 @@ export async function subscribe(options: SubscribeOptions): Promise<Subscription
 }
 
 /**
- * What an ERROR event means. "Framework failed over" is MESOS_STREAM_LOST: another scheduler has subscribed
- * with the same framework ID.
+ * The error for an ERROR event. "Framework failed over" is MESOS_STREAM_LOST: another scheduler has
+ * subscribed with the same framework ID.
  */
 export function errorOfEvent(message: string, master: MasterAddress): PerijoveError {
   const subject = nameOf(master);
@@ -162,7 +162,7 @@ async function openStream(options: SubscribeOptions, signal: AbortSignal): Promi
   );
 }
 
-/** A connection of its own, so that requests go out one after the other. It ends with the signal. */
+/** A separate connection, so that requests are sent one after the other. It ends with the signal. */
 function clientOf(endpoint: Endpoint, signal: AbortSignal): Client {
   const client = new Client(`http://${endpoint.host}:${endpoint.port}`, {
     connect: { timeout: connectTimeoutMs },
@@ -218,7 +218,7 @@ function unanswered(cause: unknown, master: MasterAddress, type: string, signal:
   );
 }
 
-/** When something was last heard, and how often the master promised to be heard. */
+/** When the last message arrived, and the heartbeat interval that the master announced. */
 interface Heard {
   at: number;
   intervalMs: number;
@@ -243,7 +243,7 @@ async function* eventsOf(
     silence = gone(`has sent nothing for ${Math.round(silentMs / 1_000)} s`);
     body.destroy(silence);
   }, 250);
-  // Whoever never reads on to the end closes it.
+  // A caller that does not read to the end closes the stream.
   const stop = () => clearInterval(watchdog);
   signal.addEventListener('abort', stop, { once: true });
   try {

@@ -9,9 +9,9 @@ export interface FoundFramework {
 }
 
 /**
- * The cluster's framework as Mesos knows it, for a scheduler that has no framework ID stored: it was lost, or
- * the worker that subscribed died before it was stored. `undefined`: there is none. `wait`: agents that this
- * master knows of have not come back to it; they may run tasks of ours.
+ * The cluster's framework as Mesos knows it, for a scheduler without a stored framework ID: the ID was lost,
+ * or the worker that subscribed died before it was stored. `undefined`: there is none. `wait`: known agents
+ * have not re-registered with this master yet, and may run our tasks.
  */
 export function findFramework(
   spec: ClusterSpec,

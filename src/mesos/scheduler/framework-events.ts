@@ -1,17 +1,17 @@
-/** What happens to the framework, its tasks and its Mesos, as lines for people: found by comparing states. Pure. */
+/** Changes of the framework, its tasks and its Mesos, as lines for operators: states compared. Pure. */
 import type { FenceFacts } from '../fencing/fences.js';
 import { kindOf, type NodeTask, type TaskTable } from './tasks.js';
 
 export type FrameworkEventKind =
-  /** Which master leads; which agents are there. */
+  /** Which master leads; which agents are registered. */
   | 'leader'
   | 'agent'
-  /** Which worker holds the scheduler, and whether it has given up. */
+  /** Which worker runs the scheduler, and whether it has given up. */
   | 'scheduler'
   | 'failed'
   /** The framework's ID. */
   | 'framework'
-  /** What becomes of a task. */
+  /** What happens to a task. */
   | 'launched'
   | 'running'
   | 'lost'
@@ -19,7 +19,7 @@ export type FrameworkEventKind =
   | 'ended';
 
 export interface FrameworkEvent {
-  /** Rises by one with each event. */
+  /** Increases by one with each event. */
   readonly seq: number;
   /** ISO 8601. */
   readonly at: string;
@@ -28,29 +28,29 @@ export interface FrameworkEvent {
   readonly what: string;
 }
 
-/** As the leading master tells: `away` are agents that it had and has lost, and those that it never had. */
+/** As the leading master reports it: an `away` agent was lost or has never registered. */
 export type AgentPresence = 'here' | 'away';
 
-/** What the scheduler saw of Mesos last. Hosts by their names in the spec. */
+/** The scheduler's last observation of Mesos. Hosts by their names in the spec. */
 export interface MesosFacts {
-  /** Whose master leads; its address where the spec has no such host. */
+  /** The host of the leading master; its address if it is not in the spec. */
   readonly leader: string;
   readonly agents: Readonly<Record<string, AgentPresence>>;
 }
 
-/** A task that another one of its node has followed. */
+/** A task that was replaced by a newer one of its node. */
 export interface PastTask {
   readonly taskId: string;
   readonly host: string;
-  /** What it was in last. */
+  /** Its last state. */
   readonly state: string;
   readonly message?: string;
-  /** ISO 8601: when it got into that state, and when it was first seen running. */
+  /** ISO 8601: when it entered that state, and when it was first seen running. */
   readonly since: string;
   readonly startedAt?: string;
 }
 
-/** What is compared. */
+/** The state that is compared. */
 export interface FrameworkObservation extends TaskTable, FenceFacts {
   readonly frameworkId?: string;
   readonly scheduler?: string;
@@ -61,7 +61,7 @@ export interface FrameworkObservation extends TaskTable, FenceFacts {
 
 type Line = Pick<FrameworkEvent, 'kind' | 'what'>;
 
-/** What has happened between two states of one framework, the causes before what follows from them. */
+/** The changes between two states of one framework, causes before their effects. */
 export function happened(before: FrameworkObservation, after: FrameworkObservation): readonly Line[] {
   return [
     ...ofScheduler(before, after),
@@ -150,17 +150,17 @@ function ended(text: string): string {
   return text.replace(/\.$/, '');
 }
 
-/** So many events are kept, and so many past tasks of each node. */
+/** How many events are kept, and how many past tasks of each node. */
 const eventsKept = 50;
 const pastKept = 4;
 
-/** What is kept of what has happened. Newest first. */
+/** The history that is kept. Newest first. */
 export interface FrameworkHistory {
   readonly events?: readonly FrameworkEvent[];
   readonly past?: Readonly<Record<string, readonly PastTask[]>>;
 }
 
-/** The later state with what has happened since the earlier one in its history. */
+/** The later state, with the changes since the earlier one added to its history. */
 export function remember<T extends FrameworkObservation & FrameworkHistory>(
   before: T,
   after: T,
@@ -202,7 +202,7 @@ function withPast(
   return past;
 }
 
-/** For those who need no history. */
+/** For callers that need no history. */
 export function withoutHistory<T extends FrameworkHistory>(state: T): Omit<T, keyof FrameworkHistory> {
   const { events, past, ...rest } = state;
   return rest;
@@ -210,7 +210,7 @@ export function withoutHistory<T extends FrameworkHistory>(state: T): Omit<T, ke
 
 const eventsInMemo = 10;
 
-/** For the memo, which the server limits: the newest events, and of each node the task before the present one. */
+/** For the memo, whose size is limited: the newest events, and each node's task before the current one. */
 export function compact<T extends FrameworkHistory>(state: T): T {
   const { events, past } = state;
   return {

@@ -1,4 +1,4 @@
-/** What we tell Mesos about the framework and its tasks. */
+/** How the framework and its tasks are described to Mesos. */
 import { hostname } from 'node:os';
 import { hostPaths } from '../../hosts/paths.js';
 import {
@@ -19,13 +19,13 @@ const clusterLabel = 'perijove.cluster';
 const nodeLabel = 'perijove.node';
 const configLabel = 'perijove.config';
 
-/** etcd, sshd and Jupyter get this long to end after SIGTERM. */
+/** How long etcd, sshd and Jupyter have to end after SIGTERM. */
 const killGraceNs = 10 * 1e9;
 
-/** Mesos resends nothing to a framework without PARTITION_AWARE when an agent is cut off: it calls its tasks lost. */
+/** Without PARTITION_AWARE, Mesos reports tasks of a disconnected agent as lost, and resends nothing. */
 const capabilities = ['PARTITION_AWARE', 'TASK_KILLING_STATE'].map((type) => ({ type }));
 
-/** The framework of a cluster. Its tasks run as the user that installed them on the hosts. */
+/** The framework of a cluster. Its tasks run as the user who installed them on the hosts. */
 export function frameworkInfo(spec: ClusterSpec): FrameworkInfo {
   const [host] = hostsWithRole(spec, 'agent');
   const { principal } = spec.mesos;
@@ -46,12 +46,12 @@ function userOf(host: HostSpec): string {
   return host.become === 'sudo' ? 'root' : host.ssh.user;
 }
 
-/** Whether a framework that a master knows is that of the cluster. */
+/** Whether a framework that a master knows belongs to the cluster. */
 export function isOurs(spec: ClusterSpec, framework: FrameworkFacts): boolean {
   return labelOf(framework.labels, clusterLabel) === spec.name;
 }
 
-/** The digest of the configuration that a task was launched with; empty for one that carries none. */
+/** The digest of the configuration that a task was launched with; empty when it has none. */
 export function configOfTask(labels: readonly Label[]): string {
   return labelOf(labels, configLabel) ?? '';
 }
@@ -66,7 +66,7 @@ export interface AgentIdentity {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-/** The host of the spec that an agent (or an offer of it) belongs to. */
+/** The host in the spec that an agent (or its offer) belongs to. */
 export function hostOfAgent(spec: ClusterSpec, agent: AgentIdentity): HostSpec | undefined {
   const hosts = hostsWithRole(spec, 'agent');
   const named = hosts.find(({ name }) => name === agent.attributes[hostAttribute]);
@@ -78,11 +78,11 @@ export function hostOfAgent(spec: ClusterSpec, agent: AgentIdentity): HostSpec |
   return sameName.length === 1 ? sameName[0] : undefined;
 }
 
-/** The command and environment of a node; without secrets. */
+/** The command and environment of a node, without secrets. */
 export interface NodeCommand {
   readonly value: string;
   readonly environment: Readonly<Record<string, string>>;
-  /** What its container runs from; absent where it is none. */
+  /** The image of its container; absent for a plain process. */
   readonly image?: string;
 }
 
@@ -121,8 +121,8 @@ export function taskInfo(
 }
 
 /**
- * A container at the node's own address. What it keeps, and what it has from its host, lies at the same paths as
- * there. Its labels are those of a process's environment: by them it is found when nobody else knows it.
+ * A container at the node's own address. Its data, and the files from its host, have the same paths as on the
+ * host. Its labels match the marks in a process's environment: they identify it when nothing else does.
  */
 function containerOf(
   spec: ClusterSpec,
@@ -134,7 +134,7 @@ function containerOf(
   const tree = paths.clusterNode(node);
   const volume = (path: string, mode: 'RO' | 'RW') => ({ container_path: path, host_path: path, mode });
   const label = (key: string, value: string) => ({ key: 'label', value: `${key}=${value}` });
-  // A flat network has none of Docker's; `checks.ts` refuses that, since there are no addresses to fix in it.
+  // A flat network has no Docker network; `checks.ts` refuses that, since it has no addresses to assign.
   const network = spec.network.kind === 'flat' ? undefined : spec.network.name;
   const address = nodeAddress(spec, nodeIndex(node));
   return {

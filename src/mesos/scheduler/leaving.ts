@@ -8,45 +8,45 @@ export type LeavingStep =
   | { readonly kind: 'kill' }
   /** Store that its member leaves etcd, then call `retire`. */
   | { readonly kind: 'store' }
-  /** Until then, or until the bell rings. */
+  /** Until this time, or until the bell rings. */
   | { readonly kind: 'wait'; readonly until: number };
 
 interface Question {
   readonly taskId: string;
   readonly phase: 'vacate' | 'retire';
-  /** Undefined while it is open. */
+  /** Undefined while the request is open. */
   answer?: Leave & { readonly at: number };
 }
 
 const againMs = 2_000;
 
 /**
- * What must be done before a task that works is killed: what users are served by goes to another node, and a node
- * that goes for good leaves etcd. It is asked beside the scheduler's loop, which goes on meanwhile.
+ * What must happen before a healthy task is killed: the service moves to another node, and a node that is
+ * removed for good leaves etcd. Requests run beside the scheduler's loop, which continues meanwhile.
  */
 export class Leaving {
   #at: Question | undefined;
 
-  /** @param bell rings when a question is answered */
+  /** @param bell rings when a request is answered */
   constructor(
     private readonly deps: Pick<SchedulerDeps, 'vacate' | 'retire' | 'logger'>,
     private readonly bell: () => void,
   ) {}
 
-  /** What to do about the task now; it asks what has to be asked. */
+  /** The next step for the task; sends the request that it needs. */
   next(roll: Roll, now: number): LeavingStep {
     const at = this.#at;
     if (at?.taskId !== roll.taskId) return this.#ask(roll, 'vacate');
     if (at.answer === undefined) return { kind: 'wait', until: Infinity };
     if (at.answer.kind === 'waits') {
       const until = at.answer.at + againMs;
-      // What was vacated may have come back since.
+      // Leadership may have returned to the node since.
       return now < until ? { kind: 'wait', until } : this.#ask(roll, at.phase);
     }
     return at.phase === 'retire' || !roll.leaves ? { kind: 'kill' } : { kind: 'store' };
   }
 
-  /** Its member leaves etcd now. */
+  /** Starts the removal of its member from etcd. */
   retire(roll: Roll): void {
     this.#ask(roll, 'retire');
   }

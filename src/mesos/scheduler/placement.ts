@@ -2,11 +2,11 @@ import { majority } from '../../cluster/spec.js';
 import type { NodeNeed } from './tasks.js';
 import type { Resource, ResourceRequest } from './types.js';
 
-/** An offer, with the host of the spec that it comes from. */
+/** An offer, with the host of the spec that it is from. */
 export interface HostOffer {
   readonly id: string;
   readonly agentId: string;
-  /** Name of the host in the spec; undefined for an agent that is not in it. */
+  /** Name of the host in the spec; undefined for an agent that is not in the spec. */
   readonly host: string | undefined;
   readonly hostname: string;
   readonly resources: readonly Resource[];
@@ -14,12 +14,12 @@ export interface HostOffer {
 
 export interface PlacementInput {
   readonly needs: readonly NodeNeed[];
-  /** How many nodes each host holds now: those that run, and those that may. */
+  /** How many nodes each host holds now, including those that only may run. */
   readonly occupied: Readonly<Record<string, number>>;
   readonly offers: readonly HostOffer[];
-  /** Earlier offers, declined since: they tell people what a host has. */
+  /** Earlier, declined offers: they show what a host has. */
   readonly declined?: readonly HostOffer[];
-  /** Names of the hosts that have an agent, in the order of the spec. */
+  /** Names of the hosts with an agent, in the order of the spec. */
   readonly agentHosts: readonly string[];
   readonly nodeCount: number;
   /** Of one node. */
@@ -36,27 +36,27 @@ export interface Placed {
 }
 
 export interface Placement {
-  /** One ACCEPT per agent: all offers of the agent, and the nodes that go there. */
+  /** One ACCEPT per agent: all its offers, and the nodes placed on it. */
   readonly accepts: readonly {
     readonly agentId: string;
     readonly offerIds: readonly string[];
     readonly nodes: readonly Placed[];
   }[];
-  /** Offers that nothing was placed on. */
+  /** Offers without a placement. */
   readonly declines: readonly string[];
-  /** For each node that found no place, a sentence that says what is missing on which host. */
+  /** For each node without a placement, a sentence that says what each host lacks. */
   readonly notes: readonly string[];
 }
 
 /**
- * So long a node waits for an offer of the host that has its data, before it goes to another one. Counted from when
- * offers are listened to: while nobody did, or the master was another one, that host could make none.
+ * How long a node waits for an offer of the host that has its data before it goes to another one. Counted
+ * from when the scheduler receives offers: before that, or under another master, that host could make none.
  */
 export const homeGraceMs = 15_000;
 
 /**
- * Which node goes where. A node goes back to the host that has its data; else to the host with the fewest
- * nodes. No host gets a majority of the nodes (and with it of etcd), unless the spec allows that.
+ * Assigns nodes to hosts. A node returns to the host that has its data, or else goes to the host with the
+ * fewest nodes. No host gets a majority of the nodes (and so of etcd), unless the spec allows it.
  */
 export function place(input: PlacementInput): Placement {
   const agents = agentsOf(input.offers);
@@ -97,7 +97,7 @@ interface AgentOffer {
   readonly nodes: Placed[];
 }
 
-/** The offers by agent; those of agents outside the spec left out. */
+/** The offers by agent, without those of agents outside the spec. */
 function agentsOf(offers: readonly HostOffer[]): Map<string, AgentOffer> {
   const agents = new Map<string, AgentOffer>();
   for (const { id, agentId, host, resources } of offers) {
@@ -116,14 +116,14 @@ function agentsOf(offers: readonly HostOffer[]): Map<string, AgentOffer> {
   return agents;
 }
 
-/** Nodes that have data somewhere choose first, so that no new node takes their place. */
+/** Nodes with data on a host choose first, so that no new node takes their place. */
 function homesFirst(needs: readonly NodeNeed[]): NodeNeed[] {
   return needs.toSorted(
     (a, b) => Number(a.previousHost === undefined) - Number(b.previousHost === undefined),
   );
 }
 
-/** How many nodes a host may hold: less than a majority, where the hosts suffice for that. */
+/** How many nodes a host may hold: less than a majority, if there are enough hosts. */
 export function mostPerHost({
   nodeCount,
   agentHosts,
@@ -195,10 +195,10 @@ function lack(pool: ResourcePool, { cpus, memoryMebibytes }: PlacementInput): st
     : `lacks ${all.join(' and ')}`;
 }
 
-/** Mesos counts scalars with three decimals. */
+/** Mesos keeps three decimals of a scalar. */
 const decimals = 1_000;
 
-/** Scalars of one agent by name and role. What is reserved for our role is taken before what is for everyone. */
+/** Scalars of one agent by name and role. Those reserved for our role are taken before unreserved ones. */
 class ResourcePool {
   readonly #left: { readonly name: string; readonly role: string; thousandths: number }[] = [];
 

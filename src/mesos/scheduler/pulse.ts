@@ -5,24 +5,24 @@ import { abortable } from '../../net/abortable.js';
 import { limit } from '../../net/deadline.js';
 import { pause } from '../../net/pause.js';
 
-/** Between two questions that were answered. */
+/** Between two requests that were answered. */
 const everyMs = 1_000;
-/** Of one question; also between two that were not answered, however soon that was known. */
+/** For one request; also the least time between two that failed, however soon they did. */
 const deadlineMs = 1_200;
-/** So many questions in a row that nobody answered: the master is gone, hangs, or is cut off from here. */
+/** After this many failed requests in a row, the master is gone, hangs, or is cut off from this worker. */
 export const silentAfter = 3;
 
 /**
- * Whether a master answers at all. Mesos's own heartbeats tell of a lost connection after 75 s (five times 15 s);
- * with a second worker at hand it is worth to know in four.
+ * Whether a master responds at all. Mesos' own heartbeats reveal a lost connection after 75 s (five times 15
+ * s); when a second worker can take over, it pays to know within four.
  */
 export class Pulse {
-  /** Questions in a row that nobody answered. */
+  /** Failed requests in a row. */
   unanswered = 0;
 
   constructor(private readonly dial: () => Promise<Endpoint>) {}
 
-  /** Asks once. Any answer is one, a refusal too. Rejects with the reason of the signal. */
+  /** Sends one request. Any response counts, even a refusal. Rejects with the reason of the signal. */
   async ask(signal: AbortSignal): Promise<boolean> {
     const startedAt = Date.now();
     const time = limit(deadlineMs, signal);
@@ -44,7 +44,7 @@ export class Pulse {
     }
   }
 
-  /** Asks again and again; calls `lost` once, when the master has been silent. Ends when the signal aborts. */
+  /** Repeats the request; calls `lost` once when the master does not respond. Ends when the signal aborts. */
   async watch(lost: () => void, signal: AbortSignal): Promise<void> {
     try {
       while (this.unanswered < silentAfter) {

@@ -1,7 +1,7 @@
 import { pauseAfter, type BackOff } from '../../net/back-off.js';
 import { kindOf, type NodeTask, type TaskState } from './tasks.js';
 
-/** After this many milliseconds everything is asked again, explicitly and implicitly. */
+/** All tasks are reconciled again after this many milliseconds, explicitly and implicitly. */
 export const reconcileEveryMs = 15 * 60_000;
 const backOff: BackOff = { firstMs: 1_000, longestMs: 30_000 };
 
@@ -11,19 +11,19 @@ interface Question {
 }
 
 export interface ReconcileCall {
-  /** Tasks to ask for by name; empty for none. */
+  /** Tasks to reconcile by name; empty for none. */
   readonly explicit: readonly NodeTask[];
-  /** Ask for all tasks that Mesos has, too: it finds those that no table has. */
+  /** Also request all tasks that Mesos has, which finds tasks that are in no table. */
   readonly implicit: boolean;
 }
 
 /**
  * What a scheduler asks Mesos about its tasks, and when: the algorithm of Mesos' "Task Reconciliation"
  * document. All tasks that are not terminal are asked for after each subscription and every 15 minutes; those
- * that got no answer again, with truncated exponential back-off (1 s to 30 s). A task that is unreachable or
- * unknown is asked for each 30 s: no master is bound to tell when its agent is back.
+ * without an answer again, with truncated exponential back-off (1 s to 30 s). A task that is unreachable or
+ * unknown is asked for every 30 s: a master need not report when its agent is back.
  *
- * One value per subscription. It does no I/O; all times are milliseconds since the epoch.
+ * One instance per subscription. It does no I/O; all times are milliseconds since the epoch.
  */
 export class Reconciliation {
   readonly #questions = new Map<string, Question>();
@@ -33,12 +33,12 @@ export class Reconciliation {
     this.#roundAt = now;
   }
 
-  /** A task was launched on this subscription: it is asked for only when nothing is heard of it for 30 s. */
+  /** A task was launched on this subscription: it is asked for only after 30 s without an update. */
   launched(taskId: string, now: number): void {
     this.#questions.set(taskId, { times: 0, nextAt: now + backOff.longestMs });
   }
 
-  /** A state of the task was heard, by whatever way. */
+  /** A state of the task was received, in whatever way. */
   heard(taskId: string, state: TaskState, now: number): void {
     const kind = kindOf(state);
     if (kind === 'unreachable' || kind === 'unknown') {
@@ -48,7 +48,7 @@ export class Reconciliation {
     }
   }
 
-  /** What to ask now. The caller asks it: the answers that do not come are asked for again later. */
+  /** What to ask now. The caller sends it; what stays unanswered is asked for again later. */
   due(tasks: Readonly<Record<string, NodeTask>>, now: number): ReconcileCall {
     const open = new Map(
       Object.values(tasks).flatMap((task) =>
@@ -74,7 +74,7 @@ export class Reconciliation {
     return { explicit, implicit };
   }
 
-  /** When `due` has something to say again. */
+  /** When `due` next has a request. */
   get wakeAt(): number {
     return Math.min(this.#roundAt, ...[...this.#questions.values()].map(({ nextAt }) => nextAt));
   }

@@ -1,18 +1,18 @@
 import { PerijoveError } from '../../errors/error.js';
 
-/** A length of more digits than this is no record of Mesos. */
+/** Mesos sends no record whose length has more digits than this. */
 const longestLengthDigits = 10;
 const defaultLargestRecordBytes = 64 * 2 ** 20;
 
 /**
- * Takes a RecordIO stream apart, wherever its chunks are cut: each record is its length in bytes as decimal
+ * Decodes a RecordIO stream, however it is split into chunks: each record is its length in bytes as decimal
  * digits, a newline, and that many bytes. (Format: Mesos' "Scheduler HTTP API" document; recordings in
  * `test/fixtures/mesos`.)
  */
 export class RecordDecoder {
   readonly #largestRecordBytes: number;
   #digits = '';
-  /** Bytes that the present record still lacks; undefined while its length is being read. */
+  /** Bytes that the current record still lacks; undefined while its length is being read. */
   #missing: number | undefined;
   #parts: Uint8Array[] = [];
 
@@ -21,9 +21,9 @@ export class RecordDecoder {
   }
 
   /**
-   * The records that end within this chunk. The decoder keeps what follows them.
+   * The records that end in this chunk. The decoder keeps the rest.
    *
-   * @throws PerijoveError MESOS_BAD_STREAM; the decoder is of no use afterwards
+   * @throws PerijoveError MESOS_BAD_STREAM; the decoder cannot be used afterwards
    */
   push(chunk: Uint8Array): Buffer[] {
     const records: Buffer[] = [];
@@ -51,7 +51,7 @@ export class RecordDecoder {
   }
 
   /**
-   * To be called when the stream has ended.
+   * Call at the end of the stream.
    *
    * @throws PerijoveError MESOS_BAD_STREAM when it ended inside a record
    */

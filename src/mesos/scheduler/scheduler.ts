@@ -16,35 +16,35 @@ import type { SchedulerDeps, StoredFramework } from './deps.js';
 import { SchedulerSession } from './session.js';
 
 const backOff: BackOff = { firstMs: 100, longestMs: 5_000 };
-/** A subscription that lasted this long was a good one: the next attempt needs no long pause. */
+/** After a subscription that lasted this long, the next attempt needs no long pause. */
 const goodSessionMs = 5_000;
-/** So long it may take to find a leading master before people are told. */
+/** A missing leading master is reported after this time. */
 const quietMs = 10_000;
 
 /**
- * Keeps the nodes of a cluster running on Mesos, until the signal aborts. Rides out whatever heals: no leading
- * master, no ZooKeeper, a lost connection, another master that leads.
+ * Keeps the nodes of a cluster running on Mesos until the signal aborts. Retries after every failure that can
+ * heal: no leading master, no ZooKeeper, a lost connection, a change of the leading master.
  *
- * With `handOver` it gives up its place instead, when the master that ZooKeeper names does not answer this worker,
- * or ZooKeeper does not: another worker may do better. While ZooKeeper says that nobody leads, none does.
+ * With `handOver` it gives up its place instead when ZooKeeper, or the master that ZooKeeper names, does not
+ * respond to this worker: another worker may reach them. It does not while ZooKeeper names no leader.
  *
- * A credential that a master refuses is looked up anew, once: masters that were restarted with another one are
- * told that one. No master is asked twice with what it refused.
+ * When a master refuses the credential, it is read again, once, in case the masters were restarted with
+ * another one. A refused credential is never sent to the same master twice.
  *
- * @throws PerijoveError SCHEDULER_REPLACED, SCHEDULER_CUT_OFF, MESOS_FRAMEWORK_REMOVED, MESOS_CREDENTIAL_REFUSED,
- * MESOS_REFUSED, MESOS_BAD_REQUEST, ZOOKEEPER_AUTH_FAILED; else the reason of the signal
+ * @throws PerijoveError SCHEDULER_REPLACED, SCHEDULER_CUT_OFF, MESOS_FRAMEWORK_REMOVED,
+ * MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_REQUEST, ZOOKEEPER_AUTH_FAILED; the reason of the signal
  */
 export async function runScheduler(deps: SchedulerDeps, signal: AbortSignal): Promise<never> {
   const ended = new AbortController();
   const leadership = new Leadership(deps.leaders, AbortSignal.any([signal, ended.signal]));
   try {
-    return await scheduleForEver(deps, leadership, signal);
+    return await keepScheduling(deps, leadership, signal);
   } finally {
     ended.abort();
   }
 }
 
-async function scheduleForEver(
+async function keepScheduling(
   given: SchedulerDeps,
   leadership: Leadership,
   signal: AbortSignal,
@@ -57,7 +57,7 @@ async function scheduleForEver(
   });
   let failures = 0;
   let troubleSince = Date.now();
-  let told: string | undefined;
+  let reported: string | undefined;
   let unanswered = 0;
   for (;;) {
     signal.throwIfAborted();
@@ -83,17 +83,17 @@ async function scheduleForEver(
       if (sessionSince !== undefined && Date.now() - sessionSince >= goodSessionMs) {
         failures = 0;
         troubleSince = Date.now();
-        told = undefined;
+        reported = undefined;
       }
       logger.warn({ code: error.code, reason: error.message }, 'no session with a leading Mesos master');
       unanswered = pulse?.unanswered ?? (leadership.isBlind ? unanswered + silentAfter : 0);
       if (handOver !== undefined && unanswered >= handOver.afterUnanswered) {
         throw new PerijoveError('SCHEDULER_CUT_OFF', error.message, { cause: error });
       }
-      if (Date.now() - troubleSince >= quietMs && told !== error.code) {
+      if (Date.now() - troubleSince >= quietMs && reported !== error.code) {
         await store.claim();
         await store.storeMissing(error.message);
-        told = error.code;
+        reported = error.code;
       }
       failures += 1;
       await pause(pauseAfter(failures, backOff), signal);
@@ -101,7 +101,7 @@ async function scheduleForEver(
   }
 }
 
-/** Another credential than the one that was refused; undefined when there is none, or nothing was refused. */
+/** A credential other than the refused one; undefined when there is none, or none was refused. */
 async function renewedAfter(error: unknown, deps: SchedulerDeps): Promise<Credential | undefined> {
   if (!(error instanceof PerijoveError && error.code === 'MESOS_CREDENTIAL_REFUSED')) return undefined;
   const now = await deps.renewed?.();
@@ -123,7 +123,7 @@ async function runSession(
   const sessionSignal = AbortSignal.any([signal, over.signal]);
   const master = addressOf(leader);
   const found =
-    stored.frameworkId === undefined ? await lookForFramework(deps, master, sessionSignal) : undefined;
+    stored.frameworkId === undefined ? await recoverFramework(deps, master, sessionSignal) : undefined;
   const frameworkId = stored.frameworkId ?? found?.frameworkId;
   const subscription = await subscribe({
     master,
@@ -145,19 +145,19 @@ async function runSession(
     if (stored.frameworkId === undefined) {
       await store.storeFrameworkId(subscription.frameworkId, found?.tasks ?? []);
     }
-    // Only now: whatever an earlier scheduler stored before this subscription cut it off is in it.
+    // Load only now: this includes what an earlier scheduler stored until this subscription cut it off.
     const table = await store.load();
     const session = new SchedulerSession(deps, subscription, table, fencing);
     void watchMesos(
       deps,
       subscription.master,
       table.mesos,
-      (here) => session.sees(here),
+      (agents) => session.sees(agents),
       sessionSignal,
     ).catch((error: unknown) => over.abort(error));
     await session.run();
   } catch (error) {
-    // A call that broke with the session says less than what ended the session.
+    // The failure of a call is less informative than the reason why the session ended.
     if (over.signal.aborted && !signal.aborted) throw over.signal.reason;
     throw error;
   } finally {
@@ -177,7 +177,7 @@ function silent(leader: MasterInfo): PerijoveError {
   return new PerijoveError('MESOS_UNREACHABLE', `the Mesos master at ${host}:${port} does not respond`);
 }
 
-async function lookForFramework(
+async function recoverFramework(
   { spec, dial, credential, logger }: SchedulerDeps,
   master: MasterAddress,
   signal: AbortSignal,
@@ -205,10 +205,10 @@ function waitsForAgents({ recoveredAgents }: MasterState): PerijoveError {
 }
 
 /**
- * Ends the framework and all its tasks. Resolves too when Mesos does not have it (any more).
+ * Ends the framework and all its tasks. Also resolves when Mesos does not have the framework, or no longer.
  *
- * @throws PerijoveError MESOS_UNREACHABLE (also while nobody knows which framework it is, and the master waits for
- * agents that may tell), MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED
+ * @throws PerijoveError MESOS_UNREACHABLE (also while the framework ID is unknown and the master waits for
+ * agents that may report it), MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED
  */
 export async function teardownFramework(
   deps: Pick<SchedulerDeps, 'spec' | 'leaders' | 'dial' | 'credential' | 'logger'>,
@@ -261,7 +261,7 @@ async function teardownById(
   }
 }
 
-/** The newest news of who leads. */
+/** The latest observation of who leads. */
 class Leadership {
   #leader: MasterInfo | undefined;
   #blind: unknown;
@@ -282,7 +282,7 @@ class Leadership {
    * Waits for a leader.
    *
    * @throws PerijoveError MESOS_UNREACHABLE when there is none within `ms`, or ZooKeeper cannot be asked;
-   * ZOOKEEPER_AUTH_FAILED when it refuses to tell
+   * ZOOKEEPER_AUTH_FAILED when it refuses access
    */
   async leader(ms: number): Promise<MasterInfo> {
     if (this.#leader !== undefined) return this.#leader;
@@ -310,7 +310,7 @@ class Leadership {
     }
   }
 
-  /** @returns what ends it */
+  /** @returns a function that removes the listener */
   onChange(listener: (leader: MasterInfo) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);

@@ -1,10 +1,10 @@
 /**
- * The table of our Mesos tasks, one per node, and every decision about it. Pure: the framework workflow and
+ * The table of our Mesos tasks, one per node, and all decisions about it. Pure: the framework workflow and
  * the scheduler apply the same functions to the same messages.
  */
 import { pauseAfter } from '../../net/back-off.js';
 
-/** Mesos's own names of task states, plus `INTENDED`: stored, and perhaps not yet asked for. */
+/** Mesos' own task states, plus `INTENDED`: stored, and perhaps not yet requested. */
 export type TaskState = 'INTENDED' | `TASK_${string}`;
 
 export interface NodeTask {
@@ -17,20 +17,20 @@ export interface NodeTask {
   readonly config: string;
   readonly state: TaskState;
   readonly message?: string;
-  /** ISO 8601: since when it is in this state. */
+  /** ISO 8601: when it entered this state. */
   readonly since: string;
   /** ISO 8601: when it was first seen running. */
   readonly startedAt?: string;
-  /** How many tasks of this node in a row ended soon after their start, this one included. */
+  /** How many tasks of this node in a row ended soon after their start, including this one. */
   readonly failures: number;
-  /** Its member leaves etcd for good, so it is killed whatever the spec says by then. */
+  /** Its member leaves etcd for good, so it is killed even if the spec changes. */
   readonly retiring?: true;
 }
 
 export interface TaskTable {
-  /** One entry for each node that has, or had, a task: the newest. */
+  /** One entry for each node that has or had a task: its newest. */
   readonly tasks: Readonly<Record<string, NodeTask>>;
-  /** How many tasks were launched so far; the next task ID carries the next number. */
+  /** How many tasks were launched so far; the next task ID has the next number. */
   readonly launches: number;
 }
 
@@ -49,8 +49,8 @@ export interface TaskUpdate {
 }
 
 /**
- * `live`: it runs, or may be about to. `unreachable`: its agent is cut off, it may run. `unknown`: Mesos
- * cannot tell. `terminal`: it does not run and never will.
+ * `live`: it runs, or may be about to. `unreachable`: its agent is cut off, it may run. `unknown`: Mesos does
+ * not know. `terminal`: it does not run and never will.
  */
 export type TaskKind = 'live' | 'unreachable' | 'unknown' | 'terminal';
 
@@ -72,22 +72,22 @@ const kinds: Readonly<Record<string, TaskKind>> = {
   TASK_GONE_BY_OPERATOR: 'terminal',
 };
 
-/** What a state means for us. A state that a later Mesos may bring is `unknown`: it is not relaunched. */
+/** The kind of a state. States that a later Mesos may add are `unknown`: such a task is not relaunched. */
 export function kindOf(state: TaskState): TaskKind {
   return kinds[state] ?? 'unknown';
 }
 
-/** Terminal states that the master concludes, and takes back when the agent tells otherwise. */
+/** Terminal states that the master infers, and takes back when the agent reports otherwise. */
 const presumed = new Set<TaskState>(['TASK_LOST', 'TASK_DROPPED', 'TASK_GONE']);
 
-/** A task that ran this long was well: the next failure of its node is the first one again. */
+/** A task that ran this long was healthy: its node's next failure counts as the first. */
 const stableMs = 60_000;
 
 export function taskIdOf(node: string, launch: number): string {
   return `${node}.${launch}`;
 }
 
-/** The parts of one of our task IDs (`node3.17`); undefined for any other. */
+/** The parts of one of our task IDs (`node3.17`); undefined for any other ID. */
 export function parseTaskId(taskId: string): { node: string; launch: number } | undefined {
   const match = /^(node(?:0|[1-9]\d*))\.([1-9]\d*)$/.exec(taskId);
   if (match?.[1] === undefined || match[2] === undefined) return undefined;
@@ -96,7 +96,7 @@ export function parseTaskId(taskId: string): { node: string; launch: number } | 
 
 /**
  * Why these intents must not be stored: a node has another task that may be alive, or a task ID was used
- * before. Undefined when they may. Intents that are stored already are none of the reasons.
+ * before. Undefined when they may. Intents that are already stored are accepted.
  */
 export function intentsRejection(table: TaskTable, intents: readonly LaunchIntent[]): string | undefined {
   const nodes = new Set<string>();
@@ -115,7 +115,7 @@ export function intentsRejection(table: TaskTable, intents: readonly LaunchInten
   return undefined;
 }
 
-/** The table with these intents in it. Storing them again changes nothing. */
+/** Adds these intents to the table. Storing them again changes nothing. */
 export function applyIntents<T extends TaskTable>(table: T, intents: readonly LaunchIntent[], at: string): T {
   const fresh = intents.filter(({ node, taskId }) => table.tasks[node]?.taskId !== taskId);
   if (fresh.length === 0) return table;
@@ -133,14 +133,14 @@ export function applyIntents<T extends TaskTable>(table: T, intents: readonly La
   return { ...table, tasks, launches };
 }
 
-/** The table in which this task is about to leave etcd. Storing it again changes nothing. */
+/** Marks this task as about to leave etcd. Storing it again changes nothing. */
 export function applyRetiring<T extends TaskTable>(table: T, taskId: string): T {
   const task = Object.values(table.tasks).find((each) => each.taskId === taskId);
   if (task === undefined || task.retiring) return table;
   return { ...table, tasks: { ...table.tasks, [task.node]: { ...task, retiring: true } } };
 }
 
-/** The table with tasks in it that Mesos knows and the table did not, for nodes without a task of their own. */
+/** Adds tasks that Mesos knows and the table lacks, for nodes without a task of their own. */
 export function adoptTasks<T extends TaskTable>(table: T, found: readonly NodeTask[]): T {
   const adopted = found.filter(({ node }) => table.tasks[node] === undefined);
   const highest = found.map(({ taskId }) => parseTaskId(taskId)?.launch ?? 0);
@@ -150,7 +150,7 @@ export function adoptTasks<T extends TaskTable>(table: T, found: readonly NodeTa
   return { ...table, tasks, launches };
 }
 
-/** The table after these updates; the same value when they say nothing new. Unknown tasks are passed over. */
+/** Applies these updates; returns the same value when they change nothing. Skips unknown tasks. */
 export function applyUpdates<T extends TaskTable>(table: T, updates: readonly TaskUpdate[], at: string): T {
   let tasks = table.tasks;
   for (const update of updates) {
@@ -189,12 +189,12 @@ function stateAfter(present: TaskState, reported: TaskState): TaskState {
   if (kindOf(present) === 'terminal') {
     return presumed.has(present) && kindOf(reported) === 'live' ? reported : present;
   }
-  // Mesos never heard of it: the ACCEPT was not sent, or did not arrive.
+  // Mesos does not know it: the ACCEPT was not sent, or did not arrive.
   if (present === 'INTENDED' && reported === 'TASK_UNKNOWN') return 'TASK_DROPPED';
   return reported;
 }
 
-/** Tasks that we (or an operator) had killed and tasks that went with their agent say nothing about the node. */
+/** Tasks killed by us (or an operator) and tasks lost with their agent do not count against the node. */
 const blameless = new Set<TaskState>(['TASK_KILLED', 'TASK_GONE', 'TASK_GONE_BY_OPERATOR']);
 
 function failuresAfter(present: NodeTask, state: TaskState, at: string): number {
@@ -204,27 +204,27 @@ function failuresAfter(present: NodeTask, state: TaskState, at: string): number 
   return ranMs >= stableMs ? 1 : present.failures + 1;
 }
 
-/** How long a node rests after so many failures in a row: 0, 1 s, 2 s, 4 s, … up to 30 s. */
+/** How long a node waits after this many failures in a row: 0, 1 s, 2 s, 4 s, … up to 30 s. */
 export function backOffMs(failures: number): number {
   return pauseAfter(failures - 1, { firstMs: 1_000, longestMs: 30_000 });
 }
 
-/** A live task of ours that the table does not have: a second one for its node, or one of a node too many. */
+/** A live task of ours that is not in the table: a second task of its node, or a task of a surplus node. */
 export interface Stranger {
   readonly taskId: string;
   readonly agentId?: string;
 }
 
 export interface TaskPlanInput {
-  /** Nodes that are to have a task, by index. */
+  /** Nodes that should have a task, by index. */
   readonly nodes: readonly string[];
   readonly tasks: Readonly<Record<string, NodeTask>>;
   readonly strangers: readonly Stranger[];
   /** Digest of the configuration that the spec gives the node on that host. */
   readonly configOf: (node: string, host: string) => string;
-  /** By placement: how many nodes a host may hold, and the hosts that may be given one now. Absent: as many as there are. */
+  /** For placement: how many nodes a host may hold, and the hosts that can take one now. Absent: no limit. */
   readonly spread?: { readonly most: number; readonly hosts: readonly string[] };
-  /** What more is known of a task that its node waits for. */
+  /** What else is known about a task that its node waits for. */
   readonly noteOf?: (task: NodeTask) => string | undefined;
   /** Milliseconds since the epoch. */
   readonly now: number;
@@ -232,11 +232,11 @@ export interface TaskPlanInput {
 
 export interface NodeNeed {
   readonly node: string;
-  /** Host of its last task: its data lie there. */
+  /** Host of its last task, which has its data. */
   readonly previousHost?: string;
-  /** How long it has been without a task, as far as is known. */
+  /** How long it is known to have been without a task. */
   readonly waitedMs: number;
-  /** How long offers were listened to for it, by this scheduler and from this master; absent: as long as it waited. */
+  /** How long this scheduler has received offers for it from this master; absent: for `waitedMs`. */
   readonly listenedMs?: number;
 }
 
@@ -247,30 +247,30 @@ export interface Kill {
 }
 
 export interface TaskPlan {
-  /** Nodes to launch as soon as an offer suits. */
+  /** Nodes to launch on the next suitable offer. */
   readonly launch: readonly NodeNeed[];
-  /** Tasks to kill now, and again until they are dead. */
+  /** Tasks to kill now, and again until they have ended. */
   readonly kill: readonly Kill[];
   /**
-   * The one task to kill for its node's new configuration, or because the spec has fewer nodes, or because too many
-   * nodes are on its host. Once the other nodes are healthy, and nobody is served by it; with `leaves`, once its
+   * The one task to kill because its configuration has changed, the spec has fewer nodes, or its host has too
+   * many nodes. It is killed once the other nodes are healthy and it serves no users; with `leaves`, once its
    * member has left etcd.
    */
   readonly roll?: Kill & { readonly node: string; readonly leaves: boolean };
-  /** A sentence for each node that is being waited for. */
+  /** A sentence for each node that is waited for. */
   readonly notes: readonly string[];
-  /** When to look again though nothing happened: a back-off is over. Milliseconds since the epoch. */
+  /** When a back-off ends and planning must run again without an event. Milliseconds since the epoch. */
   readonly wakeAt?: number;
 }
 
 /**
- * What is to be done about the tasks:
- * - a node whose task is terminal, or that never had one, is launched, after its back-off;
- * - a node whose task is unreachable or unknown waits until that is given up (`fencing.ts`), or found again:
- *   two nodes with one address would be worse;
- * - a stranger is killed, and its node is not launched while it lives;
- * - a task of a surplus node (the highest one first), with an outdated configuration, or on a host that holds too
- *   many nodes is killed one at a time, and only while all others run.
+ * Decides what to do about the tasks:
+ * - launch a node whose task is terminal, or that never had one, after its back-off;
+ * - a node whose task is unreachable or unknown waits until the task is given up (`fencing.ts`) or found
+ *   again, because two nodes with one address would be worse;
+ * - kill a stranger, and do not launch its node while it lives;
+ * - kill tasks of surplus nodes (highest first), with an outdated configuration, or on a host that holds too
+ *   many nodes: one at a time, and only while all others run.
  */
 export function planTasks(input: TaskPlanInput): TaskPlan {
   const { nodes, tasks, strangers, noteOf, now } = input;
@@ -368,7 +368,7 @@ function rollOf({ nodes, tasks, configOf, spread }: TaskPlanInput): TaskPlan['ro
   );
 }
 
-/** Whether its host holds too many nodes and another one has room by number; the highest nodes of it move. */
+/** Whether its host holds too many nodes while another has room by count; the host's highest nodes move. */
 function isCrowded(
   { host, node }: NodeTask,
   all: readonly NodeTask[],
@@ -380,7 +380,7 @@ function isCrowded(
   return lower.length >= most && hosts.some((name) => name !== host && on(name).length < most);
 }
 
-/** A surplus node is no obstacle to rolling another, unless it is on its way out just now. */
+/** A surplus node does not block rolling another, unless it is being killed right now. */
 function mayStay(surplus: NodeTask): boolean {
   return surplus.state !== 'TASK_KILLING';
 }
@@ -389,7 +389,7 @@ function indexOf(node: string): number {
   return Number(node.replace(/^node/, ''));
 }
 
-/** Whether offers are wanted at all: otherwise they are suppressed. */
+/** Whether offers are needed; otherwise they are suppressed. */
 export function offersWanted(plan: TaskPlan): boolean {
   return plan.launch.length > 0 || plan.wakeAt !== undefined;
 }

@@ -1,4 +1,4 @@
-/** The part of Mesos' v1 scheduler API that Perijove reads and writes, as JSON. Unknown fields are dropped. */
+/** The part of Mesos' v1 scheduler API that Perijove reads and writes, as JSON. Drops unknown fields. */
 import { z } from 'zod';
 import { PerijoveError } from '../../errors/error.js';
 
@@ -9,7 +9,7 @@ const resourceSchema = z.object({
   type: z.string(),
   role: z.string().optional(),
   scalar: z.object({ value: z.number() }).optional(),
-  /** Only its presence counts: such a resource may be taken back at any moment. */
+  /** Only its presence matters: such a resource may be revoked at any time. */
   revocable: z.unknown().optional(),
 });
 export type Resource = z.infer<typeof resourceSchema>;
@@ -35,16 +35,16 @@ const statusSchema = z.object({
   message: z.string().optional(),
   reason: z.string().optional(),
   source: z.string().optional(),
-  /** Base64, 16 bytes; only such an update is to be acknowledged. */
+  /** Base64, 16 bytes; only updates with a UUID are acknowledged. */
   uuid: z.string().optional(),
 });
 
-/** Resources that an agent has free for us. */
+/** Free resources of an agent, offered to us. */
 export interface Offer {
   readonly id: string;
   readonly agentId: string;
   readonly hostname: string;
-  /** IPv4 address and port of the agent, where the master tells them. */
+  /** IPv4 address and port of the agent, if the master reports them. */
   readonly address?: { readonly ip: string; readonly port: number };
   /** Attributes of type TEXT. */
   readonly attributes: Readonly<Record<string, string>>;
@@ -65,7 +65,7 @@ export type SchedulerEvent =
       readonly kind: 'subscribed';
       readonly frameworkId: string;
       readonly heartbeatMs: number;
-      /** ID of the master, as its znode has it. */
+      /** ID of the master, as in its znode. */
       readonly masterId?: string;
     }
   | { readonly kind: 'offers'; readonly offers: readonly Offer[] }
@@ -73,10 +73,10 @@ export type SchedulerEvent =
   | { readonly kind: 'update'; readonly status: TaskStatus }
   | { readonly kind: 'error'; readonly message: string }
   | { readonly kind: 'heartbeat' }
-  /** Something that Perijove has no use for: FAILURE, MESSAGE, inverse offers, what later versions bring. */
+  /** An event that Perijove does not use: FAILURE, MESSAGE, inverse offers, those of later versions. */
   | { readonly kind: 'other'; readonly type: string };
 
-/** Without a heartbeat interval in the answer (Mesos before 1.0 sends none): that of every release since. */
+/** Used if the response has no heartbeat interval (Mesos before 1.0): that of every later release. */
 const defaultHeartbeatSeconds = 15;
 
 const eventSchemas = {
@@ -96,7 +96,7 @@ const eventSchemas = {
 /**
  * One record of the event stream.
  *
- * @throws PerijoveError MESOS_BAD_STREAM when it is no JSON, or an event without what it must have
+ * @throws PerijoveError MESOS_BAD_STREAM when it is not JSON, or an event without its required fields
  */
 export function parseEvent(record: string): SchedulerEvent {
   try {
@@ -163,7 +163,7 @@ function statusOf(status: z.infer<typeof statusSchema>): TaskStatus {
   };
 }
 
-/** A scalar resource that a task takes. */
+/** A scalar resource that a task uses. */
 export interface ResourceRequest {
   readonly name: string;
   readonly type: 'SCALAR';

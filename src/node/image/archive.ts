@@ -1,4 +1,4 @@
-/** The image of the nodes on the machine of a worker: built there where it has a Docker, and kept compressed. */
+/** The image of the nodes on a worker's machine: built there if it has Docker, and kept compressed. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
@@ -16,30 +16,30 @@ export interface ImageArchive extends ImageSizes {
   readonly file: string;
 }
 
-/** What making an archive may be told, and tells. */
+/** How work on an image is cancelled, and reports its progress. */
 export interface ImageWork {
   readonly signal: AbortSignal;
-  /** For people: what it is at. */
-  readonly say: (what: string) => void;
+  /** Progress, for operators. */
+  readonly report: (what: string) => void;
 }
 
 const factsSchema = z.object({ imageBytes: z.int().positive() });
-/** Fast: hosts and workers are near each other, and it is sent once. */
+/** Fast: hosts and workers are close to each other, and it is sent once. */
 const gzipLevel = 1;
 const questionMs = 10_000;
-/** Nobody writes an archive for so long without a byte. */
+/** An archive without a write for this long was abandoned. */
 const abandonedMs = 24 * 60 * 60_000;
-/** Those that are being made: several hosts want the same one. */
+/** Archives in progress: several hosts want the same one. */
 const underWay = new Map<string, Promise<ImageArchive>>();
 
-/** Whether a Docker server answers on this machine. */
+/** Whether a Docker server responds on this machine. */
 export async function hasLocalDocker(): Promise<boolean> {
   const { code } = await docker(['version'], { signal: AbortSignal.timeout(questionMs) });
   return code === 0;
 }
 
 /**
- * Builds an image on this machine, unless it is there.
+ * Builds an image on this machine, unless it exists.
  *
  * @throws PerijoveError IMAGE_BUILD_FAILED
  */
@@ -54,7 +54,7 @@ export async function buildLocally(reference: string, context: string, work: Ima
   }
 }
 
-/** Size of an image that this machine's Docker has; undefined where it has none, or there is no Docker. */
+/** Size of an image in this machine's Docker; undefined without the image or without Docker. */
 export async function localBytes(
   reference: string,
   { signal }: Pick<ImageWork, 'signal'>,
@@ -75,9 +75,9 @@ export async function keptArchive(reference: string): Promise<ImageArchive | und
 }
 
 /**
- * Keeps an archive that `write` writes, in place of those of other versions; one at a time.
+ * Keeps the archive that `write` writes and replaces those of other versions; one at a time.
  *
- * @throws PerijoveError DISK_FULL, and what `write` does
+ * @throws PerijoveError DISK_FULL, and those of `write`
  */
 export async function keepArchive(
   reference: string,
@@ -119,7 +119,7 @@ async function makeArchive(
   }
 }
 
-/** Removes archives of other versions, and what a worker that was killed has left; not what one is writing. */
+/** Removes archives of other versions and the remains of killed workers, but none that is being written. */
 async function removeOthers(file: string): Promise<void> {
   const directory = path.dirname(file);
   for (const name of await readdir(directory)) {
@@ -133,7 +133,7 @@ async function removeOthers(file: string): Promise<void> {
   }
 }
 
-/** Writes the archive of an image that this machine's Docker has. @throws PerijoveError IMAGE_NOT_HERE */
+/** Writes the archive of an image in this machine's Docker. @throws PerijoveError IMAGE_NOT_HERE */
 export async function saveLocally(
   reference: string,
   file: string,
@@ -141,7 +141,7 @@ export async function saveLocally(
 ): Promise<{ imageBytes: number }> {
   const imageBytes = await localBytes(reference, work);
   if (imageBytes === undefined) throw notHere(reference);
-  work.say(`saving ${reference}`);
+  work.report(`saving ${reference}`);
   const child = spawn('docker', ['save', reference], {
     stdio: ['ignore', 'pipe', 'ignore'],
     signal: work.signal,
@@ -169,10 +169,10 @@ function archiveFile(reference: string): string {
   return path.join(cacheDir(), 'images', `${reference.replace(/[^\w.-]/g, '_')}.tar.gz`);
 }
 
-/** Runs `docker` here, and tells each line that it prints. Never rejects. */
+/** Runs the local `docker`, and reports each line that it prints. Never rejects. */
 async function docker(
   args: readonly string[],
-  { signal, say }: Partial<ImageWork>,
+  { signal, report }: Partial<ImageWork>,
 ): Promise<{ readonly code: number; readonly stdout: string; readonly tail: string }> {
   const child = spawn('docker', args, {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -183,7 +183,7 @@ async function docker(
   const take = (text: string) => {
     all = `${all}${text}`.slice(-4_000);
     const line = text.trim().split('\n').at(-1);
-    if (line) say?.(line.slice(0, 200));
+    if (line) report?.(line.slice(0, 200));
   };
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout = `${stdout}${text}`.slice(-100_000);

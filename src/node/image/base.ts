@@ -1,4 +1,4 @@
-/** The image that ours is built on, on a host that is to build: its own, a registry's, or one that is made there. */
+/** The base image of ours, on a host that builds it: its own, a registry's, or one that is made there. */
 import { PerijoveError } from '../../errors/error.js';
 import { hostPaths } from '../../hosts/paths.js';
 import { installPackages } from '../../hosts/packages.js';
@@ -13,14 +13,14 @@ const makeTimeoutMs = 20 * 60_000;
 const notKnownExit = 64;
 
 /**
- * Sees to it that Docker on the host has Debian's image. Where no registry gives it, it is made by debootstrap, with
+ * Ensures that Docker on the host has Debian's image. If no registry provides it, debootstrap makes it, with
  * the host's own certificate authorities in it.
  *
  * @throws PerijoveError IMAGE_BUILD_FAILED; PACKAGE_*, PACKAGES_LOCKED, SSH_*
  */
-export async function ensureBase(connection: HostConnection, { signal, say }: ImageWork): Promise<void> {
+export async function ensureBase(connection: HostConnection, { signal, report }: ImageWork): Promise<void> {
   const { host } = connection;
-  say(`looking for ${base} on ${host.name}`);
+  report(`looking for ${base} on ${host.name}`);
   const pulled = await connection.exec(
     `${imageFunction}
 has_image ${base} && exit 0
@@ -40,8 +40,8 @@ docker pull --quiet ${base} >/dev/null || exit 1`,
   const refused = pulled.stderr.trim().split('\n').at(-1) ?? '';
   const { code: noApt } = await connection.exec('command -v apt-get >/dev/null', { signal });
   if (noApt !== 0) throw failed(refused);
-  await installPackages(connection, ['debootstrap'], { signal, onWait: say });
-  say(`${host.name} makes ${base}`);
+  await installPackages(connection, ['debootstrap'], { signal, onWait: report });
+  report(`${host.name} makes ${base}`);
   const made = await connection.exec(makeScript(`${hostPaths(host).run}/node-image-base`), {
     timeoutMs: makeTimeoutMs,
     signal,

@@ -12,13 +12,13 @@ import { imageFunction } from './reference.js';
 import { notHere, type ImageArchive, type ImageWork } from './archive.js';
 import { missingSpace, type FreeSpace } from './plan.js';
 
-const lookTimeoutMs = 60_000;
-/** Building and pulling depend on the way to Debian's, Python's and the image's servers. */
+const inspectTimeoutMs = 60_000;
+/** Building and pulling depend on the network path to Debian's, Python's and the image's servers. */
 const longTimeoutMs = 25 * 60_000;
 const noDockerExit = 64;
 
 /**
- * Whether the host has the image. A Docker that is just starting is waited for.
+ * Whether the host has the image. Waits for a Docker that is still starting.
  *
  * @throws PerijoveError DAEMON_FAILED
  */
@@ -39,7 +39,7 @@ done
 ${imageFunction}
 has_image ${quote(reference)}
 case $? in 0 | 1) exit $? ;; *) exit ${noDockerExit} ;; esac`,
-    { timeoutMs: lookTimeoutMs, signal },
+    { timeoutMs: inspectTimeoutMs, signal },
   );
   if (code !== 0 && code !== 1) {
     const { name } = connection.host;
@@ -48,14 +48,14 @@ case $? in 0 | 1) exit $? ;; *) exit ${noDockerExit} ;; esac`,
   return code === 0;
 }
 
-/** Has the host pull the image. @throws PerijoveError IMAGE_PULL_FAILED */
+/** Pulls the image on the host. @throws PerijoveError IMAGE_PULL_FAILED */
 export async function pullOnHost(
   connection: HostConnection,
   reference: string,
-  { signal, say }: ImageWork,
+  { signal, report }: ImageWork,
 ): Promise<Change[]> {
   const { name } = connection.host;
-  say(`${name} pulls ${reference}`);
+  report(`${name} pulls ${reference}`);
   const { code, stderr } = await connection.exec(`docker pull --quiet ${quote(reference)}`, {
     timeoutMs: longTimeoutMs,
     signal,
@@ -69,7 +69,7 @@ export async function pullOnHost(
   return [{ host: name, what: `pulled ${reference}` }];
 }
 
-/** Builds the image on a host. @throws PerijoveError IMAGE_BUILD_FAILED, and what `ensureBase` does */
+/** Builds the image on a host. @throws PerijoveError IMAGE_BUILD_FAILED, and those of `ensureBase` */
 export async function buildOnHost(
   connection: HostConnection,
   reference: string,
@@ -77,7 +77,7 @@ export async function buildOnHost(
   work: ImageWork,
 ): Promise<void> {
   const { host } = connection;
-  const { signal, say } = work;
+  const { signal, report } = work;
   await ensureBase(connection, work);
   const directory = `${hostPaths(host).run}/node-image`;
   await connection.run(`rm -rf ${quote(directory)} && mkdir -p ${quote(directory)}`, { signal });
@@ -85,7 +85,7 @@ export async function buildOnHost(
     const source = { file: path.join(context, name) };
     await connection.upload(source, `${directory}/${name}`, { mode: 0o644, signal });
   }
-  say(`${host.name} builds ${reference}`);
+  report(`${host.name} builds ${reference}`);
   const { code, stdout, stderr } = await connection.exec(
     `trap ${quote(`rm -rf ${quote(directory)}`)} EXIT\ndocker build --tag ${quote(reference)} ${quote(directory)}`,
     { timeoutMs: longTimeoutMs, signal },
@@ -99,16 +99,16 @@ export async function buildOnHost(
   }
 }
 
-/** Fetches the archive of an image that a host has. @throws PerijoveError IMAGE_NOT_HERE, DISK_FULL */
+/** Fetches the archive of an image from a host. @throws PerijoveError IMAGE_NOT_HERE, DISK_FULL */
 export async function fetchFromHost(
   connection: HostConnection,
   reference: string,
   file: string,
-  { signal, say }: ImageWork,
+  { signal, report }: ImageWork,
 ): Promise<{ imageBytes: number }> {
   const { host } = connection;
   const remote = `${hostPaths(host).run}/node-image-out.tar.gz`;
-  say(`${host.name} saves ${reference}`);
+  report(`${host.name} saves ${reference}`);
   const output = await connection.run(
     `
 set -e
@@ -119,7 +119,7 @@ chmod 644 ${quote(remote)}`,
     { timeoutMs: longTimeoutMs, signal },
   );
   if (output.trim() === '') throw notHere(reference);
-  say(`fetching ${reference} from ${host.name}`);
+  report(`fetching ${reference} from ${host.name}`);
   try {
     await connection.download(remote, file, { signal });
   } finally {
@@ -129,7 +129,7 @@ chmod 644 ${quote(remote)}`,
 }
 
 /**
- * Brings an archive to a host and has Docker load it. What an attempt that was interrupted has left is replaced.
+ * Sends an archive to a host and loads it into Docker. Replaces the remains of an interrupted attempt.
  *
  * @throws PerijoveError DISK_FULL before anything is sent; IMAGE_LOAD_FAILED; SSH_*
  */
@@ -137,15 +137,15 @@ export async function loadOnHost(
   connection: HostConnection,
   reference: string,
   archive: ImageArchive,
-  { signal, say }: ImageWork,
+  { signal, report }: ImageWork,
 ): Promise<Change[]> {
   const { host } = connection;
   const { run } = hostPaths(host);
   const remote = `${run}/node-image.tar.gz`;
   await checkSpace(connection, archive, signal);
-  say(`sending ${mebibytes(archive.archiveBytes)} to ${host.name}`);
+  report(`sending ${mebibytes(archive.archiveBytes)} to ${host.name}`);
   await connection.upload({ file: archive.file }, remote, { mode: 0o600, signal });
-  say(`${host.name} loads ${reference}`);
+  report(`${host.name} loads ${reference}`);
   const { code, stderr } = await connection.exec(
     `
 trap ${quote(`rm -f ${quote(remote)}`)} EXIT

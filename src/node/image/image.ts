@@ -5,14 +5,14 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ClusterSpec } from '../../cluster/spec.js';
 
-/** What `nodes.image` says for the image of this package, which no registry has. */
+/** The value of `nodes.image` for the image of this package, which is in no registry. */
 export const ownImage = 'perijove-node';
 
 /** What our image is built from. */
 export const imageContext = fileURLToPath(new URL('../../../images/node', import.meta.url));
 
 export interface NodeImage {
-  /** As Docker knows it; of ours it says which content it has. */
+  /** As Docker knows it; for our image it names the content. */
   readonly reference: string;
   /** Ours is built; any other one is pulled. */
   readonly own: boolean;
@@ -20,7 +20,7 @@ export interface NodeImage {
 
 let ownReference: string | undefined;
 
-/** The image of the nodes; undefined where they are no containers. */
+/** The image of the nodes; undefined if they are not containers. */
 export function nodeImage({ nodes }: Pick<ClusterSpec, 'nodes'>): NodeImage | undefined {
   if (nodes.containerizer !== 'docker') return undefined;
   if (nodes.image !== ownImage) return { reference: nodes.image, own: false };

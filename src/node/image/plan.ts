@@ -1,6 +1,6 @@
-/** Where the image of the nodes comes from, and whether it has room. Pure: workflows import it. */
+/** Where the image of the nodes comes from, and whether there is space for it. Pure: workflows import it. */
 
-/** What was seen of the image on one host. */
+/** The observation of the image on one host. */
 export interface HostImage {
   readonly host: string;
   readonly has: boolean;
@@ -10,7 +10,7 @@ export interface ImageObservation {
   readonly reference: string;
   /** Ours is built; any other one is pulled. */
   readonly own: boolean;
-  /** All that have an agent. */
+  /** All hosts with an agent. */
   readonly hosts: readonly HostImage[];
 }
 
@@ -18,9 +18,9 @@ export type ImagePlan =
   | { readonly kind: 'nothing' }
   /** Each host asks the registry. */
   | { readonly kind: 'pull'; readonly to: readonly string[] }
-  /** A host has it: whatever it was built from then is what it is built from now. */
+  /** A host has it: that one is copied, because a new build would have the same content. */
   | { readonly kind: 'copy'; readonly from: string; readonly to: readonly string[] }
-  /** Nobody has it. */
+  /** No host has it. */
   | { readonly kind: 'build'; readonly to: readonly string[] };
 
 export function planImage({ own, hosts }: ImageObservation): ImagePlan {
@@ -38,13 +38,13 @@ export interface FreeSpace {
 }
 
 export interface ImageSizes {
-  /** As it travels. */
+  /** Its size in transit. */
   readonly archiveBytes: number;
-  /** As Docker has it. */
+  /** Its size in Docker. */
   readonly imageBytes: number;
 }
 
-/** Why an image does not fit on a host: `where` it lacks room. Undefined when it does. */
+/** Why an image does not fit on a host: `where` it lacks space. Undefined when it fits. */
 export function missingSpace(
   { archiveBytes, imageBytes }: ImageSizes,
   { directory, docker }: { readonly directory: FreeSpace; readonly docker: FreeSpace },
@@ -52,7 +52,7 @@ export function missingSpace(
   | { readonly where: 'directory' | 'docker'; readonly neededBytes: number; readonly freeBytes: number }
   | undefined {
   const isOne = directory.device === docker.device;
-  // Docker unpacks the archive, then each layer from it, before it removes the first of the two.
+  // Docker unpacks the archive, then each layer from it, before it removes the former.
   const needs = { docker: 2 * imageBytes + (isOne ? archiveBytes : 0), directory: archiveBytes };
   if (docker.freeBytes < needs.docker) {
     return { where: 'docker', neededBytes: needs.docker, freeBytes: docker.freeBytes };

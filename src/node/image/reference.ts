@@ -1,4 +1,4 @@
-/** The shell function `has_image REFERENCE`: 0 when Docker has it, 1 when Docker says that it has not, else 2. */
+/** The shell function `has_image REFERENCE`: 0 when Docker has it, 1 when Docker lacks it, else 2. */
 export const imageFunction = `has_image() {
   seen=$(timeout 30 docker image inspect --format '{{.Id}}' "$1" 2>&1)
   case $?:$seen in

@@ -17,15 +17,15 @@ import { sshConfig } from './sshd.js';
 export interface ControlOptions {
   readonly config: NodeConfig;
   readonly jupyter: JupyterService;
-  /** Makes the gate's control, which asks `about` for what a gate tells of its node. */
+  /** Makes the gate's control; `about` returns what the gate's status reports about its node. */
   readonly gateControl: (about: () => Pick<GateStatus, 'node' | 'generation'>) => GateControl;
   /** Resolves to whether the node's own member takes part in a quorum; never rejects. */
   readonly etcdHealthy: () => Promise<boolean>;
 }
 
 /**
- * Carries out orders. An order is stored before it is begun, so a control process that dies in between goes on
- * with it; an order of a lower generation than any before, or of a lower term, is refused.
+ * Carries out orders. An order is stored before it is begun, so a control process that dies in between
+ * continues with it; an order with a lower generation than any before, or with a lower term, is refused.
  */
 export async function nodeControl(
   options: ControlOptions,
@@ -58,7 +58,7 @@ export async function nodeControl(
   };
 }
 
-/** The stored orders. One is accepted and carried out after the other, so that what is stored is what is done. */
+/** The stored orders. They are accepted and carried out one by one, so the stored order is in force. */
 class OrderLog {
   readonly #file: string;
   #orders: Orders;
@@ -99,7 +99,7 @@ class OrderLog {
   }
 }
 
-/** Jupyter and the gate before it. */
+/** Jupyter and the gate in front of it. */
 class Serving {
   readonly gate: GateControl;
   readonly #config: NodeConfig;
@@ -131,7 +131,7 @@ class Serving {
     this.#changed();
   }
 
-  /** @throws Refusal STALE_GENERATION, also when another order takes its place meanwhile */
+  /** @throws Refusal STALE_GENERATION, also when another order replaces it meanwhile */
   async order(order: JupyterOrder, waitMs: number): Promise<JupyterStatus> {
     await this.#log.inTurn(async () => {
       await this.#log.accept(order.generation, { jupyter: order });
@@ -142,7 +142,7 @@ class Serving {
     return this.status;
   }
 
-  /** Resolves when the order is carried out, another one has taken its place, or `timeoutMs` are over. */
+  /** Resolves when the order is carried out, is replaced by another, or `timeoutMs` have passed. */
   #settled(order: JupyterOrder, timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
       const end = () => {
@@ -170,7 +170,7 @@ class Serving {
   }
 }
 
-/** The hosts file of the node, and the configuration of its ssh, which follows it. */
+/** The hosts file of the node, and its ssh configuration, which depends on it. */
 class HostsFile {
   readonly #config: NodeConfig;
 

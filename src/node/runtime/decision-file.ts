@@ -5,13 +5,13 @@ import { isMissing, replaceFile } from '../../net/files.js';
 const decisionFileSchema = z.object({
   started: z.boolean(),
   reason: z.string(),
-  /** How the etcd that was started before ended, in its own words. */
+  /** Why the last etcd process exited, in its own words. */
   trouble: z.string().optional(),
 });
-/** What was last decided about the start of etcd, for `/status`. */
+/** The last decision about the start of etcd, for `/status`. */
 export type DecisionFile = Readonly<z.infer<typeof decisionFileSchema>>;
 
-/** Undefined while nothing was decided. */
+/** Undefined before the first decision. */
 export async function readDecision(file: string): Promise<DecisionFile | undefined> {
   try {
     return decisionFileSchema.parse(JSON.parse(await readFile(file, 'utf8')));

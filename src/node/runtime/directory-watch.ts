@@ -1,8 +1,8 @@
 import { watch, type FSWatcher } from 'node:fs';
 
 /**
- * Tells that something in a directory was written. It is a hint and no more: there may be no watches left, or no
- * such directory yet, so whoever listens looks by itself too, and may do so less often while `listen` is true.
+ * Notifies of writes in a directory. It is only a hint: watches may be exhausted, or the directory may not
+ * exist yet, so users must poll too, though less often while `listen` returns true.
  */
 export class DirectoryWatch {
   private watcher: FSWatcher | undefined;
@@ -12,7 +12,7 @@ export class DirectoryWatch {
     private readonly onWrite: () => void,
   ) {}
 
-  /** Begins where it does not listen yet; whether it listens now. */
+  /** Starts listening if it does not yet; returns whether it listens now. */
   listen(): boolean {
     if (this.watcher !== undefined) return true;
     try {

@@ -23,15 +23,15 @@ import { isMissing, replaceFile } from '../../net/files.js';
 import { nodeLayout } from '../layout.js';
 import type { StartedNode } from './started.js';
 
-/** etcd 3.4 runs on 64-bit ARM, and wants to hear that it is meant to. */
+/** etcd 3.4 runs on 64-bit ARM only when asked to. */
 const architecture = process.arch === 'arm64' ? ['env', 'ETCD_UNSUPPORTED_ARCH=arm64'] : [];
 
 /** Between two observations while there is nothing to do. */
 const waitMs = 300;
 
 /**
- * `perijove-node etcd`: decides how etcd is to be started, does what must be done first, and resolves when the
- * command that starts it is written. It may be killed and run again at any point.
+ * `perijove-node etcd`: decides how to start etcd, prepares it, and resolves when the command that starts it
+ * is written. It may be killed and run again at any point.
  */
 export async function prepareEtcd({ config, programs }: StartedNode, logger: Logger): Promise<void> {
   const clients = peerClients(config);
@@ -59,7 +59,7 @@ function peerClients(config: NodeConfig): PeerClients {
   );
 }
 
-/** Observes, decides and acts, until etcd can be started. */
+/** Observes, decides and acts until etcd can be started. */
 class Preparation {
   readonly #config: NodeConfig;
   readonly #program: string;
@@ -206,7 +206,7 @@ async function observe(
 ): Promise<Observation> {
   const layout = nodeLayout(config.paths.base);
   const data = await readData(layout.etcdData);
-  // From here on the node has had a member: should the data vanish, it must not bootstrap again.
+  // From now on the node has had a member: if its data are lost, it must not bootstrap again.
   if (data.kind === 'member') await replaceFile(layout.etcdFormed, '');
   const formed = await isThere(layout.etcdFormed);
   const peers = await Promise.all([...clients].map(([node, client]) => viewMember(node, client)));
@@ -263,7 +263,7 @@ async function isThere(file: string): Promise<boolean> {
   );
 }
 
-/** For how long the one learner of the cluster has been listed, and has not answered. */
+/** For how long the cluster's one learner has been listed without responding. */
 class LearnerWatch {
   #seen: { readonly id: string; readonly at: number } | undefined;
 
@@ -276,7 +276,7 @@ class LearnerWatch {
   }
 }
 
-/** Tries the members one after the other; rejects with the last one's error. */
+/** Tries the members one after the other; rejects with the error of the last one. */
 async function throughAny<Result>(
   clients: PeerClients,
   { through }: Extract<Decision, { kind: 'add' | 'remove' }>,

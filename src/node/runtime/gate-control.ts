@@ -20,12 +20,12 @@ export interface GateControlOptions {
   /** Directory of that member's log. */
   readonly etcdLog: string;
   readonly gate: Pick<GateOptions, 'address' | 'port' | 'socket' | 'holderOf'>;
-  /** What else the gate tells of its node. */
+  /** What the gate's status also reports about its node. */
   readonly about: () => Pick<GateStatus, 'node' | 'generation'>;
   readonly logger: Logger;
 }
 
-/** Opens and shuts the node's gate as `decideGate` says, at each change of a fact and when a proof runs out. */
+/** Opens and shuts the node's gate as `decideGate` says, at each changed fact and when a proof expires. */
 export class GateControl {
   /** Called when `view` has changed. */
   onChange: () => void = () => undefined;
@@ -75,7 +75,7 @@ export class GateControl {
     if (ready !== this.facts.jupyterReady) this.change({ jupyterReady: ready });
   }
 
-  /** Runs until `signal`, then ends all connections. */
+  /** Runs until `signal`, then closes all connections. */
   async run(signal: AbortSignal): Promise<void> {
     await this.member.run(signal);
     clearTimeout(this.timer);
@@ -97,20 +97,20 @@ export class GateControl {
     } else {
       this.gate.shut(decision.inOrder);
     }
-    this.tell(before, decision);
+    this.logChange(before, decision);
     this.show();
   }
 
-  /** A proof runs out also when nothing more is heard. */
+  /** A proof expires even without further events. */
   private watchTheEnd(until: number): void {
-    // One timer, set again when it has run: proofs are renewed several times before their end.
+    // One timer, reset after it has fired: proofs are renewed several times before they expire.
     if (this.timer !== undefined) return;
     this.timer = setTimeout(
       () => {
         this.timer = undefined;
         this.decide();
       },
-      // A timer may run a little before its time.
+      // A timer may fire slightly early.
       Math.max(0, Math.ceil(until - performance.now()) + 1),
     );
   }
@@ -120,7 +120,7 @@ export class GateControl {
     return this.decision.open;
   }
 
-  private tell(before: GateDecision, now: GateDecision): void {
+  private logChange(before: GateDecision, now: GateDecision): void {
     const { logger } = this.options;
     const { generation } = this.facts.order;
     if (now.open) {

@@ -1,14 +1,14 @@
 /**
- * Whether a node's gate is open. No clock and no I/O: every `at` is a reading, in ms, of one clock that no
- * change of the time of day moves (`performance.now()`).
+ * Whether a node's gate is open. No clock and no I/O: every `at` is a reading, in ms, of one monotonic clock
+ * (`performance.now()`).
  */
 import type { GateRule } from '../../cluster/spec.js';
 import type { Orders } from './orders.js';
 
-/** For how long a read proves, from when it was begun. */
+/** For how long a read is a proof, from its start. */
 export const proofMs = 500;
 
-/** What the node's own etcd member said of itself. */
+/** What the node's own etcd member reported about itself. */
 export interface MemberView {
   readonly leads: boolean;
   /** Raft term. */
@@ -17,13 +17,13 @@ export interface MemberView {
 
 /** What is known of the own member; `learn` adds an answer to it. */
 export interface Knowledge {
-  /** Its last word. */
+  /** Its last report. */
   readonly member?: MemberView;
-  /** When the last linearizable read that succeeded was begun, whoever leads. */
+  /** When the last successful linearizable read was begun, whoever leads. */
   readonly readAt?: number;
   /** The last such read that began and ended while this member led, in one term. */
   readonly led?: { readonly at: number; readonly term: number };
-  /** The end of a read is known, and the member's word after it is not yet. */
+  /** A read has ended, and the member's report after it is not known yet. */
   readonly pending?: { readonly begunAt?: number };
   /** The newest term of an own leadership in which a read was begun. */
   readonly triedTerm?: number;
@@ -31,7 +31,7 @@ export interface Knowledge {
 
 export type Question = 'status' | 'read';
 
-/** A question that was answered, or (without `view`, or with `succeeded: false`) was not in time. */
+/** An answered request; without `view`, or with `succeeded: false`, there was no answer in time. */
 export type Answer =
   | { readonly asked: 'status'; readonly view?: MemberView }
   | { readonly asked: 'read'; readonly begunAt: number; readonly succeeded: boolean };
@@ -39,8 +39,8 @@ export type Answer =
 export const nothingKnown: Knowledge = {};
 
 /**
- * Questions are asked one after the other. A term has one leader, and a member that lost its leadership leads
- * again in a later term only. So a read between two statuses that name the same own leadership took place
+ * Requests are sent one after the other. A term has one leader, and a member that lost its leadership leads
+ * again only in a later term. So a read between two statuses that name the same own leadership took place
  * within it: a quorum knew of no later term after the read was begun.
  */
 export function learn(known: Knowledge, answer: Answer): Knowledge {
@@ -55,7 +55,7 @@ export function learn(known: Knowledge, answer: Answer): Knowledge {
     };
   }
   const { view } = answer;
-  // The read before it proves nothing then; the next one may.
+  // Then the read before it proves nothing; the next one may.
   if (view === undefined) return kept;
   const within = member?.leads === true && view.leads && member.term === view.term;
   return {
@@ -66,14 +66,14 @@ export function learn(known: Knowledge, answer: Answer): Knowledge {
 }
 
 /**
- * `soon`: a proof has to be renewed before it runs out. `when-told`: an election is all that could change the
- * answer, and the member writes those down.
+ * `soon`: a proof must be renewed before it expires. `when-told`: only an election could change the answer,
+ * and the member logs those.
  */
 export type When = 'at-once' | 'soon' | 'when-told';
 
 /**
- * What to ask the member next, and when. Undefined when no answer could open the gate. A read is worth its price
- * only where it can prove something.
+ * What to ask the member next, and when. Undefined when no answer could open the gate. A read is sent only
+ * when it can prove something.
  */
 export function nextQuestion(
   known: Knowledge,
@@ -83,13 +83,13 @@ export function nextQuestion(
   const { member, pending, triedTerm } = known;
   if (pending !== undefined) return { ask: 'status', when: 'at-once' };
   if (member?.leads !== true) return { ask: 'status', when: member === undefined ? 'soon' : 'when-told' };
-  // Once for each leadership: a read that fails must not be repeated without a pause.
+  // Once per leadership: a failing read must not be repeated without a pause.
   return { ask: 'read', when: triedTerm === member.term ? 'soon' : 'at-once' };
 }
 
 export interface GateFacts {
   readonly rule: GateRule;
-  /** The last one. */
+  /** The last order. */
   readonly order: Orders['jupyter'];
   readonly jupyterReady: boolean;
   readonly known: Knowledge;
@@ -100,22 +100,22 @@ export type GateDecision =
       readonly open: true;
       readonly closing: boolean;
       readonly term: number;
-      /** The moment at which this decision is void, unless a newer one has taken its place. */
+      /** When this decision expires, unless a newer one replaces it. */
       readonly until: number;
       readonly reason: string;
     }
   | {
       readonly open: false;
-      /** Another node serves now, and requests that are under way may end; otherwise nothing may go on. */
+      /** Another node serves now, and open requests may end; otherwise all stop. */
       readonly inOrder: boolean;
       readonly reason: string;
     };
 
 /**
- * By `reflex`: open while the own member leads, which a read within the last 500 ms must prove. As soon as it
- * is known that it leads no longer, the gate is closing, and it shuts when the proof is 500 ms old: the new
- * leader's is open by then, and users find one of the two at each moment. By `word`: open while the keeper
- * wants it so and the member is in touch with a quorum, whoever leads.
+ * By `reflex`: open while the own member leads, which a read within the last 500 ms must prove. When the
+ * member is known to lead no longer, the gate is closing, and it shuts when the proof is 500 ms old: the new
+ * leader's gate is open by then, so users always find one of the two. By `word`: open while the keeper orders
+ * it and the member is in touch with a quorum, whoever leads.
  */
 export function decideGate({ rule, order, jupyterReady, known }: GateFacts, now: number): GateDecision {
   if (rule === 'word') {

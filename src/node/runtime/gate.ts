@@ -6,35 +6,35 @@ import { gatePath, type GateStatus } from '../api.js';
 import { Passage } from './passage.js';
 
 export interface GateOptions {
-  /** Where users come in. */
+  /** Where users connect. */
   readonly address: string;
   readonly port: number;
   /** Path of Jupyter's Unix socket. */
   readonly socket: string;
-  /** Whether what was decided last still holds, at this very moment. */
+  /** Whether the last decision still holds at this moment. */
   readonly admits: () => boolean;
   readonly status: () => GateStatus;
   /** It listens now. */
   readonly onListening: () => void;
-  /** Who else listens there, in words for a log. */
+  /** Who else listens at the address, as text for a log. */
   readonly holderOf: (address: string, port: number) => string;
   readonly logger: Logger;
 }
 
-/** A connection without a byte for so long has no request under way. */
+/** A connection without a byte for this long has no open request. */
 const idleMs = 250;
-/** How long requests that are under way may take once another node serves. */
+/** How long open requests may take once another node serves. */
 const drainMs = 5_000;
 /**
- * For how long a gate that shuts in order still accepts: the proxies have heard by then, and a connection that
- * the kernel has made, and this process has not yet taken, would be reset together with the listener.
+ * For how long a gate that shuts in order still accepts: by then the proxies know. A connection that the
+ * kernel has established, and this process has not accepted yet, would be reset together with the listener.
  */
 const lateMs = 50;
-/** Between two looks at the connections that drain. */
-const drainLookMs = 50;
+/** Between two checks of the draining connections. */
+const drainCheckMs = 50;
 /** Between two attempts to listen. */
 const retryMs = 250;
-/** A connection may be silent for ever; after this the kernel asks whether the peer still lives, for 10 s. */
+/** A connection may stay silent; after this the kernel probes whether the peer is alive, for 10 s. */
 const keepAliveMs = 30_000;
 
 /** How the first line of a request for the gate's own status begins. */
@@ -43,15 +43,15 @@ const gateLines = [`GET ${gatePath} `, `GET ${gatePath}?`].map((line) => Buffer.
 interface Connection {
   readonly client: Socket;
   readonly since: number;
-  /** Undefined until it has said enough. */
+  /** Undefined until enough bytes have arrived. */
   use?: 'asks the gate' | Passage;
 }
 
 /**
- * The way into the node's Jupyter. Open, it listens and passes bytes; shut, it has no listener, so a client is
- * refused at once (in order, `lateMs` later). It does what it is told, and asks `admits` for each connection and each piece of data
- * besides: while the whole process was stopped, the kernel took connections and bytes that nobody has decided
- * on. Only websockets outlive it; the proxies drain or cut those.
+ * The entrance to the node's Jupyter. Open, it listens and passes bytes; shut, it has no listener, so clients
+ * are refused at once (in order, `lateMs` later). Besides, it checks `admits` for each connection and each
+ * piece of data: while the whole process was stopped, the kernel accepted connections and bytes without a
+ * decision. Only websockets outlive it; the proxies drain or cut those.
  */
 export class Gate {
   private wanted = false;
@@ -64,7 +64,7 @@ export class Gate {
   private readonly answers: HttpServer;
 
   constructor(private readonly options: GateOptions) {
-    // It is handed connections, and listens nowhere itself.
+    // It is handed connections, and has no listener itself.
     this.answers = createHttpServer({ keepAliveTimeout: 0 }, (request, response) => {
       if (!options.admits()) {
         request.socket.destroy();
@@ -85,7 +85,7 @@ export class Gate {
     return this.wanted && this.server?.listening === true;
   }
 
-  /** Of every kind, those that drain and websockets among them. */
+  /** Connections of every kind, including draining ones and websockets. */
   get connectionCount(): number {
     return this.connections.size;
   }
@@ -98,8 +98,8 @@ export class Gate {
   }
 
   /**
-   * With `inOrder`, requests that are under way, or come in `lateMs`, may end; otherwise nothing goes on. Connections that ask the
-   * gate end at once, which is how a proxy hears of it.
+   * With `inOrder`, open requests, and those within `lateMs`, may end; otherwise all stop. Connections for
+   * the gate's status end at once, which notifies the proxies.
    */
   shut(inOrder: boolean): void {
     if (!this.wanted) return;
@@ -109,11 +109,11 @@ export class Gate {
     this.failure = undefined;
     const since = performance.now();
     const until = since + (inOrder ? drainMs : 0);
-    this.draining = { since, until, timer: setInterval(() => this.drain(), drainLookMs) };
+    this.draining = { since, until, timer: setInterval(() => this.drain(), drainCheckMs) };
     this.drain();
   }
 
-  /** Ends everything, websockets too. */
+  /** Ends everything, including websockets. */
   close(): void {
     this.shut(false);
     this.stopListening();
@@ -132,7 +132,7 @@ export class Gate {
     this.server = server;
     server.on('connection', (client) => this.accept(client));
     server.on('listening', () => {
-      // Shut before it had begun.
+      // It was shut before it began to listen.
       if (this.server !== server) {
         server.close();
         return;
@@ -190,7 +190,7 @@ export class Gate {
   }
 
   private permits(): boolean {
-    // Asked first: it may find that the gate is to be shut, and do so.
+    // Checked first: it may find that the gate must be shut, and shut it.
     if (this.options.admits()) return true;
     return this.draining !== undefined && performance.now() < this.draining.until;
   }
@@ -203,7 +203,7 @@ export class Gate {
     let left = 0;
     for (const { client, use, since } of this.connections) {
       if (use instanceof Passage && use.upgraded) continue;
-      // What was sent when the gate shut may still be on its way to here, so silence counts from then on.
+      // Data sent when the gate shut may still be on their way, so silence counts from then on.
       const idleSince = Math.max(begun, use instanceof Passage ? (use.idleSince ?? now) : since);
       if (use === 'asks the gate' || now - idleSince >= idleMs || now >= until) client.destroy();
       else left += 1;
@@ -222,7 +222,7 @@ export class Gate {
   }
 }
 
-/** Undefined while too little was said to tell. */
+/** Undefined while there are too few bytes to decide. */
 function asksGate(head: Buffer): boolean | undefined {
   if (gateLines.some((line) => head.subarray(0, line.length).equals(line))) return true;
   return gateLines.some((line) => line.subarray(0, head.length).equals(head)) ? undefined : false;

@@ -5,18 +5,18 @@ import type { JupyterState, JupyterStatus } from '../api.js';
 import type { NodeConfig } from '../config.js';
 import { isMissing } from '../../net/files.js';
 import { DirectoryWatch } from './directory-watch.js';
-import { serviceState, startWithSupervisor, tellSupervisor, type ServiceState } from './runit.js';
+import { serviceState, startWithSupervisor, commandSupervisor, type ServiceState } from './runit.js';
 
 export interface JupyterServiceOptions {
   /** Its runit directory. */
   readonly directory: string;
   readonly standby: NodeConfig['jupyter']['standby'];
-  /** Resolves to true when Jupyter answered within that time; never rejects. */
+  /** Resolves to true when Jupyter responded within that time; never rejects. */
   readonly answers: (withinMs: number) => Promise<boolean>;
-  /** Stands in the environment of its process, and of no other. */
+  /** Present in the environment of its process, and of no other. */
   readonly mark: string;
   readonly logger: Logger;
-  /** For how long one that answered before, or never did, may be silent: a minute and three by default. */
+  /** How long Jupyter may be silent: by default one minute if it has responded before, else three. */
   readonly patience?: {
     readonly hungMs: number;
     readonly neverReadyMs: number;
@@ -24,35 +24,34 @@ export interface JupyterServiceOptions {
   };
 }
 
-/** How long a Jupyter that was told to stop may take, before it is killed. */
+/** How long Jupyter may take to stop before it is killed. */
 const graceMs = 8_000;
-/** A process that answers no more for so long hangs: it is killed, and its supervisor starts it anew. */
+/** A process that has stopped responding for this long hangs: it is killed and its supervisor restarts it. */
 const hungMs = 60_000;
-/** The same for one that has not answered yet: a first start reads a cold disk. */
+/** The same for one that has not responded yet: a first start reads from a cold disk. */
 const neverReadyMs = 180_000;
-/** So many questions in a row it has left unanswered then. */
+/** It must also have left this many requests in a row unanswered. */
 const leastMisses = 10;
-/** One that is ready answers within this. */
+/** A ready Jupyter responds within this time. */
 const answerMs = 1_000;
-/** And one that is only slow within this: it is asked so once more before it is killed. */
+/** A slow one within this time: it gets one last request before it is killed. */
 const lastAnswerMs = 20_000;
-/** Between two looks while something is under way. */
+/** Between two checks during a transition. */
 const quickMs = 50;
-/** Between two looks at the process where its supervisor does not tell of a change. */
+/** Between two checks of the process if its supervisor's changes cannot be watched. */
 const calmMs = 250;
-/** Between two questions to a Jupyter that is ready, and two looks where the supervisor tells. */
+/** Between two requests to a ready Jupyter, and two checks if the supervisor's changes are watched. */
 const healthMs = 2_000;
 
 /**
- * Brings the node's Jupyter to what is wanted, and keeps it there: each look at the service is compared with
- * that anew, so it does not matter who restarted what in between. A warm one is always wanted, a cold one while
- * it serves.
+ * Keeps the node's Jupyter in its desired state: each observation of the service is compared with it anew, so
+ * it does not matter who restarted what in between. A warm Jupyter always runs, a cold one while it serves.
  */
 export class JupyterService {
   private wanted: boolean;
   private current: JupyterState;
   private startMs: number | undefined;
-  /** The process that is watched, and when it was first seen to have started. */
+  /** The watched process, and when it was first seen to have started. */
   private process: { readonly pid: number; readonly startedAt: number } | undefined;
   private answeredAt = 0;
   private missed = 0;
@@ -75,7 +74,7 @@ export class JupyterService {
     return { state, ...(state === 'ready' && startMs !== undefined ? { startMs } : {}) };
   }
 
-  /** Takes over whether it is to serve; `status` does not show a state from before that. */
+  /** Sets whether it should serve; `status` no longer shows an earlier state then. */
   serve(serve: boolean): void {
     const wanted = this.options.standby === 'warm' || serve;
     if (wanted !== this.wanted) {
@@ -85,7 +84,7 @@ export class JupyterService {
     this.bell.ring();
   }
 
-  /** Runs until `signal`; errors of one round are logged and met again in the next. */
+  /** Runs until `signal`; errors of one round are logged and retried in the next. */
   async run(signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', () => this.bell.ring(), { once: true });
     while (!signal.aborted) {
@@ -95,8 +94,8 @@ export class JupyterService {
         this.options.logger.error({ err: error }, 'cannot bring Jupyter to its desired state');
       }
       const calm = this.current === 'ready' || this.current === 'stopped';
-      const told = this.supervisor.listen();
-      await this.bell.pause(!calm ? quickMs : told ? healthMs : calmMs);
+      const watched = this.supervisor.listen();
+      await this.bell.pause(!calm ? quickMs : watched ? healthMs : calmMs);
     }
     this.supervisor.close();
   }
@@ -108,11 +107,11 @@ export class JupyterService {
     const service = await serviceState(directory);
     this.follow(service);
     if (wanted) {
-      // One that was told to stop must end before it can start.
+      // A process that is stopping must end before it can start again.
       if (service.state === 'ending') await this.killLate(service);
       else this.stoppingSince = undefined;
-      if (service.state === 'down') await tellSupervisor(directory, 'u');
-      await this.look(service);
+      if (service.state === 'down') await commandSupervisor(directory, 'u');
+      await this.check(service);
     } else {
       await this.end(service);
     }
@@ -128,8 +127,8 @@ export class JupyterService {
     }
   }
 
-  /** Ready means that this very process has answered, and did not fail to answer twice since. */
-  private async look(service: ServiceState): Promise<void> {
+  /** Ready: this very process has responded, and has not missed two requests since. */
+  private async check(service: ServiceState): Promise<void> {
     const seen = this.process;
     if (service.state !== 'up' || seen === undefined) {
       this.set('starting');
@@ -161,13 +160,13 @@ export class JupyterService {
     }
     this.set('stopping');
     this.stoppingSince ??= performance.now();
-    if (service.state === 'up') await tellSupervisor(directory, 'd');
+    if (service.state === 'up') await commandSupervisor(directory, 'd');
     else await this.killLate(service);
   }
 
   private async killLate({ pid }: ServiceState): Promise<void> {
     this.stoppingSince ??= performance.now();
-    // Not by the supervisor's command `k`: after that it does not run `finish`, and kernels would be left.
+    // Not with the supervisor's command `k`: it then skips `finish`, which would leave kernels behind.
     if (pid !== undefined && performance.now() - this.stoppingSince > graceMs) await this.kill(pid);
   }
 
@@ -175,7 +174,7 @@ export class JupyterService {
     const patience = this.options.patience ?? { hungMs, neverReadyMs, lastAnswerMs };
     const most = this.answeredAt === 0 ? patience.neverReadyMs : patience.hungMs;
     const silentMs = performance.now() - this.missedSince;
-    // Of a time in which nobody asked, because this process was stopped as well, nothing is known.
+    // Time without requests, because this process was stopped as well, does not count.
     if (silentMs < most || this.missed < leastMisses) return;
     const { pid } = seen;
     if (await this.options.answers(patience.lastAnswerMs)) {
@@ -191,7 +190,7 @@ export class JupyterService {
     await this.kill(pid);
   }
 
-  /** The supervisor may have been killed and the number given to another process since. */
+  /** The supervisor may have been killed, and the process ID reused. */
   private async kill(pid: number): Promise<void> {
     const { mark, logger } = this.options;
     const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch((error: unknown) => {
@@ -199,7 +198,7 @@ export class JupyterService {
         logger.warn({ pid, err: error }, 'it is unknown whether this process is Jupyter');
       return '';
     });
-    if (environment.split('\0').includes(mark)) killIfThere(pid);
+    if (environment.split('\0').includes(mark)) killIfAlive(pid);
   }
 
   private set(state: JupyterState): void {
@@ -210,10 +209,10 @@ export class JupyterService {
   }
 }
 
-function killIfThere(pid: number): void {
+function killIfAlive(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended meanwhile.
+    // It has already ended.
   }
 }

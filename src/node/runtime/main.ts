@@ -9,7 +9,7 @@ const usage = `usage: perijove-node start N     run node N, as PERIJOVE_NODE_CON
 
 async function main([verb, argument, ...rest]: readonly string[]): Promise<void> {
   if (argument === undefined || rest.length > 0) throw new PerijoveError('USAGE', usage);
-  // Each verb loads what it needs alone: there are several of them in each node.
+  // Each verb loads only what it needs: several of them run in each node.
   switch (verb) {
     case 'start': {
       if (!/^\d+$/.test(argument)) throw new PerijoveError('USAGE', usage);

@@ -9,26 +9,26 @@ import type { Answer, Question, When } from './gate-decide.js';
 export interface MemberWatchOptions {
   /** Of the node's own member. */
   readonly client: Pick<EtcdClient, 'status' | 'linearizableRead'>;
-  /** What is to be asked now; asked anew after each answer, and with each turn. */
+  /** What to ask now; evaluated after each answer, and at each turn. */
   readonly next: () => { readonly ask: Question; readonly when: When } | undefined;
   readonly learned: (answer: Answer) => void;
-  /** Directory of the member's log, in which it writes of every election. */
+  /** Directory of the member's log, which records every election. */
   readonly log: string;
   readonly logger: Logger;
 }
 
-/** Between the beginnings of two turns, where each answer counts. */
+/** Between the starts of two turns, when each answer counts. */
 const turnMs = 100;
-/** The same, where the member's log tells of what could change the answer. */
+/** The same, when the member's log shows what could change the answer. */
 const calmMs = 500;
-/** However much it logs. */
+/** The minimum, however much it logs. */
 const leastMs = 10;
-/** Of one question. A stalled member holds up the next question by no more than this. */
+/** For one request. A stalled member delays the next request by no more than this. */
 const deadlineMs = 300;
 
 /**
- * Asks the node's own etcd member, one question after the other: it never waits with a second one in hand, so
- * a member that stalls is not met by a queue when it goes on.
+ * Asks the node's own etcd member, one request at a time, so that a member that stalled has no queue of
+ * requests when it resumes.
  */
 export class MemberWatch {
   private readonly bell = new Bell();
@@ -55,8 +55,8 @@ export class MemberWatch {
         question = this.options.next();
         if (question?.when !== 'at-once') break;
       }
-      const told = this.elections.listen() && this.answering && question?.when === 'when-told';
-      await this.bell.pause(Math.max(0, begunAt + (told ? calmMs : turnMs) - performance.now()));
+      const calm = this.elections.listen() && this.answering && question?.when === 'when-told';
+      await this.bell.pause(Math.max(0, begunAt + (calm ? calmMs : turnMs) - performance.now()));
       await delay(Math.max(0, begunAt + leastMs - performance.now()));
     }
     this.elections.close();
@@ -85,7 +85,7 @@ export class MemberWatch {
     }
   }
 
-  /** Says it when the member ceases to answer, and when it does again; not ten times a second. */
+  /** Logs when the member stops responding, and when it responds again; not ten times a second. */
   private note(answered: boolean, error?: unknown): void {
     if (answered === this.answering) return;
     this.answering = answered;

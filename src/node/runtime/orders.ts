@@ -3,11 +3,11 @@ import { z } from 'zod';
 import { isMissing, replaceFile } from '../../net/files.js';
 
 const ordersSchema = z.object({
-  /** The highest that was seen in any order. */
+  /** The highest in any order so far. */
   generation: z.int().min(0),
   jupyter: z.object({
     generation: z.int().min(0),
-    // A file of an earlier release has neither of these.
+    // Files of an earlier release lack both.
     term: z.int().min(0).default(0),
     serve: z.boolean().default(false),
   }),
@@ -22,8 +22,8 @@ export const noOrders: Orders = {
 };
 
 /**
- * Why an order is not to be carried out: one of a lower generation than any before, or of a lower term than
- * the one that it would replace, is of an older verdict. Undefined when it may be.
+ * Why an order must not be carried out: its generation is lower than an earlier one, or its term is lower
+ * than that of the order it would replace, so it is from an older verdict. Undefined when it may be.
  */
 export function staleness(
   orders: Orders,
@@ -35,7 +35,7 @@ export function staleness(
   return undefined;
 }
 
-/** The orders that the node was last given; they outlive the control process. */
+/** The last orders to the node; they outlive the control process. */
 export async function readOrders(file: string): Promise<Orders> {
   try {
     return ordersSchema.parse(JSON.parse(await readFile(file, 'utf8')));
@@ -50,8 +50,9 @@ export async function storeOrders(file: string, orders: Orders): Promise<void> {
 }
 
 /**
- * A node that starts anew does not serve on an order of its earlier life: leadership has moved since. The
- * generations stay, so older orders are still refused. A damaged file counts as none; one that cannot be read stays.
+ * A restarted node does not serve on an earlier life's order, because leadership has moved since. The
+ * generations stay, so older orders are still refused. A damaged file counts as none; an unreadable one
+ * stays.
  */
 export async function forgetServe(file: string): Promise<void> {
   const orders = await readOrders(file).catch((error: unknown) => {

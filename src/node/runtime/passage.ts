@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 
-/** How a websocket's first answer begins. */
+/** The beginning of the response that switches to a websocket. */
 const switching = Buffer.from('HTTP/1.1 101');
 
 /** How long a client that still sends, after Jupyter has answered and closed, may take to read the answer. */
@@ -8,19 +8,19 @@ const lingerMs = 5_000;
 
 export interface PassageOptions {
   readonly client: Socket;
-  /** Path of the Unix socket that everything goes to. */
+  /** Path of the Unix socket that receives everything. */
   readonly socket: string;
-  /** Asked before each piece that is passed on, except by a websocket; false ends the passage. */
+  /** Checked before each piece that is passed on, except for a websocket; false ends the passage. */
   readonly permits: () => boolean;
 }
 
 /**
  * Passes bytes between a client and Jupyter until both have ended. Each side may end its half first, a slow
- * side holds the other one up, and a failure of one ends both. Nothing is read of what passes; only whether
- * Jupyter has turned the connection into a websocket is noticed.
+ * side delays the other, and a failure of one ends both. The data are not parsed, except to detect that
+ * Jupyter has switched the connection to a websocket.
  *
- * Jupyter refuses a request that is too large with an answer, and closes while the client still sends: the answer
- * passes, and what the client sends from then on is dropped.
+ * Jupyter responds to a request that is too large and closes the connection while the client still sends: the
+ * response is passed on, and the rest of the request is discarded.
  */
 export class Passage {
   /** It is a websocket now. */
@@ -40,7 +40,7 @@ export class Passage {
     upstream.on('error', () => {
       if (!this.answered || this.upgraded) client.destroy();
     });
-    // What Jupyter has written before it closed is still on its way.
+    // What Jupyter wrote before it closed is still on its way.
     upstream.on('close', () => {
       this.over = true;
       if (this.upgraded || client.readableEnded) client.destroySoon();
@@ -48,7 +48,7 @@ export class Passage {
     });
   }
 
-  /** When Jupyter's last byte came; undefined while its answer, or a part of it, is still awaited or on its way. */
+  /** When Jupyter's last byte arrived; undefined while (part of) its response is awaited or on its way. */
   get idleSince(): number | undefined {
     const busy = this.last.by === 'client' || this.options.client.writableLength > 0;
     return busy ? undefined : this.last.at;

@@ -11,7 +11,7 @@ import { nodeScripts, type Programs } from '../scripts.js';
 import { knownHosts, sshdConfig } from './sshd.js';
 import { storeStartedNode } from './started.js';
 
-/** Where the programs of administration lie, which a task's PATH may lack. */
+/** Directories of administrative programs, which a task's PATH may lack. */
 const standardPath = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
 /** The environment of everything that runs in the node. */
@@ -22,7 +22,7 @@ export function nodeEnvironmentOf(config: NodeConfig, own: NodeJS.ProcessEnv): R
   );
   const search = [bin, ...(own['PATH'] ?? '').split(':').filter(Boolean), ...standardPath];
   return {
-    // A task of Mesos is given no locale; without one a terminal takes text for bytes.
+    // Mesos gives a task no locale, and a terminal without one treats text as bytes.
     LANG: 'C.UTF-8',
     ...Object.fromEntries(given),
     HOME: config.ownsMachine ? userInfo().homedir : home,
@@ -36,7 +36,7 @@ function isNodes(name: string): boolean {
   return name.startsWith('PERIJOVE_NODE_') || name === nodeEnvironment.etcdFormed;
 }
 
-/** Makes the directories of the node's tree; what is there stays. */
+/** Makes the directories of the node's tree; existing content stays. */
 export async function makeTree(config: NodeConfig): Promise<void> {
   const layout = nodeLayout(config.paths.base);
   for (const directory of [layout.base, layout.bin, layout.etc, layout.log, layout.run]) {
@@ -56,8 +56,8 @@ export async function makeTree(config: NodeConfig): Promise<void> {
 }
 
 /**
- * Writes all that the node's services read. Nothing of the node may run. Throws NODE_CONFIG_INVALID when a
- * program or a secret that it needs is not there.
+ * Writes all files that the node's services read. Nothing of the node may run. Throws NODE_CONFIG_INVALID
+ * when a program or a secret that it needs is missing.
  */
 export async function writeTree(config: NodeConfig, environment: Record<string, string>): Promise<void> {
   const layout = nodeLayout(config.paths.base);
@@ -114,7 +114,7 @@ export async function writeTree(config: NodeConfig, environment: Record<string, 
   if (config.jupyter.standby === 'cold') await replaceFile(`${layout.service}/jupyter/down`, '');
   for (const script of nodeScripts(config, programs)) await replaceFile(script.path, script.text, 0o755);
 
-  // sshd as root wants this directory for its unprivileged half; packages make it only at boot.
+  // sshd as root needs this directory for its unprivileged half; packages create it only at boot.
   if (uid === 0) await mkdir('/run/sshd', { recursive: true, mode: 0o755 });
   await mkdir(config.jupyter.notebooks, { recursive: true });
 }
@@ -150,7 +150,7 @@ async function findSftpServer(): Promise<string | undefined> {
   return undefined;
 }
 
-/** What SSH sessions get of the node's environment: what finds programs, and what says whose process it is. */
+/** What SSH sessions get of the node's environment: program paths, and the marks of their processes. */
 function sessionEnvironment(environment: Record<string, string>): Record<string, string> {
   const kept = Object.entries(environment).filter(
     ([name, value]) =>
@@ -160,7 +160,7 @@ function sessionEnvironment(environment: Record<string, string>): Record<string,
 }
 
 async function isLocked(user: string): Promise<boolean> {
-  // Readable by root alone; another user's sshd cannot look either.
+  // Only root can read it, and another user's sshd cannot read it either.
   const shadow = await readFile('/etc/shadow', 'utf8').catch(() => '');
   return shadow.split('\n').some((line) => line.startsWith(`${user}:!`));
 }

@@ -6,13 +6,13 @@ import { decidePromotion } from '../../etcd/promote.js';
 import { pause } from '../../net/pause.js';
 import type { NodeConfig } from '../config.js';
 
-/** While the own member learns, or does not answer. */
+/** While the node's own member learns, or does not respond. */
 const soonMs = 500;
-/** While it has its vote: another one takes its place only when its data were lost. */
+/** While it has its vote: only lost data can replace it with another member. */
 const seldomMs = 5_000;
 const changeMs = 5_000;
 
-/** Gets the node's own member its vote, once it has caught up; until the signal aborts. */
+/** Promotes the node's own member once it has caught up; runs until the signal aborts. */
 export async function promoteOwnMember(
   config: Pick<NodeConfig, 'name' | 'address' | 'nodes' | 'ports'>,
   logger: Logger,
@@ -37,7 +37,7 @@ export async function promoteOwnMember(
   }
 }
 
-/** A learner itself can ask for nothing: the others are asked. Resolves to what came of it, for people. */
+/** A learner cannot promote itself, so the others are asked. Resolves to the outcome, for the log. */
 async function promote(
   { name, nodes, ports }: Pick<NodeConfig, 'name' | 'nodes' | 'ports'>,
   memberId: string,

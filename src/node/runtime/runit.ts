@@ -11,9 +11,9 @@ export interface ServiceState {
 }
 
 /**
- * What `runsv` says of the service, in the files that runsv(8) documents. A service that never had a
- * supervisor is down; of one whose supervisor was killed this is the last that is known, until the supervisor
- * is restarted within seconds. Rejects where it cannot be read: that is no service that is down.
+ * What `runsv` reports about the service, in the files that runsv(8) documents. A service that never had a
+ * supervisor is down; if its supervisor was killed, this is the last known state, until the supervisor is
+ * restarted within seconds. Rejects when they cannot be read: that does not mean it is down.
  */
 export async function serviceState(directory: string): Promise<ServiceState> {
   let text: string;
@@ -26,7 +26,7 @@ export async function serviceState(directory: string): Promise<ServiceState> {
   if (text.startsWith('down')) return { state: 'down' };
   const [pid, { mtimeMs }] = await Promise.all([
     readFile(`${directory}/supervise/pid`, 'utf8'),
-    // Written anew when the process starts.
+    // Rewritten when the process starts.
     stat(`${directory}/supervise/pid`),
   ]);
   if (!text.startsWith('run') || pid.trim() === '') return { state: 'ending' };
@@ -35,10 +35,10 @@ export async function serviceState(directory: string): Promise<ServiceState> {
 }
 
 /**
- * Asks `runsv` for one of its commands (`u` up, `d` down). False when no supervisor listens, which passes: ask
- * again.
+ * Sends `runsv` one of its commands (`u` up, `d` down). False when no supervisor listens, which is temporary:
+ * try again.
  */
-export async function tellSupervisor(directory: string, command: 'u' | 'd'): Promise<boolean> {
+export async function commandSupervisor(directory: string, command: 'u' | 'd'): Promise<boolean> {
   try {
     await using control = await open(
       `${directory}/supervise/control`,
@@ -51,7 +51,7 @@ export async function tellSupervisor(directory: string, command: 'u' | 'd'): Pro
   }
 }
 
-/** Whether a supervisor that starts anew starts the service. Writes nothing when that is so already. */
+/** Sets whether a new supervisor starts the service. Writes nothing if that is set already. */
 export async function startWithSupervisor(directory: string, start: boolean): Promise<void> {
   const file = `${directory}/down`;
   if (start) {

@@ -12,7 +12,7 @@ import { readSecret } from './prepare.js';
 import { controlServer } from './server.js';
 import { readStartedNode } from './started.js';
 
-/** `perijove-node serve`: the control API, the care for the node's Jupyter, and its gate. Ends with SIGTERM. */
+/** `perijove-node serve`: the control API, the node's Jupyter and its gate. Ends with SIGTERM. */
 export async function serveNode(base: string, logger: Logger): Promise<void> {
   const { config } = await readStartedNode(base);
   const layout = nodeLayout(config.paths.base);

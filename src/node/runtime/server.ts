@@ -16,7 +16,7 @@ import {
   type RetireOrder,
 } from '../api.js';
 
-/** What the control API does. An order that is not carried out rejects with a `refusal`. */
+/** The operations of the control API. A refused order rejects with a `refusal`. */
 export interface NodeControl {
   status(): Promise<NodeStatus>;
   jupyter(order: JupyterOrder, waitMs: number): Promise<JupyterStatus>;
@@ -24,14 +24,14 @@ export interface NodeControl {
   retire(order: RetireOrder): Promise<Retired>;
 }
 
-/** An answer other than 200, for an order to throw. */
+/** A response other than 200, for an order to throw. */
 export function refusal(status: number, failure: NodeFailure): Refusal<NodeFailure> {
   return new Refusal(status, failure);
 }
 
 const longestBodyBytes = 256 * 1024;
 
-/** The control API over HTTP; `NodeControl` says what it does. */
+/** The control API over HTTP; see `NodeControl` for its operations. */
 export function controlServer(control: NodeControl, token: string, logger: Logger): Server {
   return jsonServer({
     token,

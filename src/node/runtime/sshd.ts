@@ -1,4 +1,4 @@
-/** Configuration of a node's SSH server and client: nodes know each other's key and ask for nothing. */
+/** Configuration of a node's SSH server and client: nodes know each other's key and prompt for nothing. */
 import { quote } from '../../ssh/shell.js';
 import type { HostsEntry } from '../api.js';
 import type { NodeConfig } from '../config.js';
@@ -6,11 +6,11 @@ import { nodeLayout } from '../layout.js';
 
 export interface SshdFacts {
   readonly user: string;
-  /** The account's password is locked with `!`: sshd then lets nobody in unless PAM decides. */
+  /** The account's password is locked with `!`: sshd then admits nobody unless PAM decides. */
   readonly locked: boolean;
-  /** A program; `internal-sftp` would not pass through the session's command. */
+  /** A program; `internal-sftp` would bypass the session's command. */
   readonly sftpServer?: string;
-  /** What a session finds in its environment. */
+  /** The environment of a session. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
@@ -29,7 +29,7 @@ export function sshdConfig(config: NodeConfig, facts: SshdFacts): string {
     `AllowUsers ${facts.user}`,
     'PermitRootLogin prohibit-password',
     `UsePAM ${facts.locked ? 'yes' : 'no'}`,
-    // The tree may lie below a directory that others can write to (with the sticky bit), such as /tmp.
+    // The tree may be below a directory that others can write to (with the sticky bit), such as /tmp.
     'StrictModes no',
     'UseDNS no',
     'PrintMotd no',
@@ -43,7 +43,7 @@ export function sshdConfig(config: NodeConfig, facts: SshdFacts): string {
   );
 }
 
-/** The client's configuration: each name of the hosts file, and each address, leads to a node's sshd. */
+/** The client's configuration: each name in the hosts file, and each address, leads to a node's sshd. */
 export function sshConfig(config: NodeConfig, user: string, entries: readonly HostsEntry[]): string {
   const layout = nodeLayout(config.paths.base);
   const addresses = new Set([...config.nodes, ...entries].map(({ address }) => address));
@@ -58,14 +58,14 @@ export function sshConfig(config: NodeConfig, user: string, entries: readonly Ho
     `  UserKnownHostsFile "${layout.knownHosts}"`,
     '  GlobalKnownHostsFile none',
     '  StrictHostKeyChecking yes',
-    // -F puts aside what the user and the machine have configured for other hosts.
+    // -F ignores what the user and the machine have configured for other hosts.
     'Host *',
     '  Include ~/.ssh/config',
     '  Include /etc/ssh/ssh_config',
   );
 }
 
-/** All nodes show the same host key, so one name stands for them all. */
+/** All nodes have the same host key, so one name stands for all. */
 export function knownHosts(config: NodeConfig, hostKey: string): string {
   const [type, key] = hostKey.trim().split(/\s+/);
   return lines(`${hostKeyAlias(config)} ${type ?? ''} ${key ?? ''}`);

@@ -11,14 +11,14 @@ import { forgetServe } from './orders.js';
 import { makeTree, nodeEnvironmentOf, writeTree } from './prepare.js';
 import { sweepScript } from '../scripts.js';
 
-/** How long the services have to end by themselves when the node is stopped. Mesos gives a task 3 s or more. */
+/** How long the services have to exit when the node is stopped. Mesos gives a task 3 s or more. */
 const stopTenths = 25;
 
 /**
- * `perijove-node start N`: prepares the node's tree, runs its supervisor, and ends with it. Whatever an
- * earlier life of the node has left running is ended first; a start that was killed at any point may be
- * repeated. SIGTERM and SIGINT stop all services, then it resolves. Throws NODE_CONFIG_INVALID when it cannot
- * start, NODE_FENCED when its node may run elsewhere, NODE_FAILED when the supervisor dies.
+ * `perijove-node start N`: prepares the node's tree, runs its supervisor, and ends with it. First ends what
+ * an earlier life of the node has left running; a start that was killed at any point may be repeated. SIGTERM
+ * and SIGINT stop all services, then it resolves. Throws NODE_CONFIG_INVALID when it cannot start,
+ * NODE_FENCED when its node may run elsewhere, NODE_FAILED when the supervisor dies.
  */
 export async function startNode(index: number, own: NodeJS.ProcessEnv, logger: Logger): Promise<void> {
   const config = readConfig(index, own);
@@ -31,7 +31,7 @@ export async function startNode(index: number, own: NodeJS.ProcessEnv, logger: L
   await makeTree(config);
   await replaceFile(layout.owner, String(process.pid));
   await sweep(config, 'KILL', 0);
-  // Whether the member has left is for the others to say: `etcd-start.ts` asks them, and sets its data aside.
+  // Only the others know whether the member has left: `etcd-start.ts` asks them, and sets its data aside.
   await rm(layout.etcdRetired, { force: true });
   await replaceFile(layout.task, own[nodeEnvironment.task] ?? '');
   await writeTree(config, environment);
@@ -54,7 +54,7 @@ export async function startNode(index: number, own: NodeJS.ProcessEnv, logger: L
     logger.warn('a later start has taken over the tree; leaving it unchanged');
     return;
   }
-  // Tells each runsv to stop its service and to exit.
+  // Makes each runsv stop its service and exit.
   if (supervisor.exitCode === null && supervisor.signalCode === null) supervisor.kill('SIGHUP');
   await sweep(config, '0', stopTenths);
   if (event !== 'SIGTERM' && event !== 'SIGINT') {
@@ -86,7 +86,7 @@ function readConfig(index: number, own: NodeJS.ProcessEnv): NodeConfig {
   return parsed.data;
 }
 
-/** An agent that was cut off or stopped may carry out late what it was told before its node was given up. */
+/** An agent that was cut off or stopped may carry out an old launch after its node was given up. */
 async function checkFence(layout: NodeLayout, own: NodeJS.ProcessEnv): Promise<void> {
   const taskId = own[nodeEnvironment.task];
   const text = await readFile(layout.fence, 'utf8').catch((error: unknown) => {
@@ -101,7 +101,7 @@ async function checkFence(layout: NodeLayout, own: NodeJS.ProcessEnv): Promise<v
   });
 }
 
-/** Ends what runs in the tree: the signal, and SIGKILL after some tenths of a second. */
+/** Ends what runs in the tree: with the signal, and SIGKILL after some tenths of a second. */
 async function sweep(config: NodeConfig, signal: string, tenths: number): Promise<void> {
   const script = sweepScript(config);
   await replaceFile(script.path, script.text, 0o755);
@@ -123,7 +123,7 @@ async function ownsTree(layout: NodeLayout): Promise<boolean> {
   return (await readFile(layout.owner, 'utf8').catch(() => '')) === String(process.pid);
 }
 
-/** A hosts file that was written before keeps its lines; a new one has the stable names. */
+/** An existing hosts file keeps its lines; a new one has the stable names. */
 async function initHosts(config: NodeConfig): Promise<void> {
   const file = config.paths.hosts;
   const text = await readFile(file, 'utf8').catch((error: unknown) => {

@@ -6,7 +6,7 @@ import { nodeLayout } from '../layout.js';
 import type { Programs } from '../scripts.js';
 
 const startedNodeSchema = z.object({ config: nodeConfigSchema, programs: z.object({ etcd: z.string() }) });
-/** What `perijove-node start` writes down for what runs below it. */
+/** What `perijove-node start` records for the programs below it. */
 export type StartedNode = Readonly<z.infer<typeof startedNodeSchema>>;
 
 export async function readStartedNode(base: string): Promise<StartedNode> {

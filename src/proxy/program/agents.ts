@@ -2,7 +2,7 @@ import http from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** An agent that takes its connections from `connect`, and can be told to keep none. */
+/** An agent that gets its connections from `connect`, and can disable keep-alive. */
 export class DialAgent extends http.Agent {
   keepIdle = true;
 
@@ -19,18 +19,18 @@ export class DialAgent extends http.Agent {
   ): undefined {
     this.connect().then(
       (socket) => oncreate?.(null, socket),
-      // The agent hands the error on and never looks at the socket then.
+      // On an error the agent never reads the socket.
       (error: unknown) => (oncreate as ((error: unknown) => void) | undefined)?.(error),
     );
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
-    // The type says void; Node reads the answer, which tells whether the server would keep it too.
+    // Declared void, but Node uses the result: whether the server also keeps the connection.
     return this.keepIdle && (super.keepSocketAlive(socket) as unknown) !== false;
   }
 }
 
-/** An agent for the one request whose connection was made before. */
+/** An agent for one request over an existing connection. */
 export class PreparedAgent extends http.Agent {
   constructor(private readonly socket: Socket) {
     super();

@@ -19,11 +19,11 @@ const noAnswer = {
   message: 'Jupyter closed the connection without a response, or with one that could not be read.',
 };
 
-/** What the proxy answers itself, in place of Jupyter. */
+/** Responses of the proxy itself, in place of Jupyter. */
 export class Answers {
   constructor(private readonly options: AnswersOptions) {}
 
-  /** For the waiting page, which asks when it may open Jupyter. */
+  /** For the waiting page, which polls until Jupyter is available. */
   async status(response: ServerResponse): Promise<void> {
     const ready = await this.options.router.answers();
     const status: WaitingStatus = ready ? { ready } : { ready: false, ...this.#waiting() };
@@ -38,12 +38,12 @@ export class Answers {
     sendJson(response, 411, { code: 'LENGTH_REQUIRED', message: `${method} requires Content-Length.` });
   }
 
-  /** 503: a page for people, JSON for programs. */
+  /** 503: an HTML page for browsers, JSON for programs. */
   waiting(request: IncomingMessage, response: ServerResponse): void {
     request.unpipe();
     request.resume();
     response.setHeader('retry-after', String(retryAfterSeconds));
-    // Does not wait for the rest of an upload.
+    // Do not wait for the rest of an upload.
     if (!request.complete) response.setHeader('connection', 'close');
     if (!wantsPage(request.url ?? '/', request.headers)) {
       sendJson(response, 503, this.#waiting());

@@ -20,7 +20,7 @@ export interface ApiServerOptions {
 
 const longestBodyBytes = 64 * 1024;
 
-/** The API that `api.ts` describes; the caller makes it listen. */
+/** The API described in `api.ts`; the caller starts listening. */
 export function createApiServer({ router, token, routeFile, logger }: ApiServerOptions): Server {
   const take = (order: RouteOrder): RouteSet => {
     const { node, nodes } = order;
@@ -32,8 +32,8 @@ export function createApiServer({ router, token, routeFile, logger }: ApiServerO
       logger.warn({ order, generation }, 'order of an earlier generation refused');
       throw new Refusal<StaleRoute>(409, { code: 'STALE_GENERATION', generation });
     }
-    // Users wait for the answer of the last proxy, never for a disk: `health` tells when it is stored, and who
-    // comes back with an older route is given the newer one again.
+    // Users wait for the last proxy's reply, never for a disk: `health` reports when the route is stored, and
+    // a proxy that restarts with an older route receives the newer one again.
     if (!set.changed && !routeFile.stored) void routeFile.store(set.route);
     return set;
   };

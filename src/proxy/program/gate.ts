@@ -9,21 +9,21 @@ import { nodeWay, type Ways } from './ways.js';
 
 const maxAnswerBytes = 16 * 1024;
 
-/** Between two questions, also where each one ends its connection. */
+/** Minimum time between two polls, also when each one ends its connection. */
 const leastMs = 20;
 
-/** How long a tunnel that was silent may take to give its answer after all. */
+/** Time limit for a late reply over a silent tunnel. */
 const deadTunnelMs = 1_500;
 
-/** How often a gate is asked, and how long an answer may take. */
+/** Poll interval and reply deadline of a gate. */
 export interface Pace {
   readonly everyMs: number;
   readonly deadlineMs: number;
 }
 
 /**
- * Asks one node's gate, again and again, over one kept connection; the end of that connection makes it ask at
- * once. Questions never overlap.
+ * Polls one node's gate over one keep-alive connection, and immediately when that connection ends. Polls
+ * never overlap.
  */
 export class GateWatch {
   #agent: DialAgent;
@@ -34,7 +34,7 @@ export class GateWatch {
   #way: string | undefined;
   #socket: Socket | undefined;
 
-  /** @param report called with each answer; `asked` is when the question was put, of `performance.now()` */
+  /** @param report called with each reply; `asked` is the time of the request, by `performance.now()` */
   constructor(
     readonly node: RouteNode,
     private readonly ways: Ways,
@@ -43,7 +43,7 @@ export class GateWatch {
     this.#agent = this.#newAgent();
   }
 
-  /** Begins, or goes on at another pace; undefined ends it, after the question that is under way. */
+  /** Starts polling or changes the pace; undefined stops it after the current poll. */
   set pace(pace: Pace | undefined) {
     const faster = pace !== undefined && (this.#pace === undefined || pace.everyMs < this.#pace.everyMs);
     this.#pace = pace;
@@ -51,7 +51,7 @@ export class GateWatch {
     if (pace !== undefined && !this.#running) void this.#run();
   }
 
-  /** Asks as soon as no question is under way. */
+  /** Polls as soon as the current poll has ended. */
   hurry(): void {
     this.#hurry = true;
     this.#wake?.();
@@ -94,7 +94,7 @@ export class GateWatch {
     this.#way = way;
     this.#socket = socket;
     socket.once('close', () => {
-      // One that was left already says nothing about the present one.
+      // An abandoned connection says nothing about the current one.
       if (this.#socket !== socket) return;
       this.#way = undefined;
       this.hurry();
@@ -113,7 +113,7 @@ export class GateWatch {
       const answer = question(this.node, agent, asking.signal).then(
         (text): GateView | undefined => viewOf(this.node.name, text),
         (error: unknown): GateView | undefined => {
-          // A kept connection had ended: only a new one tells what the gate does now.
+          // The kept connection had ended: only a new one shows the gate's current state.
           if (error instanceof StaleConnection) return undefined;
           if (error instanceof GateError) return { kind: error.view, reason: error.message };
           return { kind: 'shut', reason: messageOf(error) };
@@ -130,8 +130,8 @@ export class GateWatch {
   }
 
   /**
-   * A tunnel was silent: the next question goes another way. When the one that is under way stays without an
-   * answer, the tunnel is dead, and so are those that were made before over the same way.
+   * A tunnel was silent: the next poll goes another way. If the current one stays unanswered, the tunnel is
+   * dead, and so are earlier ones over the same way.
    */
   #leave(way: string, agent: DialAgent, answer: Promise<unknown>, asking: AbortController): void {
     const since = performance.now();
@@ -155,7 +155,7 @@ function silent(deadlineMs: number): GateView {
   return { kind: 'silent', reason: `no response within ${deadlineMs} ms` };
 }
 
-/** An answer that has arrived while this process itself was held up is read before it counts as late. */
+/** A reply that arrived while this process was busy is read before it counts as late. */
 function inTime(ms: number): Promise<'late'> {
   return new Promise((resolve) => {
     setTimeout(() => setImmediate(resolve, 'late' as const), ms).unref();
@@ -209,8 +209,8 @@ function viewOf(node: string, text: string): GateView {
 }
 
 /**
- * Whether the node's machine gives any sign: an answer of its gate, or that it refuses. A dead machine cannot
- * even refuse.
+ * Whether the node's machine shows any sign of life: a reply from its gate, or a refused connection, which a
+ * dead machine cannot send.
  */
 export async function lives(node: RouteNode, ways: Ways, deadlineMs: number): Promise<boolean> {
   const signal = AbortSignal.timeout(Math.ceil(deadlineMs));

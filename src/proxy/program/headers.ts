@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 
-/** Headers that concern one connection and never pass a proxy (RFC 9110, 7.6.1). */
+/** Hop-by-hop headers, which a proxy never forwards (RFC 9110, 7.6.1). */
 const hopByHop = [
   'connection',
   'keep-alive',
@@ -12,28 +12,28 @@ const hopByHop = [
   'upgrade',
 ];
 
-/** Takes away the headers of this hop, in place, with those that `Connection` names. */
+/** Removes hop-by-hop headers in place, including those named in `Connection`. */
 export function dropHopByHop(headers: IncomingHttpHeaders): void {
   const named = (headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase());
   for (const name of [...hopByHop, ...named]) {
-    // The framing of the body belongs to Node: it must know how long the body is.
+    // Node handles the framing: it needs to know the body's length.
     if (name !== 'transfer-encoding' && name !== 'content-length') delete headers[name];
   }
 }
 
-/** Whether `Connection` has the option. */
+/** Whether `Connection` contains the option. */
 export function hasConnectionOption(headers: IncomingHttpHeaders, option: string): boolean {
   return (headers.connection ?? '').split(',').some((name) => name.trim().toLowerCase() === option);
 }
 
-/** Whether a person's browser wants a page, rather than a program an answer. */
+/** Whether a browser requests a page, as opposed to a program. */
 export function wantsPage(path: string, headers: IncomingHttpHeaders): boolean {
   return !/^\/api(\/|\?|$)/.test(path) && (headers.accept ?? '').includes('text/html');
 }
 
 /**
- * The path, where it is one of Perijove itself; undefined for a path of Jupyter. The address is read as the
- * library and the gate read it: `/x/../.perijove/gate` is one of them too.
+ * The path if it is one of Perijove's own; undefined for a path of Jupyter. Parsed like the library and the
+ * gate do: `/x/../.perijove/gate` is one of them too.
  */
 export function ownPath(url: string): string | undefined {
   let path: string;
@@ -42,7 +42,7 @@ export function ownPath(url: string): string | undefined {
     path = new URL(url.startsWith('//') ? `${base}${url}` : url, base).pathname;
     path = decodeURIComponent(path);
   } catch {
-    // What cannot be read is no address of ours.
+    // An invalid URL is not one of ours.
     return undefined;
   }
   path = path.replace(/^\/+/, '/');

@@ -6,9 +6,9 @@ import { authorityOf, nodeWay, tunnelHeader, viaHeader, type TunnelFailure, type
 const ignore = (): void => undefined;
 
 /**
- * Answers `CONNECT <address of a node>:<port>` of another host's proxy: a tunnel to that node's gate, and to
- * nothing else. It is the asking proxy that chooses the node, so what this host's own users get does not matter
- * here, and a gate that ends a connection is noticed at the far end at once.
+ * Handles `CONNECT <address of a node>:<port>` from another host's proxy: a tunnel to that node's gate, and
+ * to nothing else. The requesting proxy chooses the node, so this proxy's own route does not matter, and a
+ * connection ended by the gate also ends at the far end at once.
  */
 export async function serveTunnel(
   request: IncomingMessage,
@@ -36,7 +36,7 @@ export async function serveTunnel(
   }
   client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
   if (head.length > 0) socket.write(head);
-  // An end passes on as an end; what breaks ends both.
+  // A normal end is passed on; an error ends both sides.
   pipeline(client, socket, ignore);
   pipeline(socket, client, ignore);
 }

@@ -31,20 +31,22 @@ export interface JupyterProxyOptions {
 }
 
 /**
- * How long a request waits for a gate. A failover takes an election and some tens of milliseconds more. People
- * get the waiting page early, because it says more than a spinning browser. JupyterLab reconnects a refused
- * websocket only after 10 s to 30 s, and shows a dialog that must be closed by hand as soon as one of its own
- * requests is answered with 503, so those wait longer.
+ * How long a request waits for a gate. A failover takes an election and some tens of milliseconds more.
+ * Browsers get the waiting page early, because it says more than a spinner. JupyterLab reconnects a refused
+ * websocket only after 10 s to 30 s, and a 503 to one of its own requests opens a dialog that must be closed
+ * by hand, so those wait longer.
  */
 const patienceMs = { page: 1_000, script: 10_000, program: 2_000, websocket: 10_000 } as const;
 
-/** A page load without an answer is given up after this time if the node answers nothing else either. */
+/**
+ * A page load without a response is aborted after this time if the node does not respond otherwise either.
+ */
 const pagePatienceMs = 5_000;
 
-/** Of a page load that was given up. */
+/** Error code of an aborted page load. */
 const noAnswerCode = 'NO_ANSWER';
 
-/** How often one request is sent to nodes that have an open gate and then do not answer it. */
+/** How often one request is sent to nodes with an open gate that do not respond. */
 const maxAttempts = 4;
 
 /** How long one that was lost waits for the gate to say whether it is open: as long as that may be silent. */
@@ -70,11 +72,11 @@ const lostCodes = new Set([
 interface Passage {
   readonly kind: keyof typeof patienceMs;
   /**
-   * Whether it may be sent again when no answer came: it only reads, and has no body. Every other request gets a
-   * new connection before any of it is consumed, so that a kept connection that was just closed cannot lose it.
+   * Whether it may be resent without a reply: it is read-only and has no body. Every other request gets a new
+   * connection before its body is consumed, so that a kept connection that has just closed cannot lose it.
    */
   readonly repeatable: boolean;
-  /** As the client sent them, without those of its connection. */
+  /** The client's headers, without hop-by-hop ones. */
   readonly headers: IncomingHttpHeaders;
   readonly client: ServerResponse | Duplex;
   attempts: number;
@@ -86,32 +88,32 @@ interface Passage {
 type ProxyError = Error & { readonly code?: string };
 
 /**
- * The way to Jupyter through one host: everything goes to the node that the router names. While there is none,
- * requests wait for a short time; then people get a waiting page, and programs 503 with `Retry-After`.
+ * The HTTP proxy to Jupyter on one host: forwards everything to the router's current node. While there is
+ * none, requests wait briefly; then browsers get a waiting page, and programs 503 with `Retry-After`.
  */
 export class JupyterProxy {
-  /** For users; the caller makes it listen. */
+  /** For users; the caller starts listening. */
   readonly server = http.createServer({
     keepAlive: true,
     keepAliveTimeout: 30_000,
-    // As Jupyter reads them; Node would drop all but the first.
+    // As Jupyter does; Node.js would drop all but the first.
     joinDuplicateHeaders: true,
   });
   readonly #options: JupyterProxyOptions;
   readonly #answers: Answers;
-  // Jupyter compares the Origin of a websocket with Host: Host must stay what the browser sent.
+  // Jupyter compares a websocket's Origin with Host: Host must stay as the browser sent it.
   readonly #proxy = createProxyServer({ changeOrigin: false });
   readonly #passages = new WeakMap<IncomingMessage, Passage>();
-  /** The newest response on each connection. */
+  /** The latest response on each connection. */
   readonly #responses = new WeakMap<Duplex, ServerResponse>();
-  /** Client sockets that already speak the websocket protocol: no HTTP may be written to them. */
+  /** Client sockets already switched to the websocket protocol: no HTTP may be written to them. */
   readonly #upgraded = new WeakSet<Duplex>();
 
   constructor(options: JupyterProxyOptions) {
     const { logger, router } = options;
     this.#options = options;
     this.#answers = new Answers(options);
-    // An upload takes as long as it takes.
+    // An upload may take any time.
     this.server.requestTimeout = 0;
     // Their size is bounded; beyond a number, Node would drop lines silently.
     this.server.maxHeadersCount = 0;
@@ -127,13 +129,13 @@ export class JupyterProxy {
     this.#proxy.on('proxyRes', (answer, request, response) => {
       dropHopByHop(answer.headers);
       if (!request.complete) this.#answerEarly(request, answer);
-      // Half an answer must not look like a whole one.
+      // A truncated response must not look complete.
       answer.once('close', () => {
         if (!answer.complete) response.destroy();
       });
     });
     this.#proxy.on('proxyReqWs', (upstream, _request, socket) => this.#watchUpgrade(upstream, socket));
-    // A client socket that breaks needs nothing more, but an error event without a listener ends the process.
+    // A broken client socket needs no handling, but an unhandled error event ends the process.
     this.#proxy.on('error', (error) => logger.debug({ err: error }, 'a connection was lost'));
   }
 
@@ -153,7 +155,7 @@ export class JupyterProxy {
       return;
     }
     if ((method === 'DELETE' || method === 'OPTIONS') && headers['transfer-encoding'] !== undefined) {
-      // http-proxy-3 takes such a body for empty, and would send it on as the head of a second request.
+      // http-proxy-3 treats such a body as empty, and would forward it as the start of a second request.
       this.#answers.lengthRequired(response, method);
       return;
     }
@@ -194,7 +196,7 @@ export class JupyterProxy {
     // Jupyter has answered before it had read everything.
     if (response.writableEnded) return;
     if (response.headersSent || response.destroyed) {
-      // Half an answer must not look like a whole one.
+      // A truncated response must not look complete.
       response.destroy();
       return;
     }
@@ -212,7 +214,7 @@ export class JupyterProxy {
     if (response.headersSent || response.destroyed) return;
     const moved = upstream !== undefined && !this.#options.router.serves(upstream);
     if (repeatable && (lost || moved) && passage.attempts < maxAttempts) {
-      // No part of an answer has arrived: ask again, where the gate is open now.
+      // No part of a response has arrived: send it again, to the gate that is open now.
       request.headers = { ...passage.headers };
       await this.#pass(passage, request, response);
     } else if (serves && kind !== 'page') {
@@ -245,7 +247,7 @@ export class JupyterProxy {
     });
   }
 
-  /** Gives up a page load when its node answers neither it nor anything else; a slow page may go on. */
+  /** Aborts a page load when its node does not respond at all; a slow page may continue. */
   #watchPage(passage: Passage, response: ServerResponse): void {
     const check = async () => {
       const { upstream, request: asked } = passage;
@@ -269,7 +271,7 @@ export class JupyterProxy {
       this.#withoutUpgrade(request, socket, head);
       return;
     }
-    // While it waits for a gate nothing else listens, and an error event without a listener ends the process.
+    // Until a gate opens there is no other listener, and an unhandled error event ends the process.
     socket.on('error', () => socket.destroy());
     if (hasTwoHosts(request)) {
       this.#answers.twoHostsOfWebsocket(socket);
@@ -334,9 +336,9 @@ export class JupyterProxy {
     socket.once('close', () => upstream.destroy());
   }
 
-  // --- both -----------------------------------------------------------------------------------------------
+  // --- shared ---------------------------------------------------------------------------------------------
 
-  /** The node to send the request to; undefined when its patience is over, or the client has gone. */
+  /** The node for the request; undefined when its time limit expires or the client has disconnected. */
   async #admit(passage: Passage): Promise<Upstream | undefined> {
     const { router } = this.#options;
     const until = performance.now() + patienceMs[passage.kind];
@@ -361,8 +363,8 @@ export class JupyterProxy {
   }
 
   /**
-   * A gate that cannot be reached is in doubt. A request that was lost behind it doubts nothing: Jupyter may have
-   * refused that very request, and the gate is asked. `serves`: its node has an open gate nevertheless.
+   * An unreachable gate is in doubt. A request lost behind an open gate is no reason for doubt: Jupyter may have
+   * refused this request. The gate is polled instead; `serves`: the node still serves with an open gate.
    */
   async #noteFailure(
     { upstream, client }: Passage,
@@ -388,7 +390,7 @@ export class JupyterProxy {
   }
 }
 
-/** Where the library sends the request, and over which connection. */
+/** The library's target and connection for the request. */
 function targetOf({ kind, socket }: Passage, request: IncomingMessage, upstream: Upstream): ServerOptions {
   const common = { target: upstream.address, xfwd: headBytes(request) < roomyHeadBytes };
   if (!socket) return { ...common, agent: upstream.agent };
@@ -396,18 +398,18 @@ function targetOf({ kind, socket }: Passage, request: IncomingMessage, upstream:
   return kind === 'websocket' ? options : { ...options, headers: { connection: 'close' } };
 }
 
-/** Jupyter refuses that; Node takes the first. */
+/** Jupyter rejects that; Node.js uses the first. */
 function hasTwoHosts(request: IncomingMessage): boolean {
   return headerLines(request).filter(([name]) => name.toLowerCase() === 'host').length > 1;
 }
 
-/** The scripts of an open page send the cookies of its login; programs send the token. */
+/** Scripts of an open page send the login cookies; programs send the token. */
 function kindOf({ method, url = '/', headers }: IncomingMessage): 'page' | 'script' | 'program' {
   if (method === 'GET' && wantsPage(url, headers)) return 'page';
   return headers.cookie === undefined ? 'program' : 'script';
 }
 
-/** Without the query, which may hold a token. */
+/** Without the query, which may contain a token. */
 function pathOf({ url }: IncomingMessage): string | undefined {
   return url?.split('?', 1)[0];
 }

@@ -1,4 +1,4 @@
-/** `perijove-proxy CONFIG`: the proxy program of one host. */
+/** `perijove-proxy CONFIG`: the proxy program of a host. */
 import { EventEmitter, once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { Server, ServerResponse } from 'node:http';
@@ -10,7 +10,7 @@ import { JupyterProxy } from './jupyter-proxy.js';
 import { RouteFile } from './route-file.js';
 import { Router } from './router.js';
 
-/** How long requests under way may take to end after SIGTERM. */
+/** Time limit for in-flight requests after SIGTERM. */
 const shutdownMs = 2_000;
 
 const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
@@ -65,7 +65,7 @@ async function start(configFile: string): Promise<void> {
       server.close();
       server.closeIdleConnections();
     }
-    // Websockets never end by themselves; they are not waited for.
+    // Websockets do not end; do not wait for them.
     if (underWay.size > 0) {
       await once(ended, 'all', { signal: AbortSignal.timeout(shutdownMs) }).catch(() => undefined);
     }

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { replaceFile } from '../../net/files.js';
 import { routeSchema, type Route } from '../api.js';
 
-/** The last route on disk, for a proxy that starts anew. Writes follow one another; the newest one wins. */
+/** The last route on disk, for a restart. Writes are serialized; the newest one wins. */
 export class RouteFile {
   #writing: Promise<void> = Promise.resolve();
   #newest: Route | undefined;
@@ -20,8 +20,7 @@ export class RouteFile {
   }
 
   /**
-   * The stored route. Undefined when none was stored yet, or when what is there is none of this version: that
-   * is logged.
+   * The stored route. Undefined when none was stored yet, or when it is not of this version, which is logged.
    */
   async load(): Promise<Route | undefined> {
     try {
@@ -41,14 +40,14 @@ export class RouteFile {
   }
 
   /**
-   * Resolves to whether the route is on disk. It is in force already: a full disk must not keep users from
+   * Resolves to whether the route is on disk. It is already in force: a full disk must not keep users from
    * Jupyter, so this never rejects.
    */
   async store(route: Route): Promise<boolean> {
     this.#newest = route;
     this.#stored = false;
     this.#writing = this.#writing.then(async () => {
-      // One write is enough for all that came while the one before it took place.
+      // One write covers all routes that arrived during the previous write.
       if (this.#stored || this.#newest === undefined) return;
       const writing = this.#newest;
       try {

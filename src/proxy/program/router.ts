@@ -1,31 +1,31 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { routeOrderSchema, type ProxyHealth, type Route, type RouteOrder } from '../api.js';
-import { afterLook, afterOrder, passable, settled, type Accepted, type GateView } from './decide.js';
+import { afterPolls, afterOrder, passable, settled, type Accepted, type GateView } from './decide.js';
 import { GateWatch, lives, type Pace } from './gate.js';
 import { Upstream } from './upstream.js';
 import type { Waiting } from './waiting.js';
 import { authorityOf, nodeWay, Ways } from './ways.js';
 
 export interface RouterOptions {
-  /** The address that users reach this proxy at: `127.0.1.1:8888`. */
+  /** This proxy's address for users: `127.0.1.1:8888`. */
   readonly self: string;
   readonly logger: Logger;
-  /** Called with each change of the route, by an order or by a reflex. */
+  /** Called with each change of the route, by an order or a reflex. */
   readonly onChange: (route: Route) => void;
 }
 
-/** Of the gate that serves. */
+/** For the serving gate. */
 const poll: Pace = { everyMs: 100, deadlineMs: 500 };
-/** Of every gate, while another one may be open. */
+/** For all gates, while another one may be open. */
 const search: Pace = { everyMs: 30, deadlineMs: 300 };
-/** Where a search has brought nothing for `longSearchMs`: the cluster has no leader, and may have none for long. */
+/** After a search of `longSearchMs`: the cluster has no leader, maybe for long. */
 const longSearch: Pace = { everyMs: 100, deadlineMs: 300 };
 const longSearchMs = 5_000;
-/** A machine that gives no sign for this long is taken for dead. */
+/** After this long without a sign of life a machine is considered dead. */
 const deadAfterMs = 2_000;
 const drainCheckMs = 1_000;
-/** Requests that wait for a gate at once; each one costs its headers and a connection. */
+/** Maximum number of requests waiting for a gate; each one costs its headers and a connection. */
 const maxHeld = 1_000;
 
 const unknown: GateView = { kind: 'unknown' };
@@ -33,7 +33,7 @@ const unknown: GateView = { kind: 'unknown' };
 interface Current {
   readonly order: RouteOrder;
   readonly accepted: Accepted;
-  /** ISO 8601: of the order, and of the node that serves. */
+  /** ISO 8601: of the order and of the serving node. */
   readonly since: string;
   readonly servingSince: string;
   readonly upstream: Upstream;
@@ -47,15 +47,15 @@ interface Question {
 }
 
 /**
- * Leads requests to the node that serves: it takes the keeper's orders, asks the gates, turns by reflex, holds
- * requests while no gate is acceptable, and lets go of the node before.
+ * Routes requests to the serving node: accepts the keeper's orders, polls the gates, switches by reflex,
+ * holds requests while no gate is acceptable, and drains the previous node.
  */
 export class Router {
   readonly ways: Ways;
   readonly #options: RouterOptions;
   readonly #startedAt = new Date();
   #current: Current | undefined;
-  /** By name and address: the one that serves, and earlier ones whose connections are not yet ended. */
+  /** By name and address: the serving one, and earlier ones with open connections. */
   readonly #upstreams = new Map<string, Upstream>();
   readonly #drains = new Map<Upstream, symbol>();
   #watches = new Map<string, GateWatch>();
@@ -64,10 +64,10 @@ export class Router {
   readonly #questions = new Set<Question>();
   #lostSince: Date | undefined;
   #searchingSince: number | undefined;
-  /** Since the present node was accepted. */
+  /** Whether the current node's gate has been open since it was accepted. */
   #seenOpen = false;
-  #told: GateView['kind'] = 'unknown';
-  /** Of `performance.now()`: what a gate was asked before is void. */
+  #reported: GateView['kind'] = 'unknown';
+  /** By `performance.now()`: replies to earlier polls are void. */
   #doubtedAt = 0;
 
   constructor(options: RouterOptions) {
@@ -91,7 +91,7 @@ export class Router {
     return { changed: true, route: this.#become(order, accepted, new Date().toISOString()) };
   }
 
-  /** Goes on where an earlier process was. */
+  /** Restores the state of an earlier process. */
   restore(route: Route): void {
     const { serving, since } = route;
     const { node, term, by } = serving;
@@ -99,8 +99,8 @@ export class Router {
   }
 
   /**
-   * The node that requests may go to now, or as soon as there is one; undefined when `patienceMs` is over, the
-   * one who asks has gone, nobody has given an order yet, or too many wait already.
+   * The node for requests, now or as soon as there is one; undefined when `patienceMs` expires, the client
+   * disconnects, there has been no order yet, or too many requests are waiting.
    */
   admit(patienceMs: number, client: NodeJS.EventEmitter): Promise<Upstream | undefined> {
     if (!this.#current || this.#open) return Promise.resolve(this.#current?.upstream);
@@ -120,7 +120,7 @@ export class Router {
     });
   }
 
-  /** The gate of the node cannot be reached: nothing goes there before it has answered again. */
+  /** The node's gate is unreachable: nothing goes there until it has replied again. */
   doubt(upstream: Upstream): void {
     if (!this.#current || upstream !== this.#current.upstream) return;
     this.#doubtedAt = performance.now();
@@ -156,7 +156,7 @@ export class Router {
     return upstream === this.#current?.upstream;
   }
 
-  /** Whether Jupyter answers, through the gate. */
+  /** Whether Jupyter responds, through the gate. */
   async answers(): Promise<boolean> {
     return this.#open && this.#current !== undefined && (await this.#current.upstream.answers());
   }
@@ -185,7 +185,7 @@ export class Router {
     };
   }
 
-  // --- what is in force -----------------------------------------------------------------------------------
+  // --- current route --------------------------------------------------------------------------------------
 
   get #open(): boolean {
     if (!this.#current) return false;
@@ -211,7 +211,7 @@ export class Router {
     if (moved) {
       const silent = before !== undefined && this.#views.get(before.accepted.node)?.kind === 'silent';
       this.#seenOpen = false;
-      this.#told = 'unknown';
+      this.#reported = 'unknown';
       this.#drains.delete(upstream);
       upstream.keepIdle(true);
       if (before) void this.#drain(before.upstream, silent);
@@ -245,11 +245,11 @@ export class Router {
   #onView(watch: GateWatch, view: GateView, asked: number): void {
     const { name } = watch.node;
     if (!this.#current || this.#watches.get(name) !== watch) return;
-    // A gate that was open before a request failed at it need not be open now.
+    // The gate may have shut since: a request to it failed after this poll was sent.
     if (view.kind === 'open' && asked < this.#doubtedAt && name === this.#current.accepted.node) return;
     this.#views.set(name, view);
     const { order, accepted, since } = this.#current;
-    const next = afterLook(this.#current, this.#views);
+    const next = afterPolls(this.#current, this.#views);
     if (next.node !== accepted.node || next.term !== accepted.term) this.#become(order, next, since);
     else this.#refresh();
     for (const question of [...this.#questions]) {
@@ -257,12 +257,12 @@ export class Router {
     }
   }
 
-  /** Draws the consequences of what is known of the gates. */
+  /** Applies the current views of the gates. */
   #refresh(): void {
     if (!this.#current) return;
     const { order, accepted, upstream } = this.#current;
     const view = this.#views.get(accepted.node) ?? unknown;
-    this.#tell(view);
+    this.#reportGate(view);
     if (this.#open) {
       this.#lostSince = undefined;
       this.#seenOpen = true;
@@ -278,25 +278,25 @@ export class Router {
     for (const [name, watch] of this.#watches) {
       const wanted = name === accepted.node || (searching && order.reflexes);
       watch.pace = wanted ? pace : undefined;
-      // What was seen in one search says nothing in the next one.
+      // Results of one search are void in the next.
       if (!wanted) this.#views.delete(name);
     }
   }
 
-  #tell(view: GateView): void {
-    if (view.kind === 'unknown' || view.kind === this.#told || !this.#current) return;
+  #reportGate(view: GateView): void {
+    if (view.kind === 'unknown' || view.kind === this.#reported || !this.#current) return;
     const { logger } = this.#options;
     const { node, term } = this.#current.accepted;
     if (view.kind === 'open') logger.info({ node, term: view.term }, 'the gate is open');
     else logger.warn({ node, term, reason: view.reason }, `the gate is ${view.kind}`);
-    this.#told = view.kind;
+    this.#reported = view.kind;
   }
 
-  // --- nodes before ---------------------------------------------------------------------------------------
+  // --- earlier nodes--------------------------------------------------------------------------------------
 
   /**
-   * Lets go of a node that serves no longer. Requests and websockets go on while it lives, for the time of the
-   * order; those of a dead one are cut at once.
+   * Drains a node that no longer serves. Requests and websockets continue while it is alive, for the order's
+   * `drainMs`; those of a dead node are closed at once.
    */
   async #drain(upstream: Upstream, silent: boolean): Promise<void> {
     const own = Symbol();

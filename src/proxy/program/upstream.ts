@@ -5,10 +5,10 @@ import type { RouteNode } from '../api.js';
 import { authorityOf, nodeWay, type Ways } from './ways.js';
 
 const probeDeadlineMs = 2_000;
-/** Many waiting pages ask at once; the node is asked once for all of them. */
+/** Many waiting pages poll at once; they share one probe of the node. */
 const probeSharedForMs = 300;
 
-/** No connection could be made: nothing of the request has left this machine. */
+/** No connection could be made: nothing of the request was sent. */
 export class NotConnected extends Error {
   constructor(
     readonly code: 'ECONNREFUSED' | 'ETIMEDOUT',
@@ -18,10 +18,10 @@ export class NotConnected extends Error {
   }
 }
 
-/** One node's Jupyter as the proxy sees it, behind the gate: its connections, and whether it answers. */
+/** One node's Jupyter behind its gate: its connections, and whether it responds. */
 export class Upstream {
-  // Idle connections end before a server's own limit (5 s in Node, an hour in Jupyter) could end them just when
-  // they are used again. The limit does not concern connections in use.
+  // Idle connections end before the server's own limit (5 s in Node, an hour in Jupyter) could end them just
+  // when they are reused. The limit does not apply to connections in use.
   readonly #agent = new DialAgent(() => this.connect(), { timeout: 4_000 });
   readonly #open = new Set<net.Socket>();
   #node: RouteNode;
@@ -40,13 +40,13 @@ export class Upstream {
     return this.#node;
   }
 
-  /** With other ways to the same address. */
+  /** The same node with other ways to its address. */
   set node(node: RouteNode) {
     this.#node = node;
     if (!node.ways.includes(this.#target)) this.#target = this.ways.best(node);
   }
 
-  /** Where the gate listens, for the library, which connects by the agent. */
+  /** Address of the gate, for the library, which connects through the agent. */
   get address(): URL {
     return new URL(`http://${authorityOf(nodeWay(this.#node))}`);
   }
@@ -56,12 +56,12 @@ export class Upstream {
     return this.#target;
   }
 
-  /** Keeps connections for the next request. */
+  /** Keeps connections for reuse. */
   get agent(): http.Agent {
     return this.#agent;
   }
 
-  /** Open connections, those of websockets included. */
+  /** Open connections, including websockets. */
   get connections(): number {
     return this.#open.size;
   }
@@ -78,12 +78,12 @@ export class Upstream {
     return socket;
   }
 
-  /** For one request, over a connection of `connect`. */
+  /** For one request, over a connection from `connect`. */
   agentFor(socket: net.Socket): http.Agent {
     return new PreparedAgent(socket);
   }
 
-  /** Whether a new connection gets any HTTP answer to `GET /api` (Jupyter answers it without a token). */
+  /** Whether a new connection gets any HTTP response to `GET /api` (Jupyter answers it without a token). */
   answers(): Promise<boolean> {
     if (!this.#probe || Date.now() - this.#probe.startedAt > probeDeadlineMs + probeSharedForMs) {
       const own = { startedAt: Date.now(), result: this.#answersNow() };
@@ -97,13 +97,13 @@ export class Upstream {
     return this.#probe.result;
   }
 
-  /** Whether connections stay open after their request; those in use are not touched. */
+  /** Whether connections stay open after their request; does not affect those in use. */
   keepIdle(keep: boolean): void {
     this.#agent.keepIdle = keep;
     if (!keep) this.dropIdle();
   }
 
-  /** Ends connections that no request uses. */
+  /** Ends idle connections. */
   dropIdle(): void {
     for (const idle of Object.values(this.#agent.freeSockets)) {
       for (const socket of [...(idle ?? [])]) socket.destroy();

@@ -22,8 +22,8 @@ p { margin: .5rem 0; text-wrap: balance }
 .soft { color: var(--soft); font-size: .9375rem }
 `;
 
-// Asks the proxy until Jupyter answers, then loads the page anew. A page that answered a form is not sent
-// again: its address is opened instead.
+// Polls the proxy until Jupyter responds, then reloads. A page from a form submission is opened by its
+// address, not resubmitted.
 const script = `
 const reload = document.documentElement.dataset.method === 'GET';
 const message = document.getElementById('message');
@@ -57,7 +57,7 @@ setInterval(tick, 1000);
 setTimeout(ask, 500);
 `;
 
-/** The page that people see while Jupyter cannot be reached. It opens Jupyter by itself as soon as it answers. */
+/** The page shown while Jupyter is unreachable. It opens Jupyter automatically as soon as it responds. */
 export function waitingPage(
   waiting: Waiting,
   place: { readonly cluster: string; readonly host: string },

@@ -1,4 +1,4 @@
-/** Why a request cannot be passed on, for people and programs. */
+/** Why a request cannot be forwarded, for browsers and programs. */
 export type Waiting =
   | { readonly reason: 'no-route'; readonly since: Date }
   | {
@@ -12,14 +12,14 @@ const phases = {
     code: 'NO_ROUTE',
     message: () => 'There is no route to Jupyter yet: no node has been selected to serve it.',
   },
-  /** Chosen, and its gate was not open since. */
+  /** Selected, and its gate has not been open since. */
   starting: { code: 'STARTING', message: (node: string) => `${node} leads. Its Jupyter is starting.` },
-  /** No gate is open, and nodes and proxies find the next one by themselves. */
+  /** No gate is open; nodes and proxies find the next one automatically. */
   electing: {
     code: 'NO_LEADER',
     message: (node: string) => `${node} no longer leads. etcd is electing the node that serves Jupyter next.`,
   },
-  /** As `electing`, where the keeper alone moves Jupyter. */
+  /** As `electing`, but only the keeper moves Jupyter. */
   shut: {
     code: 'SHUT',
     message: (node: string) =>
@@ -32,26 +32,26 @@ const phases = {
   },
 } as const;
 
-/** What an API client gets, with status 503. */
+/** Response body for API clients, with status 503. */
 export interface WaitingAnswer {
   readonly code: (typeof phases)[keyof typeof phases]['code'];
   readonly message: string;
   readonly node: string | null;
-  /** Since when nobody gets through. ISO 8601. */
+  /** Start of the outage. ISO 8601. */
   readonly since: string;
-  /** For clients whose clock differs. */
+  /** For clients with a different clock. */
   readonly waitedMs: number;
 }
 
-/** What the waiting page asks for, at `statusPath`. */
+/** Response to the waiting page, at `statusPath`. */
 export type WaitingStatus = { readonly ready: true } | ({ readonly ready: false } & WaitingAnswer);
 
-/** Answered by the proxy itself; Jupyter has nothing there. */
+/** Handled by the proxy itself; Jupyter does not use this path. */
 export const statusPath = '/.perijove/status';
 
 export const retryAfterSeconds = 1;
 
-/** One sentence that says what is being waited for. */
+/** One sentence about what the request waits for. */
 export function waitingAnswer(waiting: Waiting, now: Date): WaitingAnswer {
   const { code, message } = phases[waiting.reason];
   const node = waiting.reason === 'no-route' ? null : waiting.node;

@@ -3,11 +3,11 @@ import net from 'node:net';
 import { messageOf } from '../../errors/error.js';
 import type { RouteNode } from '../api.js';
 
-/** A connection that is not made within this time, by any way, is taken for impossible. */
+/** Deadline for a connection over any way; after it the node counts as unreachable. */
 export const dialDeadlineMs = 1_000;
-/** A way that is silent for this long gets company: the next one is tried beside it. */
+/** After this silence the next way is tried in parallel. */
 const staggerMs = 200;
-/** How often a way that was passed over is tried again, apart from requests. */
+/** Retry interval for skipped ways, independent of requests. */
 const retryMs = 1_000;
 /** How often tunnels are looked at. */
 const lookMs = 500;
@@ -16,9 +16,9 @@ const deadTunnelMs = 1_500;
 /** Between two questions to a way whose tunnels go on being silent: what is behind them may take its time. */
 const longestPauseMs = 4_000;
 
-/** The proxies that a tunnel came through, each by the address that it listens at. */
+/** The proxies of a tunnel so far, each by its listen address. */
 export const viaHeader = 'x-perijove-via';
-/** What a proxy on the way says when it cannot make the tunnel. */
+/** Why a proxy on the way could not make the tunnel. */
 export const tunnelHeader = 'x-perijove-tunnel';
 export const tunnelFailures = ['refused', 'unreachable', 'no-route', 'not-a-node'] as const;
 export type TunnelFailure = (typeof tunnelFailures)[number];
@@ -31,7 +31,7 @@ export type Dialled =
 
 type Node = Pick<RouteNode, 'ways'>;
 
-/** Where the node's gate listens: the end of every way. */
+/** Address of the node's gate: the end of every way. */
 export function nodeWay({ ways }: Node): string {
   return ways.at(-1) ?? '';
 }
@@ -43,9 +43,8 @@ export function authorityOf(way: string): string {
 }
 
 /**
- * The ways in the order in which to try them. A tunnel never leads through the same proxy twice; in one that
- * comes back to where it was (`self` is in `via`), the way is the node itself. Ways that did not answer are
- * tried when no other one does.
+ * The ways in the order to try them. A tunnel never passes the same proxy twice; when it returns to one it
+ * has passed (`self` is in `via`), the only way is the node itself. Ways that did not respond come last.
  */
 export function waysToTry(
   node: Node,
@@ -63,32 +62,32 @@ export interface DialOptions {
   readonly deadlineMs?: number;
 }
 
-/** A connection that was made through another proxy. */
+/** A connection through another proxy. */
 interface Tunnel {
   readonly way: string;
-  /** That it leads to. */
+  /** Its destination. */
   readonly node: Node;
-  /** Of `performance.now()`. */
+  /** By `performance.now()`. */
   readonly at: number;
-  /** When it was looked at last. */
+  /** Bytes read and written at the last check. */
   read: number;
   written: number;
-  /** Something was sent since the last byte came. */
+  /** Something was sent since the last byte was received. */
   waits: boolean;
 }
 
-/** A way that no tunnel has brought a byte over since it was looked at last. */
+/** A way on which no tunnel has received a byte since the last check. */
 interface Silence {
-  /** Of `performance.now()`: when to ask it next. */
+  /** By `performance.now()`: when to probe it next. */
   askAt: number;
   pauseMs: number;
-  /** Something waits for an answer. */
+  /** A tunnel waits for a response. */
   urgent: boolean;
 }
 
-/** How this proxy connects to nodes: by the first of a node's ways that answers. */
+/** Connects to nodes over the first way that responds. */
 export class Ways {
-  /** By way: how to try it again. */
+  /** Skipped ways, with the node for the retry. */
   readonly #passedOver = new Map<string, Node>();
   #retry: NodeJS.Timeout | undefined;
   /** Of this host's own requests, and those that it carries for other hosts. */
@@ -96,15 +95,15 @@ export class Ways {
   readonly #silences = new Map<string, Silence>();
   #look: NodeJS.Timeout | undefined;
 
-  /** @param self the address that this proxy listens at: `127.0.1.1:8888` */
+  /** @param self this proxy's listen address: `127.0.1.1:8888` */
   constructor(readonly self: string) {}
 
-  /** The way that would be tried first. */
+  /** The way to try first. */
   best(node: Node): string {
     return this.#toTry(node)[0] ?? nodeWay(node);
   }
 
-  /** Never rejects. A socket that is handed out has a listener for errors. */
+  /** Never rejects. A returned socket has an error listener. */
   dial(node: Node, { via = [], deadlineMs = dialDeadlineMs }: DialOptions = {}): Promise<Dialled> {
     return new Promise((resolve) => {
       const ways = this.#toTry(node, via);
@@ -160,14 +159,14 @@ export class Ways {
     });
   }
 
-  /** The way was silent on a connection that it had made: other ones are tried before it, until it answers. */
+  /** A connection over this way went silent: try others first until it responds. */
   suspect(way: string, node: Node): void {
     if (way !== nodeWay(node)) this.#passOver(way, node);
   }
 
   /**
-   * Connections over this way that were made before `since`, a reading of `performance.now()`, are of no use any
-   * more. They end, also those of other hosts, which would wait for ever.
+   * Connections over this way made before `since`, by `performance.now()`, are dead. They are closed, including those
+   * of other hosts, which would wait forever.
    */
   dead(way: string, since: number): void {
     for (const [socket, tunnel] of [...this.#tunnels]) {
@@ -273,7 +272,7 @@ function endpoint(way: string): { readonly host: string; readonly port: number }
 
 function connect(way: string, signal: AbortSignal): Promise<Dialled> {
   return new Promise((resolve) => {
-    // Without keep-alive, a websocket whose machine lost its power would stay for ever.
+    // Without keep-alive, a websocket to a machine that lost power would stay forever.
     const socket = net.connect({
       ...endpoint(way),
       noDelay: true,

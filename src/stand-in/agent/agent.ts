@@ -42,13 +42,13 @@ interface DockerSettings {
   readonly killOrphans: boolean;
 }
 
-/** So long a Docker that does not answer is left alone. */
+/** Pause after Docker did not respond. */
 const dockerPauseMs = 5_000;
 
-/** The PATH of executors, unless a flag sets another. */
+/** PATH of executors, unless a flag overrides it. */
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** A Mesos agent: what runs on this host, by whose order, and who knows of it. */
+/** A Mesos agent: the tasks on this host, their frameworks, and its link to the master. */
 export class Agent {
   readonly tasks = new Map<string, TaskRun>();
   readonly frameworks = new Map<string, FrameworkInfo>();
@@ -82,9 +82,9 @@ export class Agent {
   }
 
   /**
-   * Finds what an earlier life has left: the ID, the executors that still run, what they wrote meanwhile. A
-   * task whose executor is gone is cleaned up and reported as failed, after a boot of the machine too: the ID
-   * stays (as since Mesos 1.4), so its framework hears of it at once.
+   * Recovers the agent's ID, the running executors and what they wrote while no agent ran. A task whose
+   * executor is gone is cleaned up and reported as failed, also after a reboot: the ID stays (as since Mesos
+   * 1.4), so its framework is notified at once.
    */
   async recover(): Promise<void> {
     const found = this.meta.recoverId();
@@ -110,8 +110,8 @@ export class Agent {
   }
 
   /**
-   * Removes containers of this agent that no task knows, if they are to be; false when Docker does not answer.
-   * Those of other agents, which may share the Docker, have other names.
+   * Removes this agent's containers that belong to no task, if `killOrphans` is set; false when Docker does
+   * not respond. Containers of other agents on the same Docker have another prefix.
    */
   async #removeOrphans(agentId: string): Promise<boolean> {
     const { containerizers, docker } = this.settings;
@@ -238,7 +238,7 @@ export class Agent {
     this.meta.pruneSandboxes(agentId, new Set([...this.tasks.values()].map((other) => other.launch.sandbox)));
   }
 
-  /** The container that the task asks for; undefined for none, and a text when it cannot be. */
+  /** The container that the task requests: undefined for none, an error text when it cannot run. */
   #containerOf(
     task: TaskInfo,
     ids: { readonly agentId: string; readonly containerId: string; readonly sandbox: string },
@@ -259,7 +259,10 @@ export class Agent {
     }
   }
 
-  /** Nothing of the agent's own environment: what `--executor_environment_variables` says, and the task's. */
+  /**
+   * Does not inherit the agent's environment: only `--executor_environment_variables` and the task's
+   * variables.
+   */
   #environment(
     task: TaskInfo,
     ids: {

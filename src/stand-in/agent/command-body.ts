@@ -3,7 +3,7 @@ import type { Launch } from './container.js';
 import { killTree, readProcess, type ProcessId } from './process-tree.js';
 import type { TaskBody, TaskWatcher } from './task-body.js';
 
-/** A command, in its own session. */
+/** A command in its own session. */
 export class CommandBody implements TaskBody {
   readonly noun = 'Command';
   readonly finishesWhenKilled = false;

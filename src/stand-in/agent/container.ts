@@ -16,11 +16,11 @@ import {
 } from '../proto.js';
 
 /**
- * The files by which an agent and an executor work together. Neither needs the other to live: the executor
- * outlives its agent, and what it has written is there for the next one.
+ * The files through which an agent and an executor communicate. Neither depends on the other being alive: the
+ * executor outlives its agent, and the next agent reads what it wrote.
  *
  *     launch.json      agent → executor, before it starts: what to run
- *     executor.json    executor → agent: its process, once it listens to signals
+ *     executor.json    executor → agent: its process, once it handles signals
  *     task.json        executor → agent: the task's process
  *     kill.json        agent → executor, followed by SIGUSR2: end the task
  *     statuses/N.json  executor → agent: the task's states, in order
@@ -32,9 +32,9 @@ export function containerFiles(run: string) {
     task: path.join(run, 'task.json'),
     kill: path.join(run, 'kill.json'),
     statuses: path.join(run, 'statuses'),
-    /** The agent's own: all updates and acknowledgements. */
+    /** Written by the agent: all updates and acknowledgements. */
     updates: path.join(run, 'updates.log'),
-    /** The agent's own: the framework is gone, and no updates are sent. */
+    /** Written by the agent: the framework is gone, and no updates are sent. */
     abandoned: path.join(run, 'abandoned'),
   };
 }
@@ -49,21 +49,21 @@ export const launchKind = message({
   value: optional(string),
   arguments: repeated(string),
   environment: required(anything),
-  /** Absent for a command of the host. */
+  /** Absent for a command task. */
   docker: optional(
     message({
       program: required(string),
       socket: required(string),
-      /** Of the container. */
+      /** Container name. */
       name: required(string),
-      /** Of `docker`, to run it. */
+      /** Arguments of `docker run`. */
       arguments: repeated(string),
     }),
   ),
   grace_ms: required(number),
-  /** The framework wants to hear TASK_KILLING. */
+  /** The framework accepts TASK_KILLING. */
   tell_killing: required(boolean),
-  /** The task as the framework gave it. */
+  /** The task as received from the framework. */
   task: required(anything),
 });
 export type Launch = Read<typeof launchKind>;
@@ -76,13 +76,13 @@ export const executorStatusKind = message({
   uuid: required(string),
   state: required(oneOf('TASK_RUNNING', 'TASK_KILLING', 'TASK_FINISHED', 'TASK_FAILED', 'TASK_KILLED')),
   message: optional(string),
-  /** Of a container that has one of its own. */
+  /** IP address of a container that has its own. */
   address: optional(string),
   timestamp: required(number),
 });
 export type ExecutorStatus = Read<typeof executorStatusKind>;
 
-/** Writes a file so that there is all of it, or what was there before. */
+/** Writes a file atomically. */
 export function writeAtomically(file: string, value: unknown): void {
   const temporary = `${file}.${process.pid}.tmp`;
   const descriptor = openSync(temporary, 'w');
@@ -95,7 +95,7 @@ export function writeAtomically(file: string, value: unknown): void {
   renameSync(temporary, file);
 }
 
-/** Undefined when the file is not there. */
+/** Undefined when the file does not exist. */
 export function readIfThere<T>(file: string, kind: Kind<T>): T | undefined {
   let text: string;
   try {
@@ -107,7 +107,7 @@ export function readIfThere<T>(file: string, kind: Kind<T>): T | undefined {
   return readMessage(kind, JSON.parse(text));
 }
 
-/** All statuses that the executor has written, in order. */
+/** All statuses written by the executor, in order. */
 export function readStatuses(run: string): ExecutorStatus[] {
   const { statuses } = containerFiles(run);
   return readdirSync(statuses)

@@ -8,13 +8,13 @@ import type { TaskBody, TaskWatcher } from './task-body.js';
 
 type DockerLaunch = NonNullable<Launch['docker']>;
 
-/** As Mesos's own executor for Docker asks. */
+/** Poll interval of Mesos' Docker executor. */
 const pollMs = 250;
 
-/** A container under a `docker run` in the foreground, which gets its output and ends with its status. */
+/** A container under a foreground `docker run`, which receives its output and exits with its status. */
 export class DockerBody implements TaskBody {
   readonly noun = 'Container';
-  /** As with Mesos's own executor for Docker. */
+  /** As in Mesos' Docker executor. */
   readonly finishesWhenKilled = true;
   #ended = false;
   #removed = false;
@@ -53,7 +53,7 @@ export class DockerBody implements TaskBody {
         return;
       }
       this.#ended = true;
-      // It may have ended between two looks.
+      // It may have ended between two polls.
       void startedAt(this.docker).then((address) => {
         running(address);
         watcher.exited(code, signal, ran ? undefined : this.#complaint());
@@ -65,7 +65,7 @@ export class DockerBody implements TaskBody {
   async end(graceMs: number): Promise<void> {
     if (graceMs > 0 && !this.#ended) {
       await stopContainer(this.docker, graceMs);
-      // Whoever waits for its status may ask only after it was removed.
+      // Read the status now: the next poll may come after the removal.
       const end = await endOf(this.docker);
       if (end.known && end.value?.running === false) this.#status = end.value.code;
     }
@@ -74,8 +74,8 @@ export class DockerBody implements TaskBody {
   }
 
   /**
-   * The client of a container that ran has ended: with the container, or alone (it was killed, or Docker restarts and
-   * keeps its containers). Resolves when the container is known to have ended; to its exit status, where there is one.
+   * The client of a started container has ended: with the container, or alone (it was killed, or Docker
+   * restarted and kept its containers). Resolves when the container has ended, to its exit status if known.
    */
   async #whenEnded(): Promise<number | undefined> {
     while (!this.#removed) {
@@ -86,7 +86,7 @@ export class DockerBody implements TaskBody {
     return this.#status;
   }
 
-  /** Undefined when its client has ended before it was seen to have started. */
+  /** Undefined when the client ended before the container was seen running. */
   async #whenStarted(): Promise<string | undefined> {
     while (!this.#ended) {
       const address = await startedAt(this.docker);
@@ -96,7 +96,7 @@ export class DockerBody implements TaskBody {
     return undefined;
   }
 
-  /** What Docker said last, when the container did not come to run. */
+  /** Docker's last message when the container failed to start. */
   #complaint(): string | undefined {
     const lines = readFileSync(path.join(this.launch.sandbox, 'stderr'), 'utf8').trim().split('\n');
     return lines.findLast((line) => line.startsWith('docker: '))?.slice(0, 500);

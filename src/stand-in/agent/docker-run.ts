@@ -1,4 +1,6 @@
-/** How a task becomes a container of Docker. Pure; the command is that of the Docker containerizer of Mesos 1.3. */
+/**
+ * Maps a task to a Docker container. Pure; the command line is that of the Docker containerizer of Mesos 1.3.
+ */
 import type { TaskInfo } from '../messages.js';
 import { fromApi } from '../resources.js';
 
@@ -6,30 +8,30 @@ export interface ContainerPlace {
   readonly name: string;
   /** Directory of the task on the host. */
   readonly sandbox: string;
-  /** `--sandbox_directory`: where the task finds it. */
+  /** `--sandbox_directory`: its path inside the container. */
   readonly mappedDirectory: string;
 }
 
-/** What the task asks for cannot be done; the text is for the framework. */
+/** The task's request cannot be met; the message goes to the framework. */
 export class DockerRunError extends Error {}
 
-/** One core; 2 is the least that the kernel takes. */
+/** CPU shares of one core; the kernel's minimum is 2. */
 const sharesPerCpu = 1024;
 const leastShares = 2;
 const leastMemoryBytes = 32 * 1024 * 1024;
 
-/** As of Mesos 0.23 to 1.3: several agents may share one Docker. */
+/** As in Mesos 0.23 to 1.3: several agents may share one Docker. */
 export function containerName(agentId: string, containerId: string): string {
   return `${containerPrefix(agentId)}${containerId}`;
 }
 
-/** With this all names of an agent's containers begin. */
+/** Prefix of the names of all containers of an agent. */
 export function containerPrefix(agentId: string): string {
   return `mesos-${agentId}.`;
 }
 
 /**
- * The arguments of `docker` that run the task.
+ * Arguments of `docker` that run the task.
  *
  * @throws DockerRunError
  */

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { known, notKnown, type Observation } from '../../hosts/observation.js';
 import { killTree } from './process-tree.js';
 
-/** A container of a task, and how its Docker is reached: as the agent's flags `--docker` and `--docker_socket` say. */
+/** A task's container, and its Docker: the agent's flags `--docker` and `--docker_socket`. */
 export interface ContainerOfTask {
   readonly program: string;
   readonly socket: string;
@@ -18,10 +18,10 @@ interface Answer {
   readonly stderr: string;
 }
 
-/** One that does not answer is as good as none. */
+/** A Docker that does not respond within this time counts as absent. */
 const questionMs = 30_000;
 const pauseMs = 200;
-/** So long it is asked to remove a container before its processes are all that is looked at. */
+/** Removal through Docker is retried for this long; after that it is enough that no process is alive. */
 const patienceMs = 5_000;
 
 export function dockerArguments({ socket }: DockerCli, args: readonly string[]): string[] {
@@ -42,7 +42,7 @@ async function docker(cli: DockerCli, args: readonly string[], timeoutMs = quest
   });
 }
 
-/** Its address (empty on the host's network, and when it has ended) once it was started; undefined before. */
+/** IP address of a started container (empty on the host network and after its end); undefined before. */
 export async function startedAt(container: ContainerOfTask): Promise<string | undefined> {
   const format = '{{.State.StartedAt}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}';
   const { code, stdout } = await docker(container, ['inspect', `--format=${format}`, container.name]);
@@ -50,7 +50,7 @@ export async function startedAt(container: ContainerOfTask): Promise<string | un
   return code === 0 && !started.startsWith('0001-') ? address : undefined;
 }
 
-/** Whether a container runs, and how it ended; undefined for one that Docker does not have. */
+/** Whether a container runs, and its exit status; undefined if Docker does not know it. */
 export async function endOf(
   container: ContainerOfTask,
 ): Promise<Observation<{ readonly running: boolean; readonly code: number } | undefined>> {
@@ -64,15 +64,15 @@ export async function endOf(
   return known({ running: running === 'true', code: Number(exitCode) });
 }
 
-/** SIGTERM, and SIGKILL after the grace, which Docker takes in whole seconds. Resolves also when it fails. */
+/** SIGTERM, then SIGKILL after the grace period (whole seconds in Docker). Also resolves on failure. */
 export async function stopContainer(container: ContainerOfTask, graceMs: number): Promise<void> {
   const seconds = Math.ceil(graceMs / 1_000);
   await docker(container, ['stop', '-t', String(seconds), container.name], graceMs + questionMs);
 }
 
 /**
- * Resolves when nothing of the container is left: Docker has removed it, or does not answer, and no process of
- * it lives.
+ * Resolves when nothing of the container is left: Docker has removed it, or does not respond, and none of its
+ * processes is alive.
  */
 export async function removeContainer(container: ContainerOfTask): Promise<void> {
   const { name } = container;
@@ -86,7 +86,7 @@ export async function removeContainer(container: ContainerOfTask): Promise<void>
   }
 }
 
-/** Names of all containers, running or not, that begin so; undefined when Docker does not answer. */
+/** Names of all containers with this prefix, running or not; undefined when Docker does not respond. */
 export async function containersNamed(cli: DockerCli, prefix: string): Promise<string[] | undefined> {
   const { code, stdout } = await docker(cli, [
     'ps',

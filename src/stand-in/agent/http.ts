@@ -13,7 +13,7 @@ import { systemStats } from '../metrics.js';
 import { withoutEmptyLists } from '../proto.js';
 import { versionInfo } from '../version.js';
 
-/** Answers one request to an agent: what a person or a probe asks for. */
+/** Handles one HTTP request to an agent. */
 export async function handleAgentRequest(
   self: AgentProcess,
   request: IncomingMessage,

@@ -11,10 +11,10 @@ interface LinkEvents {
   lost: [];
 }
 
-/** Silence that is borne before the master has said how much it means. */
+/** Silence tolerated until the master sends its own limit. */
 const firstSilenceMs = 30_000;
 
-/** An agent's connection to the leading master. It reconnects, and registers again, while there is a leader. */
+/** An agent's connection to the leading master. Reconnects and re-registers while there is a leader. */
 export class MasterLink extends EventEmitter<LinkEvents> {
   #master: MasterInfo | undefined;
   #socket: WebSocket | undefined;
@@ -31,7 +31,7 @@ export class MasterLink extends EventEmitter<LinkEvents> {
     super();
   }
 
-  /** Follows a new leader, and closes the connection to the former one. */
+  /** Follows a new leader and closes the connection to the former one. */
   follow(master: MasterInfo | undefined): void {
     this.#master = master;
     this.#failures = 0;
@@ -89,7 +89,7 @@ export class MasterLink extends EventEmitter<LinkEvents> {
     this.#socket = undefined;
     clearTimeout(this.#silence);
     this.emit('lost');
-    // A new leader may still be reading its registry: at first quickly, then less often.
+    // A new leader may still be reading its registry: retry quickly at first, then less often.
     const ms = Math.min(100 * 2 ** this.#failures, Math.max(this.backoffMs, 100)) * (0.5 + Math.random() / 2);
     this.#failures += 1;
     this.#retry = setTimeout(() => this.#connect(master), ms);

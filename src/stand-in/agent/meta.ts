@@ -15,25 +15,25 @@ import { message, required, string } from '../proto.js';
 
 const agentFileKind = message({ id: required(string), boot_id: required(string) });
 
-/** How many sandboxes of ended tasks stay, for people to read. */
+/** Number of sandboxes of ended tasks kept for inspection. */
 const keptSandboxes = 50;
 
 /**
- * The directories of an agent below its `work_dir`, laid out as those of Mesos: `meta/slaves/<id>` for what it
- * must know after a restart, `slaves/<id>` for the sandboxes of tasks.
+ * The directories of an agent below its `work_dir`, laid out as in Mesos: `meta/slaves/<id>` for recovery
+ * after a restart, `slaves/<id>` for the sandboxes of tasks.
  */
 export class AgentMeta {
   constructor(readonly workDir: string) {
     mkdirSync(path.join(workDir, 'meta', 'slaves'), { recursive: true });
   }
 
-  /** The ID that a master gave, and whether the machine has not booted since. */
+  /** The ID assigned by a master, and whether the machine is still in the same boot. */
   recoverId(): { readonly id: string; readonly sameBoot: boolean } | undefined {
     let id: string;
     try {
       id = path.basename(readlinkSync(this.#latest));
     } catch (error) {
-      // With another ID its tasks would belong to another agent.
+      // Otherwise fail: with a new ID its tasks would belong to another agent.
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
     }
@@ -77,14 +77,14 @@ export class AgentMeta {
     });
   }
 
-  /** Where the files of one run of a task lie; its parent is made. */
+  /** Directory of one run of a task; creates its parent. */
   runDir(agentId: string, frameworkId: string, taskId: string, containerId: string): string {
     const runs = path.join(this.#frameworkDir(agentId, frameworkId), 'executors', taskId, 'runs');
     mkdirSync(runs, { recursive: true });
     return path.join(runs, containerId);
   }
 
-  /** All runs that are not over; the remains of half-made ones are removed. */
+  /** All unfinished runs; removes incomplete ones. */
   runs(agentId: string): string[] {
     const root = path.join(this.#agentDir(agentId), 'frameworks');
     return namesIn(root).flatMap((framework) => {
@@ -105,7 +105,7 @@ export class AgentMeta {
     return path.join(this.#sandboxes(agentId), frameworkId, 'executors', taskId, 'runs', containerId);
   }
 
-  /** Removes the oldest sandboxes, those in `inUse` excepted. */
+  /** Removes the oldest sandboxes, except those in `inUse`. */
   pruneSandboxes(agentId: string, inUse: ReadonlySet<string>): void {
     const root = this.#sandboxes(agentId);
     const old = namesIn(root)

@@ -1,27 +1,27 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** A process as `/proc` shows it. A number may be given again: only together with its start is it one process. */
+/** A process from `/proc`. PIDs are reused; PID and start time together identify a process. */
 export interface ProcessFacts {
   readonly pid: number;
   readonly parent: number;
   readonly session: number;
-  /** Clock ticks since boot at its start. */
+  /** Start time, in clock ticks since boot. */
   readonly start: number;
-  /** It has ended, and its parent has not asked for it yet. */
+  /** It has ended and has not been reaped. */
   readonly zombie: boolean;
 }
 
 export type ProcessId = Pick<ProcessFacts, 'pid' | 'start'>;
 
-/** Undefined when there is no such process. @throws when that cannot be read: one that is not seen need not be gone */
+/** Undefined when there is no such process. @throws when unreadable: it may still be alive */
 export function readProcess(pid: number): ProcessFacts | undefined {
   const stat = readOf(pid, 'stat', gone);
   return stat === undefined ? undefined : parseProcess(pid, stat);
 }
 
-/** @throws when it is not all of `/proc/<pid>/stat` */
+/** @throws when `stat` is not a complete `/proc/<pid>/stat` */
 export function parseProcess(pid: number, stat: string): ProcessFacts {
-  // The name, in parentheses, may hold anything; what follows its last parenthesis is regular.
+  // The name, in parentheses, may contain anything; the rest after the last parenthesis is regular.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   if (!stat.endsWith('\n') || fields.length < 20) throw new Error(`/proc/${pid}/stat is cut short`);
   return {
@@ -33,9 +33,9 @@ export function parseProcess(pid: number, stat: string): ProcessFacts {
   };
 }
 
-/** It has ended, before or while it was read. */
+/** It ended before or while it was read. */
 const gone: readonly string[] = ['ENOENT', 'ESRCH'];
-/** The same, or it belongs to another user. */
+/** As `gone`, or owned by another user. */
 const notOurs: readonly string[] = [...gone, 'EACCES', 'EPERM'];
 
 function readOf(pid: number, file: string, passed: readonly string[]): string | undefined {
@@ -58,7 +58,7 @@ export function allProcesses(): ProcessFacts[] {
     .flatMap((name) => readProcess(Number(name)) ?? []);
 }
 
-/** The process whose command line has this argument. */
+/** The process that has this command-line argument. */
 export function findByArgument(argument: string): ProcessFacts | undefined {
   return allProcesses().find(({ pid, zombie }) => !zombie && readNulls(pid, 'cmdline').includes(argument));
 }
@@ -67,17 +67,17 @@ function readNulls(pid: number, file: string): string[] {
   return readOf(pid, file, notOurs)?.split('\0') ?? [];
 }
 
-/** By what the processes of a task are known. */
+/** Identifies the processes of a task. */
 export interface Belonging {
-  /** In their environment, such as `MESOS_CONTAINER_ID=…`. */
+  /** A variable of their environment, such as `MESOS_CONTAINER_ID=…`. */
   readonly mark: string;
-  /** The task's own process, which leads a session. */
+  /** The task's main process, which leads a session. */
   readonly leader?: ProcessId;
 }
 
 /**
- * All processes of a task among `processes`, those of `known` included: whoever carries its mark, is in
- * its session, or descends from one of these.
+ * All processes of a task among `processes`, including those in `known`: a process that carries the mark, is
+ * in the session, or descends from such a process.
  */
 export function membersOf(
   belonging: Belonging,
@@ -88,7 +88,7 @@ export function membersOf(
   const { leader } = belonging;
   const members = new Set<number>();
   for (const { pid, start, session } of processes) {
-    // A session keeps its number for as long as it has members, so a later process cannot come by it wrongly.
+    // A session ID is reserved while the session has members, so a later process cannot get it by reuse.
     const inSession = leader !== undefined && session === leader.pid && start >= leader.start;
     if (known.get(pid) === start || inSession || carries(pid)) members.add(pid);
   }
@@ -103,12 +103,12 @@ export function membersOf(
 const pauseMs = 25;
 
 /**
- * Ends all processes of a task: SIGTERM, then, after `graceMs`, SIGKILL, again and again until none is left,
- * those that were started meanwhile included. With no grace at all SIGKILL is the first signal.
+ * Ends all processes of a task: SIGTERM, then, after `graceMs`, repeated SIGKILL until none is left,
+ * including those started meanwhile. Without a grace period SIGKILL comes first.
  */
 export async function killTree(belonging: Belonging, graceMs: number): Promise<void> {
   const known = new Map<number, number>();
-  const told = new Set<number>();
+  const signalled = new Set<number>();
   const killAt = performance.now() + graceMs;
   for (;;) {
     const alive = aliveOf(belonging, known);
@@ -116,10 +116,10 @@ export async function killTree(belonging: Belonging, graceMs: number): Promise<v
     for (const { pid, start } of alive ?? []) {
       known.set(pid, start);
       if (performance.now() >= killAt) signal(pid, 'SIGKILL');
-      else if (!told.has(pid)) {
-        told.add(pid);
+      else if (!signalled.has(pid)) {
+        signalled.add(pid);
         signal(pid, 'SIGTERM');
-        // A stopped process does not receive it otherwise.
+        // A stopped process does not handle it otherwise.
         signal(pid, 'SIGCONT');
       }
     }
@@ -127,7 +127,7 @@ export async function killTree(belonging: Belonging, graceMs: number): Promise<v
   }
 }
 
-/** Undefined when they cannot be seen now: then there may be some. */
+/** Undefined when they cannot be listed: there may be some. */
 function aliveOf(belonging: Belonging, known: ReadonlyMap<number, number>): ProcessFacts[] | undefined {
   try {
     return membersOf(belonging, allProcesses(), known).filter(
@@ -142,6 +142,6 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
-    // It has ended already.
+    // Already ended.
   }
 }

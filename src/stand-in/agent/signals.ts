@@ -1,4 +1,4 @@
-/** What `strsignal` says, as far as it differs from a guess. */
+/** Texts of `strsignal` that cannot be derived from the signal's name. */
 const texts: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
   SIGABRT: 'Aborted',
   SIGALRM: 'Alarm clock',

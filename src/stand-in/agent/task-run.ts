@@ -28,7 +28,7 @@ import { findByArgument, isAlive, killTree, readProcess, type ProcessId } from '
 import { readMessage } from '../proto.js';
 import { UpdateStream } from './update-stream.js';
 
-/** How often the executor is looked at; its files are watched besides. */
+/** Poll interval of the executor; its files are also watched. */
 const pollMs = 250;
 
 export interface TaskRunOptions {
@@ -37,11 +37,11 @@ export interface TaskRunOptions {
   readonly agentIp: string;
   readonly log: Log;
   send(status: TaskStatus, latest: TaskStatus): void;
-  /** The task has ended, and no update of it waits for an acknowledgement. */
+  /** The task has ended and no update awaits an acknowledgement. */
   settled(): void;
 }
 
-/** One task of this agent: its executor, its updates, and how it ends. */
+/** One task of this agent: its executor, its updates, its end. */
 export class TaskRun {
   readonly launch: Launch;
   readonly task: TaskInfo;
@@ -51,7 +51,7 @@ export class TaskRun {
   #executor: ProcessId | undefined;
   #timer: NodeJS.Timeout | undefined;
   #watcher: FSWatcher | undefined;
-  #looking = false;
+  #polling = false;
 
   private constructor(options: TaskRunOptions, launch: Launch) {
     this.#options = options;
@@ -61,7 +61,7 @@ export class TaskRun {
     this.updates = new UpdateStream(this.#files.updates, (status, latest) => options.send(status, latest));
   }
 
-  /** Writes down what is to run; the directory appears with all that is in it. */
+  /** Stores what to run; the directory appears complete. */
   static create(options: TaskRunOptions, launch: Launch): TaskRun {
     const temporary = `${options.run}.tmp`;
     mkdirSync(path.join(temporary, 'statuses'), { recursive: true, mode: 0o700 });
@@ -71,7 +71,7 @@ export class TaskRun {
     return new TaskRun(options, launch);
   }
 
-  /** What an earlier life of this agent has left; undefined when the directory holds nothing of use. */
+  /** Loads a run of an earlier agent process; undefined when the directory is unusable. */
   static load(options: TaskRunOptions): TaskRun | undefined {
     const launch = readIfThere(containerFiles(options.run).launch, launchKind);
     return launch && new TaskRun(options, launch);
@@ -98,10 +98,10 @@ export class TaskRun {
     return this.#executor?.pid;
   }
 
-  /** Starts the executor, in its own session, so that it stays when this agent goes. */
+  /** Starts the executor in its own session, so that it outlives this agent. */
   start(program: string): void {
     const { sandbox, environment } = this.launch;
-    // By the ID of the container the executor knows what is of its task, of which it is not itself.
+    // The executor finds the task's processes by the container ID; it must not match itself.
     const { MESOS_CONTAINER_ID: _, ...env } = environment as NodeJS.ProcessEnv;
     const files = ['stdout', 'stderr'].map((name) => openSync(path.join(sandbox, name), 'a'));
     const child = spawn(
@@ -114,7 +114,7 @@ export class TaskRun {
     child.on('error', (error) => {
       this.refuse(`Failed to launch container: ${error.message}`);
     });
-    child.on('exit', () => void this.#look());
+    child.on('exit', () => void this.#poll());
     try {
       const facts = child.pid === undefined ? undefined : readProcess(child.pid);
       this.#executor = facts && { pid: facts.pid, start: facts.start };
@@ -124,14 +124,14 @@ export class TaskRun {
     this.#observe();
   }
 
-  /** It cannot be started at all. */
+  /** It cannot be started. */
   refuse(why: string): void {
     this.#end('TASK_FAILED', 'REASON_CONTAINER_LAUNCH_FAILED', why);
   }
 
-  /** Finds the executor again, if it is still there, and what it has written meanwhile. */
+  /** Reattaches to the executor, if it still runs, and reads what it wrote. */
   async recover(): Promise<void> {
-    await this.#look();
+    await this.#poll();
     if (!this.updates.ended) this.#observe();
   }
 
@@ -144,12 +144,12 @@ export class TaskRun {
 
   kill(graceMs: number | undefined): void {
     writeAtomically(this.#files.kill, { grace_ms: graceMs ?? this.launch.grace_ms });
-    // One that has not written its file yet will look for the order once it has.
+    // An executor that has not written its file yet checks for the kill order when it does.
     const executor = readIfThere(this.#files.executor, processKind);
     if (executor && isAlive(executor)) process.kill(executor.pid, 'SIGUSR2');
   }
 
-  /** Ends it, without a word to anybody. */
+  /** Ends it without any updates. */
   abandon(graceMs: number): void {
     writeAtomically(this.#files.abandoned, true);
     this.updates.pause();
@@ -160,14 +160,14 @@ export class TaskRun {
     if (this.updates.acknowledge(uuid)) this.discardIfDone();
   }
 
-  /** The agent stops looking; the task goes on. */
+  /** The agent stops watching; the task continues. */
   leave(): void {
     clearInterval(this.#timer);
     this.#watcher?.close();
     this.updates.pause();
   }
 
-  /** The status as the framework gets it. */
+  /** The status as sent to the framework. */
   #toStatus(
     status: Pick<ExecutorStatus, 'uuid' | 'timestamp' | 'message' | 'address'> & { state: TaskState },
   ): TaskStatus {
@@ -190,25 +190,25 @@ export class TaskRun {
   }
 
   #observe(): void {
-    this.#timer = setInterval(() => void this.#look(), pollMs);
+    this.#timer = setInterval(() => void this.#poll(), pollMs);
     try {
-      this.#watcher = watch(this.#files.statuses, () => void this.#look());
+      this.#watcher = watch(this.#files.statuses, () => void this.#poll());
       this.#watcher.on('error', () => this.#watcher?.close());
     } catch (error) {
-      // The system gives out few watches; looking again and again is enough.
+      // Watches are a limited system resource; polling is enough.
       this.#options.log.warn(`Cannot watch ${this.#files.statuses}: ${String(error)}`);
     }
   }
 
   /**
-   * Takes over what the executor has written, and notices when it is gone without a last word. Where that cannot be
-   * seen, it may live: it is looked at again.
+   * Reads what the executor has written, and detects an executor that ended without a final status. While
+   * that is unknown it may be alive, and the next poll checks again.
    */
-  async #look(): Promise<void> {
-    if (this.#looking || this.updates.ended) return;
-    this.#looking = true;
+  async #poll(): Promise<void> {
+    if (this.#polling || this.updates.ended) return;
+    this.#polling = true;
     try {
-      // Its command line alone knows one that has written nothing yet.
+      // Until it writes its file, only its command line identifies it.
       this.#executor ??= readIfThere(this.#files.executor, processKind) ?? findByArgument(this.#options.run);
       const alive = this.#executor !== undefined && isAlive(this.#executor);
       this.#takeStatuses();
@@ -221,11 +221,11 @@ export class TaskRun {
     } catch (error) {
       this.#options.log.warn(`Cannot see how task ${this.taskId} is: ${String(error)}`);
     } finally {
-      this.#looking = false;
+      this.#polling = false;
     }
   }
 
-  /** What is left without its executor. */
+  /** Ends what is left without its executor. */
   async #endAll(): Promise<void> {
     const { docker, container_id: containerId } = this.launch;
     if (docker) await removeContainer(docker);

@@ -8,9 +8,8 @@ const firstRetryMs = 10_000;
 const longestRetryMs = 600_000;
 
 /**
- * The status updates of one task, on disk before anybody hears of them. One at a time is sent, and again
- * after 10 s, 20 s, … (at most 10 min) until it is acknowledged; then the next one. Intervals are the real
- * agent's.
+ * The status updates of one task, stored before they are sent. They are sent one at a time, and again after
+ * 10 s, 20 s, … (at most 10 min) until acknowledged. The intervals are those of the real agent.
  */
 export class UpdateStream {
   readonly #file: string;
@@ -21,7 +20,7 @@ export class UpdateStream {
   #retryMs = firstRetryMs;
   #paused = true;
 
-  /** Starts with what the file has, if it is there; nothing is sent before `flush`. */
+  /** Loads the file if it exists; sends nothing before `flush`. */
   constructor(file: string, send: (status: TaskStatus, latest: TaskStatus) => void) {
     this.#file = file;
     this.#send = send;
@@ -40,12 +39,12 @@ export class UpdateStream {
     return this.#all.at(-1);
   }
 
-  /** A final state was reached. */
+  /** A terminal state was reached. */
   get ended(): boolean {
     return this.latest !== undefined && isTerminal(this.latest.state);
   }
 
-  /** A final state was reached, and the framework knows it. */
+  /** A terminal state was reached and acknowledged. */
   get settled(): boolean {
     return this.ended && this.#acknowledged === this.#all.length;
   }
@@ -60,7 +59,7 @@ export class UpdateStream {
     if (this.#all.length === this.#acknowledged + 1) this.#sendHead();
   }
 
-  /** False when it is not the update that was to be acknowledged. */
+  /** False when it is not the update awaiting acknowledgement. */
   acknowledge(uuid: string): boolean {
     const head = this.#all[this.#acknowledged];
     if (head?.uuid !== uuid) return false;
@@ -72,7 +71,7 @@ export class UpdateStream {
     return true;
   }
 
-  /** The agent is registered: waiting updates are sent now. */
+  /** The agent is registered: sends the pending update. */
   flush(): void {
     this.#paused = false;
     this.#retryMs = firstRetryMs;
@@ -107,7 +106,7 @@ export class UpdateStream {
   }
 }
 
-/** The last line may be half a line, when the agent was killed in the middle: it was never sent. */
+/** The last line may be incomplete if the agent was killed while writing it: it was never sent. */
 function readEntries(file: string) {
   let text: string;
   try {

@@ -50,7 +50,7 @@ export function agentStateView({ agent, flags, startedAt }: AgentProcess): unkno
   };
 }
 
-/** `/metrics/snapshot`: what can be told. */
+/** `/metrics/snapshot`, as far as known. */
 export function agentMetrics({ agent, startedAt }: AgentProcess): Record<string, number> {
   const tasks = [...agent.tasks.values()];
   const live = tasks.filter((task) => !isTerminal(task.state));
@@ -70,7 +70,7 @@ export function agentMetrics({ agent, startedAt }: AgentProcess): Record<string,
   };
 }
 
-/** States of which an agent of Mesos 1.3.2 tells how many tasks are in them. */
+/** Task states that an agent of Mesos 1.3.2 counts. */
 const countedStates: readonly TaskState[] = [
   'TASK_FAILED',
   'TASK_FINISHED',
@@ -95,7 +95,7 @@ export function containersView({ agent }: AgentProcess): unknown {
   }));
 }
 
-/** The reply to a call of the agent's v1 API; undefined for one that the stand-in does not answer. */
+/** The reply to a call of the agent's v1 API; undefined for an unsupported one. */
 export function agentOperatorView(self: AgentProcess, type: string | undefined): unknown {
   const { agent, flags } = self;
   const tasks = [...agent.tasks.values()];
@@ -207,7 +207,7 @@ function taskApi(task: TaskRun): unknown {
   };
 }
 
-/** A `FrameworkInfo` with the defaults that Mesos prints. */
+/** A `FrameworkInfo` with the defaults that Mesos adds. */
 function frameworkApi(info: FrameworkInfo): unknown {
   return { checkpoint: false, failover_timeout: 0, role: '*', ...info };
 }

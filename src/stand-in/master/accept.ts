@@ -1,4 +1,4 @@
-/** What becomes of an ACCEPT call. Pure. */
+/** Plans an ACCEPT call. Pure. */
 import type { SchedulerCall, TaskInfo, TaskState } from '../messages.js';
 import { fromApi, subtract, type Resources } from '../resources.js';
 import { isPartitionAware, type Framework, type LiveOffer } from './cluster.js';
@@ -13,7 +13,7 @@ export type AcceptStep =
   /** An operation that the stand-in does not support. */
   | { readonly kind: 'ignore'; readonly operation: Operation['type'] };
 
-/** A task that the master does not launch, and the status update that the framework gets for it. */
+/** A task that the master does not launch, and the status update sent for it. */
 export interface Refusal {
   readonly task: TaskInfo;
   readonly state: TaskState;
@@ -21,7 +21,7 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** Where the tasks of an ACCEPT call are to run. */
+/** Where the tasks of an ACCEPT call run. */
 export interface AcceptPlace {
   readonly agentId: string;
   /** The resources of all offers of the call. */
@@ -30,7 +30,7 @@ export interface AcceptPlace {
   readonly taskIds: Iterable<string>;
 }
 
-/** The steps in the order of the operations, and the resources that no task uses. */
+/** The steps in operation order, and the resources left unused. */
 export function planAccept(
   operations: readonly Operation[],
   place: AcceptPlace,
@@ -73,7 +73,7 @@ function refuse(refusal: Refusal): AcceptStep {
   return { kind: 'refuse', ...refusal };
 }
 
-/** Refuses every task of a call whose offers are invalid. */
+/** Rejects every task of a call whose offers are invalid. */
 export function refuseAll(framework: Framework, { operations }: Accept, problem: string): Refusal[] {
   const tasks = operations.flatMap((operation) => [
     ...(operation.launch?.task_infos ?? []),
@@ -87,7 +87,7 @@ export function refuseAll(framework: Framework, { operations }: Accept, problem:
   }));
 }
 
-/** Why a framework cannot use these offers together, in the words of Mesos; undefined when it can. */
+/** Mesos' error when a framework cannot use these offers together; undefined when it can. */
 export function invalidOffers(
   framework: Pick<Framework, 'id'>,
   accepted: readonly { readonly id: string; readonly offer: LiveOffer | undefined }[],

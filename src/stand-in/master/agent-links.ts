@@ -7,7 +7,7 @@ import type { Master } from './master.js';
 import { readMessage } from '../proto.js';
 import { agentPath, fromAgentKind, type Registration } from '../protocol.js';
 
-/** Accepts the WebSockets of agents while this process leads. */
+/** Accepts WebSockets of agents while this process leads. */
 export function serveAgents(server: Server, log: Log, master: () => Master | undefined): void {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: 64 * 1024 * 1024 });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {

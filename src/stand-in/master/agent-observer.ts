@@ -2,7 +2,7 @@ import type { AgentRemoval } from './agent-removal.js';
 import type { MasterContext } from './context.js';
 import type { Registrar } from './registrar.js';
 
-/** Counts the pings that agents leave unanswered, and marks those unreachable that miss too many. */
+/** Counts unanswered pings of agents, and marks agents that miss too many unreachable. */
 export class AgentObserver {
   readonly #context: MasterContext;
   readonly #registrar: Registrar;
@@ -35,7 +35,7 @@ export class AgentObserver {
       agent.answeredPing = false;
       if (agent.missedPings < settings.maxAgentPingTimeouts) continue;
       void this.#registrar.inTurn(async () => {
-        // It may have come back before its turn.
+        // It may have reconnected while waiting for its turn.
         if (cluster.agents.get(agent.id) === agent && !agent.answeredPing) {
           await this.#removal.markUnreachable(agent, 'health check timed out');
         }

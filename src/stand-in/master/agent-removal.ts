@@ -5,21 +5,21 @@ import type { Offers } from './offers.js';
 import type { Registrar } from './registrar.js';
 import type { Tasks } from './tasks.js';
 
-/** What this master did with an agent before it came back. */
+/** How an agent was removed before it came back. */
 export interface EarlierRemoval {
-  /** This very master marked it unreachable, and sent updates for its tasks. */
+  /** This master process marked it unreachable and sent updates for its tasks. */
   readonly byThisMaster: boolean;
   /** The registry listed it as unreachable. */
   readonly unreachable: boolean;
 }
 
-/** Removes agents: as unreachable, or because another one took their address. */
+/** Removes agents: as unreachable, or because another agent took over their address. */
 export class AgentRemoval {
   readonly #context: MasterContext;
   readonly #registrar: Registrar;
   readonly #offers: Offers;
   readonly #tasks: Tasks;
-  /** Agents that this very master marked unreachable. */
+  /** Agents that this master process marked unreachable. */
   readonly #marked = new Set<string>();
 
   constructor(context: MasterContext, registrar: Registrar, offers: Offers, tasks: Tasks) {
@@ -29,7 +29,7 @@ export class AgentRemoval {
     this.#tasks = tasks;
   }
 
-  /** Takes an agent that registers again off the lists of removed ones. */
+  /** Takes a re-registering agent off the lists of removed ones. */
   revert(agentId: string): EarlierRemoval {
     const { unreachableAgents, recoveredAgents } = this.#context.cluster;
     recoveredAgents.delete(agentId);
@@ -59,7 +59,7 @@ export class AgentRemoval {
     });
   }
 
-  /** Marks agents of the registry unreachable that have not re-registered in time. */
+  /** Marks registry agents unreachable that have not re-registered in time. */
   markAbsentUnreachable(): void {
     const { recoveredAgents, unreachableAgents } = this.#context.cluster;
     const at = Date.now();
@@ -71,7 +71,7 @@ export class AgentRemoval {
     void this.#registrar.inTurn(() => this.#registrar.store());
   }
 
-  /** Removes all other agents at the address of one that registers: it replaces them. */
+  /** Removes all other agents at the address of a registering agent, which replaces them. */
   async removeOthersAt({ ip, port }: Agent['info'], id: string): Promise<void> {
     const { agents, recoveredAgents } = this.#context.cluster;
     for (const other of [...agents.values()]) {
@@ -100,7 +100,7 @@ export class AgentRemoval {
     });
   }
 
-  /** @param lose is called for each task that was not terminal, once the registry has the removal */
+  /** @param lose called for each non-terminal task once the registry has stored the removal */
   async #remove(agent: Agent, lose: (framework: Framework, task: Task) => void): Promise<void> {
     const { cluster } = this.#context;
     cluster.agents.delete(agent.id);

@@ -6,7 +6,7 @@ import type { Offers } from './offers.js';
 import type { Registrar } from './registrar.js';
 import type { TaskRecovery } from './task-recovery.js';
 
-/** Registers agents and re-registers those that come back. */
+/** Registers and re-registers agents. */
 export class Agents {
   readonly #context: MasterContext;
   readonly #registrar: Registrar;
@@ -29,7 +29,7 @@ export class Agents {
     this.#recovery = recovery;
   }
 
-  /** Registers an agent, new or back. Resolves to its ID once the registry has it. */
+  /** Registers an agent, new or returning. Resolves to its ID once the registry has stored it. */
   async register(registration: Registration, link: AgentLink): Promise<string> {
     return await this.#registrar.inTurn(async () => {
       const { agent: info } = registration;
@@ -43,7 +43,7 @@ export class Agents {
     });
   }
 
-  /** The connection of an agent broke. The agent stays, without offers, until it misses too many pings. */
+  /** An agent's connection broke. The agent stays, without offers, until it misses too many pings. */
   disconnected(agentId: string, link: AgentLink): void {
     const agent = this.#context.cluster.agents.get(agentId);
     if (agent?.link !== link) return;
@@ -53,7 +53,7 @@ export class Agents {
     this.#offers.rescindAllOf(agent);
   }
 
-  /** An agent that this master knows made a new connection. */
+  /** A known agent opened a new connection. */
   #reconnect(agent: Agent, registration: Registration, link: AgentLink): void {
     const { agent: info } = registration;
     agent.link?.close();
@@ -96,7 +96,7 @@ export class Agents {
     const { counters } = this.#context;
     counters.count(isNew ? 'messages_register_slave' : 'messages_reregister_slave');
     counters.count(isNew ? 'slave_registrations' : 'slave_reregistrations');
-    // Mesos' agents send a message of its own for this; the stand-in's include it in the registration.
+    // Mesos agents send a separate message for this; the stand-in's include it in the registration.
     counters.count('messages_update_slave');
   }
 

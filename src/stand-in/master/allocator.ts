@@ -8,7 +8,7 @@ export interface FreeAgent {
 
 export interface Claimant {
   readonly id: string;
-  /** In use by it or offered to it. */
+  /** Used by it or offered to it. */
   readonly held: Resources;
   /** Resources that it declined recently, by agent. */
   readonly filters: readonly OfferFilter[];
@@ -28,8 +28,8 @@ export interface Allocation {
 }
 
 /**
- * Offers all that an agent has free to one framework: to the one with the smallest dominant share (Ghodsi et
- * al., "Dominant Resource Fairness", NSDI 2011) among those that have not declined just that lately.
+ * Offers an agent's free resources to one framework: the one with the smallest dominant share (Ghodsi et al.,
+ * "Dominant Resource Fairness", NSDI 2011) that has not recently declined them.
  */
 export function allocate(
   agents: readonly FreeAgent[],
@@ -50,7 +50,7 @@ export function allocate(
   });
 }
 
-/** A filter stands against the same resources and fewer; more than was declined is offered at once. */
+/** A filter applies to the same resources and subsets of them; anything more is offered at once. */
 function refuses(filter: OfferFilter, agent: FreeAgent, now: number): boolean {
   return filter.agentId === agent.id && filter.until > now && contains(filter.resources, agent.free);
 }

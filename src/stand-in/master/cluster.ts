@@ -30,9 +30,9 @@ export interface Task {
   readonly agentId: string;
   readonly info: TaskInfo;
   readonly resources: Resources;
-  /** The latest state on the agent, which the framework may not have received yet. */
+  /** The latest state on the agent; the framework may not have received it yet. */
   state: TaskState;
-  /** The update that was last forwarded to the framework, which acknowledges it. */
+  /** The last update forwarded to the framework, which acknowledges it. */
   forwarded?: { readonly state: TaskState; readonly uuid: string };
   /** Oldest first. */
   statuses: TaskStatus[];
@@ -91,7 +91,7 @@ export interface Framework {
 /** The state of the leading master: agents, frameworks and offers, by ID. */
 export class Cluster {
   readonly agents = new Map<string, Agent>();
-  /** In the registry, but not re-registered since this master leads. */
+  /** Agents in the registry that have not re-registered with this master. */
   readonly recoveredAgents = new Map<string, RegistryAgent>();
   readonly unreachableAgents = new Map<string, UnreachableAgent>();
   readonly frameworks = new Map<string, Framework>();

@@ -1,4 +1,4 @@
-/** What a master counts from its start on, by the names that Mesos 1.3.2 gives its metrics below `master/`. */
+/** Counters of a master since its start, by their Mesos 1.3.2 metric names below `master/`. */
 const names = [
   'dropped_messages',
   'invalid_executor_to_framework_messages',
@@ -45,7 +45,7 @@ const names = [
   'valid_status_updates',
 ] as const;
 
-/** One of the counters that are always there, or one that appears with its first event: why a task was lost. */
+/** A permanent counter, or one that appears with its first event: the reason a task was lost. */
 export type CounterName =
   (typeof names)[number] | `task_${'dropped' | 'error' | 'lost'}/source_master/${string}`;
 
@@ -62,7 +62,7 @@ export class Counters {
   }
 }
 
-/** The counter of a call of the scheduler API, where it has one. */
+/** The counter of a scheduler API call, if it has one. */
 export const callCounters: Readonly<Record<string, CounterName>> = {
   ACKNOWLEDGE: 'messages_status_update_acknowledgement',
   DECLINE: 'messages_decline_offers',

@@ -5,10 +5,10 @@ import type { Offers } from './offers.js';
 import type { Tasks } from './tasks.js';
 
 const heartbeatSeconds = 15;
-/** The longest delay of a timer of Node.js. */
+/** Longest timer delay in Node.js. */
 const longestTimerMs = 2 ** 31 - 1;
 
-/** Subscribes frameworks, waits for those that disconnect, and removes those that do not come back. */
+/** Subscribes frameworks, waits for disconnected ones, and removes those that do not return in time. */
 export class Frameworks {
   readonly #context: MasterContext;
   readonly #offers: Offers;
@@ -50,7 +50,7 @@ export class Frameworks {
     this.#offers.allocateSoon();
   }
 
-  /** The stream of a framework ended. It has its `failover_timeout` to subscribe again. */
+  /** A framework's stream ended. It has its `failover_timeout` to resubscribe. */
   disconnected(stream: SchedulerStream): void {
     const { cluster, log } = this.#context;
     const framework = [...cluster.frameworks.values()].find((candidate) => candidate.stream === stream);
@@ -63,7 +63,7 @@ export class Frameworks {
     this.#startFailoverTimer(framework);
   }
 
-  /** Adds a framework of an earlier leader, which has its `failover_timeout` to subscribe. */
+  /** Adds a framework of an earlier leader, which has its `failover_timeout` to resubscribe. */
   recover(id: string, info: FrameworkInfo): void {
     const framework = this.#add(id, info);
     framework.recovered = true;
@@ -91,7 +91,7 @@ export class Frameworks {
     this.#offers.allocateSoon();
   }
 
-  /** Has an agent end all tasks of a framework. */
+  /** Makes an agent end all tasks of a framework. */
   shutDownOn(agentId: string, frameworkId: string): void {
     this.#context.cluster.agents
       .get(agentId)

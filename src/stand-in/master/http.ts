@@ -22,7 +22,7 @@ import { clusterOf, type MasterProcess } from './process.js';
 import { schedulerCall } from './scheduler-endpoint.js';
 import { frameworksView, rolesView, slavesView, stateView, summaryView, tasksView } from './views.js';
 
-/** Endpoints that only the leader answers, by their path below `/master/`, without `.json`. */
+/** Endpoints served only by the leader, by their path below `/master/`, without `.json`. */
 const leaderEndpoints: Readonly<Record<string, (self: MasterProcess, query: URLSearchParams) => unknown>> = {
   state: stateView,
   'state-summary': summaryView,
@@ -36,7 +36,7 @@ const leaderEndpoints: Readonly<Record<string, (self: MasterProcess, query: URLS
   'maintenance/schedule': () => ({}),
 };
 
-/** Endpoints without authentication. The page needs it: unlike that of Mesos, it shows the state. */
+/** Endpoints without authentication. The page requires it: unlike Mesos' page, it shows the state. */
 const openEndpoints = new Set(['health', 'redirect', 'version', 'system/stats']);
 
 function realmOf(endpoint: string): Realm | undefined {
@@ -46,7 +46,7 @@ function realmOf(endpoint: string): Realm | undefined {
   return openEndpoints.has(endpoint) ? undefined : 'mesos-master-readonly';
 }
 
-/** Answers one request to a master, leading or not. */
+/** Handles one HTTP request to a master, leading or not. */
 export async function handleMasterRequest(
   self: MasterProcess,
   log: Log,
@@ -110,7 +110,7 @@ function answerByAnyMaster(
   }
 }
 
-/** Redirects before anything else of the request is checked, as Mesos does. */
+/** Redirects before anything else of the request is checked, as in Mesos. */
 function redirectUnlessLeading(self: MasterProcess, path: string): void {
   if (!self.leader) throw new HttpReply(503, 'No leader elected');
   if (self.leader.id === self.info.id) return;

@@ -4,7 +4,7 @@ import type { MasterContext } from './context.js';
 
 type Kill = NonNullable<SchedulerCall['kill']>;
 
-/** Has agents kill tasks. */
+/** Makes agents kill tasks. */
 export class Kills {
   readonly #context: MasterContext;
 
@@ -29,7 +29,7 @@ export class Kills {
     return true;
   }
 
-  /** Sends the kill of a task that was requested while its agent was disconnected. */
+  /** Sends a kill that was requested while the agent was disconnected. */
   sendIfPending(agent: Agent, task: Task): void {
     const key = taskKey(task.frameworkId, task.info.task_id.value);
     if (agent.pendingKills.has(key)) this.#send(agent, task, undefined);

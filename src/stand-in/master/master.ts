@@ -18,8 +18,8 @@ import { TaskRecovery } from './task-recovery.js';
 import { Tasks } from './tasks.js';
 
 /**
- * The leading master: the state of the cluster, and the parts that change it. Streams and links are handed in by
- * the servers; a process makes it when it is elected, and exits when it loses leadership.
+ * The leading master: the cluster state and the parts that change it. The servers pass in streams and links.
+ * A process creates it when elected and exits when it loses leadership.
  */
 export class Master {
   readonly cluster = new Cluster();
@@ -57,7 +57,7 @@ export class Master {
     this.#log = log;
   }
 
-  /** Starts with the registry of the earlier leader. */
+  /** Starts from the registry of the earlier leader. */
   start({ agents, unreachable }: RegistryContent): void {
     const { recoveredAgents, unreachableAgents } = this.cluster;
     for (const { id, hostname, at } of unreachable) unreachableAgents.set(id, { hostname, at });

@@ -15,7 +15,7 @@ import type { MasterContext } from './context.js';
 
 const defaultRefuseSeconds = 5;
 
-/** Offers free resources to frameworks, and takes offers back. */
+/** Offers free resources to frameworks and rescinds offers. */
 export class Offers {
   readonly #context: MasterContext;
   #next = 0;
@@ -29,7 +29,7 @@ export class Offers {
     setInterval(() => this.#allocate(), this.#context.settings.allocationIntervalMs);
   }
 
-  /** Allocates when the present event has been handled. */
+  /** Allocates after the current event has been handled. */
   allocateSoon(): void {
     setImmediate(() => this.#allocate());
   }
@@ -43,7 +43,7 @@ export class Offers {
     if (this.#freed) this.allocateSoon();
   }
 
-  /** Removes an offer and filters its resources, as DECLINE asks. An offer to another framework stays. */
+  /** Removes an offer and filters its resources, as DECLINE requests. Ignores another framework's offer. */
   decline(framework: Framework, offerId: string, filters: Filters | undefined): void {
     const offer = this.#context.cluster.offers.get(offerId);
     if (offer?.frameworkId !== framework.id) return;
@@ -51,7 +51,7 @@ export class Offers {
     this.filter(framework, offer.agentId, offer.resources, filters);
   }
 
-  /** Keeps these resources from being offered to the framework again for `refuse_seconds`. */
+  /** Withholds these resources from the framework for `refuse_seconds`. */
   filter(framework: Framework, agentId: string, resources: Resources, filters: Filters | undefined): void {
     const ms = (filters?.refuse_seconds ?? defaultRefuseSeconds) * 1000;
     const now = Date.now();

@@ -1,4 +1,4 @@
-/** The replies to calls of the v1 operator API of a master. Pure. */
+/** Replies to calls of a master's v1 operator API. Pure. */
 import type { AnsweredOperatorCall } from '../messages.js';
 import { sum, toApi } from '../resources.js';
 import { versionInfo } from '../version.js';
@@ -8,7 +8,6 @@ import { clusterOf, type MasterProcess } from './process.js';
 
 const nanoseconds = (ms: number) => ({ nanoseconds: ms * 1_000_000 });
 
-/** The reply to a call. */
 export function operatorView(self: MasterProcess, type: AnsweredOperatorCall): unknown {
   const cluster = clusterOf(self);
   switch (type) {

@@ -20,7 +20,7 @@ const style = `
   }
 `;
 
-/** The page at `/`: masters, agents, frameworks, tasks. It reloads itself. */
+/** The page at `/`: masters, agents, frameworks, tasks. It refreshes automatically. */
 export function masterPage(self: MasterProcess): string {
   const { info, leader, master } = self;
   const name = self.flags.optional('cluster') ?? 'Mesos';
@@ -111,7 +111,7 @@ function rowOf(cluster: Cluster, task: Task): string[] {
 
 const endedShown = 20;
 
-/** The newest first. */
+/** Newest first. */
 function endedRows(cluster: Cluster): string[][] {
   return [...cluster.frameworks.values(), ...cluster.completedFrameworks]
     .flatMap((framework) => [...framework.unreachableTasks.values(), ...framework.completedTasks])
@@ -120,7 +120,7 @@ function endedRows(cluster: Cluster): string[][] {
     .map((task) => [...rowOf(cluster, task), task.statuses.at(-1)?.message ?? '']);
 }
 
-/** To the second, in UTC. */
+/** UTC, to the second. */
 function moment(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }

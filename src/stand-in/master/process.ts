@@ -4,7 +4,7 @@ import type { Flags } from '../flags.js';
 import { Cluster } from './cluster.js';
 import type { Master } from './master.js';
 
-/** A master process, whether it leads or not. */
+/** A master process, leading or not. */
 export interface MasterProcess {
   readonly info: MasterInfo;
   readonly flags: Flags;
@@ -12,13 +12,13 @@ export interface MasterProcess {
   readonly startedAt: number;
   electedAt: number | undefined;
   leader: MasterInfo | undefined;
-  /** The candidates of the election, the leader first; empty without ZooKeeper. */
+  /** Candidates of the election, the leader first; empty without ZooKeeper. */
   contenders: readonly Contender[];
   /** Set once this process leads and has read its registry. */
   master: Master | undefined;
 }
 
-/** The state of the cluster; empty where this process does not lead. */
+/** The cluster state; empty when this process does not lead. */
 export function clusterOf({ master }: MasterProcess): Cluster {
   return master?.cluster ?? new Cluster();
 }

@@ -9,11 +9,11 @@ export interface ReconcileTask {
 
 export interface ReconcileReply {
   readonly statuses: readonly TaskStatus[];
-  /** Tasks without an answer: they may run on an agent that has not re-registered yet. */
+  /** Tasks without a reply: they may run on an agent that has not re-registered yet. */
   readonly dropped: readonly string[];
 }
 
-/** Implicit reconciliation: the latest state of all tasks that the framework has. */
+/** Implicit reconciliation: the latest state of all tasks of the framework. */
 export function reconcileAll(framework: Framework): TaskStatus[] {
   return [...framework.tasks.values()].map(latestStatus);
 }

@@ -2,7 +2,7 @@ import type { Log } from '../log.js';
 import type { Cluster } from './cluster.js';
 import type { Registry, RegistryAgent, RegistryContent } from './registry.js';
 
-/** Keeps the registry equal to the agents of the cluster. A master that cannot write it exits. */
+/** Keeps the registry in sync with the cluster's agents. A master that cannot write it exits. */
 export class Registrar {
   readonly #cluster: Cluster;
   readonly #registry: Registry;
@@ -15,14 +15,14 @@ export class Registrar {
     this.#log = log;
   }
 
-  /** Runs a change of the agents, registry included, after all earlier changes. */
+  /** Runs a change of the agents, including the registry write, after all earlier changes. */
   async inTurn<T>(change: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(change);
     this.#last = turn.catch(this.#exit);
     return await turn;
   }
 
-  /** @param admitted an agent that the cluster does not list yet */
+  /** @param admitted an agent not yet listed in the cluster */
   async store(admitted?: RegistryAgent): Promise<void> {
     await this.#registry.store(registryContent(this.#cluster, admitted));
   }

@@ -17,26 +17,26 @@ const registryKind = message({
   ),
 });
 
-/** Which agents were admitted, and which of them were given up: what a new leader must know. */
+/** Admitted and unreachable agents: what a new leader must know. */
 export type RegistryContent = Read<typeof registryKind>;
 export type RegistryAgent = RegistryContent['agents'][number];
 
 export interface Registry {
-  /** Reads all of it; later changes start from there. */
+  /** Reads everything; later writes are based on it. */
   recover(): Promise<RegistryContent>;
-  /** Replaces all of it. Rejects when another master has changed it since: this one has lost leadership. */
+  /** Replaces everything. Rejects when another master has changed it: this one has lost leadership. */
   store(content: RegistryContent): Promise<void>;
 }
 
-/** For a master that runs without ZooKeeper: gone when it ends. */
+/** For a master without ZooKeeper: lost when it ends. */
 export const memoryRegistry = (): Registry => ({
   recover: async () => ({ agents: [], unreachable: [] }),
   store: async () => undefined,
 });
 
 /**
- * The registry in a znode. (The real one keeps it in a log replicated among the masters.) ZooKeeper's version
- * of the znode is the fence: of two masters that both believe that they lead, only one can write.
+ * The registry in a znode. (Mesos keeps it in a log replicated among the masters.) The znode's version is the
+ * fence: of two masters that both believe they lead, only one can write.
  */
 export function zookeeperRegistry(session: ZooKeeperClient, mesosPath: string): Registry {
   const path = `${mesosPath}/stand-in-registry`;
@@ -51,7 +51,7 @@ export function zookeeperRegistry(session: ZooKeeperClient, mesosPath: string): 
         if (!(error instanceof ZNodeError && error.code === 'LOST')) throw error;
         await session.opened(session.sessionTimeoutMs);
         const znode = await patiently(session, () => session.getData(path));
-        // The answer was lost on the way; the change itself may have been made, or not.
+        // The response was lost; the write itself may have been applied.
         if (znode.version === version + 1 && znode.data.toString('utf8') === text) {
           version = znode.version;
           return;
@@ -73,7 +73,7 @@ export function zookeeperRegistry(session: ZooKeeperClient, mesosPath: string): 
   };
 }
 
-/** The registry as it is now; undefined while there is none. */
+/** The current registry; undefined if there is none. */
 export async function readRegistry(
   session: ZooKeeperClient,
   mesosPath: string,

@@ -5,16 +5,16 @@ import { messageOf } from '../../errors/error.js';
 import type { Log } from '../log.js';
 import type { Registry, RegistryContent } from './registry.js';
 
-/** What a master's copy of the registry cannot be read for, in the words of leveldb. */
+/** Why a master's registry replica is unreadable, with leveldb's message. */
 export class CorruptReplica extends Error {}
 
 /**
- * A master's own copy of the registry, below its `work_dir` where the real one has its replica of the log. Nobody
- * reads what is in it; it is checked at the start, and a master whose copy is broken does not start, as the real one.
+ * A master's replica of the registry, below its `work_dir` where Mesos keeps its log replica. Its content is
+ * never used; it is checked at startup, and like Mesos, a master with a corrupt replica does not start.
  */
 export class Replica {
   readonly #file: string;
-  /** How often it was written. */
+  /** Number of writes. */
   position = 0;
 
   /** @throws CorruptReplica */
@@ -50,7 +50,7 @@ function sumOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** A registry whose content goes to the replica as well. */
+/** A registry that also writes its content to the replica. */
 export function replicated(registry: Registry, replica: Replica, log: Log): Registry {
   return {
     recover: async () => {
@@ -65,7 +65,7 @@ export function replicated(registry: Registry, replica: Replica, log: Log): Regi
   };
 }
 
-/** A full disk does not end a master: as in Mesos, it continues with a replica that is behind. */
+/** A full disk does not stop a master: as in Mesos, it continues with a stale replica. */
 export function copyTo(replica: Replica, content: RegistryContent, log: Log): void {
   try {
     replica.write(content);

@@ -17,7 +17,7 @@ interface Parts {
   readonly frameworks: Frameworks;
 }
 
-/** Carries out the calls of subscribed frameworks. */
+/** Handles calls of subscribed frameworks. */
 export class SchedulerCalls {
   readonly #context: MasterContext;
   readonly #parts: Parts;
@@ -92,7 +92,7 @@ export class SchedulerCalls {
   }
 
   #shutDown(framework: Framework, shutdown: NonNullable<SchedulerCall['shutdown']>): void {
-    // The executor of a command task has the ID of the task.
+    // The executor of a command task has the task's ID.
     const { executor_id: taskId, agent_id: agentId } = shutdown;
     const task = framework.tasks.get(taskId.value);
     if (task?.agentId === agentId.value) this.#kill(framework, { task_id: taskId });

@@ -13,14 +13,14 @@ import { withoutEmptyLists } from '../proto.js';
 import type { Framework, SchedulerStream } from './cluster.js';
 import type { Master } from './master.js';
 
-/** Bytes that a scheduler may leave unread before its stream is closed. */
+/** Unread bytes after which a scheduler's stream is closed. */
 const largestBacklogBytes = 16 * 1024 * 1024;
 
 /**
- * Answers a call of the v1 scheduler API. SUBSCRIBE leaves the response open: it is the stream of events.
+ * Handles a call of the v1 scheduler API. SUBSCRIBE leaves the response open as the event stream.
  *
  * @param principal of the request; undefined where the endpoint needs no authentication
- * @throws HttpReply with the status and the words of Mesos
+ * @throws HttpReply with Mesos' status and message
  */
 export async function schedulerCall(
   master: Master,
@@ -48,7 +48,7 @@ export async function schedulerCall(
   sendText(response, 202, '');
 }
 
-/** The framework of a call, which must come from its principal and name its stream. */
+/** The framework of a call, which must match its principal and stream. */
 function subscribedFramework(
   { cluster }: Master,
   call: SchedulerCall,
@@ -80,7 +80,7 @@ function principalMismatch(principal: string | undefined, own: string | undefine
 
 function subscribe(master: Master, log: Log, response: ServerResponse, info: FrameworkInfo): void {
   const stream = openStream(log, response);
-  // The framework of a client that has hung up already would never be seen to disconnect.
+  // A framework whose client has already hung up would never be seen to disconnect.
   if (response.destroyed) return;
   response.on('close', () => master.frameworks.disconnected(stream));
   master.frameworks.subscribe(info, stream);

@@ -43,7 +43,7 @@ export class StatusUpdates {
     framework.stream?.send({ type: 'UPDATE', update: { status } });
   }
 
-  /** The acknowledgement of a terminal update completes the task. */
+  /** Acknowledging a terminal update completes the task. */
   acknowledge(framework: Framework, call: NonNullable<SchedulerCall['acknowledge']>): void {
     const { cluster, counters, log } = this.#context;
     const taskId = call.task_id.value;
@@ -69,7 +69,7 @@ export class StatusUpdates {
   }
 }
 
-/** Adds a status to those of the task, unless it was only sent again. */
+/** Adds a status to the task, unless it is a retransmission. */
 function addStatus(task: Task, status: TaskStatus): void {
   const isRetry = task.statuses.at(-1)?.uuid === status.uuid;
   if (isRetry) task.statuses.pop();

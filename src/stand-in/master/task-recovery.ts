@@ -8,7 +8,7 @@ import type { Frameworks } from './frameworks.js';
 import type { Kills } from './kills.js';
 import type { Tasks } from './tasks.js';
 
-/** Brings the tasks of the master and those of an agent that registers into agreement. */
+/** Reconciles the master's tasks with those of a registering agent. */
 export class TaskRecovery {
   readonly #context: MasterContext;
   readonly #tasks: Tasks;
@@ -22,7 +22,7 @@ export class TaskRecovery {
     this.#frameworks = frameworks;
   }
 
-  /** Ends the tasks that the master has on this agent, and the agent has not. */
+  /** Ends tasks that the master lists on this agent and the agent lacks. */
   dropUnknown(agent: Agent, registration: Registration): void {
     const present = new Set(
       registration.tasks.map((task) => taskKey(task.framework_id, task.info.task_id.value)),
@@ -42,7 +42,7 @@ export class TaskRecovery {
     }
   }
 
-  /** Takes over the frameworks and tasks that the agent has. */
+  /** Adopts the agent's frameworks and tasks. */
   recover(agent: Agent, registration: Registration, earlier: EarlierRemoval): void {
     this.#recoverFrameworks(agent, registration);
     for (const reported of registration.tasks) {
@@ -68,7 +68,7 @@ export class TaskRecovery {
   #recoverTask(agent: Agent, framework: Framework, reported: AgentTask, earlier: EarlierRemoval): void {
     const taskId = reported.info.task_id.value;
     if (earlier.byThisMaster && !isPartitionAware(framework)) {
-      // The framework got TASK_LOST, and may have launched a replacement.
+      // The framework received TASK_LOST, and may have launched a replacement.
       agent.link?.send({ type: 'KILL', kill: { framework_id: framework.id, task_id: taskId } });
       return;
     }
@@ -78,7 +78,7 @@ export class TaskRecovery {
     agent.tasks.set(key, task);
     framework.tasks.set(taskId, task);
     const wasUnreachable = framework.unreachableTasks.delete(taskId) || earlier.unreachable;
-    // A terminal state arrives in an update of the agent, which is to be acknowledged.
+    // A terminal state arrives as an update from the agent and must be acknowledged.
     if (wasUnreachable && !isTerminal(task.state)) {
       this.#tasks.update(framework, task, {
         state: task.state,

@@ -3,7 +3,7 @@ import { taskKey, type Framework, type Task } from './cluster.js';
 import type { MasterContext } from './context.js';
 import type { Offers } from './offers.js';
 
-/** A state that the master gives a task, of which its agent knows nothing. */
+/** A task state set by the master, unknown to the agent. */
 export interface MasterUpdate {
   readonly state: TaskState;
   readonly reason: string;
@@ -12,7 +12,7 @@ export interface MasterUpdate {
   readonly unreachableAt?: number;
 }
 
-/** The tasks of frameworks, as far as their agents do not decide about them. */
+/** The master's side of the frameworks' tasks. */
 export class Tasks {
   readonly #context: MasterContext;
   readonly #offers: Offers;
@@ -22,7 +22,7 @@ export class Tasks {
     this.#offers = offers;
   }
 
-  /** Sends the framework a status update that it need not acknowledge. */
+  /** Sends the framework a status update that needs no acknowledgement. */
   update(framework: Framework, task: Task, { state, reason, message, unreachableAt }: MasterUpdate): void {
     const containerStatus = task.statuses.at(-1)?.container_status;
     const status = masterStatus(state, task.info.task_id.value, reason, message, {
@@ -34,7 +34,7 @@ export class Tasks {
     if (isTerminal(state)) task.state = state;
   }
 
-  /** Moves a task to the completed ones, and removes it from its agent. */
+  /** Moves a task to the completed ones and removes it from its agent. */
   complete(task: Task): void {
     const { cluster, settings } = this.#context;
     const taskId = task.info.task_id.value;
@@ -47,7 +47,7 @@ export class Tasks {
     this.#offers.allocateIfFreed();
   }
 
-  /** Marks a task unreachable: its agent is partitioned, and may come back with it. */
+  /** Marks a task unreachable: its agent is partitioned and may return with it. */
   markUnreachable(framework: Framework, task: Task): void {
     const taskId = task.info.task_id.value;
     framework.tasks.delete(taskId);

@@ -2,7 +2,7 @@ import type { TaskInfo } from '../messages.js';
 import { contains, fromApi, toText, type Resources } from '../resources.js';
 
 /**
- * Why a task cannot be launched from the offers it names, in the words of Mesos where it has some; undefined
+ * Why a task cannot be launched from the offers it names, with Mesos' message where there is one; undefined
  * when it can.
  */
 export function validateTask(

@@ -1,4 +1,4 @@
-/** What the HTTP endpoints of a master show of the cluster. Pure. */
+/** A master's HTTP endpoints for the cluster state. Pure. */
 import { attributesToState } from '../attributes.js';
 import type { TaskState } from '../messages.js';
 import { sum, toApi, toState } from '../resources.js';
@@ -92,7 +92,7 @@ export function summaryView(self: MasterProcess): unknown {
   };
 }
 
-/** `/slaves`; in `/state`, with less about each agent. */
+/** `/slaves`; `/state` has less about each agent. */
 export function slavesView(
   cluster: Cluster,
   view: (agent: Agent, cluster: Cluster) => Record<string, unknown> = fullAgentState,

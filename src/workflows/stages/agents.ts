@@ -7,7 +7,7 @@ import type { Stage } from './stage.js';
 const { agentMembers } = proxyActivities<Activities>(quick);
 const { awaitAgents, awaitFormedEtcd } = proxyActivities<Activities>(patient);
 
-/** Nodes live on agents: while agents change one by one, etcd is to be whole before the next one does. */
+/** Nodes live on agents: agents change one by one, and etcd must be complete before the next one does. */
 export const agents = {
   name: 'agents',
   title: 'Register every Mesos agent',
@@ -17,7 +17,7 @@ export const agents = {
       stage: 'agents',
       members: () => agentMembers.executeWithOptions({ summary: 'find running agents' }, [{ spec }]),
       whole: () => awaitAgents.executeWithOptions({ summary: 'agents registered' }, [{ spec }]),
-      // Nodes may run there, and nobody would move them.
+      // Nodes may run there, and nothing would move them.
       keeps: true,
       before: () => awaitFormedEtcd.executeWithOptions({ summary: 'etcd is healthy' }, [{ spec }]),
     });

@@ -12,7 +12,7 @@ import type { Deployment } from './stage.js';
 
 const { convergeHost } = proxyActivities<Activities>(patient);
 
-/** Gives one host what the stage wants it to have. */
+/** Brings one host to what the stage requires. */
 export async function converge(
   spec: ClusterSpec,
   host: HostSpec,
@@ -23,7 +23,7 @@ export async function converge(
   ]);
 }
 
-/** All hosts that have a difference, at once. */
+/** All hosts that differ, concurrently. */
 export async function convergeAll(
   deployment: Deployment,
   stage: ConvergingStage,
@@ -34,19 +34,19 @@ export async function convergeAll(
 
 export interface Rolling {
   readonly stage: ConvergingStage;
-  /** How the members serve now; asked only when there is a difference. */
+  /** The current state of the members; called only when there is a difference. */
   readonly members: () => Promise<readonly ServiceMember[]>;
   /** Resolves when all members serve. */
   readonly whole: () => Promise<unknown>;
-  /** A host that is no member any more keeps what it has. */
+  /** A host that is no longer a member keeps what it has. */
   readonly keeps?: true;
   /** What else must hold before a member that serves, or may serve, is changed. */
   readonly before?: () => Promise<unknown>;
 }
 
 /**
- * Changes the members of a service in the order of `rollingSteps`, and resolves when the service is whole:
- * also when nothing was to be changed.
+ * Changes the members of a service in the order of `rollingSteps`, and resolves when the service is complete,
+ * even if nothing had to be changed.
  */
 export async function convergeRolling(
   deployment: Deployment,
@@ -70,7 +70,7 @@ export async function convergeRolling(
     const hosts = pending.filter((host) => step.hosts.includes(host.name));
     changes.push(...(await inParallel(hosts, (host) => converge(spec, host, stage))).flat());
     isWhole = false;
-    // Members that are not heard of may be so for a reason that the last of them heals; `before` is there for those.
+    // Changing the last of the members in an unknown state may heal the others; `before` is for those.
     const isHealing = step.unsure === true && before !== undefined && steps[index + 1]?.unsure === true;
     if (steps.length > 1 && !isHealing) {
       await whole();

@@ -26,21 +26,21 @@ export const framework = {
   },
 } as const satisfies Stage;
 
-/** What is missing may change often, for days; then it is in the framework's own details alone. */
+/** What is missing may change often, for days; after this many notes only the framework's details show it. */
 const mostNotes = 100;
 
 async function allNodesRun(deployment: Deployment): Promise<void> {
   const { spec } = deployment;
   deployment.note(`waiting for ${spec.nodes.count} nodes`);
-  let told: string | null = null;
+  let reported: string | null = null;
   for (let notes = 0; ; notes += 1) {
-    const known = notes < mostNotes ? { told } : {};
+    const known = notes < mostNotes ? { told: reported } : {};
     const { missing }: { readonly missing: string | null } = await awaitNodes.executeWithOptions(
       { summary: 'all nodes are running' },
       [{ spec, ...known }],
     );
     if (missing === null) return;
-    told = missing;
+    reported = missing;
     deployment.note(`waiting: ${missing}`);
   }
 }

@@ -47,7 +47,7 @@ async function sourceOf(
   return buildImage.executeWithOptions({ summary: 'build it' }, [{ spec: deployment.spec, host }]);
 }
 
-/** All hosts at once. */
+/** All hosts concurrently. */
 async function onEach(
   deployment: Deployment,
   hosts: readonly string[],
@@ -55,12 +55,12 @@ async function onEach(
   bring: (host: string) => Promise<readonly Change[]>,
 ): Promise<readonly Change[]> {
   let left = hosts;
-  const say = () => deployment.note(`copying ${reference} to ${left.join(', ')}`);
-  say();
+  const report = () => deployment.note(`copying ${reference} to ${left.join(', ')}`);
+  report();
   const changes = await inParallel(hosts, async (host) => {
     const made = await bring(host);
     left = left.filter((each) => each !== host);
-    if (left.length > 0) say();
+    if (left.length > 0) report();
     return made;
   });
   return changes.flat();

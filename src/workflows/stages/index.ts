@@ -30,5 +30,5 @@ const byName: { readonly [Name in StageName]: Stage & { readonly name: Name } } 
   verify,
 };
 
-/** A deployment, in its order. */
+/** The stages of a deployment, in order. */
 export const stages: readonly Stage[] = stageNames.map((name) => byName[name]);

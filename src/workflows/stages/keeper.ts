@@ -7,7 +7,7 @@ import type { Stage } from './stage.js';
 const { proxyMembers, ensureKeeper } = proxyActivities<Activities>(quick);
 const { awaitKeeper } = proxyActivities<Activities>(waiting);
 
-/** Proxies change one by one, each with its route back before the next: some host always leads to Jupyter. */
+/** Proxies change one by one, each with its route restored first: some host always leads to Jupyter. */
 export const keeper = {
   name: 'keeper',
   title: 'Serve Jupyter on the leader, with a route to it on every host',

@@ -16,7 +16,7 @@ export const network = {
   async run(deployment) {
     const { spec } = deployment;
     if (spec.network.kind === 'existing') {
-      // Docker may have been started only now: then preflight could not ask it.
+      // Docker may have been started only now, when preflight could not ask it.
       const agents = hostsWithRole(spec, 'agent');
       return (await inParallel(agents, (host) => converge(spec, host, 'network'))).flat();
     }

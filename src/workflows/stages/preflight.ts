@@ -10,7 +10,7 @@ import type { Stage } from './stage.js';
 const { surveyHost } = proxyActivities<Activities>(patient);
 const { checkNoTeardown } = proxyActivities<Activities>(quick);
 
-/** One look at each host tells what it is, what is in the way, and what every later stage will change there. */
+/** One observation of each host shows its state, its problems, and all changes of the later stages. */
 export const preflight = {
   name: 'preflight',
   title: 'Check the hosts',

@@ -6,13 +6,13 @@ import type { StageName } from '../../deployment/stages.js';
 /** One step of a deployment. */
 export interface Stage {
   readonly name: StageName;
-  /** What it does, for people, as the Web UI shows it. */
+  /** What it does, as shown in the Web UI. */
   readonly title: string;
   /** Why this spec gives it nothing to do; undefined when it has something to do. */
   skip?(spec: ClusterSpec): string | undefined;
-  /** Resolves to what it changed when what it promises holds. */
+  /** Resolves to its changes when the stage's promise holds. */
   run(deployment: Deployment): Promise<readonly Change[]>;
-  /** What holds once it ran, for people; of a stage that changes nothing and is there to prove something. */
+  /** For operators: what holds after a stage that changes nothing and only verifies. */
   proof?(spec: ClusterSpec): string;
 }
 
@@ -25,6 +25,6 @@ export interface Deployment {
   gotSecrets: ReadonlySet<string>;
   /** The hosts that a stage has work on. */
   pending(stage: StageName): readonly HostSpec[];
-  /** Says what the running stage is at. */
+  /** Reports what the running stage is doing. */
   note(text: string): void;
 }

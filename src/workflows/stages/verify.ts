@@ -6,7 +6,7 @@ import type { Stage } from './stage.js';
 
 const { verifyNotebooks, verifySsh } = proxyActivities<Activities>(patient);
 
-/** The proof: what users do works, through every host and from every node. */
+/** Proves that what users do works, through every host and from every node. */
 export const verify = {
   name: 'verify',
   title: 'Run a notebook cell through every host, and ssh from every node',

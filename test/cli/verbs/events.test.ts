@@ -9,14 +9,20 @@ const of = (source: 'keeper' | 'framework', seq: number, at: string): SourcedEve
   what: `${source} ${seq}`,
 });
 
-it('events of keeper and framework come in their order, each once', () => {
+it('events of keeper and framework are ordered, each once', () => {
   const events = [
     of('keeper', 2, '2026-01-01T00:00:03.000Z'),
     of('keeper', 1, '2026-01-01T00:00:01.000Z'),
     of('framework', 8, '2026-01-01T00:00:02.000Z'),
     of('framework', 7, '2026-01-01T00:00:02.000Z'),
   ];
-  const told = (seen: { keeper: number; framework: number }) => unseen(events, seen).map(({ what }) => what);
-  expect(told({ keeper: 0, framework: 0 })).toEqual(['keeper 1', 'framework 7', 'framework 8', 'keeper 2']);
-  expect(told({ keeper: 1, framework: 8 })).toEqual(['keeper 2']);
+  const printed = (seen: { keeper: number; framework: number }) =>
+    unseen(events, seen).map(({ what }) => what);
+  expect(printed({ keeper: 0, framework: 0 })).toEqual([
+    'keeper 1',
+    'framework 7',
+    'framework 8',
+    'keeper 2',
+  ]);
+  expect(printed({ keeper: 1, framework: 8 })).toEqual(['keeper 2']);
 });

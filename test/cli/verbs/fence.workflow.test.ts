@@ -30,7 +30,7 @@ let worker: TestWorker;
 let directory: string;
 let file: string;
 
-/** Schedules nothing: the tests say what Mesos told. */
+/** Schedules nothing: the tests set what Mesos reported. */
 const activities = {
   runScheduler: async () => {
     await Context.current().cancelled;
@@ -55,7 +55,7 @@ afterAll(async () => {
 const handle = () => server.client.workflow.getHandle(workflowIds.framework('lab'));
 const lease = { run: 1, attempt: 1 };
 
-/** A framework whose node0 is in that state on h2. */
+/** A framework whose node0 is in this state on h2. */
 async function startFramework(state: TaskState, host = 'h2'): Promise<void> {
   const spec = await loadSpec(file);
   await server.client.workflow.start(workflowNames.framework, {
@@ -63,7 +63,7 @@ async function startFramework(state: TaskState, host = 'h2'): Promise<void> {
     taskQueue,
     args: [{ spec }],
   });
-  // The workflow counts the start of its scheduler; only then it can be claimed.
+  // The scheduler can be claimed only once the workflow has counted its start.
   await eventually('the scheduler is claimed', async () => {
     await handle().executeUpdate(claimScheduler, { args: [lease, '1@here'] });
     return true;
@@ -81,7 +81,7 @@ const fence = (...words: readonly string[]) =>
   cli(['fence', ...words, '--file', file, '--temporal', server.address], { cwd: directory });
 
 describe('fence', () => {
-  it('names the nodes that are rescheduled, and the same again', async () => {
+  it('names the rescheduled nodes, and the same when repeated', async () => {
     await startFramework('TASK_UNREACHABLE');
     expect(await fence('h2')).toEqual({
       code: 0,
@@ -100,7 +100,7 @@ describe('fence', () => {
     });
   });
 
-  it('is refused for a host whose node is live, and for one that no node waits for', async () => {
+  it('is rejected for a host with a live node, and for one that no node waits for', async () => {
     await startFramework('TASK_RUNNING');
     for (const host of ['h2', 'h3']) {
       const { code, stdout } = await fence(host, '--json');
@@ -120,7 +120,7 @@ describe('fence', () => {
     expect(stderr).toMatch(/lab has no host `h9`[^]*Use one of h1, h2, h3\.[^]*UNKNOWN_TARGET/);
   });
 
-  it('accepts a host that was removed from the spec while a node waits for it', async () => {
+  it('accepts a host removed from the spec while a node waits for it', async () => {
     await startFramework('TASK_UNREACHABLE', 'h9');
     expect(await fence('h9')).toMatchObject({ code: 0, stderr: '' });
   });

@@ -1,4 +1,4 @@
-/** A full disk, as a real file system. */
+/** A full disk, with a real file system. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import { eventually } from '../../support/eventually.js';
 import { poolOf, timers } from '../../support/faults.js';
 import { makeHost } from '../../support/spec.js';
 
-describe.skipIf(process.getuid?.() !== 0)('a disk is full', () => {
+describe.skipIf(process.getuid?.() !== 0)('a full disk', () => {
   const pool = poolOf((script) => spawnSync('sh', ['-c', script], { encoding: 'utf8' }));
   let dir: string;
   let host: HostSpec;
@@ -32,7 +32,7 @@ describe.skipIf(process.getuid?.() !== 0)('a disk is full', () => {
     rmSync(dir, { recursive: true, force: true });
   });
 
-  it('to the last byte, and has room again by itself; neither twice nor after it was healed', async () => {
+  it('is full to the last byte, and is freed automatically; not filled twice or after healing', async () => {
     const before = room();
     const plan: DiskFill = {
       ...(await planDiskFill({ pool, spec: { hosts: [host, other] } }, host)),
@@ -50,7 +50,7 @@ describe.skipIf(process.getuid?.() !== 0)('a disk is full', () => {
     expect(readdirSync(host.dir).filter((name) => name.includes('fill'))).toEqual([]);
   });
 
-  it('may be healed though nobody filled it, and is not filled then', async () => {
+  it('may be healed though it was never filled, and is not filled afterwards', async () => {
     const plan = await planDiskFill({ pool, spec: { hosts: [host, other] } }, host);
     await freeDisk(pool, host, plan);
     await fillDisk(pool, host, plan);
@@ -61,7 +61,7 @@ describe.skipIf(process.getuid?.() !== 0)('a disk is full', () => {
     ['fails', 'exit 1'],
     ['prints nothing', 'exit 0'],
     ['prints half', 'printf 12'],
-  ])('is refused where `stat` %s: it may be the disk of another host', async (_what, answer) => {
+  ])('is rejected when `stat` %s: another host may share the disk', async (_what, answer) => {
     const programs = mkdtempSync(path.join(dir, 'programs-'));
     writeFileSync(path.join(programs, 'stat'), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
     const broken = poolOf((script) =>
@@ -72,7 +72,7 @@ describe.skipIf(process.getuid?.() !== 0)('a disk is full', () => {
     });
   });
 
-  it('is refused where another host, or the worker, would be full as well', async () => {
+  it('is rejected when another host or the worker shares the disk', async () => {
     const same = { ...other, dir: path.join(host.dir, 'run') };
     await expect(planDiskFill({ pool, spec: { hosts: [host, same] } }, host)).rejects.toMatchObject({
       code: 'DRILL_NOT_POSSIBLE',

@@ -12,12 +12,12 @@ import { poolOf, timers } from '../../support/faults.js';
 import { makeHost } from '../../support/spec.js';
 
 const canTry = process.getuid?.() === 0 && spawnSync('iptables', ['--version']).status === 0;
-/** The host, one of its peers, and somebody else, all at one bridge. */
+/** The host, one of its peers, and another host, all on one bridge. */
 const [struck, peer, other] = [2, 3, 4].map((each) => ({
   name: `pj-cut-${process.pid}-${each}`,
   address: `192.0.2.${200 + each}`,
 })) as [Place, Place, Place];
-/** The bridge has a namespace of its own: rules of this machine, such as Docker's, may drop what bridges forward. */
+/** The bridge has its own namespace: rules of this machine, such as Docker's, may drop bridged packets. */
 const middle = `pj-cut-${process.pid}-switch`;
 
 interface Place {
@@ -28,11 +28,11 @@ interface Place {
 const ip = (...args: string[]) => execFileSync('ip', args, { encoding: 'utf8' });
 const inside = ({ name }: Place, command: string) =>
   spawnSync('ip', ['netns', 'exec', name, 'sh', '-c', command], { encoding: 'utf8' });
-/** Nobody listens there: whoever is reached refuses. */
+/** Nothing listens there: a host that is reached refuses. */
 const reaches = (from: Place, to: Place) =>
   inside(from, `LC_ALL=C timeout 1 bash -c ': < /dev/tcp/${to.address}/9'`).stderr.includes('refused');
 
-describe.skipIf(!canTry)('a host is cut off', () => {
+describe.skipIf(!canTry)('a network partition', () => {
   let dir: string;
   let host: HostSpec;
   let pool: SshPool;
@@ -65,7 +65,7 @@ describe.skipIf(!canTry)('a host is cut off', () => {
 
   const rules = () => inside(struck, "iptables-save | grep -v '^#'").stdout;
 
-  it('from its peers alone, until it is healed; neither twice nor after it was healed', async () => {
+  it('cuts a host off from its peers until it is healed; not twice or after healing', async () => {
     const plan = await planPartition({ pool, spec }, host, 'peers');
     expect(plan).toMatchObject({ device: 'eth0', peers: [peer.address] });
     await eventually('peer is reachable from struck', () => reaches(struck, peer));
@@ -86,7 +86,7 @@ describe.skipIf(!canTry)('a host is cut off', () => {
     await eventually('its timer has ended', () => timers(plan).length === 0);
   });
 
-  it('again, and the timer of the cut before does not mend it', async () => {
+  it('can be repeated, and the earlier timer does not heal it', async () => {
     const before: Partition = { ...(await planPartition({ pool, spec }, host, 'peers')), forMs: 3_000 };
     await cutOff(pool, host, before);
     await mend(pool, host, before);
@@ -97,8 +97,8 @@ describe.skipIf(!canTry)('a host is cut off', () => {
     await mend(pool, host, plan);
   });
 
-  it('from everybody, and mends that by itself', async () => {
-    const plan: Partition = { ...(await planPartition({ pool, spec }, host, 'all')), forMs: 2_000 };
+  it('cuts a host off from everybody, and heals automatically', async () => {
+    const plan: Partition = { ...(await planPartition({ pool, spec }, host, 'all')), forMs: 6_000 };
     expect(plan).not.toHaveProperty('peers');
     await cutOff(pool, host, plan);
     await eventually('everybody is away', () => !reaches(struck, other) && !reaches(peer, struck));
@@ -110,7 +110,7 @@ describe.skipIf(!canTry)('a host is cut off', () => {
     ['fails', 'exit 1'],
     ['prints nothing', 'exit 0'],
     ['prints half', 'iptables -S | head -n 1 | cut -c1-5'],
-  ])('is not called healed when iptables %s', async (_what, answer) => {
+  ])('is not reported as healed when iptables %s', async (_what, answer) => {
     const plan = await planPartition({ pool, spec }, host, 'peers');
     await cutOff(pool, host, plan);
     await eventually('the peer is away', () => !reaches(struck, peer));
@@ -127,7 +127,7 @@ describe.skipIf(!canTry)('a host is cut off', () => {
     expect(rules()).not.toContain('PERIJOVE');
   });
 
-  it('may be healed though it was never cut off', async () => {
+  it('may be healed though it was never injected', async () => {
     const plan = await planPartition({ pool, spec }, host, 'peers');
     await mend(pool, host, plan);
     await eventually('peer is reachable from struck', () => reaches(struck, peer));

@@ -11,10 +11,10 @@ type UpJson = DeployResult & { readonly result: string };
 const hosts = ['h1', 'h2', 'h3'];
 const everyHost = (value: string) => Object.fromEntries(hosts.map((host) => [host, value]));
 
-/** Where Jupyter listens on a node of this lab. */
+/** Jupyter's address on a node of this lab. */
 const targetOf = (node: string | null) => `http://127.28.2.1${node?.replace('node', '') ?? '-'}:8888`;
 
-/** What a master says of itself: the lab may have been given a real Mesos. */
+/** As reported by a master: the lab may use a real Mesos. */
 async function isStandIn(address: string): Promise<boolean> {
   const answer = await fetch(`http://${address}:5050/version`);
   return ((await answer.json()) as { readonly stand_in?: boolean }).stand_in ?? false;
@@ -23,9 +23,9 @@ async function isStandIn(address: string): Promise<boolean> {
 const isMaster = (args: readonly string[]) =>
   /\/(lt-)?mesos-master$/.test(args[0] ?? '') || args.some((arg) => arg.endsWith('/mesos-master.mjs'));
 
-/** A cluster that was just deployed, and what happens to it from day to day. */
+/** A newly deployed cluster, and its day-to-day operation. */
 export function clusterTests(lab: TestLab): void {
-  it('is ready after its first deployment, and says so by its contract', async () => {
+  it('is ready after its first deployment, and reports it by its schema', async () => {
     const status = await lab.status();
     expect(status).toMatchObject({
       cluster: 'lab',
@@ -69,7 +69,7 @@ export function clusterTests(lab: TestLab): void {
     expect(await lab.cells('6*7')).toEqual(everyHost('42'));
   });
 
-  it('is not touched by applying the same spec again', async () => {
+  it('is unchanged when the same spec is applied again', async () => {
     const before = lab.allResidents();
     const again = await lab.json<UpJson>('up');
     expect(again).toMatchObject({ result: 'done', changed: 0 });
@@ -77,7 +77,7 @@ export function clusterTests(lab: TestLab): void {
     expect([...before].filter(([, process]) => !isAlive(process)).map(([what]) => what)).toEqual([]);
   });
 
-  it('changes only what a changed port names', async () => {
+  it('changes only what a changed port affects', async () => {
     const before = lab.allResidents();
     const document = parseDocument(readFileSync(lab.specFile, 'utf8'));
     document.setIn(['hosts', 1, 'ports', 'proxy'], 8889);
@@ -113,7 +113,7 @@ export function clusterTests(lab: TestLab): void {
     expect(await lab.cells('6*7')).toEqual(everyHost('42'));
   });
 
-  it('follows etcd when the node of its leader is killed, and makes the node whole again', async () => {
+  it('follows etcd when the leader’s node is killed, and restores the node', async () => {
     const before = await lab.ready();
     const node = before.etcd.leader ?? '';
     const host = before.framework.tasks.find((task) => task.node === node)?.host ?? '';
@@ -136,7 +136,7 @@ export function clusterTests(lab: TestLab): void {
     expect(await lab.cells('6*7')).toEqual(everyHost('42'));
   });
 
-  it('heals by itself when a host crashed and was booted', async () => {
+  it('heals automatically after a host crashed and booted', async () => {
     await lab.ready();
     await lab.lab('crash', 'h2');
     const degraded = await lab.eventually((status) => {
@@ -144,7 +144,7 @@ export function clusterTests(lab: TestLab): void {
       expect(status.zookeeper.members).toContainEqual({ host: 'h2', mode: 'no-answer' });
     });
     expect(degraded.proxies.find(({ host }) => host === 'h2')).toMatchObject({ healthy: false });
-    // The others go on, with whichever leader etcd has now.
+    // The others continue, with whichever leader etcd has now.
     await lab.eventually((status) => {
       expect(status.proxies.filter(({ healthy }) => healthy).map(({ host }) => host)).toEqual(['h1', 'h3']);
       expect(status.jupyter.node).toBe(status.etcd.leader);
@@ -158,7 +158,7 @@ export function clusterTests(lab: TestLab): void {
 
 /** The end of a cluster. Its lab remains. */
 export function removalTests(lab: TestLab): void {
-  it('leaves nothing on its hosts when it is purged, and the hosts as they are', async () => {
+  it('leaves nothing on its hosts after a purge, and the hosts unchanged', async () => {
     const spec = await lab.spec();
     await lab.run('down', '--purge', '--yes', '--file', lab.specFile);
     for (const { name, dir } of spec.hosts) {

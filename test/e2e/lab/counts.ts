@@ -7,7 +7,7 @@ import type { TestLab } from '../../support/lab.js';
 
 type UpJson = DeployResult & { readonly result: string };
 
-/** A cluster of three nodes: these go on, whatever comes and goes, and users notice nothing. */
+/** Three of the cluster's nodes stay while others come and go, and users notice nothing. */
 export function countTests(lab: TestLab): void {
   it('grows to five nodes and shrinks to four and three without a failed request', async () => {
     await lab.ready();
@@ -16,7 +16,7 @@ export function countTests(lab: TestLab): void {
     const users = new Users(await lab.jupyter());
     try {
       for (const [count, goes] of [[5], [4, 'node4'], [3, 'node3']] as const) {
-        // What is to go serves and leads, so it has to hand over.
+        // The node to remove serves and leads, so it has to hand over.
         if (goes !== undefined) await lab.run('move', goes, '--file', lab.specFile);
         writeFileSync(
           lab.specFile,
@@ -36,7 +36,7 @@ export function countTests(lab: TestLab): void {
   });
 }
 
-/** They ask for something through every host, again and again. */
+/** They send requests through every host repeatedly. */
 class Users {
   readonly failures: string[] = [];
   readonly #over = new AbortController();

@@ -7,8 +7,8 @@ import { eventually } from '../../support/eventually.js';
 import type { TestLab } from '../../support/lab.js';
 
 /**
- * What a drill must do in any weather: heal, tell what it saw, and leave a whole cluster. How long a recovery
- * took is no matter here; a busy machine is slow.
+ * What a drill must do under any load: heal, report what it observed, and leave a healthy cluster. The
+ * recovery time does not matter here; a busy machine is slow.
  */
 export function drillTests(lab: TestLab): void {
   const budget = ['--budget', '2m'];
@@ -16,7 +16,7 @@ export function drillTests(lab: TestLab): void {
   const start = (...args: readonly string[]) =>
     lab.start('drill', 'run', ...args, '--file', lab.specFile, '--json');
 
-  /** The evidence of a drill that ran to its end, whatever its verdict. */
+  /** The evidence of a completed drill, with any verdict. */
   async function drill(...args: readonly string[]): Promise<Evidence> {
     const { stdout, stderr } = await start(...args, ...budget).ended;
     const parsed = evidenceSchema.safeParse(JSON.parse(stdout));
@@ -37,7 +37,7 @@ export function drillTests(lab: TestLab): void {
     );
   }
 
-  it('lets etcd move, tells of it, and leaves all as it must be', async () => {
+  it('moves etcd’s leadership, reports it, and keeps all invariants', async () => {
     await lab.ready();
     const evidence = await drill('etcd-move');
     expectWhole(evidence);
@@ -60,15 +60,15 @@ export function drillTests(lab: TestLab): void {
     expect(await lab.run('drill', 'report', '1', '--file', lab.specFile)).toContain('invariants');
   });
 
-  it('refuses what there is not, and what cannot be done', async () => {
+  it('rejects unknown and impossible drills', async () => {
     expect(await code('no-such-drill')).toEqual([2, 'DRILL_UNKNOWN']);
     expect(await code('host-crash', '--target', 'h9')).toEqual([2, 'UNKNOWN_TARGET']);
     expect(await code('partition')).toEqual([4, 'DRILL_NOT_POSSIBLE']);
   });
 
-  it('heals a paused etcd though every worker dies in the middle, and refuses a second drill meanwhile', async () => {
+  it('heals a paused etcd even if every worker dies meanwhile, and rejects a second drill', async () => {
     await lab.ready();
-    // Looked up before: a warm cluster recovers within a second or two, and the workers are to die before that.
+    // Looked up before: a warm cluster recovers within a second or two, and the workers must die before that.
     const members = [...lab.allResidents()].flatMap(([name, member]) =>
       name.includes('/etcd ') ? [member] : [],
     );
@@ -86,11 +86,11 @@ export function drillTests(lab: TestLab): void {
     expectWhole(evidence);
     expect(isAlive(etcd)).toBe(true);
     expect(processStat(etcd.pid)?.state).not.toBe('T');
-    // Time without probes is not time without failures.
+    // A time without probes is not a time without failures.
     expect(evidence.lanes.some(({ http }) => http.some(({ state }) => state === 'gap'))).toBe(true);
   });
 
-  it('suspends the leading Mesos master, which ends with its words and follows', async () => {
+  it('suspends the leading Mesos master, which exits with a reason and follows', async () => {
     await lab.ready();
     const { mesos } = await lab.status();
     const evidence = await drill('master-suspend');
@@ -104,7 +104,7 @@ export function drillTests(lab: TestLab): void {
     expect((await lab.status()).mesos.leader).not.toBe(mesos.leader);
   });
 
-  it('starts a stopped agent though every worker dies in the middle, and fences none of its nodes', async () => {
+  it('starts a stopped agent even if every worker dies meanwhile, and fences none of its nodes', async () => {
     await lab.ready();
     const agents = [...lab.allResidents()].flatMap(([name, agent]) =>
       name.includes('/mesos-agent.mjs ') ? [agent] : [],
@@ -154,7 +154,7 @@ export function drillTests(lab: TestLab): void {
     await lab.ready();
   });
 
-  it('refuses a cluster that is not whole', async () => {
+  it('rejects an unhealthy cluster', async () => {
     await lab.ready();
     await lab.lab('crash', 'h3');
     expect(await code('etcd-move')).toEqual([4, 'DRILL_UNHEALTHY']);

@@ -9,9 +9,7 @@ import { keeperState, workflowIds } from '../../../src/temporal/contract.js';
 import { runInKernel, startKernel } from '../../support/kernel.js';
 import type { TestLab } from '../../support/lab.js';
 
-/**
- * What users keep when leadership moves, when all that deploys is dead, and when there is no quorum.
- */
+/** What users keep when leadership moves, when everything that deploys is dead, and without a quorum. */
 export function keeperTests(lab: TestLab): void {
   let entrances: Awaited<ReturnType<TestLab['jupyter']>>;
   let members: ReadonlyMap<string, EtcdClient>;
@@ -46,7 +44,7 @@ export function keeperTests(lab: TestLab): void {
       ),
     );
 
-  it('moves with etcd while every worker and Temporal are dead, and all is made whole when they are back', async () => {
+  it('moves with etcd while every worker and Temporal are dead, and is fully healthy when they return', async () => {
     const before = await lab.ready();
     const killedAt = Date.now();
     const { temporal } = lab.state;
@@ -76,7 +74,7 @@ export function keeperTests(lab: TestLab): void {
     expect(after.incidents.filter(({ at }) => Date.parse(at) > killedAt)).not.toEqual([]);
   });
 
-  it('serves nowhere without a quorum, says why, keeps its routes, and comes back by itself', async () => {
+  it('serves nowhere without a quorum, reports why, keeps its routes, and returns automatically', async () => {
     const before = await lab.ready();
     const spec = await lab.spec();
     const paused = nodeNames(spec)
@@ -113,7 +111,7 @@ export function keeperTests(lab: TestLab): void {
     expect(jupyters.filter((process) => !isAlive(process))).toEqual([]);
   });
 
-  it('stays with its kernels where it is, with `follow: sticky`, wherever leadership drifts', async () => {
+  it('stays with its kernels, with `follow: sticky`, wherever leadership drifts', async () => {
     const document = parseDocument(readFileSync(lab.specFile, 'utf8'));
     document.setIn(['jupyter', 'follow'], 'sticky');
     writeFileSync(lab.specFile, document.toString());

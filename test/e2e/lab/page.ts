@@ -13,9 +13,7 @@ const contentsSchema = z.object({
   }),
 });
 
-/**
- * What a person sees who has JupyterLab open in a browser, in each kind of move: no login and no reload.
- */
+/** JupyterLab open in a user's browser during each kind of move: no login and no reload. */
 export function pageTests(lab: TestLab): void {
   const notebook = 'moves.ipynb';
   let browser: TestBrowser;
@@ -34,7 +32,7 @@ export function pageTests(lab: TestLab): void {
   });
   afterAll(() => browser?.close());
 
-  /** The notebook's cells, through the last host, which the page does not use. */
+  /** The notebook's cells, read through the last host, which the page does not use. */
   async function saved() {
     const { url, token } = entrances.at(-1) ?? expect.unreachable('a lab has hosts');
     const headers = { authorization: `token ${token}` };
@@ -42,7 +40,7 @@ export function pageTests(lab: TestLab): void {
     return contentsSchema.parse(await answer.json()).content.cells;
   }
 
-  /** The page goes on: it takes a new kernel, saves what was written in it meanwhile, and asks for nothing. */
+  /** The page continues: it gets a new kernel, saves what was edited meanwhile, and shows no dialog. */
   async function goesOn(edit: string): Promise<void> {
     await page.kernelLost();
     expect(await page.run('6*7')).toBe('42');
@@ -55,7 +53,7 @@ export function pageTests(lab: TestLab): void {
     for (const { host, url, token } of entrances) {
       const at = await JupyterPage.open(
         browser.context,
-        // A workspace of its own: JupyterLab opens in each browser what was open in the last one.
+        // A separate workspace: JupyterLab opens in each browser what was open in the last one.
         `${url}/lab/workspaces/${host}?token=${token}`,
       );
       await at.newNotebook(`${host}.ipynb`);
@@ -78,7 +76,7 @@ export function pageTests(lab: TestLab): void {
     expect(page.failures).toEqual([]);
   });
 
-  it('survives that etcd elects another leader without a failed request', async () => {
+  it('survives an election of etcd without a failed request', async () => {
     const { etcd } = await lab.ready();
     const spec = await lab.spec();
     const members = nodeNames(spec).map((name, index) => ({
@@ -104,17 +102,18 @@ export function pageTests(lab: TestLab): void {
     expect(page.failures).toEqual([]);
   });
 
-  it('survives the death of the node that serves', async () => {
+  it('survives the death of the serving node', async () => {
     const { jupyter } = await lab.ready();
     await page.edit('# before the crash');
     for (const process of lab.nodeProcesses(jupyter.node ?? '')) signal(process, 'SIGKILL');
     await page.kernelLost();
-    // Nobody has saved it or run its cells on the node that serves now, and its outputs are trusted there.
+    // Nobody has saved it or run its cells on the node that serves now, and its outputs are still trusted
+    // there.
     expect((await saved()).map(({ metadata }) => metadata.trusted)).not.toContain(false);
     await goesOn('# before the crash');
   });
 
-  it('goes on when there is a quorum again, and the waiting page opens it', async () => {
+  it('continues when there is a quorum again, and the waiting page opens it', async () => {
     const { etcd } = await lab.ready();
     await page.edit('# before the quorum was lost');
     const [, entrance] = entrances;

@@ -35,21 +35,21 @@ const tableOf = (...tasks: readonly NodeTask[]): FenceTable => ({
 const presumed = (taskId: string) => ({ taskId, how: 'presumed', message: 'fenced: m' }) as const;
 const ended = (taskId: string) => ({ taskId, how: 'ended', message: 'fenced: m' }) as const;
 
-describe("an operator's word that a host is lost", () => {
-  it.each(['TASK_UNREACHABLE', 'TASK_UNKNOWN'] as const)('is taken where a node waits in %s', (state) => {
+describe("an operator's declaration that a host is dead", () => {
+  it.each(['TASK_UNREACHABLE', 'TASK_UNKNOWN'] as const)('is accepted if a node waits in %s', (state) => {
     const table = tableOf(task('node0', state), task('node1', 'TASK_RUNNING', 'h2'));
     expect(fenceRejection(table, 'h1')).toBeUndefined();
     expect(applyHostFence(table, 'h1', at(1)).fences).toEqual({ h1: { at: at(1), nodes: ['node0'] } });
   });
 
-  it('is refused while a node there is live, though another one waits', () => {
+  it('is refused while a node there is live, even if another one waits', () => {
     for (const state of ['INTENDED', 'TASK_STAGING', 'TASK_RUNNING', 'TASK_KILLING'] as const) {
       const table = tableOf(task('node0', 'TASK_UNREACHABLE'), task('node1', state));
       expect(fenceRejection(table, 'h1')).toContain(`node1 (${state})`);
     }
   });
 
-  it('is refused where no node waits', () => {
+  it('is refused if no node waits', () => {
     expect(fenceRejection(tableOf(task('node0', 'TASK_FAILED')), 'h1')).toBe(
       'no node waits for a fence of h1',
     );
@@ -58,7 +58,7 @@ describe("an operator's word that a host is lost", () => {
     );
   });
 
-  it('may be said again, also when its nodes run elsewhere by then: the answer may have been lost', () => {
+  it('may be repeated, even if its nodes run elsewhere by then: the response may have been lost', () => {
     const once = applyHostFence(tableOf(task('node0', 'TASK_UNREACHABLE')), 'h1', at(1));
     expect(applyHostFence(once, 'h1', at(2))).toBe(once);
     const moved = settleFences({
@@ -69,7 +69,7 @@ describe("an operator's word that a host is lost", () => {
     expect(applyHostFence(moved, 'h1', at(3))).toBe(moved);
   });
 
-  it('is over as soon as a task lives there again', () => {
+  it('ends as soon as a task lives there again', () => {
     const once = applyHostFence(tableOf(task('node0', 'TASK_UNREACHABLE')), 'h1', at(1));
     for (const state of ['INTENDED', 'TASK_RUNNING'] as const) {
       const back = settleFences({ ...once, tasks: { node0: task('node0', state, 'h1', 11) } });
@@ -80,7 +80,7 @@ describe("an operator's word that a host is lost", () => {
 });
 
 describe('a task that is given up', () => {
-  it('is terminal, so that its node can be launched, and nothing counts against the node', () => {
+  it('is terminal, so that its node can be launched, and does not count as a failure of the node', () => {
     const table = applyOutcomes(tableOf(task('node0', 'TASK_UNREACHABLE')), [ended('node0.1')], at(5));
     expect(table.tasks['node0']).toMatchObject({ state: 'TASK_GONE', message: 'fenced: m', failures: 0 });
     expect(table.presumed).toBeUndefined();
@@ -99,14 +99,14 @@ describe('a task that is given up', () => {
     expect(applyOutcomes(over, [ended('node0.1')], at(8))).toBe(over);
   });
 
-  it('is taken back when it is heard of before another one was launched', () => {
+  it('is taken back when it is reported alive before another one was launched', () => {
     const given = applyOutcomes(tableOf(task('node0', 'TASK_UNREACHABLE')), [presumed('node0.1')], at(5));
     const back = settleFences(applyUpdates(given, [{ taskId: 'node0.1', state: 'TASK_RUNNING' }], at(6)));
     expect(back.tasks['node0']?.state).toBe('TASK_RUNNING');
     expect(back.presumed).toEqual([]);
   });
 
-  it('is passed over when it lives by now, or is another one', () => {
+  it('is skipped when it is alive by now, or is another one', () => {
     const live = tableOf(task('node0', 'TASK_RUNNING', 'h1', 2));
     for (const outcome of [ended('node0.2'), presumed('node0.2'), ended('node0.1'), presumed('other')]) {
       expect(applyOutcomes(live, [outcome], at(1))).toBe(live);
@@ -114,10 +114,10 @@ describe('a task that is given up', () => {
   });
 });
 
-it('what was said of a host goes with it, once no task may live there', () => {
-  const word = applyHostFence(tableOf(task('node0', 'TASK_UNREACHABLE')), 'h1', at(1));
-  expect(forgetHosts(word, ['h2'])).toBe(word);
-  const given = applyOutcomes(word, [presumed('node0.1')], at(2));
+it('entries about a removed host are removed, once no task may live there', () => {
+  const declared = applyHostFence(tableOf(task('node0', 'TASK_UNREACHABLE')), 'h1', at(1));
+  expect(forgetHosts(declared, ['h2'])).toBe(declared);
+  const given = applyOutcomes(declared, [presumed('node0.1')], at(2));
   expect(forgetHosts(given, ['h1', 'h2'])).toBe(given);
   expect(forgetHosts(given, ['h2'])).toEqual({ ...given, fences: {}, presumed: [] });
 });

@@ -39,7 +39,7 @@ function begin(after: number | undefined): void {
   fencing.heard('node0.1', 'TASK_UNREACHABLE');
 }
 
-/** Answers whatever is asked for so long, or until something is given up. @returns what was asked */
+/** Answers every request for this long, or until a task is given up. @returns the requests */
 function live(ms: number, answer: (what: string) => TaskObservation): { what: string; at: number }[] {
   const asked: { what: string; at: number }[] = [];
   const end = now + ms;
@@ -65,30 +65,36 @@ it.each(['TASK_RUNNING', 'INTENDED', 'TASK_FAILED'] as const)('asks nothing abou
   expect(fencing.wakeAt(tableOf(state))).toBe(Infinity);
 });
 
-describe('a task of which the leading master tells nothing', () => {
+describe('a task that the leading master does not report', () => {
   beforeEach(() => {
     table = tableOf('TASK_RUNNING');
     fencing.subscribed(now);
   });
 
-  it('is missed after the time that masters give their agents', () => {
+  it('is missing after the time that masters give their agents', () => {
     expect(fencing.wakeAt(table)).toBe(start + 75_000);
     expect(fencing.missing(table, start + 74_999)).toEqual([]);
     expect(fencing.missing(table, start + 75_000)).toEqual([table.tasks['node0']]);
   });
 
-  it.each(['TASK_RUNNING', 'INTENDED', 'TASK_UNREACHABLE'] as const)('is not when %s was heard', (state) => {
-    fencing.heard('node0.1', state);
-    expect(fencing.missing(table, start + 600_000)).toEqual([]);
-    expect(fencing.wakeAt(table)).toBe(Infinity);
-  });
+  it.each(['TASK_RUNNING', 'INTENDED', 'TASK_UNREACHABLE'] as const)(
+    'is not missing when %s was reported',
+    (state) => {
+      fencing.heard('node0.1', state);
+      expect(fencing.missing(table, start + 600_000)).toEqual([]);
+      expect(fencing.wakeAt(table)).toBe(Infinity);
+    },
+  );
 
-  it.each(['TASK_UNREACHABLE', 'TASK_FAILED', 'INTENDED'] as const)('is not when it is in %s', (state) => {
-    expect(fencing.missing(tableOf(state), start + 600_000)).toEqual([]);
-  });
+  it.each(['TASK_UNREACHABLE', 'TASK_FAILED', 'INTENDED'] as const)(
+    'is not missing when it is in %s',
+    (state) => {
+      expect(fencing.missing(tableOf(state), start + 600_000)).toEqual([]);
+    },
+  );
 });
 
-it('never asks twice at a time', () => {
+it('never asks twice at the same time', () => {
   expect(fencing.due(table, now)).toHaveLength(1);
   expect(fencing.due(table, now + 60_000)).toEqual([]);
   expect(fencing.wakeAt(table)).toBe(Infinity);
@@ -116,7 +122,7 @@ describe('a node that does not work', () => {
     expect(outcomes()).toEqual([]);
   });
 
-  it('is not ended for a moment of weakness', () => {
+  it('is not ended after a brief failure', () => {
     live(patienceMs - 1_000, down({ kind: 'gone' }));
     live(3_000, () => ({ kind: 'works' }));
     const asked = live(patienceMs - 1_000, down({ kind: 'gone' }));
@@ -133,43 +139,46 @@ describe('a node that does not work', () => {
   });
 });
 
-describe('a host that is silent', () => {
-  it('is taken for dead after the time of the spec, not before, and people know when', () => {
+describe('a silent host', () => {
+  it('is declared dead after the configured time, not before, and the time is reported', () => {
     live(60_000, down(silent));
     expect(outcomes()).toEqual([]);
     const until = /it is declared dead at (\S+Z)/.exec(note() ?? '')?.[1];
-    const told = note();
+    const reported = note();
     live(200_000, down(silent));
-    expect(note()).toBe(told);
+    expect(note()).toBe(reported);
     live(2 * afterMs, down(silent));
     expect(outcomes()).toMatchObject([{ taskId: 'node0.1', how: 'presumed' }]);
     expect(now).toBeGreaterThanOrEqual(Date.parse(until ?? ''));
     expect(now).toBeLessThan(Date.parse(until ?? '') + 16_000);
   });
 
-  it('is never taken for dead where the spec says so', () => {
+  it('is never declared dead if the spec says so', () => {
     begin(undefined);
     live(7 * 24 * 3_600_000, down(silent));
     expect(outcomes()).toEqual([]);
     expect(note()).toMatch(/`perijove fence h1` if the host is dead/);
   });
 
-  it.each([alive, unclear, { kind: 'works' } as const])('begins anew after an answer: $kind', (answer) => {
-    live(afterMs - 10_000, down(silent));
-    let once = true;
-    live(20_000, (what) => {
-      if (what === 'look' || !once) return down(silent)(what);
-      once = false;
-      return answer;
-    });
-    expect(once).toBe(false);
-    live(afterMs - 60_000, down(silent));
-    expect(outcomes()).toEqual([]);
-    live(90_000, down(silent));
-    expect(outcomes()).toHaveLength(1);
-  });
+  it.each([alive, unclear, { kind: 'works' } as const])(
+    'counts again from zero after an answer: $kind',
+    (answer) => {
+      live(afterMs - 10_000, down(silent));
+      let once = true;
+      live(20_000, (what) => {
+        if (what === 'look' || !once) return down(silent)(what);
+        once = false;
+        return answer;
+      });
+      expect(once).toBe(false);
+      live(afterMs - 60_000, down(silent));
+      expect(outcomes()).toEqual([]);
+      live(90_000, down(silent));
+      expect(outcomes()).toHaveLength(1);
+    },
+  );
 
-  it('begins anew when nobody asked for a while: the worker was stopped, or cut off', () => {
+  it('counts again from zero after a gap without requests: the worker was stopped, or cut off', () => {
     live(60_000, down(silent));
     now += afterMs + longestGapMs;
     for (const { taskId } of fencing.due(table, now)) fencing.answered(taskId, silent, now);
@@ -178,7 +187,7 @@ describe('a host that is silent', () => {
     expect(outcomes()).toEqual([]);
   });
 
-  it('counts only while the present master says that its agent is gone', () => {
+  it('counts only while the current master reports its agent as gone', () => {
     live(afterMs - 10_000, down(silent));
     fencing.subscribed(now);
     live(60_000, down(silent));
@@ -187,7 +196,7 @@ describe('a host that is silent', () => {
     expect(outcomes()).toHaveLength(1);
   });
 
-  it('counts, too, when the present master tells nothing of its agent for as long as it gives its agents', () => {
+  it('counts, too, when the current master does not report its agent within the time of agents', () => {
     fencing.subscribed(now);
     live(afterMs + 20_000, down(silent));
     expect(outcomes()).toHaveLength(1);
@@ -200,7 +209,7 @@ describe('a host that is silent', () => {
     expect(outcomes()).toHaveLength(1);
   });
 
-  it('that was silent before its agent was missed is given the time from then', () => {
+  it('that was silent before its agent was missing gets the full time from then', () => {
     table = {
       ...lost,
       tasks: { node0: { ...task('TASK_UNREACHABLE'), since: new Date(start + 200_000).toISOString() } },
@@ -212,7 +221,7 @@ describe('a host that is silent', () => {
   });
 });
 
-describe('a host that answers and cannot confirm', () => {
+describe('a host that responds but cannot confirm', () => {
   it.each([unclear, alive])('keeps its node: $kind', (answer) => {
     live(10 * afterMs, down(answer));
     expect(outcomes()).toEqual([]);
@@ -220,14 +229,14 @@ describe('a host that answers and cannot confirm', () => {
   });
 });
 
-describe("an operator's word", () => {
-  const word = () => {
+describe("an operator's declaration that a host is dead", () => {
+  const declareDead = () => {
     table = applyHostFence(table, 'h1', new Date(now).toISOString());
   };
 
-  it('lets a silent host go when it was asked once more', () => {
+  it('gives up the nodes of a silent host after one more request', () => {
     live(60_000, down(silent));
-    word();
+    declareDead();
     expect(fencing.due(table, now)).toMatchObject([{ what: 'end-anyway' }]);
     expect(outcomes()).toEqual([]);
     fencing.answered('node0.1', silent, now + 5_000);
@@ -236,12 +245,12 @@ describe("an operator's word", () => {
     ]);
   });
 
-  it('asks again when a question was under way: that was asked before', () => {
+  it('sends another request when one was open, because that was sent before', () => {
     live(60_000, down(silent));
     now = fencing.wakeAt(table);
     expect(fencing.due(table, now)).toHaveLength(1);
     now += 100;
-    word();
+    declareDead();
     expect(fencing.due(table, now)).toEqual([]);
     fencing.answered('node0.1', silent, now + 100);
     now += 100;
@@ -251,22 +260,22 @@ describe("an operator's word", () => {
     expect(outcomes()).toMatchObject([{ how: 'ended' }]);
   });
 
-  it('has a host that answers end a node, though it works', () => {
+  it('makes a responding host end a node, even if it works', () => {
     live(60_000, () => ({ kind: 'works' }));
-    word();
+    declareDead();
     const asked = live(10_000, () => ({ kind: 'gone' }));
     expect(asked).toMatchObject([{ what: 'end-anyway' }]);
     expect(outcomes()).toMatchObject([{ how: 'ended' }]);
   });
 
-  it('goes for a host that cannot confirm', () => {
-    word();
+  it('applies to a host that cannot confirm', () => {
+    declareDead();
     live(1_000, () => unclear);
     expect(outcomes()).toMatchObject([{ how: 'presumed' }]);
   });
 
-  it('does not go against a node that answers at its address', () => {
-    word();
+  it('does not apply to a node that responds at its address', () => {
+    declareDead();
     live(10 * afterMs, () => alive);
     expect(outcomes()).toEqual([]);
     expect(note()).toMatch(/node0 responds at its address/);
@@ -298,7 +307,7 @@ describe('a task that was given up without proof', () => {
   });
 });
 
-it('whatever is answered: a node is launched only after proof, silence for the whole time, or a word', () => {
+it('for all answers: a node is launched only after proof, full-time silence, or a declaration', () => {
   const answers = fc.constantFrom<TaskObservation>(
     silent,
     silent,

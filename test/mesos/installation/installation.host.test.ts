@@ -46,13 +46,13 @@ afterAll(async () => {
   await rm(local, { recursive: true, force: true });
 });
 
-/** A cluster of this host alone, whose ZooKeeper never starts: masters and agents answer without it. */
+/** A cluster of only this host, whose ZooKeeper never starts: masters and agents respond without it. */
 const specOf = ({ host }: HostConnection, install: Install): ClusterSpec =>
   makeSpec({ hosts: [host], mesos: { install, quorum: 1 } });
 
 const whats = (changes: readonly Change[]) => changes.map(({ what }) => what);
 
-/** What the stages `masters` and `agents` do on the host. */
+/** The work of the stages `masters` and `agents` on the host. */
 async function deploy(connection: HostConnection, install: Install): Promise<string[]> {
   const spec = specOf(connection, install);
   const found = await observeMesos(connection, spec);
@@ -63,7 +63,7 @@ async function deploy(connection: HostConnection, install: Install): Promise<str
   ];
 }
 
-/** The flags that a running master or agent says it has. */
+/** The flags that a running master or agent reports. */
 async function flagsOf({ host }: HostConnection, port: number): Promise<Record<string, string>> {
   return eventually('it tells its flags', async () => {
     const answer = await fetch(`http://${host.address}:${port}/flags`);
@@ -86,7 +86,7 @@ describe('a Mesos on a host', () => {
   afterEach(() => removeHost(connection, { purge: true, cluster: 'test' }));
   afterAll(() => sshd.remove());
 
-  const look = async (install: Install) => {
+  const observe = async (install: Install) => {
     const spec = specOf(connection, install);
     const found = await observeMesos(connection, spec);
     return {
@@ -101,7 +101,7 @@ describe('a Mesos on a host', () => {
   it('is found in a prefix, in a build tree and in their directories of programs', async () => {
     await makePrefix(`${dir}/prefix`);
     await makeBuildTree(`${dir}/build`);
-    const prefix = await look(at(`${dir}/prefix`));
+    const prefix = await observe(at(`${dir}/prefix`));
     expect(prefix).toMatchObject({
       found: {
         isThere: true,
@@ -122,7 +122,7 @@ describe('a Mesos on a host', () => {
       [`${dir}/build/bin`, `${dir}/build/bin/mesos-agent.sh`],
       [`${dir}/build/src`, `${dir}/build/src/mesos-agent`],
     ] as const) {
-      expect(await look(at(where))).toMatchObject({
+      expect(await observe(at(where))).toMatchObject({
         found: {
           programs: { 'mesos-agent': { path: program, version: '1.3.2' } },
           launcherDir: `${dir}/build/src`,
@@ -133,14 +133,14 @@ describe('a Mesos on a host', () => {
     }
   });
 
-  it('that is not there, is not executable, or says something else, is a problem with what was seen', async () => {
-    expect((await look(at(`${dir}/none`))).problems[0]).toMatch(
+  it('that is missing, not executable, or prints something else, is a problem with details', async () => {
+    expect((await observe(at(`${dir}/none`))).problems[0]).toMatch(
       /^MESOS_NOT_FOUND \S+: no mesos-master in \S+\/none: searched for sbin\/mesos-master, /,
     );
     await makePrefix(dir);
     await chmod(`${dir}/sbin/mesos-master`, 0o644);
     await writeFile(`${dir}/sbin/mesos-agent`, '#!/bin/sh\necho "cannot open libfoo.so" >&2\nexit 1\n');
-    const { problems } = await look(at(dir));
+    const { problems } = await observe(at(dir));
     expect(problems.map((problem) => problem.replace(/^(\S+) .*--version: /, '$1 '))).toEqual([
       'MESOS_NOT_RUNNABLE it is not executable',
       'MESOS_NOT_RUNNABLE cannot open libfoo.so',
@@ -150,17 +150,17 @@ describe('a Mesos on a host', () => {
     await expect(deploy(connection, at(dir))).rejects.toMatchObject({ code: 'MESOS_NOT_RUNNABLE' });
   });
 
-  it('that finds its libraries only when told where is told', async () => {
+  it('that needs a path to its libraries gets it', async () => {
     await makePrefix(dir);
     await mkdir(`${dir}/lib`);
     const agent = await readFile(`${dir}/sbin/mesos-agent`, 'utf8');
-    // As the loader says it.
+    // The loader's message.
     const loader = `[ "$LD_LIBRARY_PATH" = '${dir}/lib' ] || { echo 'error while loading shared libraries' >&2; exit 127; }`;
     await writeFile(`${dir}/sbin/mesos-agent`, agent.replace('# \n', `${loader}\n`));
-    expect(await look(at(dir))).toMatchObject({ found: { libraryDir: `${dir}/lib` }, problems: [] });
+    expect(await observe(at(dir))).toMatchObject({ found: { libraryDir: `${dir}/lib` }, problems: [] });
   });
 
-  it('runs, is not touched again, and is started anew when its program was replaced', async () => {
+  it('runs, is not changed again, and is restarted when its program was replaced', async () => {
     await makePrefix(dir);
     const { ports } = connection.host;
     const first = await deploy(connection, at(dir));
@@ -199,13 +199,13 @@ describe('a Mesos on a host', () => {
       return { kind: 'tarball', url: `file://${file}`, sha256 };
     };
     const [one, two] = [await pack('one'), await pack('two')];
-    // The stage `install` has unpacked it before the masters' looks for it.
+    // The stage `install` unpacks it before the stage `masters` observes it.
     const unpack = async (install: Install) => {
       const { archives = [], packages } = masterItems(specOf(connection, install), connection.host);
       const nothing = { packages, directories: [], files: [], services: [] };
       return whats(await converge(connection, { ...nothing, archives }, deps));
     };
-    expect((await look(one)).problems).toEqual([]);
+    expect((await observe(one)).problems).toEqual([]);
     await expect(deploy(connection, one)).rejects.toMatchObject({ code: 'MESOS_NOT_FOUND' });
     await unpack(one);
     await deploy(connection, one);
@@ -221,8 +221,8 @@ describe('a Mesos on a host', () => {
     expect(launcherDir).toMatch(/\/opt\/mesos-[0-9a-f]{12}\/libexec\/mesos$/);
   });
 
-  it('in a container goes with its supervisor, whichever way that ended', async () => {
-    // No Docker server runs where tests do: a program in its place holds what is asked of Docker.
+  it('in a container ends with its supervisor, whichever way that ended', async () => {
+    // There is no Docker server in the tests: a program in its place records its calls.
     const docker = `${dir}/docker`;
     await mkdir(dir);
     await writeFile(
@@ -252,8 +252,8 @@ describe('a Mesos on a host', () => {
 });
 
 /*
- * The real apt and dpkg on a throw-away copy of this machine: a package whose master starts by itself, as that of
- * Mesosphere does.
+ * The real apt and dpkg on a throw-away copy of this machine: a package whose master starts automatically,
+ * like Mesosphere's.
  */
 const setup = (prefix: string) => `${debianPackages}
 make mesos-test; daemon mesos-test mesos-master
@@ -267,7 +267,7 @@ describe.runIf(canCopyMachine)('a Mesos that is a Debian package', () => {
   let prefix: string;
 
   beforeAll(async () => {
-    // In /var, which the copy has too; /tmp is its own.
+    // In /var, which the copy includes; it has its own /tmp.
     prefix = await mkdtemp('/var/tmp/perijove-mesos-package-');
     await makePrefix(prefix);
     machine = await startMachine({ address: '127.71.7.2', setup: setup(prefix) });
@@ -277,7 +277,7 @@ describe.runIf(canCopyMachine)('a Mesos that is a Debian package', () => {
     await rm(prefix, { recursive: true, force: true });
   });
 
-  it('is installed, found among the files of the package, and run by our supervisor alone', async () => {
+  it('is installed, found among the files of the package, and run only by our supervisor', async () => {
     const host = machine.host({ roles: ['zookeeper', 'master', 'agent'] });
     const connection = await pool.get(host);
     const install = { kind: 'package', package: 'mesos-test' } as const;

@@ -52,12 +52,12 @@ describe('parseInstallation', () => {
 });
 
 describe('installationProblems', () => {
-  it('finds none in a whole installation, nor where there is nothing to look for', () => {
+  it('finds none in a complete installation, nor without one to check', () => {
     expect(problems(path, whole)).toEqual([]);
     expect(installationProblems(specOf({ kind: 'lab' }), host, undefined)).toEqual([]);
   });
 
-  it('says what was looked for where it is not', () => {
+  it('reports what is missing, and where', () => {
     const found = problems(path, '');
     expect(found.map(({ code }) => code)).toEqual(['MESOS_NOT_FOUND', 'MESOS_NOT_FOUND']);
     expect(found[0]).toMatchObject({
@@ -68,7 +68,7 @@ describe('installationProblems', () => {
     });
   });
 
-  it('takes an archive or a package that is still to come for no problem', () => {
+  it('does not consider an archive or a package that is still to be installed a problem', () => {
     expect(problems(tarball, '')).toEqual([]);
     expect(problems({ kind: 'package', package: 'mesos' }, '')).toEqual([]);
     expect(problems(tarball, 'there yes\n').map(({ code }) => code)).toEqual([
@@ -80,7 +80,7 @@ describe('installationProblems', () => {
     );
   });
 
-  it('passes on what a program says instead of its version', () => {
+  it('reports what a program prints instead of its version', () => {
     const broken = whole.replace(
       'version mesos-agent 1.3.2',
       'complaint mesos-agent error while loading shared libraries: libsvn_delta-1.so.0',
@@ -94,14 +94,14 @@ describe('installationProblems', () => {
     ]);
   });
 
-  it('refuses a flag of the spec that Mesos would refuse, if Mesos tells its flags', () => {
+  it('refuses a flag in the spec that Mesos would refuse, if Mesos lists its flags', () => {
     expect(problems(path, whole, { cluster: 'x', frob: '1' })).toMatchObject([
       { code: 'MESOS_FLAG_UNKNOWN', message: 'h1: unknown flags of mesos-master 1.3.2: --frob' },
     ]);
     expect(problems(path, whole.replace(/^flags.*\n/gm, ''), { frob: '1' })).toEqual([]);
   });
 
-  it('asks a host only for what its roles need', () => {
+  it('requires only what the roles of a host need', () => {
     const master = makeHost('h1', { roles: ['master'] });
     expect(mesosPrograms(specOf(path), master)).toEqual(['mesos-master']);
     expect(mesosPrograms(specOf(path), makeHost('h1', { roles: ['proxy'] }))).toEqual([]);

@@ -40,7 +40,7 @@ describe('masterItems', () => {
     ]);
   });
 
-  it("lets the spec's flags win, and adds the new ones", () => {
+  it("prefers the spec's flags, and adds the new ones", () => {
     const spec = makeSpec({ hosts: [host], mesos: { masterFlags: { cluster: 'mine', roles: 'a,b' } } });
     expect(execOf(masterItems(spec, host))).toEqual(
       expect.arrayContaining(['--cluster=mine', '--roles=a,b']),
@@ -62,14 +62,14 @@ describe('masterItems', () => {
     expect(digestOf(at('/srv/mesos/bin/mesos-master.sh', 'two'))).not.toEqual(digestOf(built));
   });
 
-  it('plans with the customary place before an installation is there', () => {
+  it('plans with the default path before there is an installation', () => {
     const at = (install: Install) => masterItems(makeSpec({ hosts: [host], mesos: { install } }), host);
     expect(execOf(at({ kind: 'path', path: '/srv/mesos' }))[0]).toBe('/srv/mesos/sbin/mesos-master');
     expect(execOf(at({ kind: 'package', package: 'mesos' }))[0]).toBe('mesos-master');
     expect(at({ kind: 'package', package: 'mesos' }).packages).toEqual(['mesos']);
   });
 
-  it('unpacks each archive to a place of its own: what runs keeps its files until it is restarted', () => {
+  it('unpacks each archive to its own path: what runs keeps its files until it is restarted', () => {
     const at = (sha256: string) => {
       const install = { kind: 'tarball', url: 'file:///m.tar.gz', sha256 } as const;
       return masterItems(makeSpec({ hosts: [host], mesos: { install } }), host);
@@ -80,7 +80,7 @@ describe('masterItems', () => {
     expect(execOf(two)[0]).toBe('/opt/perijove/h1/opt/mesos-222222222222/sbin/mesos-master');
   });
 
-  it('says where the web UI and the libraries lie only where they were found', () => {
+  it('passes the paths of the web UI and the libraries only if they were found', () => {
     const spec = makeSpec({ hosts: [host], mesos: { install: { kind: 'path', path: '/srv/mesos' } } });
     const bare = masterItems(
       spec,
@@ -106,7 +106,7 @@ describe('masterItems', () => {
     expect(exec).toContain('--zk=file:///opt/perijove/h1/run/mesos-zk-url');
   });
 
-  it('hands Mesos a file with the password in it that nobody else can read', () => {
+  it('gives Mesos a file with the password that no other user can read', () => {
     const dir = mkdtempSync(path.join(tmpdir(), 'perijove-items-'));
     try {
       mkdirSync(path.join(dir, 'etc/secrets'), { recursive: true });
@@ -127,7 +127,7 @@ describe('masterItems', () => {
     }
   });
 
-  it('lets the master and the agent of a host write it at the same moment', () => {
+  it('lets the master and the agent of a host write it at the same time', () => {
     const spec = makeSpec({ hosts: [host], zookeeper: { digest: true } });
     const written = [masterItems(spec, host), agentItems(spec, host)].map(
       (items) => / > '(\S+)' && mv '\1' '\S+\/run\/mesos-zk-url'/.exec(execOf(items)[2] ?? '')?.[1],
@@ -136,7 +136,7 @@ describe('masterItems', () => {
     expect(new Set(written).size).toBe(2);
   });
 
-  it('has masters ask for the credential, from a file in which nobody else can read it', () => {
+  it('makes masters require the credential, from a file that no other user can read', () => {
     const dir = mkdtempSync(path.join(tmpdir(), 'perijove-items-'));
     try {
       mkdirSync(path.join(dir, 'etc/secrets'), { recursive: true });
@@ -183,7 +183,7 @@ describe('masterItems', () => {
 });
 
 describe('agentItems', () => {
-  it('leaves its tasks alone when it stops, and can hold all nodes by its own account', () => {
+  it('leaves its tasks alone when it stops, and offers room for all nodes', () => {
     const items = agentItems(makeSpec({ hosts: [host] }), host);
     expect(items.services[0]?.leaveChildren).toBe(true);
     expect(execOf(items)).toEqual(
@@ -235,7 +235,7 @@ describe('agentItems', () => {
     }
   });
 
-  it('hands what only LD_LIBRARY_PATH finds to the executors too, which get nothing of the agent', () => {
+  it('passes LD_LIBRARY_PATH on to the executors, which inherit nothing of the agent', () => {
     const spec = makeSpec({ hosts: [host], mesos: { install: { kind: 'path', path: '/srv/mesos' } } });
     const found = parseInstallation('launcher-dir /srv/mesos/libexec/mesos\nlibrary-dir /srv/mesos/lib\n');
     expect(execOf(agentItems(spec, host, found))).toEqual(
@@ -294,7 +294,7 @@ describe('from an image', () => {
     expect(service?.afterEnd).toEqual(['docker', 'rm', '--force', 'perijove-test-h1-mesos-master']);
   });
 
-  it('lets an agent start containers beside its own, whose executors outlive it', () => {
+  it('lets an agent start other containers, whose executors outlive it', () => {
     const exec = execOf(agentItems(spec, host));
     expect(exec).toEqual(
       expect.arrayContaining([

@@ -32,8 +32,8 @@ const agent = (host: string, active = true): AgentInfo => ({
 });
 const leader = { host: '10.0.0.3', port: 5050 };
 
-describe('what people are told of Mesos', () => {
-  it('is who leads, and which agents are there', () => {
+describe('the facts about Mesos', () => {
+  it('are who leads, and which agents are registered', () => {
     const agents = [agent('h1'), agent('h2', false), agent('strange')];
     expect(factsOf(spec, leader, { agents, recoveredAgents: 0 }, undefined)).toEqual({
       leader: 'h3',
@@ -41,7 +41,7 @@ describe('what people are told of Mesos', () => {
     });
   });
 
-  it('says no agent away that a new leader still waits for', () => {
+  it('keep the state of an agent that a new leader still waits for', () => {
     const last = { leader: 'h1', agents: { h1: 'here', h2: 'away' } } as const;
     expect(factsOf(spec, leader, { agents: [], recoveredAgents: 2 }, last).agents).toEqual(last.agents);
     expect(factsOf(spec, leader, { agents: [agent('h1')], recoveredAgents: 0 }, last).agents).toEqual({
@@ -50,7 +50,7 @@ describe('what people are told of Mesos', () => {
     });
   });
 
-  it('names a leader that the spec does not have by its address', () => {
+  it('name a leader outside the spec by its address', () => {
     const foreign = { host: '10.1.1.1', port: 5050 };
     expect(factsOf(spec, foreign, { agents: [], recoveredAgents: 0 }, undefined).leader).toBe(
       '10.1.1.1:5050',
@@ -58,7 +58,7 @@ describe('what people are told of Mesos', () => {
   });
 });
 
-describe('whose agents are there', () => {
+describe('the registered agents', () => {
   const slave = (host: string) => ({
     ...{ id: `S-${host}`, hostname: 'any', pid: 'slave(1)@10.9.9.9:1', active: true, resources: {} },
     attributes: { perijove_host: host },
@@ -66,9 +66,9 @@ describe('whose agents are there', () => {
 
   it.each([
     ['refuses', 503, 'Service Unavailable'],
-    ['answers half', 200, '{"slaves": [{"id": "S-h1"'],
-    ['answers nothing', 200, ''],
-  ])('is not known when the master %s, whatever was known before', async (_what, status, text) => {
+    ['sends half a response', 200, '{"slaves": [{"id": "S-h1"'],
+    ['sends an empty response', 200, ''],
+  ])('are unknown when the master %s, whatever was known before', async (_what, status, text) => {
     let answer = { status: 200, text: JSON.stringify({ slaves: [slave('h1')], recovered_slaves: [{}] }) };
     const server = createServer((_request, response) => {
       response.writeHead(answer.status).end(answer.text);
@@ -83,21 +83,21 @@ describe('whose agents are there', () => {
       logger: pino({ level: 'silent' }),
     };
     const ended = new AbortController();
-    const told: Observation<ReadonlySet<string>>[] = [];
+    const reported: Observation<ReadonlySet<string>>[] = [];
     const stored = { leader: 'h3', agents: { h1: 'here', h2: 'here' } } as const;
     const watching = watchMesos(
       deps as SchedulerDeps,
       leader,
       stored,
-      (here) => told.push(here),
+      (agents) => reported.push(agents),
       ended.signal,
     );
-    // What the leader still waits for is not there, though people are told what was before.
-    await eventually('it is known', () => told.length === 1);
-    expect(told).toEqual([{ known: true, value: new Set(['h1']) }]);
+    // An agent that the leader still waits for is not registered, though the stored facts still have it.
+    await eventually('it is known', () => reported.length === 1);
+    expect(reported).toEqual([{ known: true, value: new Set(['h1']) }]);
     answer = { status, text };
-    await eventually('it is not known', () => told.length === 2);
-    expect(told[1]).toMatchObject({ known: false });
+    await eventually('it is not known', () => reported.length === 2);
+    expect(reported[1]).toMatchObject({ known: false });
     ended.abort();
     await watching;
     server.close();

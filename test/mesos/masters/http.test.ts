@@ -15,7 +15,7 @@ describe('a redirect', () => {
   ])('to %s', (location, target) => expect(redirectTarget(location)).toEqual(target));
 
   it.each([undefined, '', '/login', '//host', 'https://10.0.0.1:5050/', '//host:1x/'])(
-    'to %j leads nowhere',
+    'to %j has no target',
     (location) => expect(redirectTarget(location)).toBeUndefined(),
   );
 });
@@ -29,7 +29,7 @@ describe('a credential', () => {
   );
 
   it.each(['', 'perijove', '{"principal":"perijove"}', '{"principal', 'a b topsecret'])(
-    '%j is none, and is never repeated in the message',
+    '%j is refused, and never repeated in the message',
     (text) => {
       try {
         parseCredential(text);
@@ -42,7 +42,7 @@ describe('a credential', () => {
     },
   );
 
-  it('goes into a header, or none does', () => {
+  it('is sent in a header, if there is one', () => {
     expect(authorization(credential)).toEqual({
       authorization: `Basic ${Buffer.from('perijove:s3cret').toString('base64')}`,
     });
@@ -50,7 +50,7 @@ describe('a credential', () => {
   });
 });
 
-it('a master is dialled through its own host, by its address or its name; any other by whatever way there is', async () => {
+it('a master is dialled through its own host, by address or name; any other one by any path', async () => {
   const spec = makeSpec({
     hosts: [1, 2].map((index) =>
       makeHost(`h${index}`, { address: `10.0.0.${index}`, hostname: `mesos${index}.example` }),

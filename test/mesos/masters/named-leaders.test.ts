@@ -17,7 +17,7 @@ const spec = makeSpec({
   ),
 });
 
-it('tells by host which leader each master names, without those that do not answer', async () => {
+it('returns by host which leader each master names, without those that do not respond', async () => {
   const servers: Server[] = [];
   const listening = async (answer: { status: number; location?: string }) => {
     const server = createServer((_request, response) => {

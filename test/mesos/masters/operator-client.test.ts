@@ -27,7 +27,7 @@ afterEach(async () => {
   server = undefined;
 });
 
-/** Answers with what a master was recorded to answer. */
+/** Responds with a master's recorded responses. */
 async function master(answers: Readonly<Record<string, Answer>>): Promise<{ host: string; port: number }> {
   const listening = createServer((request, response) => {
     const { status, body = '', location } = answers[request.url ?? ''] ?? { status: 404 };
@@ -40,29 +40,32 @@ async function master(answers: Readonly<Record<string, Answer>>): Promise<{ host
   return { host: '127.24.3.2', port: address.port };
 }
 
-describe('how a master is', () => {
+describe('the state of a master', () => {
   const metricsOf = async (body: string) =>
     await masterMetrics(await master({ '/metrics/snapshot': { status: 200, body } }));
 
-  it.each(['leader', 'non-leading master'])('of the %s, as recorded with Mesos 1.3', async (which) => {
-    expect(await metricsOf(recorded(`${which}: GET /metrics/snapshot`))).toEqual({
-      uptimeSeconds: expect.any(Number) as number,
-      logRecovered: true,
-      logEnsembleSize: undefined,
-    });
-  });
+  it.each(['leader', 'non-leading master'])(
+    'is that of the %s, as recorded with Mesos 1.3',
+    async (which) => {
+      expect(await metricsOf(recorded(`${which}: GET /metrics/snapshot`))).toEqual({
+        uptimeSeconds: expect.any(Number) as number,
+        logRecovered: true,
+        logEnsembleSize: undefined,
+      });
+    },
+  );
 
-  it('is told by the log itself where it has metrics of its own', async () => {
+  it('comes from the log itself if it has its own metrics', async () => {
     const later = { 'log/recovered': 0, 'log/ensemble_size': 3, 'registrar/log/recovered': 1 };
     expect(await metricsOf(JSON.stringify(later))).toMatchObject({ logRecovered: false, logEnsembleSize: 3 });
   });
 
-  it('is not known where no metric tells it', async () => {
+  it('is unknown without a metric', async () => {
     expect(await metricsOf('{}')).toMatchObject({ logRecovered: undefined, logEnsembleSize: undefined });
   });
 });
 
-it('agents are told without the rest of the state, as recorded', async () => {
+it('agents come without the rest of the state, as recorded', async () => {
   const endpoint = await master({ '/slaves': { status: 200, body: recorded('leader: GET /master/slaves') } });
   const whole = await masterAgents(endpoint);
   expect(whole.agents).toMatchObject([{ hostname: '127.0.0.1', port: 15051, active: true }]);
@@ -70,7 +73,7 @@ it('agents are told without the rest of the state, as recorded', async () => {
 });
 
 describe('/state, as recorded', () => {
-  it('tells agents, frameworks with their labels, and tasks', async () => {
+  it('has agents, frameworks with their labels, and tasks', async () => {
     const result = await masterState(await master({ '/state': { status: 200, body: state } }));
     expect(result).toMatchObject({ version: '1.3.2', leader: 'master@127.0.0.1:15070', recoveredAgents: 0 });
     expect(result.agents).toEqual([
@@ -120,8 +123,8 @@ describe('/state, as recorded', () => {
   });
 });
 
-describe('who leads', () => {
-  it('is told by every master', async () => {
+describe('the leader', () => {
+  it('is named by every master', async () => {
     const location = '//127.0.0.1:15070';
     expect(await masterLeader(await master({ '/redirect': { status: 307, location } }))).toEqual({
       host: '127.0.0.1',
@@ -129,12 +132,12 @@ describe('who leads', () => {
     });
   });
 
-  it('is nobody', async () => {
+  it('is undefined without one', async () => {
     const answer = { status: 503, body: 'No leader elected' };
     expect(await masterLeader(await master({ '/redirect': answer }))).toBeUndefined();
   });
 
-  it('cannot be told by another program', async () => {
+  it('cannot be read from another program', async () => {
     await expect(masterLeader(await master({ '/redirect': { status: 200 } }))).rejects.toMatchObject({
       code: 'MESOS_BAD_REQUEST',
     });
@@ -142,13 +145,13 @@ describe('who leads', () => {
 });
 
 describe('health and version', () => {
-  it('a master that answers is healthy, one that is not there is not', async () => {
+  it('a master that responds is healthy, a missing one is not', async () => {
     const endpoint = await master({ '/health': { status: 200 } });
     expect(await masterHealth(endpoint)).toBe(true);
     expect(await masterHealth({ ...endpoint, host: '127.24.3.3' }, { timeoutMs: 500 })).toBe(false);
   });
 
-  it('tell the real one from the stand-in', async () => {
+  it('distinguish the real one from the stand-in', async () => {
     const real =
       '{"build_date":"2026-11-22 08:18:01","build_time":1795335481.0,"build_user":"","version":"1.3.2"}';
     expect(await masterVersion(await master({ '/version': { status: 200, body: real } }))).toEqual({

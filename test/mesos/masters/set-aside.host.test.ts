@@ -1,4 +1,4 @@
-/** What is done on the host of a master with a broken log, by a real shell, interrupted wherever it can be. */
+/** The repair of a master with a broken log on its host, by a real shell, interrupted at every point. */
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -35,7 +35,7 @@ function fill(text: string): void {
   }
 }
 
-/** Notes what it is told; `dies`: the shell is killed there, before or after it was done. */
+/** Records its calls; `dies`: the shell is killed before or after that call. */
 function script(at: number, dies?: 'before stop' | 'after stop' | 'before start' | 'after start'): string {
   const call = (name: 'stop' | 'start') => `
 set -e
@@ -51,7 +51,7 @@ ${dies === `after ${name}` ? 'kill -s KILL $$; exit 1' : ''}`;
 
 const run = (text: string) => promisify(execFile)('/bin/sh', ['-c', text]);
 
-it('stops the master, sets both directories aside, starts it, and writes down when and why', async () => {
+it('stops the master, sets both directories aside, starts it, and records when and why', async () => {
   const at = Math.floor(Date.now() / 1_000);
   await run(script(at));
   expect(calls()).toEqual(['stop', 'start']);
@@ -65,7 +65,7 @@ it('stops the master, sets both directories aside, starts it, and writes down wh
 });
 
 describe('is done once', () => {
-  it('also when its answer was lost, and when two decide it', async () => {
+  it('even if its response was lost, and if two workers decide it', async () => {
     await Promise.all([run(script(1_000)), run(script(1_001))]);
     fill('fresh');
     await run(script(1_000));
@@ -75,7 +75,7 @@ describe('is done once', () => {
     expect(read(broken('work_dir/file'))).toBe('broken');
   });
 
-  it('in an hour; of two the newer one is kept', async () => {
+  it('per hour; the newer of two is kept', async () => {
     await run(script(1_000));
     fill('broken again');
     await run(script(4_600));
@@ -85,16 +85,16 @@ describe('is done once', () => {
   });
 });
 
-describe('is gone on with when it was interrupted', () => {
+describe('resumes after an interruption', () => {
   it.each([
     ['before stop', ['stop', 'start']],
     ['after stop', ['stop', 'stop', 'start']],
-  ] as const)('%s', async (dies, told) => {
+  ] as const)('%s', async (dies, expected) => {
     await run(script(1_000, dies)).catch(() => undefined);
     expect(record()).toEqual({ at: 1_000, why: 'Failed to recover the log: "x"' });
     expect(read(paths().masterWork, 'file')).toBe('broken');
     await run(script(1_060));
-    expect(calls()).toEqual(told);
+    expect(calls()).toEqual(expected);
     expect(record()?.at).toBe(1_000);
     expect(read(broken('work_dir/file'))).toBe('broken');
   });
@@ -102,12 +102,12 @@ describe('is gone on with when it was interrupted', () => {
   it.each([
     ['before start', ['stop', 'start']],
     ['after start', ['stop', 'start', 'start']],
-  ] as const)('%s, without touching what the master has written since', async (dies, told) => {
+  ] as const)('%s, without touching what the master has written since', async (dies, expected) => {
     await run(script(1_000, dies)).catch(() => undefined);
     expect(record()?.tookSeconds).toBeUndefined();
     fill('fresh');
     await run(script(1_060));
-    expect(calls()).toEqual(told);
+    expect(calls()).toEqual(expected);
     expect(record()?.tookSeconds).toBeDefined();
     expect(read(paths().masterWork, 'file')).toBe('fresh');
     expect(read(broken('work_dir/file'))).toBe('broken');
@@ -148,9 +148,9 @@ describe('is gone on with when it was interrupted', () => {
   });
 });
 
-describe('with a program that is broken', () => {
+describe('with a broken program', () => {
   it.each(['sed', 'grep', 'cat'].flatMap((program) => ['exit 2', 'exit 0'].map((what) => [program, what])))(
-    'is not done again, over what it keeps: %s, %s',
+    'is not repeated, which would overwrite what is kept: %s, %s',
     async (program, what) => {
       await run(script(1_000));
       fill('fresh');
@@ -165,7 +165,7 @@ describe('with a program that is broken', () => {
     },
   );
 
-  it('is not begun over a record that is no record', async () => {
+  it('does not start over a malformed record', async () => {
     await run(script(1_000));
     fill('fresh');
     writeFileSync(broken('record'), '');
@@ -177,19 +177,19 @@ describe('with a program that is broken', () => {
   });
 });
 
-it('is no record: anything else', () => {
+it('a text that is not a record is ignored', () => {
   expect(parseRecord('')).toBeUndefined();
   expect(parseRecord('begun soon\nwhy x\n')).toBeUndefined();
 });
 
-describe('what was done', () => {
+describe('the record', () => {
   const ask = (before = '') => {
     const host = makeHost('h1', { dir });
     const connection = { host, run: async (text: string) => (await run(`${before}\n${text}`)).stdout };
     return readSetAside(connection as unknown as HostConnection);
   };
 
-  it('is nothing, or what the record says', async () => {
+  it('is undefined without a repair, and is parsed after one', async () => {
     expect(await ask()).toBeUndefined();
     await run(script(1_000));
     expect(await ask()).toMatchObject({ at: 1_000, tookSeconds: expect.any(Number) as number });
@@ -200,7 +200,7 @@ describe('what was done', () => {
   it.each([
     ['fails', 'cat() { return 1; }'],
     ['prints half', `cat() { printf 'begun 1000\\nwhy'; }`],
-  ])('is not known when `cat` %s', async (_what, before) => {
+  ])('is unknown when `cat` %s', async (_what, before) => {
     await run(script(1_000));
     await expect(ask(before)).rejects.toThrow();
   });

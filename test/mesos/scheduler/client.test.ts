@@ -37,7 +37,7 @@ async function connect(master: RecordedMaster, more: Partial<Parameters<typeof s
   return subscription;
 }
 
-/** The recorded head says chunked, but the coding was taken off in the recording: the stream ends with the connection. */
+/** The recorded head says chunked, but the recording is decoded: the stream ends with the connection. */
 const stream = (name: string) => recording(name).replace('Transfer-Encoding: chunked', 'Connection: close');
 const chunked = recording('scheduler-stream-chunked.raw');
 const accepted = 'HTTP/1.1 202 Accepted\r\nDate: Sun, 22 Nov 2026 08:54:41 GMT\r\nContent-Length: 0\r\n\r\n';
@@ -45,8 +45,8 @@ const answer = (status: string, body: string) =>
   `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 
 describe('a recorded subscription', () => {
-  // Again: a timer of something else in this process may end meanwhile. One that is left is left each time.
-  it('that nobody reads leaves no timer when it is closed', { retry: 3 }, async () => {
+  // Retried: a timer of something else in this process may end meanwhile. A leaked one stays each time.
+  it('without a reader leaves no timer when it is closed', { retry: 3 }, async () => {
     const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
     const before = timers();
     const subscription = await connect(new RecordedMaster((socket) => void socket.write(chunked)));
@@ -55,7 +55,7 @@ describe('a recorded subscription', () => {
     await vi.waitFor(() => expect(timers()).toBe(before));
   });
 
-  it('gives its events in order, then tells that the master closed it', async () => {
+  it('returns its events in order, then reports that the master closed it', async () => {
     const master = new RecordedMaster((socket) => socket.end(stream('scheduler-stream-1.raw')));
     const subscription = await connect(master);
     expect(subscription).toMatchObject({
@@ -107,14 +107,14 @@ describe('a recorded subscription', () => {
     expect(events.at(-1)).toEqual({ kind: 'error', message: 'Framework failed over' });
   });
 
-  it('may come in the chunked coding', async () => {
+  it('may be chunked', async () => {
     const master = new RecordedMaster((socket) => socket.write(chunked));
     const subscription = await connect(master);
     expect(subscription.frameworkId).toBe('b0adfe1d-25db-405f-87b8-ae8a5847391d-0006');
     await expect(subscription.events.next()).resolves.toMatchObject({ value: { kind: 'heartbeat' } });
   });
 
-  it('asks as a framework with that ID, and carries the stream ID on every later call', async () => {
+  it('sends the framework ID, and the stream ID on every later call', async () => {
     const master = new RecordedMaster((socket) => socket.write(chunked), ...Array<string>(8).fill(accepted));
     const subscription = await connect(master, {
       frameworkId: 'F',
@@ -259,7 +259,7 @@ describe('no subscription:', () => {
     });
   });
 
-  it('given up by the caller', async () => {
+  it('aborted by the caller', async () => {
     const over = new AbortController();
     const master = new RecordedMaster(() => over.abort(new Error('enough')));
     await expect(connect(master, { signal: over.signal })).rejects.toThrow('enough');
@@ -301,7 +301,7 @@ describe('later calls', () => {
   });
 });
 
-it('a master that is silent for five heartbeats counts as gone', async () => {
+it('a master that misses five heartbeats counts as gone', async () => {
   const quick = chunked.replace('"heartbeat_interval_seconds":15.0', '"heartbeat_interval_seconds":0.05');
   const subscription = await connect(new RecordedMaster((socket) => socket.write(quick)));
   const heard: string[] = [];

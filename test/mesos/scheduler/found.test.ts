@@ -46,14 +46,14 @@ const state = (overrides: Partial<MasterState>): MasterState => ({
   ...overrides,
 });
 
-it('finds none where there is none, and not that of another cluster', () => {
+it('finds none when there is none, and ignores that of another cluster', () => {
   expect(findFramework(spec, state({}), at)).toBeUndefined();
   expect(
     findFramework(spec, state({ frameworks: [framework('F', 'other', task('node0.1'))] }), at),
   ).toBeUndefined();
 });
 
-it('takes over the tasks of ours, on their hosts, with the configuration that they were launched with', () => {
+it('adopts our tasks, with their hosts and the configuration they were launched with', () => {
   const ours = framework(
     'F',
     'c',
@@ -89,14 +89,14 @@ it('takes over the tasks of ours, on their hosts, with the configuration that th
   });
 });
 
-it('takes over unreachable tasks too: their nodes must not be launched elsewhere', () => {
+it('adopts unreachable tasks too: their nodes must not be launched elsewhere', () => {
   const ours = { ...framework('F', 'c'), unreachableTasks: [task('node0.1', 'TASK_UNREACHABLE')] };
   expect(findFramework(spec, state({ frameworks: [ours] }), at)).toMatchObject({
     tasks: [{ node: 'node0', state: 'TASK_UNREACHABLE' }],
   });
 });
 
-it('of two tasks of one node takes the newer; the other one will be a stranger, and killed', () => {
+it('adopts the newer of two tasks of one node; the other becomes a stranger and is killed', () => {
   for (const tasks of [
     [task('node0.3'), task('node0.12')],
     [task('node0.12'), task('node0.3')],
@@ -107,7 +107,7 @@ it('of two tasks of one node takes the newer; the other one will be a stranger, 
   }
 });
 
-it('of two frameworks takes the one with more tasks', () => {
+it('adopts the one of two frameworks that has more tasks', () => {
   const frameworks = [framework('A', 'c'), framework('B', 'c', task('node0.1'))];
   expect(findFramework(spec, state({ frameworks }), at)).toMatchObject({ frameworkId: 'B' });
 });

@@ -28,7 +28,7 @@ const having = (...tasks: readonly NodeTask[]): State => ({
 });
 const here = { h1: 'here', h2: 'here' } as const;
 
-describe('what has happened', () => {
+describe('changes', () => {
   it.each<[string, State, State, readonly string[]]>([
     ['nothing', having(task('node0.1', 'TASK_RUNNING')), having(task('node0.1', 'TASK_RUNNING')), []],
     ['a first launch', empty, having(task('node0.1', 'INTENDED')), ['launched: node0.1 is launched on h1']],
@@ -71,7 +71,7 @@ describe('what has happened', () => {
     ],
     ['a surplus node', having(task('node5.1', 'TASK_KILLED')), empty, ['ended: node5 is no longer needed']],
     [
-      "an operator's word",
+      "an operator's declaration",
       empty,
       { ...empty, fences: { h2: { at: 'x', nodes: ['node1', 'node2'] } } },
       ['fenced: an operator declared h2 dead, with node1, node2'],
@@ -101,7 +101,7 @@ describe('what has happened', () => {
       ['failed: the scheduler gave up (MESOS_REFUSED): No'],
     ],
     [
-      'a first look at Mesos, with an agent missing',
+      'a first observation of Mesos, with an agent missing',
       empty,
       { ...empty, mesos: { leader: 'h1', agents: { h1: 'here', h2: 'away' } } },
       ['leader: the Mesos master on h1 leads', 'agent: the Mesos agent on h2 is disconnected'],
@@ -124,7 +124,7 @@ describe('what has happened', () => {
 });
 
 describe('the history', () => {
-  it('numbers what has happened, the newest first, and keeps the newest 50', () => {
+  it('numbers the events, newest first, and keeps the newest 50', () => {
     let state = empty;
     for (let launch = 1; launch <= 60; launch += 1) {
       state = remember(state, { ...state, ...having(task(`node0.${launch}`, 'INTENDED')) }, `t${launch}`);
@@ -134,7 +134,7 @@ describe('the history', () => {
     expect(state.events?.[49]).toMatchObject({ seq: 11 });
   });
 
-  it('keeps the four tasks before the present one, with why they ended', () => {
+  it('keeps the four tasks before the current one, with the reason they ended', () => {
     let state = empty;
     for (let launch = 1; launch <= 7; launch += 1) {
       const next = task(`node0.${launch}`, 'TASK_FAILED', { message: `end ${launch}` });
@@ -148,13 +148,13 @@ describe('the history', () => {
     ]);
   });
 
-  it('is the same value when nothing has happened, so that nothing is stored', () => {
+  it('is the same value when nothing has changed, so that nothing is stored', () => {
     const state = having(task('node0.1', 'TASK_RUNNING'));
     const same = { ...state };
     expect(remember(state, same, 't')).toBe(same);
   });
 
-  it('is short in the memo, and absent where nobody reads it', () => {
+  it('is short in the memo, and absent where it is not needed', () => {
     let state = empty;
     for (let launch = 1; launch <= 20; launch += 1) {
       state = remember(state, { ...state, ...having(task(`node0.${launch}`, 'INTENDED')) }, 't');

@@ -7,7 +7,7 @@ const command = { value: 'exec /opt/perijove/bin/perijove-node start 3', environ
 const resources = [{ name: 'cpus', type: 'SCALAR', scalar: { value: 1 }, role: '*' }] as const;
 
 describe('the framework', () => {
-  it('says what it can take, whose it is, and how long it may be away', () => {
+  it('states its capabilities, its cluster, and its failover time-out', () => {
     const spec = makeSpec({
       name: 'c',
       mesos: { framework: 'perijove', role: 'r', principal: 'p', failoverTimeoutMs: 604_800_000 },
@@ -24,11 +24,11 @@ describe('the framework', () => {
     });
   });
 
-  it('has no principal where the spec names none', () => {
+  it('has no principal if the spec names none', () => {
     expect(frameworkInfo(makeSpec())).not.toHaveProperty('principal');
   });
 
-  it('runs as the user of the hosts, or as root where that one may become it', () => {
+  it('runs as the user of the hosts, or as root if that user may become root', () => {
     const ssh = { address: '10.0.0.1', port: 22, user: 'debian', agent: false };
     const user = (become: 'none' | 'sudo') =>
       frameworkInfo(makeSpec({ hosts: [makeHost('h1', { ssh, become })] })).user;
@@ -113,17 +113,17 @@ describe('the host of an agent', () => {
     attributes: {},
   });
 
-  it('is what the agent itself says', () => {
+  it('is the one in its attribute', () => {
     const attributes = { perijove_host: 'h3' };
     expect(hostOfAgent(spec, { ...at('10.0.0.1', 5051), attributes })?.name).toBe('h3');
   });
 
-  it('is where it listens', () => {
+  it('is the one where it listens', () => {
     expect(hostOfAgent(spec, at('10.0.0.1', 5051))?.name).toBe('h1');
     expect(hostOfAgent(spec, at('10.0.0.1', 5052))?.name).toBe('h2');
   });
 
-  it('is what its name says, when only one host has that name', () => {
+  it('is the one with its host name, if only one host has that name', () => {
     expect(hostOfAgent(spec, { hostname: 'same.example', attributes: {} })).toBeUndefined();
     const one = makeSpec({
       hosts: [makeHost('h1', { hostname: 'a.example' }), makeHost('h2', { hostname: 'b.example' })],
@@ -131,7 +131,7 @@ describe('the host of an agent', () => {
     expect(hostOfAgent(one, { hostname: 'b.example', attributes: {} })?.name).toBe('h2');
   });
 
-  it('is none for an agent that is not in the spec', () => {
+  it('is undefined for an agent outside the spec', () => {
     expect(hostOfAgent(spec, at('10.9.9.9', 5051))).toBeUndefined();
     const noAgent = makeSpec({ hosts: [makeHost('h1', { roles: ['master'] })] });
     expect(hostOfAgent(noAgent, { hostname: 'x', attributes: { perijove_host: 'h1' } })).toBeUndefined();

@@ -61,13 +61,13 @@ describe('spread', () => {
     expect([...counts.values()].toSorted()).toEqual(expected);
   });
 
-  it('counts what runs there already', () => {
+  it('counts the nodes that already run', () => {
     const result = place(input({ needs: fresh('node4'), occupied: { h1: 2, h2: 2 } }));
     expect(hostsOf(result)).toEqual({ node4: 'h3' });
     expect(result.declines).toEqual(['offer-h1', 'offer-h2']);
   });
 
-  it('keeps a majority off one host, and says for what it waits', () => {
+  it('keeps a majority off one host, and reports what it waits for', () => {
     const result = place(
       input({ needs: fresh('node4'), occupied: { h1: 2, h2: 2 }, offers: [offer('h1', 8, 8_192)] }),
     );
@@ -79,7 +79,7 @@ describe('spread', () => {
     ]);
   });
 
-  it('puts a majority on one host where the spec allows it', () => {
+  it('puts a majority on one host if the spec allows it', () => {
     const result = place(
       input({
         needs: fresh('node4'),
@@ -91,7 +91,7 @@ describe('spread', () => {
     expect(hostsOf(result)).toEqual({ node4: 'h1' });
   });
 
-  it('has no choice with one host', () => {
+  it('uses the only host', () => {
     const one = input({
       agentHosts: ['h1'],
       offers: [offer('h1', 8, 8_192)],
@@ -105,7 +105,7 @@ describe('spread', () => {
 describe('a node that ran before', () => {
   const need = (waitedMs: number) => [{ node: 'node2', previousHost: 'h3', waitedMs }];
 
-  it('goes back to its data, even where another host holds fewer', () => {
+  it('returns to its data, even if another host holds fewer nodes', () => {
     expect(hostsOf(place(input({ needs: need(0), occupied: { h1: 1, h2: 0, h3: 1 } })))).toEqual({
       node2: 'h3',
     });
@@ -132,7 +132,7 @@ describe('a node that ran before', () => {
 });
 
 describe('resources', () => {
-  it('must suffice, all of them; the note says what is missing', () => {
+  it('must all suffice; the note lists what is missing', () => {
     const offers = [offer('h1', 0.5, 8_192), offer('h2', 8, 511), offer('h3', 1, 512)];
     const result = place(input({ needs: fresh('node0', 'node1'), offers }));
     expect(hostsOf(result)).toEqual({ node0: 'h3' });
@@ -143,14 +143,14 @@ describe('resources', () => {
     ]);
   });
 
-  it('of all offers of one agent count together, and go into one ACCEPT', () => {
+  it('of all offers of one agent are added up and go into one ACCEPT', () => {
     const offers = [offer('h1', 0.6, 512), offer('h1', 0.4, 0, { id: 'second' })];
     expect(place(input({ needs: fresh('node0'), offers, agentHosts: ['h1'] })).accepts).toMatchObject([
       { agentId: 'agent-h1', offerIds: ['offer-h1', 'second'], nodes: [{ node: 'node0' }] },
     ]);
   });
 
-  it('that are reserved for our role are taken first; revocable ones never', () => {
+  it('reserved for our role are taken first; revocable ones never', () => {
     const resources = [
       scalar('cpus', 4),
       scalar('cpus', 0.75, 'perijove'),
@@ -172,19 +172,19 @@ describe('resources', () => {
     ).toEqual([]);
   });
 
-  it('are counted with three decimals, as Mesos does', () => {
+  it('are counted with three decimals, as in Mesos', () => {
     const offers = [offer('h1', 0.1 + 0.2, 8_192)];
     expect(place(input({ needs: fresh('node0'), cpus: 0.3, offers })).accepts).toHaveLength(1);
   });
 });
 
-it('declines the offers of agents that the spec does not have', () => {
+it('declines the offers of agents outside the spec', () => {
   const offers = [offer('h1', 8, 8_192), { ...offer('x', 8, 8_192), host: undefined }];
   const result = place(input({ needs: fresh('node0'), offers }));
   expect(result.declines).toEqual(['offer-x']);
 });
 
-it('whatever is offered: nothing is promised twice, no majority on one host, every offer is answered once', () => {
+it('for all offers: uses no resource twice, puts no majority on one host, answers every offer once', () => {
   const arbitraryOffer = fc.record({
     host: fc.constantFrom(...hosts, undefined),
     cpus: fc.integer({ min: 0, max: 40 }).map((tenths) => tenths / 10),
@@ -230,7 +230,7 @@ it('whatever is offered: nothing is promised twice, no majority on one host, eve
   );
 });
 
-it('tells what a host has, even though its offer was declined before', () => {
+it('reports what a host has, even if its offer was declined before', () => {
   const result = place(
     input({ needs: fresh('node0'), agentHosts: ['h1'], offers: [], declined: [offer('h1', 0.5, 100)] }),
   );

@@ -23,7 +23,7 @@ const asked = (reconciliation: Reconciliation, tasks: Record<string, NodeTask>, 
   reconciliation.due(tasks, now).explicit.map(({ node }) => node);
 
 describe('after a subscription', () => {
-  it('asks for all tasks that are not over, by name, and for those that no table has', () => {
+  it('asks for all tasks that have not ended, by name, and for those in no table', () => {
     const tasks = tasksIn({
       node0: 'TASK_RUNNING',
       node1: 'INTENDED',
@@ -49,7 +49,7 @@ describe('after a subscription', () => {
     expect(times).toEqual([1, 3, 7, 15, 31, 61, 91, 121]);
   });
 
-  it('is done when all have answered, for 15 minutes', () => {
+  it('asks nothing for 15 minutes when all are answered', () => {
     const tasks = tasksIn({ node0: 'TASK_RUNNING' });
     const reconciliation = new Reconciliation(0);
     reconciliation.due(tasks, 0);
@@ -60,20 +60,23 @@ describe('after a subscription', () => {
     expect(next).toMatchObject({ explicit: [{ node: 'node0' }], implicit: true });
   });
 
-  it.each(['TASK_UNREACHABLE', 'TASK_UNKNOWN'] as const)('asks for a task in state %s each 30 s', (state) => {
-    const tasks = tasksIn({ node0: state });
-    const reconciliation = new Reconciliation(0);
-    reconciliation.due(tasks, 0);
-    reconciliation.heard('node0.1', state, 1_000);
-    expect(asked(reconciliation, tasks, 30_999)).toEqual([]);
-    expect(asked(reconciliation, tasks, 31_000)).toEqual(['node0']);
-    reconciliation.heard('node0.1', state, 31_500);
-    expect(asked(reconciliation, tasks, 61_499)).toEqual([]);
-    expect(asked(reconciliation, tasks, 61_500)).toEqual(['node0']);
-  });
+  it.each(['TASK_UNREACHABLE', 'TASK_UNKNOWN'] as const)(
+    'asks for a task in state %s every 30 s',
+    (state) => {
+      const tasks = tasksIn({ node0: state });
+      const reconciliation = new Reconciliation(0);
+      reconciliation.due(tasks, 0);
+      reconciliation.heard('node0.1', state, 1_000);
+      expect(asked(reconciliation, tasks, 30_999)).toEqual([]);
+      expect(asked(reconciliation, tasks, 31_000)).toEqual(['node0']);
+      reconciliation.heard('node0.1', state, 31_500);
+      expect(asked(reconciliation, tasks, 61_499)).toEqual([]);
+      expect(asked(reconciliation, tasks, 61_500)).toEqual(['node0']);
+    },
+  );
 });
 
-it('asks for a task that was launched just now only when nothing is heard of it for 30 s', () => {
+it('asks for a newly launched task only after 30 s without an update', () => {
   const reconciliation = new Reconciliation(0);
   reconciliation.due({}, 0);
   reconciliation.launched('node0.1', 5_000);
@@ -82,14 +85,14 @@ it('asks for a task that was launched just now only when nothing is heard of it 
   expect(asked(reconciliation, tasks, 35_000)).toEqual(['node0']);
 });
 
-it('forgets tasks that are over', () => {
+it('forgets tasks that have ended', () => {
   const reconciliation = new Reconciliation(0);
   reconciliation.due(tasksIn({ node0: 'INTENDED' }), 0);
   reconciliation.due(tasksIn({ node0: 'TASK_FAILED' }), 500);
   expect(reconciliation.wakeAt).toBe(reconcileEveryMs);
 });
 
-it('asks for every open task at least each 15 minutes and 30 seconds, and never in a hurry', () => {
+it('asks for every open task at least every 15 minutes and 30 seconds, and never too often', () => {
   fc.assert(
     fc.property(fc.array(fc.nat({ max: 3 }), { maxLength: 60 }), (answers) => {
       const tasks = tasksIn({ node0: 'TASK_RUNNING', node1: 'TASK_RUNNING', node2: 'TASK_UNREACHABLE' });

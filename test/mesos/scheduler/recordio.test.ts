@@ -5,7 +5,7 @@ import { RecordDecoder } from '../../../src/mesos/scheduler/recordio.js';
 
 const recording = (name: string) => readFileSync(new URL(`../../fixtures/mesos/${name}`, import.meta.url));
 
-/** The body of a recorded answer, without its head. */
+/** The body of a recorded response, without its headers. */
 function bodyOf(name: string): Buffer {
   const raw = recording(name);
   return raw.subarray(raw.indexOf('\r\n\r\n') + 4);
@@ -31,7 +31,7 @@ function decode(chunks: readonly Buffer[]): string[] {
 const encode = (record: string) => `${Buffer.byteLength(record)}\n${record}`;
 
 describe('a recorded stream of Mesos 1.3.2', () => {
-  it('comes apart into its events', () => {
+  it('is decoded into its events', () => {
     const types = decode([bodyOf('scheduler-stream-1.raw')]).map(
       (record) => (JSON.parse(record) as { type: string }).type,
     );
@@ -40,19 +40,22 @@ describe('a recorded stream of Mesos 1.3.2', () => {
     expect(types.at(-1)).toBe('ERROR');
   });
 
-  it.each(['scheduler-stream-1.raw', 'scheduler-stream-2.raw'])('%s: the cuts do not matter', (name) => {
-    const body = bodyOf(name);
-    const whole = decode([body]);
-    fc.assert(
-      fc.property(fc.array(fc.nat({ max: 700 }), { maxLength: 20 }), (sizes) => {
-        expect(decode(cut(body, sizes))).toEqual(whole);
-      }),
-    );
-    expect(decode(cut(body, Array<number>(body.length).fill(1)))).toEqual(whole);
-  });
+  it.each(['scheduler-stream-1.raw', 'scheduler-stream-2.raw'])(
+    '%s: the chunk boundaries do not matter',
+    (name) => {
+      const body = bodyOf(name);
+      const whole = decode([body]);
+      fc.assert(
+        fc.property(fc.array(fc.nat({ max: 700 }), { maxLength: 20 }), (sizes) => {
+          expect(decode(cut(body, sizes))).toEqual(whole);
+        }),
+      );
+      expect(decode(cut(body, Array<number>(body.length).fill(1)))).toEqual(whole);
+    },
+  );
 });
 
-it('gives back any records, whatever is in them and however they are cut', () => {
+it('decodes any records, whatever their content and chunks', () => {
   fc.assert(
     fc.property(
       fc.array(fc.string({ unit: 'binary', maxLength: 30 }), { maxLength: 8 }),
@@ -69,7 +72,7 @@ it.each([
   ['a sign', '-1\n'],
   ['an HTML page', '<html>'],
   ['no length', '\n{}'],
-  ['a length beyond all bounds', '99999999999\n'],
+  ['a length above the limit', '99999999999\n'],
   ['garbage after a record', '2\n{}{"type":1}'],
 ])('refuses %s', (_what, text) => {
   expect(() => new RecordDecoder().push(Buffer.from(text))).toThrowError(
@@ -77,13 +80,13 @@ it.each([
   );
 });
 
-it('refuses a record larger than it is told to take', () => {
+it('refuses a record larger than the limit', () => {
   const decoder = new RecordDecoder({ largestRecordBytes: 10 });
   expect(decoder.push(Buffer.from(encode('0123456789')))).toHaveLength(1);
   expect(() => decoder.push(Buffer.from('11\n'))).toThrowError(/11 bytes/);
 });
 
-it('tells a stream that ended inside a record from one that ended after it', () => {
+it('distinguishes a stream that ended inside a record from one that ended after it', () => {
   for (const [text, whole] of [
     ['20\n{"type":"HEARTBEAT"}', true],
     ['20\n{"type":"HEARTB', false],

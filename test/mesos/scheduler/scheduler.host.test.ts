@@ -30,7 +30,7 @@ let command: (node: string) => string;
 let healthy: (node: string) => boolean;
 let fence: (taskId: string) => FenceAnswer;
 let vacate: (node: string) => Leave;
-/** What nodes were asked to do before they were killed. */
+/** The requests to nodes before they were killed. */
 let leavings: string[] = [];
 
 beforeAll(async () => {
@@ -60,7 +60,7 @@ afterEach(async () => {
   expect(lines('conflicts')).toEqual([]);
 });
 
-/** Runs for as long as it is let, notes its start, and notes when it is not the only one of its node. */
+/** Runs until it is killed, records its start, and records a second process of the same node. */
 function stay(node: string): string {
   const file = (name: string) => path.join(cluster.dir, `${spec.name}-${name}`);
   return `echo $MESOS_TASK_ID >> ${file('launches')}; flock -n -E 99 ${file(node)} sleep 1000; [ $? = 99 ] && echo $MESOS_TASK_ID >> ${file('conflicts')}; exit 1`;
@@ -76,7 +76,7 @@ function lines(name: string): string[] {
   }
 }
 
-/** Task ID of each process that a task of this case consists of. */
+/** Task ID of each process that belongs to a task of this test. */
 function tasksAlive(): { pid: number; taskId: string }[] {
   return allProcesses().flatMap(({ pid }) => {
     const taskId = startVariable(pid, 'MESOS_TASK_ID');
@@ -96,20 +96,20 @@ function mesosDeps(): Pick<SchedulerDeps, 'spec' | 'leaders' | 'dial' | 'credent
 }
 
 interface TestScheduler {
-  /** Resolves with what it ended with. */
+  /** Resolves to the error it ended with. */
   readonly ended: Promise<unknown>;
   /** Cuts it off, as the end of its process would. */
   stop(): Promise<void>;
 }
 
-/** What a scheduler comes with, other than what is right. */
+/** Credentials to use instead of the correct ones. */
 interface Credentials {
   readonly credential?: Credential;
   readonly renewed?: () => Promise<Credential | undefined>;
 }
 
 interface Faults extends Credentials {
-  /** The scheduler dies when this write has been carried out, before it hears of it. */
+  /** The scheduler dies after this write, before it gets the response. */
   readonly diesAfter?: StoreCall;
 }
 
@@ -152,15 +152,15 @@ function start({ diesAfter, ...credentials }: Faults = {}): TestScheduler {
   return scheduler;
 }
 
-/** What people are told of that kind, the newest first. */
-const told = (kind: string) =>
+/** The events of that kind, newest first. */
+const eventsOf = (kind: string) =>
   (memory.state.events ?? []).filter((event) => event.kind === kind).map(({ what }) => what);
 
 const allRun = (count = 3) =>
   eventually(`${count} nodes run`, () => Object.keys(memory.running()).length === count);
 
 describe('nodes', () => {
-  it('are launched, one on each host, and then no offers are wanted', async () => {
+  it('are launched, one on each host, and then no offers are requested', async () => {
     start();
     await allRun();
     expect(new Set(Object.values(memory.state.tasks).map(({ host }) => host)).size).toBe(3);
@@ -194,7 +194,7 @@ describe('nodes', () => {
     expect(lines('launches')).toHaveLength(4);
   });
 
-  it('that fail again and again are given time, and the others are left alone', async () => {
+  it('that fail repeatedly are delayed, and the others are left alone', async () => {
     command = (node) => (node === 'node2' ? 'echo $MESOS_TASK_ID >> /dev/null; exit 3' : stay(node));
     start();
     await eventually('node2 failed three times', () => (memory.state.tasks['node2']?.failures ?? 0) >= 3);
@@ -206,7 +206,7 @@ describe('nodes', () => {
     await eventually('nothing is missing', () => memory.state.missing === undefined);
   });
 
-  it('that find no room wait, and say what is missing where', async () => {
+  it('without room wait, and report what each host lacks', async () => {
     spec = { ...spec, nodes: { ...spec.nodes, memoryBytes: 2 ** 50 } };
     start();
     await eventually('people are told', () => memory.state.missing !== undefined);
@@ -215,7 +215,7 @@ describe('nodes', () => {
     );
     expect(memory.state.launches).toBe(0);
 
-    // Another cluster takes what there is, and this one waits until that is gone.
+    // Another cluster takes all resources, and this one waits until it is gone.
     const has = Number(/has (\d+) of/.exec(memory.state.missing ?? '')?.[1]);
     await Promise.all(schedulers.map((scheduler) => scheduler.stop()));
     const own = {
@@ -239,7 +239,7 @@ describe('nodes', () => {
     await eventually('nothing is missing', () => memory.state.missing === undefined);
   });
 
-  it('that are too many are taken down, the highest first, when they have handed over', async () => {
+  it('above the number in the spec are removed, highest first, after they have handed over', async () => {
     const first = start();
     await allRun();
     await first.stop();
@@ -264,7 +264,7 @@ describe('nodes', () => {
     await eventually('nothing is missing', () => memory.state.missing === undefined);
   });
 
-  it('that began to leave are launched anew, when the spec wants them again', async () => {
+  it('that began to leave are launched again when the spec includes them again', async () => {
     const first = start();
     await allRun();
     await first.stop();
@@ -283,7 +283,7 @@ describe('nodes', () => {
     expect(memory.running()).toMatchObject({ node0: 'node0.1', node1: 'node1.2' });
   });
 
-  it('with an old configuration are replaced one at a time, only while all others are well', async () => {
+  it('with an old configuration are replaced one at a time, only while all others are healthy', async () => {
     const first = start();
     await allRun();
     await first.stop();
@@ -312,7 +312,7 @@ describe('nodes', () => {
 });
 
 describe('Mesos', () => {
-  it('the leading master is killed: the same tasks, the same framework', async () => {
+  it('the leading master is killed: the tasks and the framework stay', async () => {
     start();
     await allRun();
     const before = { tasks: memory.running(), id: memory.state.frameworkId };
@@ -331,10 +331,10 @@ describe('Mesos', () => {
     expect(memory.running()).toEqual(before.tasks);
     const next = await cluster.leader();
     await eventually('people are told', () =>
-      told('leader').includes(`the Mesos master on ${next} leads, after ${leader}`),
+      eventsOf('leader').includes(`the Mesos master on ${next} leads, after ${leader}`),
     );
-    expect(told('agent')).toEqual([]);
-    // It still does its work.
+    expect(eventsOf('agent')).toEqual([]);
+    // It still works.
     const victim = tasksAlive().filter(({ taskId }) => taskId === 'node0.1');
     for (const { pid } of victim) process.kill(pid, 'SIGKILL');
     await eventually('node0 runs again', () => memory.running()['node0'] === 'node0.4');
@@ -360,7 +360,7 @@ describe('Mesos', () => {
     expect(lines('launches')).toHaveLength(3);
   });
 
-  it('an agent is restarted: its tasks go on', async () => {
+  it('an agent is restarted: its tasks continue', async () => {
     start();
     await allRun();
     const before = memory.running();
@@ -375,7 +375,7 @@ describe('Mesos', () => {
     expect(lines('launches')).toHaveLength(3);
   });
 
-  it('an agent is gone: its node waits, and is found again when it is back', async () => {
+  it('an agent is gone: its node waits, and is found again when the agent is back', async () => {
     start();
     await allRun();
     const before = memory.running();
@@ -387,7 +387,7 @@ describe('Mesos', () => {
         () => memory.state.tasks['node0']?.state === 'TASK_UNREACHABLE',
       );
       await eventually('the agent is missed', () =>
-        told('agent').includes(`the Mesos agent on ${host} is disconnected`),
+        eventsOf('agent').includes(`the Mesos agent on ${host} is disconnected`),
       );
       await eventually('people are told', () =>
         /^node0 waits: .*; the node works, so it is left running$/.test(memory.state.missing ?? ''),
@@ -400,23 +400,23 @@ describe('Mesos', () => {
     expect(lines('launches')).toHaveLength(3);
     await eventually('nothing is missing', () => memory.state.missing === undefined);
     await eventually('the agent is back', () =>
-      told('agent').includes(`the Mesos agent on ${host} is registered again`),
+      eventsOf('agent').includes(`the Mesos agent on ${host} is registered again`),
     );
-    expect(told('lost')).toHaveLength(1);
+    expect(eventsOf('lost')).toHaveLength(1);
   });
 
-  it('has the framework torn down by somebody: the scheduler gives up, with what to do', async () => {
+  it('the framework was torn down by another client: the scheduler gives up, with a remedy', async () => {
     const scheduler = start();
     await allRun();
     await teardownFramework(mesosDeps(), memory.state.frameworkId, new AbortController().signal);
     const error = await scheduler.ended;
     expect(error).toBeInstanceOf(PerijoveError);
     expect(error).toMatchObject({ code: 'MESOS_FRAMEWORK_REMOVED', retryable: false });
-    // Once more: the answer to the first time may have been lost.
+    // Repeated, because the first response may have been lost.
     await teardownFramework(mesosDeps(), memory.state.frameworkId, new AbortController().signal);
   });
 
-  it('has tasks of ours that no table knows: they are killed before their nodes are launched', async () => {
+  it('tasks of ours that are in no table are killed before their nodes are launched', async () => {
     const first = start();
     await allRun();
     await first.stop();
@@ -429,7 +429,7 @@ describe('Mesos', () => {
   });
 });
 
-describe('a master that wants a principal and its secret', () => {
+describe('a master that requires a principal and its secret', () => {
   const wrong: Credential = { principal: 'perijove', secret: 'wrong' };
 
   it('has the framework under its principal', async () => {
@@ -447,7 +447,7 @@ describe('a master that wants a principal and its secret', () => {
   it.each([
     ['a wrong secret', wrong],
     ['another principal', { principal: 'other', secret: 's3cret' }],
-  ])('refuses %s, which ends the scheduler with a code of its own', async (_, credential) => {
+  ])('refuses %s, which ends the scheduler with its own code', async (_, credential) => {
     let renewals = 0;
     const renewed = async () => {
       renewals += 1;
@@ -460,7 +460,7 @@ describe('a master that wants a principal and its secret', () => {
     expect(memory.state.launches).toBe(0);
   });
 
-  it('is told the secret that the hosts have by now, when the former one is refused', async () => {
+  it('gets the current secret of the hosts when the previous one is refused', async () => {
     start({ credential: wrong, renewed: async () => cluster.secrets.credential });
     await allRun();
     expect(lines('launches')).toHaveLength(3);
@@ -468,7 +468,7 @@ describe('a master that wants a principal and its secret', () => {
 });
 
 describe('a node whose agent is gone and that does not work', () => {
-  /** Where node0 runs at first. */
+  /** The first host of node0. */
   let host: string;
 
   beforeEach(() => {
@@ -510,7 +510,7 @@ describe('a node whose agent is gone and that does not work', () => {
       60_000,
     );
   const silent: FenceAnswer = { kind: 'silent', why: 'SSH_TIMEOUT' };
-  /** What a host does: it ends everything of the task. */
+  /** What a host does: it ends every process of the task. */
   const end = (taskId: string): FenceAnswer => {
     for (const each of tasksAlive()) if (each.taskId === taskId) process.kill(each.pid, 'SIGKILL');
     return tasksAlive().some((each) => each.taskId === taskId)
@@ -535,7 +535,7 @@ describe('a node whose agent is gone and that does not work', () => {
     expect(memory.state.presumed ?? []).toEqual([]);
   });
 
-  it('waits while its host cannot confirm, and people are told why', async () => {
+  it('waits while its host cannot confirm, and the reason is reported', async () => {
     await loseAgent();
     await eventually('people are told', () =>
       /^node0 waits: .* cannot confirm that it has ended \(nobody may be asked\)/.test(
@@ -547,11 +547,11 @@ describe('a node whose agent is gone and that does not work', () => {
     await eventually('node0 runs', () => memory.running()['node0'] === 'node0.1', 60_000);
   });
 
-  it('is launched elsewhere after silence; the old one is killed as soon as it is heard of', async () => {
+  it('is launched elsewhere after silence; the old task is killed as soon as it is reported', async () => {
     spec = { ...spec, mesos: { ...spec.mesos, fenceAfterMs: 1_000 } };
     memory = new MemoryStore(spec);
     fence = () => silent;
-    // The old one is not dead, as is presumed: so both may run for a while.
+    // The old task is not dead, as presumed: so both may run for a while.
     command = () => 'exec sleep 1000';
     await loseAgent();
     await movedTo('node0.4');
@@ -568,7 +568,7 @@ describe('a node whose agent is gone and that does not work', () => {
     expect(memory.state.launches).toBe(4);
   });
 
-  it('is missed also when the leading master went down with the agent, and the next one never knew that', async () => {
+  it('is missed even if the leading master died with the agent, and the next one never knew it', async () => {
     fence = end;
     start();
     await allRun();
@@ -585,7 +585,7 @@ describe('a node whose agent is gone and that does not work', () => {
     expect(lines('launches')).toHaveLength(4);
   });
 
-  it("is launched elsewhere by an operator's word", async () => {
+  it('is launched elsewhere when an operator declares its host dead', async () => {
     fence = () => silent;
     command = () => 'exec sleep 1000';
     await loseAgent();
@@ -598,7 +598,7 @@ describe('a node whose agent is gone and that does not work', () => {
     expect(memory.state.launches).toBe(4);
   });
 
-  describe('and the scheduler dies when it has given the task up, before it hears of that:', () => {
+  describe('and the scheduler dies after giving up the task, before it gets the response:', () => {
     beforeEach(() => {
       command = () => 'exec sleep 1000';
       spec = { ...spec, mesos: { ...spec.mesos, fenceAfterMs: 1_000 } };
@@ -647,7 +647,7 @@ describe('another scheduler takes over', () => {
     expect(lines('launches')).toHaveLength(4);
   });
 
-  it('in the middle of everything, again and again: every node is launched once', async () => {
+  it('repeatedly, at any point: every node is launched once', async () => {
     const starts: StoreCall[] = ['storeFrameworkId', 'storeIntents', 'storeTaskUpdates'];
     for (const diesAfter of starts) await start({ diesAfter }).ended;
     start();
@@ -657,7 +657,7 @@ describe('another scheduler takes over', () => {
   });
 });
 
-describe('an answer is lost and the scheduler is gone:', () => {
+describe('a response is lost and the scheduler is gone:', () => {
   const frameworks = async () => {
     const { frameworks } = await cluster.state();
     return frameworks.filter(({ labels }) => labels.some(({ value }) => value === spec.name));
@@ -673,7 +673,7 @@ describe('an answer is lost and the scheduler is gone:', () => {
     expect(await frameworks()).toHaveLength(1);
   });
 
-  it('Mesos gave a framework ID that was never stored: it is found there, with its tasks', async () => {
+  it('the framework ID was never stored: it is found in Mesos, with its tasks', async () => {
     const first = start();
     await allRun();
     await first.stop();
@@ -701,7 +701,7 @@ describe('an answer is lost and the scheduler is gone:', () => {
     const first = start();
     await eventually('all tasks have started', () => lines('launches').length === 3);
     await first.stop();
-    // As if none of the updates had come.
+    // As if no update had arrived.
     const tasks = Object.values(memory.state.tasks).map((task) => ({ ...task, state: 'INTENDED' as const }));
     memory.state = { ...memory.state, tasks: Object.fromEntries(tasks.map((task) => [task.node, task])) };
     start();
@@ -710,12 +710,12 @@ describe('an answer is lost and the scheduler is gone:', () => {
     expect(lines('launches')).toHaveLength(3);
   });
 
-  it('an update was stored and not acknowledged: it comes again and is acknowledged then', async () => {
+  it('an update was stored and not acknowledged: it is resent and then acknowledged', async () => {
     await start({ diesAfter: 'storeTaskUpdates' }).ended;
     start();
     await allRun();
     expect(lines('launches')).toHaveLength(3);
-    // Mesos sends the next state of a task only after the acknowledgement of the one before.
+    // Mesos sends the next state of a task only after the acknowledgement of the previous one.
     for (const { pid } of tasksAlive()) {
       try {
         process.kill(pid, 'SIGKILL');

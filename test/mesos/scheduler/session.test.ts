@@ -13,12 +13,12 @@ import type { Offer, SchedulerEvent, TaskInfo } from '../../../src/mesos/schedul
 import { makeHost, makeSpec } from '../../support/spec.js';
 import { MemoryStore } from '../memory-store.js';
 
-/** One session against a master that this test plays. */
+/** One session against a simulated master. */
 const spec = makeSpec({ hosts: [makeHost('h1'), makeHost('h2')], nodes: { count: 2 } });
 const start = Date.parse('2026-11-22T09:00:00Z');
 const uuid = 'dXVpZHV1aWR1dWlkdXVpZA==';
 
-/** What the scheduler asked of the master, as text; RECONCILE names its tasks. */
+/** The scheduler's calls to the master, as text; RECONCILE names its tasks. */
 class PlayedMaster {
   readonly calls: string[] = [];
   readonly #events: SchedulerEvent[] = [];
@@ -53,7 +53,7 @@ class PlayedMaster {
     this.says({ kind: 'update', status });
   }
 
-  /** The calls since the last time, of these types. */
+  /** The calls of these types since the last time. */
   took(...types: readonly string[]): string[] {
     return this.calls.splice(0).filter((call) => types.includes(call.split(' ')[0] ?? ''));
   }
@@ -95,10 +95,10 @@ const task = (node: string, state: TaskState): NodeTask => ({
 
 let master: PlayedMaster;
 let store: MemoryStore;
-/** What is seen of nodes and hosts. */
+/** The observations of nodes and hosts. */
 let looks: Partial<Pick<SchedulerDeps, 'healthy' | 'fence'>>;
 
-/** Runs a session with these tasks in the table; the clock is the test's. */
+/** Runs a session with these tasks in the table; the test controls the clock. */
 async function session(...tasks: readonly NodeTask[]): Promise<SchedulerSession> {
   store.state = {
     ...store.state,
@@ -132,7 +132,7 @@ async function session(...tasks: readonly NodeTask[]): Promise<SchedulerSession>
 }
 
 const failures: unknown[] = [];
-/** Nothing is left to be done at this time. */
+/** Runs everything that is due now. */
 const settle = async () => await vi.advanceTimersByTimeAsync(1);
 const pass = async (ms: number) => await vi.advanceTimersByTimeAsync(ms);
 const stateOf = (node: string) => store.state.tasks[node]?.state;
@@ -150,7 +150,7 @@ afterEach(() => {
 });
 
 describe('after a subscription', () => {
-  it('asks for all tasks that are not over, then for all that Mesos has, before anything else', async () => {
+  it('asks first for all tasks that have not ended, then for all that Mesos has', async () => {
     await session(task('node0', 'TASK_RUNNING'), task('node1', 'TASK_UNREACHABLE'));
     expect(master.calls.slice(0, 2)).toEqual(['RECONCILE node0.1 node1.1', 'RECONCILE']);
   });
@@ -171,7 +171,7 @@ describe('after a subscription', () => {
     expect(master.took('RECONCILE')).toEqual([]);
   });
 
-  it('asks for everything, in both ways, every 15 minutes; answers without news are stored nowhere', async () => {
+  it('reconciles both ways every 15 minutes, and stores no unchanged answers', async () => {
     await session(task('node0', 'TASK_RUNNING'), task('node1', 'TASK_RUNNING'));
     for (let round = 0; round < 3; round += 1) {
       expect(master.took('RECONCILE')).toEqual(['RECONCILE node0.1 node1.1', 'RECONCILE']);
@@ -184,8 +184,8 @@ describe('after a subscription', () => {
   });
 });
 
-describe('a task of which nothing is heard', () => {
-  it('is unreachable after the time that a master gives its agents, and found again later', async () => {
+describe('a task without any update', () => {
+  it('is unreachable after the time that masters give their agents, and found again later', async () => {
     await session(task('node0', 'TASK_RUNNING'), task('node1', 'TASK_RUNNING'));
     master.tells('node1.1', 'TASK_RUNNING');
     await pass(74_000);
@@ -203,7 +203,7 @@ describe('a task of which nothing is heard', () => {
   });
 });
 
-it('what is said late of a task that has a successor makes nobody wait for it', async () => {
+it('a late update about a superseded task makes no node wait', async () => {
   await session(task('node0', 'TASK_FAILED'), task('node1', 'TASK_RUNNING'));
   master.says({ kind: 'offers', offers: [offer('h1')] });
   await pass(1_000);
@@ -222,7 +222,7 @@ interface Row {
   readonly kind: string;
 }
 
-/** The table of `docs/explanation/framework.md`. */
+/** The table in `docs/explanation/framework.md`. */
 const documented: readonly Row[] = readFileSync(
   new URL('../../../docs/explanation/framework.md', import.meta.url),
   'utf8',
@@ -253,8 +253,8 @@ const everyState = [
   'TASK_UNREACHABLE',
 ] as const satisfies readonly TaskState[];
 
-describe('a task that was seen running, and is told to be', () => {
-  it('in any state: the docs have it', () => {
+describe('a task that was running gets an update', () => {
+  it('the docs list every state', () => {
     expect(documented.flatMap(({ states }) => states).toSorted()).toEqual([...everyState]);
     for (const { states, kind } of documented) {
       for (const state of states) expect([state, kindOf(state as TaskState)]).toEqual([state, kind]);
@@ -275,7 +275,7 @@ describe('a task that was seen running, and is told to be', () => {
     const kind = documented.find(({ states }) => states.includes(state))?.kind;
     expect(launched).toEqual(kind === 'terminal' ? ['ACCEPT node0.3'] : []);
 
-    // Mesos answers about all others, and about this one nothing.
+    // Mesos answers about all others, but not about this one.
     if (kind === 'terminal') master.tells('node0.3', 'TASK_RUNNING');
     await pass(40_000);
     const asked = master.took('RECONCILE').filter((call) => call === 'RECONCILE node0.1');
@@ -283,7 +283,7 @@ describe('a task that was seen running, and is told to be', () => {
   });
 
   it.each(['TASK_LOST', 'TASK_DROPPED', 'TASK_GONE'] as const)(
-    '%s, and lives after all: it is taken back while its node has no other',
+    '%s, and is alive after all: it is taken back while its node has no other task',
     async (state) => {
       await session(task('node0', 'TASK_RUNNING'), task('node1', 'TASK_RUNNING'));
       master.tells('node0.1', state);
@@ -298,7 +298,7 @@ describe('a task that was seen running, and is told to be', () => {
   );
 
   it.each(['TASK_LOST', 'TASK_DROPPED', 'TASK_GONE'] as const)(
-    '%s, and lives after all beside its replacement: it is killed at once',
+    '%s, and is alive after all beside its replacement: it is killed at once',
     async (state) => {
       await session(task('node0', 'TASK_RUNNING'), task('node1', 'TASK_RUNNING'));
       master.tells('node0.1', state);
@@ -315,7 +315,7 @@ describe('a task that was seen running, and is told to be', () => {
   );
 
   it.each(['TASK_FINISHED', 'TASK_FAILED', 'TASK_ERROR', 'TASK_KILLED', 'TASK_GONE_BY_OPERATOR'] as const)(
-    '%s: no later word counts',
+    '%s: later updates are ignored',
     async (state) => {
       await session(task('node0', 'TASK_RUNNING'), task('node1', 'TASK_RUNNING'));
       master.tells('node0.1', state);
@@ -327,7 +327,7 @@ describe('a task that was seen running, and is told to be', () => {
 });
 
 describe('an intent without a known outcome', () => {
-  it('is asked for, and never launched again while there is no answer', async () => {
+  it('is asked for, and never launched again without an answer', async () => {
     await session(task('node0', 'INTENDED'), task('node1', 'TASK_RUNNING'));
     master.tells('node1.1', 'TASK_RUNNING');
     for (let minute = 0; minute < 20; minute += 1) {
@@ -346,7 +346,7 @@ describe('an intent without a known outcome', () => {
     ['TASK_UNKNOWN', 'TASK_DROPPED', true],
     ['TASK_GONE', 'TASK_GONE', true],
     ['TASK_LOST', 'TASK_LOST', true],
-  ] as const)('is told to be %s: it is %s, and launched again: %s', async (told, stored, again) => {
+  ] as const)('is reported as %s: it becomes %s, and is launched again: %s', async (told, stored, again) => {
     await session(task('node0', 'INTENDED'), task('node1', 'TASK_RUNNING'));
     master.tells('node0.1', told);
     await settle();
@@ -357,9 +357,9 @@ describe('an intent without a known outcome', () => {
   });
 });
 
-describe('a task of ours that the table does not have', () => {
+describe('a task of ours that is not in the table', () => {
   it.each(['node0.9', 'node7.3', 'somebody-else'])(
-    '%s is killed, again until it is over, and acknowledged',
+    '%s is killed, repeatedly until it has ended, and acknowledged',
     async (stranger) => {
       await session(task('node0', 'TASK_RUNNING'), task('node1', 'TASK_RUNNING'));
       for (const taskId of ['node0.1', 'node1.1']) master.tells(taskId, 'TASK_RUNNING');
@@ -375,7 +375,7 @@ describe('a task of ours that the table does not have', () => {
     },
   );
 
-  it('keeps its node from being launched while it lives', async () => {
+  it('blocks the launch of its node while it lives', async () => {
     await session(task('node0', 'TASK_FAILED'), task('node1', 'TASK_RUNNING'));
     master.tells('node0.9', 'TASK_RUNNING');
     master.says({ kind: 'offers', offers: [offer('h1')] });
@@ -388,7 +388,7 @@ describe('a task of ours that the table does not have', () => {
   });
 
   it.each(['TASK_FAILED', 'TASK_LOST', 'TASK_UNKNOWN'] as const)(
-    'and is told to be %s: it is left alone',
+    'is reported as %s: it is left alone',
     async (state) => {
       await session(task('node0', 'TASK_RUNNING'), task('node1', 'TASK_RUNNING'));
       master.tells('node0.9', state, true);
@@ -398,11 +398,11 @@ describe('a task of ours that the table does not have', () => {
   );
 });
 
-describe('a node of a crowded host', () => {
+describe('a node on a crowded host', () => {
   const crowding = [task('node0', 'TASK_RUNNING'), { ...task('node1', 'TASK_RUNNING'), host: 'h1' }];
   const here = (...hosts: readonly string[]) => known(new Set(hosts));
 
-  it('is moved when another host is there to take it, not before', async () => {
+  it('is moved when another host can take it, not before', async () => {
     const begun = await session(...crowding);
     begun.sees(here('h1'));
     await pass(60_000);
@@ -412,7 +412,7 @@ describe('a node of a crowded host', () => {
     expect(master.took('KILL')).toEqual(['KILL node1.1']);
   });
 
-  it('stays while it is not known who is there, whatever was stored before', async () => {
+  it('stays while the registered agents are unknown, whatever was stored before', async () => {
     store.state = { ...store.state, mesos: { leader: 'h1', agents: { h1: 'here', h2: 'here' } } };
     const begun = await session(...crowding);
     await pass(60_000);
@@ -424,8 +424,8 @@ describe('a node of a crowded host', () => {
   });
 });
 
-describe('a node whose task ended while nobody listened', () => {
-  it('waits for an offer of the host that has its data, from when offers can come', async () => {
+describe('a node whose task ended while no scheduler ran', () => {
+  it('waits for an offer of the host that has its data, from the time offers can come', async () => {
     const ended = { ...task('node0', 'TASK_KILLED'), since: new Date(start - 3_600_000).toISOString() };
     await session(ended, task('node1', 'TASK_RUNNING'));
     master.says({ kind: 'offers', offers: [offer('h2')] });
@@ -449,12 +449,12 @@ describe('a task that may be lost, whose node does not respond', () => {
     return fenced;
   };
 
-  it('is ended by its host, when it is silent from there as well', async () => {
+  it('is ended by its host, when it does not respond there either', async () => {
     expect(await asked(async (node) => known(node !== 'node0'))).toEqual(['node0.1']);
     expect(stateOf('node0')).toBe('TASK_GONE');
   });
 
-  it('is left alone, when it answers from its host: only the way from here is broken', async () => {
+  it('is left alone, when it responds on its host: only the path from this worker is broken', async () => {
     expect(await asked(async (node, host) => known(node !== 'node0' || host === 'h1'))).toEqual([]);
     expect(stateOf('node0')).toBe('TASK_UNREACHABLE');
   });
@@ -469,7 +469,7 @@ describe('a task that may be lost, whose node does not respond', () => {
   });
 });
 
-it('an update is acknowledged when it is stored, and only one with a UUID', async () => {
+it('an update is acknowledged after it is stored, and only one with a UUID', async () => {
   await session(task('node0', 'TASK_STAGING'), task('node1', 'TASK_RUNNING'));
   const states: (TaskState | undefined)[] = [];
   vi.spyOn(master.subscription, 'acknowledge').mockImplementation(async () => {
@@ -483,7 +483,7 @@ it('an update is acknowledged when it is stored, and only one with a UUID', asyn
   expect(states).toEqual(['TASK_RUNNING']);
 });
 
-it('an idle hour stores nothing, wants no offers, and asks for states each 15 minutes', async () => {
+it('an idle hour stores nothing, requests no offers, and reconciles every 15 minutes', async () => {
   const asked: string[] = [];
   vi.spyOn(master.subscription, 'reconcile').mockImplementation(async (tasks) => {
     asked.push(tasks.map(({ taskId }) => taskId).join(' '));

@@ -43,7 +43,7 @@ const tableOf = (...tasks: readonly NodeTask[]): TaskTable => ({
   launches: 10,
 });
 
-/** The table after one task of node0 went through these states, each so many milliseconds after the start. */
+/** The table after one task of node0 went through these states, at these milliseconds after the start. */
 const after = (...states: readonly (readonly [ms: number, state: TaskState])[]): NodeTask => {
   const launched = applyIntents(empty, [intent('node0', 1)], at(0));
   const table = states.reduce(
@@ -54,12 +54,12 @@ const after = (...states: readonly (readonly [ms: number, state: TaskState])[]):
 };
 
 describe('task IDs', () => {
-  it('carry the node and the number of the launch', () => {
+  it('contain the node and the number of the launch', () => {
     expect(parseTaskId(taskIdOf('node12', 34))).toEqual({ node: 'node12', launch: 34 });
   });
 
   it.each(['node3', 'node3.', 'node3.0', 'node3.01', 'node03.1', 'xnode3.1', 'node3.1.2', 'task-1', ''])(
-    '%j is none of ours',
+    '%j is not one of ours',
     (text) => expect(parseTaskId(text)).toBeUndefined(),
   );
 });
@@ -69,24 +69,24 @@ describe('states', () => {
     expect(kindOf('TASK_HIBERNATING')).toBe('unknown');
   });
 
-  it('after a terminal one do not matter', () => {
+  it('after a terminal one are ignored', () => {
     expect(after([1, 'TASK_RUNNING'], [2, 'TASK_FAILED'], [3, 'TASK_RUNNING']).state).toBe('TASK_FAILED');
   });
 
   it.each(['TASK_LOST', 'TASK_GONE', 'TASK_DROPPED'] as const)(
-    '%s is what the master concluded: the agent may tell otherwise',
+    '%s is inferred by the master: the agent may report otherwise',
     (state) => {
       expect(after([1, state], [2, 'TASK_RUNNING']).state).toBe('TASK_RUNNING');
       expect(after([1, state], [2, 'TASK_UNREACHABLE']).state).toBe(state);
     },
   );
 
-  it('an intent that Mesos does not know was dropped; a task that ran may run still', () => {
+  it('an intent that Mesos does not know was dropped; a task that ran may still run', () => {
     expect(after([1, 'TASK_UNKNOWN']).state).toBe('TASK_DROPPED');
     expect(after([1, 'TASK_RUNNING'], [2, 'TASK_UNKNOWN']).state).toBe('TASK_UNKNOWN');
   });
 
-  it('that are no news leave the table as it is, whatever their message', () => {
+  it('that are not new leave the table unchanged, whatever their message', () => {
     const table = applyUpdates(
       applyIntents(empty, [intent('node0', 1)], at(0)),
       [{ taskId: 'node0.1', state: 'TASK_RUNNING' }],
@@ -120,7 +120,7 @@ describe('failures in a row', () => {
     expect(table.tasks['node0']?.failures).toBe(3);
   });
 
-  it('begin anew after a task that ran for a minute', () => {
+  it('start again at one after a task that ran for a minute', () => {
     expect(after([5, 'TASK_RUNNING'], [60_005, 'TASK_FAILED']).failures).toBe(1);
     expect(after([5, 'TASK_RUNNING'], [60_004, 'TASK_FAILED']).failures).toBe(1);
     const table = tableOf(task('node0', 'TASK_RUNNING', { startedAt: at(0), failures: 4 }));
@@ -135,7 +135,7 @@ describe('failures in a row', () => {
     expect(applyUpdates(table, [{ taskId: 'node0.1', state }], at(5)).tasks['node0']?.failures).toBe(0);
   });
 
-  it('make the node rest longer and longer, up to 30 s', () => {
+  it('delay the node longer and longer, up to 30 s', () => {
     expect([0, 1, 2, 3, 4, 5, 6, 7, 8, 50].map(backOffMs)).toEqual([
       0, 0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000,
     ]);
@@ -143,7 +143,7 @@ describe('failures in a row', () => {
 });
 
 describe('intents', () => {
-  it('may be stored twice: the answer to the first time may have been lost', () => {
+  it('may be stored twice: the first response may have been lost', () => {
     const once = applyIntents(empty, [intent('node0', 1), intent('node1', 2)], at(0));
     expect(intentsRejection(once, [intent('node0', 1), intent('node1', 2)])).toBeUndefined();
     expect(applyIntents(once, [intent('node0', 1), intent('node1', 2)], at(9))).toBe(once);
@@ -161,7 +161,7 @@ describe('intents', () => {
     expect(intentsRejection(tableOf(task('node0', state)), [intent('node0', 11)])).toMatch(state);
   });
 
-  it('are taken when the task of the node is over', () => {
+  it('are accepted when the task of the node has ended', () => {
     const table = tableOf(task('node0', 'TASK_FAILED', { failures: 2 }));
     expect(intentsRejection(table, [intent('node0', 11)])).toBeUndefined();
     expect(applyIntents(table, [intent('node0', 11)], at(7)).tasks['node0']).toMatchObject({
@@ -178,8 +178,8 @@ describe('intents', () => {
   });
 });
 
-describe('tasks that were found at Mesos', () => {
-  it('fill the table where it has none, and move the number of launches past theirs', () => {
+describe('tasks found in Mesos', () => {
+  it('are added where the table has none, and raise the number of launches', () => {
     const found = [{ ...task('node1', 'TASK_RUNNING'), taskId: 'node1.17' }];
     const table = adoptTasks(tableOf(task('node0', 'TASK_RUNNING')), found);
     expect(table.launches).toBe(17);
@@ -200,7 +200,7 @@ const plan = (tasks: readonly NodeTask[], overrides: Partial<TaskPlanInput> = {}
 const running = (node: string, overrides: Partial<NodeTask> = {}) => task(node, 'TASK_RUNNING', overrides);
 
 describe('the plan', () => {
-  it('launches what has no task, and knows where the data of the others lie', () => {
+  it('launches nodes without a task, with the host that has their data', () => {
     const { launch, notes } = plan([running('node1'), task('node2', 'TASK_LOST', { host: 'h3' })]);
     expect(launch).toEqual([
       { node: 'node0', waitedMs: 0 },
@@ -209,7 +209,7 @@ describe('the plan', () => {
     expect(notes).toEqual([]);
   });
 
-  it('wants no offers when all nodes are running, nor while they are only being started', () => {
+  it('needs no offers while all nodes are running or starting', () => {
     expect(offersWanted(plan([running('node0'), running('node1'), running('node2')]))).toBe(false);
     expect(
       offersWanted(plan([task('node0', 'INTENDED'), task('node1', 'TASK_STAGING'), running('node2')])),
@@ -218,7 +218,7 @@ describe('the plan', () => {
   });
 
   it.each(['TASK_UNREACHABLE', 'TASK_UNKNOWN'] as const)(
-    'waits for a node in state %s, and says so',
+    'waits for a node in state %s, with a note',
     (state) => {
       const { launch, notes } = plan([
         task('node0', state, { host: 'h2' }),
@@ -231,13 +231,13 @@ describe('the plan', () => {
     },
   );
 
-  it('says what more is known of a node that waits', () => {
+  it('adds what else is known about a waiting node to the note', () => {
     const waiting = [task('node0', 'TASK_UNREACHABLE', { host: 'h2' }), running('node1'), running('node2')];
     const { notes } = plan(waiting, { noteOf: ({ host }) => `${host} is asked` });
     expect(notes).toEqual([expect.stringMatching(/^node0 waits: .*; h2 is asked$/)]);
   });
 
-  it('lets a node that fails again and again rest, says so, and knows when to look again', () => {
+  it('backs off from a node that fails repeatedly, with a note and a time to wake', () => {
     const failing = task('node0', 'TASK_FAILED', { failures: 4, message: 'exited with status 3' });
     const resting = plan([failing, running('node1'), running('node2')], { now: start + 3_999 });
     expect(resting.launch).toEqual([]);
@@ -274,13 +274,13 @@ describe('the plan', () => {
     expect(plan([running('node0', old), running('node1')]).roll).toBeUndefined();
   });
 
-  it('sees an order to kill through before it gives the next', () => {
+  it('completes one kill before it orders the next', () => {
     const old = { config: 'c0' };
     const { roll } = plan([running('node0', old), task('node1', 'TASK_KILLING', old), running('node2', old)]);
     expect(roll?.node).toBe('node1');
   });
 
-  it('takes surplus nodes down one by one, the highest first, and forgets none of the others', () => {
+  it('removes surplus nodes one by one, the highest first, and forgets none of the others', () => {
     const tasks = [0, 1, 2, 3, 4].map((index) => running(`node${index}`));
     expect(plan(tasks).roll).toMatchObject({ node: 'node4', leaves: true });
     expect(plan(tasks.slice(0, 4)).roll).toMatchObject({ node: 'node3', leaves: true });
@@ -292,7 +292,7 @@ describe('the plan', () => {
     expect(plan([...tasks.slice(0, 2), running('node3')]).roll).toBeUndefined();
   });
 
-  it('ends a task that began to leave etcd, though its node is wanted again', () => {
+  it('ends a task that began to leave etcd, even if its node is desired again', () => {
     const tasks = [
       running('node0'),
       running('node1', { retiring: true }),
@@ -301,12 +301,12 @@ describe('the plan', () => {
     expect(plan(tasks).roll).toMatchObject({ node: 'node1', leaves: true });
   });
 
-  it('tells of a node too many that must wait for one that does not run', () => {
+  it('notes a surplus node that must wait for one that does not run', () => {
     const { notes, roll } = plan([running('node0'), running('node1'), running('node3')]);
     expect([roll, notes]).toEqual([undefined, ['node3 will be removed as soon as node2 runs']]);
   });
 
-  it('moves a node from a host that holds a majority, when another host may have it', () => {
+  it('moves a node from a host that holds a majority, if another host can take it', () => {
     const on = (host: string, ...nodes: string[]) => nodes.map((node) => running(node, { host }));
     const spread = { most: 1, hosts: ['h1', 'h2', 'h3'] };
     const crowded = [...on('h1', 'node0', 'node2'), ...on('h2', 'node1')];
@@ -317,7 +317,7 @@ describe('the plan', () => {
     expect(plan(even, { spread }).roll).toBeUndefined();
   });
 
-  it('moves no node because of its host: the digest is that of the host it runs on', () => {
+  it('restarts no node because of its host: the digest is that of the host it runs on', () => {
     const configOf = (node: string, host: string) => `${node}@${host}`;
     const tasks = ['node0', 'node1', 'node2'].map((node) => running(node, { config: `${node}@h1` }));
     expect(plan(tasks, { configOf }).roll).toBeUndefined();
@@ -339,7 +339,7 @@ const states = [
   'TASK_HIBERNATING',
 ] as const satisfies readonly TaskState[];
 
-describe('whatever happens', () => {
+describe('for all sequences of events', () => {
   const arbitraryTasks = fc
     .array(
       fc.record({
@@ -384,7 +384,7 @@ describe('whatever happens', () => {
     );
   });
 
-  it('intents that follow the plan are never refused, and carrying them out leaves nothing to launch', () => {
+  it('intents that follow the plan are never refused, and applying them leaves nothing to launch', () => {
     fc.assert(
       fc.property(arbitraryTasks, (tasks) => {
         const table = tableOf(...tasks);

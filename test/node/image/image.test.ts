@@ -10,7 +10,7 @@ const imageOf = (containerizer: 'docker' | 'mesos', image: string) =>
   nodeImage(makeSpec({ nodes: { containerizer, image } }));
 
 describe('the image of nodes', () => {
-  it('is ours at the content that it is built from, unless the spec names another one', () => {
+  it('is ours with the content that it is built from, unless the spec names another one', () => {
     expect(imageOf('docker', 'perijove-node')).toEqual({
       reference: expect.stringMatching(/^perijove-node:[0-9a-f]{12}$/) as string,
       own: true,
@@ -47,22 +47,22 @@ describe('the plan', () => {
   const plan = (own: boolean, ...having: readonly boolean[]) =>
     planImage({ reference: 'x', own, hosts: hosts(...having) });
 
-  it('does nothing where every host has it', () => {
+  it('does nothing if every host has it', () => {
     expect(plan(true, true, true)).toEqual({ kind: 'nothing' });
     expect(plan(false, true, true)).toEqual({ kind: 'nothing' });
   });
 
-  it('builds ours once, and takes it from a host that has it', () => {
+  it('builds ours once, and copies it from a host that has it', () => {
     expect(plan(true, false, false)).toEqual({ kind: 'build', to: ['h1', 'h2'] });
     expect(plan(true, false, true, false)).toEqual({ kind: 'copy', from: 'h2', to: ['h1', 'h3'] });
   });
 
-  it('has each host that lacks it pull any other one', () => {
+  it('makes each host that lacks any other one pull it', () => {
     expect(plan(false, true, false)).toEqual({ kind: 'pull', to: ['h2'] });
   });
 });
 
-describe('the room for it', () => {
+describe('the space for it', () => {
   const sizes = { archiveBytes: 100, imageBytes: 300 };
   const space = (device: string, freeBytes: number) => ({ device, freeBytes });
 

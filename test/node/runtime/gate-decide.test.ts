@@ -25,7 +25,7 @@ const reflex = (known: Knowledge, more: Partial<GateFacts> = {}): GateFacts => (
   known,
   ...more,
 });
-const word = (known: Knowledge, more: Partial<GateFacts> = {}): GateFacts => ({
+const byOrder = (known: Knowledge, more: Partial<GateFacts> = {}): GateFacts => ({
   ...reflex(known),
   rule: 'word',
   order: { generation: 3, term: 2, serve: true },
@@ -35,7 +35,7 @@ const word = (known: Knowledge, more: Partial<GateFacts> = {}): GateFacts => ({
 describe('a gate that opens by reflex', () => {
   const leading = knowing(status(true, 5), read(1_000), status(true, 5));
 
-  it('is open while a read between two words of one leadership is fresh', () => {
+  it('is open while a read between two reports of one leadership is fresh', () => {
     expect(decideGate(reflex(leading), 1_100)).toMatchObject({
       open: true,
       closing: false,
@@ -47,35 +47,35 @@ describe('a gate that opens by reflex', () => {
   });
 
   it.each([
-    ['nothing', []],
-    ['a status alone', [status(true, 5)]],
-    ['a read whose end nobody has confirmed', [status(true, 5), read(1_000)]],
+    ['no answer', []],
+    ['only a status', [status(true, 5)]],
+    ['a read without a later status', [status(true, 5), read(1_000)]],
     ['a read that failed', [status(true, 5), read(1_000, false), status(true, 5)]],
     ['a read across two leaderships', [status(true, 5), read(1_000), status(true, 7)]],
-    ['a read through a member that follows', [status(false, 5), read(1_000), status(false, 5)]],
+    ['a read through a following member', [status(false, 5), read(1_000), status(false, 5)]],
     ['a read that began before the leadership', [status(false, 4), read(1_000), status(true, 5)]],
-    ['a read that was followed by no word', [status(true, 5), read(1_000), noStatus, status(true, 5)]],
-  ] as const)('is shut by %s', (_, answers) => {
+    ['a read followed by a missing status', [status(true, 5), read(1_000), noStatus, status(true, 5)]],
+  ] as const)('is shut with %s', (_, answers) => {
     expect(decideGate(reflex(knowing(...answers)), 1_100)).toMatchObject({ open: false });
   });
 
-  it('is closing as soon as its member leads no longer, and shuts in order', () => {
+  it('is closing as soon as its member no longer leads, and shuts in order', () => {
     const moved = reflex(learn(leading, status(false, 6)));
     expect(decideGate(moved, 1_200)).toMatchObject({ open: true, closing: true, term: 5, until: 1_500 });
     expect(decideGate(moved, 1_500)).toMatchObject({ open: false, inOrder: true });
   });
 
   it('is closing when the keeper has seen a later term', () => {
-    const told = reflex(leading, { order: { generation: 9, term: 6, serve: false } });
-    expect(decideGate(told, 1_200)).toMatchObject({ open: true, closing: true, term: 5 });
+    const ordered = reflex(leading, { order: { generation: 9, term: 6, serve: false } });
+    expect(decideGate(ordered, 1_200)).toMatchObject({ open: true, closing: true, term: 5 });
   });
 
-  it('goes on at the new term when its member leads again', () => {
+  it('stays open at the new term when its member leads again', () => {
     const again = [status(false, 6), status(true, 7), read(1_300), status(true, 7)].reduce(learn, leading);
     expect(decideGate(reflex(again), 1_400)).toMatchObject({ open: true, closing: false, term: 7 });
   });
 
-  it('needs no order, and a Jupyter that is ready', () => {
+  it('needs no order, but a ready Jupyter', () => {
     expect(decideGate(reflex(leading, { jupyterReady: false }), 1_100)).toMatchObject({
       open: false,
       inOrder: false,
@@ -84,24 +84,27 @@ describe('a gate that opens by reflex', () => {
   });
 });
 
-describe('a gate that opens by the keeper’s word', () => {
-  it('is open by an order and a fresh read, whoever leads', () => {
+describe('a gate that opens by the keeper’s order', () => {
+  it('is open with an order and a fresh read, whoever leads', () => {
     const known = knowing(read(1_000));
-    expect(decideGate(word(known), 1_499)).toMatchObject({ open: true, closing: false, term: 2 });
-    expect(decideGate(word(known), 1_500)).toMatchObject({ open: false, inOrder: false });
-    expect(decideGate(word(known, { jupyterReady: false }), 1_100)).toMatchObject({ open: false });
+    expect(decideGate(byOrder(known), 1_499)).toMatchObject({ open: true, closing: false, term: 2 });
+    expect(decideGate(byOrder(known), 1_500)).toMatchObject({ open: false, inOrder: false });
+    expect(decideGate(byOrder(known, { jupyterReady: false }), 1_100)).toMatchObject({ open: false });
   });
 
-  it('shuts in order when the keeper takes its word back', () => {
+  it('shuts in order when the keeper withdraws its order', () => {
     const known = knowing(status(true, 2), read(1_000), status(true, 2));
-    expect(decideGate(word(known, { order: noOrder }), 1_100)).toMatchObject({ open: false, inOrder: true });
+    expect(decideGate(byOrder(known, { order: noOrder }), 1_100)).toMatchObject({
+      open: false,
+      inOrder: true,
+    });
   });
 });
 
-describe('what is asked', () => {
+describe('the requests', () => {
   const next = (...answers: Answer[]) => nextQuestion(knowing(...answers), reflex(nothingKnown));
 
-  it('is little of a member that follows, and a proof at once of one that begins to lead', () => {
+  it('are few to a following member, and ask a new leader for a proof at once', () => {
     expect(next()).toEqual({ ask: 'status', when: 'soon' });
     expect(next(status(false, 5))).toEqual({ ask: 'status', when: 'when-told' });
     expect(next(status(true, 6))).toEqual({ ask: 'read', when: 'at-once' });
@@ -109,15 +112,15 @@ describe('what is asked', () => {
     expect(next(status(true, 6), read(1), status(true, 6))).toEqual({ ask: 'read', when: 'soon' });
   });
 
-  it('is not asked in a circle while the member fails', () => {
+  it('are not repeated without a pause while the member fails', () => {
     expect(next(status(true, 6), read(1, false))).toEqual({ ask: 'status', when: 'at-once' });
     expect(next(status(true, 6), read(1, false), noStatus)).toEqual({ ask: 'read', when: 'soon' });
     expect(next(status(true, 6), read(1, false), status(true, 6))).toEqual({ ask: 'read', when: 'soon' });
   });
 
-  it('is nothing where the keeper’s word is missing', () => {
-    expect(nextQuestion(nothingKnown, word(nothingKnown))).toEqual({ ask: 'read', when: 'soon' });
-    expect(nextQuestion(nothingKnown, word(nothingKnown, { order: noOrder }))).toBeUndefined();
+  it('are none without the keeper’s order', () => {
+    expect(nextQuestion(nothingKnown, byOrder(nothingKnown))).toEqual({ ask: 'read', when: 'soon' });
+    expect(nextQuestion(nothingKnown, byOrder(nothingKnown, { order: noOrder }))).toBeUndefined();
   });
 });
 
@@ -132,7 +135,7 @@ interface SimulatedMember {
   /** Index of the leader that it follows. */
   follows: number | undefined;
   paused: boolean;
-  /** Members of one part of the network hear each other. */
+  /** Members of one part of the network can exchange messages. */
   part: number;
 }
 
@@ -143,7 +146,7 @@ interface SimulatedNode {
   asking:
     | { readonly ask: 'status' | 'read'; readonly begunAt: number; answer?: Answer; arrivesAt: number }
     | undefined;
-  /** The moments at which a quorum has really confirmed a read of it; `term` where it led. */
+  /** When a quorum has really confirmed a read of it; `term` if it led. */
   readonly confirmed: { readonly at: number; readonly term?: number }[];
   lastTerm: number;
 }
@@ -155,7 +158,7 @@ type Event =
   | { readonly kind: 'part'; readonly parts: readonly number[] }
   | { readonly kind: 'order'; readonly node: number; readonly serve: boolean };
 
-/** Raft's elections and reads with a cluster's nodes on top; whatever the model may choose, `delays` chooses. */
+/** Raft's elections and reads, and a cluster's nodes on top; `delays` makes all choices of the model. */
 class Simulation {
   now = 10_000;
   readonly electedAt = new Map<number, number>();
@@ -180,7 +183,7 @@ class Simulation {
     this.nodes = this.members.map((_, index) => ({
       facts: { rule, order: noOrder, jupyterReady: true, known: nothingKnown },
       paused: false,
-      // Nodes do not take their turns together.
+      // Nodes do not take their turns at the same time.
       turnAt: this.now + index * 30,
       asking: undefined,
       confirmed: [],
@@ -197,7 +200,7 @@ class Simulation {
         for (let step = 0; step < event.steps; step += 1) this.step();
         break;
       case 'leap':
-        // The whole machine stands still; its monotonic clock goes on.
+        // The whole machine is suspended; its monotonic clock continues.
         this.now += event.ms;
         this.check();
         break;
@@ -210,7 +213,7 @@ class Simulation {
         break;
       }
       case 'hear': {
-        // News of a later term arrives late, or never.
+        // A later term is received late, or never.
         const newest = this.reach(at).reduce((best, each) => (each.term > best.term ? each : best), member);
         if (newest.term > member.term) {
           Object.assign(member, { term: newest.term, leads: false, follows: newest.follows });
@@ -250,7 +253,7 @@ class Simulation {
     this.check();
   }
 
-  /** Members that one can exchange messages with, itself among them; none while it is paused. */
+  /** Members that one can exchange messages with, including itself; none while it is paused. */
   private reach(index: number): SimulatedMember[] {
     const member = this.members[index] as SimulatedMember;
     if (member.paused) return [];
@@ -260,7 +263,7 @@ class Simulation {
   private turn(node: SimulatedNode, index: number): void {
     const { asking } = node;
     if (asking !== undefined) {
-      // The member answers when it gets to it, also while the node that asked stands still.
+      // The member answers when it can, even while the node that asked is suspended.
       if (asking.answer === undefined && this.now >= asking.arrivesAt) {
         const answer = this.answer(index, asking.ask, asking.begunAt);
         if (answer !== undefined) {
@@ -307,7 +310,7 @@ class Simulation {
     return read(begunAt);
   }
 
-  /** A quorum tells this leader that it knows of no later term. */
+  /** A quorum confirms to this leader that it knows of no later term. */
   private confirms(asker: number, leader: number): boolean {
     const { leads, term, part } = this.members[leader] as SimulatedMember;
     if (!leads || part !== this.members[asker]?.part) return false;
@@ -358,7 +361,7 @@ class Simulation {
   }
 }
 
-/** As `expect`, which is too slow for millions of calls. */
+/** Like `expect`, which is too slow for millions of calls. */
 function must(holds: boolean, broken: string): void {
   if (!holds) throw new Error(broken);
 }
@@ -384,7 +387,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 const delays = fc.array(fc.constantFrom(0, 0, 0, 10, 20, 50, 150, 400), { minLength: 1, maxLength: 40 });
 const history = fc.array(event, { minLength: 5, maxLength: 60 });
 
-describe('whatever elections, pauses, cuts, orders and standstills there are', () => {
+describe('for all elections, pauses, partitions, orders and standstills', () => {
   it.each(['reflex', 'word'] as const)('gates that open by %s keep their promises', (rule) => {
     let opened = 0;
     fc.assert(
@@ -399,7 +402,7 @@ describe('whatever elections, pauses, cuts, orders and standstills there are', (
     expect(opened).toBeGreaterThan(1_000);
   });
 
-  it('one gate is open in the end, when all is well again', () => {
+  it('one gate is open in the end, when all has healed', () => {
     fc.assert(
       fc.property(fc.constantFrom(3, 5), history, (count, events) => {
         const simulation = new Simulation(count, 'reflex', [0, 10]);

@@ -19,7 +19,7 @@ let gate: Gate;
 let port: number;
 let admits: boolean;
 let log: string;
-/** The side of the program behind the gate, of each connection. */
+/** Each connection on the side of the program behind the gate. */
 let arrived: Socket[];
 
 beforeEach(async () => {
@@ -56,14 +56,14 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-async function client(): Promise<Socket & { said: () => string }> {
+async function client(): Promise<Socket & { received: () => string }> {
   await eventually(() => gate.listening);
   const socket = connect({ port, host: address, allowHalfOpen: true });
-  let said = '';
-  socket.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  let received = '';
+  socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
   socket.on('error', () => undefined);
   await once(socket, 'connect');
-  return Object.assign(socket, { said: () => said });
+  return Object.assign(socket, { received: () => received });
 }
 
 /** A connection that has sent a request, and its other side, which has received it. */
@@ -85,21 +85,21 @@ async function closed(socket: Socket): Promise<void> {
 describe('an open gate', () => {
   beforeEach(() => gate.open());
 
-  it('passes bytes, and the end of each half by itself', async () => {
+  it('passes bytes, and the end of each half separately', async () => {
     const { user, server, received } = await request();
     expect(received).toBe('GET / HTTP/1.1\r\n\r\n');
     const ended = once(server, 'end');
     user.end('last');
     await ended;
     server.write('answer');
-    await eventually(() => user.said() === 'answer');
+    await eventually(() => user.received() === 'answer');
     server.end(' to the end');
     await once(user, 'end');
-    expect(user.said()).toBe('answer to the end');
+    expect(user.received()).toBe('answer to the end');
     await eventually(() => gate.connectionCount === 0);
   });
 
-  it('passes what comes in pieces, and what is longer than any buffer, also when the server has closed', async () => {
+  it('passes pieces, and data longer than any buffer, even when the server has closed', async () => {
     const count = arrived.length;
     const user = await client();
     for (const piece of ['G', 'ET /.perijove/ga', 'rden HTTP/1.1\r\n\r\n']) {
@@ -115,7 +115,7 @@ describe('an open gate', () => {
     user.end();
     user.resume();
     await once(user, 'end');
-    expect(user.said().length).toBe(long.length);
+    expect(user.received().length).toBe(long.length);
   });
 
   it('ends each side with the other', async () => {
@@ -129,21 +129,21 @@ describe('an open gate', () => {
     await eventually(() => gate.connectionCount === 0);
   });
 
-  it('answers for itself, again and again on one connection, also in pieces', async () => {
+  it('answers itself, repeatedly on one connection, also in pieces', async () => {
     const user = await client();
     const line = `GET ${gatePath} HTTP/1.1\r\nHost: x\r\n\r\n`;
     user.write(line.slice(0, 9));
     await new Promise(setImmediate);
     user.write(line.slice(9));
-    await eventually(() => user.said().split('"term":5').length === 2);
+    await eventually(() => user.received().split('"term":5').length === 2);
     user.write(line + line);
-    await eventually(() => user.said().split('"term":5').length === 4);
+    await eventually(() => user.received().split('"term":5').length === 4);
     expect(arrived).toEqual([]);
     gate.shut(true);
     await closed(user);
   });
 
-  it('takes nothing while that is not admitted, and ends what goes on', async () => {
+  it('accepts nothing while that is not admitted, and ends open connections', async () => {
     const { user, server } = await request();
     admits = false;
     const late = connect({ port, host: address });
@@ -176,7 +176,7 @@ describe('a program behind the gate that closes while the client still sends', (
       // With bytes that it has not read.
       server.write(answer);
       server.destroy();
-      await eventually(() => user.said() === answer);
+      await eventually(() => user.received() === answer);
       const ended = closed(user);
       sending = false;
       user.end();
@@ -189,7 +189,7 @@ describe('a program behind the gate that closes while the client still sends', (
     const { user, server } = await request();
     server.destroy();
     await closed(user);
-    expect(user.said()).toBe('');
+    expect(user.received()).toBe('');
   });
 });
 
@@ -209,19 +209,19 @@ describe('a gate that shuts', () => {
     }
   }
 
-  it('in order, lets a request that is under way end', async () => {
+  it('in order, lets an open request end', async () => {
     const { user, server } = await request();
     gate.shut(true);
     await eventually(refuses);
-    // Longer than a connection without a request would be kept.
+    // Longer than a connection without a request is kept.
     await new Promise((resolve) => setTimeout(resolve, 600));
     server.write('HTTP/1.1 200 OK\r\n\r\n');
     await closed(user);
-    expect(user.said()).toBe('HTTP/1.1 200 OK\r\n\r\n');
+    expect(user.received()).toBe('HTTP/1.1 200 OK\r\n\r\n');
     await eventually(() => gate.connectionCount === 0);
   });
 
-  it('in order, takes a connection that was made at that very moment', async () => {
+  it('in order, accepts a connection that was made at that very moment', async () => {
     await eventually(() => gate.listening);
     const user = connect({ port, host: address });
     user.write('POST / HTTP/1.1\r\n\r\n');
@@ -230,17 +230,17 @@ describe('a gate that shuts', () => {
     const [server] = arrived as [Socket];
     await once(server, 'data');
     server.end('HTTP/1.1 200 OK\r\n\r\n');
-    const [said] = (await once(user, 'data')) as [Buffer];
-    expect(said.toString()).toContain('200 OK');
+    const [received] = (await once(user, 'data')) as [Buffer];
+    expect(received.toString()).toContain('200 OK');
     await closed(user);
     await eventually(() => gate.connectionCount === 0);
   });
 
-  it('without proof, ends all at once, except websockets', async () => {
+  it('without proof, ends everything at once, except websockets', async () => {
     const plain = await request();
     const socket = await request();
     socket.server.write('HTTP/1.1 101 Switching Protocols\r\n\r\n');
-    await eventually(() => socket.user.said() !== '');
+    await eventually(() => socket.user.received() !== '');
     admits = false;
     gate.shut(false);
     await closed(plain.user);
@@ -248,14 +248,14 @@ describe('a gate that shuts', () => {
     socket.user.write('frame');
     await once(socket.server, 'data');
     socket.server.write('frame back');
-    await eventually(() => socket.user.said().endsWith('frame back'));
+    await eventually(() => socket.user.received().endsWith('frame back'));
     expect(gate.connectionCount).toBe(1);
     socket.user.destroy();
     socket.server.end();
     await eventually(() => gate.connectionCount === 0);
   });
 
-  it('opens again at once, also in quick succession', async () => {
+  it('opens again at once, even in quick succession', async () => {
     for (let cycle = 0; cycle < 20; cycle += 1) {
       gate.shut(cycle % 2 === 0);
       gate.open();
@@ -268,7 +268,7 @@ describe('a gate that shuts', () => {
   });
 });
 
-describe('a port that another program has', () => {
+describe('a port of another program', () => {
   it('is named in the log, and taken when it is free', async () => {
     const other = createServer().listen(port, address);
     await once(other, 'listening');

@@ -15,7 +15,7 @@ let supervisor: ChildProcess | undefined;
 let ended: AbortController;
 let running: Promise<void> | undefined;
 let answering: boolean;
-/** It answers those who wait. */
+/** It responds to waiting clients. */
 let late: boolean;
 let mark: string;
 let warnings: string[];
@@ -47,7 +47,7 @@ afterEach(async () => {
 
 const pid = () => Number(readFileSync(path.join(directory, 'supervise', 'pid'), 'utf8'));
 
-/** Has the supervisor run it, as a node has. */
+/** Lets the supervisor run it, as on a node. */
 function start(program: string, standby: 'warm' | 'cold'): JupyterService {
   mkdirSync(directory, { recursive: true });
   writeFileSync(
@@ -72,7 +72,7 @@ function start(program: string, standby: 'warm' | 'cold'): JupyterService {
   return service;
 }
 
-it('that answers no more is killed, and answers when it was started anew', async () => {
+it('that stops responding is killed, and responds after its restart', async () => {
   const service = start('exec sleep 1000', 'warm');
   await eventually(() => service.status.state === 'ready', 20_000);
   const first = pid();
@@ -83,7 +83,7 @@ it('that answers no more is killed, and answers when it was started anew', async
   await eventually(() => service.status.state === 'ready', 20_000);
 });
 
-it('that answers late is not ready, and stays', async () => {
+it('that responds late is not ready, and stays', async () => {
   const service = start('exec sleep 1000', 'warm');
   await eventually(() => service.status.state === 'ready', 20_000);
   const first = pid();
@@ -96,24 +96,24 @@ it('that answers late is not ready, and stays', async () => {
   expect(pid()).toBe(first);
 });
 
-it('whose number another process has is not killed', async () => {
+it('is not killed if another process has its ID', async () => {
   mark = 'ANOTHER=process';
   const service = start('exec sleep 1000', 'warm');
   await eventually(() => service.status.state === 'ready', 20_000);
   const first = pid();
   answering = false;
-  const said = 'killing a Jupyter that does not respond';
-  await eventually(() => warnings.filter((each) => each === said).length >= 3, 20_000);
+  const warning = 'killing a Jupyter that does not respond';
+  await eventually(() => warnings.filter((each) => each === warning).length >= 3, 20_000);
   expect(pid()).toBe(first);
 });
 
-it('is not said to be stopped where its supervisor cannot be asked', async () => {
+it('is not reported as stopped when its supervisor cannot be observed', async () => {
   mkdirSync(path.join(directory, 'supervise', 'stat'), { recursive: true });
   await expect(serviceState(directory)).rejects.toMatchObject({ code: 'EISDIR' });
   expect(await serviceState(path.join(directory, 'none'))).toEqual({ state: 'down' });
 });
 
-it('that never answered is killed later', async () => {
+it('that never responded is killed later', async () => {
   answering = false;
   start('exec sleep 1000', 'warm');
   await eventually(() => pid() > 0, 20_000);
@@ -122,7 +122,7 @@ it('that never answered is killed later', async () => {
   expect(performance.now() - startedAt).toBeGreaterThan(1_000);
 });
 
-it('that hangs while it is to stop is killed also when it is wanted again meanwhile', async () => {
+it('that hangs while it stops is killed, even if it is desired again meanwhile', async () => {
   const service = start("trap '' TERM; while :; do sleep 0.2; done", 'cold');
   await eventually(() => service.status.state === 'stopped', 20_000);
   service.serve(true);

@@ -13,7 +13,7 @@ import {
 } from '../../../src/node/runtime/orders.js';
 
 describe('staleness', () => {
-  it('lets generations and terms never fall', () => {
+  it('never lets generations and terms decrease', () => {
     const number = fc.nat({ max: 9 });
     const order = fc.record({ generation: number, term: fc.option(number, { nil: undefined }) });
     fc.assert(
@@ -51,7 +51,7 @@ describe('the file of the orders', () => {
     expect(await readOrders(file)).toEqual(orders);
   });
 
-  it('stays as it is when it cannot be read', async () => {
+  it('stays unchanged when it cannot be read', async () => {
     const unreadable = path.join(dir, 'directory');
     await mkdir(unreadable);
     await expect(forgetServe(unreadable)).rejects.toMatchObject({ code: 'EISDIR' });
@@ -67,7 +67,7 @@ describe('the file of the orders', () => {
     });
   });
 
-  it('keeps the generations and the term when the node starts anew, and does not serve', async () => {
+  it('keeps the generations and the term when the node is restarted, and does not serve', async () => {
     const orders = {
       generation: 7,
       jupyter: { generation: 6, term: 3, serve: true },

@@ -7,7 +7,7 @@ describe('nodeEnvironmentOf', () => {
   const host = makeHost('h1');
   const config = nodeConfig(makeSpec({ hosts: [host] }), 3, host);
 
-  it('makes do with what Mesos gives a task', () => {
+  it('needs only what Mesos gives a task', () => {
     const base = '/opt/perijove/h1/data/nodes/node3';
     expect(nodeEnvironmentOf(config, { PATH: '/usr/bin:/bin', PERIJOVE_NODE_CONFIG: '{}' })).toEqual({
       LANG: 'C.UTF-8',
@@ -18,7 +18,7 @@ describe('nodeEnvironmentOf', () => {
     });
   });
 
-  it('keeps the locale that it was given', () => {
+  it('keeps a given locale', () => {
     expect(nodeEnvironmentOf(config, { LANG: 'de_DE.UTF-8' })).toMatchObject({ LANG: 'de_DE.UTF-8' });
   });
 });

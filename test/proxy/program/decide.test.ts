@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  afterLook,
+  afterPolls,
   afterOrder,
   passable,
   settled,
@@ -26,10 +26,10 @@ const views = (...of: (GateView | undefined)[]): Map<string, GateView> =>
   new Map(of.flatMap((view, index) => (view ? [[`node${index}`, view]] : [])));
 
 describe('an order', () => {
-  it('is taken by a proxy that has none, and refused when its generation is lower', () => {
-    const word = order(3, 5, 'node0');
-    expect(afterOrder(undefined, word)).toEqual({ node: 'node0', term: 5, by: 'keeper' });
-    expect(afterOrder(held(['node0', 5, 'keeper'], word), order(2, 9, 'node1'))).toBeUndefined();
+  it('is accepted by a proxy without one, and rejected when its generation is lower', () => {
+    const first = order(3, 5, 'node0');
+    expect(afterOrder(undefined, first)).toEqual({ node: 'node0', term: 5, by: 'keeper' });
+    expect(afterOrder(held(['node0', 5, 'keeper'], first), order(2, 9, 'node1'))).toBeUndefined();
   });
 
   it('of a higher generation always wins over a reflex', () => {
@@ -37,14 +37,14 @@ describe('an order', () => {
     expect(after).toEqual({ node: 'node2', term: 6, by: 'keeper' });
   });
 
-  it('of the same generation and word, with other settings, leaves what a reflex has found', () => {
+  it('of the same generation and verdict, with other settings, keeps what a reflex has found', () => {
     const now = held(['node1', 7, 'reflex']);
     expect(afterOrder(now, order(1, 5, 'node0'))).toEqual(now.accepted);
     expect(afterOrder(now, order(1, 6, 'node2'))).toEqual(now.accepted);
     expect(afterOrder(now, order(1, 7, 'node2'))).toMatchObject({ node: 'node2', by: 'keeper' });
   });
 
-  it('that takes reflexes away, or the node, takes back what they have chosen', () => {
+  it('that disables reflexes, or removes the node, overrides their choice', () => {
     const now = held(['node1', 7, 'reflex']);
     expect(afterOrder(now, order(1, 5, 'node0', false))).toMatchObject({ node: 'node0', by: 'keeper' });
     const without = { ...order(1, 5, 'node0'), nodes: nodes.slice(0, 1) };
@@ -52,30 +52,30 @@ describe('an order', () => {
   });
 });
 
-describe('a look at the gates', () => {
+describe('polled gates', () => {
   const now = held(['node0', 5, 'keeper']);
 
-  it('leads to the open gate of the highest term', () => {
-    expect(afterLook(now, views(shut, open(6), open(7)))).toEqual({ node: 'node2', term: 7, by: 'reflex' });
+  it('lead to the open gate of the highest term', () => {
+    expect(afterPolls(now, views(shut, open(6), open(7)))).toEqual({ node: 'node2', term: 7, by: 'reflex' });
   });
 
-  it('leads to no term that is not higher, and to no shut gate', () => {
-    expect(afterLook(now, views(shut, open(4), open(5)))).toEqual(now.accepted);
-    expect(afterLook(now, views(shut, shut, undefined))).toEqual(now.accepted);
+  it('never lead to a lower or equal term, or to a shut gate', () => {
+    expect(afterPolls(now, views(shut, open(4), open(5)))).toEqual(now.accepted);
+    expect(afterPolls(now, views(shut, shut, undefined))).toEqual(now.accepted);
   });
 
-  it('learns a later term of the same node, which the keeper has chosen all the same', () => {
-    expect(afterLook(now, views(open(8)))).toEqual({ node: 'node0', term: 8, by: 'keeper' });
+  it('update the term of the node that the keeper chose', () => {
+    expect(afterPolls(now, views(open(8)))).toEqual({ node: 'node0', term: 8, by: 'keeper' });
   });
 
-  it('changes nothing where the keeper alone decides', () => {
-    const word = held(['node0', 5, 'keeper'], order(1, 5, 'node0', false));
-    expect(afterLook(word, views(shut, open(9)))).toEqual(word.accepted);
+  it('change nothing without reflexes', () => {
+    const now = held(['node0', 5, 'keeper'], order(1, 5, 'node0', false));
+    expect(afterPolls(now, views(shut, open(9)))).toEqual(now.accepted);
   });
 });
 
 describe('the accepted gate', () => {
-  it('is passed while it is open, and is a reason to look for another one when it closes', () => {
+  it('is passed while open; when it is closing, the search starts', () => {
     const now = held(['node0', 5, 'keeper']);
     expect([passable(now, open(5)), settled(now, open(5))]).toEqual([true, true]);
     expect([passable(now, open(5, true)), settled(now, open(5, true))]).toEqual([true, false]);
@@ -83,16 +83,16 @@ describe('the accepted gate', () => {
       expect([passable(now, view), settled(now, view)]).toEqual([false, false]);
   });
 
-  it('may be open in any term where the keeper alone decides', () => {
+  it('may be open in any term without reflexes', () => {
     expect(passable(held(['node0', 5, 'keeper'], order(1, 5, 'node0', false)), open(4))).toBe(true);
   });
 });
 
 /**
- * A cluster, some proxies and a keeper, with nothing in step: gates open late and shut late, looks miss gates,
- * orders come late, twice and out of order, proxies come back with what they had stored at some time.
+ * A cluster, some proxies and a keeper, with arbitrary timing: gates open late and shut late, polls miss
+ * gates, orders arrive late, twice and out of order, proxies restart with an earlier stored state.
  */
-describe('whatever happens', () => {
+describe('for every sequence of events', () => {
   const proxies = 2;
   interface Gate {
     open: boolean;
@@ -106,7 +106,7 @@ describe('whatever happens', () => {
     readonly gates: Map<string, Gate>;
     readonly orders: Held['order'][];
     readonly held: (Held | undefined)[];
-    /** What each proxy has written; the last one may be missing after a loss of power. */
+    /** States stored by each proxy; the last one may be missing after a power loss. */
     readonly stored: Held[][];
   }
   type Step = (world: World) => void;
@@ -119,7 +119,7 @@ describe('whatever happens', () => {
     world.held[index] = next;
     world.stored[index]?.push(next);
   }
-  function look(world: World, index: number, seen: readonly string[]): void {
+  function poll(world: World, index: number, seen: readonly string[]): void {
     const now = world.held[index];
     if (!now) return;
     const found = new Map(
@@ -128,12 +128,12 @@ describe('whatever happens', () => {
         return [node, gate.open ? { kind: 'open', term: gate.term, closing: gate.closing } : shut];
       }),
     );
-    accept(world, index, { ...now, accepted: afterLook(now, found) });
+    accept(world, index, { ...now, accepted: afterPolls(now, found) });
   }
-  function deliver(world: World, index: number, word: Held['order'] | undefined): void {
+  function deliver(world: World, index: number, next: Held['order'] | undefined): void {
     const now = world.held[index];
-    const accepted = word && afterOrder(now, word);
-    if (word && accepted) accept(world, index, { order: word, accepted });
+    const accepted = next && afterOrder(now, next);
+    if (next && accepted) accept(world, index, { order: next, accepted });
   }
   function elect(world: World, node: string): void {
     world.term += 1;
@@ -156,7 +156,7 @@ describe('whatever happens', () => {
         (world) =>
           openGate(world, node),
     ),
-    // Paused, cut off, or told that it leads no longer.
+    // Paused, partitioned, or notified of its lost leadership.
     name.map(
       (node): Step =>
         (world) =>
@@ -165,9 +165,9 @@ describe('whatever happens', () => {
     fc.tuple(proxy, fc.subarray(names)).map(
       ([index, seen]): Step =>
         (world) =>
-          look(world, index, seen),
+          poll(world, index, seen),
     ),
-    // A verdict is some leadership that there was, not always the newest.
+    // A verdict is some past leadership, not always the newest.
     fc.nat().map((pick): Step => (world) => {
       const last = world.orders.at(-1);
       const from = last?.term ?? 1;
@@ -201,7 +201,7 @@ describe('whatever happens', () => {
     };
   }
 
-  it('a proxy passes one gate at most, in the term of its leader, and goes on to it when things calm down', () => {
+  it('a proxy passes at most one gate, in the term of its leader, and reaches it in a calm cluster', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), name, (steps, last) => {
         const world = begin();
@@ -212,7 +212,7 @@ describe('whatever happens', () => {
           world.held.forEach((now, index) => {
             if (!now) throw new Error('a proxy lost its route');
             const { accepted } = now;
-            // The one leader of its term: proxies that accepted the same term agree.
+            // The only leader of its term: proxies that accepted the same term agree.
             expect(world.leaders.get(accepted.term)).toBe(accepted.node);
             const passed = names.filter((node) => {
               const gate = gateOf(world, node);
@@ -226,7 +226,7 @@ describe('whatever happens', () => {
             const was = before[index];
             const written = (world.stored[index]?.length ?? 0) > (writtenBefore[index] ?? 0);
             if (!was || !written) return;
-            // A step of the same process: neither falls, but for the keeper's word of a later generation.
+            // Steps of one process: neither falls, except for an order of a later generation.
             expect(now.order.generation).toBeGreaterThanOrEqual(was.order.generation);
             if (now.order.generation === was.order.generation)
               expect(accepted.term).toBeGreaterThanOrEqual(was.accepted.term);
@@ -234,13 +234,13 @@ describe('whatever happens', () => {
               expect(accepted.node).toBe(was.accepted.node);
           });
         }
-        // Calm: one leader, its gate alone is open, and everybody is looked at and heard once.
+        // Calm: one leader, only its gate is open, and everything is polled and delivered once.
         elect(world, last);
         for (const node of names) gateOf(world, node).open = false;
         openGate(world, last);
         world.held.forEach((_, index) => {
           deliver(world, index, world.orders.at(-1));
-          look(world, index, names);
+          poll(world, index, names);
         });
         for (const now of world.held) {
           expect(now?.accepted).toMatchObject({ node: last, term: world.term });

@@ -7,9 +7,7 @@ import { startBrowser, type TestBrowser } from '../../support/chromium.js';
 import { startGate, type TestGate } from '../../support/gate.js';
 import { startProxy, type TestProxy } from '../../support/proxy.js';
 
-/*
- * The waiting page in a browser; `test/e2e/lab/page.ts` sees it in a cluster without a quorum.
- */
+/* The waiting page in a browser; `test/e2e/lab/page.ts` tests it in a cluster without a quorum. */
 let browser: TestBrowser;
 let proxy: TestProxy;
 let gate: TestGate;
@@ -43,7 +41,7 @@ async function waitingFor(page: Page): Promise<void> {
   await heading(page, 'Waiting for Jupyter').waitFor();
 }
 
-/** What axe finds fault with. */
+/** Accessibility violations that axe finds. */
 async function faults(page: Page): Promise<string[]> {
   const source = await readFile(createRequire(import.meta.url).resolve('axe-core'), 'utf8');
   await page.evaluate(source);
@@ -54,7 +52,7 @@ async function faults(page: Page): Promise<string[]> {
   );
 }
 
-test('names what is waited for, tells of each change, and opens Jupyter at the address that was asked for', async () => {
+test('names what it waits for, shows each change, and opens Jupyter at the requested address', async () => {
   await gate.shut();
   const page = await browser.context.newPage();
   await waitingFor(page);
@@ -70,7 +68,7 @@ test('names what is waited for, tells of each change, and opens Jupyter at the a
   await page.close();
 });
 
-test('opens Jupyter without JavaScript too', async () => {
+test('opens Jupyter without JavaScript, too', async () => {
   await gate.shut();
   const page = await browser.context.newPage();
   const devtools = await browser.context.newCDPSession(page);
@@ -82,7 +80,7 @@ test('opens Jupyter without JavaScript too', async () => {
 });
 
 test.each(['light', 'dark'] as const)(
-  'has no fault that axe knows, and fits a telephone: %s',
+  'has no violation known to axe, and fits a phone: %s',
   async (colorScheme) => {
     await gate.shut();
     const page = await browser.context.newPage();

@@ -27,7 +27,7 @@ const run = (container: object, more: object = {}) =>
   );
 
 describe('the command of a container', () => {
-  it('is in the order of the real one, with all that the task says', () => {
+  it("has Mesos' order, with everything from the task", () => {
     const container = {
       volumes: [
         { container_path: '/opt/p/bin', host_path: '/opt/p/bin', mode: 'RO' },
@@ -75,7 +75,7 @@ describe('the command of a container', () => {
     ]);
   });
 
-  it('is on the network of the host unless the task says otherwise', () => {
+  it('uses the host network unless the task says otherwise', () => {
     const network = (name?: string) => {
       const args = run({ docker: { image: 'x', ...(name !== undefined && { network: name }) } });
       return args[args.indexOf('--net') + 1];
@@ -83,7 +83,7 @@ describe('the command of a container', () => {
     expect([network(), network('BRIDGE'), network('NONE')]).toEqual(['host', 'bridge', 'none']);
   });
 
-  it('leaves the entry point of the image where there is no shell', () => {
+  it("keeps the image's entry point without a shell", () => {
     const docker = { docker: { image: 'x' } };
     const of = (command: object) => {
       const args = run(docker, { command });
@@ -93,7 +93,7 @@ describe('the command of a container', () => {
     expect(of({ shell: false })).toEqual(['x']);
   });
 
-  it('asks for no less than Docker and the kernel take', () => {
+  it('requests at least the minimum of Docker and the kernel', () => {
     const args = run(
       { docker: { image: 'x' } },
       { resources: [{ name: 'cpus', type: 'SCALAR', scalar: { value: 0.001 } }] },
@@ -121,7 +121,7 @@ describe('the command of a container', () => {
       { docker: { image: 'x' }, volumes: [{ container_path: 'x', host_path: 'y', mode: 'RW' }] },
       "Both host_path 'y' and container_path 'x' of a volume are relative",
     ],
-  ])('cannot be made of %j', (container, why) => {
+  ])('cannot be made from %j', (container, why) => {
     expect(() => run(container)).toThrow(why);
   });
 });

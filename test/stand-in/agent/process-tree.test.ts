@@ -26,27 +26,27 @@ const members = (
   ).map(({ pid }) => pid);
 
 describe('a process', () => {
-  it('is known whatever its name is, and known to be gone', () => {
+  it('is recognized with any name, and when it has ended', () => {
     const stat = '7 (a) S 1 (b) R 1 7 6 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0\n';
     expect(parseProcess(7, stat)).toEqual({ pid: 7, parent: 1, session: 6, start: 4711, zombie: false });
     expect(readProcess(99_999_999)).toBeUndefined();
   });
 
   it.each(['', '7 (a', '7 (a) R 1 7', '7 (a) R 1 7 6 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 47', '7 (a) R 1 7 6\n'])(
-    'is not taken for gone, nor for another one, when `stat` is %j',
+    'is taken neither for ended nor for another one when `stat` is %j',
     (stat) => expect(() => parseProcess(7, stat)).toThrow('cut short'),
   );
 });
 
 describe('membersOf', () => {
-  it('counts who carries the ID, who is in the session, and all their descendants', () => {
+  it('finds processes by ID, by session, and all their descendants', () => {
     const processes = [
       facts(1, 0, 1),
       facts(10, 1, 10),
       facts(11, 10, 10),
-      // In a session of its own, with an environment of its own, but a child still.
+      // In its own session and environment, but still a child.
       facts(12, 11, 12),
-      // Left by its parents, known by its environment alone; and its child without one.
+      // An orphan, recognized only by its environment; and its child without the mark.
       facts(13, 1, 13),
       facts(14, 13, 13),
       facts(20, 1, 20),
@@ -56,19 +56,19 @@ describe('membersOf', () => {
     ]);
   });
 
-  it('does not take a process for an older one of the same number', () => {
+  it('does not confuse processes with the same PID', () => {
     const processes = [facts(10, 1, 10, 50), facts(11, 1, 11, 200)];
     expect(members(processes, { leader: { pid: 10, start: 100 }, known: [[11, 100]] })).toEqual([]);
     expect(members(processes, { known: [[11, 200]] })).toEqual([11]);
   });
 
-  it('keeps who belonged to it before its parents went', () => {
+  it('keeps known members after their parents ended', () => {
     expect(members([facts(30, 1, 30)], { known: [[30, 100]] })).toEqual([30]);
   });
 });
 
 describe('readProcess', () => {
-  it('reads this very process, and none where there is none', () => {
+  it('reads this process, and undefined for a missing one', () => {
     expect(readProcess(process.pid)).toMatchObject({ pid: process.pid, parent: process.ppid, zombie: false });
     expect(readProcess(2 ** 22 + 1)).toBeUndefined();
   });

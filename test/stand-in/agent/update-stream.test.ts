@@ -23,7 +23,7 @@ afterEach(() => {
 });
 
 describe('an update stream', () => {
-  it('sends one update at a time, with the newest state beside it', () => {
+  it('sends one update at a time, along with the newest state', () => {
     const stream = new UpdateStream(file, send);
     stream.add(status('1', 'TASK_RUNNING'));
     expect(sent).toEqual([]);
@@ -38,7 +38,7 @@ describe('an update stream', () => {
     expect(stream.settled).toBe(true);
   });
 
-  it('sends again after 10 s, then 20 s, and not while it is paused', () => {
+  it('resends after 10 s, then 20 s, and not while paused', () => {
     const stream = new UpdateStream(file, send);
     stream.flush();
     stream.add(status('1', 'TASK_RUNNING'));
@@ -55,7 +55,7 @@ describe('an update stream', () => {
     expect(countAfter(3_600_000)).toBe(5);
   });
 
-  it('goes on after a restart where it was', () => {
+  it('continues after a restart', () => {
     const before = new UpdateStream(file, send);
     before.add(status('1', 'TASK_RUNNING'));
     before.flush();
@@ -69,7 +69,7 @@ describe('an update stream', () => {
     expect(sent).toEqual(['2/TASK_FAILED']);
   });
 
-  it('takes half a line for none, and writes on after it', () => {
+  it('ignores an incomplete last line, and continues after it', () => {
     const before = new UpdateStream(file, send);
     before.add(status('1', 'TASK_RUNNING'));
     appendFileSync(file, '{"update":{"task_id":{"val');

@@ -48,7 +48,7 @@ function outline(steps: readonly AcceptStep[]): string[] {
   });
 }
 
-test('tasks share the resources of the offers, in their order', () => {
+test('tasks share the resources of the offers, in order', () => {
   const { operations } = acceptOf([launch(task('t1', 1.5), task('t2', 1)), launch(task('t3', 0.5))]);
   const { steps, unused } = planAccept(operations, {
     agentId: 'a1',
@@ -63,7 +63,7 @@ test('tasks share the resources of the offers, in their order', () => {
   expect(unused.scalars).toEqual({ cpus: 0, mem: 64 });
 });
 
-test('a task ID is taken by a task of the framework, and by one of the same call', () => {
+test('a task ID must be unique in the framework and in the call', () => {
   const { operations } = acceptOf([launch(task('old', 0.1), task('new', 0.1), task('new', 0.1))]);
   const { steps } = planAccept(operations, {
     agentId: 'a1',
@@ -77,7 +77,7 @@ test('a task ID is taken by a task of the framework, and by one of the same call
   ]);
 });
 
-test('an unsupported operation is ignored, the tasks of a group are refused', () => {
+test('an unsupported operation is ignored, tasks of a group are rejected', () => {
   const { operations } = acceptOf([{ type: 'RESERVE' }, group(task('g1', 1)), launch(task('t1', 1))]);
   const { steps } = planAccept(operations, {
     agentId: 'a1',
@@ -92,7 +92,7 @@ test('an unsupported operation is ignored, the tasks of a group are refused', ()
   ]);
 });
 
-test('invalid offers drop the tasks of a partition-aware framework, and lose those of another', () => {
+test('invalid offers drop tasks of a partition-aware framework, and lose those of others', () => {
   const call = acceptOf([launch(task('t1', 1)), group(task('g1', 1))]);
   const states = (capabilities: readonly string[]) =>
     refuseAll(framework('f1', capabilities), call, 'expired').map((refusal) => [
@@ -118,7 +118,7 @@ test.each<[string, readonly (readonly [id: string, owner?: string, agent?: strin
     undefined,
   ],
   ['no offer', [], 'No offers specified'],
-  ['an offer that is gone', [['o1']], 'Offer o1 is no longer valid'],
+  ['a rescinded offer', [['o1']], 'Offer o1 is no longer valid'],
   [
     'an offer to another framework',
     [['o1', 'f2', 'a1']],

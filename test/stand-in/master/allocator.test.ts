@@ -21,7 +21,7 @@ describe('allocate', () => {
     ]);
   });
 
-  it('gives each agent to whoever holds the least of what it holds most of', () => {
+  it('gives each agent to the framework with the smallest dominant share', () => {
     const made = allocate(
       [agent('a'), agent('b'), agent('c')],
       [claimant('greedy', { held: amount(3, 64) }), claimant('modest')],
@@ -31,7 +31,7 @@ describe('allocate', () => {
     expect(made.map(({ frameworkId }) => frameworkId)).toEqual(['modest', 'modest', 'greedy']);
   });
 
-  it('offers what was declined to the others, and again once the time is over or there is more', () => {
+  it('offers declined resources to others, and again after the filter expires or when there are more', () => {
     const declined = claimant('f', { filters: [{ agentId: 'a', resources: amount(2, 1024), until: 1_000 }] });
     expect(allocate([agent('a')], [declined], total, 999)).toEqual([]);
     expect(allocate([agent('b')], [declined], total, 999)).toHaveLength(1);
@@ -43,7 +43,7 @@ describe('allocate', () => {
     ]);
   });
 
-  it('makes no offer of crumbs, and none to nobody', () => {
+  it('offers nothing below the minimum, and nothing without a framework', () => {
     expect(allocate([agent('a', 0.005, 16)], [claimant('f')], total, 0)).toEqual([]);
     expect(allocate([agent('a')], [], total, 0)).toEqual([]);
   });

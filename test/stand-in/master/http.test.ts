@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { at } from '../../support/mesos.js';
 import { StandIn } from '../../support/stand-in.js';
 
-/** What no recording has; the rest is in `recordings.test.ts`. */
+/** What no recording covers; the rest is in `recordings.test.ts`. */
 const standIn = new StandIn('127.23.0.2');
 beforeAll(async () => await standIn.start());
 afterAll(async () => await standIn.stop());
@@ -11,7 +11,7 @@ const json = { 'content-type': 'application/json' };
 const metric = async (asked: Parameters<StandIn['ask']>[0], name: string) =>
   at(JSON.parse((await standIn.ask(asked, 'GET', '/metrics/snapshot')).text), name);
 
-describe('a master that knows of no leader', () => {
+describe('a master without a known leader', () => {
   it.each([
     ['HEAD', '/master/health', 200, ''],
     ['GET', '/master/redirect/master/state', 404, ''],
@@ -19,7 +19,7 @@ describe('a master that knows of no leader', () => {
     expect(await standIn.ask('lonely', method, url)).toMatchObject({ status, text });
   });
 
-  it('shows a page that says so, and what it is', async () => {
+  it('shows a page that says so, and that it is a stand-in', async () => {
     const { status, text } = await standIn.ask('lonely', 'GET', '/');
     expect(status).toBe(200);
     expect(text).toContain('No leader is elected.');
@@ -28,7 +28,7 @@ describe('a master that knows of no leader', () => {
 });
 
 describe('the leader', () => {
-  it('answers the same below /master and without it, for POST as for GET', async () => {
+  it('answers the same with and without /master, for POST as for GET', async () => {
     const states = await Promise.all([
       standIn.ask('leader', 'GET', '/state'),
       standIn.ask('leader', 'GET', '/master/state'),
@@ -40,18 +40,15 @@ describe('the leader', () => {
     }
   });
 
-  it.each(['SUBSCRIBE', 'SET_QUOTA', 'START_MAINTENANCE'])(
-    'says that it does not answer %s',
-    async (type) => {
-      const body = JSON.stringify({ type });
-      expect(await standIn.ask('leader', 'POST', '/api/v1', json, body)).toMatchObject({
-        status: 501,
-        text: `The stand-in's master does not answer ${type}`,
-      });
-    },
-  );
+  it.each(['SUBSCRIBE', 'SET_QUOTA', 'START_MAINTENANCE'])('reports that %s is unsupported', async (type) => {
+    const body = JSON.stringify({ type });
+    expect(await standIn.ask('leader', 'POST', '/api/v1', json, body)).toMatchObject({
+      status: 501,
+      text: `The stand-in's master does not answer ${type}`,
+    });
+  });
 
-  it('leaves out lists without elements, as protobuf does', async () => {
+  it('omits empty lists, as protobuf does', async () => {
     const body = JSON.stringify({ type: 'GET_STATE' });
     const { text } = await standIn.ask('leader', 'POST', '/api/v1', json, body);
     expect(JSON.parse(text)).toEqual({
@@ -62,7 +59,7 @@ describe('the leader', () => {
 });
 
 describe('the page', () => {
-  it('shows the masters with their sequences, who leads since when, and the log', async () => {
+  it('shows the masters with their sequences, the leader and its election time, and the log', async () => {
     const { text } = await standIn.ask('leader', 'GET', '/');
     const plain = text
       .replace(/<style>.*<\/style>/s, '')
@@ -80,7 +77,7 @@ describe('the page', () => {
     ['follower', 'This master follows.', 'recovered'],
     ['lonely', 'No leader is elected.', 'not recovered'],
     ['alone', 'and is reading its registry.', 'not recovered'],
-  ] as const)('of the master that is %s says so', async (asked, state, log) => {
+  ] as const)('of a %s master shows its state', async (asked, state, log) => {
     const { text } = await standIn.ask(asked, 'GET', '/');
     expect(text).toContain(state);
     expect(text).toContain(`>${log}</span>`);
@@ -93,11 +90,11 @@ describe('the log', () => {
     ['follower', 1],
     ['alone', 0],
     ['lonely', 0],
-  ] as const)('of the master that is %s: recovered %d', async (asked, recovered) => {
+  ] as const)('of the master in state %s: recovered %d', async (asked, recovered) => {
     expect(await metric(asked, 'registrar/log/recovered')).toBe(recovered);
   });
 
-  it('and who is elected, are told of by each', async () => {
+  it('and the elected master are shown by each', async () => {
     expect(await metric('leader', 'master/elected')).toBe(1);
     expect(await metric('follower', 'master/elected')).toBe(0);
   });

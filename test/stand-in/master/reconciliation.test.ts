@@ -20,7 +20,7 @@ function agent(id: string): Agent {
   };
 }
 
-/** `here` is registered, `away` is unreachable since 1970-01-01T00:00:07Z. */
+/** `here` is registered, `away` unreachable since 1970-01-01T00:00:07Z. */
 function cluster(): Cluster {
   const made = new Cluster();
   made.agents.set('here', agent('here'));
@@ -34,7 +34,7 @@ const named = (taskId: string, agentId?: string) => ({
   ...(agentId !== undefined && { agent_id: { value: agentId } }),
 });
 
-test('a task that the framework has is reported in the state last forwarded', () => {
+test('a known task is reported in the last forwarded state', () => {
   const known = framework('f1');
   const running = task('f1', 't1', 'here', 'TASK_FINISHED');
   running.forwarded = { state: 'TASK_RUNNING', uuid: 'u' };
@@ -51,9 +51,9 @@ test('a task that the framework has is reported in the state last forwarded', ()
 });
 
 test.each([
-  ['on an agent that is registered', 'here', 'TASK_GONE', 'Task is unknown', undefined],
+  ['on a registered agent', 'here', 'TASK_GONE', 'Task is unknown', undefined],
   ['on an unreachable agent', 'away', 'TASK_UNREACHABLE', 'Task is unreachable', 7_000_000_000],
-  ['on an agent that nobody knows', 'other', 'TASK_UNKNOWN', 'Task is unknown', undefined],
+  ['on an unknown agent', 'other', 'TASK_UNKNOWN', 'Task is unknown', undefined],
   ['without an agent', undefined, 'TASK_UNKNOWN', 'Task is unknown', undefined],
 ])('an unknown task %s', (_where, agentId, state, text, at) => {
   const asked = [named('t1', agentId)];
@@ -63,7 +63,7 @@ test.each([
   expect(unaware.statuses.map(outline)).toEqual([['TASK_LOST', `Reconciliation: ${text}`, undefined]]);
 });
 
-test('a task that was lost with its agent is unreachable, whatever agent the call names', () => {
+test('a task lost with its agent is unreachable, whichever agent the call names', () => {
   const known = framework('f1', partitionAware);
   known.unreachableTasks.set('t1', task('f1', 't1', 'away', 'TASK_UNREACHABLE'));
   const { statuses } = reconcileTasks(cluster(), known, [named('t1')]);
@@ -72,7 +72,7 @@ test('a task that was lost with its agent is unreachable, whatever agent the cal
   ]);
 });
 
-test('a task that may run on an agent that has not re-registered gets no answer', () => {
+test('a task that may run on an agent that has not re-registered gets no reply', () => {
   const waiting = cluster();
   waiting.recoveredAgents.set('late', { id: 'late', hostname: 'h', ip: '127.0.0.1', port: 5051 });
   const asked = [named('t1', 'late'), named('t2'), named('t3', 'other')];

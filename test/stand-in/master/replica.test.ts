@@ -20,7 +20,7 @@ const file = () => {
   return path.join(dir, 'replicated_log', name);
 };
 
-it('begins empty, and finds what it wrote', async () => {
+it('starts empty and reads back what it wrote', async () => {
   expect(new Replica(dir).position).toBe(0);
   const registry = replicated(memoryRegistry(), new Replica(dir), new Log());
   await registry.recover();
@@ -29,11 +29,11 @@ it('begins empty, and finds what it wrote', async () => {
 });
 
 it.each<[string, (name: string) => void]>([
-  ['cut off', (name) => truncateSync(name, readFileSync(name).length - 3)],
+  ['truncated', (name) => truncateSync(name, readFileSync(name).length - 3)],
   ['empty', (name) => truncateSync(name, 0)],
   ['changed', (name) => writeFileSync(name, readFileSync(name, 'utf8').replace('S0', 'S1'))],
   ['something else', (name) => writeFileSync(name, 'garbage')],
-])('says that it is broken, as the real one, when it is %s', (_, damage) => {
+])('reports corruption, with Mesos’ message, when it is %s', (_, damage) => {
   new Replica(dir).write(content);
   damage(file());
   const open = () => new Replica(dir);

@@ -1,4 +1,4 @@
-/** Frameworks and tasks of a master, as its pure functions take them. */
+/** Frameworks and tasks as input of a master's pure functions. */
 import { frameworkInfoKind, taskInfoKind, type TaskState } from '../../../src/stand-in/messages.js';
 import type { Framework, Task } from '../../../src/stand-in/master/cluster.js';
 import { readMessage } from '../../../src/stand-in/proto.js';

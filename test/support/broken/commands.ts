@@ -1,6 +1,6 @@
 /**
- * Commands that look, replaced on a host under test by ones that fail, print nothing, print half, or hang: one call of
- * one command at a time, while a real script that Perijove sends runs there.
+ * Read-only commands, replaced on a host under test by ones that fail, print nothing, print half, or hang:
+ * one call of one command at a time, while a real Perijove script runs there.
  */
 import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,18 +8,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { PerijoveError } from '../../../src/errors/error.js';
 import type { HostConnection, SshPool } from '../../../src/ssh/connection.js';
 
-/** First on PATH of all sessions, and of scripts that set PATH themselves. */
+/** First on PATH of all sessions, and of scripts that set PATH. */
 const wrappers = '/usr/local/sbin';
-/** In memory on both kinds of hosts. */
+/** On a tmpfs on both kinds of hosts. */
 const state = '/run/perijove-broken';
-/** In the environment of SSH sessions alone, so that nothing else on the host meets a broken command. */
+/** Set only in SSH sessions, so that nothing else on the host runs a broken command. */
 export const scopeVariable = 'PERIJOVE_BROKEN';
 /** For `SetEnv` of sshd. */
 export const brokenEnvironment = `PATH=${wrappers}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ${scopeVariable}=1`;
 
-/** A host under test, past SSH. */
+/** A host under test, accessed without SSH. */
 export interface Place {
-  /** Its file system, as this machine has it. */
+  /** Its file system, as seen from this machine. */
   readonly root: string;
   /** Runs a script as root. */
   run(script: string): Promise<string>;
@@ -30,7 +30,7 @@ export type Way = (typeof ways)[number];
 
 export interface Call {
   readonly command: string;
-  /** Which call of the command it is, from 1. */
+  /** Number of the command's call, from 1. */
   readonly number: number;
   readonly words: string;
 }
@@ -39,8 +39,8 @@ export interface Break extends Call {
   readonly way: Way;
 }
 
-/** Commands that only look, whatever their arguments. */
-const alwaysLooks = [
+/** Commands that only read, whatever their arguments. */
+const alwaysReads = [
   ...[
     'awk',
     'base64',
@@ -60,8 +60,8 @@ const alwaysLooks = [
   ...['tail', 'tr', 'uname', 'wc', 'findmnt', 'mountpoint'],
 ] as const;
 
-/** Commands some of whose calls look, by the beginning of their arguments. */
-const sometimesLooks: Readonly<Record<string, RegExp>> = {
+/** Commands that only read for some arguments, matched by their beginning. */
+const sometimesReads: Readonly<Record<string, RegExp>> = {
   bridge: /\bshow\b/,
   docker: /^(ps|version|info|inspect|(container|image|network|volume) (inspect|ls))\b/,
   'dpkg-deb': /^--(field|fsys-tarfile)/,
@@ -76,14 +76,14 @@ const sometimesLooks: Readonly<Record<string, RegExp>> = {
   tar: /^-?t/,
 };
 
-const commands = [...alwaysLooks, ...Object.keys(sometimesLooks)];
+const commands = [...alwaysReads, ...Object.keys(sometimesReads)];
 
-function looks({ command, words }: Call): boolean {
-  const pattern = sometimesLooks[command];
+function onlyReads({ command, words }: Call): boolean {
+  const pattern = sometimesReads[command];
   return pattern === undefined ? true : pattern.test(words);
 }
 
-/** Its answer is its exit code: printing nothing is a whole answer, and half of nothing is nothing. */
+/** The answer is its exit code: its output is empty anyway. */
 function answersByExitCode({ command, words }: Call): boolean {
   return (
     (command === 'grep' && /^-[a-zA-Z]*q/.test(words)) ||
@@ -92,7 +92,7 @@ function answersByExitCode({ command, words }: Call): boolean {
   );
 }
 
-/** What programs end with when they cannot tell; 1 is "no match" or "not installed" for some. */
+/** Exit codes for an error; 1 is "no match" or "not installed" for some programs. */
 const failureOf: Readonly<Record<string, number>> = {
   'dpkg-deb': 2,
   'dpkg-query': 2,
@@ -129,7 +129,7 @@ esac
 `;
 }
 
-/** Calls of one command with the same words, but for numbers, are alike: the first two of them stand for all. */
+/** Drops repeated calls: of calls that differ only in numbers, the first two are kept. */
 function unlike(calls: readonly Call[]): Call[] {
   const alike = new Map<string, number>();
   return calls.filter((call) => {
@@ -140,22 +140,22 @@ function unlike(calls: readonly Call[]): Call[] {
   });
 }
 
-/** Every way to break each call that looks. */
+/** Every way to break each read-only call. */
 export function breaksOf(calls: readonly Call[]): Break[] {
-  return unlike(calls.filter(looks)).flatMap((call) =>
+  return unlike(calls.filter(onlyReads)).flatMap((call) =>
     ways
       .filter((way) => way === 'fails' || way === 'hangs' || !answersByExitCode(call))
       .map((way) => ({ ...call, way })),
   );
 }
 
-/** At most so many of them, from all of the list; the steps between them are such that no way is left out. */
+/** At most this many, spread over the whole list with a step that covers every way. */
 export function spread(breaks: readonly Break[], most: number): readonly Break[] {
   if (breaks.length <= most) return breaks;
   const picked = new Set<number>();
   for (let turn = 0; picked.size < most; turn += 1) {
     const even = Math.floor((turn * breaks.length) / most);
-    // Ways follow one another four by four: a quarter of the picks begins one further.
+    // Ways come in groups of four: each round of picks is shifted by one.
     picked.add((even + turn) % breaks.length);
     if (turn > 4 * most) break;
   }
@@ -169,7 +169,7 @@ export class BrokenCommands {
     return path.join(this.place.root, state, ...parts);
   }
 
-  /** Puts the wrappers there. They pass everything on until something is to be broken or recorded. */
+  /** Installs the wrappers. They pass everything through until something is to be broken or recorded. */
   async install(): Promise<void> {
     const directory = path.join(this.place.root, wrappers);
     for (const command of commands) {
@@ -196,7 +196,7 @@ export class BrokenCommands {
     }
   }
 
-  /** The calls that `work` makes. */
+  /** The calls made by `work`. */
   async record(work: () => Promise<unknown>): Promise<Call[]> {
     await this.arm('nothing 0 fails');
     await work();
@@ -220,7 +220,7 @@ export class BrokenCommands {
     return isThere(this.file('reached'));
   }
 
-  /** Ends what a script does as its deadline does, once a command of it hangs: nobody needs to wait for that. */
+  /** Aborts a script once one of its commands hangs, as its deadline would, without the wait. */
   async whileNothingHangs<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const ending = new AbortController();
     let over = false;
@@ -243,8 +243,8 @@ export class BrokenCommands {
   }
 
   /**
-   * Processes of SSH sessions that are left, each as `PID COMMAND LINE`; without what waits, for five seconds after the
-   * end of a session, to kill what does not end.
+   * Processes left by SSH sessions, each as `PID COMMAND LINE`; without the watchdog that waits five seconds
+   * after the end of a session to kill what is left.
    */
   async left(): Promise<string[]> {
     const printed = await this.place.run(`
@@ -255,7 +255,7 @@ done
     return printed.split('\n').filter((line) => !/^(|\d+ (sh -s|sleep 5) )$/.test(line));
   }
 
-  /** Ends the command that hangs, and nothing else. */
+  /** Ends only the hanging command. */
   async endHanging(): Promise<void> {
     await this.place.run("pkill -KILL -f '^/usr/bin/sleep 987$' || :");
   }
@@ -268,7 +268,7 @@ async function isThere(file: string): Promise<boolean> {
   );
 }
 
-/** The connection, each of whose scripts ends with a COMMAND_TIMEOUT when the signal says so. */
+/** The connection, whose scripts end with COMMAND_TIMEOUT when the signal aborts. */
 export function endedBy(connection: HostConnection, signal: AbortSignal): HostConnection {
   const together = <T extends { readonly signal?: AbortSignal }>(options: T | undefined): T => ({
     ...(options as T),
@@ -283,7 +283,7 @@ export function endedBy(connection: HostConnection, signal: AbortSignal): HostCo
   };
 }
 
-/** A pool whose connections are ended by the signal. */
+/** A pool whose connections use `endedBy`. */
 export function poolEndedBy(pool: SshPool, signal: AbortSignal): SshPool {
   return { ...pool, get: async (host) => endedBy(await pool.get(host), signal) };
 }

@@ -2,17 +2,17 @@ import { appendFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import { runBroken, type Runs, type Scenario, type World } from './runs.js';
 
-/** Of each scenario; PERIJOVE_BREAKS says another number. All of them (PERIJOVE_BREAKS=9999) take half an hour. */
+/** Per scenario, unless PERIJOVE_BREAKS is set. All of them (PERIJOVE_BREAKS=9999) take half an hour. */
 const mostBreaks = Number(process.env['PERIJOVE_BREAKS'] ?? 4);
 
-/** Scenarios by name, each of which is to do no harm; what is noteworthy goes to the file that PERIJOVE_BROKEN_REPORT names. */
+/** Expects that a scenario does no harm; logs notable results to the file PERIJOVE_BROKEN_REPORT. */
 export async function expectNoHarm(world: World, name: string, scenario: Scenario): Promise<void> {
   const began = performance.now();
   const report = process.env['PERIJOVE_BROKEN_REPORT'];
   const write = (line: string) => {
     if (report !== undefined) appendFileSync(report, `${line}\n`);
   };
-  const runs = await runBroken(world, scenario, { most: mostBreaks, told: write });
+  const runs = await runBroken(world, scenario, { most: mostBreaks, report: write });
   write(reportOf(name, runs, performance.now() - began));
   expect(runs.breaks, 'nothing of it looks').toBeGreaterThan(0);
   expect(runs.faults).toEqual([]);

@@ -1,17 +1,17 @@
-/** Runs a scenario once for each way to break each of its looks, and tells what went wrong. */
+/** Runs a scenario once for each way to break each of its read-only calls, and reports what went wrong. */
 import { messageOf, PerijoveError } from '../../../src/errors/error.js';
 import type { SshPool } from '../../../src/ssh/connection.js';
 import { eventually } from '../eventually.js';
 import { breaksOf, poolEndedBy, spread, type Break, type BrokenCommands, type Place } from './commands.js';
 
-/** Something that Perijove does on a host by scripts. */
+/** An action of Perijove on a host through scripts. */
 export interface Scenario {
-  /** Makes the state in which it has something to do; what an earlier run left is removed. */
+  /** Creates the initial state; removes what an earlier run left. */
   readonly prepare: () => Promise<void>;
   readonly act: (pool: SshPool, signal: AbortSignal) => Promise<unknown>;
-  /** What ends well must have been done: others build on it that something is gone. */
+  /** If it succeeds, it must have been done: others rely on something being removed. */
   readonly claims?: boolean;
-  /** Prints the state that it is to lead to; what one whole run leads to is what is right. */
+  /** Prints the resulting state; an unbroken run defines the right one. */
   readonly state: () => Promise<string>;
 }
 
@@ -19,24 +19,24 @@ export interface World {
   readonly place: Place;
   readonly commands: BrokenCommands;
   readonly pool: SshPool;
-  /** Prints everything that is there and not the cluster's. */
+  /** Prints everything that exists and is not the cluster's. */
   readonly foreign: () => Promise<string>;
 }
 
-/** What came of the runs of one scenario. */
+/** Results of the runs of one scenario. */
 export interface Runs {
   readonly breaks: number;
-  /** How many there would be with all of them. */
+  /** Number of all possible breaks. */
   readonly possible: number;
-  /** Breaks whose call was not made, since the order of calls differs from run to run. */
+  /** Breaks whose call was not made: the order of calls varies between runs. */
   readonly notReached: number;
-  /** How many runs ended how: `done`, or a code. */
+  /** Number of runs by result: `done`, or an error code. */
   readonly ends: Readonly<Record<string, number>>;
-  /** Runs that ended as if all were done, and it was not: by their breaks. */
+  /** Breaks of runs that reported success without the right state. */
   readonly silent: readonly string[];
-  /** Runs after which processes were left that did not end within seconds. */
+  /** Breaks of runs that left processes which did not end within seconds. */
   readonly lingering: readonly string[];
-  /** What must not be: by their breaks. */
+  /** Breaks of runs with forbidden results. */
   readonly faults: readonly string[];
 }
 
@@ -46,7 +46,7 @@ const endMs = 8_000;
 export async function runBroken(
   world: World,
   scenario: Scenario,
-  options: { readonly most: number; readonly told: (line: string) => void },
+  options: { readonly most: number; readonly report: (line: string) => void },
 ): Promise<Runs> {
   const { commands, pool, foreign } = world;
   await commands.disarm();
@@ -99,7 +99,7 @@ export async function runBroken(
     } catch (error) {
       faults.push(`${name}: does not work afterwards: ${messageOf(error)}`);
     }
-    options.told(`${name}: ${end.kind} (${Math.round(performance.now() - began)} ms)`);
+    options.report(`${name}: ${end.kind} (${Math.round(performance.now() - began)} ms)`);
   }
   return { breaks: breaks.length, possible: all.length, ...runs, silent, lingering, faults };
 }
@@ -129,7 +129,7 @@ function nameOf({ command, number, words, way }: Break): string {
   return `call ${number} of \`${command} ${words.replaceAll('\n', ' ').slice(0, 90)}\` ${way}`;
 }
 
-/** Lines that one of the texts has and the other has not. */
+/** Lines in only one of the texts. */
 function difference(before: string, after: string): string {
   const [old, now] = [before.split('\n'), after.split('\n')];
   return [

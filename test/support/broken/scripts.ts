@@ -1,4 +1,4 @@
-/** What is run with broken looks on a host without systemd (test/broken/bare-host.host.test.ts). */
+/** Scenarios with broken commands on a host without systemd (test/broken/bare-host.host.test.ts). */
 export type BareScenario =
   | 'converge a bare host'
   | 'converge a change'
@@ -18,7 +18,7 @@ export type BareScenario =
   | 'survey a host'
   | 'locate a node';
 
-/** What is run with broken looks on a server with systemd and Docker (test/broken/server.host.test.ts). */
+/** Scenarios with broken commands on a server with systemd and Docker (test/broken/server.host.test.ts). */
 export type ServerScenario =
   | 'install packages'
   | 'converge a bare server'
@@ -40,7 +40,7 @@ export type ServerScenario =
 
 type Scenario = BareScenario | ServerScenario;
 
-/** Which scenarios run a script; or why none does. */
+/** The scenarios that run a script, or why there are none. */
 type Row = readonly [Scenario, ...Scenario[]] | { readonly not: string };
 
 /** Every place in `src` that sends a script to a host, by file and function. */
@@ -125,7 +125,7 @@ export const driverScripts: Readonly<Record<string, readonly [BareScenario, Serv
   killScript: ['status and log of a service', 'status and log of a unit'],
 };
 
-/** What else is called `run` or `exec`: none of these is a connection to a host. */
+/** Other functions called `run` or `exec`: none of these is a connection to a host. */
 export const noConnections: readonly string[] = [
   ...[
     'call.definition',

@@ -1,10 +1,10 @@
-/** What was repaired without the keeper is told to it: it keeps the list of incidents. */
+/** Reports repairs made outside the keeper to it, since it stores the incidents. */
 import type { Client } from '@temporalio/client';
 import type { ClusterSpec } from '../cluster/spec.js';
 import type { NodeView } from '../keeper/drift.js';
 import { keeperState, noteIncident, workflowIds, type Incident } from '../temporal/contract.js';
 
-/** Once, however often it is told. @throws WorkflowNotFoundError while no keeper runs */
+/** Repeated calls add the incident once. @throws WorkflowNotFoundError while no keeper runs */
 export async function noteAtKeeper(client: Client, spec: ClusterSpec, incident: Incident): Promise<void> {
   const handle = client.workflow.getHandle(workflowIds.keeper(spec.name));
   const { incidents } = await handle.query(keeperState);
@@ -12,10 +12,10 @@ export async function noteAtKeeper(client: Client, spec: ClusterSpec, incident: 
   if (!isKnown) await handle.executeUpdate(noteIncident, { args: [incident] });
 }
 
-/** What happened longer ago than this was noted then, or is no news. */
+/** Older replacements were reported then, or no longer matter. */
 const newsMs = 60 * 60_000;
 
-/** The incident of a node that has replaced its damaged etcd member, and has one that runs again. */
+/** The incident of a node that replaced its damaged etcd member and runs a new one. */
 export function replacementOf(name: string, view: NodeView, now: Date): Incident | undefined {
   const etcd = view.ok ? view.status.etcd : undefined;
   if (etcd?.replaced === undefined || etcd.state !== 'running') return undefined;
@@ -29,7 +29,7 @@ export function replacementOf(name: string, view: NodeView, now: Date): Incident
   };
 }
 
-/** Notes what nodes have repaired by themselves. An answer that was lost is asked for again with the next look. */
+/** Reports repairs made by nodes. A failed report is retried at the next observation. */
 export function repairNotes(client: Client, spec: ClusterSpec): (name: string, view: NodeView) => void {
   const noted = new Set<string>();
   return (name, view) => {

@@ -1,8 +1,8 @@
-/** Characters that a person does not see, and that no value of a spec is meant to have. Pure. */
+/** Invisible characters, which no value of a spec should contain. Pure. */
 
-/** Control and format characters, half characters, and separators of lines. */
+/** Control and format characters, surrogates, and line separators. */
 const invisible = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
-/** Spaces that look like the one of the keyboard. */
+/** Spaces other than the ordinary one. */
 const likeSpace = /[^\S \t\n]/u;
 
 const names: Readonly<Record<number, string>> = {
@@ -27,7 +27,7 @@ const names: Readonly<Record<number, string>> = {
   0xfeff: 'byte order mark',
 };
 
-/** `U+200B`, with its name where it is a frequent one. */
+/** `U+200B`, with its name if it is a common one. */
 function nameOf(character: string): string {
   const point = character.codePointAt(0) ?? 0;
   const name = names[point];
@@ -38,11 +38,11 @@ function nameOf(character: string): string {
 export interface InvisibleCharacter {
   /** Such as `U+200B (zero-width space)`. */
   readonly name: string;
-  /** What stands before it. */
+  /** The text before it. */
   readonly after: string;
 }
 
-/** The first invisible character of a text. `lines`: the text may have tabs and several lines. */
+/** The first invisible character of a text. `lines`: tabs and line feeds are allowed. */
 export function invisibleIn(
   text: string,
   { lines = false }: { readonly lines?: boolean } = {},
@@ -52,7 +52,7 @@ export function invisibleIn(
   return found === null ? undefined : { name: nameOf(found[0]), after: text.slice(0, found.index) };
 }
 
-/** The text with each character that is not seen, or not told from a space, as its number: `a<U+200B>b`. */
+/** The text with each invisible character and unusual space replaced by its code point: `a<U+200B>b`. */
 export function withInvisibleNamed(text: string): string {
   return text.replaceAll(
     new RegExp(`${invisible.source}|${likeSpace.source}`, 'gu'),

@@ -55,7 +55,7 @@ interface Flaw extends Finding {
   readonly meant?: string;
 }
 
-/** The flaws that one zod issue reports. `written`: a value as the file has it, where that is not text. */
+/** The flaws that one zod issue reports. `written`: the source text of a value that is not a string. */
 function flawsOf(
   issue: z.core.$ZodIssue,
   data: unknown,
@@ -136,7 +136,7 @@ function flawsOf(
   ];
 }
 
-/** What a value that is not accepted was probably meant to be. */
+/** A remedy that depends on the invalid value. */
 function remedyForValue(value: unknown, written: string | undefined, at: SpecPath): string | undefined {
   if (typeof value === 'string') {
     return looksLikeTemplate(value) ? 'This looks like a template. Render it first.' : undefined;
@@ -147,7 +147,7 @@ function remedyForValue(value: unknown, written: string | undefined, at: SpecPat
   return `Write it in quotes: \`"${written}"\`.`;
 }
 
-/** The first flaw of each value: a number that is too large, for one, is also not a whole number. */
+/** The first flaw of each value: a number that is too large, for example, is also no safe integer. */
 function onePerPlace(flaws: readonly Flaw[]): Flaw[] {
   const seen = new Set<string>();
   return flaws.filter(({ at, atKey }) => {
@@ -156,7 +156,7 @@ function onePerPlace(flaws: readonly Flaw[]): Flaw[] {
   });
 }
 
-/** Texts with characters that nobody sees. Those of flags may have several lines. */
+/** Strings with invisible characters. Flag values may have several lines. */
 function invisibleFlaws(data: unknown, at: SpecPath = []): Flaw[] {
   if (data !== null && typeof data === 'object') {
     return Object.entries(data).flatMap(([key, value]) =>
@@ -176,7 +176,7 @@ function invisibleFlaws(data: unknown, at: SpecPath = []): Flaw[] {
   ];
 }
 
-/** Flags that are numbers as they are written: `1.10` is not 1.1, and large ones are rounded. */
+/** Numeric flag values as written: `1.10` is not 1.1, and large numbers would be rounded. */
 function withFlagsAsWritten({ data, written }: Source): unknown {
   const changed = (value: unknown, at: SpecPath): unknown => {
     if (typeof value === 'number') return written(at) ?? value;

@@ -53,13 +53,13 @@ const durationOrNever = text(
 );
 const size = text('size', 'a size with its unit, such as 512MiB', sizePattern);
 const flag = z.boolean({ error: '`true` or `false`' }).meta({ kind: '`true`, `false`' });
-/** Refuses characters that are special in shells, unit files, zoo.cfg or Docker's options instead of quoting them for each. */
+/** Refuses characters that are special in shells, unit files, zoo.cfg or Docker options instead of quoting them. */
 const hostPath = text(
   'path on hosts',
   'an absolute path of letters, digits and `._+@~-`, such as /opt/perijove',
   /^(?:\/(?!\.\.?(?:\/|$))[\p{L}\p{M}\p{N}._+@~-]+)+\/?$/u,
 );
-/** ZooKeeper reads its configuration as Latin-1, and Java opens such files in a UTF-8 locale alone. */
+/** ZooKeeper reads its configuration as Latin-1, and Java opens non-ASCII paths only in a UTF-8 locale. */
 const asciiPath = text(
   'path on hosts',
   'an absolute path of unaccented letters, digits and `._+@~-`, such as /opt/perijove',

@@ -21,19 +21,19 @@ export interface Source {
   /** The place of the last key of `path`, or the same as `placeOf`. */
   placeOfKey(path: SpecPath): Place;
   has(path: SpecPath): boolean;
-  /** The value at `path` as it is written, such as `1.10` or `.inf`; undefined for text, mappings and lists. */
+  /** The source text of the value at `path`, such as `1.10` or `.inf`; undefined for strings, mappings and lists. */
   readonly written: (path: SpecPath) => string | undefined;
 }
 
-/** What Jinja, Go templates, Helm and ERB put into a text. */
+/** Placeholders of Jinja, Go templates, Helm and ERB. */
 const templatePattern = /\{\{.*?\}\}|\{%.*?%\}|<%.*?%>/;
 
-/** Whether a text has a place that a template engine was to fill. */
+/** Whether a text contains a template placeholder. */
 export function looksLikeTemplate(text: string): boolean {
   return templatePattern.test(text);
 }
 
-/** The first such place outside of comments. */
+/** The first placeholder outside comments. */
 function templateIn(text: string): { readonly offset: number; readonly found: string } | undefined {
   const blanked = text.replaceAll(/^\s*#.*$/gm, (comment) => ' '.repeat(comment.length));
   const found = templatePattern.exec(blanked);
@@ -56,11 +56,11 @@ interface Found {
   /** Offsets in the text. */
   readonly key?: number;
   readonly value: number;
-  /** Where the whole path is in the text. */
+  /** Set if the whole path is in the text. */
   readonly node?: unknown;
 }
 
-/** The parser's errors and warnings, in words for who wrote the file and not for who calls the parser. */
+/** The parser's errors and warnings, worded for the author of the file. */
 function syntaxOf(document: Document, text: string, place: (offset: number) => Place): SyntaxProblem[] {
   const flaws = [...document.errors, ...document.warnings];
   const template = flaws.length === 0 ? undefined : templateIn(text);
@@ -129,7 +129,7 @@ export function readSource(text: string): Source {
 
   let data: unknown;
   try {
-    // What has errors is not looked at, and the parser would warn about it on standard error.
+    // With errors the data is not used, and the conversion would print warnings on stderr.
     if (syntax.length === 0) data = withoutEmptyEntries(document.toJS({ maxAliasCount: 100 }));
   } catch (error) {
     // Unresolved aliases, and aliases that would grow without bound.

@@ -18,7 +18,7 @@ export function specText(bytes: Uint8Array): { readonly text: string } | TextFla
   if (bytes.length > mostBytes) return { flaw: 'is larger than 1 MiB, which no spec is' };
   if (isUtf16(bytes)) return { flaw: 'is UTF-16 text', remedy: 'Save it as UTF-8.' };
   const text = decoded(bytes);
-  // Of a binary file and of Latin-1 text alike, some bytes are not UTF-8; control characters are in the former alone.
+  // Neither a binary file nor Latin-1 text is UTF-8, but only a binary file has control characters.
   if (forbidden.test(text ?? new TextDecoder('latin1').decode(bytes))) {
     return { flaw: 'is not a YAML file, but a binary one' };
   }
@@ -44,7 +44,7 @@ function isUtf16([first, second]: Uint8Array): boolean {
   return (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
 }
 
-/** No character of UTF-8 but the line feed itself has its byte, so each line can be decoded by itself. */
+/** In UTF-8, the byte 0x0a occurs only as a line feed, so each line can be decoded separately. */
 function firstUndecodableLine(bytes: Uint8Array): number {
   let start = 0;
   for (let line = 1; ; line += 1) {

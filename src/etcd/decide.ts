@@ -56,7 +56,7 @@ export interface Observation {
  */
 export const learnerPatienceMs = 60_000;
 
-/** A disk that damages what is written to it would have its member replaced again and again. */
+/** Keeps a member on a failing disk from being replaced over and over. */
 export const replacePauseMs = 10 * 60_000;
 
 export type Decision =
@@ -172,7 +172,7 @@ function decideWithQuorum(
     : { kind: 'wait', reason: `${whose} was added before, but has not caught up yet` };
 }
 
-/** A member that cannot start because of its own data is replaced, where all others make a quorum without it. */
+/** Replaces a member that cannot start because of its data, if the others are a quorum without it. */
 function decideDamaged(
   own: Member,
   { words }: StartFailure,

@@ -1,19 +1,19 @@
-/** Why an etcd ended by itself: from its own last words. Pure. */
+/** Why an etcd process exited, according to its log. Pure. */
 
 export interface StartFailure {
   /**
-   * `data`: what the member has on its disk is damaged, or older than what it has promised; another start ends the
-   * same way. `place`: something around it, such as a full disk. `other`: not known which.
+   * `data`: the member's data is damaged, or older than its promises; every start fails alike. `place`: a cause
+   * outside the data, such as a full disk. `other`: unknown.
    */
   readonly kind: 'data' | 'place' | 'other';
-  /** Its own words. */
+  /** The message of etcd. */
   readonly words: string;
 }
 
-/** Stands in the log at each start, by `perijove-node etcd`. */
+/** Logged by `perijove-node etcd` before each start. */
 const startMark = '"decision":"start-';
 
-/** In front of each line by svlogd. */
+/** svlogd's prefix of each line. */
 const timestamp = /^\d{4}-\d\d-\d\d_[\d:.]+ /;
 
 const place =
@@ -22,8 +22,8 @@ const data =
   /commit\b.*out of range \[|\bwal(pb)?: |crc mismatch|checksum|invalid database|version mismatch|corrupt|unexpected (EOF|fault address)|freelist|failed to (read|open|load|recover|find)\b.*\b(wal|snapshot|database|backend)/i;
 
 /**
- * What ended the etcd that was started last, by the log of its service; undefined where it says of no failure, as
- * after a kill. Words that end a process count alone: etcd may complain of much, and go on.
+ * Why the last etcd process exited, from the log of its service; undefined if the log has no failure, as after a kill.
+ * Only fatal messages count: etcd logs many errors and continues.
  */
 export function startFailure(log: string): StartFailure | undefined {
   const start = log.lastIndexOf(startMark);
@@ -40,7 +40,7 @@ export function startFailure(log: string): StartFailure | undefined {
   return { kind: data.test(last) ? 'data' : 'other', words };
 }
 
-/** etcd 3.4 marks them by a C, 3.5 by a level; the runtime of Go has words of its own. */
+/** A fatal message: etcd marks it with `C` or a JSON level; the Go runtime has its own format. */
 function lastWords(line: string): string | undefined {
   const critical = /^\S+ \S+ C \| (.*)$/.exec(line)?.[1] ?? /^panic: (.*)$/.exec(line)?.[1];
   if (critical !== undefined) return critical;

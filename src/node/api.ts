@@ -51,9 +51,9 @@ export const nodeStatusSchema = z.object({
     /** Unsigned 64-bit, in decimal. */
     memberId: z.string().optional(),
     reason: z.string().optional(),
-    /** Its own last words, where it ended by itself and does not run again yet. */
+    /** etcd's last message if it exited and does not run again yet. */
     trouble: z.string().optional(),
-    /** When and why its damaged data were put aside last, and it joined anew. ISO 8601. */
+    /** When and why its damaged data was last moved aside, after which it rejoins as a new member. ISO 8601. */
     replaced: z.object({ at: z.string(), why: z.string() }).optional(),
   }),
   jupyter: jupyterStatusSchema,

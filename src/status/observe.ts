@@ -361,7 +361,7 @@ async function observeNodesAndProxies(
   return { jupyter: { ...jupyter, node: serving?.node ?? null }, proxies, reasons };
 }
 
-/** Why a node's member of etcd does not run, where the node knows more than that it does not answer. */
+/** Why a node's etcd member does not run, if the node knows. */
 function troubleOf(node: string, etcd: NodeStatus['etcd'] | undefined): string | undefined {
   if (etcd === undefined || etcd.state === 'running') return undefined;
   if (etcd.trouble !== undefined && etcd.reason === undefined) return `etcd on ${node} ends: ${etcd.trouble}`;

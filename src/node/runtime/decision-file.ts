@@ -22,10 +22,10 @@ export async function readDecision(file: string): Promise<DecisionFile | undefin
 }
 
 const replacementSchema = z.object({ at: z.iso.datetime(), why: z.string(), memberId: z.string() });
-/** When and why the damaged data of a member were put aside. */
+/** When and why a member's damaged data was moved aside. */
 export type Replacement = Readonly<z.infer<typeof replacementSchema>>;
 
-/** The last one; undefined where there was none, or nobody can read what it was. */
+/** The last one; undefined if there is none, or it is unreadable. */
 export async function readReplacement(file: string): Promise<Replacement | undefined> {
   try {
     return replacementSchema.safeParse(JSON.parse(await readFile(file, 'utf8'))).data;

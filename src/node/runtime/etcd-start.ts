@@ -35,7 +35,7 @@ const waitMs = 300;
  */
 export async function prepareEtcd({ config, programs }: StartedNode, logger: Logger): Promise<void> {
   const clients = peerClients(config);
-  // Before anything of this start is in the log.
+  // Read before this start logs anything.
   const failure = startFailure(await logOf(`${nodeLayout(config.paths.base).log}/etcd`));
   if (failure !== undefined) logger.warn(failure, 'etcd ended by itself');
   const preparation = new Preparation(config, programs.etcd, clients, logger, failure);
@@ -116,7 +116,7 @@ class Preparation {
     const decided = decideEtcdStart({
       ...observation,
       learnerSilentMs: this.#learner.silentMs(observation.peers),
-      // By its data, a node that goes for good tells which member is to leave.
+      // The data of a retiring node shows which member is to leave.
       ...(this.failure !== undefined && !retired && { failure: this.failure }),
       ...(replaced !== undefined && { replacedMsAgo: replaced }),
     });
@@ -170,7 +170,7 @@ class Preparation {
     }
   }
 
-  /** One that was recorded, and not done before this process was killed, is no earlier one. */
+  /** A replacement that was recorded but not carried out before a kill does not count. */
   async #replacedMsAgo({ data }: Observation): Promise<number | undefined> {
     const last = await readReplacement(this.#layout.etcdReplaced);
     if (last === undefined || (data.kind === 'member' && data.memberId === last.memberId)) return undefined;
@@ -225,10 +225,10 @@ async function observe(
   };
 }
 
-/** Long enough for the words of a panic and what Go prints after them. */
+/** Enough for the message of a panic and Go's stack traces after it. */
 const logTailBytes = 512 * 1024;
 
-/** The end of a log of svlogd: of the file that is written to, and of the one before. */
+/** The end of an svlogd log: of the current file and the one before. */
 async function logOf(directory: string): Promise<string> {
   const names = await readdir(directory).catch((error: unknown): string[] => {
     if (isMissing(error)) return [];
@@ -247,7 +247,7 @@ async function tailOf(file: string): Promise<string> {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(logTailBytes), 0, logTailBytes, start);
     return buffer.subarray(0, bytesRead).toString('utf8');
   } catch (error) {
-    // It was put away in between.
+    // It was rotated away in between.
     if (isMissing(error)) return '';
     throw error;
   }

@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 /** The beginning of the response that switches to a websocket. */
 const switching = Buffer.from('HTTP/1.1 101');
 
-/** How long a client that still sends, after Jupyter has answered and closed, may take to read the answer. */
+/** How long a client that still sends after Jupyter has closed may take to read the response. */
 const lingerMs = 5_000;
 
 export interface PassageOptions {
@@ -72,7 +72,7 @@ export class Passage {
   }
 }
 
-/** A socket that is closed with bytes that nobody read is reset, and the answer may be lost with it. */
+/** Closing a socket with unread data resets the connection, which may lose the response. */
 function linger(client: Socket): void {
   client.end();
   client.resume();
@@ -82,7 +82,7 @@ function linger(client: Socket): void {
 
 type Written = (error?: Error | null) => void;
 
-/** A connection whose other end may stop reading: what it has said is read nevertheless. */
+/** A connection whose peer may stop reading; the peer's response is read nevertheless. */
 class JupyterSocket extends Socket {
   private deaf = false;
 

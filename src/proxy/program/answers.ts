@@ -64,7 +64,7 @@ export class Answers {
     sendToSocket(socket, '400 Bad Request', twoHosts);
   }
 
-  /** 502: the node serves, and its Jupyter did not answer this one request. */
+  /** 502: the node serves, but its Jupyter did not respond to this request. */
   noAnswer(request: IncomingMessage, response: ServerResponse): void {
     request.unpipe();
     request.resume();

@@ -49,7 +49,7 @@ export function ownPath(url: string): string | undefined {
   return /^\/\.perijove(\/|$)/i.test(path) ? path : undefined;
 }
 
-/** Every line of the header, as it came. */
+/** All header lines as received. */
 export function headerLines({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>): [string, string][] {
   return Array.from({ length: rawHeaders.length / 2 }, (_, index) => [
     rawHeaders[2 * index] ?? '',
@@ -57,7 +57,7 @@ export function headerLines({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>)
   ]);
 }
 
-/** Bytes of the request line and the header, as Jupyter counts them. */
+/** Size of the request line and the headers, as Jupyter counts it. */
 export function headBytes(request: Pick<IncomingMessage, 'rawHeaders' | 'method' | 'url'>): number {
   const lines = headerLines(request).map(([name, value]) => name.length + value.length + ': \r\n'.length);
   const first = `${request.method ?? ''} ${request.url ?? ''} HTTP/1.1\r\n\r\n`.length;
@@ -65,8 +65,7 @@ export function headBytes(request: Pick<IncomingMessage, 'rawHeaders' | 'method'
 }
 
 /**
- * The head of a request as it came, in Latin-1, without its wish for another protocol. A server may ignore that
- * (RFC 9110, 7.8).
+ * The request line and headers as received, in Latin-1, without the upgrade. A server may ignore it (RFC 9110, 7.8).
  */
 export function headWithoutUpgrade(
   request: Pick<IncomingMessage, 'rawHeaders' | 'method' | 'url' | 'httpVersion'>,

@@ -49,16 +49,16 @@ const noAnswerCode = 'NO_ANSWER';
 /** How often one request is sent to nodes with an open gate that do not respond. */
 const maxAttempts = 4;
 
-/** How long one that was lost waits for the gate to say whether it is open: as long as that may be silent. */
+/** How long a lost request waits for the gate's reply: as long as a reply may take. */
 const confirmMs = 500;
 
-/** A client that still sends what Jupyter has refused may take this long to read the answer. */
+/** How long a client may take to read the response to an upload that Jupyter rejected early. */
 const lingerMs = 5_000;
 
-/** Tornado's limit of a head is 64 KiB; the headers of a proxy are left out where they could be too much. */
+/** Tornado accepts 64 KiB of headers; `X-Forwarded-*` is omitted if it might exceed that. */
 const roomyHeadBytes = 60 * 1024;
 
-/** Of connections that were made and then broke. */
+/** Errors of established connections. */
 const lostCodes = new Set([
   'ECONNRESET',
   'EPIPE',
@@ -115,7 +115,7 @@ export class JupyterProxy {
     this.#answers = new Answers(options);
     // An upload may take any time.
     this.server.requestTimeout = 0;
-    // Their size is bounded; beyond a number, Node would drop lines silently.
+    // Their size is limited; beyond this count, Node.js would drop headers silently.
     this.server.maxHeadersCount = 0;
     this.server.on('request', (request, response) => this.#onRequest(request, response));
     this.server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head));
@@ -193,7 +193,7 @@ export class JupyterProxy {
   }
 
   #onFailure(passage: Passage, request: IncomingMessage, response: ServerResponse, error?: ProxyError): void {
-    // Jupyter has answered before it had read everything.
+    // Jupyter responded before it had read the whole request.
     if (response.writableEnded) return;
     if (response.headersSent || response.destroyed) {
       // A truncated response must not look complete.
@@ -225,13 +225,13 @@ export class JupyterProxy {
   }
 
   /**
-   * Jupyter refuses a request that is too large while the client still sends it: passes the answer on, and drops the
-   * rest. A connection that is closed with bytes that nobody read is reset, and the answer may be lost with it.
+   * Handles a response that arrives while the client still sends, as to a request that is too large: passes it on and
+   * discards the rest of the request. Closing the connection with unread data would reset it and might lose the response.
    */
   #answerEarly(request: IncomingMessage, answer: IncomingMessage): void {
     const { socket } = request;
     const close = hasConnectionOption(request.headers, 'close');
-    // So that Node does not close the connection with the answer.
+    // Otherwise Node.js would close the connection after the response.
     if (request.httpVersion !== '1.0') request.headers.connection = 'keep-alive';
     answer.once('end', () => {
       if (request.complete) return;
@@ -285,8 +285,8 @@ export class JupyterProxy {
   }
 
   /**
-   * As Jupyter does, ignores the wish for any other protocol. Node has let go of the connection by now, without its
-   * body, so it gets the same bytes again.
+   * Ignores an upgrade to any other protocol, as Jupyter does. Node.js has already released the connection without
+   * reading the body, so the server receives the same bytes again.
    */
   #withoutUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const again = (): void => {
@@ -295,7 +295,7 @@ export class JupyterProxy {
       this.server.emit('connection', socket);
     };
     const before = this.#responses.get(socket);
-    // Of a client that did not wait for it.
+    // A pipelined request waits for the response before it.
     if (before === undefined || before.closed) again();
     else before.once('close', again);
   }
@@ -379,7 +379,7 @@ export class JupyterProxy {
       return { lost: true, serves: false };
     }
     if (error.code === noAnswerCode) return { lost: false, serves: false };
-    // Others of the same time may have ended, too.
+    // Other idle connections may be closed, too.
     upstream.dropIdle();
     const serves = await router.confirm(upstream, confirmMs, client);
     return { lost: error.code !== undefined && lostCodes.has(error.code), serves };

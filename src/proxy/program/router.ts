@@ -39,9 +39,9 @@ interface Current {
   readonly upstream: Upstream;
 }
 
-/** Of a request that was lost: what was the gate's answer to a question that was put later? */
+/** A lost request that waits for the gate's reply to a later poll. */
 interface Question {
-  /** Of `performance.now()`. */
+  /** By `performance.now()`. */
   readonly since: number;
   settle: () => void;
 }
@@ -131,9 +131,9 @@ export class Router {
   }
 
   /**
-   * A request was lost behind the gate of the node, be it by Jupyter's refusal or by the node's end: asks the gate,
-   * and nobody else waits for its answer. Resolves when the gate has answered, another node serves, the time is over,
-   * or the one who asks has gone; to whether the node still serves, with an open gate.
+   * Polls the node's gate for a request that was lost behind it, because Jupyter rejected it or because the node died.
+   * No other request waits. Resolves when the gate has replied, another node serves, the time is over, or the client
+   * has gone; to whether the node still serves with an open gate.
    */
   confirm(upstream: Upstream, patienceMs: number, client: NodeJS.EventEmitter): Promise<boolean> {
     if (!this.serves(upstream)) return Promise.resolve(false);

@@ -9,11 +9,11 @@ export const dialDeadlineMs = 1_000;
 const staggerMs = 200;
 /** Retry interval for skipped ways, independent of requests. */
 const retryMs = 1_000;
-/** How often tunnels are looked at. */
+/** How often tunnels are checked. */
 const lookMs = 500;
-/** A way that makes no new tunnel within this time, while those that it has made are silent, is dead. */
+/** A way with silent tunnels is dead if it makes no new tunnel within this time. */
 const deadTunnelMs = 1_500;
-/** Between two questions to a way whose tunnels go on being silent: what is behind them may take its time. */
+/** Between two probes of a way whose tunnels stay silent: Jupyter may be slow. */
 const longestPauseMs = 4_000;
 
 /** The proxies of a tunnel so far, each by its listen address. */
@@ -90,7 +90,7 @@ export class Ways {
   /** Skipped ways, with the node for the retry. */
   readonly #passedOver = new Map<string, Node>();
   #retry: NodeJS.Timeout | undefined;
-  /** Of this host's own requests, and those that it carries for other hosts. */
+  /** Tunnels of this host's requests and those carried for other hosts. */
   readonly #tunnels = new Map<net.Socket, Tunnel>();
   readonly #silences = new Map<string, Silence>();
   #look: NodeJS.Timeout | undefined;
@@ -189,9 +189,8 @@ export class Ways {
   }
 
   /**
-   * A proxy on the way that hangs takes what it is sent, and answers nothing; a Jupyter that takes its time does the
-   * same. So a way that is silent on all its tunnels is asked, by a new one. Each proxy asks the next one alone: that
-   * one asks the one behind it.
+   * A proxy that hangs accepts data and does not respond, like a slow Jupyter. So a way whose tunnels are all silent is
+   * probed with a new tunnel. Each proxy probes only the next one, which probes the one behind it.
    */
   #lookAtTunnels(): void {
     const now = performance.now();
@@ -202,7 +201,7 @@ export class Ways {
       const { way, node } = tunnel;
       if (bytesRead !== tunnel.read) alive.add(way);
       const waited = tunnel.waits && bytesRead === tunnel.read;
-      // What was sent in the same interval as something came may be what that answered.
+      // Data received in the same interval may be the response to data sent in it.
       tunnel.waits = waited || (bytesRead === tunnel.read && bytesWritten !== tunnel.written);
       tunnel.read = bytesRead;
       tunnel.written = bytesWritten;
@@ -230,7 +229,7 @@ export class Ways {
     const result = await this.#tunnel(way, node, [], AbortSignal.timeout(deadTunnelMs));
     if (result.kind === 'connected') result.socket.destroy();
     const tookMs = performance.now() - since;
-    // Too early: it has answered, or refused. Too late: this process was held up itself.
+    // Sooner: it responded or refused. Later: this process itself was delayed.
     const wasSilent = tookMs > 0.9 * deadTunnelMs && tookMs < 1.5 * deadTunnelMs;
     if (result.kind !== 'unreachable' || !wasSilent) return;
     this.#passOver(way, node);

@@ -1,7 +1,6 @@
-import type { Client } from '@temporalio/client';
-import { nodeAddress, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import { hostsWithRole, nodeAddress, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
-import { known, notKnown, type Observation } from '../hosts/observation.js';
+import { known, notKnown, observedOn, type Observation } from '../hosts/observation.js';
 import type { PresumedTask } from '../mesos/fencing/fences.js';
 import { readSchedulerSecrets, type SchedulerSecrets } from '../mesos/installation/secrets.js';
 import type { Leave } from '../mesos/scheduler/deps.js';
@@ -11,21 +10,38 @@ import { nodeClient } from '../node/client.js';
 import { configDigest, nodeCommand, nodeConfig } from '../node/config.js';
 import { fenceNode, type FenceAnswer } from '../node/fence.js';
 import { nodeImage } from '../node/image/image.js';
+import {
+  markFormedScript,
+  memoryOf,
+  nodeTreesScript,
+  parseNodeTrees,
+  type NodeMemory,
+} from '../node/memory.js';
+import { makeNodePlan, plannedCommand, type NodePlan } from '../node/plan.js';
 import type { SshPool } from '../ssh/connection.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
+import type { ActivityDeps } from './deps.js';
 import { retire, vacate, type RetirementDeps } from './retirement.js';
 
 /** How to reach the cluster, and what its nodes run; tests replace it. */
 export interface FrameworkWays {
   reach(spec: ClusterSpec): Reach;
   secrets(spec: ClusterSpec): Promise<SchedulerSecrets>;
+  /** What this release makes of the spec. */
+  plan(spec: ClusterSpec): Promise<NodePlan | undefined>;
+  /** What the hosts keep of the nodes; undefined where they have none. @throws PerijoveError OBSERVATION_INCOMPLETE, SSH_* */
+  remember(spec: ClusterSpec): Promise<NodeMemory | undefined>;
+  /** Marks the trees of the nodes on all hosts: etcd was formed. @throws PerijoveError SSH_*, COMMAND_FAILED */
+  markFormed(spec: ClusterSpec): Promise<void>;
+  /** By the plan of the framework; one that an earlier release left without has what this release makes. */
   command(
     spec: ClusterSpec,
     index: number,
     host: HostSpec,
     facts: { readonly etcdFormed: boolean; readonly taskId: string },
+    plan: NodePlan | undefined,
   ): NodeCommand;
-  digest(spec: ClusterSpec, index: number, host: HostSpec): string;
+  digest(spec: ClusterSpec, index: number, host: HostSpec, plan: NodePlan | undefined): string;
   /** See `SchedulerDeps`. */
   healthy(spec: ClusterSpec, node: string, host?: string): Promise<Observation<boolean>>;
   vacate(spec: ClusterSpec, node: string, leaves: boolean): Promise<Leave>;
@@ -34,8 +50,14 @@ export interface FrameworkWays {
   fence(spec: ClusterSpec, task: PresumedTask): Promise<FenceAnswer>;
 }
 
+const treesMs = 30_000;
+
 /** Reaches the cluster over SSH. */
-export function frameworkWays(client: Client, pool: SshPool): FrameworkWays {
+export function frameworkWays({
+  client,
+  pool,
+  artifacts,
+}: Pick<ActivityDeps, 'client' | 'pool' | 'artifacts'>): FrameworkWays {
   const nodeOf = async (spec: ClusterSpec, node: string, token: string, host?: string) => {
     const address = nodeAddress(spec, nodeIndex(node));
     const port = spec.nodes.controlPort;
@@ -54,12 +76,24 @@ export function frameworkWays(client: Client, pool: SshPool): FrameworkWays {
   return {
     reach: (spec) => sshReach(pool, spec),
     secrets: (spec) => readSchedulerSecrets(pool, spec),
-    command: (spec, index, host, facts) => {
+    plan: (spec) => makeNodePlan(spec, artifacts),
+    remember: (spec) => remember(pool, spec),
+    markFormed: async (spec) => {
+      await Promise.all(
+        hostsWithRole(spec, 'agent').map(async (host) => {
+          const connection = await pool.get(host);
+          await connection.run(markFormedScript(host), { timeoutMs: treesMs });
+        }),
+      );
+    },
+    command: (spec, index, host, facts, plan) => {
+      if (plan !== undefined) return plannedCommand(plan, index, host.name, facts);
       const image = nodeImage(spec);
       const command = nodeCommand(spec, index, host, facts);
       return image === undefined ? command : { ...command, image: image.reference };
     },
-    digest: (spec, index, host) => configDigest(nodeConfig(spec, index, host), nodeImage(spec)?.reference),
+    digest: (spec, index, host, plan) =>
+      plan?.digests[index] ?? configDigest(nodeConfig(spec, index, host), nodeImage(spec)?.reference),
     healthy: async (spec, node, host) => {
       try {
         const { nodeApiToken } = await readSchedulerSecrets(pool, spec);
@@ -74,6 +108,17 @@ export function frameworkWays(client: Client, pool: SshPool): FrameworkWays {
     retire: (spec, task) => retire(retirement(spec), task),
     fence: (spec, task) => fenceOnHosts(pool, spec, task, () => statusOf(spec, task.node, 'none')),
   };
+}
+
+async function remember(pool: SshPool, spec: ClusterSpec): Promise<NodeMemory | undefined> {
+  const trees = await Promise.all(
+    hostsWithRole(spec, 'agent').map(async (host) => {
+      const connection = await pool.get(host);
+      const output = await connection.run(nodeTreesScript(host), { timeoutMs: treesMs });
+      return [host.name, observedOn(host.name, parseNodeTrees(output))] as const;
+    }),
+  );
+  return memoryOf(spec, Object.fromEntries(trees));
 }
 
 /** Ends the task on every host that may run it. @param ask asks the node itself, without its token */

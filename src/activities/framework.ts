@@ -16,10 +16,11 @@ import {
   type StopFrameworkResult,
 } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
+import { isRunning } from '../temporal/running.js';
 import { startOrConfigure } from './lasting-workflow.js';
 import { frameworkStateOf } from './workflow-state.js';
 import { frameworkWays, type FrameworkWays } from './framework-ways.js';
-import { mesosDeps, schedule, type SchedulerRunDeps } from './scheduler-run.js';
+import { mesosDeps, schedule, type SchedulerInput, type SchedulerRunDeps } from './scheduler-run.js';
 import { schedulerTurns } from './scheduler-turns.js';
 
 export interface FrameworkSpecInput {
@@ -31,19 +32,17 @@ const awaitEveryMs = 300;
 const missingSettledMs = 3_000;
 
 export function createFrameworkActivities(
-  { client, pool, logger }: Pick<ActivityDeps, 'client' | 'pool' | 'logger'>,
-  ways: FrameworkWays = frameworkWays(client, pool),
+  { client, pool, logger, artifacts }: Pick<ActivityDeps, 'client' | 'pool' | 'logger' | 'artifacts'>,
+  ways: FrameworkWays = frameworkWays({ client, pool, artifacts }),
 ) {
   const deps: SchedulerRunDeps = { client, pool, logger, ways };
   const turns = schedulerTurns();
   return {
-    /**
-     * Keeps the nodes running and repairs masters until it is cancelled. `run` distinguishes one start of
-     * this activity from the next.
-     */
-    runScheduler: async ({ spec, run }: FrameworkSpecInput & { readonly run: number }): Promise<void> => {
-      const turn = turns.begin(spec.name);
-      await turns.end(spec.name, schedule(deps, { spec, run }, turn));
+    /** Keeps the nodes running and repairs masters until it is cancelled. */
+    runScheduler: async (input: SchedulerInput): Promise<void> => {
+      const { name } = input.spec;
+      const turn = turns.begin(name);
+      await turns.end(name, schedule(deps, input, turn));
     },
 
     /** TEARDOWN; also for a framework that Mesos has but that was not stored. Mesos kills all its tasks. */
@@ -55,8 +54,12 @@ export function createFrameworkActivities(
       await teardownFramework(mesos, frameworkId, Context.current().cancellationSignal);
     },
 
-    /** Starts the framework of the cluster, or gives the spec to the running one. */
-    ensureFramework: ({ spec }: FrameworkSpecInput): Promise<ConfigureResult> => ensure(client, spec),
+    /**
+     * Starts the framework of the cluster, or gives the spec to the running one, with the nodes' plan of this
+     * release. A new framework continues from what the hosts have kept.
+     */
+    ensureFramework: async ({ spec }: FrameworkSpecInput): Promise<ConfigureResult> =>
+      await ensure(client, ways, spec),
 
     /**
      * Resolves when every node, and no other, runs with the configuration from the spec. Waits without a
@@ -74,6 +77,7 @@ export function createFrameworkActivities(
 
     /** From now on a node without data joins etcd, and never bootstraps it. */
     markEtcdFormed: async ({ spec }: FrameworkSpecInput): Promise<{ readonly changed: boolean }> => {
+      await ways.markFormed(spec);
       const state = await frameworkStateOf(client, spec);
       if (state?.etcdFormed === true) return { changed: false };
       await handleOf(client, spec).executeUpdate(markEtcdFormed);
@@ -92,12 +96,17 @@ function handleOf(client: Client, spec: ClusterSpec) {
   return client.workflow.getHandle(workflowIds.framework(spec.name));
 }
 
-function ensure(client: Client, spec: ClusterSpec): Promise<ConfigureResult> {
-  return startOrConfigure(client, spec, {
+async function ensure(client: Client, ways: FrameworkWays, spec: ClusterSpec): Promise<ConfigureResult> {
+  const plan = await ways.plan(spec);
+  const isFirst = !(await isRunning(client, workflowIds.framework(spec.name)));
+  const remembered = isFirst ? await ways.remember(spec) : undefined;
+  return await startOrConfigure(client, spec, {
     name: workflowNames.framework,
     workflowId: workflowIds.framework(spec.name),
     summary: `Mesos framework of ${spec.name}`,
     configure: configureFramework,
+    args: plan === undefined ? [spec] : [spec, plan],
+    ...(remembered && { input: { remembered } }),
   });
 }
 
@@ -124,7 +133,9 @@ async function awaitNodes(
   let last = { missing: undefined as string | undefined, since: Date.now() };
   for (;;) {
     const state = await requireFramework(client, spec);
-    const waiting = nodesWaiting(spec, state, (index, host) => ways.digest(spec, index, hostOf(spec, host)));
+    const waiting = nodesWaiting(spec, state, (index, host) =>
+      ways.digest(spec, index, hostOf(spec, host), state.plan),
+    );
     if (waiting.length === 0) return { missing: null };
     const { missing } = state;
     if (missing !== last.missing) last = { missing, since: Date.now() };

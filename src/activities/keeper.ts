@@ -161,6 +161,7 @@ function ensure(client: Client, spec: ClusterSpec): Promise<{ readonly changed: 
     workflowId: workflowIds.keeper(spec.name),
     summary: `Keeper of ${spec.name}`,
     configure: configureKeeper,
+    args: [spec],
   });
 }
 

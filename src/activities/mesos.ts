@@ -20,6 +20,7 @@ import { masterEndpoint } from '../mesos/masters/named-leaders.js';
 import { runningCredential, runningDigests } from '../mesos/installation/running-secrets.js';
 import { readMesosSecrets, type MesosSecrets } from '../mesos/installation/secrets.js';
 import { alignZnodes, opening, protecting } from '../mesos/masters/znodes.js';
+import { listensAt } from '../hosts/listening.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
@@ -50,7 +51,8 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
     protectZnodes: ({ spec }: MesosInput): Promise<readonly Change[]> => protectZnodes(pool, spec),
 
     /**
-     * The masters that take part in the election now, wherever their current configuration has them listen.
+     * The masters that take part in the election now, wherever their current configuration has them listen. One
+     * that is registered, but by its own host does not listen, is down.
      *
      * @throws PerijoveError ZOOKEEPER_UNREACHABLE: then none of them may be considered down
      */
@@ -108,11 +110,22 @@ async function masterMembers(pool: SshPool, spec: ClusterSpec): Promise<readonly
   const secrets = await readMesosSecrets(pool, spec);
   const registered = await registeredMasters(sshReach(pool, spec), spec, secrets);
   const [leader] = registered;
-  return hostsWithRole(spec, 'master').map((host) => {
-    const isOf = (info: MasterInfo | undefined) => info?.address.ip === host.address;
-    const state = isOf(leader) ? 'leading' : registered.some(isOf) ? 'up' : 'down';
-    return { host: host.name, state };
-  });
+  return await Promise.all(
+    hostsWithRole(spec, 'master').map(async (host): Promise<ServiceMember> => {
+      const info = registered.find(({ address }) => address.ip === host.address);
+      if (info === undefined || !(await mayRun(pool, host, info))) return { host: host.name, state: 'down' };
+      return { host: host.name, state: info === leader ? 'leading' : 'up' };
+    }),
+  );
+}
+
+/**
+ * Whether a registered master may run: the znode outlives its master until the session expires, and the end of the
+ * whole ensemble as well. To wait for a master that has ended would be to wait forever.
+ */
+async function mayRun(pool: SshPool, host: HostSpec, { address }: MasterInfo): Promise<boolean> {
+  const listens = await listensAt(() => pool.get(host), address.ip, address.port);
+  return !listens.known || listens.value;
 }
 
 async function awaitMasters(pool: SshPool, spec: ClusterSpec): Promise<{ readonly leader: string }> {

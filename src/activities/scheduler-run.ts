@@ -10,6 +10,7 @@ import { watchLeader } from '../mesos/masters/leader-watch.js';
 import type { HandOver } from '../mesos/scheduler/deps.js';
 import { nodeIndex } from '../mesos/scheduler/launch.js';
 import { runScheduler } from '../mesos/scheduler/scheduler.js';
+import type { NodePlan } from '../node/plan.js';
 import { workflowIds } from '../temporal/contract.js';
 import { noteAtKeeper } from './incidents.js';
 import type { ActivityDeps } from './deps.js';
@@ -38,14 +39,18 @@ export async function mesosDeps({ logger, ways }: SchedulerRunDeps, spec: Cluste
   };
 }
 
-/**
- * Runs the scheduler and repairs masters until the activity is cancelled.
- *
- * @param run distinguishes one start of the activity from the next
- */
+export interface SchedulerInput {
+  readonly spec: ClusterSpec;
+  /** Distinguishes one start of the activity from the next. */
+  readonly run: number;
+  /** Undefined in a framework from an earlier release, until the next `up`. */
+  readonly plan?: NodePlan;
+}
+
+/** Runs the scheduler and repairs masters until the activity is cancelled. */
 export async function schedule(
   deps: SchedulerRunDeps,
-  { spec, run }: { readonly spec: ClusterSpec; readonly run: number },
+  { spec, run, plan }: SchedulerInput,
   handOver: HandOver,
 ): Promise<never> {
   const { ways } = deps;
@@ -60,8 +65,8 @@ export async function schedule(
       {
         ...mesos,
         store,
-        command: (node, host, facts) => ways.command(spec, nodeIndex(node), hostOf(spec, host), facts),
-        configOf: (node, host) => ways.digest(spec, nodeIndex(node), hostOf(spec, host)),
+        command: (node, host, facts) => ways.command(spec, nodeIndex(node), hostOf(spec, host), facts, plan),
+        configOf: (node, host) => ways.digest(spec, nodeIndex(node), hostOf(spec, host), plan),
         healthy: (node, host) => ways.healthy(spec, node, host),
         vacate: (node, leaves) => ways.vacate(spec, node, leaves),
         retire: (task) => ways.retire(spec, task),

@@ -5,7 +5,7 @@ import { stopOwnDaemons } from '../hosts/daemons.js';
 import { dockerDaemon, needsDocker } from '../hosts/docker.js';
 import type { Change } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
-import { containerLabels, marks, nodeLayout } from '../node/layout.js';
+import { containerLabels, marks } from '../node/layout.js';
 import { markedFunction } from '../node/scripts.js';
 import { removeHost } from '../hosts/remove.js';
 import { keepWayIn } from '../hosts/way-in.js';
@@ -177,8 +177,6 @@ for tree in ${quote(nodes)}/*; do
     sleep 0.1
   done
 done
-# The next framework counts its launches from the beginning.
-rm -f ${quote(nodes)}/*${nodeLayout('').fence}
 exit 0`;
 }
 

@@ -122,22 +122,38 @@ export function configDigest(config: NodeConfig, image?: string): string {
   return createHash('sha256').update(said).digest('hex');
 }
 
+/** What a launch knows beside the configuration. */
+export interface NodeFacts {
+  readonly etcdFormed: boolean;
+  readonly taskId?: string;
+}
+
 /**
- * The command and the environment of the Mesos task of node `index` on `host`. In a container `tini` is PID
- * 1: it passes signals on, and reaps orphaned processes.
+ * The shell command that starts a node on the host, without the node's index. In a container `tini` is PID 1: it passes
+ * signals on, and reaps orphaned processes.
  */
+export function nodeStart(spec: ClusterSpec, host: HostSpec): string {
+  const init = spec.nodes.containerizer === 'docker' ? 'tini -- ' : '';
+  return `exec ${init}${quote(`${hostPaths(host).bin}/perijove-node`)} start`;
+}
+
+export function environmentOf(config: NodeConfig, { etcdFormed, taskId }: NodeFacts): Record<string, string> {
+  return {
+    [nodeEnvironment.config]: JSON.stringify(config),
+    [nodeEnvironment.etcdFormed]: String(etcdFormed),
+    ...(taskId === undefined ? {} : { [nodeEnvironment.task]: taskId }),
+  };
+}
+
+/** The command and the environment of the Mesos task of node `index` on `host`. */
 export function nodeCommand(
   spec: ClusterSpec,
   index: number,
   host: HostSpec,
-  { etcdFormed, taskId }: { readonly etcdFormed: boolean; readonly taskId?: string },
+  facts: NodeFacts,
 ): { value: string; environment: Record<string, string> } {
   return {
-    value: `exec ${spec.nodes.containerizer === 'docker' ? 'tini -- ' : ''}${quote(`${hostPaths(host).bin}/perijove-node`)} start ${index}`,
-    environment: {
-      [nodeEnvironment.config]: JSON.stringify(nodeConfig(spec, index, host)),
-      [nodeEnvironment.etcdFormed]: String(etcdFormed),
-      ...(taskId === undefined ? {} : { [nodeEnvironment.task]: taskId }),
-    },
+    value: `${nodeStart(spec, host)} ${index}`,
+    environment: environmentOf(nodeConfig(spec, index, host), facts),
   };
 }

@@ -1,6 +1,5 @@
 import { noItems, type HostItems } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
-import { quote } from '../ssh/shell.js';
 import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { nodeProgram } from './config.js';
 
@@ -44,5 +43,5 @@ function packagesOfProcesses({ etcd }: ClusterSpec): string[] {
 
 /** `bin/perijove-node`: runs the program with the Node.js beside it. */
 export function nodeWrapper(bin: string): string {
-  return `#!/bin/sh\nexec ${quote(`${bin}/node`)} ${nodeOptions} ${quote(`${bin}/${nodeProgram}`)} "$@"\n`;
+  return `#!/bin/sh\nexec '${bin}/node' ${nodeOptions} '${bin}/${nodeProgram}' "$@"\n`;
 }

@@ -13,6 +13,8 @@ import type { FrameworkHistory, MesosFacts } from '../mesos/scheduler/framework-
 import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/scheduler/tasks.js';
 import type { KeeperState, Incident, MoveResult } from '../keeper/state.js';
 import type { ClusterSpec } from '../cluster/spec.js';
+import type { NodeMemory } from '../node/memory.js';
+import type { NodePlan } from '../node/plan.js';
 
 export const taskQueue = 'perijove';
 
@@ -99,6 +101,8 @@ export interface HostInput {
 
 export interface FrameworkInput {
   readonly spec: ClusterSpec;
+  /** What the hosts have kept from an earlier framework of the cluster. */
+  readonly remembered?: NodeMemory;
   /** From the previous run. */
   readonly state?: FrameworkState;
 }
@@ -125,6 +129,8 @@ export interface FrameworkState extends TaskTable, FenceFacts, FrameworkHistory 
   readonly frameworkId?: string;
   /** etcd has been complete once: a node without data joins, and never bootstraps. */
   readonly etcdFormed: boolean;
+  /** The nodes as `up` wants them; undefined if an earlier release was the last to deploy. */
+  readonly plan?: NodePlan;
   /** Which worker runs the scheduler: `pid@host`. */
   readonly scheduler?: string;
   readonly lease?: SchedulerLease;
@@ -140,8 +146,13 @@ export interface FrameworkState extends TaskTable, FenceFacts, FrameworkHistory 
 
 /** `started`: the first time; `changed`: another spec, or after a failure; `unchanged`: nothing to do. */
 export type ConfigureResult = 'started' | 'changed' | 'unchanged';
-/** Apply a (new) spec; idempotent. Restarts the scheduler when the spec differs, or when it had given up. */
-export const configureFramework = defineUpdate<ConfigureResult, [spec: ClusterSpec]>('configure');
+/**
+ * Apply a (new) spec and a plan of the nodes; idempotent. Restarts the scheduler when either differs, or when it had
+ * given up.
+ */
+export const configureFramework = defineUpdate<ConfigureResult, [spec: ClusterSpec, plan?: NodePlan]>(
+  'configure',
+);
 
 /** Become the scheduler. Rejected (SCHEDULER_REPLACED) when a later attempt already is. */
 export const claimScheduler = defineUpdate<FrameworkState, [lease: SchedulerLease, worker: string]>(

@@ -50,10 +50,10 @@ export function handleAll(run: FrameworkRun): void {
 
 function handleSpec(run: FrameworkRun): void {
   on(run, configureFramework).do(
-    (spec) => {
+    (spec, plan) => {
       const isRemoved = run.state.failure?.code === 'MESOS_FRAMEWORK_REMOVED';
       const asks = isRemoved && patched('ask-for-tasks-of-removed-framework');
-      const { memory, result } = configure(run.memory, spec, asks);
+      const { memory, result } = configure(run.memory, spec, plan, asks);
       run.configure(memory);
       return result;
     },

@@ -6,7 +6,7 @@ import {
   type FrameworkState,
   type StopFrameworkResult,
 } from '../temporal/contract.js';
-import { details, firstMemory, sameJson, type FrameworkMemory } from './framework-state.js';
+import { details, firstMemory, sameJson, withoutPlan, type FrameworkMemory } from './framework-state.js';
 
 /** One run of the framework workflow: its memory, and whether it should end. */
 export class FrameworkRun {
@@ -39,7 +39,7 @@ export class FrameworkRun {
       this.#memory = { ...this.#memory, state: remember(this.state, state, now()) };
       this.publish();
     }
-    return withoutHistory(this.state);
+    return withoutPlan(withoutHistory(this.state));
   }
 
   /** Applies a memory with another spec, and publishes it. */
@@ -56,7 +56,7 @@ export class FrameworkRun {
 
   publish(): void {
     setCurrentDetails(details(this.#memory));
-    const memo = compact(this.state);
+    const memo = withoutPlan(compact(this.state));
     if (this.#published !== undefined && sameJson(this.#published, memo)) return;
     this.#published = memo;
     upsertMemo({ [memoKeys.state]: memo });

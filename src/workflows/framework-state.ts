@@ -20,6 +20,7 @@ import {
   type TaskUpdate,
 } from '../mesos/scheduler/tasks.js';
 import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
+import type { NodePlan } from '../node/plan.js';
 import type {
   ConfigureResult,
   FenceResult,
@@ -41,10 +42,10 @@ export interface FrameworkMemory {
 
 export const emptyState: FrameworkState = { tasks: {}, launches: 0, etcdFormed: false };
 
-export function firstMemory({ spec, state }: FrameworkInput): FrameworkMemory {
+export function firstMemory({ spec, state, remembered }: FrameworkInput): FrameworkMemory {
   return {
     spec,
-    state: state ?? emptyState,
+    state: state ?? { ...emptyState, ...remembered },
     configured: state !== undefined,
     run: state?.lease?.run ?? 0,
   };
@@ -58,22 +59,25 @@ export function carriedOver({ spec, state, run }: FrameworkMemory): FrameworkInp
 /**
  * Whether the scheduler must be restarted, and the memory with that spec.
  *
+ * @param plan of the nodes; undefined from a worker of an earlier release
  * @param asks ask about a removed framework's tasks; earlier versions took those last seen alive as ended
  */
 export function configure(
   memory: FrameworkMemory,
   spec: ClusterSpec,
+  plan?: NodePlan,
   asks = true,
 ): { readonly memory: FrameworkMemory; readonly result: ConfigureResult } {
   const { failure } = memory.state;
-  const isSame = sameJson(memory.spec, spec);
+  const isSame = sameJson(memory.spec, spec) && sameJson(memory.state.plan, plan);
   if (memory.configured && isSame && failure === undefined) return { memory, result: 'unchanged' };
   const hosts = spec.hosts.map(({ name }) => name);
-  const state = forgetHosts(without(memory.state, 'failure'), hosts);
+  const state = forgetHosts(withPlan(without(memory.state, 'failure'), plan), hosts);
   return {
     memory: {
       ...memory,
-      spec: isSame ? memory.spec : spec,
+      // By another spec the scheduler knows that it must end.
+      spec: isSame ? memory.spec : { ...spec },
       configured: true,
       state: withoutSurplus(
         failure?.code === 'MESOS_FRAMEWORK_REMOVED' ? withoutFramework(state, asks) : state,
@@ -101,9 +105,19 @@ function withoutFramework(state: FrameworkState, asks: boolean): FrameworkState 
   };
 }
 
+function withPlan(state: FrameworkState, plan: NodePlan | undefined): FrameworkState {
+  return plan === undefined ? without(state, 'plan') : { ...state, plan };
+}
+
+/** For those who need no plan: it would be in the history each time. */
+export function withoutPlan<T extends Pick<FrameworkState, 'plan'>>(state: T): Omit<T, 'plan'> {
+  const { plan, ...rest } = state;
+  return rest;
+}
+
 function without(
   state: FrameworkState,
-  key: 'failure' | 'frameworkId' | 'masters' | 'missing',
+  key: 'failure' | 'frameworkId' | 'masters' | 'missing' | 'plan',
 ): FrameworkState {
   const copy: { -readonly [K in keyof FrameworkState]: FrameworkState[K] } = { ...state };
   delete copy[key];

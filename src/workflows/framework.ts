@@ -54,12 +54,13 @@ export async function framework(input: FrameworkInput): Promise<void> {
 /** Runs the scheduler until it must end, or gives up. */
 async function schedule(run: FrameworkRun): Promise<void> {
   const { spec } = run.memory;
+  const { plan } = run.state;
   const number = run.countScheduler();
   const scope = new CancellationScope();
   let ended = false;
   let stopping = false;
   const running = scope
-    .run(() => runScheduler({ spec, run: number }))
+    .run(() => runScheduler({ spec, run: number, ...(plan && { plan }) }))
     .catch((error: unknown) => {
       // A failure while it was being stopped does not concern the next scheduler, or occurs there again.
       if (!isCancellation(error) && !stopping) giveUp(run, error);

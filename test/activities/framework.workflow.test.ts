@@ -1,11 +1,18 @@
 /** The activities that start, change and end the framework's workflow, each with its first response lost. */
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createFrameworkActivities } from '../../src/activities/framework.js';
+import { frameworkWays } from '../../src/activities/framework-ways.js';
+import type { NodeMemory } from '../../src/node/memory.js';
 import { createTeardownActivities } from '../../src/activities/teardown.js';
+import type { SchedulerInput } from '../../src/activities/scheduler-run.js';
+import type { Artifacts } from '../../src/hosts/artifacts.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { frameworkState, workflowIds } from '../../src/temporal/contract.js';
 import { callerOf, losing, type Losing } from '../support/lost-answers.js';
@@ -22,11 +29,26 @@ let worker: TestWorker;
 let losses: Losing;
 let call: ReturnType<typeof callerOf>;
 let teardowns = 0;
+let marks = 0;
+/** What the hosts have kept. */
+let remembered: NodeMemory | undefined;
+let artifacts: Artifacts;
+/** What each scheduler was started with. */
+const schedulers: SchedulerInput[] = [];
 
 beforeAll(async () => {
   server = await startTestServer();
-  const deps = { client: server.client, pool: noPool, logger: pino({ level: 'silent' }) };
-  const { ensureFramework, markEtcdFormed, stopFramework } = createFrameworkActivities(deps);
+  artifacts = {
+    programsDir: await mkdtemp(path.join(tmpdir(), 'perijove-release-')),
+    nodeBinary: process.execPath,
+  };
+  await writeFile(path.join(artifacts.programsDir, 'perijove-node.mjs'), 'of this release');
+  const deps = { client: server.client, pool: noPool, logger: pino({ level: 'silent' }), artifacts };
+  const { ensureFramework, markEtcdFormed, stopFramework } = createFrameworkActivities(deps, {
+    ...frameworkWays(deps),
+    remember: async () => remembered,
+    markFormed: async () => void (marks += 1),
+  });
   losses = losing({ ensureFramework, markEtcdFormed, stopFramework, ...createTeardownActivities(deps) });
   worker = await createTestWorker({
     server,
@@ -34,7 +56,8 @@ beforeAll(async () => {
     activities: {
       ...losses.activities,
       // The scheduler's tests cover these with Mesos, also repeated.
-      runScheduler: async () => {
+      runScheduler: async (input: SchedulerInput) => {
+        schedulers.push(input);
         const { cancellationSignal } = Context.current();
         await once(cancellationSignal, 'abort');
         throw cancellationSignal.reason;
@@ -49,6 +72,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await worker?.stop();
   await server?.stop();
+  await rm(artifacts.programsDir, { recursive: true, force: true });
 });
 
 const acceptedUpdates = async () => {
@@ -76,6 +100,23 @@ it('ensureFramework applies another spec once, and reports that again', async ()
   expect(await twice('ensureFramework', { spec: other })).toBe('unchanged');
 });
 
+it('ensureFramework has the nodes follow a release with other programs, and a worker alone does not', async () => {
+  const other = { ...spec, etcd: { ...spec.etcd, token: 'another' } };
+  const { plan } = await handle().query(frameworkState);
+  expect(plan?.digests).toHaveLength(spec.nodes.count);
+  expect((await handle().query(frameworkState)).plan).toEqual(plan);
+  const memo = JSON.stringify((await handle().describe()).memo);
+  expect(memo).not.toContain(plan?.digests[0]);
+
+  await writeFile(path.join(artifacts.programsDir, 'perijove-node.mjs'), 'of the next release');
+  expect((await handle().query(frameworkState)).plan).toEqual(plan);
+  expect(await twice('ensureFramework', { spec: other })).toBe('changed');
+  const next = (await handle().query(frameworkState)).plan;
+  expect(next).toMatchObject({ common: plan?.common, hosts: plan?.hosts });
+  expect(next?.digests).not.toEqual(plan?.digests);
+  expect(schedulers.at(-1)?.plan).toEqual(next);
+});
+
 it('markEtcdFormed marks it for good', async () => {
   expect((await handle().query(frameworkState)).etcdFormed).toBe(false);
   await twice('markEtcdFormed');
@@ -84,6 +125,8 @@ it('markEtcdFormed marks it for good', async () => {
   expect(updates).toBeGreaterThan(0);
   expect(await twice('markEtcdFormed')).toEqual({ changed: false });
   expect(await acceptedUpdates()).toBe(updates);
+  // A host may have been added since.
+  expect(marks).toBeGreaterThan(1);
 });
 
 it('stopFramework tears it down once', async () => {
@@ -96,4 +139,17 @@ it('stopFramework tears it down once', async () => {
 it('checkNoTeardown and cancelDeploy find nothing when nothing runs, also repeated', async () => {
   await twice('checkNoTeardown', { cluster: spec.name });
   expect(await twice('cancelDeploy', { cluster: spec.name })).toEqual({ cancelled: false });
+});
+
+it('a framework whose state was lost goes on with what the hosts kept', async () => {
+  remembered = { homes: { node0: 'h1' }, launches: 41, etcdFormed: true };
+  const other = makeSpec({ name: 'after-a-loss' });
+  expect(await call('ensureFramework', { spec: other })).toBe('started');
+  const started = server.client.workflow.getHandle(workflowIds.framework(other.name));
+  expect(await started.query(frameworkState)).toMatchObject({ tasks: {}, ...remembered });
+  // What runs knows better.
+  remembered = { homes: { node0: 'h2' }, launches: 3, etcdFormed: false };
+  expect(await call('ensureFramework', { spec: other })).toBe('unchanged');
+  expect(await started.query(frameworkState)).toMatchObject({ homes: { node0: 'h1' }, launches: 41 });
+  await call('stopFramework', { spec: other });
 });

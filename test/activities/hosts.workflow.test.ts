@@ -322,17 +322,22 @@ describe('convergeHost', () => {
 });
 
 describe('clearHost', () => {
-  it('leaves no fence: the next framework counts its launches from the beginning', async () => {
-    const host = await installed('fenced');
-    const run = path.join(host.dir, 'data', 'nodes', 'node0', 'run');
-    await mkdir(run, { recursive: true });
-    await writeFile(path.join(run, 'fenced'), '40\n');
+  it('keeps what the next framework goes by: fences, tasks and the mark of etcd', async () => {
+    const host = await installed('kept');
+    const tree = path.join(host.dir, 'data', 'nodes', 'node0');
+    const files = { 'run/fenced': '40\n', 'run/task': 'node0.41', 'data/etcd-formed': '' };
+    for (const [name, text] of Object.entries(files)) {
+      await mkdir(path.dirname(path.join(tree, name)), { recursive: true });
+      await writeFile(path.join(tree, name), text);
+    }
     await call('clearHost', {
-      spec: makeSpec({ name: 'fenced', hosts: [host] }),
+      spec: makeSpec({ name: 'kept', hosts: [host] }),
       host: host.name,
       purge: false,
     });
-    expect(await readdir(run)).toEqual([]);
+    for (const [name, text] of Object.entries(files)) {
+      expect(await readFile(path.join(tree, name), 'utf8')).toBe(text);
+    }
   });
 
   it('ends and removes all, whenever its worker dies', async () => {

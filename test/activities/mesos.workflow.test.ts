@@ -132,6 +132,19 @@ describe('masters', () => {
   });
 });
 
+describe('masters that ended all at once', () => {
+  it('are down, although ZooKeeper still has their sessions', async () => {
+    const names = hostsWithRole(spec, 'master').map(({ name }) => name);
+    await Promise.all(names.map(async (name) => cluster.masters[name]?.kill()));
+    try {
+      expect(await members('masterMembers')).toEqual(names.map((host) => ({ host, state: 'down' })));
+    } finally {
+      await Promise.all(names.map(async (name) => cluster.masters[name]?.start()));
+    }
+    await call('awaitMasters', { spec });
+  });
+});
+
 describe('secrets', () => {
   const znodes = ['/mesos', '/mesos/log_replicas', '/mesos/stand-in-registry'];
   const first = { credential: { principal: 'perijove', secret: 's3cret' }, digest: 'perijove:d1gest' };
@@ -256,7 +269,7 @@ describe('agents', () => {
 
 describe('a ZooKeeper', () => {
   it('that listens without responding is in an unknown state, and so are the masters', async () => {
-    for (const each of cluster.ensemble.servers) each.pause();
+    await Promise.all(cluster.ensemble.servers.map((each) => each.pause()));
     try {
       expect(await members('zookeeperMembers')).toEqual([{ host: 'z1', state: 'unknown' }]);
       const asking = await start('masterMembers');

@@ -339,7 +339,7 @@ describe('an outage of ZooKeeper', () => {
   it('ends the leader; the others answer 503 and elect once it returns', async () => {
     await startMasters();
     const first = await leader(0);
-    for (const server of ensemble.servers) server.pause();
+    await Promise.all(ensemble.servers.map((server) => server.pause()));
     try {
       expect(await first.ended()).toEqual({ code: 1, signal: null });
       const other = masters.find((master) => master !== first);

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { nodeConfig } from '../../src/node/config.js';
+import type { NodePlan } from '../../src/node/plan.js';
 import type { FrameworkState } from '../../src/temporal/contract.js';
 import {
   carriedOver,
@@ -21,9 +23,10 @@ import {
   withMissing,
   withTaskUpdates,
 } from '../../src/workflows/framework-state.js';
-import { makeSpec } from '../support/spec.js';
+import { makeHost, makeSpec } from '../support/spec.js';
 
 const spec = makeSpec({ name: 'c', nodes: { count: 3 } });
+const somePlan: NodePlan = { common: nodeConfig(spec, 0, makeHost('h1')), hosts: {}, digests: [] };
 const at = '2026-11-22T09:00:00.000Z';
 const intent = (node: string, launch: number, host = 'h1') => ({
   node,
@@ -76,6 +79,19 @@ describe('configure', () => {
     expect(next.state).toEqual(running('node0'));
   });
 
+  it('restarts the scheduler for another plan of the nodes, and not for the same one', () => {
+    const plan = (program: string): NodePlan => ({ ...somePlan, digests: [program] });
+    const first = configure({ ...firstMemory({ spec }), configured: true }, spec, plan('one')).memory;
+    expect(first.state.plan).toEqual(plan('one'));
+    const same = configure(first, spec, plan('one'));
+    expect(same).toEqual({ result: 'unchanged', memory: first });
+    const other = configure(first, spec, plan('two'));
+    expect(other).toMatchObject({ result: 'changed', memory: { state: { plan: plan('two') } } });
+    // The workflow restarts the scheduler when the memory has another spec.
+    expect(other.memory.spec).not.toBe(first.spec);
+    expect(carriedOver(other.memory).state?.plan).toEqual(plan('two'));
+  });
+
   it('registers again after the framework was removed: asks about its tasks, keeps their hosts', () => {
     const failure = { code: 'MESOS_FRAMEWORK_REMOVED', message: 'm', remedy: 'r' };
     const memory = {
@@ -83,7 +99,7 @@ describe('configure', () => {
       configured: true,
       state: withFailure(running('node0'), failure),
     };
-    const earlier = configure(memory, spec, false).memory.state;
+    const earlier = configure(memory, spec, undefined, false).memory.state;
     expect(earlier.tasks['node0']).toMatchObject({ state: 'TASK_GONE', host: 'h1', failures: 0 });
     const { state } = configure(memory, spec).memory;
     expect(state).not.toHaveProperty('frameworkId');

@@ -39,10 +39,13 @@ async function main(settings: WorkerSettings): Promise<void> {
     taskQueue,
     workflowBundle: { codePath },
     activities: createFrameworkActivities(
-      { client, pool, logger },
+      { client, pool, logger, artifacts: { programsDir: dir, nodeBinary: process.execPath } },
       {
         reach: () => reach,
         secrets: async () => ({ nodeApiToken: 'none' }),
+        plan: async () => undefined,
+        remember: async () => undefined,
+        markFormed: async () => undefined,
         // Records its start, and records a second process of the same node.
         command: (spec, index) => {
           const file = (name: string) => `${dir}/${spec.name}-${name}`;

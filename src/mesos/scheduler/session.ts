@@ -166,6 +166,7 @@ export class SchedulerSession {
     const plan = planTasks({
       nodes: this.#nodes,
       tasks: this.#table.tasks,
+      ...(this.#table.homes && { homes: this.#table.homes }),
       strangers: this.#strangers.all,
       configOf: this.#deps.configOf,
       ...this.#spread,

@@ -32,6 +32,8 @@ export interface TaskTable {
   readonly tasks: Readonly<Record<string, NodeTask>>;
   /** How many tasks were launched so far; the next task ID has the next number. */
   readonly launches: number;
+  /** By node, the host that has its data, from before this framework; of nodes that had no task yet. */
+  readonly homes?: Readonly<Record<string, string>>;
 }
 
 export interface LaunchIntent {
@@ -219,6 +221,8 @@ export interface TaskPlanInput {
   /** Nodes that should have a task, by index. */
   readonly nodes: readonly string[];
   readonly tasks: Readonly<Record<string, NodeTask>>;
+  /** As in `TaskTable`. */
+  readonly homes?: TaskTable['homes'];
   readonly strangers: readonly Stranger[];
   /** Digest of the configuration that the spec gives the node on that host. */
   readonly configOf: (node: string, host: string) => string;
@@ -273,7 +277,7 @@ export interface TaskPlan {
  *   many nodes: one at a time, and only while all others run.
  */
 export function planTasks(input: TaskPlanInput): TaskPlan {
-  const { nodes, tasks, strangers, noteOf, now } = input;
+  const { nodes, tasks, homes, strangers, noteOf, now } = input;
   const launch: NodeNeed[] = [];
   const notes: string[] = [];
   let wakeAt: number | undefined;
@@ -299,9 +303,10 @@ export function planTasks(input: TaskPlanInput): TaskPlan {
       wakeAt = Math.min(wakeAt ?? dueAt, dueAt);
       continue;
     }
+    const previousHost = task?.host ?? homes?.[node];
     launch.push({
       node,
-      ...(task === undefined ? {} : { previousHost: task.host }),
+      ...(previousHost === undefined ? {} : { previousHost }),
       waitedMs: task === undefined ? 0 : now - Date.parse(task.since),
     });
   }

@@ -158,6 +158,20 @@ export function clusterTests(lab: TestLab): void {
 
 /** The end of a cluster. Its lab remains. */
 export function removalTests(lab: TestLab): void {
+  it('comes back with each node on its host and with its data, after `down` and `up`', async () => {
+    const launchOf = (taskId: string | null) => Number(taskId?.split('.').at(-1));
+    const placementOf = ({ framework }: Awaited<ReturnType<TestLab['ready']>>) =>
+      Object.fromEntries(framework.tasks.map(({ node, host }) => [node, host]));
+    const before = await lab.ready();
+    await lab.run('down', '--yes', '--file', lab.specFile);
+    await lab.run('up', lab.specFile);
+    const after = await lab.ready();
+    expect(placementOf(after)).toEqual(placementOf(before));
+    const highest = Math.max(...before.framework.tasks.map(({ taskId }) => launchOf(taskId)));
+    for (const { taskId } of after.framework.tasks) expect(launchOf(taskId)).toBeGreaterThan(highest);
+    expect(after.etcd.term).toBeGreaterThan(before.etcd.term ?? 0);
+  });
+
   it('leaves nothing on its hosts after a purge, and the hosts unchanged', async () => {
     const spec = await lab.spec();
     await lab.run('down', '--purge', '--yes', '--file', lab.specFile);

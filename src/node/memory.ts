@@ -1,0 +1,106 @@
+/** What hosts keep of the nodes of a cluster: by it a framework whose own state is lost or was ended goes on. */
+import { majority, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import { known, notKnown, type Observation } from '../hosts/observation.js';
+import { hostPaths } from '../hosts/paths.js';
+import { parseTaskId } from '../mesos/scheduler/tasks.js';
+import { quote } from '../ssh/shell.js';
+import { nodeLayout } from './layout.js';
+
+/** Where the nodes were, and how far their launches were counted. */
+export interface NodeMemory {
+  /** By node: the host that has its newest data. */
+  readonly homes: Readonly<Record<string, string>>;
+  /** Number of the last launch of any node. */
+  readonly launches: number;
+  /** etcd was formed: a node without data joins it. */
+  readonly etcdFormed: boolean;
+}
+
+/** The tree of a node on a host. */
+export interface NodeTree {
+  readonly node: string;
+  /** Number of the last launch that the tree has heard of. */
+  readonly launch: number;
+  /** It has the data of an etcd member. */
+  readonly hasData: boolean;
+  /** It has the mark that etcd was formed. */
+  readonly etcdFormed: boolean;
+}
+
+const relative = nodeLayout('');
+
+/** Prints a line for each tree of a node, and `complete` last. Fails where a tree cannot be read. */
+export function nodeTreesScript(host: Pick<HostSpec, 'dir'>): string {
+  const nodes = quote(`${hostPaths(host).data}/nodes`);
+  return `
+if [ -d ${nodes} ]; then
+  ls ${nodes} >/dev/null || exit 1
+  for tree in ${nodes}/*; do
+    [ -d "$tree" ] || continue
+    task='' fence='' formed=no data=no
+    [ ! -e "$tree"${relative.task} ] || task=$(cat "$tree"${relative.task}) || exit 1
+    [ ! -e "$tree"${relative.fence} ] || fence=$(cat "$tree"${relative.fence}) || exit 1
+    [ ! -e "$tree"${relative.etcdFormed} ] || formed=yes
+    [ ! -d "$tree"${relative.etcdData}/member ] || data=yes
+    echo "tree \${tree##*/} \${task:--} \${fence:--} $data $formed"
+  done
+fi
+echo complete`.trim();
+}
+
+export function parseNodeTrees(output: string): Observation<NodeTree[]> {
+  const lines = output.trimEnd().split('\n');
+  if (lines.pop() !== 'complete') return notKnown('the list of node trees is truncated');
+  const trees: NodeTree[] = [];
+  for (const line of lines) {
+    const match = /^tree (node\d+) (\S+) (\S+) (yes|no) (yes|no)$/.exec(line);
+    // Somebody else's directory, or a line that was printed by the login shell.
+    if (match === null) continue;
+    const [, node = '', task = '', fence = '', data, formed] = match;
+    const launches = [parseTaskId(task)?.launch ?? 0, Number(fence)].filter(Number.isSafeInteger);
+    trees.push({
+      node,
+      launch: Math.max(0, ...launches),
+      hasData: data === 'yes',
+      etcdFormed: formed === 'yes',
+    });
+  }
+  return known(trees);
+}
+
+/**
+ * Leaves the mark that etcd was formed in every tree, so that no node without data forms another etcd, whatever
+ * becomes of the workflow that knows.
+ */
+export function markFormedScript(host: Pick<HostSpec, 'dir'>): string {
+  const nodes = quote(`${hostPaths(host).data}/nodes`);
+  return `
+for tree in ${nodes}/*; do
+  [ -d "$tree"${relative.data} ] || continue
+  [ -e "$tree"${relative.etcdFormed} ] || : >"$tree"${relative.etcdFormed} || exit 1
+done`.trim();
+}
+
+/** What the trees of all hosts, by the name of the host, say together; undefined where there is no tree at all. */
+export function memoryOf(
+  spec: ClusterSpec,
+  treesOf: Readonly<Record<string, readonly NodeTree[]>>,
+): NodeMemory | undefined {
+  const all = Object.entries(treesOf).flatMap(([host, trees]) => trees.map((tree) => ({ host, ...tree })));
+  if (all.length === 0) return undefined;
+  const names = nodeNames(spec);
+  const homes = names.flatMap((node) => {
+    const [newest, next] = all
+      .filter((tree) => tree.node === node && tree.hasData)
+      .toSorted((a, b) => b.launch - a.launch);
+    // Which of two is the newer one is not known.
+    return newest === undefined || newest.launch === next?.launch ? [] : [[node, newest.host] as const];
+  });
+  const withData = names.filter((node) => all.some((tree) => tree.node === node && tree.hasData));
+  return {
+    homes: Object.fromEntries(homes),
+    launches: Math.max(...all.map(({ launch }) => launch)),
+    // Earlier releases left no mark in the trees of nodes that were never launched again.
+    etcdFormed: all.some(({ etcdFormed }) => etcdFormed) || withData.length >= majority(spec.nodes.count),
+  };
+}

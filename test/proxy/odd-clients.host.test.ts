@@ -97,6 +97,17 @@ function answerOf(said: string, ended: boolean): Answer | undefined {
   return ended || (length !== undefined && body.length >= Number(length)) ? { status, body } : undefined;
 }
 
+/** Resolves when the socket takes more, or is closed. */
+function writable(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done).off('close', done);
+      resolve();
+    };
+    socket.on('drain', done).on('close', done);
+  });
+}
+
 /** Sends bytes as they are, as far as they are taken, and reads the one answer. */
 async function exchange(place: NetConnectOpts, head: string, body: Iterable<Buffer> = []): Promise<Answer> {
   const socket: Socket = connect(place);
@@ -117,7 +128,7 @@ async function exchange(place: NetConnectOpts, head: string, body: Iterable<Buff
       void (async () => {
         for (const chunk of body) {
           if (socket.destroyed) return;
-          if (!socket.write(chunk)) await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
+          if (!socket.write(chunk)) await writable(socket);
         }
       })().catch(() => undefined);
     });

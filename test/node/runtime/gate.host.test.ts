@@ -82,6 +82,17 @@ async function closed(socket: Socket): Promise<void> {
   await eventually(() => socket.readableEnded || socket.destroyed);
 }
 
+/** Resolves when the socket takes more, or is closed. */
+function writable(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done).off('close', done);
+      resolve();
+    };
+    socket.on('drain', done).on('close', done);
+  });
+}
+
 describe('an open gate', () => {
   beforeEach(() => gate.open());
 
@@ -166,8 +177,7 @@ describe('a program behind the gate that closes while the client still sends', (
       let sending = true;
       void (async () => {
         while (sending) {
-          if (!user.write(Buffer.alloc(100_000)))
-            await Promise.race([once(user, 'drain'), once(user, 'close')]);
+          if (!user.write(Buffer.alloc(100_000))) await writable(user);
           else await new Promise(setImmediate);
         }
       })();

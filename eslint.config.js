@@ -43,6 +43,14 @@ export default tseslint.config(
   },
   {
     files: ['src/**'],
-    rules: { 'max-lines-per-function': ['error', { max: 80 }] },
+    rules: {
+      'max-lines-per-function': ['error', { max: 80 }],
+      'no-restricted-imports': ['error', { name: 'undici', message: 'Use src/net/http.ts, which says why.' }],
+      'no-restricted-properties': [
+        'error',
+        { object: 'AbortSignal', property: 'any', message: 'Use src/net/scope.ts, which says why.' },
+      ],
+      'no-restricted-globals': ['error', { name: 'fetch', message: 'Use src/net/http.ts, which says why.' }],
+    },
   },
 );

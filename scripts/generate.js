@@ -83,7 +83,6 @@ Every error has a code that does not change between releases. The command line p
 | code | meaning |
 | --- | --- |
 ${exitRows}
-| 130 | interrupted by a second Ctrl-C |
 
 ## Codes
 

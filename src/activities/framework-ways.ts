@@ -41,7 +41,8 @@ export interface FrameworkWays {
     facts: { readonly etcdFormed: boolean; readonly taskId: string },
     plan: NodePlan | undefined,
   ): NodeCommand;
-  digest(spec: ClusterSpec, index: number, host: HostSpec, plan: NodePlan | undefined): string;
+  /** `host` is the name of one that the spec may lack by now. */
+  digest(spec: ClusterSpec, index: number, host: string, plan: NodePlan | undefined): string;
   /** See `SchedulerDeps`. */
   healthy(spec: ClusterSpec, node: string, host?: string): Promise<Observation<boolean>>;
   vacate(spec: ClusterSpec, node: string, leaves: boolean): Promise<Leave>;
@@ -92,8 +93,14 @@ export function frameworkWays({
       const command = nodeCommand(spec, index, host, facts);
       return image === undefined ? command : { ...command, image: image.reference };
     },
-    digest: (spec, index, host, plan) =>
-      plan?.digests[index] ?? configDigest(nodeConfig(spec, index, host), nodeImage(spec)?.reference),
+    digest: (spec, index, name, plan) => {
+      const present = plan?.digests[index];
+      if (present !== undefined) return present;
+      const host = spec.hosts.find((each) => each.name === name);
+      return host === undefined
+        ? ''
+        : configDigest(nodeConfig(spec, index, host), nodeImage(spec)?.reference);
+    },
     healthy: async (spec, node, host) => {
       try {
         const { nodeApiToken } = await readSchedulerSecrets(pool, spec);

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { hostOf } from '../cluster/host-of.js';
 import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import { PerijoveError } from '../errors/error.js';
 import { teardownFramework } from '../mesos/scheduler/scheduler.js';
@@ -133,9 +132,7 @@ async function awaitNodes(
   let last = { missing: undefined as string | undefined, since: Date.now() };
   for (;;) {
     const state = await requireFramework(client, spec);
-    const waiting = nodesWaiting(spec, state, (index, host) =>
-      ways.digest(spec, index, hostOf(spec, host), state.plan),
-    );
+    const waiting = nodesWaiting(spec, state, (index, host) => ways.digest(spec, index, host, state.plan));
     if (waiting.length === 0) return { missing: null };
     const { missing } = state;
     if (missing !== last.missing) last = { missing, since: Date.now() };
@@ -175,6 +172,8 @@ export function nodesWaiting(
       if (task === undefined) return [`${node} has no task yet`];
       if (task.retiring) return [`${node} on ${task.host} has left etcd and will be relaunched`];
       if (task.state !== 'TASK_RUNNING') return [`${node} on ${task.host} is in state ${task.state}`];
+      if (!spec.hosts.some(({ name }) => name === task.host))
+        return [`${node} will move from ${task.host}, which the spec no longer contains`];
       return digest(index, task.host) === task.config ? [] : [`${node} still has its previous configuration`];
     }),
     ...surplus.map(({ node, host }) => `${node} on ${host} will be stopped`),

@@ -10,6 +10,7 @@ import { watchLeader } from '../mesos/masters/leader-watch.js';
 import type { HandOver } from '../mesos/scheduler/deps.js';
 import { nodeIndex } from '../mesos/scheduler/launch.js';
 import { runScheduler } from '../mesos/scheduler/scheduler.js';
+import { scope } from '../net/scope.js';
 import type { NodePlan } from '../node/plan.js';
 import { workflowIds } from '../temporal/contract.js';
 import { noteAtKeeper } from './incidents.js';
@@ -57,16 +58,16 @@ export async function schedule(
   const { cancellationSignal: signal } = Context.current();
   const store = storeOf(deps.client, spec, run);
   const mesos = await mesosDeps(deps, spec);
-  const ended = new AbortController();
-  // A repair that has begun continues after this ends, or the next scheduler continues it.
-  void careForMasters(masterCare(deps, spec, store, mesos.logger), AbortSignal.any([signal, ended.signal]));
+  const ending = scope(signal);
+  // A repair that has begun when this ends goes on, or the next scheduler continues it.
+  void careForMasters(masterCare(deps, spec, store, mesos.logger), ending.signal);
   try {
     return await runScheduler(
       {
         ...mesos,
         store,
         command: (node, host, facts) => ways.command(spec, nodeIndex(node), hostOf(spec, host), facts, plan),
-        configOf: (node, host) => ways.digest(spec, nodeIndex(node), hostOf(spec, host), plan),
+        configOf: (node, host) => ways.digest(spec, nodeIndex(node), host, plan),
         healthy: (node, host) => ways.healthy(spec, node, host),
         vacate: (node, leaves) => ways.vacate(spec, node, leaves),
         retire: (task) => ways.retire(spec, task),
@@ -76,7 +77,7 @@ export async function schedule(
       signal,
     );
   } finally {
-    ended.abort();
+    ending.abort();
   }
 }
 

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { PerijoveError } from '../errors/error.js';
+import { homeDir } from '../cluster/home.js';
+import { messageOf, PerijoveError } from '../errors/error.js';
 import { replaceFile } from '../net/files.js';
 import { escapeHtml } from '../net/html.js';
 
@@ -13,14 +13,22 @@ import { escapeHtml } from '../net/html.js';
  * command line, so the browser gets a file that redirects there and that only this user can read. The file
  * name is fixed, because there is no way to know when the browser has read it.
  *
- * @throws PerijoveError LOCAL_PROGRAM_MISSING
+ * @throws PerijoveError LOCAL_PROGRAM_MISSING, LOCAL_FILE
  */
 export async function openPage(url: string, env: NodeJS.ProcessEnv): Promise<void> {
-  const directory = path.join(env['XDG_RUNTIME_DIR'] ?? path.join(os.homedir(), '.cache'), 'perijove');
-  await mkdir(directory, { recursive: true });
-  await chmod(directory, 0o700);
+  const directory = path.join(env['XDG_RUNTIME_DIR'] ?? path.join(homeDir(), '.cache'), 'perijove');
   const file = path.join(directory, 'open.html');
-  await replaceFile(file, redirectPage(url), 0o600);
+  try {
+    await mkdir(directory, { recursive: true });
+    await chmod(directory, 0o700);
+    await replaceFile(file, redirectPage(url), 0o600);
+  } catch (cause) {
+    throw new PerijoveError('LOCAL_FILE', `cannot write ${file}: ${messageOf(cause)}`, {
+      file,
+      remedy: 'Set XDG_RUNTIME_DIR to a directory that can be written, or print the address with --url.',
+      cause,
+    });
+  }
   const opener = process.platform === 'darwin' ? 'open' : 'xdg-open';
   const child = spawn(opener, [pathToFileURL(file).href], { stdio: 'ignore', env });
   try {

@@ -9,13 +9,12 @@ export interface CommandContext extends Io {
   readonly json: boolean;
   /** `--debug`: errors include their stack. */
   readonly debug: boolean;
+  /** The command line, without `node` and the program's name. */
+  readonly argv: readonly string[];
 }
 
-export function contextOf(
-  io: Io,
-  flags: { readonly json: boolean; readonly debug: boolean },
-): CommandContext {
-  return { ...io, ...flags, colors: colorsOf(io) };
+export function contextOf(io: Io, flags: Pick<CommandContext, 'json' | 'debug' | 'argv'>): CommandContext {
+  return { ...io, json: flags.json, debug: flags.debug, argv: flags.argv, colors: colorsOf(io) };
 }
 
 export interface ArgumentDefinition {
@@ -79,7 +78,12 @@ export interface CommandDefinition {
   readonly options: OptionDefinitions;
   /** Command lines with explanations, at the end of the help. */
   readonly examples?: readonly (readonly [line: string, what: string])[];
-  /** Resolves to the exit code. Thrown errors are rendered in one place, with the exit code of their kind. */
+  /**
+   * What Ctrl-C does, other than to give up what the command waits for: `orderly` commands have something to put in
+   * order first, however long it takes, and Ctrl-C is how one that is a `service` ends when all is well.
+   */
+  readonly onInterrupt?: 'orderly' | 'service';
+  /** Resolves to the exit code. What it throws is rendered in one place, with the exit code of its kind. */
   run(context: CommandContext, input: RawInput): Promise<number>;
 }
 

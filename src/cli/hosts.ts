@@ -1,5 +1,6 @@
-import os from 'node:os';
 import path from 'node:path';
+import { abortable } from '../net/abortable.js';
+import { homeDir } from '../cluster/home.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { CommandContext } from './command.js';
 
@@ -8,21 +9,27 @@ import type { CommandContext } from './command.js';
  * `~/.local/state/perijove/known_hosts`, one file per host.
  */
 export function knownHostsDir(env: NodeJS.ProcessEnv): string {
-  const state = env['XDG_STATE_HOME'];
-  const base =
-    state !== undefined && path.isAbsolute(state) ? state : path.join(os.homedir(), '.local', 'state');
-  return path.join(base, 'perijove', 'known_hosts');
+  return path.join(stateDir(env), 'known_hosts');
 }
 
-/** SSH connections that last as long as `work` runs. */
+/** What Perijove keeps on this machine, by the XDG Base Directory Specification. @throws PerijoveError LOCAL_FILE */
+export function stateDir(env: NodeJS.ProcessEnv): string {
+  const state = env['XDG_STATE_HOME'];
+  return path.join(
+    state !== undefined && path.isAbsolute(state) ? state : path.join(homeDir(), '.local', 'state'),
+    'perijove',
+  );
+}
+
+/** SSH connections for as long as `work` runs, or until Ctrl-C: it then rejects with the reason of the signal. */
 export async function withHosts<T>(
-  { env }: Pick<CommandContext, 'env'>,
+  { env, signal }: Pick<CommandContext, 'env' | 'signal'>,
   work: (pool: SshPool) => Promise<T>,
 ): Promise<T> {
   const [{ createSshPool }, { pino }] = await Promise.all([import('../ssh/pool.js'), import('pino')]);
   const pool = createSshPool({ logger: pino({ level: 'silent' }), knownHostsDir: knownHostsDir(env) });
   try {
-    return await work(pool);
+    return await abortable(work(pool), signal);
   } finally {
     await pool.close();
   }

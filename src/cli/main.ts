@@ -1,12 +1,14 @@
 import { setMaxListeners } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { errorCodes } from '../errors/codes.js';
-import { exitCodes } from '../errors/error.js';
+import { exitCodes, messageOf, type PerijoveError } from '../errors/error.js';
 import { contextOf, type CommandContext } from './command.js';
+import { interruptible, interruptionOf } from './interrupt.js';
+import { withReport } from './internal-report.js';
 import { colorsOf, printJson, printNotice, processIo, textColumns, type Io } from './io.js';
 import { parse, type Call } from './parser.js';
 import { reportJson, reportOf, reportText, type Report } from './report.js';
 import { verbs } from './verbs.js';
+import { packageVersion } from './version.js';
 
 /**
  * Runs one command line (without `node` and the program's name) and resolves to its exit code; see
@@ -18,6 +20,7 @@ export async function main(argv: readonly string[], io?: Partial<Io>): Promise<n
   let context: CommandContext = contextOf(whole, {
     json: argv.includes('--json'),
     debug: argv.includes('--debug'),
+    argv,
   });
   let call: Call | undefined;
   try {
@@ -29,10 +32,15 @@ export async function main(argv: readonly string[], io?: Partial<Io>): Promise<n
       write: (text) => whole.stdout.write(text),
     });
     if (!call) return argv.length === 0 ? exitCodes.usage : exitCodes.done;
-    context = contextOf(whole, call);
-    return await call.definition.run(context, { args: call.args, options: call.options });
+    context = contextOf(whole, { ...call, argv });
+    whole.signal.throwIfAborted();
+    const { definition, args, options } = call;
+    const code = await interruptible(definition.run(context, { args, options }), definition, whole.signal);
+    const isInterrupted = whole.signal.aborted && definition.onInterrupt !== 'service';
+    return isInterrupted && code === exitCodes.done ? exitCodes.interrupted : code;
   } catch (thrown) {
-    const report = withHelpOf(call, reportOf(thrown));
+    if (whole.signal.aborted) return interrupted(context, interruptionOf(thrown));
+    const report = await withReport(context, withHelpOf(call, reportOf(thrown)));
     if (context.json) printJson(context, { error: reportJson(report, context.debug) });
     else {
       const { colors, debug, program } = context;
@@ -44,6 +52,16 @@ export async function main(argv: readonly string[], io?: Partial<Io>): Promise<n
   }
 }
 
+/** One line: everybody knows what they did. */
+function interrupted(context: CommandContext, error: PerijoveError): number {
+  if (context.json) printJson(context, { error: reportJson(reportOf(error), context.debug) });
+  else {
+    const hint = error.remedy === errorCodes.INTERRUPTED.remedy ? '' : `. ${error.remedy}`;
+    printNotice(context, `${error.message}${hint}\n`);
+  }
+  return exitCodes.interrupted;
+}
+
 /** A usage error without a specific remedy refers to the help of the command. */
 function withHelpOf(call: Call | undefined, report: Report): Report {
   const { remedy } = errorCodes.USAGE;
@@ -51,31 +69,27 @@ function withHelpOf(call: Call | undefined, report: Report): Report {
   return { ...report, remedy: `See \`perijove ${call.command} --help\`.` };
 }
 
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
-
-/** 128 + the number of SIGINT, as in shells. */
-const interruptedExitCode = 130;
-
-/** The first Ctrl-C (or SIGTERM) stops the command; a second one ends the process. */
+/** The first Ctrl-C (or SIGTERM) asks the command to stop; a second one ends the process. */
 function listenForSignals(): { readonly signal: AbortSignal; end(): void } {
   const controller = new AbortController();
   // Each command on a host adds a listener, and there may be many hosts.
   setMaxListeners(0, controller.signal);
   const stop = () => {
-    if (controller.signal.aborted) process.exit(interruptedExitCode);
+    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
     controller.abort();
   };
   // `perijove status | head` closes stdout early, which is not an error. It may be noticed only after the
   // last write, so the listener stays.
   const endEarly = (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(exitCodes.done);
-    throw error;
+    process.stderr.write(`error: cannot write the output: ${messageOf(error)}\n`);
+    process.exit(exitCodes.failed);
   };
+  // Without a reader of the errors, the exit code still tells.
+  const endUnheard = () => process.exit(exitCodes.failed);
   process.on('SIGINT', stop).on('SIGTERM', stop);
   process.stdout.on('error', endEarly);
+  process.stderr.on('error', endUnheard);
   return {
     signal: controller.signal,
     end: () => {

@@ -45,7 +45,6 @@ export function manPage(
     ...Object.entries(exitMeanings).flatMap(([name, meaning]) =>
       item(String(exitCodes[name as keyof typeof exitCodes]), meaning),
     ),
-    ...item('130', 'interrupted by a second Ctrl-C'),
     '.SH ENVIRONMENT',
     ...environment.flatMap(([name, what]) => item(name, what)),
     '.SH SEE ALSO',

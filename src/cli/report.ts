@@ -1,8 +1,9 @@
-/** All errors, for people and programs: one shape, rendered in one place. */
-import { ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/common';
+/** Everything that can fail, as a person and a program read it: one shape, rendered in one place. */
+import { ApplicationFailure, CancelledFailure, TemporalFailure, TimeoutFailure } from '@temporalio/common';
 import type { Colors } from 'picocolors/types.js';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { exitCodes, messageOf, PerijoveError, type ErrorPlace } from '../errors/error.js';
+import { localFileError } from '../errors/local-file.js';
 import { SpecError, type SpecProblem } from '../cluster/problem.js';
 import type { Problem } from '../hosts/problem.js';
 import type { FailureDetails, FailureProblem } from '../temporal/failure.js';
@@ -17,6 +18,8 @@ export interface Report {
   /** For several problems: those of a spec, each with its line, or those that block a deployment. */
   readonly problems?: readonly (SpecProblem | FailureProblem)[];
   readonly exitCode: number;
+  /** Of an error that is a bug: all that was thrown, for its report. */
+  readonly detail?: string;
   /** For `--debug`. */
   readonly stack?: string;
 }
@@ -26,8 +29,9 @@ export function exitCodeOf(code: string): number {
   return exitCodes[code in errorCodes ? errorCodes[code as ErrorCode].exit : 'failed'];
 }
 
-/** The report of anything thrown, in this process or in a workflow. */
-export function reportOf(thrown: unknown): Report {
+/** The report of anything that was thrown, here or in a workflow. */
+export function reportOf(given: unknown): Report {
+  const thrown = localFileError(given) ?? given;
   const stack = thrown instanceof Error ? stackOf(thrown) : undefined;
   const withStack = stack === undefined ? {} : { stack };
   if (thrown instanceof PerijoveError) {
@@ -47,7 +51,9 @@ export function reportOf(thrown: unknown): Report {
       const details = error.details?.[0] as FailureDetails | undefined;
       return {
         code: type,
-        message: error.message,
+        ...(type === 'INTERNAL'
+          ? { message: internalMessage(error), detail: error.message }
+          : { message: error.message }),
         place: details?.place ?? {},
         remedy: details?.remedy ?? errorCodes[type as ErrorCode].remedy,
         exitCode: exitCodeOf(type),
@@ -59,7 +65,27 @@ export function reportOf(thrown: unknown): Report {
       return { ...plain('CANCELLED', errorCodes.CANCELLED.meaning), ...withStack };
     if (error instanceof TimeoutFailure) return { ...plain('STEP_TIMED_OUT', error.message), ...withStack };
   }
-  return { ...plain('INTERNAL', messageOf(thrown)), ...withStack };
+  return { ...plain('INTERNAL', internalMessage(thrown)), detail: messageOf(thrown), ...withStack };
+}
+
+/** A sentence of it: what a schema or a library prints is for the report. */
+function internalMessage(thrown: unknown): string {
+  const failure = innermost(thrown);
+  const type = failure instanceof ApplicationFailure ? failure.type : undefined;
+  const [line = ''] = messageOf(failure).split('\n');
+  const isSchema = type === 'ZodError' || (failure instanceof Error && failure.name === 'ZodError');
+  if (isSchema || /^\s*[[{]/.test(line) || line.trim() === '')
+    return 'unexpected error: Perijove got data that it cannot read';
+  return `unexpected error: ${line.trim()}`;
+}
+
+/** A failure of an activity or of a child workflow says nothing but that it failed. */
+function innermost(thrown: unknown): unknown {
+  let error = thrown;
+  while (error instanceof TemporalFailure && !(error instanceof ApplicationFailure) && error.cause) {
+    error = error.cause;
+  }
+  return error;
 }
 
 function plain(code: ErrorCode, message: string): Report {

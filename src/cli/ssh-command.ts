@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import os from 'node:os';
-import { PerijoveError } from '../errors/error.js';
+import { exitCodes, PerijoveError } from '../errors/error.js';
 import type { HostSpec, SshTarget } from '../cluster/spec.js';
 import { pinFile } from '../ssh/host-keys.js';
 import { quote } from '../ssh/shell.js';
@@ -81,11 +81,12 @@ export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun)
   child.stdout?.setEncoding('utf8').on('data', onOutput ?? (() => undefined));
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (errors = `${errors}${text}`.slice(-2_000)));
   const stop = () => child.kill();
-  // On a terminal, ssh receives Ctrl-C itself and may forward it.
-  if (onOutput) signal.addEventListener('abort', stop, { once: true });
+  // Ctrl-C in a session is a character that ssh passes on. A signal is for this process, and ends both.
+  signal.addEventListener('abort', stop, { once: true });
   try {
     const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
-    if (code === sshFailed && !signal.aborted) {
+    if (signal.aborted) return exitCodes.interrupted;
+    if (code === sshFailed) {
       const why = errors.trim().split('\n').at(-1) ?? '';
       throw new PerijoveError(
         'SSH_LOST',

@@ -6,7 +6,7 @@ import { agentService, masterService } from '../mesos/installation/items.js';
 import { networkItems } from '../network/items.js';
 import { nodeLayout, serviceNames } from '../node/layout.js';
 import { pidFunction } from '../node/scripts.js';
-import { nodeNames, type ClusterSpec, type HostSpec, type Role } from '../cluster/spec.js';
+import { hostsWithRole, nodeNames, type ClusterSpec, type HostSpec, type Role } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { storageItems } from '../storage/items.js';
@@ -53,6 +53,15 @@ export function parseTarget(spec: ClusterSpec, text: string): Target {
   }
   const part = service === undefined ? {} : { service };
   return host ? { kind: 'host', host, ...part } : { kind: 'node', node: name, ...part };
+}
+
+/** The host of that name, which has an agent. @throws PerijoveError UNKNOWN_TARGET with the valid names */
+export function agentHost(spec: ClusterSpec, name: string): HostSpec {
+  const agents = hostsWithRole(spec, 'agent');
+  const host = agents.find((each) => each.name === name);
+  if (host) return host;
+  const names = agents.map((each) => each.name);
+  throw unknownTarget(`${spec.name} has no host \`${name}\` with an agent`, name, names);
 }
 
 export function unknownTarget(message: string, given: string, names: readonly string[]): PerijoveError {

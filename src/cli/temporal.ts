@@ -31,20 +31,23 @@ export function labOf(specFile: string): LabState | undefined {
  * @param specFile absolute
  */
 export function temporalSettings(
-  { env }: Pick<CommandContext, 'env'>,
+  { env, signal }: Pick<CommandContext, 'env' | 'signal'>,
   { temporal, profile }: TemporalChoice,
   specFile?: string,
 ): TemporalSettings {
+  const given = { temporal, profile };
   const chosen = {
+    signal,
     ...(temporal !== undefined && { address: temporal }),
     ...(profile !== undefined && { profile }),
   };
   const named = ['TEMPORAL_ADDRESS', 'TEMPORAL_PROFILE', 'TEMPORAL_CONFIG_FILE'].some(
     (variable) => (env[variable] ?? '') !== '',
   );
-  if (Object.keys(chosen).length > 0 || named || specFile === undefined) return chosen;
+  const isChosen = Object.values(given).some((value) => value !== undefined);
+  if (isChosen || named || specFile === undefined) return chosen;
   const address = labOf(specFile)?.temporal?.address;
-  return address === undefined ? {} : { address };
+  return address === undefined ? chosen : { ...chosen, address };
 }
 
 /**

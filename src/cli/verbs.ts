@@ -83,6 +83,18 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./verbs/pause.js')).resumeCommand,
   },
   {
+    name: 'drain',
+    summary: 'move all nodes off a host, for its maintenance',
+    group: groups.keep,
+    load: async () => (await import('./verbs/drain.js')).drainCommand,
+  },
+  {
+    name: 'uncordon',
+    summary: 'permit nodes on a drained host again',
+    group: groups.keep,
+    load: async () => (await import('./verbs/uncordon.js')).uncordonCommand,
+  },
+  {
     name: 'fence',
     summary: 'declare a host dead so that its nodes are rescheduled',
     group: groups.keep,

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
+import { homeDir } from './home.js';
 import { PerijoveError } from '../errors/error.js';
 import { check, type Finding, type SpecPath } from './checks.js';
 import type { ClusterSpec } from './spec.js';
@@ -281,11 +281,17 @@ function remedyOf(code: ErrorCode): string {
 }
 
 /**
- * Parses a spec. Reports all problems at once and never throws. `file` names the text in problems; local
- * paths in it are relative to the directory of `file`.
+ * Parses a spec. Reports all problems at once. `file` names the text in problems; local paths in
+ * it are relative to the directory of `file`.
  */
-export function parseSpec(text: string, file: string, home = os.homedir()): ParsedSpec {
-  const places: LocalPlaces = { directory: path.dirname(path.resolve(file)), home };
+export function parseSpec(text: string, file: string, home?: string): ParsedSpec {
+  const places: LocalPlaces = {
+    directory: path.dirname(path.resolve(file)),
+    // Not every user has one, and not every spec needs it.
+    get home() {
+      return home ?? homeDir();
+    },
+  };
   const source = readSource(text);
   if (source.syntax.length > 0) {
     const problems = source.syntax.map((problem): SpecProblem => ({

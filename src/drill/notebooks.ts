@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { request } from 'undici';
 import { PerijoveError, messageOf } from '../errors/error.js';
+import { httpRequest, textOf } from '../net/http.js';
 import { nodeConfig } from '../node/config.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 import type { Endpoint, SshPool } from '../ssh/connection.js';
@@ -85,14 +85,14 @@ export async function writeMarker(
     cells: [{ id: 'drill', cell_type: 'markdown', metadata: {}, source: text }],
   };
   try {
-    const answer = await request(`${base}/api/contents/${encodeURIComponent(marker)}`, {
+    const answer = await httpRequest(`${base}/api/contents/${encodeURIComponent(marker)}`, {
       method: 'PUT',
       headers: { authorization: `token ${token}`, 'content-type': 'application/json' },
       body: JSON.stringify({ type: 'notebook', content }),
       signal: AbortSignal.timeout(10_000),
     });
-    const body = await answer.body.text();
-    if (answer.statusCode > 299) throw new Error(`status ${answer.statusCode}`);
+    const body = await textOf(answer);
+    if (answer.status > 299) throw new Error(`status ${answer.status}`);
     savedSchema.parse(JSON.parse(body));
   } catch (error) {
     throw new PerijoveError('DRILL_UNHEALTHY', `a notebook cannot be saved: ${messageOf(error)}`, {

@@ -1,10 +1,10 @@
-import { request } from 'undici';
 import { z } from 'zod';
 import { verdict } from '../etcd/verdict.js';
 import { hostPaths } from '../hosts/paths.js';
 import type { KeeperAccess } from '../keeper/access.js';
 import type { Credential } from '../mesos/masters/http.js';
 import { marks } from '../node/layout.js';
+import { httpRequest, textOf, unkept } from '../net/http.js';
 import { brickHosts, hostsWithRole, nodeAddress, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { Reach } from '../ssh/reach.js';
@@ -71,12 +71,12 @@ export async function serves(
   try {
     const address = nodeAddress(spec, nodeNames(spec).indexOf(node));
     const { host, port } = await reach.any(address, spec.jupyter.port);
-    const answer = await request(`http://${host}:${port}/api`, {
-      reset: true,
+    const answer = await httpRequest(`http://${host}:${port}/api`, {
+      agent: unkept,
       signal: AbortSignal.timeout(timeoutMs),
     });
-    const body = await answer.body.json();
-    return answer.statusCode === 200 && versionSchema.safeParse(body).success;
+    const body: unknown = JSON.parse(await textOf(answer));
+    return answer.status === 200 && versionSchema.safeParse(body).success;
   } catch {
     return false;
   }

@@ -1,9 +1,11 @@
+import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Agent, request } from 'undici';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { verdict, type Probe as MemberProbe, type Verdict } from '../etcd/verdict.js';
 import { messageOf } from '../errors/error.js';
+import { discard, httpRequest, textOf } from '../net/http.js';
+import { scope } from '../net/scope.js';
 import { hostsWithRole, nodeNames, type HostSpec } from '../cluster/spec.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
 import { joinWatched, spansOf, type Sample, type View } from './decide.js';
@@ -50,7 +52,7 @@ const mostUnderWay = 20;
  */
 export class Probe {
   readonly #startedAt = Date.now();
-  readonly #stop = new AbortController();
+  readonly #stop = scope();
   readonly #lanes: readonly HostLane[];
   readonly #events: DrillEvent[] = [];
   readonly #loops: Promise<void>[] = [];
@@ -272,8 +274,8 @@ type Asked = { readonly at: number; result?: Omit<Sample, 'at'> };
 class HostLane {
   readonly #http: Asked[] = [];
   readonly #websocket: Sample[] = [];
-  /** One connection per request: a kept one would not notice that nobody listens anymore. */
-  readonly #agent = new Agent({ pipelining: 0, connections: mostUnderWay });
+  /** A connection for each request: a kept one would not notice that nobody listens any more. */
+  readonly #agent = new Agent({ keepAlive: false, maxSockets: mostUnderWay });
   #underWay = 0;
   #socket: WebSocket | undefined;
   #cutBy: string | undefined = 'not connected yet';
@@ -313,14 +315,14 @@ class HostLane {
     this.#underWay += 1;
     const deadline = AbortSignal.timeout(requestDeadlineMs);
     try {
-      const answer = await request(`${await this.base()}/api/status`, {
-        dispatcher: this.#agent,
+      const answer = await httpRequest(`${await this.base()}/api/status`, {
+        agent: this.#agent,
         headers: { authorization: `token ${this.token}` },
         signal: deadline,
       });
-      await answer.body.dump();
-      const ok = answer.statusCode === 200;
-      asked.result = ok ? { ok } : { ok, why: `answered ${answer.statusCode}` };
+      await discard(answer);
+      const ok = answer.status === 200;
+      asked.result = ok ? { ok } : { ok, why: `answered ${answer.status}` };
     } catch {
       asked.result = {
         ok: false,
@@ -375,7 +377,7 @@ class HostLane {
 
   end(): void {
     this.#socket?.terminate();
-    void this.#agent.destroy();
+    this.#agent.destroy();
   }
 }
 
@@ -430,14 +432,14 @@ class Kernel {
   }
 
   async #ask(method: 'POST' | 'DELETE', url: string, body?: unknown): Promise<unknown> {
-    const answer = await request(url, {
+    const answer = await httpRequest(url, {
       method,
       headers: { authorization: `token ${this.token}`, 'content-type': 'application/json' },
-      body: body === undefined ? null : JSON.stringify(body),
+      ...(body !== undefined && { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(kernelDeadlineMs),
     });
-    const text = await answer.body.text();
-    if (answer.statusCode > 299) throw new Error(`status ${answer.statusCode}`);
+    const text = await textOf(answer);
+    if (answer.status > 299) throw new Error(`status ${answer.status}`);
     return text === '' ? undefined : (JSON.parse(text) as unknown);
   }
 }

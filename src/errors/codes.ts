@@ -5,7 +5,7 @@ export interface ErrorCodeFacts {
   readonly remedy: string;
   /** Whether an activity that fails with it is retried. */
   readonly retryable: boolean;
-  readonly exit: 'failed' | 'usage' | 'unreachable' | 'refused';
+  readonly exit: 'failed' | 'usage' | 'unreachable' | 'refused' | 'interrupted';
 }
 
 const facts = <const T extends Record<string, ErrorCodeFacts>>(table: T): T => table;
@@ -875,6 +875,20 @@ export const errorCodes = facts({
     retryable: true,
     exit: 'failed',
   },
+  INTERRUPTED: {
+    meaning: 'The command was interrupted with Ctrl-C or SIGTERM.',
+    remedy: 'Run the command again: it keeps what was done and continues from there.',
+    retryable: false,
+    exit: 'interrupted',
+  },
+  LOCAL_FILE: {
+    meaning:
+      'A file or directory of this machine, which Perijove needs for itself, cannot be read or written.',
+    remedy:
+      'Make it writable, or set XDG_STATE_HOME, XDG_CACHE_HOME or TMPDIR, whichever it lies in, to a directory that is.',
+    retryable: false,
+    exit: 'failed',
+  },
   CANCELLED: {
     meaning: 'The operation was cancelled.',
     remedy: 'Run the command again: it keeps what was done and continues from there.',
@@ -1014,6 +1028,19 @@ export const errorCodes = facts({
     remedy: 'Choose another target, or add hosts, nodes or workers to the cluster.',
     retryable: false,
     exit: 'refused',
+  },
+  WORKER_INSTALL_REFUSED: {
+    meaning:
+      'A worker cannot be installed as a systemd unit here, or a unit of that name is not of Perijove.',
+    remedy: 'See the reason above. `perijove worker install --print` prints the unit.',
+    retryable: false,
+    exit: 'refused',
+  },
+  WORKER_INSTALL_FAILED: {
+    meaning: 'The systemd unit of a worker could not be written, started or removed.',
+    remedy: 'See the reason above and `systemctl status perijove-worker`, then run the command again.',
+    retryable: false,
+    exit: 'failed',
   },
   LOCAL_PROGRAM_MISSING: {
     meaning: 'A program that this command needs is not on PATH.',

@@ -1,7 +1,17 @@
 import { errorCodes, type ErrorCode } from './codes.js';
 
 /** Exit codes of the command line, as `docs/reference/errors.md` lists them. */
-export const exitCodes = { done: 0, failed: 1, usage: 2, unreachable: 3, refused: 4 } as const;
+export const exitCodes = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  unreachable: 3,
+  refused: 4,
+  /** EX_TEMPFAIL of sysexits.h */
+  startAgain: 75,
+  /** 128 + the number of SIGINT, as shells have it. */
+  interrupted: 130,
+} as const;
 
 /** For the docs and the manual page. */
 export const exitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
@@ -10,6 +20,8 @@ export const exitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   usage: 'the command line or the spec is invalid, or refers to something that does not exist',
   unreachable: 'a host, the Temporal server or a service of the cluster is unreachable',
   refused: 'refused because it would be unsafe',
+  startAgain: 'a worker met an unexpected exception and handed its work over; it is to be started again',
+  interrupted: 'interrupted by Ctrl-C or SIGTERM',
 };
 
 export interface ErrorPlace {

@@ -3,11 +3,10 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
-import { fetch } from 'undici';
 import { messageOf, PerijoveError } from '../errors/error.js';
+import { download as fetchFile } from '../net/http.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import type { ArchiveItem } from './items.js';
@@ -65,16 +64,18 @@ async function download(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const hash = createHash('sha256');
-  const summing = new Transform({
-    transform: (chunk: Buffer, _encoding, done) => {
-      hash.update(chunk);
-      done(null, chunk);
-    },
-  });
+  const each = (chunk: Buffer) => void hash.update(chunk);
   try {
-    await pipeline(await open(archive.url, signal), summing, createWriteStream(target), {
-      ...(signal === undefined ? {} : { signal }),
-    });
+    if (archive.url.startsWith('file:')) {
+      const summed = async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) {
+          each(chunk);
+          yield chunk;
+        }
+      };
+      const source = createReadStream(fileURLToPath(archive.url));
+      await pipeline(source, summed, createWriteStream(target), { ...(signal && { signal }) });
+    } else await fetchFile(archive.url, target, { each, signal });
   } catch (error) {
     signal?.throwIfAborted();
     throw new PerijoveError('ARCHIVE_UNREACHABLE', `cannot fetch ${archive.url}: ${messageOf(error)}`, {
@@ -92,11 +93,4 @@ async function download(
       },
     );
   }
-}
-
-async function open(url: string, signal: AbortSignal | undefined): Promise<Readable> {
-  if (url.startsWith('file:')) return createReadStream(fileURLToPath(url));
-  const response = await fetch(url, signal === undefined ? {} : { signal });
-  if (!response.ok || response.body === null) throw new Error(`HTTP ${response.status}`);
-  return Readable.fromWeb(response.body);
 }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { homeDir } from '../cluster/home.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { checksumFunctions } from './checksum.js';
@@ -23,7 +23,7 @@ export interface Artifacts {
 export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
   const base = env['XDG_CACHE_HOME'];
   return path.join(
-    base !== undefined && path.isAbsolute(base) ? base : path.join(homedir(), '.cache'),
+    base !== undefined && path.isAbsolute(base) ? base : path.join(homeDir(), '.cache'),
     'perijove',
   );
 }

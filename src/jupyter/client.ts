@@ -1,10 +1,10 @@
 /** Jupyter as a user reaches it: on a node, or through any host's proxy. */
 import { randomUUID } from 'node:crypto';
-import { request } from 'undici';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
-import { deadlineAfter } from '../net/deadline.js';
+import { limit, type Limit } from '../net/deadline.js';
+import { httpRequest, textOf } from '../net/http.js';
 import { CellRun } from './cell.js';
 
 export interface JupyterClientOptions {
@@ -41,7 +41,7 @@ export async function jupyterStatus(
   { timeoutMs = 5_000, signal }: JupyterClientOptions = {},
 ): Promise<JupyterServerStatus> {
   const call = new Call(baseUrl, token, timeoutMs, signal);
-  const status = await call.ask('GET', '/api/status', statusSchema);
+  const status = await call.ask('GET', '/api/status', statusSchema).finally(() => call.end());
   return {
     started: status.started,
     lastActivity: status.last_activity,
@@ -64,21 +64,25 @@ export async function runCell(
   { timeoutMs = 30_000, signal }: JupyterClientOptions = {},
 ): Promise<string> {
   const call = new Call(baseUrl, token, timeoutMs, signal);
-  const { id } = await call.ask('POST', '/api/kernels', kernelSchema, {});
   try {
-    return await call.runIn(id, code);
+    const { id } = await call.ask('POST', '/api/kernels', kernelSchema, {});
+    try {
+      return await call.runIn(id, code);
+    } finally {
+      // What failed before is what counts; a kernel that stays is ended with its server.
+      const farewell = new Call(baseUrl, token, 5_000, undefined);
+      await farewell.ask('DELETE', `/api/kernels/${id}`, undefined).catch(() => undefined);
+      farewell.end();
+    }
   } finally {
-    // An earlier failure takes precedence; a remaining kernel ends with its server.
-    const farewell = new Call(baseUrl, token, 5_000, undefined);
-    await farewell.ask('DELETE', `/api/kernels/${id}`, undefined).catch(() => undefined);
+    call.end();
   }
 }
 
 /** A sequence of requests under one deadline. */
 class Call {
   private readonly base: string;
-  private readonly deadline: AbortSignal;
-  private readonly signal: AbortSignal;
+  readonly #time: Limit;
 
   constructor(
     baseUrl: string,
@@ -87,8 +91,12 @@ class Call {
     private readonly given: AbortSignal | undefined,
   ) {
     this.base = baseUrl.replace(/\/+$/, '');
-    this.deadline = deadlineAfter(timeoutMs);
-    this.signal = given === undefined ? this.deadline : AbortSignal.any([given, this.deadline]);
+    this.#time = limit(timeoutMs, given);
+  }
+
+  /** Must be called: nothing of it stays at the signal that was given. */
+  end(): void {
+    this.#time.end();
   }
 
   async ask<Answer>(
@@ -107,14 +115,14 @@ class Call {
     let status: number;
     let text: string;
     try {
-      const response = await request(`${this.base}${path}`, {
+      const response = await httpRequest(`${this.base}${path}`, {
         method,
         headers: { authorization: `token ${this.token}`, 'content-type': 'application/json' },
-        body: body === undefined ? null : JSON.stringify(body),
-        signal: this.signal,
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+        signal: this.#time.signal,
       });
-      status = response.statusCode;
-      text = await response.body.text();
+      status = response.status;
+      text = await textOf(response);
     } catch (error) {
       throw this.unreachable(error);
     }
@@ -133,7 +141,7 @@ class Call {
     const socket = new WebSocket(url, { headers: { authorization: `token ${this.token}` } });
     const cell = new CellRun(code, session);
     const give = () => socket.terminate();
-    this.signal.addEventListener('abort', give, { once: true });
+    this.#time.signal.addEventListener('abort', give, { once: true });
     try {
       return await new Promise<string>((resolve, reject) => {
         socket.on('unexpected-response', (_request, response) => {
@@ -163,7 +171,7 @@ class Call {
         });
       });
     } finally {
-      this.signal.removeEventListener('abort', give);
+      this.#time.signal.removeEventListener('abort', give);
       socket.terminate();
     }
   }
@@ -184,8 +192,8 @@ class Call {
 
   private unreachable(error: unknown, what = `Jupyter at ${this.base} does not respond`): PerijoveError {
     if (this.given?.aborted === true) this.given.throwIfAborted();
-    const why = this.deadline.aborted ? `no response within ${this.timeoutMs} ms` : messageOf(error);
-    const message = error === undefined && !this.deadline.aborted ? what : `${what}: ${why}`;
+    const why = this.#time.passed ? `no response within ${this.timeoutMs} ms` : messageOf(error);
+    const message = error === undefined && !this.#time.passed ? what : `${what}: ${why}`;
     return new PerijoveError('JUPYTER_UNREACHABLE', message, { subject: this.base, cause: error });
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { gateRule, type ClusterSpec } from '../cluster/spec.js';
+import { scope } from '../net/scope.js';
 import type { KeeperAccess } from './access.js';
 import { patience } from './reconciler.js';
 import type { Verdict } from './state.js';
@@ -47,8 +48,7 @@ export async function moveLeadership(
   const target = await access.member(to);
   if (!target.ok)
     return { led: false, reason: `the etcd member of ${to} does not respond: ${target.reason}` };
-  const moved = new AbortController();
-  const until = AbortSignal.any(signal === undefined ? [moved.signal] : [moved.signal, signal]);
+  const move = scope(signal);
   let refusal: string | undefined;
   if (target.leader !== target.memberId) {
     // This attempt was delayed, and another one did this and more.
@@ -62,10 +62,10 @@ export async function moveLeadership(
       .etcd(verdict.leader, (client) => client.moveLeader(target.memberId, { deadlineMs: moveDeadlineMs }))
       .catch((error: unknown) => {
         refusal = messageOf(error);
-        moved.abort();
+        move.abort();
       });
   }
-  const led = await leads(access, to, until);
+  const led = await leads(access, to, move.signal).finally(move.end);
   signal?.throwIfAborted();
   if (led) return { led: true };
   return { led: false, again: true, reason: refusal ?? `the etcd member of ${to} does not lead` };

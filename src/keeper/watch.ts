@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { verdict as findVerdict, type Finding, type Probe } from '../etcd/verdict.js';
 import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
+import { reasonOf } from '../net/abortable.js';
+import { scope } from '../net/scope.js';
 import type { KeeperAccess } from './access.js';
 import { notice, type Known, type WatchEvent } from './decide.js';
 import { drifts, type NodeView, type ProxyView } from './drift.js';
@@ -36,24 +38,16 @@ export async function watch(
   onNode: (name: string, view: NodeView) => void = () => undefined,
 ): Promise<WatchEvent> {
   signal.throwIfAborted();
-  const ended = new AbortController();
-  const until = AbortSignal.any([signal, ended.signal]);
+  const run = scope(signal);
   const placement = await access.placement();
   try {
     return await new Promise<WatchEvent>((resolve, reject) => {
-      signal.addEventListener('abort', () => reject(abortReason(signal)), {
-        once: true,
-        signal: ended.signal,
-      });
-      new Watch(access, spec, generation, known, placement, until, resolve, onNode).start(reject);
+      run.signal.addEventListener('abort', () => reject(reasonOf(run.signal)), { once: true });
+      new Watch(access, spec, generation, known, placement, run.signal, resolve, onNode).start(reject);
     });
   } finally {
-    ended.abort();
+    run.abort();
   }
-}
-
-function abortReason(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason));
 }
 
 class Watch {

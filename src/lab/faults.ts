@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { LabFaults } from '../drill/lab.js';
 import { PerijoveError } from '../errors/error.js';
@@ -32,13 +33,8 @@ export function labFaults(stateDir: string): LabFaults {
     async provideWorkers() {
       const limit = AbortSignal.timeout(startMs);
       await withLock(labPaths(stateDir).lock, { waiting: () => undefined, signal: limit }, async () => {
-        const lab = existingLab(stateDir);
-        if (!lab.temporal || !isAlive(lab.temporal)) {
-          throw new PerijoveError('LAB_WORKER_NOT_STARTED', 'the Temporal server of the lab is not running');
-        }
-        const provided = provideWorkers(stateDir, lab, perijove, lab.temporal.address);
-        writeLab(stateDir, { ...lab, workers: provided.map(({ process }) => process) });
-        await workersAtWork(provided, lab.temporal.address, limit);
+        const { provided, address } = provideIn(stateDir);
+        await workersAtWork(provided, address, limit);
       });
     },
     async crashHost(name) {
@@ -46,4 +42,32 @@ export function labFaults(stateDir: string): LabFaults {
     },
     bootHost: (name) => bootHost(stateDir, labHost(stateDir, name)),
   };
+}
+
+/** Starts the workers that are missing, with no regard to `leaving`, and stores them. */
+function provideIn(stateDir: string, leaving?: number) {
+  const lab = existingLab(stateDir);
+  if (!lab.temporal || !isAlive(lab.temporal)) {
+    throw new PerijoveError('LAB_WORKER_NOT_STARTED', 'the Temporal server of the lab is not running');
+  }
+  const { address } = lab.temporal;
+  const workers = lab.workers.filter(({ pid }) => pid !== leaving);
+  const provided = provideWorkers(stateDir, { ...lab, workers }, perijove, address);
+  writeLab(stateDir, { ...lab, workers: provided.map((worker) => worker.process) });
+  return { provided, address };
+}
+
+/** A worker that fails at once is started again no sooner than this after it was started. */
+const shortestLifeMs = 5_000;
+
+/**
+ * Starts a worker of the lab in place of this one, which met a fault and exits next; what runs of the lab is looked up
+ * under its lock, so a lab that is being stopped gets none. Throws LAB_WORKER_NOT_STARTED where it has been stopped.
+ */
+export async function startSuccessor(stateDir: string): Promise<void> {
+  await delay(Math.max(0, shortestLifeMs - process.uptime() * 1_000));
+  const limit = AbortSignal.timeout(startMs);
+  await withLock(labPaths(stateDir).lock, { waiting: () => undefined, signal: limit }, async () => {
+    provideIn(stateDir, process.pid);
+  });
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { homeDir } from '../cluster/home.js';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { processIdentitySchema } from './processes.js';
 
@@ -45,7 +45,7 @@ export function labStateDir(given?: string, env: NodeJS.ProcessEnv = process.env
   const base = env['XDG_STATE_HOME'];
   // The specification requires relative paths to be ignored.
   return path.join(
-    base !== undefined && path.isAbsolute(base) ? base : path.join(homedir(), '.local', 'state'),
+    base !== undefined && path.isAbsolute(base) ? base : path.join(homeDir(), '.local', 'state'),
     'perijove',
     'lab',
   );

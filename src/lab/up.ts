@@ -45,9 +45,8 @@ export interface RunningLab {
  * Starts those hosts, workers and the Temporal server of a lab that are not running. Deploys nothing. May be
  * interrupted at any time and run again.
  *
- * @throws PerijoveError LAB_BUSY, LAB_EXISTS, LAB_SPEC_NOT_LOCAL, LAB_HOST_NOT_STARTED,
- *   LAB_WORKER_NOT_STARTED, LAB_STATE_UNREADABLE, DIR_NOT_WRITABLE, SPEC_*, PORT_IN_USE,
- *   TEMPORAL_START_FAILED; the signal's reason when it aborts
+ * @throws PerijoveError LAB_BUSY, LAB_EXISTS, LAB_SPEC_NOT_LOCAL, LAB_HOST_NOT_STARTED, LAB_WORKER_NOT_STARTED,
+ *   LAB_STATE_UNREADABLE, LOCAL_FILE, SPEC_*, PORT_IN_USE, TEMPORAL_START_FAILED; the signal's reason when it aborts
  */
 export async function startLab(options: LabUpOptions): Promise<RunningLab> {
   const { stateDir, signal, report } = options;
@@ -114,8 +113,9 @@ function makeStateDir(stateDir: string): void {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     accessSync(stateDir, constants.W_OK);
   } catch (cause) {
-    throw new PerijoveError('DIR_NOT_WRITABLE', `cannot use the state directory: ${messageOf(cause)}`, {
-      subject: stateDir,
+    throw new PerijoveError('LOCAL_FILE', `cannot use the state directory: ${messageOf(cause)}`, {
+      file: stateDir,
+      remedy: 'Make it writable, or choose another one with `--state-dir` or XDG_STATE_HOME.',
       cause,
     });
   }

@@ -1,18 +1,5 @@
 import type { Duplex } from 'node:stream';
-
-/**
- * A signal that aborts after `ms`, for `AbortSignal.any`. Unlike `AbortSignal.timeout`, it is not
- * garbage-collected when nothing else references it, which in Node.js 20 prevents the abort.
- */
-export function deadlineAfter(ms: number): AbortSignal {
-  const over = new AbortController();
-  setTimeout(() => over.abort(tooLate()), ms).unref();
-  return over.signal;
-}
-
-function tooLate(): DOMException {
-  return new DOMException('too late', 'TimeoutError');
-}
+import { scope } from './scope.js';
 
 /** A time limit for work that is repeated under one signal. */
 export interface Limit {
@@ -20,28 +7,24 @@ export interface Limit {
   readonly signal: AbortSignal;
   /** Whether the time is over. */
   readonly passed: boolean;
-  /** Must be called: removes the listener on the given signal. (`AbortSignal.any` would leave its own.) */
+  /** Must be called: nothing of it stays at the signal that was given. */
   end(): void;
 }
 
 export function limit(ms: number, signal?: AbortSignal): Limit {
-  const over = new AbortController();
-  const end = () => {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', give);
-  };
-  const give = () => over.abort(signal?.reason);
-  const late = tooLate();
+  const over = scope(signal);
+  const late = new DOMException('too late', 'TimeoutError');
   const timer = setTimeout(() => over.abort(late), ms);
   timer.unref();
-  signal?.addEventListener('abort', give, { once: true });
-  if (signal?.aborted === true) give();
   return {
     signal: over.signal,
     get passed() {
       return over.signal.reason === late;
     },
-    end,
+    end: () => {
+      clearTimeout(timer);
+      over.end();
+    },
   };
 }
 

@@ -1,6 +1,6 @@
-import { request } from 'undici';
 import { messageOf } from '../errors/error.js';
 import { limit } from './deadline.js';
+import { httpRequest, textOf } from './http.js';
 
 export interface CallOptions {
   /** For one request, from connecting to the last byte of the response. */
@@ -36,7 +36,7 @@ export function jsonClient({ base, token, unreachable, ...defaults }: JsonClient
   return async (path, { timeoutMs = defaults.timeoutMs, signal }, order) => {
     const time = limit(timeoutMs, signal);
     try {
-      const answer = await request(`${base}${path}`, {
+      const answer = await httpRequest(`${base}${path}`, {
         method: order === undefined ? 'GET' : 'PUT',
         headers: {
           authorization: `Bearer ${token}`,
@@ -45,8 +45,8 @@ export function jsonClient({ base, token, unreachable, ...defaults }: JsonClient
         ...(order !== undefined && { body: JSON.stringify(order) }),
         signal: time.signal,
       });
-      const text = await answer.body.text();
-      return { status: answer.statusCode, text, body: parsed(text) };
+      const text = await textOf(answer);
+      return { status: answer.status, text, body: parsed(text) };
     } catch (error) {
       signal?.throwIfAborted();
       throw unreachable(time.passed ? `no answer within ${timeoutMs} ms` : messageOf(error), error);

@@ -27,7 +27,7 @@ const algorithmsByType: readonly (readonly [type: string, algorithms: readonly S
  * Verifies host keys against the target's known_hosts file if it has one, otherwise against the file
  * `<address>_<port>` in `knownHostsDir`, which is written on first contact.
  *
- * @throws PerijoveError SSH_HOST_KEY_UNKNOWN if the known_hosts file cannot be read
+ * @throws PerijoveError SSH_HOST_KEY_UNKNOWN when the known_hosts file cannot be read, LOCAL_FILE for the other one
  */
 export async function hostKeyCheck(
   host: string,
@@ -52,7 +52,9 @@ export async function hostKeyCheck(
           { host, subject: `${address}:${port}` },
         );
       }
-      const text = await pin(pinned, knownHostsLine(address, port, key));
+      const text = await pin(pinned, knownHostsLine(address, port, key)).catch((cause: unknown) => {
+        throw unpinned('write', host, pinned, cause);
+      });
       const now = knownKeys(text, address, port);
       return judge(now, key) === 'accepted' ? undefined : changedKey(host, target, file, now, key);
     },
@@ -81,7 +83,10 @@ async function readKnownKeys(host: string, target: SshTarget, file: string): Pro
   try {
     return knownKeys(await readFile(file, 'utf8'), target.address, target.port);
   } catch (error) {
-    if (target.knownHostsFile === undefined && hasCode(error, 'ENOENT')) return [];
+    if (target.knownHostsFile === undefined) {
+      if (hasCode(error, 'ENOENT')) return [];
+      throw unpinned('read', host, file, error);
+    }
     throw new PerijoveError('SSH_HOST_KEY_UNKNOWN', `cannot read ${file}: ${messageOf(error)}`, {
       host,
       cause: error,
@@ -103,6 +108,17 @@ async function pin(file: string, line: string): Promise<string> {
     await rm(temporary, { force: true });
   }
   return readFile(file, 'utf8');
+}
+
+/** A fault of this machine, not of the host's. */
+function unpinned(what: 'read' | 'write', host: string, file: string, cause: unknown): PerijoveError {
+  return new PerijoveError('LOCAL_FILE', `cannot ${what} ${file}, the key of ${host}: ${messageOf(cause)}`, {
+    host,
+    file,
+    remedy:
+      'Make its directory writable, set XDG_STATE_HOME to a directory that is, or name a known_hosts file in the spec (`ssh.knownHosts`).',
+    cause,
+  });
 }
 
 function changedKey(

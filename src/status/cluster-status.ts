@@ -104,6 +104,8 @@ export interface ClusterStatus {
     readonly failure: MesosProblem | null;
     /** What nodes wait for: missing resources on an agent, a node that must return first, … */
     readonly missing: string | null;
+    /** Hosts that are closed to nodes by `drain`. */
+    readonly cordons: readonly string[];
   };
   readonly etcd: {
     readonly leader: string | null;
@@ -294,6 +296,7 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
       ...noFrameworkObservation,
       failure: null,
       missing: null,
+      cordons: [],
     },
     etcd: { leader: null, term: null, members: [] },
     jupyter: { node: null, generation: null, standby: spec.jupyter.standby },

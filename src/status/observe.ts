@@ -96,6 +96,7 @@ export async function observeCluster(
       ...live.frameworkInMesos(framework?.frameworkId),
       failure: framework?.failure ?? null,
       missing: framework?.missing ?? null,
+      cordons: Object.keys(framework?.cordons ?? {}),
     },
     jupyter: { ...live.status.jupyter, generation: keeper?.generation ?? null },
     proxies: live.status.proxies.map((proxy) => ({
@@ -118,6 +119,9 @@ export async function observeCluster(
     ...live.reasons,
     ...Object.values(framework?.masters ?? {}),
     ...(framework?.missing === undefined ? [] : [framework.missing]),
+    ...status.framework.cordons.map(
+      (host) => `${host} is drained and gets no nodes until \`perijove uncordon ${host}\``,
+    ),
   ];
   const reasons =
     phase === 'ready' || phase === 'absent' ? causes : [...causes, ...shortcomings(spec, status)];

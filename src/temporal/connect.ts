@@ -8,6 +8,7 @@ import {
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import proto from '@temporalio/proto';
 import { PerijoveError, messageOf } from '../errors/error.js';
+import { abortable } from '../net/abortable.js';
 import { searchAttributes } from './contract.js';
 import { updatesAgain } from './updates.js';
 
@@ -19,6 +20,8 @@ export interface TemporalSettings {
   readonly profile?: string;
   /** How long to wait for the server, 5 000 by default. */
   readonly deadlineMs?: number;
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal;
 }
 
 export interface TemporalTarget {
@@ -55,9 +58,22 @@ export function clientOf(connection: ConnectionLike, namespace: string): Client 
  * TEMPORAL_API_KEY, TEMPORAL_TLS_*, TEMPORAL_PROFILE; see docs.temporal.io/develop/environment-configuration).
  *
  * @throws PerijoveError TEMPORAL_UNREACHABLE, TEMPORAL_REFUSED, TEMPORAL_NAMESPACE_UNKNOWN,
- *   TEMPORAL_PROFILE_INVALID
+ *   TEMPORAL_PROFILE_INVALID; the signal's reason
  */
 export async function connectClient(settings: TemporalSettings = {}): Promise<TemporalClient> {
+  const { signal } = settings;
+  signal?.throwIfAborted();
+  const connecting = openClient(settings);
+  try {
+    return await abortable(connecting, signal);
+  } catch (error) {
+    // One that comes up nevertheless is of no use to anybody.
+    void connecting.then(({ close }) => close()).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function openClient(settings: TemporalSettings): Promise<TemporalClient> {
   const target = resolveTarget(settings);
   const { address, namespace } = target;
   const deadlineMs = settings.deadlineMs ?? 5_000;

@@ -9,6 +9,7 @@ import type { DrillName } from '../drill/faults/index.js';
 import type { Evidence } from '../drill/evidence.js';
 import type { Change } from '../hosts/items.js';
 import type { FenceFacts, FenceOutcome } from '../mesos/fencing/fences.js';
+import type { CordonFacts } from '../mesos/scheduler/cordons.js';
 import type { FrameworkHistory, MesosFacts } from '../mesos/scheduler/framework-events.js';
 import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/scheduler/tasks.js';
 import type { KeeperState, Incident, MoveResult } from '../keeper/state.js';
@@ -125,7 +126,7 @@ export interface FrameworkFailure {
 
 export type { FrameworkEvent, MesosFacts, PastTask } from '../mesos/scheduler/framework-events.js';
 
-export interface FrameworkState extends TaskTable, FenceFacts, FrameworkHistory {
+export interface FrameworkState extends TaskTable, FenceFacts, CordonFacts, FrameworkHistory {
   readonly frameworkId?: string;
   /** etcd has been complete once: a node without data joins, and never bootstraps. */
   readonly etcdFormed: boolean;
@@ -211,6 +212,14 @@ export interface FenceResult {
  * live, and when none waits; idempotent.
  */
 export const fenceHost = defineUpdate<FenceResult, [host: string]>('fence');
+
+/**
+ * Close a host to nodes: those on it move one at a time, and none is launched on it until `uncordon`. Rejected with
+ * UNKNOWN_TARGET for a host without an agent; idempotent.
+ */
+export const cordonHost = defineUpdate<{ readonly changed: boolean }, [host: string]>('cordon');
+/** Open a host again; idempotent. */
+export const uncordonHost = defineUpdate<{ readonly changed: boolean }, [host: string]>('uncordon');
 
 export interface StopFrameworkResult {
   /** Whether Mesos confirmed that the framework is gone. */

@@ -2,6 +2,7 @@
 import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { PerijoveError, messageOf, type ErrorPlace } from '../errors/error.js';
+import { localFileError } from '../errors/local-file.js';
 
 /** The one element of an ApplicationFailure's `details`. */
 export interface FailureDetails {
@@ -41,7 +42,8 @@ export function failureOf(thrown: unknown, attempt: Attempt): TemporalFailure {
   const error =
     thrown instanceof PerijoveError
       ? thrown
-      : new PerijoveError('INTERNAL', messageOf(thrown), thrown === undefined ? {} : { cause: thrown });
+      : (localFileError(thrown) ??
+        new PerijoveError('INTERNAL', messageOf(thrown), thrown === undefined ? {} : { cause: thrown }));
   const details: FailureDetails = { place: error.place, remedy: error.remedy };
   return ApplicationFailure.create({
     message: error.message,

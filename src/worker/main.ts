@@ -6,11 +6,13 @@ import { pino, type Logger } from 'pino';
 import { createActivities } from '../activities/index.js';
 import type { LabFaults } from '../drill/lab.js';
 import { PerijoveError } from '../errors/error.js';
+import { scope } from '../net/scope.js';
 import type { Artifacts } from '../hosts/artifacts.js';
 import { createSshPool } from '../ssh/pool.js';
 import { clientOf, type TemporalSettings } from '../temporal/connect.js';
 import { taskQueue } from '../temporal/contract.js';
 import { connectPatiently } from './connection.js';
+import { watchFaults, type Faults } from './faults.js';
 import { activityInterceptors } from './interceptors.js';
 import { temporalLogger } from './log.js';
 import { takeoverOptions } from './takeover.js';
@@ -35,14 +37,42 @@ const activitiesAtOnce = 120;
 /** Deploy, framework and keeper of some clusters, and the children of a deploy. */
 const cachedWorkflows = 40;
 
+/** After a fault, a worker that has not shut down within this has done what it could. */
+const faultGraceMs = 15_000;
+
 /**
- * Runs a worker until the signal aborts; then it hands its activities over and resolves. Waits while the
- * Temporal server cannot be reached. Logs JSON lines to stdout.
+ * Runs a worker until the signal aborts, or until an exception that nobody caught; then it hands its activities over
+ * and resolves with why it ended. After a fault that takes 15 s at most, and the process must end. While the Temporal
+ * server cannot be reached it waits for it. Logs JSON lines to stdout.
  *
  * @throws PerijoveError TEMPORAL_REFUSED, TEMPORAL_PROFILE_INVALID, NOT_BUILT
  */
-export async function runWorker(options: RunWorkerOptions): Promise<void> {
+export async function runWorker(options: RunWorkerOptions): Promise<'stopped' | 'fault'> {
   const logger = pino({ name: 'perijove-worker', level: options.logLevel ?? 'info' });
+  const faults = watchFaults(logger);
+  const ending = scope(options.signal);
+  faults.signal.addEventListener('abort', () => ending.abort(faults.signal.reason), { once: true });
+  try {
+    await Promise.race([serve({ ...options, signal: ending.signal }, logger), graceAfter(faults)]);
+    return faults.signal.aborted ? 'fault' : 'stopped';
+  } catch (error) {
+    if (error instanceof PerijoveError && !faults.signal.aborted) throw error;
+    logger.fatal({ err: error }, 'unexpected error: the worker exits');
+    return 'fault';
+  } finally {
+    ending.end();
+    if (!faults.signal.aborted) faults.end();
+  }
+}
+
+function graceAfter({ signal }: Faults): Promise<void> {
+  return new Promise((resolve) => {
+    const wait = () => setTimeout(resolve, faultGraceMs).unref();
+    signal.addEventListener('abort', wait, { once: true });
+  });
+}
+
+async function serve(options: RunWorkerOptions, logger: Logger): Promise<void> {
   const dist = options.dist ?? path.dirname(import.meta.dirname);
   const artifacts: Artifacts = { programsDir: path.join(dist, 'programs'), nodeBinary: process.execPath };
   const bundle = path.join(dist, 'workflow-bundle.js');

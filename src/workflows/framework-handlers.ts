@@ -5,6 +5,7 @@ import type { ErrorCode } from '../errors/codes.js';
 import {
   claimScheduler,
   configureFramework,
+  cordonHost,
   fenceHost,
   frameworkState,
   markEtcdFormed,
@@ -17,8 +18,11 @@ import {
   storeMissing,
   storeRetiring,
   storeTaskUpdates,
+  uncordonHost,
+  type FrameworkState,
   type SchedulerLease,
 } from '../temporal/contract.js';
+import { cordonRejection, withCordon, withoutCordons } from '../mesos/scheduler/cordons.js';
 import { now, type FrameworkRun } from './framework-run.js';
 import {
   claim,
@@ -115,6 +119,16 @@ function handleObservations(run: FrameworkRun): void {
 }
 
 function handleOperator(run: FrameworkRun): void {
+  const changeCordons = (next: FrameworkState) => {
+    const changed = next !== run.state;
+    if (changed) run.restartWith(next);
+    return { changed };
+  };
+  on(run, cordonHost).do(
+    (host) => changeCordons(withCordon(run.state, host, now())),
+    (host) => reject('UNKNOWN_TARGET', cordonRejection(run.memory.spec, host)),
+  );
+  on(run, uncordonHost).do((host) => changeCordons(withoutCordons(run.state, (each) => each === host)));
   on(run, markEtcdFormed).do(() => {
     if (!run.state.etcdFormed) run.become({ ...run.state, etcdFormed: true });
   });

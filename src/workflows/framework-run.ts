@@ -1,4 +1,4 @@
-import { setCurrentDetails, upsertMemo, workflowInfo } from '@temporalio/workflow';
+import { setCurrentDetails, upsertMemo } from '@temporalio/workflow';
 import { compact, remember, withoutHistory } from '../mesos/scheduler/framework-events.js';
 import {
   memoKeys,
@@ -6,6 +6,7 @@ import {
   type FrameworkState,
   type StopFrameworkResult,
 } from '../temporal/contract.js';
+import { isHistoryLong } from './history.js';
 import { details, firstMemory, sameJson, withoutPlan, type FrameworkMemory } from './framework-state.js';
 
 /** One run of the framework workflow: its memory, and whether it should end. */
@@ -48,6 +49,12 @@ export class FrameworkRun {
     this.publish();
   }
 
+  /** Moves to a state with which the scheduler must be restarted. */
+  restartWith(state: FrameworkState): void {
+    // The workflow restarts the scheduler for another spec object, even an equal one.
+    this.configure({ ...this.#memory, spec: { ...this.#memory.spec }, state });
+  }
+
   /** Counts another start of the scheduler. @returns its number */
   countScheduler(): number {
     this.#memory = { ...this.#memory, run: this.#memory.run + 1 };
@@ -63,7 +70,7 @@ export class FrameworkRun {
   }
 
   noteHistoryLength(): void {
-    this.grown = workflowInfo().continueAsNewSuggested;
+    this.grown = isHistoryLong();
   }
 }
 

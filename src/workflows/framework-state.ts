@@ -19,6 +19,7 @@ import {
   type NodeTask,
   type TaskUpdate,
 } from '../mesos/scheduler/tasks.js';
+import { cordonRejection, withoutCordons } from '../mesos/scheduler/cordons.js';
 import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { NodePlan } from '../node/plan.js';
 import type {
@@ -72,7 +73,10 @@ export function configure(
   const isSame = sameJson(memory.spec, spec) && sameJson(memory.state.plan, plan);
   if (memory.configured && isSame && failure === undefined) return { memory, result: 'unchanged' };
   const hosts = spec.hosts.map(({ name }) => name);
-  const state = forgetHosts(withPlan(without(memory.state, 'failure'), plan), hosts);
+  const state = withoutCordons(
+    forgetHosts(withPlan(without(memory.state, 'failure'), plan), hosts),
+    (host) => cordonRejection(spec, host) !== undefined,
+  );
   return {
     memory: {
       ...memory,

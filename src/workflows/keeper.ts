@@ -15,7 +15,6 @@ import {
   sleep,
   upsertMemo,
   upsertSearchAttributes,
-  workflowInfo,
 } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { KeeperActivities } from '../activities/keeper.js';
@@ -59,6 +58,7 @@ import {
 } from '../temporal/contract.js';
 import { endless, quick } from '../temporal/options.js';
 import { failure } from './failure.js';
+import { isHistoryLong } from './history.js';
 import { compact, details } from './keeper-state.js';
 
 // Two concurrent reconciles could undo each other's work: a cancelled one is waited for.
@@ -217,7 +217,7 @@ class KeeperRun {
   /** Starts a new run when the history is long. A handler of a move waits for this very loop. */
   private async renew(): Promise<void> {
     const isFree = () => !this.memory.stopping && !this.memory.move;
-    if (!isFree() || !workflowInfo().continueAsNewSuggested) return;
+    if (!isFree() || !isHistoryLong()) return;
     await condition(allHandlersFinished);
     const { spec, state } = this.memory;
     if (isFree()) await continueAsNew<typeof keeper>({ spec, state });

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createFrameworkActivities } from '../../src/activities/framework.js';
 import { frameworkWays } from '../../src/activities/framework-ways.js';
 import type { NodeMemory } from '../../src/node/memory.js';
@@ -14,9 +14,16 @@ import { createTeardownActivities } from '../../src/activities/teardown.js';
 import type { SchedulerInput } from '../../src/activities/scheduler-run.js';
 import type { Artifacts } from '../../src/hosts/artifacts.js';
 import type { SshPool } from '../../src/ssh/connection.js';
-import { frameworkState, workflowIds } from '../../src/temporal/contract.js';
+import {
+  cordonHost,
+  frameworkState,
+  markEtcdFormed,
+  uncordonHost,
+  workflowIds,
+} from '../../src/temporal/contract.js';
+import { eventually } from '../support/eventually.js';
 import { callerOf, losing, type Losing } from '../support/lost-answers.js';
-import { makeSpec } from '../support/spec.js';
+import { makeHost, makeSpec } from '../support/spec.js';
 import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
 
 const noSsh = () => Promise.reject(new Error('no SSH here'));
@@ -44,12 +51,17 @@ beforeAll(async () => {
   };
   await writeFile(path.join(artifacts.programsDir, 'perijove-node.mjs'), 'of this release');
   const deps = { client: server.client, pool: noPool, logger: pino({ level: 'silent' }), artifacts };
-  const { ensureFramework, markEtcdFormed, stopFramework } = createFrameworkActivities(deps, {
+  const framework = createFrameworkActivities(deps, {
     ...frameworkWays(deps),
     remember: async () => remembered,
     markFormed: async () => void (marks += 1),
   });
-  losses = losing({ ensureFramework, markEtcdFormed, stopFramework, ...createTeardownActivities(deps) });
+  losses = losing({
+    ensureFramework: framework.ensureFramework,
+    markEtcdFormed: framework.markEtcdFormed,
+    stopFramework: framework.stopFramework,
+    ...createTeardownActivities(deps),
+  });
   worker = await createTestWorker({
     server,
     workflowsPath,
@@ -114,7 +126,10 @@ it('ensureFramework has the nodes follow a release with other programs, and a wo
   const next = (await handle().query(frameworkState)).plan;
   expect(next).toMatchObject({ common: plan?.common, hosts: plan?.hosts });
   expect(next?.digests).not.toEqual(plan?.digests);
-  expect(schedulers.at(-1)?.plan).toEqual(next);
+  await eventually(
+    'the next scheduler has it',
+    () => schedulers.at(-1)?.plan?.digests[0] === next?.digests[0],
+  );
 });
 
 it('markEtcdFormed marks it for good', async () => {
@@ -152,4 +167,46 @@ it('a framework whose state was lost goes on with what the hosts kept', async ()
   expect(await call('ensureFramework', { spec: other })).toBe('unchanged');
   expect(await started.query(frameworkState)).toMatchObject({ homes: { node0: 'h1' }, launches: 41 });
   await call('stopFramework', { spec: other });
+});
+
+describe('a running framework', () => {
+  const long = makeSpec({ name: 'long', hosts: [makeHost('h1'), makeHost('h2')] });
+  const running = () => server.client.workflow.getHandle(workflowIds.framework(long.name));
+
+  it('closes hosts with an agent to nodes and opens them, each time with another scheduler', async () => {
+    remembered = undefined;
+    await call('ensureFramework', { spec: long });
+    const started = schedulers.length;
+    expect(await running().executeUpdate(cordonHost, { args: ['h1'] })).toEqual({ changed: true });
+    expect(await running().executeUpdate(cordonHost, { args: ['h1'] })).toEqual({ changed: false });
+    expect((await running().query(frameworkState)).cordons).toHaveProperty('h1');
+    await eventually('the scheduler was restarted', () => schedulers.length > started);
+    await expect(running().executeUpdate(cordonHost, { args: ['h7'] })).rejects.toMatchObject({
+      cause: { type: 'UNKNOWN_TARGET' },
+    });
+    // The spec may have changed; the order stays.
+    await call('ensureFramework', { spec: { ...long, etcd: { ...long.etcd, token: 'another' } } });
+    expect((await running().query(frameworkState)).cordons).toHaveProperty('h1');
+    expect(await running().executeUpdate(uncordonHost, { args: ['h1'] })).toEqual({ changed: true });
+    expect(await running().query(frameworkState)).not.toHaveProperty('cordons');
+  });
+
+  it('continues as a new run after some 500 events, with the same state', async () => {
+    const { runId } = await running().describe();
+    const before = await running().query(frameworkState);
+    await eventually(
+      'a new run has begun',
+      async () => {
+        await running().executeUpdate(markEtcdFormed);
+        return (await running().describe()).runId !== runId;
+      },
+      60_000,
+    );
+    const { events } = await server.client.workflow
+      .getHandle(workflowIds.framework(long.name), runId)
+      .fetchHistory();
+    expect(events?.length).toBeLessThan(700);
+    expect(await running().query(frameworkState)).toMatchObject({ plan: before.plan, etcdFormed: true });
+    await call('stopFramework', { spec: long });
+  }, 120_000);
 });

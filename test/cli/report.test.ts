@@ -38,7 +38,7 @@ describe('reportOf', () => {
   it('reports a code of another release as INTERNAL, with its message', () => {
     expect(reportOf(ApplicationFailure.create({ type: 'NOT_KNOWN_HERE', message: 'm' }))).toMatchObject({
       code: 'INTERNAL',
-      message: 'm',
+      message: 'unexpected error: m',
     });
   });
 });

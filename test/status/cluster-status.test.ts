@@ -60,6 +60,7 @@ const whole: Facts = {
     ...noFrameworkObservation,
     failure: null,
     missing: null,
+    cordons: [],
   },
   etcd: {
     leader: 'node2',

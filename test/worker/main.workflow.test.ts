@@ -54,10 +54,10 @@ class WorkerProcess {
   readonly #child: ChildProcess;
   #output = '';
 
-  constructor(...options: readonly string[]) {
+  constructor(options: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
     this.#child = spawn(process.execPath, [perijove, 'worker', '--temporal', server.address, ...options], {
       cwd: directory,
-      env: { ...process.env, XDG_STATE_HOME: directory },
+      env: { ...process.env, XDG_STATE_HOME: directory, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
@@ -99,8 +99,11 @@ class WorkerProcess {
   }
 }
 
-async function startWorker(...options: readonly string[]): Promise<WorkerProcess> {
-  const worker = new WorkerProcess(...options);
+async function startWorker(
+  options: readonly string[] = [],
+  env: NodeJS.ProcessEnv = {},
+): Promise<WorkerProcess> {
+  const worker = new WorkerProcess(options, env);
   await worker.logged('the worker is ready');
   return worker;
 }
@@ -163,9 +166,37 @@ describe('a worker', { timeout: 120_000 }, () => {
     await keeper.result();
   });
 
+  it.each([
+    ['an exception', `throw(new Error('boom'))`, 'uncaughtException'],
+    ['a rejection', `Promise.reject(new Error('boom'))`, 'unhandledRejection'],
+  ])(
+    'that meets %s that nobody caught logs it, lets its activities go, and exits with 75',
+    async (_what, fault, origin) => {
+      // On SIGUSR2, out of a timer.
+      const code = `process.on('SIGUSR2',()=>setTimeout(()=>{${fault}}))`;
+      const faulty = await startWorker([], {
+        NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}`,
+      });
+      const keeper = await startKeeper();
+      await watchedBy(keeper, faulty);
+      const heir = await startWorker();
+      expect(await faulty.end('SIGUSR2')).toBe(75);
+      const message = 'unexpected exception: the worker hands its activities over and exits';
+      expect(faulty.lines().find(({ msg }) => msg === message)).toMatchObject({
+        level: 60,
+        origin,
+        err: { message: 'boom' },
+      });
+      const watch = await watchedBy(keeper, heir);
+      expect(watch.lastFailure?.applicationFailureInfo?.type).toBe('WORKER_SHUTDOWN');
+      await keeper.executeUpdate(stopKeeper);
+      await keeper.result();
+    },
+  );
+
   it('serves metrics for Prometheus', async () => {
     const address = `127.27.1.2:${await freePort('127.27.1.2')}`;
-    const worker = await startWorker('--metrics', address);
+    const worker = await startWorker(['--metrics', address]);
     await watchedBy(await startKeeper(), worker);
     const scrape = async () => {
       const response = await fetch(`http://${address}/metrics`);

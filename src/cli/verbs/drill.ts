@@ -84,6 +84,8 @@ const runCommand = defineCommand({
     },
     ...temporalOptions,
   },
+  // It heals what it did.
+  onInterrupt: 'orderly',
   examples: [
     ['perijove drill run node-kill', "the leader's node"],
     ['perijove drill run proxy-kill --target h2', 'the proxy of one host'],

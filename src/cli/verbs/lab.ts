@@ -33,6 +33,7 @@ const upCommand = defineCommand({
     },
     yes: { flags: '-y, --yes', description: 'install missing programs without asking' },
   },
+  onInterrupt: 'orderly',
   examples: [
     ['perijove lab up', 'the lab of this user'],
     ['perijove lab up --subnet 127.7 --state-dir ./second', 'a second lab'],
@@ -62,7 +63,7 @@ const upCommand = defineCommand({
       });
     });
     const code = await deployAndShow(context, lab.spec, {
-      temporal: { address: lab.address, namespace: 'default' },
+      temporal: { address: lab.address, namespace: 'default', signal: context.signal },
     });
     if (code === exitCodes.done && !context.signal.aborted && !context.json) {
       context.stdout.write(await nextSteps(context, lab, options.stateDir));
@@ -78,6 +79,7 @@ const downCommand = defineCommand({
     'Stops the workers, the hosts with everything that runs on them, and the Temporal server. Their data stays ' +
     'in the state directory, and `perijove lab up` resumes from it with the same notebooks. With --purge all ' +
     'processes, files and notebooks of the lab are removed.',
+  onInterrupt: 'orderly',
   options: {
     stateDir: stateDirOption,
     purge: { flags: '--purge', description: 'also remove all files and notebooks of the lab' },

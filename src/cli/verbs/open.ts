@@ -3,6 +3,7 @@ import { hostsWithRole, type ClusterSpec } from '../../cluster/spec.js';
 import type { SshPool } from '../../ssh/connection.js';
 import { workflowIds } from '../../temporal/contract.js';
 import { choices } from '../../cluster/nearest.js';
+import { httpRequest } from '../../net/http.js';
 import { defineCommand } from '../command.js';
 import { withHosts } from '../hosts.js';
 import { printJson, printNotice, printText } from '../io.js';
@@ -117,7 +118,8 @@ async function devServerUi(address: string): Promise<string> {
   const [host = '', port = ''] = address.split(':');
   const url = `http://${host}:${Number(port) + uiOffset}`;
   try {
-    await fetch(url, { signal: AbortSignal.timeout(3_000) });
+    const { body } = await httpRequest(url, { signal: AbortSignal.timeout(3_000) });
+    body.destroy();
     return url;
   } catch (cause) {
     throw new PerijoveError('ADDRESS_UNKNOWN', `the Temporal Web UI does not answer at ${url}`, {

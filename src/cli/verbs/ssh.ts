@@ -17,6 +17,8 @@ export const sshCommand = defineCommand({
     command: { description: 'run this in place of a shell, after --', optional: true, variadic: true },
   },
   options: { file: fileOption },
+  // It belongs to what runs there.
+  onInterrupt: 'orderly',
   examples: [
     ['perijove ssh h1', 'a shell on a host'],
     ['perijove ssh node3 -- hostname', 'run one command on a node'],

@@ -1,10 +1,11 @@
 import { exitCodes } from '../../errors/error.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
-import { deadlineAfter } from '../../net/deadline.js';
+import { limit } from '../../net/deadline.js';
 import type { DeployProgress, DeployResult } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { printJson, printNotice, printText, textColumns } from '../io.js';
 import { count, progressView } from '../progress-view.js';
+import { withReport } from '../internal-report.js';
 import { reportJson, reportOf, reportText } from '../report.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
 import { temporalOptions, temporalSettings, withTemporal } from '../temporal.js';
@@ -50,7 +51,7 @@ export async function deployAndShow(
   ]);
   return withTemporal(temporal, async ({ client, connection, namespace }) => {
     await ensureSearchAttributes(connection, namespace);
-    const stop = detach ? AbortSignal.any([context.signal, deadlineAfter(detachMs)]) : context.signal;
+    const stop = detach ? limit(detachMs, context.signal).signal : context.signal;
     const { workflowId, untaken } = await startDeploy(client, spec, {
       signal: stop,
       onWait: () => {
@@ -99,8 +100,8 @@ function detached(context: CommandContext, workflowId: string, untaken: boolean)
   return exitCodes.done;
 }
 
-function failed(context: CommandContext, error: unknown, progress?: DeployProgress): number {
-  const report = reportOf(error);
+async function failed(context: CommandContext, error: unknown, progress?: DeployProgress): Promise<number> {
+  const report = await withReport(context, reportOf(error));
   if (context.json) {
     const stages = (progress?.stages ?? [])
       .filter(({ state }) => state !== 'waiting')

@@ -1,9 +1,9 @@
-/** The requests to a Mesos master that do not need a framework. */
-import { request } from 'undici';
+/** What anyone may ask a Mesos master, without being a framework. */
 import { z } from 'zod';
 import { messageOf, PerijoveError } from '../../errors/error.js';
 import type { Endpoint } from '../../ssh/connection.js';
 import { limit } from '../../net/deadline.js';
+import { httpRequest, textOf } from '../../net/http.js';
 import { authorization, redirectTarget, refusal, type Credential, type MasterAddress } from './http.js';
 import type { Label } from '../scheduler/types.js';
 
@@ -305,7 +305,7 @@ async function ask(
   const time = limit(timeoutMs, signal);
   const base = `http://${endpoint.host}:${endpoint.port}`;
   try {
-    const answer = await request(`${base}${path}`, {
+    const answer = await httpRequest(`${base}${path}`, {
       headers: {
         ...authorization(credential),
         accept: 'application/json',
@@ -316,9 +316,9 @@ async function ask(
     });
     const { location } = answer.headers;
     return {
-      status: answer.statusCode,
-      body: await answer.body.text(),
-      location: typeof location === 'string' ? location : undefined,
+      status: answer.status,
+      body: await textOf(answer),
+      location,
     };
   } catch (cause) {
     signal?.throwIfAborted();

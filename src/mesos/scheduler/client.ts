@@ -1,5 +1,7 @@
-import { Client, type Dispatcher } from 'undici';
+import { Agent } from 'node:http';
 import { messageOf, PerijoveError } from '../../errors/error.js';
+import { scope } from '../../net/scope.js';
+import { chunksOf, httpRequest, textOf as bodyOf, type HttpResponse } from '../../net/http.js';
 import type { Endpoint } from '../../ssh/connection.js';
 import {
   authorization,
@@ -76,8 +78,8 @@ export interface Subscription {
  * MESOS_FRAMEWORK_REMOVED, MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_REQUEST, MESOS_BAD_STREAM
  */
 export async function subscribe(options: SubscribeOptions): Promise<Subscription> {
-  const over = new AbortController();
-  const signal = AbortSignal.any([options.signal, over.signal]);
+  const over = scope(options.signal);
+  const { signal } = over;
   const close = () => over.abort(new PerijoveError('MESOS_STREAM_LOST', 'the subscription was closed'));
   try {
     const stream = await openStream(options, signal);
@@ -121,7 +123,7 @@ interface Stream {
   readonly master: MasterAddress;
   readonly endpoint: Endpoint;
   readonly streamId: string;
-  readonly body: Dispatcher.ResponseData['body'];
+  readonly body: HttpResponse['body'];
 }
 
 async function openStream(options: SubscribeOptions, signal: AbortSignal): Promise<Stream> {
@@ -137,20 +139,20 @@ async function openStream(options: SubscribeOptions, signal: AbortSignal): Promi
   for (let redirects = 0; redirects <= longestRedirects; redirects += 1) {
     const endpoint = await options.dial(master);
     const answer = await post(
-      clientOf(endpoint, signal),
+      lineTo(endpoint, signal),
       master,
       call,
       authorization(options.credential),
       signal,
     );
     const streamId = answer.headers['mesos-stream-id'];
-    if (answer.statusCode === 200 && typeof streamId === 'string') {
+    if (answer.status === 200 && typeof streamId === 'string') {
       return { master, endpoint, streamId, body: answer.body };
     }
     const body = await textOf(answer, master, 'SUBSCRIBE', signal);
     const location = answer.headers['location'];
-    const next = answer.statusCode === 307 ? redirectTarget(String(location)) : undefined;
-    if (next === undefined) throw refusal(answer.statusCode, body, master, 'SUBSCRIBE');
+    const next = answer.status === 307 ? redirectTarget(String(location)) : undefined;
+    if (next === undefined) throw refusal(answer.status, body, master, 'SUBSCRIBE');
     master = next;
   }
   throw new PerijoveError(
@@ -162,33 +164,35 @@ async function openStream(options: SubscribeOptions, signal: AbortSignal): Promi
   );
 }
 
-/** A separate connection, so that requests are sent one after the other. It ends with the signal. */
-function clientOf(endpoint: Endpoint, signal: AbortSignal): Client {
-  const client = new Client(`http://${endpoint.host}:${endpoint.port}`, {
-    connect: { timeout: connectTimeoutMs },
-    headersTimeout: answerTimeoutMs,
-    bodyTimeout: 0,
-    pipelining: 1,
-  });
-  const destroy = () => void client.destroy().catch(() => undefined);
+/** A connection of its own, so that requests go out one after the other. It ends with the signal. */
+interface Line {
+  readonly endpoint: Endpoint;
+  readonly agent: Agent;
+}
+
+function lineTo(endpoint: Endpoint, signal: AbortSignal): Line {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const destroy = () => agent.destroy();
   if (signal.aborted) destroy();
   else signal.addEventListener('abort', destroy, { once: true });
-  return client;
+  return { endpoint, agent };
 }
 
 async function post(
-  client: Client,
+  { endpoint, agent }: Line,
   master: MasterAddress,
   call: { readonly type: string },
   headers: Record<string, string>,
   signal: AbortSignal,
-): Promise<Dispatcher.ResponseData> {
+): Promise<HttpResponse> {
   try {
-    return await client.request({
+    return await httpRequest(`http://${endpoint.host}:${endpoint.port}/api/v1/scheduler`, {
       method: 'POST',
-      path: '/api/v1/scheduler',
       headers: { ...headers, 'content-type': 'application/json', accept: 'application/json' },
       body: JSON.stringify(call),
+      agent,
+      connectTimeoutMs,
+      headTimeoutMs: answerTimeoutMs,
       signal,
     });
   } catch (cause) {
@@ -197,13 +201,13 @@ async function post(
 }
 
 async function textOf(
-  answer: Dispatcher.ResponseData,
+  answer: HttpResponse,
   master: MasterAddress,
   type: string,
   signal: AbortSignal,
 ): Promise<string> {
   try {
-    return await answer.body.text();
+    return await bodyOf(answer);
   } catch (cause) {
     throw unanswered(cause, master, type, signal);
   }
@@ -247,9 +251,10 @@ async function* eventsOf(
   const stop = () => clearInterval(watchdog);
   signal.addEventListener('abort', stop, { once: true });
   try {
-    for await (const chunk of body) {
+    // Its heartbeats are watched above.
+    for await (const chunk of chunksOf({ body }, { idleMs: Infinity })) {
       heard.at = performance.now();
-      for (const record of decoder.push(chunk as Buffer)) yield parseEvent(record.toString('utf8'));
+      for (const record of decoder.push(chunk)) yield parseEvent(record.toString('utf8'));
     }
     decoder.end();
   } catch (cause) {
@@ -270,7 +275,7 @@ class HttpSubscription implements Subscription {
   readonly frameworkId: string;
   readonly master: MasterAddress;
   readonly masterId: string | undefined;
-  readonly #client: Client;
+  readonly #line: Line;
   readonly #headers: Record<string, string>;
   readonly #signal: AbortSignal;
 
@@ -285,7 +290,7 @@ class HttpSubscription implements Subscription {
     this.frameworkId = subscribed.frameworkId;
     this.master = stream.master;
     this.masterId = subscribed.masterId;
-    this.#client = clientOf(stream.endpoint, signal);
+    this.#line = lineTo(stream.endpoint, signal);
     this.#headers = { ...authorization(credential), 'mesos-stream-id': stream.streamId };
     this.#signal = signal;
   }
@@ -327,9 +332,9 @@ class HttpSubscription implements Subscription {
 
   async #call(type: string, body: Readonly<Record<string, unknown>> = {}): Promise<void> {
     const call = { framework_id: { value: this.frameworkId }, type, ...body };
-    const answer = await post(this.#client, this.master, call, this.#headers, this.#signal);
+    const answer = await post(this.#line, this.master, call, this.#headers, this.#signal);
     const text = await textOf(answer, this.master, type, this.#signal);
-    if (answer.statusCode !== 202) throw refusal(answer.statusCode, text, this.master, type);
+    if (answer.status !== 202) throw refusal(answer.status, text, this.master, type);
   }
 }
 

@@ -5,13 +5,14 @@ import type { Observation } from '../../hosts/observation.js';
 import type { FenceAnswer } from '../../node/fence.js';
 import type { FenceFacts, FenceOutcome, PresumedTask } from '../fencing/fences.js';
 import type { MesosFacts } from './framework-events.js';
+import type { CordonFacts } from './cordons.js';
 import type { NodeCommand } from './launch.js';
 import type { LeaderNews } from '../masters/leader-watch.js';
 import type { Credential, MasterAddress } from '../masters/http.js';
 import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from './tasks.js';
 
 /** The stored state of the framework, as far as a scheduler needs it. */
-export interface StoredFramework extends TaskTable, FenceFacts {
+export interface StoredFramework extends TaskTable, FenceFacts, CordonFacts {
   readonly frameworkId?: string;
   /** A node without data joins etcd; it never bootstraps it. */
   readonly etcdFormed: boolean;

@@ -1,5 +1,6 @@
 /** Changes of the framework, its tasks and its Mesos, as lines for operators: states compared. Pure. */
 import type { FenceFacts } from '../fencing/fences.js';
+import type { CordonFacts } from './cordons.js';
 import { kindOf, type NodeTask, type TaskTable } from './tasks.js';
 
 export type FrameworkEventKind =
@@ -16,7 +17,10 @@ export type FrameworkEventKind =
   | 'running'
   | 'lost'
   | 'fenced'
-  | 'ended';
+  | 'ended'
+  /** An operator closes a host to nodes, or opens it. */
+  | 'cordoned'
+  | 'uncordoned';
 
 export interface FrameworkEvent {
   /** Increases by one with each event. */
@@ -51,7 +55,7 @@ export interface PastTask {
 }
 
 /** The state that is compared. */
-export interface FrameworkObservation extends TaskTable, FenceFacts {
+export interface FrameworkObservation extends TaskTable, FenceFacts, CordonFacts {
   readonly frameworkId?: string;
   readonly scheduler?: string;
   readonly lease?: { readonly run: number; readonly attempt: number };
@@ -67,6 +71,7 @@ export function happened(before: FrameworkObservation, after: FrameworkObservati
     ...ofScheduler(before, after),
     ...ofMesos(before.mesos, after.mesos),
     ...ofFences(before, after),
+    ...ofCordons(before, after),
     ...Object.keys({ ...before.tasks, ...after.tasks }).flatMap((node) =>
       ofTask(before.tasks[node], after.tasks[node]),
     ),
@@ -120,6 +125,18 @@ function ofFences(before: FenceFacts, after: FenceFacts): Line[] {
       ? [{ kind: 'fenced', what: `an operator declared ${host} dead, with ${nodes.join(', ')}` }]
       : [],
   );
+}
+
+function ofCordons(before: CordonFacts, after: CordonFacts): Line[] {
+  const [earlier, present] = [before, after].map(({ cordons }) => Object.keys(cordons ?? {}));
+  return [
+    ...(present ?? [])
+      .filter((host) => !earlier?.includes(host))
+      .map((host): Line => ({ kind: 'cordoned', what: `${host} is closed to nodes` })),
+    ...(earlier ?? [])
+      .filter((host) => !present?.includes(host))
+      .map((host): Line => ({ kind: 'uncordoned', what: `${host} is open to nodes again` })),
+  ];
 }
 
 function ofTask(before: NodeTask | undefined, after: NodeTask | undefined): Line[] {

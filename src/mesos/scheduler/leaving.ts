@@ -1,8 +1,6 @@
 import { messageOf } from '../../errors/error.js';
 import type { Leave, SchedulerDeps } from './deps.js';
-import type { TaskPlan } from './tasks.js';
-
-type Roll = NonNullable<TaskPlan['roll']>;
+import type { Roll } from './tasks.js';
 
 export type LeavingStep =
   | { readonly kind: 'kill' }

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { request } from 'undici';
 import type { Endpoint } from '../../ssh/connection.js';
 import { abortable } from '../../net/abortable.js';
 import { limit } from '../../net/deadline.js';
+import { discard, httpRequest } from '../../net/http.js';
 import { pause } from '../../net/pause.js';
 
 /** Between two requests that were answered. */
@@ -28,8 +28,7 @@ export class Pulse {
     const time = limit(deadlineMs, signal);
     try {
       const { host, port } = await abortable(this.dial(), time.signal);
-      const { body } = await request(`http://${host}:${port}/health`, { signal: time.signal });
-      await body.dump();
+      await discard(await httpRequest(`http://${host}:${port}/health`, { signal: time.signal }));
       this.unanswered = 0;
       return true;
     } catch {

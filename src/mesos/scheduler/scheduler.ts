@@ -3,6 +3,7 @@ import { messageOf, PerijoveError } from '../../errors/error.js';
 import { agentPatienceMs } from '../../cluster/spec.js';
 import { pauseAfter, type BackOff } from '../../net/back-off.js';
 import { pause } from '../../net/pause.js';
+import { scope, type Scope } from '../../net/scope.js';
 import type { MasterInfo } from '../masters/detector.js';
 import { Fencing } from '../fencing/fencing.js';
 import { findFramework, type FoundFramework } from './found.js';
@@ -35,12 +36,12 @@ const quietMs = 10_000;
  * MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_REQUEST, ZOOKEEPER_AUTH_FAILED; the reason of the signal
  */
 export async function runScheduler(deps: SchedulerDeps, signal: AbortSignal): Promise<never> {
-  const ended = new AbortController();
-  const leadership = new Leadership(deps.leaders, AbortSignal.any([signal, ended.signal]));
+  const run = scope(signal);
+  const leadership = new Leadership(deps.leaders, run.signal);
   try {
     return await keepScheduling(deps, leadership, signal);
   } finally {
-    ended.abort();
+    run.abort();
   }
 }
 
@@ -63,6 +64,7 @@ async function keepScheduling(
     signal.throwIfAborted();
     let sessionSince: number | undefined;
     let pulse: Pulse | undefined;
+    const session = scope(signal);
     try {
       const leader = await leadership.leader(backOff.longestMs);
       pulse = new Pulse(() => deps.dial(addressOf(leader)));
@@ -70,7 +72,7 @@ async function keepScheduling(
       if (!(await pulse.ask(signal))) throw silent(leader);
       const stored = await store.claim();
       sessionSince = Date.now();
-      await runSession(deps, leadership, leader, stored, fencing, pulse, signal);
+      await runSession(deps, leadership, leader, stored, fencing, pulse, session);
     } catch (error) {
       signal.throwIfAborted();
       const renewed = await renewedAfter(error, deps);
@@ -97,6 +99,8 @@ async function keepScheduling(
       }
       failures += 1;
       await pause(pauseAfter(failures, backOff), signal);
+    } finally {
+      session.abort();
     }
   }
 }
@@ -116,14 +120,12 @@ async function runSession(
   stored: StoredFramework,
   fencing: Fencing,
   pulse: Pulse,
-  signal: AbortSignal,
+  session: Scope,
 ): Promise<void> {
   const { store, spec, logger, credential, handOver } = deps;
-  const over = new AbortController();
-  const sessionSignal = AbortSignal.any([signal, over.signal]);
   const master = addressOf(leader);
   const found =
-    stored.frameworkId === undefined ? await recoverFramework(deps, master, sessionSignal) : undefined;
+    stored.frameworkId === undefined ? await recoverFramework(deps, master, session.signal) : undefined;
   const frameworkId = stored.frameworkId ?? found?.frameworkId;
   const subscription = await subscribe({
     master,
@@ -131,14 +133,14 @@ async function runSession(
     framework: frameworkInfo(spec),
     ...(frameworkId === undefined ? {} : { frameworkId }),
     ...(credential === undefined ? {} : { credential }),
-    signal: sessionSignal,
+    signal: session.signal,
   });
   const stopWatching = leadership.onChange((next) => {
     if (next.id !== (subscription.masterId ?? leader.id)) {
-      over.abort(new PerijoveError('MESOS_UNREACHABLE', 'another Mesos master is leading now'));
+      session.abort(new PerijoveError('MESOS_UNREACHABLE', 'another Mesos master is leading now'));
     }
   });
-  void pulse.watch(() => over.abort(silent(leader)), sessionSignal);
+  void pulse.watch(() => session.abort(silent(leader)), session.signal);
   try {
     handOver?.subscribed();
     logger.info({ frameworkId: subscription.frameworkId, master: leader.pid }, 'subscribed to Mesos');
@@ -147,24 +149,19 @@ async function runSession(
     }
     // Load only now: this includes what an earlier scheduler stored until this subscription cut it off.
     const table = await store.load();
-    const session = new SchedulerSession(deps, subscription, table, fencing);
-    void watchMesos(
-      deps,
-      subscription.master,
-      table.mesos,
-      (agents) => session.sees(agents),
-      sessionSignal,
-    ).catch((error: unknown) => over.abort(error));
-    await session.run();
+    const work = new SchedulerSession(deps, subscription, table, fencing);
+    void watchMesos(deps, subscription.master, table.mesos, (here) => work.sees(here), session.signal).catch(
+      (error: unknown) => session.abort(error),
+    );
+    await work.run();
   } catch (error) {
-    // The failure of a call is less informative than the reason why the session ended.
-    if (over.signal.aborted && !signal.aborted) throw over.signal.reason;
+    // A call that broke with the session says less than what ended the session.
+    if (session.signal.aborted) throw session.signal.reason;
     throw error;
   } finally {
     stopWatching();
-    over.abort();
+    session.abort();
     subscription.close();
-    over.abort();
   }
 }
 
@@ -215,8 +212,8 @@ export async function teardownFramework(
   frameworkId: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const ended = new AbortController();
-  const leadership = new Leadership(deps.leaders, AbortSignal.any([signal, ended.signal]));
+  const run = scope(signal);
+  const leadership = new Leadership(deps.leaders, run.signal);
   try {
     const leader = await leadership.leader(backOff.longestMs);
     const master = addressOf(leader);
@@ -232,7 +229,7 @@ export async function teardownFramework(
       if (!state.completedFrameworks.includes(id)) await teardownById(deps, master, id, signal);
     }
   } finally {
-    ended.abort();
+    run.abort();
   }
 }
 
@@ -286,13 +283,13 @@ class Leadership {
    */
   async leader(ms: number): Promise<MasterInfo> {
     if (this.#leader !== undefined) return this.#leader;
-    const over = new AbortController();
+    const wait = scope(this.#signal);
     const known = new Promise<MasterInfo>((resolve) => {
       const stop = this.onChange(resolve);
-      over.signal.addEventListener('abort', stop);
+      wait.signal.addEventListener('abort', stop);
     });
     try {
-      const late = delay(ms, undefined, { signal: AbortSignal.any([this.#signal, over.signal]) });
+      const late = delay(ms, undefined, { signal: wait.signal });
       const leader = await Promise.race([known, late.catch(() => undefined)]);
       this.#signal.throwIfAborted();
       if (leader !== undefined) return leader;
@@ -306,7 +303,7 @@ class Leadership {
         { cause: this.#blind },
       );
     } finally {
-      over.abort();
+      wait.abort();
     }
   }
 

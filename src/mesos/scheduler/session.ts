@@ -7,7 +7,8 @@ import type { Fencing, FenceQuestion, TaskObservation } from '../fencing/fencing
 import { observeTask } from '../fencing/observe.js';
 import { Inbox } from '../../net/inbox.js';
 import { launchesOf, taskInfo } from './launch.js';
-import { mostPerHost, place, type Placement } from './placement.js';
+import { mostPerHost, place, type HostOffer, type Placement } from './placement.js';
+import { mayHoldNodes } from './cordons.js';
 import { Kills } from './kills.js';
 import { MissingReport, quietMs } from './missing.js';
 import { Offers } from './offers.js';
@@ -24,6 +25,7 @@ import {
   planTasks,
   type NodeNeed,
   type NodeTask,
+  type Roll,
   type TaskPlan,
   type TaskPlanInput,
   type TaskUpdate,
@@ -169,6 +171,7 @@ export class SchedulerSession {
       ...(this.#table.homes && { homes: this.#table.homes }),
       strangers: this.#strangers.all,
       configOf: this.#deps.configOf,
+      mayHold: (host) => this.#mayHold(host),
       ...this.#spread,
       noteOf: (task) => this.#fencing.note(task),
       now,
@@ -186,12 +189,21 @@ export class SchedulerSession {
   get #spread(): Pick<TaskPlanInput, 'spread'> {
     const here = this.#here;
     if (!here.known) return {};
+    const agentHosts = this.#openHosts;
     const most = mostPerHost({
       nodeCount: this.#nodes.length,
-      agentHosts: this.#agentHosts,
+      agentHosts,
       allowMajorityOnOneHost: this.#deps.spec.nodes.allowMajorityOnOneHost,
     });
-    return { spread: { most, hosts: this.#agentHosts.filter((host) => here.value.has(host)) } };
+    return { spread: { most, hosts: agentHosts.filter((host) => here.value.has(host)) } };
+  }
+
+  #mayHold(host: string): boolean {
+    return mayHoldNodes(this.#deps.spec, this.#table, host);
+  }
+
+  get #openHosts(): string[] {
+    return this.#agentHosts.filter((host) => this.#mayHold(host));
   }
 
   async #reconcile(now: number): Promise<void> {
@@ -245,8 +257,10 @@ export class SchedulerSession {
   }
 
   /** @returns when to look again */
-  async #roll(roll: NonNullable<TaskPlan['roll']>, now: number): Promise<number> {
+  async #roll(roll: Roll, now: number): Promise<number> {
     if (this.#kills.wasSent(roll.taskId)) return await this.#kills.send(roll, now);
+    // The next offers ring the bell.
+    if (roll.moves && this.#placeOf(roll).accepts.length === 0) return Infinity;
     if (!roll.leaves) {
       const again = await this.#othersHealthyFrom(roll.node, now);
       if (again > now) return again;
@@ -285,23 +299,45 @@ export class SchedulerSession {
     }
     await this.#offers.want();
     if (now < this.#launchFrom) return { notes: [], wakeAt: this.#launchFrom };
-    const placement = place({
-      needs,
-      occupied: this.#occupied(),
-      offers: this.#offers.standing,
-      declined: this.#offers.declinedLately(now),
-      agentHosts: this.#agentHosts,
-      nodeCount: this.#nodes.length,
-      cpus: this.#deps.spec.nodes.cpus,
-      memoryMebibytes: Math.ceil(this.#deps.spec.nodes.memoryBytes / mebibyte),
-      allowMajorityOnOneHost: this.#deps.spec.nodes.allowMajorityOnOneHost,
-    });
+    if (needs.length === 0 && plan.roll?.moves === true) return await this.#keepPlaceFor(plan.roll);
+    const placement = this.#place(needs, now);
     if (placement.accepts.length > 0) await this.#launch(placement.accepts, now);
     await this.#offers.declineForNow(placement.declines);
     const longest = Math.max(0, ...needs.map(({ waitedMs }) => waitedMs));
     return longest >= quietMs || placement.notes.length === 0
       ? { notes: placement.notes, wakeAt: Infinity }
       : { notes: [], wakeAt: now + quietMs - longest };
+  }
+
+  #place(needs: readonly NodeNeed[], now: number): Placement {
+    const ofOpenHost = ({ host, ...offer }: HostOffer): HostOffer => ({
+      ...offer,
+      host: host !== undefined && this.#mayHold(host) ? host : undefined,
+    });
+    return place({
+      needs,
+      occupied: this.#occupied(),
+      offers: this.#offers.standing.map(ofOpenHost),
+      declined: this.#offers.declinedLately(now).map(ofOpenHost),
+      agentHosts: this.#openHosts,
+      nodeCount: this.#nodes.length,
+      cpus: this.#deps.spec.nodes.cpus,
+      memoryMebibytes: Math.ceil(this.#deps.spec.nodes.memoryBytes / mebibyte),
+      allowMajorityOnOneHost: this.#deps.spec.nodes.allowMajorityOnOneHost,
+    });
+  }
+
+  /** Where a node that must move off its host would go with the standing offers. */
+  #placeOf({ node }: Roll): Placement {
+    return this.#place([{ node, waitedMs: Infinity }], Date.now());
+  }
+
+  /** The offers stand until the node has moved; those that are too small for it may come again. */
+  async #keepPlaceFor(roll: Roll): Promise<{ notes: readonly string[]; wakeAt: number }> {
+    const { accepts, notes } = this.#placeOf(roll);
+    if (accepts.length > 0) return { notes: [], wakeAt: Infinity };
+    await this.#offers.declineForNow(this.#offers.standing.map(({ id }) => id));
+    return { notes, wakeAt: Infinity };
   }
 
   /** No offer of a host that was taken for dead is worth waiting for. */

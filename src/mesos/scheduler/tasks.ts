@@ -226,6 +226,8 @@ export interface TaskPlanInput {
   readonly strangers: readonly Stranger[];
   /** Digest of the configuration that the spec gives the node on that host. */
   readonly configOf: (node: string, host: string) => string;
+  /** Whether nodes may be on the host, by name. Absent: on all. */
+  readonly mayHold?: (host: string) => boolean;
   /** For placement: how many nodes a host may hold, and the hosts that can take one now. Absent: no limit. */
   readonly spread?: { readonly most: number; readonly hosts: readonly string[] };
   /** What else is known about a task that its node waits for. */
@@ -250,17 +252,26 @@ export interface Kill {
   readonly why: string;
 }
 
+/** A working task that is to be killed. */
+export interface Roll extends Kill {
+  readonly node: string;
+  /** Its node is removed for good. */
+  readonly leaves: boolean;
+  /** Its node needs a place on another host first. */
+  readonly moves: boolean;
+}
+
 export interface TaskPlan {
   /** Nodes to launch on the next suitable offer. */
   readonly launch: readonly NodeNeed[];
   /** Tasks to kill now, and again until they have ended. */
   readonly kill: readonly Kill[];
   /**
-   * The one task to kill because its configuration has changed, the spec has fewer nodes, or its host has too
-   * many nodes. It is killed once the other nodes are healthy and it serves no users; with `leaves`, once its
+   * The one task to kill because its configuration has changed, the spec has fewer nodes, or its host may hold
+   * no nodes or has too many. It is killed once the other nodes are healthy and it serves no users; with `leaves`, once its
    * member has left etcd.
    */
-  readonly roll?: Kill & { readonly node: string; readonly leaves: boolean };
+  readonly roll?: Roll;
   /** A sentence for each node that is waited for. */
   readonly notes: readonly string[];
   /** When a back-off ends and planning must run again without an event. Milliseconds since the epoch. */
@@ -319,6 +330,7 @@ export function planTasks(input: TaskPlanInput): TaskPlan {
     notes.push(`${stay} will be removed as soon as ${run} runs`);
   }
 
+  notes.push(...drainingNotes(input));
   const kill = strangers.map((stranger) => ({ ...stranger, why: 'the task is not stored' }));
   const roll = rollOf(input);
   return {
@@ -328,6 +340,12 @@ export function planTasks(input: TaskPlanInput): TaskPlan {
     notes,
     ...(wakeAt === undefined ? {} : { wakeAt }),
   };
+}
+
+function drainingNotes({ tasks, nodes, mayHold = () => true }: TaskPlanInput): string[] {
+  return Object.values(tasks)
+    .filter(({ node, host, state }) => nodes.includes(node) && kindOf(state) === 'live' && !mayHold(host))
+    .map(({ node, host }) => `${node} will move from ${host} to another host`);
 }
 
 function waitingNote(task: NodeTask, kind: 'unreachable' | 'unknown'): string {
@@ -341,7 +359,7 @@ function failureNote(task: NodeTask): string {
   return `${task.node} ended ${task.failures} times shortly after its start (${last}); it is relaunched after ${backOffMs(task.failures) / 1_000} s`;
 }
 
-function rollOf({ nodes, tasks, configOf, spread }: TaskPlanInput): TaskPlan['roll'] {
+function rollOf({ nodes, tasks, configOf, spread, mayHold = () => true }: TaskPlanInput): Roll | undefined {
   const all = Object.values(tasks);
   const leaves = (task: NodeTask) => task.retiring === true || !nodes.includes(task.node);
   const wholeWithout = (task: NodeTask) =>
@@ -350,8 +368,15 @@ function rollOf({ nodes, tasks, configOf, spread }: TaskPlanInput): TaskPlan['ro
   const candidates = all
     .filter((task) => kindOf(task.state) === 'live' && task.state !== 'INTENDED' && wholeWithout(task))
     .toSorted((a, b) => indexOf(a.node) - indexOf(b.node));
-  const roll = (task: NodeTask | undefined, why: string): TaskPlan['roll'] =>
-    task && { node: task.node, taskId: task.taskId, agentId: task.agentId, why, leaves: leaves(task) };
+  const roll = (task: NodeTask | undefined, why: string): Roll | undefined =>
+    task && {
+      node: task.node,
+      taskId: task.taskId,
+      agentId: task.agentId,
+      why,
+      leaves: leaves(task),
+      moves: !leaves(task) && !mayHold(task.host),
+    };
   return (
     roll(
       candidates.find((task) => leaves(task) && task.state === 'TASK_KILLING'),
@@ -362,6 +387,10 @@ function rollOf({ nodes, tasks, configOf, spread }: TaskPlanInput): TaskPlan['ro
       'its member has left etcd',
     ) ??
     roll(candidates.findLast(leaves), 'the spec now has fewer nodes') ??
+    roll(
+      candidates.find(({ host }) => !mayHold(host)),
+      'its host is drained',
+    ) ??
     roll(
       candidates.find((task) => configOf(task.node, task.host) !== task.config),
       'its configuration has changed',
@@ -396,5 +425,5 @@ function indexOf(node: string): number {
 
 /** Whether offers are needed; otherwise they are suppressed. */
 export function offersWanted(plan: TaskPlan): boolean {
-  return plan.launch.length > 0 || plan.wakeAt !== undefined;
+  return plan.launch.length > 0 || plan.wakeAt !== undefined || plan.roll?.moves === true;
 }

@@ -5,6 +5,7 @@ import { known, notKnown } from '../../../src/hosts/observation.js';
 import { Fencing } from '../../../src/mesos/fencing/fencing.js';
 import { hostAttribute } from '../../../src/mesos/installation/items.js';
 import { reconcileEveryMs } from '../../../src/mesos/scheduler/reconcile.js';
+import { withCordon } from '../../../src/mesos/scheduler/cordons.js';
 import type { Subscription } from '../../../src/mesos/scheduler/client.js';
 import type { SchedulerDeps } from '../../../src/mesos/scheduler/deps.js';
 import { SchedulerSession } from '../../../src/mesos/scheduler/session.js';
@@ -96,7 +97,7 @@ const task = (node: string, state: TaskState): NodeTask => ({
 let master: PlayedMaster;
 let store: MemoryStore;
 /** The observations of nodes and hosts. */
-let looks: Partial<Pick<SchedulerDeps, 'healthy' | 'fence'>>;
+let looks: Partial<Pick<SchedulerDeps, 'healthy' | 'fence' | 'vacate'>>;
 
 /** Runs a session with these tasks in the table; the test controls the clock. */
 async function session(...tasks: readonly NodeTask[]): Promise<SchedulerSession> {
@@ -215,6 +216,61 @@ it('a late update about a superseded task makes no node wait', async () => {
   master.says({ kind: 'offers', offers: [offer('h1')] });
   await pass(1_000);
   expect(master.took('ACCEPT', 'KILL')).toEqual(['ACCEPT node0.4']);
+});
+
+describe('a host that is closed to nodes', () => {
+  const both = () => session(task('node0', 'TASK_RUNNING'), task('node1', 'TASK_RUNNING'));
+  const confirm = () => {
+    for (const taskId of ['node0.1', 'node1.1']) master.tells(taskId, 'TASK_RUNNING');
+  };
+
+  it('loses its node once another host has offered room, and gets none', async () => {
+    store.state = withCordon(store.state, 'h1', new Date(start).toISOString());
+    await both();
+    confirm();
+    master.says({ kind: 'offers', offers: [offer('h1')] });
+    await pass(20_000);
+    expect(master.took('KILL', 'ACCEPT', 'REVIVE')).toEqual(['REVIVE']);
+    expect(store.state.missing).toMatch(
+      /^node0 will move from h1 to another host\. node0 cannot be placed: h2 has no offers/,
+    );
+
+    master.says({ kind: 'offers', offers: [offer('h2')] });
+    await pass(5_000);
+    expect(master.took('KILL')).toEqual(['KILL node0.1']);
+    master.tells('node0.1', 'TASK_KILLED');
+    await pass(1_000);
+    expect(master.took('ACCEPT')).toEqual(['ACCEPT node0.3']);
+    expect(store.state.tasks['node0']).toMatchObject({ host: 'h2' });
+    master.tells('node0.3', 'TASK_RUNNING');
+    await pass(10_000);
+    expect(store.state.missing).toBeUndefined();
+    expect(master.took('KILL', 'ACCEPT')).toEqual([]);
+  });
+
+  it('keeps its node while that still serves', async () => {
+    looks = { vacate: async () => ({ kind: 'waits', why: 'the keeper is paused' }) };
+    store.state = withCordon(store.state, 'h1', new Date(start).toISOString());
+    await both();
+    confirm();
+    master.says({ kind: 'offers', offers: [offer('h2')] });
+    await pass(20_000);
+    expect(master.took('KILL', 'ACCEPT')).toEqual([]);
+    expect(store.state.missing).toContain('the keeper is paused');
+  });
+
+  it('is one that the spec no longer has, and no error', async () => {
+    const elsewhere = { ...task('node0', 'TASK_RUNNING'), host: 'h9', agentId: 'agent-h9' };
+    await session(elsewhere, task('node1', 'TASK_RUNNING'));
+    confirm();
+    master.says({ kind: 'offers', offers: [offer('h1')] });
+    await pass(5_000);
+    expect(master.took('KILL')).toEqual(['KILL node0.1']);
+    master.tells('node0.1', 'TASK_KILLED');
+    await pass(1_000);
+    expect(master.took('ACCEPT')).toEqual(['ACCEPT node0.3']);
+    expect(store.state.tasks['node0']).toMatchObject({ host: 'h1' });
+  });
 });
 
 interface Row {

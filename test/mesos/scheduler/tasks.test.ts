@@ -317,6 +317,27 @@ describe('the plan', () => {
     expect(plan(even, { spread }).roll).toBeUndefined();
   });
 
+  it('moves nodes off a host that may hold none, one at a time, while all others run', () => {
+    const on = (host: string, ...nodes: string[]) => nodes.map((node) => running(node, { host }));
+    const mayHold = (host: string) => host !== 'h1';
+    const tasks = [...on('h1', 'node0', 'node2'), ...on('h2', 'node1')];
+    const whole = plan(tasks, { mayHold });
+    expect(whole.roll).toMatchObject({
+      node: 'node0',
+      leaves: false,
+      moves: true,
+      why: 'its host is drained',
+    });
+    expect(whole.notes).toEqual([
+      'node0 will move from h1 to another host',
+      'node2 will move from h1 to another host',
+    ]);
+    expect(offersWanted(whole)).toBe(true);
+    const degraded = plan([...on('h1', 'node0', 'node2'), task('node1', 'TASK_FAILED')], { mayHold });
+    expect(degraded.roll).toBeUndefined();
+    expect(plan(tasks, { mayHold: () => true }).roll).toBeUndefined();
+  });
+
   it('restarts no node because of its host: the digest is that of the host it runs on', () => {
     const configOf = (node: string, host: string) => `${node}@${host}`;
     const tasks = ['node0', 'node1', 'node2'].map((node) => running(node, { config: `${node}@h1` }));

@@ -34,6 +34,7 @@ import type { ServiceMember } from '../deployment/members.js';
 import { until } from './poll.js';
 import { storedState } from '../temporal/running.js';
 import { ask, askRunning, askToDo } from './asking.js';
+import { repairNotes } from './incidents.js';
 import { startOrConfigure } from './lasting-workflow.js';
 import { frameworkStateOf, keeperStateOf } from './workflow-state.js';
 
@@ -67,7 +68,9 @@ export function createKeeperActivities(
   return {
     /** Resolves when there is something for the keeper to do. */
     watchCluster: (input: WatchInput): Promise<WatchEvent> =>
-      withAccess(input.spec, (access) => watch(access, input, Context.current().cancellationSignal)),
+      withAccess(input.spec, (access) =>
+        watch(access, input, Context.current().cancellationSignal, repairNotes(client, input.spec)),
+      ),
 
     /** Brings Jupyter, the routes and the hosts files in line with a verdict. */
     reconcileCluster: (input: ReconcileInput): Promise<ReconcileResult> =>

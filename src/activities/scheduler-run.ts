@@ -11,10 +11,9 @@ import type { HandOver } from '../mesos/scheduler/deps.js';
 import { nodeIndex } from '../mesos/scheduler/launch.js';
 import { runScheduler } from '../mesos/scheduler/scheduler.js';
 import { scope } from '../net/scope.js';
-import { noteIncident, workflowIds, type Incident } from '../temporal/contract.js';
 import type { NodePlan } from '../node/plan.js';
-import { PerijoveError } from '../errors/error.js';
-import { askToDo } from './asking.js';
+import { workflowIds } from '../temporal/contract.js';
+import { noteAtKeeper } from './incidents.js';
 import type { ActivityDeps } from './deps.js';
 import { workflowStore } from './framework-store.js';
 import { frameworkStateOf, keeperStateOf } from './workflow-state.js';
@@ -117,15 +116,4 @@ function masterCare(
 async function pauseOf(client: Client, spec: ClusterSpec): Promise<string | undefined> {
   const keeper = await keeperStateOf(client, spec);
   return keeper?.paused && `the keeper has been paused since ${keeper.paused.since}`;
-}
-
-/** @throws PerijoveError KEEPER_ABSENT while no keeper runs */
-async function noteAtKeeper(client: Client, spec: ClusterSpec, incident: Incident): Promise<void> {
-  const keeper = await keeperStateOf(client, spec);
-  if (keeper === undefined) throw new PerijoveError('KEEPER_ABSENT', `${spec.name} has no running keeper`);
-  const isKnown = keeper.incidents.some(({ at, what }) => at === incident.at && what === incident.what);
-  if (isKnown) return;
-  await askToDo(client, workflowIds.keeper(spec.name), (handle, updateId) =>
-    handle.executeUpdate(noteIncident, { args: [incident], updateId }),
-  );
 }

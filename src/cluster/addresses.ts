@@ -35,3 +35,9 @@ export function parseSubnet(cidr: string): Subnet | undefined {
 export function isLoopback(address: string): boolean {
   return address.startsWith('127.') && isIpv4(address);
 }
+
+/** Whether an IPv4 address can belong to one host: not 0.0.0.0/8, multicast, reserved or broadcast. */
+export function isUnicast(address: string): boolean {
+  const first = Number(address.split('.')[0]);
+  return isIpv4(address) && first > 0 && first < 224;
+}

@@ -7,11 +7,12 @@ import { PerijoveError } from '../errors/error.js';
 import { check, type Finding, type SpecPath } from './checks.js';
 import type { ClusterSpec } from './spec.js';
 import { clusterFile, type ClusterFile } from './schema.js';
+import { invisibleIn, withInvisibleNamed } from './characters.js';
 import { nearestName } from './nearest.js';
 import { normalize, type LocalPlaces } from './normalize.js';
 import { SpecError, type SpecProblem } from './problem.js';
 import { flowText, knownKeys, sample, schemaAt } from './shape.js';
-import { readSource, type Source } from './source.js';
+import { looksLikeTemplate, readSource, type Source } from './source.js';
 import { specText } from './text.js';
 
 export interface ParsedSpec {
@@ -43,8 +44,8 @@ function valueAt(data: unknown, steps: SpecPath): unknown {
 function shown(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (value !== null && typeof value === 'object') return 'a mapping';
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
-  return `\`${text.length > 60 ? `${text.slice(0, 57)}…` : text}\``.replace(/\n/g, '↵');
+  const text = String(value).replace(/\n/g, '↵');
+  return `\`${withInvisibleNamed(text.length > 60 ? `${text.slice(0, 57)}…` : text)}\``;
 }
 
 interface Flaw extends Finding {
@@ -54,8 +55,13 @@ interface Flaw extends Finding {
   readonly meant?: string;
 }
 
-/** The flaws that one zod issue reports. */
-function flawsOf(issue: z.core.$ZodIssue, data: unknown, prefix: SpecPath = []): Flaw[] {
+/** The flaws that one zod issue reports. `written`: the source text of a value that is not a string. */
+function flawsOf(
+  issue: z.core.$ZodIssue,
+  data: unknown,
+  written: Source['written'],
+  prefix: SpecPath = [],
+): Flaw[] {
   const at = [...prefix, ...issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step))];
   const value = valueAt(data, at);
   switch (issue.code) {
@@ -78,7 +84,7 @@ function flawsOf(issue: z.core.$ZodIssue, data: unknown, prefix: SpecPath = []):
       const inside = issue.errors.find((option) =>
         option.every((nested) => nested.path.length > 0 || nested.code === 'unrecognized_keys'),
       );
-      if (inside) return inside.flatMap((nested) => flawsOf(nested, data, at));
+      if (inside) return inside.flatMap((nested) => flawsOf(nested, data, written, at));
       break;
     }
     case 'invalid_key':
@@ -118,9 +124,78 @@ function flawsOf(issue: z.core.$ZodIssue, data: unknown, prefix: SpecPath = []):
     ];
   }
   const subject = at.length === 0 ? 'the file' : pathText(at);
+  const asText = written(at);
+  const remedy = remedyForValue(value, asText, at);
   return [
-    { code: 'SPEC_BAD_VALUE', at, message: `${subject}: expected ${issue.message}, found ${shown(value)}` },
+    {
+      code: 'SPEC_BAD_VALUE',
+      at,
+      message: `${subject}: expected ${issue.message}, found ${shown(asText ?? value)}`,
+      ...(remedy !== undefined && { remedy }),
+    },
   ];
+}
+
+/** A remedy that depends on the invalid value. */
+function remedyForValue(value: unknown, written: string | undefined, at: SpecPath): string | undefined {
+  if (typeof value === 'string') {
+    return looksLikeTemplate(value) ? 'This looks like a template. Render it first.' : undefined;
+  }
+  const schema = schemaAt(clusterFile, at);
+  if (written === undefined || schema === undefined || !z.safeParse(schema, written).success)
+    return undefined;
+  return `Write it in quotes: \`"${written}"\`.`;
+}
+
+/** The first flaw of each value: a number that is too large, for example, is also no safe integer. */
+function onePerPlace(flaws: readonly Flaw[]): Flaw[] {
+  const seen = new Set<string>();
+  return flaws.filter(({ at, atKey }) => {
+    const place = `${atKey === true ? 'key' : 'value'} ${JSON.stringify(at)}`;
+    return !seen.has(place) && seen.add(place);
+  });
+}
+
+/** Strings with invisible characters. Flag values may have several lines. */
+function invisibleFlaws(data: unknown, at: SpecPath = []): Flaw[] {
+  if (data !== null && typeof data === 'object') {
+    return Object.entries(data).flatMap(([key, value]) =>
+      invisibleFlaws(value, [...at, Array.isArray(data) ? Number(key) : key]),
+    );
+  }
+  const found = typeof data === 'string' ? invisibleIn(data, { lines: at.at(-2) === 'flags' }) : undefined;
+  if (found === undefined) return [];
+  const where = found.after === '' ? 'at the beginning' : `after ${shown(found.after)}`;
+  return [
+    {
+      code: 'SPEC_BAD_VALUE',
+      at,
+      message: `${pathText(at)} contains the invisible character ${found.name} ${where}`,
+      remedy: 'Delete it, or type the value anew.',
+    },
+  ];
+}
+
+/** Numeric flag values as written: `1.10` is not 1.1, and large numbers would be rounded. */
+function withFlagsAsWritten({ data, written }: Source): unknown {
+  const changed = (value: unknown, at: SpecPath): unknown => {
+    if (typeof value === 'number') return written(at) ?? value;
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([key, entry]) => [key, changed(entry, [...at, key])]),
+    );
+  };
+  const inside = (value: unknown, at: SpecPath, keys: SpecPath): unknown => {
+    const [key, ...rest] = keys;
+    if (key === undefined) return changed(value, at);
+    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, key)) return value;
+    const entry = (value as Record<string, unknown>)[key];
+    return { ...value, [key]: inside(entry, [...at, key], rest) };
+  };
+  return ['master', 'agent'].reduce(
+    (all: unknown, program) => inside(all, [], ['mesos', program, 'flags']),
+    data,
+  );
 }
 
 /** A misspelled key is one problem: the key it stands for is not reported as missing too. */
@@ -148,7 +223,11 @@ function mended(data: unknown, steps: SpecPath, schema: z.core.$ZodType = cluste
 }
 
 /** The nearest valid file, used to check the valid parts despite the flaws; undefined if none is near. */
-function nearestValid(data: unknown, flaws: readonly Flaw[]): ClusterFile | undefined {
+function nearestValid(
+  data: unknown,
+  flaws: readonly Flaw[],
+  written: Source['written'],
+): ClusterFile | undefined {
   let attempt = data;
   let remaining: readonly Flaw[] = flaws;
   for (let round = 0; round < 5 && remaining.length > 0; round += 1) {
@@ -156,7 +235,7 @@ function nearestValid(data: unknown, flaws: readonly Flaw[]): ClusterFile | unde
     const result = clusterFile.safeParse(attempt);
     if (result.success) return result.data;
     const current = attempt;
-    remaining = result.error.issues.flatMap((issue) => flawsOf(issue, current));
+    remaining = result.error.issues.flatMap((issue) => flawsOf(issue, current, written));
   }
   return undefined;
 }
@@ -218,14 +297,17 @@ export function parseSpec(text: string, file: string, home?: string): ParsedSpec
     const problems = source.syntax.map((problem): SpecProblem => ({
       code: 'SPEC_YAML',
       file,
-      ...problem,
       remedy: remedyOf('SPEC_YAML'),
+      ...problem,
     }));
     return { problems };
   }
-  const result = clusterFile.safeParse(source.data);
-  const flaws = result.success ? [] : result.error.issues.flatMap((issue) => flawsOf(issue, source.data));
-  const nearest = result.success ? result.data : nearestValid(source.data, flaws);
+  const data = withFlagsAsWritten(source);
+  const { written } = source;
+  const result = clusterFile.safeParse(data);
+  const invalid = result.success ? [] : result.error.issues.flatMap((issue) => flawsOf(issue, data, written));
+  const flaws = onePerPlace([...invisibleFlaws(data), ...invalid]);
+  const nearest = result.success ? result.data : nearestValid(data, flaws, written);
   const spec = nearest && normalize(nearest, places);
   const findings = nearest && spec ? findingsBeside(flaws, nearest, spec) : [];
   const problems = [...withoutEchoes(flaws), ...findings]
@@ -254,7 +336,8 @@ export async function loadSpec(file: string, name = file): Promise<ClusterSpec> 
   if ('flaw' in read) {
     throw new PerijoveError('SPEC_YAML', `${name} ${read.flaw}`, {
       file: name,
-      remedy: 'Name a cluster.yaml with --file, or write one with `perijove init`.',
+      ...(read.line !== undefined && { line: read.line, column: 1 }),
+      remedy: read.remedy ?? 'Name a cluster.yaml with --file, or write one with `perijove init`.',
     });
   }
   const { spec, problems } = parseSpec(read.text, file);

@@ -6,7 +6,7 @@
  * a valid value; `otherwise` describes the default if it is not a fixed value.
  */
 import { z } from 'zod';
-import { parseSubnet } from './addresses.js';
+import { addressText, isUnicast, parseSubnet } from './addresses.js';
 import { durationPattern, sizePattern } from './units.js';
 
 // --- kinds of values ------------------------------------------------------------------------------------
@@ -32,11 +32,17 @@ const name = text(
   /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/,
 );
 const ipv4 = z.ipv4({ error: 'an IPv4 address, such as 172.16.6.103' }).meta({ kind: 'IPv4 address' });
-const reachable = text(
-  'address',
-  'an IP address or a host name',
-  /^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$/,
-);
+const hostIpv4 = z
+  .ipv4({ error: 'an IPv4 address, such as 172.16.6.103' })
+  .refine(isUnicast, { error: 'the IPv4 address of one host, such as 172.16.6.103' })
+  .meta({ kind: 'IPv4 address' });
+const reachable = z
+  .string({ error: 'an IP address or a host name' })
+  .regex(/^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$/, { error: 'an IP address or a host name' })
+  .refine((address) => !/^[\d.]+$/.test(address) || isUnicast(address), {
+    error: 'the IP address of one host, or a host name',
+  })
+  .meta({ kind: 'address' });
 const port = whole('port', 1, 65535);
 const count = (from: number, to: number) => whole('whole number', from, to);
 const duration = text('duration', 'a duration with its unit, such as 500ms, 2s or 1w', durationPattern);
@@ -47,17 +53,23 @@ const durationOrNever = text(
 );
 const size = text('size', 'a size with its unit, such as 512MiB', sizePattern);
 const flag = z.boolean({ error: '`true` or `false`' }).meta({ kind: '`true`, `false`' });
-/** Refuses characters that are special in shells, unit files or zoo.cfg instead of quoting them for each. */
+/** Refuses characters that are special in shells, unit files, zoo.cfg or Docker options instead of quoting them. */
 const hostPath = text(
   'path on hosts',
-  'an absolute path without spaces or quotes, such as /opt/perijove',
-  /^(?:\/(?!\.\.?(?:\/|$))[^\s/'"\\$`%;:,]+)+\/?$/,
+  'an absolute path of letters, digits and `._+@~-`, such as /opt/perijove',
+  /^(?:\/(?!\.\.?(?:\/|$))[\p{L}\p{M}\p{N}._+@~-]+)+\/?$/u,
+);
+/** ZooKeeper reads its configuration as Latin-1, and Java opens non-ASCII paths only in a UTF-8 locale. */
+const asciiPath = text(
+  'path on hosts',
+  'an absolute path of unaccented letters, digits and `._+@~-`, such as /opt/perijove',
+  /^(?:\/(?!\.\.?(?:\/|$))[A-Za-z0-9._+@~-]+)+\/?$/,
 );
 const localPath = text('local path', 'a path on this machine', /^\S.*$/);
 const executable = text(
   'program',
   'the name of a program on PATH, or its absolute path',
-  /^(?:[A-Za-z0-9][A-Za-z0-9._-]*|(?:\/(?!\.\.?(?:\/|$))[^\s/'"\\$`%;:,]+)+)$/,
+  /^(?:[A-Za-z0-9][A-Za-z0-9._-]*|(?:\/(?!\.\.?(?:\/|$))[\p{L}\p{M}\p{N}._+@~-]+)+)$/u,
 );
 const image = text('image', 'the name of an image', /^[a-z0-9][\w./:@-]*$/);
 const subnet = z
@@ -66,6 +78,13 @@ const subnet = z
   .refine((cidr) => parseSubnet(cidr) !== undefined, {
     error: 'a subnet without host bits, such as 192.168.0.0/24',
   })
+  .refine(
+    (cidr) => {
+      const { first, last } = parseSubnet(cidr) ?? {};
+      return first === undefined || last === undefined || [first, last].map(addressText).every(isUnicast);
+    },
+    { error: 'a subnet of addresses that hosts can have, such as 192.168.0.0/24' },
+  )
   .meta({ kind: 'subnet' });
 
 const meta = (description: string, example?: unknown, otherwise?: string) => ({
@@ -152,7 +171,7 @@ const hostPorts = section(
 const host = section(
   {
     name: name.meta(meta('Unique name of the host, as in `perijove ssh h1`.', 'h1')),
-    address: ipv4.meta(
+    address: hostIpv4.meta(
       meta('Unique address that the services bind and that other hosts connect to.', '172.16.6.103'),
     ),
     sshAddress: reachable
@@ -164,7 +183,7 @@ const host = section(
     ...sshKeys('same as `ssh`'),
     jump: jump.optional(),
     become: become.optional(),
-    dir: hostPath
+    dir: asciiPath
       .meta(meta('Base directory. Everything that Perijove puts on the host is below it.', '/opt/perijove'))
       .default('/opt/perijove'),
     init: oneOf('auto', 'systemd', 'runit')
@@ -190,15 +209,18 @@ const host = section(
 // --- programs -------------------------------------------------------------------------------------------
 
 /** Ways to install a program, with examples for it. */
-const installs = (examples: {
-  readonly package: string;
-  readonly path: string;
-  readonly archive: string;
-}) => ({
+const installs = (
+  examples: {
+    readonly package: string;
+    readonly path: string;
+    readonly archive: string;
+  },
+  path = hostPath,
+) => ({
   package: text('package', 'the name of a Debian package', /^[a-z0-9][a-z0-9+.-]*$/)
     .meta(meta('Debian package.', examples.package))
     .optional(),
-  path: hostPath.meta(meta('Directory of an existing installation on the hosts.', examples.path)).optional(),
+  path: path.meta(meta('Directory of an existing installation on the hosts.', examples.path)).optional(),
   tarball: text('URL', 'an http, https or file URL', /^(https?|file):\/\/\S+$/)
     .meta(
       meta('URL of an archive. It requires `sha256`.', `https://downloads.example.org/${examples.archive}`),
@@ -210,11 +232,14 @@ const installs = (examples: {
 });
 
 const zookeeperInstall = section(
-  installs({
-    package: 'zookeeper',
-    path: '/opt/zookeeper',
-    archive: 'apache-zookeeper-3.8.4-bin.tar.gz',
-  }),
+  installs(
+    {
+      package: 'zookeeper',
+      path: '/opt/zookeeper',
+      archive: 'apache-zookeeper-3.8.4-bin.tar.gz',
+    },
+    asciiPath,
+  ),
   'How to install ZooKeeper. Set exactly one of `package`, `path`, `tarball`.',
 );
 
@@ -247,9 +272,12 @@ const flags = z
     { error: 'flags with values' },
   )
   .meta(
-    meta('Extra flags, named without dashes. They override those that Perijove sets.', {
-      offer_timeout: '30secs',
-    }),
+    meta(
+      'Extra flags, named without dashes. They override those that Perijove sets. Numbers are passed on as they are written.',
+      {
+        offer_timeout: '30secs',
+      },
+    ),
   );
 
 const withFlags = (program: string) => section({ flags: flags.default({}) }, `Options of each ${program}.`);

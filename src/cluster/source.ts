@@ -8,6 +8,7 @@ export interface Place {
 
 export interface SyntaxProblem extends Place {
   readonly message: string;
+  readonly remedy?: string;
 }
 
 /** A YAML text as plain data, with the place of each value in the text. */
@@ -20,6 +21,23 @@ export interface Source {
   /** The place of the last key of `path`, or the same as `placeOf`. */
   placeOfKey(path: SpecPath): Place;
   has(path: SpecPath): boolean;
+  /** The source text of the value at `path`, such as `1.10` or `.inf`; undefined for strings, mappings and lists. */
+  readonly written: (path: SpecPath) => string | undefined;
+}
+
+/** Placeholders of Jinja, Go templates, Helm and ERB. */
+const templatePattern = /\{\{.*?\}\}|\{%.*?%\}|<%.*?%>/;
+
+/** Whether a text contains a template placeholder. */
+export function looksLikeTemplate(text: string): boolean {
+  return templatePattern.test(text);
+}
+
+/** The first placeholder outside comments. */
+function templateIn(text: string): { readonly offset: number; readonly found: string } | undefined {
+  const blanked = text.replaceAll(/^\s*#.*$/gm, (comment) => ' '.repeat(comment.length));
+  const found = templatePattern.exec(blanked);
+  return found === null ? undefined : { offset: found.index, found: found[0] };
 }
 
 /** Drops entries of mappings without a value (`etcd:` with everything below it commented out). */
@@ -33,6 +51,45 @@ function withoutEmptyEntries(value: unknown): unknown {
   );
 }
 
+interface Found {
+  readonly whole: boolean;
+  /** Offsets in the text. */
+  readonly key?: number;
+  readonly value: number;
+  /** Set if the whole path is in the text. */
+  readonly node?: unknown;
+}
+
+/** The parser's errors and warnings, worded for the author of the file. */
+function syntaxOf(document: Document, text: string, place: (offset: number) => Place): SyntaxProblem[] {
+  const flaws = [...document.errors, ...document.warnings];
+  const template = flaws.length === 0 ? undefined : templateIn(text);
+  if (template !== undefined) {
+    return [
+      {
+        ...place(template.offset),
+        message: `this looks like a template: \`${template.found}\``,
+        remedy: 'Render it first, and use the result.',
+      },
+    ];
+  }
+  return flaws.map(({ code, pos, message }): SyntaxProblem => {
+    const at = place(pos[0]);
+    switch (code) {
+      case 'MULTIPLE_DOCS':
+        return {
+          ...at,
+          message: `one document expected; the second begins in line ${at.line}`,
+          remedy: 'Keep one cluster in each file.',
+        };
+      case 'NON_STRING_KEY':
+        return { ...at, message: 'a key must be text, not a mapping or a list' };
+      default:
+        return { ...at, message };
+    }
+  });
+}
+
 /** Parses YAML 1.2. Never throws: errors are in `syntax`. */
 export function readSource(text: string): Source {
   const lineCounter = new LineCounter();
@@ -41,16 +98,13 @@ export function readSource(text: string): Source {
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
   const document: Document = parseDocument(text, { lineCounter, prettyErrors: false, stringKeys: true });
-  const syntax: SyntaxProblem[] = [...document.errors, ...document.warnings].map(({ pos, message }) => ({
-    ...place(pos[0]),
-    message,
-  }));
+  const syntax = syntaxOf(document, text, place);
 
   const resolved = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
   const start = (node: unknown) => (node as Node | null)?.range?.[0];
 
   /** Offsets of the key and the value at the end of the longest prefix of `path` that is in the text. */
-  function find(path: SpecPath): { readonly whole: boolean; readonly key?: number; readonly value: number } {
+  function find(path: SpecPath): Found {
     let node: unknown = document.contents;
     let found: { key?: number; value: number } = { value: start(node) ?? 0 };
     for (const step of path) {
@@ -70,12 +124,13 @@ export function readSource(text: string): Source {
         return { ...found, whole: false };
       }
     }
-    return { ...found, whole: true };
+    return { ...found, whole: true, node: resolved(node) };
   }
 
   let data: unknown;
   try {
-    data = withoutEmptyEntries(document.toJS({ maxAliasCount: 100 }));
+    // With errors the data is not used, and the conversion would print warnings on stderr.
+    if (syntax.length === 0) data = withoutEmptyEntries(document.toJS({ maxAliasCount: 100 }));
   } catch (error) {
     // Unresolved aliases, and aliases that would grow without bound.
     syntax.push({ line: 1, column: 1, message: error instanceof Error ? error.message : String(error) });
@@ -90,5 +145,9 @@ export function readSource(text: string): Source {
       return place(key ?? value);
     },
     has: (path) => find(path).whole,
+    written: (path) => {
+      const { node } = find(path);
+      return isScalar(node) && typeof node.value !== 'string' ? node.source : undefined;
+    },
   };
 }

@@ -2,6 +2,7 @@
 import { majority } from '../cluster/spec.js';
 import type { Identity } from './identity.js';
 import { hasStarted, voterIds, type Member, type Membership } from './members.js';
+import type { StartFailure } from './start-failure.js';
 
 /** Another member as observed by this node. */
 export type PeerView =
@@ -38,6 +39,10 @@ export interface Observation {
   /** The IDs that follow from the static initial cluster. */
   readonly static: Identity;
   readonly data: DataView;
+  /** How the last etcd process with this data exited; absent if it did not fail. */
+  readonly failure?: StartFailure;
+  /** Time since damaged data of another member of this node was moved aside. */
+  readonly replacedMsAgo?: number;
   /** The member that this process has just added for the node. */
   readonly added?: string;
   /** How long this process has observed the cluster's only learner without a response from it. */
@@ -51,14 +56,17 @@ export interface Observation {
  */
 export const learnerPatienceMs = 60_000;
 
+/** Keeps a member on a failing disk from being replaced over and over. */
+export const replacePauseMs = 10 * 60_000;
+
 export type Decision =
   /** Bootstrap with the static initial cluster. */
   | { readonly kind: 'start-new'; readonly reason: string }
   | { readonly kind: 'start-with-data'; readonly reason: string }
   /** Start without data as the added member, with these members as the initial cluster. */
   | { readonly kind: 'start-added'; readonly members: readonly Member[]; readonly reason: string }
-  /** Move the data aside, then decide again. */
-  | { readonly kind: 'drop-data'; readonly reason: string }
+  /** Move the data aside, then decide again. `damaged`: the data belongs to a current member. */
+  | { readonly kind: 'drop-data'; readonly reason: string; readonly damaged?: { readonly memberId: string } }
   /** Remove the member through one of `through` (node names), then decide again. */
   | {
       readonly kind: 'remove';
@@ -76,6 +84,8 @@ export type Decision =
  *
  * - Data of a listed member are used. So are data while no quorum responds: this member may be the missing
  *   one.
+ * - Data that etcd reported as damaged, or that is older than the member's promises, is moved aside if the other
+ *   members are a quorum without this one, which is then replaced like that of a node without data.
  * - Data of a member that a quorum no longer lists are moved aside; they can never be used again.
  * - A node without data never takes over a member that may have started before: raft relies on a member's
  *   promises, which are lost with its data. The member is removed and the node added as a new one. The one
@@ -99,12 +109,17 @@ function decideWithQuorum(
 ): Decision {
   const { name, peerUrl, data } = observation;
   if (data.kind === 'member') {
-    return data.clusterId === clusterId && members.some((member) => member.id === data.memberId)
-      ? { kind: 'start-with-data', reason: 'the data belongs to a current member of the cluster' }
-      : {
-          kind: 'drop-data',
-          reason: `the data belongs to member ${data.memberId}, which is no longer in the cluster`,
-        };
+    const own = members.find((member) => member.id === data.memberId);
+    if (data.clusterId !== clusterId || own === undefined) {
+      return {
+        kind: 'drop-data',
+        reason: `the data belongs to member ${data.memberId}, which is no longer in the cluster`,
+      };
+    }
+    if (observation.failure?.kind === 'data') {
+      return decideDamaged(own, observation.failure, voterIds({ clusterId, members }), healthy, observation);
+    }
+    return { kind: 'start-with-data', reason: 'the data belongs to a current member of the cluster' };
   }
   if (data.kind === 'unreadable') {
     return { kind: 'drop-data', reason: `the member of the data is unknown: ${data.why}` };
@@ -155,6 +170,30 @@ function decideWithQuorum(
         reason: `${whose} was added before, but does not respond`,
       }
     : { kind: 'wait', reason: `${whose} was added before, but has not caught up yet` };
+}
+
+/** Replaces a member that cannot start because of its data, if the others are a quorum without it. */
+function decideDamaged(
+  own: Member,
+  { words }: StartFailure,
+  voters: readonly string[],
+  healthy: readonly string[],
+  { replacedMsAgo }: Observation,
+): Decision {
+  const rest = voters.filter((id) => id !== own.id).length;
+  if (healthy.length < majority(rest)) {
+    return {
+      kind: 'wait',
+      reason: `the data is damaged (${words}), and without this member only ${healthy.length} of ${rest} members are healthy`,
+    };
+  }
+  if (replacedMsAgo !== undefined && replacedMsAgo < replacePauseMs) {
+    return {
+      kind: 'wait',
+      reason: `the data is damaged again (${words}), ${Math.round(replacedMsAgo / 1000)} s after it was replaced`,
+    };
+  }
+  return { kind: 'drop-data', reason: `the data is damaged: ${words}`, damaged: { memberId: own.id } };
 }
 
 function decideWithoutQuorum({ name, peerUrl, formed, static: own, data, peers }: Observation): Decision {

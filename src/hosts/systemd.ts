@@ -111,7 +111,7 @@ export function renderSystemd(
     '[Service]',
     ...(service.once === undefined ? ['Type=exec'] : ['Type=oneshot', 'RemainAfterExit=yes']),
     // As root, whatever `User` is: that user may not write the record.
-    `ExecStartPre=+/bin/sh ${unitWord(record)}`,
+    `ExecStartPre=+/bin/sh ${execWord(record)}`,
     `ExecStart=${service.exec.map(execWord).join(' ')}`,
     // `-`: its result is ignored.
     ...(service.afterEnd === undefined ? [] : [`ExecStopPost=-${service.afterEnd.map(execWord).join(' ')}`]),
@@ -148,6 +148,7 @@ function unitWord(value: string): string {
     .replaceAll('\\', '\\\\')
     .replaceAll('"', '\\"')
     .replaceAll('\n', '\\n')
+    .replaceAll('\t', '\\t')
     .replaceAll('%', '%%');
   return `"${escaped}"`;
 }

@@ -4,7 +4,11 @@ import { holdsOrder, type Wanted } from './wanted.js';
 import type { Drift } from './state.js';
 
 export type NodeView =
-  | { readonly ok: true; readonly status: Pick<NodeStatus, 'generation' | 'jupyter' | 'hosts'> }
+  | {
+      readonly ok: true;
+      readonly status: Pick<NodeStatus, 'generation' | 'jupyter' | 'hosts'> &
+        Partial<Pick<NodeStatus, 'etcd'>>;
+    }
   | { readonly ok: false; readonly reason: string };
 
 export type ProxyView =

@@ -29,11 +29,13 @@ const liveSettledMs = 2_000;
 /**
  * Watches until `notice` returns an event, and resolves to it. Polls every etcd member each 200 ms over a
  * persistent connection, and every node and proxy each second. Rejects only with the signal's reason.
+ * `onNode` is called with each observation of a node.
  */
 export async function watch(
   access: KeeperAccess,
   { spec, generation, known }: WatchInput,
   signal: AbortSignal,
+  onNode: (name: string, view: NodeView) => void = () => undefined,
 ): Promise<WatchEvent> {
   signal.throwIfAborted();
   const run = scope(signal);
@@ -41,7 +43,7 @@ export async function watch(
   try {
     return await new Promise<WatchEvent>((resolve, reject) => {
       run.signal.addEventListener('abort', () => reject(reasonOf(run.signal)), { once: true });
-      new Watch(access, spec, generation, known, placement, run.signal, resolve).start(reject);
+      new Watch(access, spec, generation, known, placement, run.signal, resolve, onNode).start(reject);
     });
   } finally {
     run.abort();
@@ -69,6 +71,7 @@ class Watch {
     placement: Placement,
     private readonly signal: AbortSignal,
     private readonly report: (event: WatchEvent) => void,
+    private readonly onNode: (name: string, view: NodeView) => void,
   ) {
     this.#wanted = known.verdict && wantedFor(spec, generation, known.verdict, placement);
     this.#members = nodeNames(spec);
@@ -89,8 +92,11 @@ class Watch {
       ...(this.#wanted?.nodes ?? []).map((name) =>
         this.#every(
           () => observeEveryMs,
-          async () =>
-            this.#saw(this.#nodes, name, await observeNode(this.access, name, this.#observeOptions)),
+          async () => {
+            const view = await observeNode(this.access, name, this.#observeOptions);
+            this.#saw(this.#nodes, name, view);
+            this.onNode(name, view);
+          },
         ),
       ),
       ...(this.#wanted?.proxies ?? []).map((host) =>

@@ -51,6 +51,10 @@ export const nodeStatusSchema = z.object({
     /** Unsigned 64-bit, in decimal. */
     memberId: z.string().optional(),
     reason: z.string().optional(),
+    /** etcd's last message if it exited and does not run again yet. */
+    trouble: z.string().optional(),
+    /** When and why its damaged data was last moved aside, after which it rejoins as a new member. ISO 8601. */
+    replaced: z.object({ at: z.string(), why: z.string() }).optional(),
   }),
   jupyter: jupyterStatusSchema,
   hosts: hostsStatusSchema,

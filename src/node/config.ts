@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { hostPaths } from '../hosts/paths.js';
+import { quote } from '../ssh/shell.js';
 import {
   gateRule,
   nodeAddress,
@@ -133,7 +134,7 @@ export interface NodeFacts {
  */
 export function nodeStart(spec: ClusterSpec, host: HostSpec): string {
   const init = spec.nodes.containerizer === 'docker' ? 'tini -- ' : '';
-  return `exec ${init}${hostPaths(host).bin}/perijove-node start`;
+  return `exec ${init}${quote(`${hostPaths(host).bin}/perijove-node`)} start`;
 }
 
 export function environmentOf(config: NodeConfig, { etcdFormed, taskId }: NodeFacts): Record<string, string> {

@@ -28,6 +28,8 @@ export function nodeLayout(base: string) {
     etcdFormed: `${base}/data/etcd-formed`,
     /** Exists when the member leaves etcd for good: this life of the node does not join again. */
     etcdRetired: `${base}/data/etcd-retired`,
+    /** When and why damaged data was last moved aside. */
+    etcdReplaced: `${base}/data/etcd-replaced.json`,
     orders: `${base}/data/orders.json`,
     /** Process ID of the `perijove-node start` that owns the tree. */
     owner: `${base}/run/start.pid`,

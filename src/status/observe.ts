@@ -8,6 +8,7 @@ import { verdict, type Probe } from '../etcd/verdict.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { keeperSecretNames } from '../keeper/access.js';
 import { within } from '../net/deadline.js';
+import type { NodeStatus } from '../node/api.js';
 import { nodeClient } from '../node/client.js';
 import { proxyClient } from '../proxy/client.js';
 import {
@@ -361,7 +362,7 @@ async function observeNodesAndProxies(
           .any(nodeAddress(spec, index), spec.nodes.controlPort)
           .then((endpoint) => nodeClient(endpoint, secrets['node-api-token']).status({ timeoutMs: askMs }))
           .catch(() => undefined);
-        return { node, jupyter: status?.jupyter };
+        return { node, jupyter: status?.jupyter, trouble: troubleOf(node, status?.etcd) };
       }),
     ),
     Promise.all(
@@ -381,5 +382,13 @@ async function observeNodesAndProxies(
   const open = nodes.flatMap(({ node, jupyter: seen }) => (seen?.gate.open ? [{ node, ...seen }] : []));
   // During a move there are two for a moment: users are on the higher term.
   const [serving] = open.sort((a, b) => b.gate.term - a.gate.term || b.generation - a.generation);
-  return { jupyter: { ...jupyter, node: serving?.node ?? null }, proxies, reasons: [] };
+  const reasons = nodes.flatMap(({ trouble }) => trouble ?? []);
+  return { jupyter: { ...jupyter, node: serving?.node ?? null }, proxies, reasons };
+}
+
+/** Why a node's etcd member does not run, if the node knows. */
+function troubleOf(node: string, etcd: NodeStatus['etcd'] | undefined): string | undefined {
+  if (etcd === undefined || etcd.state === 'running') return undefined;
+  if (etcd.trouble !== undefined && etcd.reason === undefined) return `etcd on ${node} ends: ${etcd.trouble}`;
+  return etcd.reason === undefined ? undefined : `etcd on ${node} waits: ${etcd.reason}`;
 }

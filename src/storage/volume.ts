@@ -66,7 +66,7 @@ export async function observeBricks(
       .get(host)
       .then((connection) =>
         connection.exec(
-          `gluster --mode=script --xml volume status ${volume}; gluster --mode=script volume heal ${volume} statistics heal-count`,
+          `gluster --mode=script --xml volume status ${quote(volume)}; gluster --mode=script volume heal ${quote(volume)} statistics heal-count`,
           { timeoutMs: bricksMs },
         ),
       )

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { PerijoveError } from '../../src/errors/error.js';
 import { specDigest } from '../../src/cluster/digest.js';
@@ -225,14 +225,14 @@ describe('a problem is reported with its code and place', () => {
       'a relative directory',
       edited(threeHosts, '10.0.0.3\n    dir: perijove\n'),
       [
-        'SPEC_BAD_VALUE 11:10 hosts[2].dir: expected an absolute path without spaces or quotes, such as /opt/perijove, found `perijove`',
+        'SPEC_BAD_VALUE 11:10 hosts[2].dir: expected an absolute path of unaccented letters, digits and `._+@~-`, such as /opt/perijove, found `perijove`',
       ],
     ],
     [
       'a directory with `..`',
       edited(threeHosts, '10.0.0.3\n    dir: /opt/../etc\n'),
       [
-        'SPEC_BAD_VALUE 11:10 hosts[2].dir: expected an absolute path without spaces or quotes, such as /opt/perijove, found `/opt/../etc`',
+        'SPEC_BAD_VALUE 11:10 hosts[2].dir: expected an absolute path of unaccented letters, digits and `._+@~-`, such as /opt/perijove, found `/opt/../etc`',
       ],
     ],
     [
@@ -549,6 +549,163 @@ describe('a problem is reported with its code and place', () => {
   });
 });
 
+describe('an odd file', () => {
+  const flags = (text: string) => edited('mesos:\n', `mesos:\n  agent: { flags: { ${text} } }\n`);
+  const nodes = (text: string) => edited('nodes:\n', `nodes:\n  ${text}\n`);
+  const firstHost = (text: string) => edited('10.0.0.1\n', `10.0.0.1\n    ${text}\n`);
+  const notAPath =
+    'expected an absolute path of unaccented letters, digits and `._+@~-`, such as /opt/perijove';
+
+  const cases: [string, string, string[]][] = [
+    [
+      'with an invisible character in a path',
+      edited('/srv/notebooks', '/srv/note\u200bbooks'),
+      [
+        'SPEC_BAD_VALUE 17:9 storage.path contains the invisible character U+200B (zero-width space) after `/srv/note`',
+      ],
+    ],
+    [
+      'with an invisible character in free text',
+      edited('mesos:\n', 'mesos:\n  cluster: "\\u202egpj"\n'),
+      ['SPEC_BAD_VALUE 12:12 mesos.cluster contains the invisible character U+202E at the beginning'],
+    ],
+    [
+      'with a control character in a path',
+      firstHost('dir: "/opt/a\\u0007b"'),
+      ['SPEC_BAD_VALUE 7:10 hosts[0].dir contains the invisible character U+0007 (bell) after `/opt/a`'],
+    ],
+    [
+      'with a control character in a flag',
+      flags('a: "\\u001b[31m"'),
+      [
+        'SPEC_BAD_VALUE 12:24 mesos.agent.flags.a contains the invisible character U+001B (escape) at the beginning',
+      ],
+    ],
+    [
+      'with a no-break space in a path',
+      edited('/srv/notebooks', '/srv/note\u00a0books'),
+      [expect.stringMatching(/^SPEC_BAD_VALUE 17:9 .* found `\/srv\/note<U\+00A0>books`$/) as string],
+    ],
+    [
+      'with infinity for a number',
+      nodes('cpus: .inf'),
+      ['SPEC_BAD_VALUE 19:9 nodes.cpus: expected a number above 0, found `.inf`'],
+    ],
+    [
+      'with a number too large to be one',
+      nodes('count: 1e400'),
+      ['SPEC_BAD_VALUE 19:10 nodes.count: expected a whole number from 1 to 99, found `1e400`'],
+    ],
+    [
+      'with a huge integer',
+      nodes('count: 123456789012345678901234567890'),
+      [
+        'SPEC_BAD_VALUE 19:10 nodes.count: expected a whole number from 1 to 99, found `123456789012345678901234567890`',
+      ],
+    ],
+    [
+      'with two documents',
+      `${valid}---\n${valid}`,
+      ['SPEC_YAML 22:1 one document expected; the second begins in line 22'],
+    ],
+    [
+      'that is a template',
+      edited('name: demo', 'name: {{ cluster }}', edited('10.0.0.1', '{{ address }}')),
+      ['SPEC_YAML 1:7 this looks like a template: `{{ cluster }}`'],
+    ],
+    [
+      'with the block of a template',
+      edited('hosts:\n', 'hosts:\n{% for host in hosts %}\n'),
+      ['SPEC_YAML 5:1 this looks like a template: `{% for host in hosts %}`'],
+    ],
+    [
+      'with a mapping for a key',
+      edited('name: demo', '{a: b}: demo'),
+      ['SPEC_YAML 1:1 a key must be text, not a mapping or a list'],
+    ],
+    ...['0.0.0.0', '0.1.2.3', '224.0.0.1', '255.255.255.255'].map((address): [string, string, string[]] => [
+      `with the address ${address} for a host`,
+      edited('10.0.0.1', address),
+      [
+        `SPEC_BAD_VALUE 6:14 hosts[0].address: expected the IPv4 address of one host, such as 172.16.6.103, found \`${address}\``,
+      ],
+    ]),
+    ...['0.0.0.0', '239.1.1.1', '10.0.0', '10.0.0.256'].map((address): [string, string, string[]] => [
+      `with the address ${address} for SSH`,
+      firstHost(`sshAddress: ${address.split('.').length === 4 ? address : `"${address}"`}`),
+      [
+        expect.stringMatching(
+          /^SPEC_BAD_VALUE 7:17 hosts\[0\].sshAddress: expected the IP address of one host, or a host name/,
+        ) as string,
+      ],
+    ]),
+    [
+      'with a subnet of group addresses',
+      edited('192.168.0.0/24', '224.0.0.0/24'),
+      [
+        'SPEC_BAD_VALUE 15:11 network.subnet: expected a subnet of addresses that hosts can have, such as 192.168.0.0/24, found `224.0.0.0/24`',
+      ],
+    ],
+    ...[
+      'a&b',
+      'a|reboot',
+      '(x)',
+      'a>b',
+      'a<b',
+      'a*',
+      'a?',
+      '[a]',
+      '{a}',
+      'a#b',
+      'a!b',
+      'a^b',
+      'a=b',
+      'é',
+    ].map((name): [string, string, string[]] => [
+      `with the directory /opt/${name}`,
+      firstHost(`dir: "/opt/${name}"`),
+      [`SPEC_BAD_VALUE 7:10 hosts[0].dir: ${notAPath}, found \`/opt/${name}\``],
+    ]),
+  ];
+  it.each(cases)('%s gets one clear error', (_title, text, expected) => {
+    expect(problems(text)).toEqual(expected);
+  });
+
+  it('that is a template causes no warning of the parser', () => {
+    const warn = vi.spyOn(process, 'emitWarning');
+    problems(edited('name: demo', 'name: {{ cluster }}'));
+    expect(warn).not.toHaveBeenCalled();
+    warn.mockRestore();
+  });
+
+  it('with a template in quotes, or a number for text, gets the remedy that fits', () => {
+    const remedy = (text: string) =>
+      parseSpec(text, 'cluster.yaml').problems.map((problem) => problem.remedy);
+    expect(remedy(edited('name: demo', 'name: "{{ cluster }}"'))).toEqual([
+      'This looks like a template. Render it first.',
+    ]);
+    expect(remedy(edited('etcd:\n', 'etcd:\n  token: 007\n'))).toEqual(['Write it in quotes: `"007"`.']);
+    expect(remedy(edited('name: demo', 'name: true'))).toEqual(['Write it in quotes: `"true"`.']);
+  });
+
+  it('passes flags on as they are written', () => {
+    const text = flags(
+      'a: 1.10, b: 12345678901234567890, c: 0x1F, d: 1e3, e: true, f: "1.10", g: *g, h: "a\\n\\tb"',
+    ).replace('name: demo', 'name: &g demo');
+    expect(specOf(text).mesos.agentFlags).toEqual({
+      ...{ a: '1.10', b: '12345678901234567890', c: '0x1F', d: '1e3', e: 'true', f: '1.10', g: 'demo' },
+      h: 'a\n\tb',
+    });
+  });
+
+  it('accepts paths that operators have', () => {
+    for (const dir of ['/opt/a-b_c.d', '/srv/c++', '/home/a@b/x', '/opt/~x', '/opt/-x', '/opt/..a']) {
+      expect(problems(firstHost(`dir: ${dir}`))).toEqual([]);
+    }
+    expect(problems(edited('/srv/notebooks', '/srv/cahiers-é/笔记'))).toEqual([]);
+  });
+});
+
 describe('any text at all', () => {
   const scalars = fc.oneof(
     fc.string(),
@@ -673,6 +830,25 @@ describe('loadSpec', () => {
 
   it('refuses a directory', async () => {
     await expect(loadSpec(directory)).rejects.toMatchObject({ code: 'SPEC_NOT_FOUND' });
+  });
+
+  it.each([
+    ['Latin-1', Buffer.from(edited('/srv/notebooks', '/srv/cahiers-é'), 'latin1'), { line: 17 }],
+    ['UTF-16', Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(valid, 'utf16le')]), {}],
+    ['a binary file', Buffer.concat([Buffer.from(valid), Buffer.from([0, 1, 2, 0xff, 0xfe])]), {}],
+    ['a file of 2 MiB', Buffer.alloc(2 ** 21, 'a'), {}],
+  ])('refuses %s with one line', async (_kind, bytes, place) => {
+    const file = path.join(directory, 'odd.yaml');
+    await writeFile(file, bytes);
+    const error: unknown = await loadSpec(file).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'SPEC_YAML', exitCode: 2, place: { file, ...place } });
+    expect((error as PerijoveError).message).toMatch(/^.{1,200}$/);
+  });
+
+  it('reads a file with a byte order mark', async () => {
+    const file = path.join(directory, 'mark.yaml');
+    await writeFile(file, `\ufeff${valid}`);
+    expect((await loadSpec(file)).name).toBe('demo');
   });
 
   it('reports all problems of an invalid file', async () => {

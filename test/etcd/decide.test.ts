@@ -71,6 +71,53 @@ const own: DataView = { kind: 'member', memberId: 'founder0', clusterId };
 const three = [founder(0), founder(1), founder(2)];
 
 describe('decideEtcdStart', () => {
+  describe('a member that its own data end', () => {
+    const damaged: Partial<Observation> = {
+      data: own,
+      failure: { kind: 'data', words: 'tocommit(12) is out of range [lastIndex(8)]' },
+      peers: [peer(1, three), peer(2, three)],
+    };
+
+    it('has them put aside, to be replaced', () => {
+      expect(decideEtcdStart(node0(damaged))).toMatchObject({
+        kind: 'drop-data',
+        damaged: { memberId: 'founder0' },
+        reason: saying('tocommit'),
+      });
+    });
+
+    it('is kept where the others would make no quorum without it', () => {
+      const four = [...three, founder(3)];
+      const peers = [peer(1, four), peer(2, four), silent(3)];
+      expect(decideEtcdStart(node0({ ...damaged, peers }))).toMatchObject({ kind: 'drop-data' });
+      const five = [...four, founder(4)];
+      const three5 = [peer(1, five), peer(2, five), silent(3), silent(4)];
+      expect(decideEtcdStart(node0({ ...damaged, peers: three5 }))).toMatchObject({
+        kind: 'wait',
+        reason: saying('only 2 of 4 members are healthy'),
+      });
+    });
+
+    it('is started where no quorum responds: it may be what is missing', () => {
+      const decision = decideEtcdStart(node0({ ...damaged, peers: [lonely(1, three), silent(2)] }));
+      expect(decision).toMatchObject({ kind: 'start-with-data' });
+    });
+
+    it('is not replaced again and again', () => {
+      const again = { ...damaged, replacedMsAgo: 60_000 };
+      expect(decideEtcdStart(node0(again))).toMatchObject({ kind: 'wait', reason: saying('damaged again') });
+      const later = { ...damaged, replacedMsAgo: 3_600_000 };
+      expect(decideEtcdStart(node0(later))).toMatchObject({ kind: 'drop-data' });
+    });
+
+    it.each(['place', 'other'] as const)('keeps them where it ended for another reason (%s)', (kind) => {
+      const decision = decideEtcdStart(
+        node0({ ...damaged, failure: { kind, words: 'no space left on device' } }),
+      );
+      expect(decision).toMatchObject({ kind: 'start-with-data' });
+    });
+  });
+
   describe('the first bootstrap', () => {
     it('starts with the static cluster when no other node responds', () => {
       expect(decideEtcdStart(node0({ formed: false }))).toMatchObject({ kind: 'start-new' });

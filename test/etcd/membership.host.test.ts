@@ -1,4 +1,7 @@
-import { access, readFile, rm } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { access, cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { peerUrl } from '../../src/etcd/command.js';
 import { learnerPatienceMs } from '../../src/etcd/decide.js';
@@ -216,6 +219,63 @@ describe('etcd among the nodes', () => {
     for (const pid of await node(2).processes('etcd')) killIfThere(pid);
     await eventually(async () => (await whole()) && (await memberId(node(2))) !== id, longMs);
   });
+
+  it('replaces the member of a node whose data went back in time', async () => {
+    const id = await memberId(node(1));
+    const data = node(1).layout.etcdData;
+    await node(1).crash();
+    await cp(data, `${data}.snapshot`, { recursive: true });
+    node(1).start({ etcdFormed: true });
+    await eventually(whole, longMs);
+    // Each new leader commits an entry.
+    for (let moves = 0; moves < 4; moves += 1) {
+      const before = await leader();
+      const target = [node(0), node(2)].find(({ name }) => name !== before.leader) as TestNode;
+      await named(before.leader).etcd.moveLeader(await memberId(target), { deadlineMs: 5_000 });
+      await eventually(async () => (await findLeader(before))?.leader === target.name);
+      await node(1).etcd.linearizableRead();
+    }
+    await node(1).crash();
+    await rm(data, { recursive: true });
+    await rename(`${data}.snapshot`, data);
+    node(1).start({ etcdFormed: true });
+    await eventually(async () => (await whole()) && (await memberId(node(1))) !== id, longMs);
+    expect((await members()).map((member) => member.id)).not.toContain(id);
+    await access(`${data}.dropped/member`);
+    const { etcd } = await node(1).control.status();
+    expect(etcd).toMatchObject({
+      state: 'running',
+      replaced: { why: expect.stringContaining('tocommit') as string },
+    });
+    expect(etcd.trouble).toBeUndefined();
+  }, 120_000);
+
+  it('replaces the member of a node whose database is damaged', async () => {
+    const id = await memberId(node(2));
+    await node(2).crash();
+    await writeFile(`${node(2).layout.etcdData}/member/snap/db`, randomBytes(65_536), { flag: 'r+' });
+    node(2).start({ etcdFormed: true });
+    await eventually(async () => (await whole()) && (await memberId(node(2))) !== id, longMs);
+    expect((await node(2).control.status()).etcd.replaced?.why).toContain('invalid database');
+  }, 120_000);
+
+  it('keeps the member of a node that cannot start for another reason, and says why', async () => {
+    const id = await memberId(node(3));
+    await node(3).crash();
+    const other = createServer().listen(cluster.spec.etcd.clientPort, node(3).address);
+    await once(other, 'listening');
+    node(3).start({ etcdFormed: true });
+    await eventually(
+      async () => /address already in use/.test((await node(3).control.status()).etcd.trouble ?? ''),
+      longMs,
+    );
+    expect((await members([node(0), node(1), node(2)])).map((member) => member.id)).toContain(id);
+    other.close();
+    await eventually(whole, longMs);
+    expect(await memberId(node(3))).toBe(id);
+    await eventually(async () => (await node(3).control.status()).etcd.state === 'running');
+    expect((await node(3).control.status()).etcd).not.toHaveProperty('trouble');
+  }, 120_000);
 
   it('readmits two nodes at once', async () => {
     await Promise.all([forget(node(3)), forget(node(4))]);

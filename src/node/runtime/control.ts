@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { readData } from '../../etcd/data.js';
 import type { GateStatus, HostsEntry, HostsStatus, JupyterOrder, JupyterStatus, NodeStatus } from '../api.js';
 import type { NodeConfig } from '../config.js';
-import { readDecision } from './decision-file.js';
+import { readDecision, readReplacement } from './decision-file.js';
 import { isMissing, overwriteFile, replaceFile } from '../../net/files.js';
 import type { GateControl } from './gate-control.js';
 import { hostsDigest, readHosts, renderHosts } from '../hosts.js';
@@ -198,17 +198,22 @@ class HostsFile {
 
 async function etcdStatus({ config, etcdHealthy }: ControlOptions): Promise<NodeStatus['etcd']> {
   const layout = nodeLayout(config.paths.base);
-  const [service, decision, data] = await Promise.all([
+  const [service, decision, data, replacement] = await Promise.all([
     serviceState(`${layout.service}/etcd`),
     readDecision(layout.etcdDecision),
     readData(layout.etcdData),
+    readReplacement(layout.etcdReplaced),
   ]);
-  const memberId = data.kind === 'member' ? { memberId: data.memberId } : {};
-  if (service.state !== 'up') return { state: 'down', ...memberId };
+  const about = {
+    ...(data.kind === 'member' && { memberId: data.memberId }),
+    ...(replacement && { replaced: { at: replacement.at, why: replacement.why } }),
+  };
+  const trouble = decision?.trouble === undefined ? {} : { trouble: decision.trouble };
+  if (service.state !== 'up') return { state: 'down', ...about, ...trouble };
   if (decision === undefined || !decision.started) {
-    return { state: 'waiting', ...memberId, reason: decision?.reason ?? 'not decided yet' };
+    return { state: 'waiting', ...about, ...trouble, reason: decision?.reason ?? 'not decided yet' };
   }
-  return { state: (await etcdHealthy()) ? 'running' : 'starting', ...memberId };
+  return (await etcdHealthy()) ? { state: 'running', ...about } : { state: 'starting', ...about, ...trouble };
 }
 
 /** Keeps the node from joining etcd again. @returns the ID of its member, if it has one */

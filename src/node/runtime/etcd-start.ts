@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { open, readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { createEtcdClient, type EtcdClient } from '../../etcd/client.js';
@@ -13,10 +14,11 @@ import {
   type PeerView,
 } from '../../etcd/decide.js';
 import { staticClusterId, staticMemberId } from '../../etcd/identity.js';
+import { startFailure, type StartFailure } from '../../etcd/start-failure.js';
 import { messageOf } from '../../errors/error.js';
 import { quote } from '../../ssh/shell.js';
 import type { NodeConfig } from '../config.js';
-import { storeDecision } from './decision-file.js';
+import { readReplacement, storeDecision, storeReplacement } from './decision-file.js';
 import { isMissing, replaceFile } from '../../net/files.js';
 import { nodeLayout } from '../layout.js';
 import type { StartedNode } from './started.js';
@@ -33,7 +35,10 @@ const waitMs = 300;
  */
 export async function prepareEtcd({ config, programs }: StartedNode, logger: Logger): Promise<void> {
   const clients = peerClients(config);
-  const preparation = new Preparation(config, programs.etcd, clients, logger);
+  // Read before this start logs anything.
+  const failure = startFailure(await logOf(`${nodeLayout(config.paths.base).log}/etcd`));
+  if (failure !== undefined) logger.warn(failure, 'etcd ended by itself');
+  const preparation = new Preparation(config, programs.etcd, clients, logger, failure);
   try {
     while (!(await preparation.step()));
   } finally {
@@ -67,7 +72,13 @@ class Preparation {
   #added: string | undefined;
   #logged = '';
 
-  constructor(config: NodeConfig, program: string, clients: PeerClients, logger: Logger) {
+  constructor(
+    config: NodeConfig,
+    program: string,
+    clients: PeerClients,
+    logger: Logger,
+    private readonly failure: StartFailure | undefined,
+  ) {
     this.#config = config;
     this.#program = program;
     this.#clients = clients;
@@ -83,6 +94,7 @@ class Preparation {
     await storeDecision(this.#layout.etcdDecision, {
       started,
       reason: `${decision.kind}: ${decision.reason}`,
+      ...(this.failure !== undefined && { trouble: this.failure.words }),
     });
     try {
       await this.#act(decision);
@@ -99,12 +111,17 @@ class Preparation {
 
   async #decide(): Promise<Decision> {
     const observation = await observe(this.#config, this.#settings, this.#clients, this.#added);
+    const retired = await isThere(this.#layout.etcdRetired);
+    const replaced = await this.#replacedMsAgo(observation);
     const decided = decideEtcdStart({
       ...observation,
       learnerSilentMs: this.#learner.silentMs(observation.peers),
+      // The data of a retiring node shows which member is to leave.
+      ...(this.failure !== undefined && !retired && { failure: this.failure }),
+      ...(replaced !== undefined && { replacedMsAgo: replaced }),
     });
     const decision: Decision =
-      decided.kind !== 'drop-data' && (await isThere(this.#layout.etcdRetired))
+      decided.kind !== 'drop-data' && retired
         ? { kind: 'wait', reason: 'the node is being removed; it does not rejoin' }
         : decided;
     const { kind, reason } = decision;
@@ -129,6 +146,13 @@ class Preparation {
         await this.#writeCommand(addedMemberFlags(this.#settings, decision.members));
         return;
       case 'drop-data':
+        if (decision.damaged !== undefined) {
+          await storeReplacement(this.#layout.etcdReplaced, {
+            at: new Date().toISOString(),
+            why: this.failure?.words ?? decision.reason,
+            ...decision.damaged,
+          });
+        }
         await dropData(this.#layout.etcdData);
         return;
       case 'remove':
@@ -144,6 +168,13 @@ class Preparation {
       case 'wait':
         await delay(waitMs);
     }
+  }
+
+  /** A replacement that was recorded but not carried out before a kill does not count. */
+  async #replacedMsAgo({ data }: Observation): Promise<number | undefined> {
+    const last = await readReplacement(this.#layout.etcdReplaced);
+    if (last === undefined || (data.kind === 'member' && data.memberId === last.memberId)) return undefined;
+    return Math.abs(Date.now() - Date.parse(last.at));
   }
 
   async #writeCommand(flags: readonly string[]): Promise<void> {
@@ -192,6 +223,34 @@ async function observe(
     ...(added === undefined ? {} : { added }),
     peers,
   };
+}
+
+/** Enough for the message of a panic and Go's stack traces after it. */
+const logTailBytes = 512 * 1024;
+
+/** The end of an svlogd log: of the current file and the one before. */
+async function logOf(directory: string): Promise<string> {
+  const names = await readdir(directory).catch((error: unknown): string[] => {
+    if (isMissing(error)) return [];
+    throw error;
+  });
+  const older = names.filter((name) => name.startsWith('@')).toSorted();
+  const files = [...older.slice(-1), ...(names.includes('current') ? ['current'] : [])];
+  return (await Promise.all(files.map((name) => tailOf(path.join(directory, name))))).join('');
+}
+
+async function tailOf(file: string): Promise<string> {
+  try {
+    await using handle = await open(file);
+    const { size } = await handle.stat();
+    const start = Math.max(0, size - logTailBytes);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(logTailBytes), 0, logTailBytes, start);
+    return buffer.subarray(0, bytesRead).toString('utf8');
+  } catch (error) {
+    // It was rotated away in between.
+    if (isMissing(error)) return '';
+    throw error;
+  }
 }
 
 async function isThere(file: string): Promise<boolean> {

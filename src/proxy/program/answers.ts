@@ -13,7 +13,11 @@ export interface AnswersOptions {
 }
 
 const notFound = { code: 'NOT_FOUND', message: 'Not found.' };
-const badUpgrade = { code: 'BAD_UPGRADE', message: 'Only websockets are supported.' };
+const twoHosts = { code: 'BAD_REQUEST', message: 'More than one Host header.' };
+const noAnswer = {
+  code: 'NO_RESPONSE',
+  message: 'Jupyter closed the connection without a response, or with one that could not be read.',
+};
 
 /** Responses of the proxy itself, in place of Jupyter. */
 export class Answers {
@@ -51,8 +55,25 @@ export class Answers {
     response.end(page.html);
   }
 
-  badUpgrade(socket: Duplex): void {
-    sendToSocket(socket, '400 Bad Request', badUpgrade);
+  twoHosts(response: ServerResponse): void {
+    response.setHeader('connection', 'close');
+    sendJson(response, 400, twoHosts);
+  }
+
+  twoHostsOfWebsocket(socket: Duplex): void {
+    sendToSocket(socket, '400 Bad Request', twoHosts);
+  }
+
+  /** 502: the node serves, but its Jupyter did not respond to this request. */
+  noAnswer(request: IncomingMessage, response: ServerResponse): void {
+    request.unpipe();
+    request.resume();
+    if (!request.complete) response.setHeader('connection', 'close');
+    sendJson(response, 502, noAnswer);
+  }
+
+  noAnswerForWebsocket(socket: Duplex): void {
+    sendToSocket(socket, '502 Bad Gateway', noAnswer);
   }
 
   noWebsocket(socket: Duplex): void {
@@ -60,7 +81,7 @@ export class Answers {
   }
 
   refuseWebsocket(socket: Duplex): void {
-    sendToSocket(socket, '503 Service Unavailable', this.#waiting());
+    sendToSocket(socket, '503 Service Unavailable', this.#waiting(), [`Retry-After: ${retryAfterSeconds}`]);
   }
 
   #waiting(): WaitingAnswer {
@@ -73,13 +94,13 @@ function sendJson(response: ServerResponse, status: number, body: object): void 
   response.end(JSON.stringify(body));
 }
 
-function sendToSocket(socket: Duplex, status: string, body: object): void {
+function sendToSocket(socket: Duplex, status: string, body: object, headers: readonly string[] = []): void {
   if (socket.destroyed || socket.writableEnded) return;
   const text = JSON.stringify(body);
   socket.end(
     [
       `HTTP/1.1 ${status}`,
-      `Retry-After: ${retryAfterSeconds}`,
+      ...headers,
       'Content-Type: application/json',
       `Content-Length: ${Buffer.byteLength(text)}`,
       'Connection: close',

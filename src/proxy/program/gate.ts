@@ -97,6 +97,8 @@ export class GateWatch {
       // An abandoned connection says nothing about the current one.
       if (this.#socket !== socket) return;
       this.#way = undefined;
+      // How a gate that shuts in order reports it: until it replies, no request goes there.
+      this.report({ kind: 'unknown' }, performance.now());
       this.hurry();
     });
     return socket;

@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 
 /** Hop-by-hop headers, which a proxy never forwards (RFC 9110, 7.6.1). */
 const hopByHop = [
@@ -47,4 +47,36 @@ export function ownPath(url: string): string | undefined {
   }
   path = path.replace(/^\/+/, '/');
   return /^\/\.perijove(\/|$)/i.test(path) ? path : undefined;
+}
+
+/** All header lines as received. */
+export function headerLines({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>): [string, string][] {
+  return Array.from({ length: rawHeaders.length / 2 }, (_, index) => [
+    rawHeaders[2 * index] ?? '',
+    rawHeaders[2 * index + 1] ?? '',
+  ]);
+}
+
+/** Size of the request line and the headers, as Jupyter counts it. */
+export function headBytes(request: Pick<IncomingMessage, 'rawHeaders' | 'method' | 'url'>): number {
+  const lines = headerLines(request).map(([name, value]) => name.length + value.length + ': \r\n'.length);
+  const first = `${request.method ?? ''} ${request.url ?? ''} HTTP/1.1\r\n\r\n`.length;
+  return lines.reduce((sum, bytes) => sum + bytes, first);
+}
+
+/**
+ * The request line and headers as received, in Latin-1, without the upgrade. A server may ignore it (RFC 9110, 7.8).
+ */
+export function headWithoutUpgrade(
+  request: Pick<IncomingMessage, 'rawHeaders' | 'method' | 'url' | 'httpVersion'>,
+): string {
+  const dropped = new Set(['upgrade', 'http2-settings']);
+  const lines = headerLines(request).flatMap(([name, value]): string[] => {
+    if (dropped.has(name.toLowerCase())) return [];
+    if (name.toLowerCase() !== 'connection') return [`${name}: ${value}`];
+    const options = value.split(',').map((option) => option.trim());
+    const kept = options.filter((option) => !dropped.has(option.toLowerCase()));
+    return kept.length === 0 ? [] : [`${name}: ${kept.join(', ')}`];
+  });
+  return [`${request.method} ${request.url} HTTP/${request.httpVersion}`, ...lines, '', ''].join('\r\n');
 }

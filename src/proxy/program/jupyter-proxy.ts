@@ -9,7 +9,15 @@ import type { Duplex } from 'node:stream';
 import { createProxyServer, type ServerOptions } from 'http-proxy-3';
 import type { Logger } from 'pino';
 import { Answers } from './answers.js';
-import { dropHopByHop, hasConnectionOption, ownPath, wantsPage } from './headers.js';
+import {
+  dropHopByHop,
+  hasConnectionOption,
+  headBytes,
+  headerLines,
+  headWithoutUpgrade,
+  ownPath,
+  wantsPage,
+} from './headers.js';
 import { serveTunnel } from './hop.js';
 import type { Router } from './router.js';
 import { NotConnected, type Upstream } from './upstream.js';
@@ -35,11 +43,23 @@ const patienceMs = { page: 1_000, script: 10_000, program: 2_000, websocket: 10_
  */
 const pagePatienceMs = 5_000;
 
+/** Error code of an aborted page load. */
+const noAnswerCode = 'NO_ANSWER';
+
 /** How often one request is sent to nodes with an open gate that do not respond. */
 const maxAttempts = 4;
 
-const silentCodes = new Set([
-  'ECONNREFUSED',
+/** How long a lost request waits for the gate's reply: as long as a reply may take. */
+const confirmMs = 500;
+
+/** How long a client may take to read the response to an upload that Jupyter rejected early. */
+const lingerMs = 5_000;
+
+/** Tornado accepts 64 KiB of headers; `X-Forwarded-*` is omitted if it might exceed that. */
+const roomyHeadBytes = 60 * 1024;
+
+/** Errors of established connections. */
+const lostCodes = new Set([
   'ECONNRESET',
   'EPIPE',
   'ETIMEDOUT',
@@ -73,12 +93,19 @@ type ProxyError = Error & { readonly code?: string };
  */
 export class JupyterProxy {
   /** For users; the caller starts listening. */
-  readonly server = http.createServer({ keepAlive: true, keepAliveTimeout: 30_000 });
+  readonly server = http.createServer({
+    keepAlive: true,
+    keepAliveTimeout: 30_000,
+    // As Jupyter does; Node.js would drop all but the first.
+    joinDuplicateHeaders: true,
+  });
   readonly #options: JupyterProxyOptions;
   readonly #answers: Answers;
   // Jupyter compares a websocket's Origin with Host: Host must stay as the browser sent it.
-  readonly #proxy = createProxyServer({ xfwd: true, changeOrigin: false });
+  readonly #proxy = createProxyServer({ changeOrigin: false });
   readonly #passages = new WeakMap<IncomingMessage, Passage>();
+  /** The latest response on each connection. */
+  readonly #responses = new WeakMap<Duplex, ServerResponse>();
   /** Client sockets already switched to the websocket protocol: no HTTP may be written to them. */
   readonly #upgraded = new WeakSet<Duplex>();
 
@@ -88,6 +115,8 @@ export class JupyterProxy {
     this.#answers = new Answers(options);
     // An upload may take any time.
     this.server.requestTimeout = 0;
+    // Their size is limited; beyond this count, Node.js would drop headers silently.
+    this.server.maxHeadersCount = 0;
     this.server.on('request', (request, response) => this.#onRequest(request, response));
     this.server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head));
     this.server.on('connect', (request, socket, head) => {
@@ -97,8 +126,9 @@ export class JupyterProxy {
       const passage = this.#passages.get(request);
       if (passage) passage.request = upstream;
     });
-    this.#proxy.on('proxyRes', (answer, _request, response) => {
+    this.#proxy.on('proxyRes', (answer, request, response) => {
       dropHopByHop(answer.headers);
+      if (!request.complete) this.#answerEarly(request, answer);
       // A truncated response must not look complete.
       answer.once('close', () => {
         if (!answer.complete) response.destroy();
@@ -113,6 +143,11 @@ export class JupyterProxy {
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const { headers, method = 'GET' } = request;
+    this.#responses.set(request.socket, response);
+    if (hasTwoHosts(request)) {
+      this.#answers.twoHosts(response);
+      return;
+    }
     const own = ownPath(request.url ?? '/');
     if (own !== undefined) {
       if (own === statusPath) void this.#answers.status(response);
@@ -149,7 +184,7 @@ export class JupyterProxy {
     const failed = (error?: ProxyError): void => this.#onFailure(passage, request, response, error);
     try {
       const upstream = await this.#admit(passage);
-      if (upstream) this.#proxy.web(request, response, targetOf(passage, upstream), failed);
+      if (upstream) this.#proxy.web(request, response, targetOf(passage, request, upstream), failed);
       else failed();
     } catch (error) {
       this.#logBug(error, request);
@@ -158,20 +193,58 @@ export class JupyterProxy {
   }
 
   #onFailure(passage: Passage, request: IncomingMessage, response: ServerResponse, error?: ProxyError): void {
-    const lost = this.#noteFailure(passage, request, error);
+    // Jupyter responded before it had read the whole request.
+    if (response.writableEnded) return;
     if (response.headersSent || response.destroyed) {
       // A truncated response must not look complete.
       response.destroy();
       return;
     }
-    const moved = passage.upstream !== undefined && !this.#options.router.serves(passage.upstream);
-    if (passage.repeatable && (lost || moved) && passage.attempts < maxAttempts) {
+    void this.#afterFailure(passage, request, response, error);
+  }
+
+  async #afterFailure(
+    passage: Passage,
+    request: IncomingMessage,
+    response: ServerResponse,
+    error?: ProxyError,
+  ): Promise<void> {
+    const { upstream, kind, repeatable } = passage;
+    const { lost, serves } = await this.#noteFailure(passage, request, error);
+    if (response.headersSent || response.destroyed) return;
+    const moved = upstream !== undefined && !this.#options.router.serves(upstream);
+    if (repeatable && (lost || moved) && passage.attempts < maxAttempts) {
       // No part of a response has arrived: send it again, to the gate that is open now.
       request.headers = { ...passage.headers };
-      void this.#pass(passage, request, response);
-      return;
+      await this.#pass(passage, request, response);
+    } else if (serves && kind !== 'page') {
+      this.#answers.noAnswer(request, response);
+    } else {
+      this.#answers.waiting(request, response);
     }
-    this.#answers.waiting(request, response);
+  }
+
+  /**
+   * Handles a response that arrives while the client still sends, as to a request that is too large: passes it on and
+   * discards the rest of the request. Closing the connection with unread data would reset it and might lose the response.
+   */
+  #answerEarly(request: IncomingMessage, answer: IncomingMessage): void {
+    const { socket } = request;
+    const close = hasConnectionOption(request.headers, 'close');
+    // Otherwise Node.js would close the connection after the response.
+    if (request.httpVersion !== '1.0') request.headers.connection = 'keep-alive';
+    answer.once('end', () => {
+      if (request.complete) return;
+      const upstream = this.#passages.get(request)?.request;
+      request.unpipe();
+      upstream?.destroy();
+      request.resume();
+      const timer = setTimeout(() => socket.destroy(), lingerMs);
+      request.once('close', () => {
+        clearTimeout(timer);
+        if (close) socket.end();
+      });
+    });
   }
 
   /** Aborts a page load when its node does not respond at all; a slow page may continue. */
@@ -185,7 +258,7 @@ export class JupyterProxy {
         return;
       }
       const error = new Error(`no response within ${pagePatienceMs} ms`);
-      asked.destroy(Object.assign(error, { code: 'NO_ANSWER' }));
+      asked.destroy(Object.assign(error, { code: noAnswerCode }));
     };
     let timer = setTimeout(() => void check(), pagePatienceMs);
     response.once('close', () => clearTimeout(timer));
@@ -194,10 +267,14 @@ export class JupyterProxy {
   // --- websockets -----------------------------------------------------------------------------------------
 
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (request.method !== 'GET' || request.headers.upgrade?.toLowerCase() !== 'websocket') {
+      this.#withoutUpgrade(request, socket, head);
+      return;
+    }
     // Until a gate opens there is no other listener, and an unhandled error event ends the process.
     socket.on('error', () => socket.destroy());
-    if (request.method !== 'GET' || request.headers.upgrade?.toLowerCase() !== 'websocket') {
-      this.#answers.badUpgrade(socket);
+    if (hasTwoHosts(request)) {
+      this.#answers.twoHostsOfWebsocket(socket);
     } else if (ownPath(request.url ?? '/') !== undefined) {
       this.#answers.noWebsocket(socket);
     } else {
@@ -205,6 +282,22 @@ export class JupyterProxy {
       const passage: Passage = { kind: 'websocket', repeatable: false, headers, client: socket, attempts: 0 };
       void this.#passWebsocket(passage, request, socket, head);
     }
+  }
+
+  /**
+   * Ignores an upgrade to any other protocol, as Jupyter does. Node.js has already released the connection without
+   * reading the body, so the server receives the same bytes again.
+   */
+  #withoutUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const again = (): void => {
+      if (socket.destroyed) return;
+      socket.unshift(Buffer.concat([Buffer.from(headWithoutUpgrade(request), 'latin1'), head]));
+      this.server.emit('connection', socket);
+    };
+    const before = this.#responses.get(socket);
+    // A pipelined request waits for the response before it.
+    if (before === undefined || before.closed) again();
+    else before.once('close', again);
   }
 
   async #passWebsocket(
@@ -218,12 +311,14 @@ export class JupyterProxy {
         socket.destroy();
         return;
       }
-      this.#noteFailure(passage, request, error);
-      this.#answers.refuseWebsocket(socket);
+      void this.#noteFailure(passage, request, error).then(({ serves }) => {
+        if (serves) this.#answers.noAnswerForWebsocket(socket);
+        else this.#answers.refuseWebsocket(socket);
+      });
     };
     try {
       const upstream = await this.#admit(passage);
-      if (upstream) this.#proxy.ws(request, socket, head, targetOf(passage, upstream), failed);
+      if (upstream) this.#proxy.ws(request, socket, head, targetOf(passage, request, upstream), failed);
       else failed();
     } catch (error) {
       this.#logBug(error, request);
@@ -267,13 +362,27 @@ export class JupyterProxy {
     return undefined;
   }
 
-  /** @returns whether the request was lost in transit, which puts its node's gate in doubt */
-  #noteFailure(passage: Passage, request: IncomingMessage, error: ProxyError | undefined): boolean {
+  /**
+   * An unreachable gate is in doubt. A request lost behind an open gate is no reason for doubt: Jupyter may have
+   * refused this request. The gate is polled instead; `serves`: the node still serves with an open gate.
+   */
+  async #noteFailure(
+    { upstream, client }: Passage,
+    request: IncomingMessage,
+    error: ProxyError | undefined,
+  ): Promise<{ readonly lost: boolean; readonly serves: boolean }> {
     const { logger, router } = this.#options;
     logger.debug({ err: error, url: pathOf(request) }, 'a request could not be forwarded');
-    const lost = error?.code !== undefined && silentCodes.has(error.code);
-    if (passage.upstream && lost) router.doubt(passage.upstream);
-    return lost;
+    if (upstream === undefined || error === undefined) return { lost: false, serves: false };
+    if (error instanceof NotConnected) {
+      router.doubt(upstream);
+      return { lost: true, serves: false };
+    }
+    if (error.code === noAnswerCode) return { lost: false, serves: false };
+    // Other idle connections may be closed, too.
+    upstream.dropIdle();
+    const serves = await router.confirm(upstream, confirmMs, client);
+    return { lost: error.code !== undefined && lostCodes.has(error.code), serves };
   }
 
   #logBug(error: unknown, request: IncomingMessage): void {
@@ -282,11 +391,16 @@ export class JupyterProxy {
 }
 
 /** The library's target and connection for the request. */
-function targetOf({ kind, socket }: Passage, upstream: Upstream): ServerOptions {
-  const target = upstream.address;
-  if (!socket) return { target, agent: upstream.agent };
-  const options = { target, agent: upstream.agentFor(socket) };
+function targetOf({ kind, socket }: Passage, request: IncomingMessage, upstream: Upstream): ServerOptions {
+  const common = { target: upstream.address, xfwd: headBytes(request) < roomyHeadBytes };
+  if (!socket) return { ...common, agent: upstream.agent };
+  const options = { ...common, agent: upstream.agentFor(socket) };
   return kind === 'websocket' ? options : { ...options, headers: { connection: 'close' } };
+}
+
+/** Jupyter rejects that; Node.js uses the first. */
+function hasTwoHosts(request: IncomingMessage): boolean {
+  return headerLines(request).filter(([name]) => name.toLowerCase() === 'host').length > 1;
 }
 
 /** Scripts of an open page send the login cookies; programs send the token. */

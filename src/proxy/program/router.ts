@@ -39,6 +39,13 @@ interface Current {
   readonly upstream: Upstream;
 }
 
+/** A lost request that waits for the gate's reply to a later poll. */
+interface Question {
+  /** By `performance.now()`. */
+  readonly since: number;
+  settle: () => void;
+}
+
 /**
  * Routes requests to the serving node: accepts the keeper's orders, polls the gates, switches by reflex,
  * holds requests while no gate is acceptable, and drains the previous node.
@@ -54,6 +61,7 @@ export class Router {
   #watches = new Map<string, GateWatch>();
   readonly #views = new Map<string, GateView>();
   readonly #waiters = new Set<() => void>();
+  readonly #questions = new Set<Question>();
   #lostSince: Date | undefined;
   #searchingSince: number | undefined;
   /** Whether the current node's gate has been open since it was accepted. */
@@ -64,9 +72,7 @@ export class Router {
 
   constructor(options: RouterOptions) {
     this.#options = options;
-    this.ways = new Ways(options.self, (way, since) => {
-      for (const upstream of this.#upstreams.values()) upstream.cut({ way, since });
-    });
+    this.ways = new Ways(options.self);
   }
 
   get route(): Route | undefined {
@@ -114,7 +120,7 @@ export class Router {
     });
   }
 
-  /** A request to the node failed: nothing goes there until its gate has replied again. */
+  /** The node's gate is unreachable: nothing goes there until it has replied again. */
   doubt(upstream: Upstream): void {
     if (!this.#current || upstream !== this.#current.upstream) return;
     this.#doubtedAt = performance.now();
@@ -122,6 +128,28 @@ export class Router {
     this.#views.set(node, unknown);
     this.#watches.get(node)?.hurry();
     this.#refresh();
+  }
+
+  /**
+   * Polls the node's gate for a request that was lost behind it, because Jupyter rejected it or because the node died.
+   * No other request waits. Resolves when the gate has replied, another node serves, the time is over, or the client
+   * has gone; to whether the node still serves with an open gate.
+   */
+  confirm(upstream: Upstream, patienceMs: number, client: NodeJS.EventEmitter): Promise<boolean> {
+    if (!this.serves(upstream)) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const question: Question = { since: performance.now(), settle: () => undefined };
+      question.settle = () => {
+        clearTimeout(timer);
+        this.#questions.delete(question);
+        client.off('close', question.settle);
+        resolve(this.serves(upstream) && this.#open);
+      };
+      const timer = setTimeout(question.settle, patienceMs);
+      this.#questions.add(question);
+      client.once('close', question.settle);
+      this.#watches.get(upstream.node.name)?.hurry();
+    });
   }
 
   serves(upstream: Upstream): boolean {
@@ -187,6 +215,7 @@ export class Router {
       this.#drains.delete(upstream);
       upstream.keepIdle(true);
       if (before) void this.#drain(before.upstream, silent);
+      for (const question of [...this.#questions]) question.settle();
     }
     if (!isDeepStrictEqual(before?.order.nodes, order.nodes)) this.#watchAll(order);
     const route = this.route as Route;
@@ -223,6 +252,9 @@ export class Router {
     const next = afterPolls(this.#current, this.#views);
     if (next.node !== accepted.node || next.term !== accepted.term) this.#become(order, next, since);
     else this.#refresh();
+    for (const question of [...this.#questions]) {
+      if (name === accepted.node && asked >= question.since) question.settle();
+    }
   }
 
   /** Applies the current views of the gates. */

@@ -23,8 +23,7 @@ export class Upstream {
   // Idle connections end before the server's own limit (5 s in Node, an hour in Jupyter) could end them just
   // when they are reused. The limit does not apply to connections in use.
   readonly #agent = new DialAgent(() => this.connect(), { timeout: 4_000 });
-  /** Open connections: the way of each one, and when it was made. */
-  readonly #open = new Map<net.Socket, { readonly way: string; readonly at: number }>();
+  readonly #open = new Set<net.Socket>();
   #node: RouteNode;
   #target: string;
   #probe: { readonly startedAt: number; readonly result: Promise<boolean> } | undefined;
@@ -74,7 +73,7 @@ export class Upstream {
     if (dialled.kind === 'unreachable') throw new NotConnected('ETIMEDOUT', dialled.reason);
     const { socket, way } = dialled;
     this.#target = way;
-    this.#open.set(socket, { way, at: performance.now() });
+    this.#open.add(socket);
     socket.once('close', () => this.#open.delete(socket));
     return socket;
   }
@@ -111,10 +110,9 @@ export class Upstream {
     }
   }
 
-  /** Ends every connection at once; or only those over one way made before a given time. */
-  cut(only?: { readonly way: string; readonly since: number }): void {
-    for (const [socket, { way, at }] of [...this.#open]) {
-      if (only !== undefined && (way !== only.way || at > only.since)) continue;
+  /** Ends every connection at once. */
+  cut(): void {
+    for (const socket of [...this.#open]) {
       socket.destroy(
         Object.assign(new Error('the connection was closed by the proxy'), { code: 'ECONNRESET' }),
       );

@@ -9,6 +9,12 @@ export const dialDeadlineMs = 1_000;
 const staggerMs = 200;
 /** Retry interval for skipped ways, independent of requests. */
 const retryMs = 1_000;
+/** How often tunnels are checked. */
+const lookMs = 500;
+/** A way with silent tunnels is dead if it makes no new tunnel within this time. */
+const deadTunnelMs = 1_500;
+/** Between two probes of a way whose tunnels stay silent: Jupyter may be slow. */
+const longestPauseMs = 4_000;
 
 /** The proxies of a tunnel so far, each by its listen address. */
 export const viaHeader = 'x-perijove-via';
@@ -56,20 +62,41 @@ export interface DialOptions {
   readonly deadlineMs?: number;
 }
 
+/** A connection through another proxy. */
+interface Tunnel {
+  readonly way: string;
+  /** Its destination. */
+  readonly node: Node;
+  /** By `performance.now()`. */
+  readonly at: number;
+  /** Bytes read and written at the last check. */
+  read: number;
+  written: number;
+  /** Something was sent since the last byte was received. */
+  waits: boolean;
+}
+
+/** A way on which no tunnel has received a byte since the last check. */
+interface Silence {
+  /** By `performance.now()`: when to probe it next. */
+  askAt: number;
+  pauseMs: number;
+  /** A tunnel waits for a response. */
+  urgent: boolean;
+}
+
 /** Connects to nodes over the first way that responds. */
 export class Ways {
   /** Skipped ways, with the node for the retry. */
   readonly #passedOver = new Map<string, Node>();
   #retry: NodeJS.Timeout | undefined;
+  /** Tunnels of this host's requests and those carried for other hosts. */
+  readonly #tunnels = new Map<net.Socket, Tunnel>();
+  readonly #silences = new Map<string, Silence>();
+  #look: NodeJS.Timeout | undefined;
 
-  /**
-   * @param self this proxy's listen address: `127.0.1.1:8888`
-   * @param onDead called with a way whose connections made before `since`, by `performance.now()`, hang
-   */
-  constructor(
-    readonly self: string,
-    private readonly onDead: (way: string, since: number) => void = () => undefined,
-  ) {}
+  /** @param self this proxy's listen address: `127.0.1.1:8888` */
+  constructor(readonly self: string) {}
 
   /** The way to try first. */
   best(node: Node): string {
@@ -116,6 +143,7 @@ export class Ways {
           }
           if (result.kind !== 'unreachable') {
             this.#passedOver.delete(way);
+            if (result.kind === 'connected' && way !== last) this.#watch(result.socket, way, node);
             settle(result);
             return;
           }
@@ -136,9 +164,76 @@ export class Ways {
     if (way !== nodeWay(node)) this.#passOver(way, node);
   }
 
-  /** Earlier connections over this way are dead. */
+  /**
+   * Connections over this way made before `since`, by `performance.now()`, are dead. They are closed, including those
+   * of other hosts, which would wait forever.
+   */
   dead(way: string, since: number): void {
-    this.onDead(way, since);
+    for (const [socket, tunnel] of [...this.#tunnels]) {
+      if (tunnel.way !== way || tunnel.at > since) continue;
+      socket.destroy(Object.assign(new Error('the way hangs'), { code: 'ECONNRESET' }));
+    }
+  }
+
+  #watch(socket: net.Socket, way: string, node: Node): void {
+    const { bytesRead: read, bytesWritten: written } = socket;
+    this.#tunnels.set(socket, { way, node, at: performance.now(), read, written, waits: false });
+    this.#look ??= setInterval(() => this.#lookAtTunnels(), lookMs).unref();
+    socket.once('close', () => {
+      this.#tunnels.delete(socket);
+      if (this.#tunnels.size > 0) return;
+      clearInterval(this.#look);
+      this.#look = undefined;
+      this.#silences.clear();
+    });
+  }
+
+  /**
+   * A proxy that hangs accepts data and does not respond, like a slow Jupyter. So a way whose tunnels are all silent is
+   * probed with a new tunnel. Each proxy probes only the next one, which probes the one behind it.
+   */
+  #lookAtTunnels(): void {
+    const now = performance.now();
+    const silent = new Map<string, { readonly node: Node; readonly waits: boolean }>();
+    const alive = new Set<string>();
+    for (const [socket, tunnel] of this.#tunnels) {
+      const { bytesRead, bytesWritten } = socket;
+      const { way, node } = tunnel;
+      if (bytesRead !== tunnel.read) alive.add(way);
+      const waited = tunnel.waits && bytesRead === tunnel.read;
+      // Data received in the same interval may be the response to data sent in it.
+      tunnel.waits = waited || (bytesRead === tunnel.read && bytesWritten !== tunnel.written);
+      tunnel.read = bytesRead;
+      tunnel.written = bytesWritten;
+      silent.set(way, { node, waits: waited || (silent.get(way)?.waits ?? false) });
+    }
+    for (const way of alive) silent.delete(way);
+    for (const way of [...this.#silences.keys()]) if (!silent.has(way)) this.#silences.delete(way);
+    for (const [way, { node, waits }] of silent) {
+      const silence = this.#silences.get(way) ?? {
+        askAt: now + longestPauseMs,
+        pauseMs: lookMs,
+        urgent: false,
+      };
+      this.#silences.set(way, silence);
+      if (waits && !silence.urgent) Object.assign(silence, { urgent: true, askAt: now });
+      if (now < silence.askAt) continue;
+      silence.pauseMs = Math.min(2 * silence.pauseMs, longestPauseMs);
+      silence.askAt = now + silence.pauseMs + deadTunnelMs;
+      void this.#ask(way, node);
+    }
+  }
+
+  async #ask(way: string, node: Node): Promise<void> {
+    const since = performance.now();
+    const result = await this.#tunnel(way, node, [], AbortSignal.timeout(deadTunnelMs));
+    if (result.kind === 'connected') result.socket.destroy();
+    const tookMs = performance.now() - since;
+    // Sooner: it responded or refused. Later: this process itself was delayed.
+    const wasSilent = tookMs > 0.9 * deadTunnelMs && tookMs < 1.5 * deadTunnelMs;
+    if (result.kind !== 'unreachable' || !wasSilent) return;
+    this.#passOver(way, node);
+    this.dead(way, since);
   }
 
   #toTry(node: Node, via: readonly string[] = []): readonly string[] {
@@ -157,9 +252,10 @@ export class Ways {
   async #tryAgain(): Promise<void> {
     await Promise.all(
       [...this.#passedOver].map(async ([way, node]) => {
+        const begun = performance.now();
         const result = await this.#tunnel(way, node, [], AbortSignal.timeout(dialDeadlineMs));
         if (result.kind === 'connected') result.socket.destroy();
-        if (result.kind === 'unreachable') this.dead(way, performance.now());
+        if (result.kind === 'unreachable') this.dead(way, begun);
         else this.#passedOver.delete(way);
       }),
     );

@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { applyHostFence, applyOutcomes, type FenceTable } from '../../../src/mesos/fencing/fences.js';
-import { Fencing, longestGapMs, patienceMs, type TaskObservation } from '../../../src/mesos/fencing/fencing.js';
+import {
+  Fencing,
+  longestGapMs,
+  patienceMs,
+  type TaskObservation,
+} from '../../../src/mesos/fencing/fencing.js';
 import { planTasks, type NodeTask, type TaskState } from '../../../src/mesos/scheduler/tasks.js';
 
 const start = Date.parse('2026-11-22T09:00:00.000Z');

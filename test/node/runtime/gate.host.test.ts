@@ -82,6 +82,17 @@ async function closed(socket: Socket): Promise<void> {
   await eventually(() => socket.readableEnded || socket.destroyed);
 }
 
+/** Resolves when the socket takes more, or is closed. */
+function writable(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done).off('close', done);
+      resolve();
+    };
+    socket.on('drain', done).on('close', done);
+  });
+}
+
 describe('an open gate', () => {
   beforeEach(() => gate.open());
 
@@ -153,6 +164,42 @@ describe('an open gate', () => {
     await closed(user);
     await closed(server);
     expect(server.bytesRead).toBe('GET / HTTP/1.1\r\n\r\n'.length);
+  });
+});
+
+describe('a program behind the gate that closes while the client still sends', () => {
+  const answer = 'HTTP/1.1 400 Bad Request\r\n\r\n';
+  beforeEach(() => gate.open());
+
+  it('has its answer passed on, and the rest is dropped', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const { user, server } = await request();
+      let sending = true;
+      void (async () => {
+        while (sending) {
+          if (!user.write(Buffer.alloc(100_000))) await writable(user);
+          else await new Promise(setImmediate);
+        }
+      })();
+      await once(server, 'data');
+      server.pause();
+      // With bytes that it has not read.
+      server.write(answer);
+      server.destroy();
+      await eventually(() => user.received() === answer);
+      const ended = closed(user);
+      sending = false;
+      user.end();
+      await ended;
+    }
+    await eventually(() => gate.connectionCount === 0);
+  });
+
+  it('has an end without an answer passed on, too', async () => {
+    const { user, server } = await request();
+    server.destroy();
+    await closed(user);
+    expect(user.received()).toBe('');
   });
 });
 

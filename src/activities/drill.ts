@@ -18,6 +18,7 @@ import { readSecrets } from '../hosts/secrets.js';
 import { createAccess, keeperSecretNames } from '../keeper/access.js';
 import { readMesosSecrets } from '../mesos/installation/secrets.js';
 import { hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
+import { scope } from '../net/scope.js';
 import { sshReach } from '../ssh/reach.js';
 import { notAnswering } from '../temporal/answers.js';
 import { frameworkState, workflowIds, type DrillInput } from '../temporal/contract.js';
@@ -195,7 +196,10 @@ async function healAndProve(
     await kindOf(plan.fault).heal(deps, plan.fault);
     probe ??= (await starting) ?? (await startProbe(drillDeps, deps, plan));
     probe.healed(kindOf(plan.fault).healed(plan.fault));
-    const invariants = await untilWhole(drillDeps, deps, { probe, plan, cluster });
+    const over = scope(Context.current().cancellationSignal, cluster.signal);
+    const invariants = await untilWhole(drillDeps, deps, { probe, plan, cluster }, over.signal).finally(
+      over.end,
+    );
     const healing = { ...probe.watched(), invariants };
     if (cluster.fate !== 'kept') return { ...healing, tornDown: true };
     if (invariants.every(({ holds }) => holds)) await removeMarker(deps.pool, deps.spec, plan.marker);
@@ -296,8 +300,8 @@ async function untilWhole(
   { client, pool }: DrillDeps,
   deps: ObservationDeps,
   { probe, plan, cluster }: { readonly probe: Probe; readonly plan: DrillPlan; readonly cluster: FateWatch },
+  signal: AbortSignal,
 ): Promise<Healing['invariants']> {
-  const signal = AbortSignal.any([Context.current().cancellationSignal, cluster.signal]);
   const healedAt = Date.now();
   let readySince: number | undefined;
   for (;;) {

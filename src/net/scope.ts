@@ -11,17 +11,18 @@ export interface Scope {
 }
 
 /**
- * A signal that aborts with the given one, for the same reason, or by `abort`. Call one of `abort` and `end` when the
- * work is over: the given signal may last as long as this process, and whatever stays at it stays as long. So it is
+ * A signal that aborts with any of the given ones, for the same reason, or by `abort`. Call one of `abort` and `end` when
+ * the work is over: a given signal may last as long as this process, and whatever stays at it stays as long. So it is
  * with what `AbortSignal.any` makes, in Node.js 20.
  */
-export function scope(given?: AbortSignal): Scope {
+export function scope(...given: readonly (AbortSignal | undefined)[]): Scope {
   const own = new AbortController();
   setMaxListeners(0, own.signal);
-  const follow = () => own.abort(given?.reason);
-  const end = () => given?.removeEventListener('abort', follow);
-  given?.addEventListener('abort', follow, { once: true });
-  if (given?.aborted === true) follow();
+  const signals = given.filter((signal) => signal !== undefined);
+  const follow = () => own.abort(signals.find(({ aborted }) => aborted)?.reason);
+  const end = () => signals.forEach((signal) => signal.removeEventListener('abort', follow));
+  for (const signal of signals) signal.addEventListener('abort', follow, { once: true });
+  if (signals.some(({ aborted }) => aborted)) follow();
   return {
     signal: own.signal,
     abort: (reason) => {

@@ -2,6 +2,7 @@ import { PerijoveError } from '../errors/error.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { orFail, quote } from '../ssh/shell.js';
 import type { Change, HostItems } from './items.js';
+import { mountedBelowFunction } from './mount-table.js';
 import { hostPaths, isSystemDirectory } from './paths.js';
 import { initDriver, observeInit } from './services.js';
 
@@ -86,26 +87,6 @@ ${purge ? `rm -rf --one-file-system ${dir} 2>/dev/null || { find ${dir} -xdev -m
     { timeoutMs: removeTimeoutMs },
   );
   return changesOf(connection, output);
-}
-
-/**
- * Shell function: `mounted_below` stores the mount points below a directory in `mounted`, newest first. Uses
- * shell builtins only, and fails if /proc reports nothing: what stays mounted would be emptied.
- */
-function mountedBelowFunction(dir: string): string {
-  // Escaped as in proc(5).
-  const escaped = `${dir}/`.replaceAll(
-    /[\\ \t\n]/g,
-    (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`,
-  );
-  return `mounted_below() {
-  mounted='' any=''
-  while read -r _ _ _ _ point _; do
-    any=yes
-    case $point in ${quote(escaped)}*) mounted=${quote(dir)}/"\${point#${quote(escaped)}}
-$mounted" ;; esac
-  done < /proc/self/mountinfo && [ -n "$any" ] || { echo 'cannot read /proc/self/mountinfo' >&2; return 1; }
-}`;
 }
 
 function changesOf(connection: HostConnection, output: string): Change[] {

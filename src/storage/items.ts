@@ -3,7 +3,7 @@ import { hostPaths } from '../hosts/paths.js';
 import { brickHosts, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { quote } from '../ssh/shell.js';
 import type { GlusterSpec } from './gluster.js';
-import { mountedFunction } from './mount-table.js';
+import { mountedFunction } from '../hosts/mount-table.js';
 
 /** The service that mounts the volume, once after each boot. */
 export const storageService = 'storage';

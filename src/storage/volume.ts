@@ -8,7 +8,7 @@ import type { Problem } from '../hosts/problem.js';
 import { brickHosts, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import type { HostConnection, SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
-import { mountedFunction } from './mount-table.js';
+import { mountedFunction } from '../hosts/mount-table.js';
 import {
   brickPath,
   nextVolumeStep,

@@ -16,7 +16,8 @@ export type BareScenario =
   | 'keep secrets'
   | 'unpack an archive'
   | 'survey a host'
-  | 'locate a node';
+  | 'locate a node'
+  | 'remember the nodes';
 
 /** Scenarios with broken commands on a server with systemd and Docker (test/broken/server.host.test.ts). */
 export type ServerScenario =
@@ -46,6 +47,8 @@ type Row = readonly [Scenario, ...Scenario[]] | { readonly not: string };
 /** Every place in `src` that sends a script to a host, by file and function. */
 export const scripts: Readonly<Record<string, Row>> = {
   'deployment/host-survey.ts#observeNetwork': ['survey a network'],
+  'activities/framework-ways.ts#markFormed': { not: 'observes nothing' },
+  'activities/framework-ways.ts#remember': ['remember the nodes'],
   'activities/keeper.ts#presentProxy': { not: 'one cat, whose failure is no proxy to ask' },
   'activities/secrets.ts#writeSecrets': ['provide secrets'],
   'activities/secrets.ts#closeSecrets': ['keep secrets'],
@@ -101,7 +104,7 @@ export const scripts: Readonly<Record<string, Row>> = {
   'ssh/upload.ts#uploadFile': ['converge a bare host', 'unpack an archive'],
   'ssh/upload.ts#transfer': { not: 'looks at nothing' },
   'ssh/upload.ts#explain': { not: 'looks at nothing' },
-  'storage/volume.ts#look': ['remove a volume'],
+  'storage/volume.ts#observePool': ['remove a volume'],
   'storage/volume.ts#observeBricks': ['remove a volume'],
   'storage/volume.ts#create': { not: 'needs three servers with GlusterFS' },
   'storage/volume.ts#command': ['remove a volume'],
@@ -132,11 +135,15 @@ export const noConnections: readonly string[] = [
     'client',
     'command',
     'control.gate',
+    'definition',
     'election',
+    'invisible',
     'jupyter',
     'lane',
     'scope',
     'session',
+    'templatePattern',
+    'work',
   ],
   ...['stage', 'this.#mesos', 'this.member', 'transport', 'worker'],
 ];

@@ -1,3 +1,4 @@
+/** Shell that reads the mount table of a host. */
 import { quote } from '../ssh/shell.js';
 
 /**
@@ -23,5 +24,25 @@ mounted() {
 $table
 TABLE
   [ -n "$root" ] || { type='' source=''; return 1; }
+}`;
+}
+
+/**
+ * Shell function: `mounted_below` stores the mount points below a directory in `mounted`, newest first. Uses
+ * shell builtins only, and fails if /proc reports nothing: what stays mounted would be emptied.
+ */
+export function mountedBelowFunction(dir: string): string {
+  // Escaped as in proc(5).
+  const escaped = `${dir}/`.replaceAll(
+    /[\\ \t\n]/g,
+    (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`,
+  );
+  return `mounted_below() {
+  mounted='' any=''
+  while read -r _ _ _ _ point _; do
+    any=yes
+    case $point in ${quote(escaped)}*) mounted=${quote(dir)}/"\${point#${quote(escaped)}}
+$mounted" ;; esac
+  done < /proc/self/mountinfo && [ -n "$any" ] || { echo 'cannot read /proc/self/mountinfo' >&2; return 1; }
 }`;
 }

@@ -1,5 +1,3 @@
-import { statfsSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
@@ -20,17 +18,7 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** TMPFS_MAGIC of statfs(2). */
-const tmpfs = 0x01_02_19_94;
-/*
- * What needs a process of its own mostly waits. On a disk, two files at a time take half the time; with more,
- * elections and heartbeats are late, since ZooKeeper and etcd wait for it. In memory that is no limit.
- */
-const filesAtATime = statfsSync(tmpdir()).type === tmpfs ? 4 : 2;
-
 const longFiles = [
-  'e2e/compose.e2e.test.ts',
-  'e2e/lab.e2e.test.ts',
   'scheduler/scheduler.host.test.ts',
   'broken/server.host.test.ts',
   'broken/bare-host.host.test.ts',
@@ -41,8 +29,10 @@ const longFiles = [
 
 export default defineConfig({
   test: {
+    // What needs a process of its own mostly waits: two files at a time take half the time, with two cores, too. With
+    // more than that, elections and heartbeats are late.
     pool: 'forks',
-    poolOptions: { forks: { minForks: filesAtATime, maxForks: filesAtATime } },
+    poolOptions: { forks: { minForks: 2, maxForks: 2 } },
     sequence: { sequencer: LongestFirst },
     reporters: ['default', ...counts],
     projects: [
@@ -82,37 +72,16 @@ export default defineConfig({
         },
       },
       {
-        // A whole lab: ZooKeeper, stand-in Mesos, etcd, sshd, Jupyter, proxies.
+        // A whole lab, or servers in containers: ZooKeeper, stand-in Mesos, etcd, sshd, Jupyter, proxies.
         test: {
           name: 'e2e',
           include: ['test/**/*.e2e.test.ts'],
-          exclude: ['test/e2e/{compose,two-labs}.e2e.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 600_000,
           globalSetup: ['test/support/prerequisites.ts'],
           sequence: { groupOrder: 2 },
-        },
-      },
-      {
-        // Two labs at a time take all that two cores have.
-        test: {
-          name: 'two-labs',
-          include: ['test/e2e/two-labs.e2e.test.ts'],
-          testTimeout: 300_000,
-          hookTimeout: 600_000,
-          globalSetup: ['test/support/prerequisites.ts'],
-          sequence: { groupOrder: 3 },
-        },
-      },
-      {
-        // Servers in containers. It waits for packages and for bricks much of its time: others run beside it.
-        test: {
-          name: 'compose',
-          include: ['test/e2e/compose.e2e.test.ts'],
-          testTimeout: 300_000,
-          hookTimeout: 600_000,
-          globalSetup: ['test/support/prerequisites.ts'],
-          sequence: { groupOrder: 1 },
+          // A whole cluster takes all that there is.
+          poolOptions: { forks: { singleFork: true } },
         },
       },
     ],

@@ -29,17 +29,27 @@ export interface NodeTree {
 
 const relative = nodeLayout('');
 
-/** Prints a line for each tree of a node, and `complete` last. Fails where a tree cannot be read. */
+/**
+ * Prints a line for each tree of a node, and `complete` last. Fails where a tree cannot be read. By the shell alone: an
+ * empty answer of another command would be taken for a tree that heard of no launch.
+ */
 export function nodeTreesScript(host: Pick<HostSpec, 'dir'>): string {
   const nodes = quote(`${hostPaths(host).data}/nodes`);
   return `
 if [ -d ${nodes} ]; then
-  ls ${nodes} >/dev/null || exit 1
+  [ -r ${nodes} ] && [ -x ${nodes} ] || exit 1
   for tree in ${nodes}/*; do
     [ -d "$tree" ] || continue
     task='' fence='' formed=no data=no
-    [ ! -e "$tree"${relative.task} ] || task=$(cat "$tree"${relative.task}) || exit 1
-    [ ! -e "$tree"${relative.fence} ] || fence=$(cat "$tree"${relative.fence}) || exit 1
+    if [ -e "$tree"${relative.task} ]; then
+      [ -r "$tree"${relative.task} ] || exit 1
+      read -r task <"$tree"${relative.task} || :
+    fi
+    if [ -e "$tree"${relative.fence} ]; then
+      [ -r "$tree"${relative.fence} ] || exit 1
+      read -r fence <"$tree"${relative.fence} || :
+      case $fence in '' | *[!0-9]*) echo "the fence of $tree has no number" >&2; exit 1 ;; esac
+    fi
     [ ! -e "$tree"${relative.etcdFormed} ] || formed=yes
     [ ! -d "$tree"${relative.etcdData}/member ] || data=yes
     echo "tree \${tree##*/} \${task:--} \${fence:--} $data $formed"

@@ -8,7 +8,6 @@ import { promisify } from 'node:util';
 import { asyncLocalStorage, type Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { frameworkWays } from '../../src/activities/framework-ways.js';
 import { createSecretsActivities } from '../../src/activities/secrets.js';
 import { createTeardownActivities } from '../../src/activities/teardown.js';
 import { locateNode } from '../../src/cli/targets.js';
@@ -313,12 +312,6 @@ mkdir -p ${paths.masterWork} ${paths.masterLog}; echo replica > ${paths.masterWo
     'locate a node': {
       prepare: nodeRuns,
       act: async (via) => locateNode(via, spec(), 'node0'),
-      state: async () => '',
-    },
-    'remember the nodes': {
-      prepare: nodeRuns,
-      act: async (via) =>
-        frameworkWays({ client: noClient, pool: via, artifacts: deps.artifacts }).remember(spec()),
       state: async () => '',
     },
   };

@@ -57,6 +57,11 @@ describe('the trees of a host', () => {
     expect(parseNodeTrees(output)).toMatchObject({ known: false });
   });
 
+  it.each(['', 'x'])('are not known while a fence holds `%s` instead of a number', (text) => {
+    put('node0/run/fenced', text);
+    expect(() => trees()).toThrow(/fence/);
+  });
+
   it('are all marked once etcd was formed, again without effect', () => {
     put('node0/data/etcd/member/wal/0.wal', '');
     put('node1/data/etcd-formed', '');

@@ -16,8 +16,7 @@ export type BareScenario =
   | 'keep secrets'
   | 'unpack an archive'
   | 'survey a host'
-  | 'locate a node'
-  | 'remember the nodes';
+  | 'locate a node';
 
 /** Scenarios with broken commands on a server with systemd and Docker (test/broken/server.host.test.ts). */
 export type ServerScenario =
@@ -48,7 +47,7 @@ type Row = readonly [Scenario, ...Scenario[]] | { readonly not: string };
 export const scripts: Readonly<Record<string, Row>> = {
   'deployment/host-survey.ts#observeNetwork': ['survey a network'],
   'activities/framework-ways.ts#markFormed': { not: 'observes nothing' },
-  'activities/framework-ways.ts#remember': ['remember the nodes'],
+  'activities/framework-ways.ts#remember': { not: 'by the shell alone' },
   'activities/keeper.ts#presentProxy': { not: 'one cat, whose failure is no proxy to ask' },
   'activities/secrets.ts#writeSecrets': ['provide secrets'],
   'activities/secrets.ts#closeSecrets': ['keep secrets'],

@@ -148,7 +148,7 @@ export function drillTests(lab: TestLab): void {
     await eventually('an etcd is paused', isPaused, 90_000);
     running.child.kill('SIGINT');
     const { code: exit, stdout } = await running.ended;
-    expect([exit, JSON.parse(stdout)]).toMatchObject([1, { error: { code: 'CANCELLED' } }]);
+    expect([exit, JSON.parse(stdout)]).toMatchObject([130, { error: { code: 'INTERRUPTED' } }]);
     expect(isPaused()).toBe(false);
     expect([...lab.allResidents().keys()].filter((name) => name.includes('/etcd '))).toEqual(before);
     await lab.ready();

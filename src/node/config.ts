@@ -103,13 +103,20 @@ export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): No
       gate: gateRule(spec),
     },
     ownsMachine,
-    paths: {
-      base,
-      secrets: paths.secrets,
-      bin: paths.bin,
-      hosts: ownsMachine ? '/etc/hosts' : `${base}/etc/hosts`,
-    },
+    paths: nodePaths(base, { secrets: paths.secrets, bin: paths.bin, ownsMachine }),
   };
+}
+
+/** Where a node with that base directory has what differs from host to host. */
+export function nodePaths(
+  base: string,
+  {
+    secrets,
+    bin,
+    ownsMachine,
+  }: { readonly secrets: string; readonly bin: string; readonly ownsMachine: boolean },
+): NodeConfig['paths'] {
+  return { base, secrets, bin, hosts: ownsMachine ? '/etc/hosts' : `${base}/etc/hosts` };
 }
 
 /**

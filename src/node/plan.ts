@@ -2,12 +2,18 @@
  * What the nodes of a cluster should be: decided by `up`, kept by the framework workflow, and carried out by
  * whichever worker launches a node. A worker of another release launches the same, and restarts nothing.
  */
-import { createHash } from 'node:crypto';
 import { canonicalJson } from '../cluster/canonical.js';
-import { nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
-import { sourceSha256, type Artifacts } from '../hosts/artifacts.js';
+import { hostsWithRole, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import { sha256OfText, sourceSha256, type Artifacts } from '../hosts/artifacts.js';
 import { hostPaths } from '../hosts/paths.js';
-import { environmentOf, nodeConfig, nodeStart, type NodeConfig, type NodeFacts } from './config.js';
+import {
+  environmentOf,
+  nodeConfig,
+  nodePaths,
+  nodeStart,
+  type NodeConfig,
+  type NodeFacts,
+} from './config.js';
 import { nodeImage } from './image/image.js';
 import { nodeItems } from './items.js';
 import type { NodeCommand } from '../mesos/scheduler/launch.js';
@@ -38,7 +44,7 @@ export interface NodePlan {
 
 /** The plan by which this release makes the nodes of the spec. `artifacts` are the programs that it brings. */
 export async function makeNodePlan(spec: ClusterSpec, artifacts: Artifacts): Promise<NodePlan> {
-  const agents = spec.hosts.filter(({ roles }) => roles.includes('agent'));
+  const agents = hostsWithRole(spec, 'agent');
   const [first] = agents;
   if (first === undefined) throw new TypeError('a cluster has an agent');
   const programs = await programsDigest(spec, first, artifacts);
@@ -77,7 +83,7 @@ async function programsDigest(spec: ClusterSpec, host: HostSpec, artifacts: Arti
 }
 
 function digest(value: unknown): string {
-  return createHash('sha256').update(canonicalJson(value)).digest('hex');
+  return sha256OfText(canonicalJson(value));
 }
 
 /** The configuration of node `index` on a host, as the plan has it. */
@@ -85,18 +91,12 @@ export function plannedConfig(plan: NodePlan, index: number, host: string): Node
   const places = plan.hosts[host];
   const node = plan.common.nodes[index];
   if (places === undefined || node === undefined) throw new TypeError(`no plan for node ${index} on ${host}`);
-  const base = `${places.nodes}/${node.name}`;
   return {
     ...plan.common,
     name: node.name,
     index,
     address: node.address,
-    paths: {
-      base,
-      secrets: places.secrets,
-      bin: places.bin,
-      hosts: plan.common.ownsMachine ? '/etc/hosts' : `${base}/etc/hosts`,
-    },
+    paths: nodePaths(`${places.nodes}/${node.name}`, { ...places, ownsMachine: plan.common.ownsMachine }),
   };
 }
 

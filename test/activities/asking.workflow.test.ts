@@ -9,15 +9,14 @@ import { createFrameworkActivities } from '../../src/activities/framework.js';
 import { createKeeperActivities } from '../../src/activities/keeper.js';
 import {
   frameworkState,
-  taskQueue,
   workflowIds,
-  workflowNames,
   type FrameworkState,
   type KeeperState,
 } from '../../src/temporal/contract.js';
 import { eventually } from '../support/eventually.js';
 import { makeSpec } from '../support/spec.js';
 import { silentPool } from '../support/ssh-pool.js';
+import { startWithStates } from '../support/stored-states.js';
 import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
 
 const workflowsPath = fileURLToPath(new URL('asking.workflows.ts', import.meta.url));
@@ -63,13 +62,7 @@ beforeEach(async () => {
     incidents: [],
     events: [],
   };
-  for (const [name, state] of Object.entries({ framework, keeper })) {
-    await client.workflow.start(workflowNames[name as 'framework' | 'keeper'], {
-      workflowId: workflowIds[name as 'framework' | 'keeper'](spec.name),
-      taskQueue,
-      args: [state],
-    });
-  }
+  await startWithStates(client, spec.name, { framework, keeper });
 }, 60_000);
 afterEach(async () => {
   await Promise.all(workers.splice(0).map((worker) => worker.stop()));

@@ -12,13 +12,7 @@ import { createVerifyActivities } from '../../src/activities/verify.js';
 import { jupyterStatus } from '../../src/jupyter/client.js';
 import { nodeNames, type ClusterSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
-import {
-  taskQueue,
-  workflowIds,
-  workflowNames,
-  type FrameworkState,
-  type KeeperState,
-} from '../../src/temporal/contract.js';
+import type { FrameworkState, KeeperState } from '../../src/temporal/contract.js';
 import { eventually } from '../support/eventually.js';
 import { startKernel } from '../support/kernel.js';
 import { startKeeperCluster, type KeeperCluster } from '../support/keeper-cluster.js';
@@ -26,6 +20,7 @@ import { callerOf, losing, type Losing } from '../support/lost-answers.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
 import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
 import { silentPool } from '../support/ssh-pool.js';
+import { startWithStates } from '../support/stored-states.js';
 
 const workflowsPath = fileURLToPath(new URL('verify.workflows.ts', import.meta.url));
 
@@ -80,13 +75,7 @@ beforeAll(async () => {
     incidents: [],
     events: [],
   };
-  for (const [name, state] of Object.entries({ framework, keeper })) {
-    await server.client.workflow.start(workflowNames[name as 'framework' | 'keeper'], {
-      workflowId: workflowIds[name as 'framework' | 'keeper'](spec.name),
-      taskQueue,
-      args: [state],
-    });
-  }
+  await startWithStates(server.client, spec.name, { framework, keeper });
 }, 180_000);
 afterAll(async () => {
   await worker?.stop();

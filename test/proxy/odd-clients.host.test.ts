@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { gatePath, type GateStatus } from '../../src/node/api.js';
 import { Gate } from '../../src/node/runtime/gate.js';
 import { startProxy, type TestProxy } from '../support/proxy.js';
+import { writable } from '../support/writable.js';
 
 const status: GateStatus = { node: 'node0', open: true, closing: false, term: 1, generation: 1 };
 const token = 'the-jupyter-token';
@@ -95,17 +96,6 @@ function answerOf(said: string, ended: boolean): Answer | undefined {
     return { status, body: body.replaceAll(/[0-9a-f]+\r\n([^]*?)\r\n/g, '$1').replace(/\r\n$/, '') };
   }
   return ended || (length !== undefined && body.length >= Number(length)) ? { status, body } : undefined;
-}
-
-/** Resolves when the socket takes more, or is closed. */
-function writable(socket: Socket): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      socket.off('drain', done).off('close', done);
-      resolve();
-    };
-    socket.on('drain', done).on('close', done);
-  });
 }
 
 /** Sends bytes as they are, as far as they are taken, and reads the one answer. */

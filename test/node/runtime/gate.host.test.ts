@@ -9,6 +9,7 @@ import { holderOf } from '../../../src/hosts/sockets.js';
 import { gatePath, type GateStatus } from '../../../src/node/api.js';
 import { Gate } from '../../../src/node/runtime/gate.js';
 import { eventually } from '../../support/eventually.js';
+import { writable } from '../../support/writable.js';
 
 const address = '127.27.1.10';
 const status: GateStatus = { node: 'node0', open: true, closing: false, term: 5, generation: 3 };
@@ -80,17 +81,6 @@ async function request(text = 'GET / HTTP/1.1\r\n\r\n') {
 /** Resolves when the other side has ended, in order or not. */
 async function closed(socket: Socket): Promise<void> {
   await eventually(() => socket.readableEnded || socket.destroyed);
-}
-
-/** Resolves when the socket takes more, or is closed. */
-function writable(socket: Socket): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      socket.off('drain', done).off('close', done);
-      resolve();
-    };
-    socket.on('drain', done).on('close', done);
-  });
 }
 
 describe('an open gate', () => {

@@ -26,31 +26,39 @@ interface SelfHealing {
 }
 
 const markOf = (host: HostSpec, { kind, id }: SelfHealing) => `${hostPaths(host).run}/${kind}-${id}`;
+/** Renamed, not written: a full disk may have no room. */
+const mendedOf = (host: HostSpec, fault: SelfHealing) => `${markOf(host, fault)}.mended`;
 
 /** Continues only if this fault was not injected before, and marks it as injected with an empty file. */
 export function unlessMade(host: HostSpec, fault: SelfHealing): string {
   const mark = quote(markOf(host, fault));
   const marks = quote(`${fault.kind}-*`);
-  return `[ ! -e ${mark} ] || exit 0
+  return `[ ! -e ${mark} ] && [ ! -e ${quote(mendedOf(host, fault))} ] || exit 0
 find ${quote(hostPaths(host).run)} -maxdepth 1 -name ${marks} -mmin +${forgottenMinutes} -exec rm -f {} + || exit 1
 : > ${mark} || exit 1`;
 }
 
 /** Prevents a late injection of the fault. It may not be healed yet. */
-export const markMade = (host: HostSpec, fault: SelfHealing) => `: > ${quote(markOf(host, fault))}`;
+export const markMade = (host: HostSpec, fault: SelfHealing) =>
+  `{ [ -e ${quote(mendedOf(host, fault))} ] || : > ${quote(markOf(host, fault))}; }`;
 
-/** Records in the mark that the fault is healed, so that its timer does nothing. */
-export const markMended = (host: HostSpec, fault: SelfHealing) =>
-  `echo mended > ${quote(markOf(host, fault))}`;
+/** Records that the fault is healed, so that its timer ends. */
+export const markMended = (host: HostSpec, fault: SelfHealing) => {
+  const mark = quote(markOf(host, fault));
+  return `{ [ ! -e ${mark} ] || mv -f ${mark} ${quote(mendedOf(host, fault))}; }`;
+};
 
-/** Starts the timer that heals the fault if nothing else has: it ends within a second of its time. */
+/** Succeeds once the injected fault is recorded as healed, and if someone removed the record. */
+export const isMended = (host: HostSpec, fault: SelfHealing) => `[ ! -e ${quote(markOf(host, fault))} ]`;
+
+/**
+ * Starts the timer that heals the fault if nothing else has: it ends within a second of its time. It also heals what
+ * is recorded as healed: on a slow host the fault may begin while it is being healed.
+ */
 export function armTimer(host: HostSpec, fault: SelfHealing, begin: string, heal: string): string {
   const timer = `${begin}
 left=${Math.ceil(fault.forMs / 1_000)}
-while [ "$left" -gt 0 ]; do
-  [ ! -s ${quote(markOf(host, fault))} ] || exit 0
-  # Whoever took the mark away wants nothing of it to stay.
-  [ -e ${quote(markOf(host, fault))} ] || break
+while [ "$left" -gt 0 ] && ! ${isMended(host, fault)}; do
   left=$((left - 1))
   sleep 1
 done

@@ -10,6 +10,7 @@ import {
   armTimer,
   ask,
   askUntilAnswered,
+  isMended,
   markMade,
   markMended,
   neglectedMs,
@@ -110,10 +111,13 @@ export async function fillDisk(pool: SshPool, host: HostSpec, fault: DiskFill): 
     host,
     `${unlessMade(host, fault)}
 ${armTimer(host, fault, '', `rm -f ${file}`)}
+# Opened once: what is written after the file was removed is freed when this script ends.
+exec 3>>${file} || exit 1
+! ${isMended(host, fault)} || { rm -f ${file}; exit 0; }
 # At once what can be had at once, then what is left; a few files may have been freed meanwhile.
-fallocate -l "$(df --output=avail -B1 ${quote(host.dir)} | tail -n 1)" ${file} 2>/dev/null
-timeout 3 dd if=/dev/zero bs=64k oflag=append conv=notrunc of=${file} 2>/dev/null
-timeout 1 dd if=/dev/zero bs=512 oflag=append conv=notrunc of=${file} 2>&1 | grep -q 'No space left' ||
+fallocate -l "$(df --output=avail -B1 ${quote(host.dir)} | tail -n 1)" /proc/self/fd/3 2>/dev/null
+timeout 3 dd if=/dev/zero bs=64k oflag=append conv=notrunc >&3 2>/dev/null
+timeout 1 dd if=/dev/zero bs=512 oflag=append conv=notrunc 2>&1 >&3 | grep -q 'No space left' ||
   { rm -f ${file}; echo 'the disk cannot be filled within seconds' >&2; exit 1; }`,
     fillMs,
   );

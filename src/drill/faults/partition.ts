@@ -34,7 +34,8 @@ export interface Partition {
 
 /** Longer than a proxy or a node needs to fail over, shorter than a master's patience with a silent agent. */
 const isolatedMs = 20_000;
-const chain = 'PERIJOVE-DRILL';
+/** Each partition has a chain to itself: the timer of an earlier one heals nothing of a later one. */
+const chainOf = ({ id }: Partition) => `PERIJOVE-DRILL-${id.slice(0, 8)}`;
 
 export const partitionDrills = [
   {
@@ -98,9 +99,17 @@ ip -o -4 addr show to ${host.address} | awk 'NR == 1 { print $2 }'`,
   };
 }
 
-/** Removes whichever of the rules exist; fails unless iptables confirms that none is left. */
-const mendScript = `
+/**
+ * Removes whichever of the rules exist; fails unless iptables confirms that none is left. Repeats that: the timer may
+ * be about to insert them, and then removes them itself.
+ */
+const mendScript = (fault: Partition) => {
+  const chain = chainOf(fault);
+  return `
 mend() {
+  mend_once 2>/dev/null || { sleep ${noticeSeconds}; mend_once 2>/dev/null; } || { sleep 1; mend_once; }
+}
+mend_once() {
   for hook in INPUT OUTPUT FORWARD; do
     while iptables -w -D $hook -j ${chain} 2>/dev/null; do :; done
   done
@@ -113,18 +122,20 @@ mend() {
   *) echo 'iptables listed no rules at all' >&2; return 1 ;;
   esac
 }`;
+};
 
 /** Prepares all rules and arms the healing timer; one rule per direction then cuts the host off. */
 function cutScript(host: HostSpec, fault: Partition): string {
   const { device, peers } = fault;
+  const chain = chainOf(fault);
   const rules =
     peers === undefined
       ? [`-i ${quote(device)}`, `-o ${quote(device)}`]
       : peers.flatMap((peer) => [`-s ${peer}`, `-d ${peer}`]);
-  const cut = `${mendScript}
+  const cut = `${mendScript(fault)}
 sleep ${noticeSeconds}
 for hook in INPUT OUTPUT FORWARD; do iptables -w -I $hook -j ${chain}; done`;
-  return `${mendScript}
+  return `${mendScript(fault)}
 ${unlessMade(host, fault)}
 mend || exit 1
 iptables -w -N ${chain} || exit 1
@@ -140,7 +151,7 @@ export async function cutOff(pool: SshPool, host: HostSpec, fault: Partition): P
 
 /** Heals the partition once the host is reachable; prevents a late injection. */
 export async function mend(pool: SshPool, host: HostSpec, fault: Partition): Promise<void> {
-  const script = `${mendScript}
+  const script = `${mendScript(fault)}
 ${markMade(host, fault)} && mend && ${markMended(host, fault)}`;
   await askUntilAnswered(pool, host, script, neglectedMs);
 }

@@ -1,17 +1,32 @@
 /** A full disk, with a real file system. */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HostSpec } from '../../../src/cluster/spec.js';
 import { fillDisk, freeDisk, planDiskFill, type DiskFill } from '../../../src/drill/faults/disk-fill.js';
+import type { SshPool } from '../../../src/ssh/connection.js';
 import { eventually } from '../../support/eventually.js';
 import { poolOf, timers } from '../../support/faults.js';
 import { makeHost } from '../../support/spec.js';
 
 describe.skipIf(process.getuid?.() !== 0)('a full disk', () => {
   const pool = poolOf((script) => spawnSync('sh', ['-c', script], { encoding: 'utf8' }));
+  /** As if over SSH, while the test goes on. */
+  const poolInBackground = (edit: (script: string) => string) =>
+    ({
+      get: async () => ({
+        exec: (script: string) =>
+          new Promise((resolve) => {
+            const done = (code: number | null, stdout: string, stderr: string) =>
+              resolve({ code, stdout, stderr });
+            const child = execFile('sh', ['-c', edit(script)], (_error, stdout, stderr) =>
+              done(child.exitCode, stdout, stderr),
+            );
+          }),
+      }),
+    }) as unknown as SshPool;
   let dir: string;
   let host: HostSpec;
   let other: HostSpec;
@@ -54,6 +69,31 @@ describe.skipIf(process.getuid?.() !== 0)('a full disk', () => {
     const plan = await planDiskFill({ pool, spec: { hosts: [host, other] } }, host);
     await freeDisk(pool, host, plan);
     await fillDisk(pool, host, plan);
+    expect(room()).toBeGreaterThan(0);
+  });
+
+  it('leaves no file if it is healed while a slow host is still filling', async () => {
+    const programs = mkdtempSync(path.join(dir, 'programs-'));
+    const began = path.join(programs, 'began');
+    writeFileSync(
+      path.join(programs, 'dd'),
+      `#!/bin/sh\nPATH=\${PATH#*:}\n: > ${began}\nwhile [ -e ${began} ]; do sleep 0.05; done\nexec dd "$@"\n`,
+      { mode: 0o755 },
+    );
+    const plan = await planDiskFill({ pool, spec: { hosts: [host, other] } }, host);
+    const filling = fillDisk(
+      poolInBackground((script) => `PATH=${programs}:$PATH\n${script.replaceAll('timeout 3', 'timeout 30')}`),
+      host,
+      plan,
+    );
+    await eventually('it has begun to fill', () => existsSync(began));
+    await freeDisk(pool, host, { ...plan, forMs: 0 });
+    rmSync(began);
+    await eventually('it fills again', () => existsSync(began));
+    rmSync(began);
+    await Promise.allSettled([filling]);
+    await eventually('its timer has ended', () => timers(plan).length === 0);
+    expect(readdirSync(host.dir).filter((name) => name.includes('fill'))).toEqual([]);
     expect(room()).toBeGreaterThan(0);
   });
 

@@ -97,6 +97,25 @@ describe.skipIf(!canTry)('a network partition', () => {
     await mend(pool, host, plan);
   });
 
+  it('is healed completely while a slow host is still injecting it', async () => {
+    /** A pool whose hosts take seconds for some calls of iptables. */
+    const slow = (calls: string, seconds: number): SshPool => {
+      const programs = mkdtempSync(path.join(dir, 'programs-'));
+      writeFileSync(
+        path.join(programs, 'iptables'),
+        `#!/bin/sh\nPATH=\${PATH#*:}\ncase "$*" in ${calls}) sleep ${seconds} ;; esac\nexec iptables "$@"\n`,
+        { mode: 0o755 },
+      );
+      return poolOf((script) => inside(struck, `PATH=${programs}:$PATH\n${script}`));
+    };
+    const plan = await planPartition({ pool, spec }, host, 'peers');
+    await cutOff(slow("'-w -I OUTPUT'*", 0.7), host, plan);
+    await mend(slow("'-w -F'*", 1), host, plan);
+    await eventually('its timer has ended', () => timers(plan).length === 0);
+    expect(rules()).not.toContain('PERIJOVE');
+    expect(reaches(struck, peer)).toBe(true);
+  });
+
   it('cuts a host off from everybody, and heals automatically', async () => {
     const plan: Partition = { ...(await planPartition({ pool, spec }, host, 'all')), forMs: 6_000 };
     expect(plan).not.toHaveProperty('peers');

@@ -39,7 +39,7 @@ async function members(through: readonly TestNode[] = nodes): Promise<readonly M
   throw failure;
 }
 
-/** Each node has one started member, and responds as that member. */
+/** Each node has one started member, responds as that member, and takes orders. */
 async function whole(): Promise<boolean> {
   const listed = await members();
   if (listed.length !== nodes.length) return false;
@@ -48,6 +48,7 @@ async function whole(): Promise<boolean> {
     if (own === undefined || own.clientUrls.length === 0) return false;
     await each.etcd.linearizableRead();
     if ((await each.etcd.status()).memberId !== own.id) return false;
+    await each.control.status();
   }
   return true;
 }

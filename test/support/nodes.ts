@@ -112,7 +112,7 @@ export async function prepareNodes({
     startAll: async () => {
       for (const node of nodes) node.start();
       await eventually(async () => {
-        await Promise.all(nodes.map((node) => node.etcd.linearizableRead()));
+        await Promise.all(nodes.flatMap((node) => [node.etcd.linearizableRead(), node.control.status()]));
         return true;
       }, 30_000);
     },

@@ -15,7 +15,7 @@ const everyMs = 10;
 const calmMs = 10_000;
 
 const lab = new BenchLab('127.91');
-const tookMs: number[] = [];
+const made: { readonly way: string; readonly begun: number; readonly tookMs: number }[] = [];
 let calm: Sample[];
 let moving: Sample[];
 try {
@@ -38,27 +38,35 @@ try {
     const to = others[count % others.length] ?? '';
     const begun = performance.now();
     await lab.move(to);
-    tookMs.push(performance.now() - begun);
-    console.log(`move ${count + 1}/${moves}: ${jupyter.node} → ${to}`);
+    made.push({ way: `${jupyter.node} → ${to}`, begun, tookMs: performance.now() - begun });
+    console.log(`move ${count + 1}/${moves}: ${made.at(-1)?.way}`);
   }
   moving = await stop(during);
 } finally {
   await lab.purge();
 }
 
-const row = (label: string, samples: readonly Sample[]) => {
-  const failed = samples.filter(({ outcome }) => outcome !== 200);
-  const longest = Math.max(...samples.map(({ begun, ended }) => ended - begun));
-  return { label, requests: samples.length, failed: failed.length, longestMs: Math.round(longest) };
+const row = (label: string, samples: readonly Sample[], took = '') => {
+  const failures = samples.map(({ outcome }) => outcome).filter((outcome) => outcome !== 200);
+  const longest = Math.max(0, ...samples.map(({ begun, ended }) => ended - begun));
+  return {
+    ...{ label, requests: samples.length, failed: failures.length, longestMs: Math.round(longest), took },
+    outcomes: [...new Set(failures)].join(', '),
+  };
 };
-const rows = [row('without a move', calm), row(`${moves} planned moves`, moving)];
+const rows = [
+  row('without a move', calm),
+  row(`${moves} planned moves`, moving),
+  ...made.map(({ way, begun, tookMs }, index) => {
+    const end = made[index + 1]?.begun ?? Infinity;
+    const during = moving.filter((sample) => sample.begun < end && sample.ended >= begun);
+    return row(way, during, `${Math.round(tookMs)} ms`);
+  }),
+];
 printTable([
-  ['', 'requests', 'failed', 'longest'],
-  ...rows.map(({ label, requests, failed, longestMs }) => [
-    label,
-    String(requests),
-    String(failed),
-    `${longestMs} ms`,
+  ['', 'requests', 'failed', 'longest', 'move took', 'failures'],
+  ...rows.map(({ label, requests, failed, longestMs, took, outcomes }) => [
+    ...[label, String(requests), String(failed), `${longestMs} ms`, took, outcomes],
   ]),
 ]);
-writeResult('move', { moves, rows, moveMs: tookMs.map(Math.round) });
+writeResult('move', { moves, rows });

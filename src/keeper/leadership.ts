@@ -80,26 +80,33 @@ async function isReady(access: KeeperAccess, node: string): Promise<true | strin
   }
 }
 
-/** Waits until Jupyter is ready on the node, at most as long as a reconcile waits. */
+/**
+ * Starts Jupyter on the node if it does not run there, and waits until it is ready, at most as long as a reconcile
+ * waits. Whether the node starts it automatically is not this spec's decision: while `up` replaces the nodes one by
+ * one, some have the next spec.
+ */
 async function prepare(
   access: KeeperAccess,
   { spec, generation, verdict, to }: LeadershipInput,
   signal: AbortSignal | undefined,
 ): Promise<true | string> {
   const startedAt = Date.now();
-  if (gateRule(spec) === 'word') {
-    try {
-      await access.node(to, (client) => client.orderJupyter({ generation, term: verdict.term, serve: true }));
-    } catch (error) {
-      signal?.throwIfAborted();
-      if (!(error instanceof PerijoveError)) throw error;
-      return messageOf(error);
+  const order = () =>
+    access.node(to, (client) => client.orderJupyter({ generation, term: verdict.term, serve: true }));
+  let ordered = gateRule(spec) === 'word';
+  try {
+    if (ordered) await order();
+    for (;;) {
+      const ready = await isReady(access, to);
+      if (ready === true || Date.now() - startedAt >= patience.jupyterMs) return ready;
+      if (!ordered) await order();
+      ordered = true;
+      await sleep(patience.againMs, undefined, { signal });
     }
-  }
-  for (;;) {
-    const ready = await isReady(access, to);
-    if (ready === true || Date.now() - startedAt >= patience.jupyterMs) return ready;
-    await sleep(patience.againMs, undefined, { signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof PerijoveError)) throw error;
+    return messageOf(error);
   }
 }
 

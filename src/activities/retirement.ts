@@ -41,14 +41,16 @@ export async function vacate(deps: RetirementDeps, node: string, leaves: boolean
     if (decision.kind === 'wait') return waits(decision.reason);
     if (decision.kind !== 'move') return done;
     const failure = await move(deps, members, node, decision, serves);
-    if (failure !== undefined) return waits(`${node} stays, because ${decision.reason}: ${failure}`);
+    if (failure !== undefined)
+      return moveFailed(waits(`${node} stays, because ${decision.reason}: ${failure}`));
     const next = await members.decide(false);
     if (next.kind === 'wait') return waits(next.reason);
-    return next.kind === 'move' ? waits(`${node} stays, because ${next.reason} again`) : done;
+    return next.kind === 'move' ? moveFailed(waits(`${node} stays, because ${next.reason} again`)) : done;
   });
 }
 
 const done: Leave = { kind: 'done' };
+const moveFailed = (leave: Leave): Leave => (leave.kind === 'waits' ? { ...leave, moveFailed: true } : leave);
 
 /**
  * Removes the member of a task's node from etcd. The node is ordered first: otherwise it would join again as
@@ -70,7 +72,8 @@ export async function retire(
         return { kind: 'waits', why: decision.reason };
       case 'move': {
         const failure = await move(deps, members, node, decision, false);
-        return { kind: 'waits', why: failure ?? `${node} hands over first because ${decision.reason}` };
+        if (failure !== undefined) return { kind: 'waits', why: failure, moveFailed: true };
+        return { kind: 'waits', why: `${node} hands over first because ${decision.reason}` };
       }
       case 'remove': {
         if (decision.memberId !== memberId) return done;

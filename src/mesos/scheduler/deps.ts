@@ -46,7 +46,14 @@ export interface FrameworkStore {
 }
 
 /** Whether a node can be stopped now; `why` it cannot is a sentence without its full stop. */
-export type Leave = { readonly kind: 'done' } | { readonly kind: 'waits'; readonly why: string };
+export type Leave =
+  | { readonly kind: 'done' }
+  | {
+      readonly kind: 'waits';
+      readonly why: string;
+      /** A move was ordered, and did not succeed. */
+      readonly moveFailed?: true;
+    };
 
 export interface SchedulerDeps {
   readonly spec: ClusterSpec;

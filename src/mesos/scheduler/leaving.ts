@@ -14,9 +14,16 @@ interface Question {
   readonly phase: 'vacate' | 'retire';
   /** Undefined while the request is open. */
   answer?: Leave & { readonly at: number };
+  /** What it waited for when it was last asked. */
+  readonly waitedFor?: string;
+  /** Number of moves that failed in a row. */
+  readonly failed: number;
 }
 
+/** Between two observations. */
 const againMs = 2_000;
+/** Between two moves, each of which is recorded in the keeper's history: doubled after each failure. */
+const mostAgainMs = 60_000;
 
 /**
  * What must happen before a healthy task is killed: the service moves to another node, and a node that is
@@ -37,7 +44,7 @@ export class Leaving {
     if (at?.taskId !== roll.taskId) return this.#ask(roll, 'vacate');
     if (at.answer === undefined) return { kind: 'wait', until: Infinity };
     if (at.answer.kind === 'waits') {
-      const until = at.answer.at + againMs;
+      const until = at.answer.at + Math.min(mostAgainMs, againMs * 2 ** at.failed);
       // Leadership may have returned to the node since.
       return now < until ? { kind: 'wait', until } : this.#ask(roll, at.phase);
     }
@@ -49,25 +56,30 @@ export class Leaving {
     this.#ask(roll, 'retire');
   }
 
-  /** What the task waits for. */
+  /** What the task waits for; while it is asked again, what it waited for before. */
   note(taskId: string | undefined): readonly string[] {
     const at = this.#at;
-    return taskId !== undefined && at?.taskId === taskId && at.answer?.kind === 'waits'
-      ? [at.answer.why]
-      : [];
+    if (taskId === undefined || at?.taskId !== taskId) return [];
+    if (at.answer === undefined) return at.waitedFor === undefined ? [] : [at.waitedFor];
+    return at.answer.kind === 'waits' ? [at.answer.why] : [];
   }
 
   #ask(roll: Roll, phase: 'vacate' | 'retire'): LeavingStep {
     const { taskId, node } = roll;
-    const before = this.#at?.taskId === taskId ? this.#at.answer : undefined;
-    const at: Question = { taskId, phase };
+    const before = this.#at?.taskId === taskId && this.#at.phase === phase ? this.#at : undefined;
+    const waitedFor = before?.answer?.kind === 'waits' ? before.answer.why : undefined;
+    const hasFailed = before?.answer?.kind === 'waits' && before.answer.moveFailed === true;
+    const at: Question = {
+      ...{ taskId, phase, failed: hasFailed ? before.failed + 1 : 0 },
+      ...(waitedFor !== undefined && { waitedFor }),
+    };
     this.#at = at;
     const { vacate, retire, logger } = this.deps;
     const question = phase === 'vacate' ? vacate(node, roll.leaves) : retire({ node, taskId });
     void question
       .catch((error: unknown): Leave => ({ kind: 'waits', why: `${node} stays: ${messageOf(error)}` }))
       .then((answer) => {
-        const isNews = answer.kind === 'done' || before?.kind !== 'waits' || before.why !== answer.why;
+        const isNews = answer.kind === 'done' || waitedFor !== answer.why;
         if (isNews) logger.info({ taskId, phase, answer }, 'removing a node');
         at.answer = { ...answer, at: Date.now() };
         this.bell();

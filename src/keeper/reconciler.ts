@@ -87,10 +87,13 @@ class Reconcile {
     this.signal?.throwIfAborted();
     this.#tookMs.total = Date.now() - startedAt;
     const down = left.some(({ kind }) => kind === 'jupyter-down');
+    // A late answer to the order says nothing about what was observed since.
+    const silent = left.some(({ kind, subject }) => kind === 'node-silent' && subject === leader);
+    const isServed = !down && (ready || !silent);
     return {
       generation: this.wanted.generation,
       changes: this.#changes,
-      ...(ready && !down && { jupyter: leader }),
+      ...(isServed && { jupyter: leader }),
       routes: Object.fromEntries(
         Object.entries(view.proxies).flatMap(([host, seenNow]) =>
           seenNow.ok && seenNow.route

@@ -36,6 +36,8 @@ export interface Move {
   readonly startedAt: number;
   /** Leadership has moved; a verdict should follow. */
   readonly led: boolean;
+  /** The node leads, and its Jupyter has not responded in time yet: the following events may settle the move. */
+  readonly waits?: true;
 }
 
 export interface MoveFailure {
@@ -183,7 +185,28 @@ export function moveOrdered(memory: KeeperMemory, outcome: LeadershipOutcome, no
   };
 }
 
-/** A planned move is finished by the first reconcile after leadership has moved. */
+/** How long a move may take until Jupyter responds on a node that leads. */
+const moveMs = 60_000;
+
+/**
+ * Whether the move's node leads, and Jupyter has not responded there: a busy machine answers late, and the drift that
+ * this is causes another reconcile.
+ */
+export function moveAwaitsJupyter({ move, state }: KeeperMemory): boolean {
+  return move?.led === true && state.verdict?.leader === move.to && state.jupyter !== move.to;
+}
+
+/** Remaining time of a move that waits for Jupyter; undefined for any other. */
+export function moveLeftMs({ move }: KeeperMemory, now: Date): number | undefined {
+  return move?.waits && Math.max(0, move.startedAt + moveMs - now.getTime());
+}
+
+/** Leaves the move to the following events. */
+export function moveDeferred(memory: KeeperMemory): KeeperMemory {
+  return memory.move === undefined ? memory : { ...memory, move: { ...memory.move, waits: true } };
+}
+
+/** A planned move is finished by the first reconcile after leadership has moved, unless it was deferred. */
 export function moveSettled(memory: KeeperMemory, now: Date): KeeperMemory {
   const { move } = memory;
   if (!move?.led) return memory;

@@ -27,6 +27,9 @@ import {
   failed,
   firstMemory,
   incidentNoted,
+  moveAwaitsJupyter,
+  moveDeferred,
+  moveLeftMs,
   moveOrdered,
   moveRefusal,
   moveSettled,
@@ -125,14 +128,29 @@ class KeeperRun {
     if (move && !move.led) await this.order(move);
     if (this.isHeld()) return false;
     this.publish('watching');
-    const { spec, state } = this.memory;
-    const event = await this.interruptible(() =>
-      watchCluster({ spec, generation: state.generation, known: knownOf(state) }),
-    );
-    if (!event || this.isHeld()) return false;
-    await this.follow(event);
-    this.memory = moveSettled(this.memory, new Date());
+    const leftMs = moveLeftMs(this.memory, new Date());
+    const event = await this.watch(leftMs);
+    if (this.isHeld()) return false;
+    if (event) await this.follow(event);
+    else if (leftMs === undefined || moveLeftMs(this.memory, new Date()) !== 0) return false;
+    this.settle();
     return true;
+  }
+
+  /** Resolves to undefined when it was interrupted, or after `limitMs`. */
+  private watch(limitMs: number | undefined): Promise<WatchEvent | undefined> {
+    const { spec, state } = this.memory;
+    const work = () => watchCluster({ spec, generation: state.generation, known: knownOf(state) });
+    return this.interruptible(() =>
+      limitMs === undefined ? work() : CancellationScope.withTimeout(Math.max(1, limitMs), work),
+    );
+  }
+
+  /** Ends a planned move whose outcome is known by now. */
+  private settle(): void {
+    const isDue = moveLeftMs(this.memory, new Date()) === 0;
+    const waits = !isDue && moveAwaitsJupyter(this.memory) && patched('move-awaits-jupyter');
+    this.memory = waits ? moveDeferred(this.memory) : moveSettled(this.memory, new Date());
   }
 
   /** Moves Jupyter and leadership to their target. Cancelled for a new spec, it begins again with it. */

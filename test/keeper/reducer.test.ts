@@ -6,6 +6,9 @@ import {
   failed,
   firstMemory,
   incidentNoted,
+  moveAwaitsJupyter,
+  moveDeferred,
+  moveLeftMs,
   moveOrdered,
   moveRefusal,
   moveSettled,
@@ -144,6 +147,21 @@ describe('a planned move', () => {
     expect(moveSettled(silent, at(12)).ended?.outcome).toMatchObject({
       message: 'node2 leads etcd, but Jupyter does not respond there',
     });
+  });
+
+  it('may wait for a Jupyter that responds late, for a minute', () => {
+    const { memory } = moveWanted(serving(), 'node2', at(0));
+    const led = moveOrdered(memory, { led: true }, at(1));
+    expect(moveAwaitsJupyter(led)).toBe(false);
+    const late = { ...led, state: { ...led.state, verdict: { ...verdict, leader: 'node2' } } };
+    expect(moveAwaitsJupyter(late)).toBe(true);
+    expect(moveLeftMs(late, at(2))).toBeUndefined();
+    const waits = moveDeferred(late);
+    expect(moveLeftMs(waits, at(20_000))).toBe(40_000);
+    expect(moveLeftMs(waits, at(70_000))).toBe(0);
+    const served = { ...waits, state: { ...waits.state, jupyter: 'node2' } };
+    expect(moveSettled(served, at(30_000)).ended?.outcome).toMatchObject({ moved: true, tookMs: 30_000 });
+    expect(moveSettled(waits, at(60_000)).ended?.outcome).toMatchObject({ code: 'MOVE_FAILED' });
   });
 
   it('makes its node the home of a sticky Jupyter', () => {

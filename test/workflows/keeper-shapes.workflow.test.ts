@@ -6,6 +6,7 @@ import { WorkflowUpdateFailedError, type WorkflowHandle } from '@temporalio/clie
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { PerijoveError } from '../../src/errors/error.js';
 import type { ReconcileResult, WatchEvent } from '../../src/keeper/decide.js';
+import type { Drift } from '../../src/keeper/state.js';
 import type { LeadershipInput, LeadershipOutcome } from '../../src/keeper/leadership.js';
 import type { ReconcileInput } from '../../src/keeper/reconciler.js';
 import type { WatchInput } from '../../src/keeper/watch.js';
@@ -296,6 +297,33 @@ describe('the keeper', { timeout: 60_000 }, () => {
       expect((await state()).events[0]).toMatchObject({ kind: 'moved' });
       expect(await handle.executeUpdate(moveJupyter, { args: ['node2'] })).toMatchObject({ moved: false });
       await record(handle, 'keeper-moved');
+    });
+
+    test('waits for a Jupyter that responds late to a move', async () => {
+      const election = new Election();
+      let late = 2;
+      const silent: Drift = { kind: 'node-silent', subject: 'node2', what: 'node2 does not respond' };
+      await start({
+        watchCluster: async (input) => {
+          const { drifts, verdict: now } = input.known;
+          if (drifts.length === 0 || now === undefined) return election.watch(input);
+          const since = new Date().toISOString();
+          return { kind: 'drift', reason: 'resolved', verdict: now, since, watchedMs: 0 };
+        },
+        reconcileCluster: async (input) => {
+          const { jupyter, ...others } = done(input);
+          if (jupyter !== 'node2' || late === 0) return done(input);
+          late -= 1;
+          return { ...others, drifts: [silent] };
+        },
+        moveLeadership: (input) => election.move(input),
+      });
+      await eventually(async () => (await state()).jupyter === 'node1');
+      const result = await handle.executeUpdate(moveJupyter, { args: ['node2'] });
+      expect(result).toMatchObject({ moved: true, from: 'node1', to: 'node2' });
+      expect(late).toBe(0);
+      expect(await state()).toMatchObject({ jupyter: 'node2', drifts: [] });
+      await record(handle, 'keeper-move-awaited-jupyter');
     });
 
     test('refuses an unknown node, and reports why a move failed', async () => {

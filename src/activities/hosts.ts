@@ -1,7 +1,8 @@
 import { Context } from '@temporalio/activity';
 import { hostOf } from '../cluster/host-of.js';
-import type { ClusterSpec } from '../cluster/spec.js';
+import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { desiredItems, unwantedItems } from '../deployment/desired.js';
+import { withObservedServers } from '../deployment/ensemble.js';
 import { surveyOf, type HostSurvey } from '../deployment/host-survey.js';
 import type { ConvergingStage } from '../deployment/stages.js';
 import { converge, type ConvergeDeps } from '../hosts/converge.js';
@@ -22,14 +23,22 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
     };
   };
 
+  const connect = (host: HostSpec) => pool.get(host);
+  /** A host of the ensemble keeps its number. */
+  const withServers = (spec: ClusterSpec, host: HostSpec) =>
+    host.roles.includes('zookeeper') ? withObservedServers(connect, spec) : Promise.resolve(spec);
+
   return {
     /**
      * Observes a host and changes nothing.
      *
-     * @throws PerijoveError SSH_*, SUDO_REFUSED
+     * @throws PerijoveError SSH_*, SUDO_REFUSED, OBSERVATION_INCOMPLETE, ZOOKEEPER_NUMBER_TAKEN
      */
-    surveyHost: async ({ spec, host }: HostInput): Promise<HostSurvey> =>
-      surveyOf(await pool.get(hostOf(spec, host)), spec, convergeDeps(spec)),
+    surveyHost: async ({ spec, host: name }: HostInput): Promise<HostSurvey> => {
+      const host = hostOf(spec, name);
+      const connection = await pool.get(host);
+      return surveyOf(connection, await withServers(spec, host), convergeDeps(spec));
+    },
 
     /**
      * Brings a host to what a stage requires there. Repeated, it finds its work done and returns nothing.
@@ -52,7 +61,8 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
       const unwanted = unwantedItems(host, stage);
       const removed =
         unwanted.services.length === 0 ? [] : await removeItems(connection, unwanted, { cluster: spec.name });
-      return [...removed, ...(await converge(connection, desiredItems(spec, host, stage, mesos), deps))];
+      const full = stage === 'zookeeper' ? await withServers(spec, host) : spec;
+      return [...removed, ...(await converge(connection, desiredItems(full, host, stage, mesos), deps))];
     },
   };
 }

@@ -1,18 +1,26 @@
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { listensAt } from '../hosts/listening.js';
-import { known, notKnown, type Observation } from '../hosts/observation.js';
+import { known, notKnown, observedOn, type Observation } from '../hosts/observation.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import { quote } from '../ssh/shell.js';
+import { observeEnsemble } from '../deployment/ensemble.js';
 import type { ServiceMember } from '../deployment/members.js';
 import { judgeEnsemble, type MemberReport } from '../zookeeper/ensemble.js';
 import { serverStatus, type ServerStatus } from '../zookeeper/four-letter.js';
 import { zookeeperPaths } from '../zookeeper/items.js';
+import { ensembleSteps, numbersWithLeavers, serverOf, type EnsembleStep } from '../zookeeper/servers.js';
 import type { ActivityDeps } from './deps.js';
 import { until } from './poll.js';
 
 export interface ZooKeeperInput {
   readonly spec: ClusterSpec;
+}
+
+export interface EnsemblePlan {
+  readonly steps: readonly EnsembleStep[];
+  /** Of the servers, by host, those that leave included. */
+  readonly numbers: Readonly<Record<string, number>>;
 }
 
 export function createZooKeeperActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
@@ -59,6 +67,19 @@ sed -n 's/^clientPort=//p' ${config}`);
   return {
     /** The current state of each member, wherever its current configuration has it listen. */
     zookeeperMembers: ({ spec }: ZooKeeperInput): Promise<readonly ServiceMember[]> => membersOf(spec),
+
+    /**
+     * How the ensemble comes to the members of the spec; no steps when they have not changed.
+     *
+     * @throws PerijoveError OBSERVATION_INCOMPLETE, ZOOKEEPER_NUMBER_TAKEN
+     */
+    planEnsemble: async ({ spec }: ZooKeeperInput): Promise<EnsemblePlan> => {
+      const files = await observeEnsemble((host) => pool.get(host), spec);
+      for (const [host, found] of Object.entries(files)) observedOn(host, found);
+      const numbers = numbersWithLeavers(spec, files);
+      const servers = hostsWithRole(spec, 'zookeeper').map((host) => serverOf(host, numbers[host.name] ?? 0));
+      return { numbers, steps: ensembleSteps(files, servers, new Set(Object.values(numbers))) };
+    },
 
     /**
      * Resolves when one member leads and all others follow.

@@ -74,6 +74,17 @@ export interface ZooKeeperSpec {
   readonly heapBytes: number;
   /** Protect the znodes of Mesos with a digest ACL. */
   readonly digest: boolean;
+  /**
+   * Observed on the hosts, and never part of a stored spec: the numbers of the servers by host, and the members that
+   * each `zoo.cfg` names. Absent: numbers by the order of the hosts, and the hosts with the role.
+   */
+  readonly numbers?: Readonly<Record<string, number>>;
+  readonly servers?: readonly {
+    readonly id: number;
+    readonly address: string;
+    readonly peerPort: number;
+    readonly electionPort: number;
+  }[];
 }
 
 export interface MesosSpec {

@@ -922,6 +922,13 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'failed',
   },
+  ZOOKEEPER_NUMBER_TAKEN: {
+    meaning: 'Two hosts have the same ZooKeeper server number, as after a disk was copied.',
+    remedy:
+      'On the host that got the copy, stop ZooKeeper and move `data/zookeeper` of its directory aside; `perijove up` gives it another number.',
+    retryable: false,
+    exit: 'failed',
+  },
   ZOOKEEPER_NOT_WHOLE: {
     meaning: 'The ZooKeeper ensemble does not have one leader that all other members follow.',
     remedy: 'Read the logs of the named members with `perijove logs HOST/zookeeper`.',

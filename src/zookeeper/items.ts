@@ -1,6 +1,7 @@
 import { archivesOf, noItems, type FileItem, type HostItems } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec, type Install } from '../cluster/spec.js';
+import { serverLine, serverOf } from './servers.js';
 
 /** Name of the service on hosts. */
 export const zookeeperService = 'zookeeper';
@@ -20,8 +21,10 @@ export function zookeeperPaths(host: Pick<HostSpec, 'dir'>) {
   };
 }
 
-/** The `N` of the host's `server.N` line: its position among the ensemble's hosts, from 1. */
+/** The `N` of the host's `server.N` line: the number that it has, or its position among the ensemble's hosts, from 1. */
 export function serverId(spec: ClusterSpec, host: HostSpec): number {
+  const present = spec.zookeeper.numbers?.[host.name];
+  if (present !== undefined) return present;
   return hostsWithRole(spec, 'zookeeper').findIndex((member) => member.name === host.name) + 1;
 }
 
@@ -67,7 +70,9 @@ export function zookeeperItems(spec: ClusterSpec, host: HostSpec): HostItems {
 
 function zooCfg(spec: ClusterSpec, host: HostSpec): string {
   const { zookeeper } = spec;
-  const members = hostsWithRole(spec, 'zookeeper');
+  const members =
+    zookeeper.servers ??
+    hostsWithRole(spec, 'zookeeper').map((member) => serverOf(member, serverId(spec, member)));
   const lines = [
     `dataDir=${zookeeperPaths(host).data}`,
     `clientPort=${host.ports.zookeeper}`,
@@ -83,10 +88,8 @@ function zooCfg(spec: ClusterSpec, host: HostSpec): string {
   ];
   // ZooKeeper refuses an ensemble of one; without these lines it runs standalone.
   if (members.length > 1) {
-    for (const member of members) {
-      const { zookeeperPeer, zookeeperElection } = member.ports;
-      lines.push(`server.${serverId(spec, member)}=${member.address}:${zookeeperPeer}:${zookeeperElection}`);
-    }
+    // By number: the order of the hosts in the spec changes nothing.
+    lines.push(...members.toSorted((a, b) => a.id - b.id).map(serverLine));
   }
   return `${lines.join('\n')}\n`;
 }

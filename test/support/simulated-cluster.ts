@@ -121,6 +121,10 @@ export class SimulatedCluster {
         await this.#did('awaitNetwork');
       },
       zookeeperMembers: () => this.#members('zookeeper'),
+      planEnsemble: async () => {
+        await this.#did('planEnsemble');
+        return { steps: [], numbers: {} };
+      },
       awaitZookeeper: async () => {
         await this.#whole('awaitZookeeper', 'zookeeper');
         return { leader: 'h1' };

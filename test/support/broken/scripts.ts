@@ -45,6 +45,7 @@ type Row = readonly [Scenario, ...Scenario[]] | { readonly not: string };
 
 /** Every place in `src` that sends a script to a host, by file and function. */
 export const scripts: Readonly<Record<string, Row>> = {
+  'deployment/ensemble.ts#observeServer': { not: 'by the shell alone' },
   'deployment/host-survey.ts#observeNetwork': ['survey a network'],
   'activities/framework-ways.ts#markFormed': { not: 'observes nothing' },
   'activities/framework-ways.ts#remember': { not: 'by the shell alone' },

@@ -53,6 +53,15 @@ sed -n 's/^clientPort=//p' ${config}`);
     return 'down';
   };
 
+  /** At the port of its current configuration, which the running server may still have instead of the spec's. */
+  const currentReport = async (reach: Reach, host: HostSpec): Promise<MemberReport> => {
+    const report = await reportOf(reach, host, host.ports.zookeeper);
+    if (report.status !== undefined) return report;
+    const configured = await configuredPort(host);
+    const port = configured.known ? configured.value : undefined;
+    return port === undefined || port === host.ports.zookeeper ? report : reportOf(reach, host, port);
+  };
+
   const membersOf = async (spec: ClusterSpec): Promise<readonly ServiceMember[]> => {
     const reach = sshReach(pool, spec);
     return Promise.all(
@@ -82,7 +91,7 @@ sed -n 's/^clientPort=//p' ${config}`);
     },
 
     /**
-     * Resolves when one member leads and all others follow.
+     * Resolves when one member leads and all others follow, wherever their current configuration has them listen.
      *
      * @throws PerijoveError ZOOKEEPER_NOT_WHOLE after two minutes
      */
@@ -91,7 +100,7 @@ sed -n 's/^clientPort=//p' ${config}`);
       const members = hostsWithRole(spec, 'zookeeper');
       return until(async () => {
         const { healthy, leader, reason } = judgeEnsemble(
-          await Promise.all(members.map((host) => reportOf(reach, host, host.ports.zookeeper))),
+          await Promise.all(members.map((host) => currentReport(reach, host))),
         );
         return healthy && leader !== undefined
           ? { done: { leader } }

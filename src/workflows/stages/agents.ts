@@ -16,7 +16,8 @@ export const agents = {
     return convergeRolling(deployment, {
       stage: 'agents',
       members: () => agentMembers.executeWithOptions({ summary: 'find running agents' }, [{ spec }]),
-      whole: () => awaitAgents.executeWithOptions({ summary: 'agents registered' }, [{ spec }]),
+      whole: (limits) =>
+        awaitAgents.executeWithOptions({ ...limits, summary: 'agents registered' }, [{ spec }]),
       // Nodes may run there, and nothing would move them.
       keeps: true,
       before: () => awaitFormedEtcd.executeWithOptions({ summary: 'etcd is healthy' }, [{ spec }]),

@@ -17,10 +17,12 @@ export const keeper = {
     const proxies = await convergeRolling(deployment, {
       stage: 'keeper',
       members: () => proxyMembers.executeWithOptions({ summary: 'find running proxies' }, [{ spec }]),
-      whole: async () => {
+      whole: async (limits) => {
         const outcome = await ensureKeeper.executeWithOptions({ summary: 'keeper' }, [{ spec }]);
         changed ||= outcome.changed;
-        await awaitKeeper.executeWithOptions({ summary: 'Jupyter responds through every route' }, [{ spec }]);
+        await awaitKeeper.executeWithOptions({ ...limits, summary: 'Jupyter responds through every route' }, [
+          { spec },
+        ]);
       },
     });
     return changed ? [...proxies, { host: spec.name, what: 'handed the spec to the keeper' }] : proxies;

@@ -22,7 +22,7 @@ export const masters = {
         );
         return masterMembers.executeWithOptions({ summary: 'find running masters' }, [{ spec }]);
       },
-      whole: () => awaitMasters.executeWithOptions({ summary: 'masters agree' }, [{ spec }]),
+      whole: (limits) => awaitMasters.executeWithOptions({ ...limits, summary: 'masters agree' }, [{ spec }]),
     });
     if (!spec.zookeeper.digest) return [...opened, ...changed];
     const closed = await protectZnodes.executeWithOptions({ summary: 'set the ACLs of the znodes' }, [

@@ -1,4 +1,4 @@
-import { patched, proxyActivities } from '@temporalio/workflow';
+import { patched, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import type { ServiceMember } from '../../deployment/members.js';
@@ -26,7 +26,7 @@ export const zookeeper = {
     const rolled = await convergeRolling(deployment, {
       stage: 'zookeeper',
       members: () => membersOf(spec),
-      whole: () => whole(spec),
+      whole: (limits) => whole(spec, limits),
     });
     return [...stepped, ...rolled];
   },
@@ -34,8 +34,8 @@ export const zookeeper = {
 
 const membersOf = (spec: ClusterSpec): Promise<readonly ServiceMember[]> =>
   zookeeperMembers.executeWithOptions({ summary: 'find running servers' }, [{ spec }]);
-const whole = (spec: ClusterSpec) =>
-  awaitZookeeper.executeWithOptions({ summary: 'the ensemble is healthy' }, [{ spec }]);
+const whole = (spec: ClusterSpec, limits?: ActivityOptions) =>
+  awaitZookeeper.executeWithOptions({ ...limits, summary: 'the ensemble is healthy' }, [{ spec }]);
 
 async function changeMembers(deployment: Deployment): Promise<readonly Change[]> {
   const { spec } = deployment;

@@ -278,8 +278,9 @@ export const errorCodes = facts({
     exit: 'failed',
   },
   DISK_FULL: {
-    meaning: 'A file system has no space left.',
-    remedy: 'Free some space there (`df -h` shows which file system is full), then run the command again.',
+    meaning: 'A file system has no space or no inodes left.',
+    remedy:
+      'Free some there (`df -h` and `df -i` show which file system is full), then run the command again.',
     retryable: false,
     exit: 'failed',
   },

@@ -52,5 +52,10 @@ export function unstartedShell(attempt: UnstartedShell): PerijoveError {
 }
 
 function lastLines(text: string): string {
-  return text.split('\n').slice(-5).join('\n').trim();
+  return text
+    .split('\n')
+    .slice(-5)
+    .map((line) => line.trim())
+    .join(' ')
+    .trim();
 }

@@ -70,6 +70,7 @@ export const scripts: Readonly<Record<string, Row>> = {
   'hosts/archives.ts#unpackArchive': ['unpack an archive'],
   'hosts/artifacts.ts#copiedOnHost': ['converge a bare host'],
   'hosts/converge.ts#compare': ['converge a bare host', 'converge a change', 'converge a bare server'],
+  'hosts/converge.ts#makeDirectories': ['converge a bare host'],
   'hosts/converge.ts#perform': ['converge a bare host', 'enable a daemon', 'make a network'],
   'hosts/converge.ts#runServiceScript': ['converge a bare host', 'converge a change'],
   'hosts/converge.ts#undo': { not: 'the scripts that remove and stop, which the drivers send' },

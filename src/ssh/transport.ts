@@ -21,6 +21,8 @@ const closedByWorker = 'the connection was closed by this worker';
 const keepAlive = { keepaliveInterval: 5_000, keepaliveCountMax: 3 } as const;
 const reconnectBackOff: BackOff = { firstMs: 100, longestMs: 2_000 };
 
+/** After so many sessions, one more is tried at a time, up to the limit. */
+const sessionsPerTrial = 50;
 const sessionBackOff: BackOff = { firstMs: 20, longestMs: 500 };
 /** About ten seconds, including pauses. */
 const sessionAttempts = 25;
@@ -49,7 +51,16 @@ export interface Session {
   readonly isLost: () => boolean;
 }
 
-const noSessions = () => ({ opening: 0, open: 0, ever: false, lost: false });
+/** The sessions of one connection. */
+interface OpenedSessions {
+  opening: number;
+  open: number;
+  granted: number;
+  /** The connection has ended. */
+  lost: boolean;
+}
+
+const noSessions = (): OpenedSessions => ({ opening: 0, open: 0, granted: 0, lost: false });
 
 export interface TransportOptions {
   /** Time limit for the connection and login; 10 000 by default. */
@@ -134,7 +145,7 @@ export class SshTransport {
 
   /**
    * Opens a session that runs a command. If the server has none available, waits until one of this connection
-   * ends, and from then on keeps to that number. OpenSSH counts ended sessions until it cleans them up, so it
+   * ends, and keeps to that number for a while. OpenSSH counts ended sessions until it cleans them up, so it
    * may refuse one below its limit. A refused session has had no effect.
    *
    * @throws PerijoveError SSH_*; SSH_SESSION_REFUSED if the server allows no session at all
@@ -149,19 +160,26 @@ export class SshTransport {
           failure: (error) => new SessionRefused(error.message),
         }).finally(() => (opened.opening -= 1));
         opened.open += 1;
-        opened.ever = true;
+        this.#granted(opened);
         channel.once('close', () => (opened.open -= 1));
         return { channel, isLost: () => opened.lost };
       } catch (error) {
         if (!(error instanceof SessionRefused)) throw error;
         const others = opened.open + opened.opening;
         if (others > 0) this.sessions.concurrency = Math.min(this.sessions.concurrency, others);
-        else if (!opened.ever) throw this.#noSession(error);
+        else if (opened.granted === 0) throw this.#noSession(error);
         else refusals += 1;
         if (refusals === sessionAttempts) throw this.#lost(error.message);
         await delay(pauseAfter(attempt, sessionBackOff));
       }
     }
+  }
+
+  /** Tries one more at a time now and then: a slow host may only have cleaned up late. */
+  #granted(opened: OpenedSessions): void {
+    opened.granted += 1;
+    if (opened.granted % sessionsPerTrial !== 0) return;
+    this.sessions.concurrency = Math.min(this.sessions.concurrency + 1, sessionsPerConnection);
   }
 
   /** Closes it permanently, also while it connects, and even if the server does not respond. */

@@ -10,6 +10,7 @@ import { networkFactsScript, networkProblems, parseNetworkFacts } from '../netwo
 import type { HostConnection } from '../ssh/connection.js';
 import { planVolume } from '../storage/volume.js';
 import { allItems, desiredItems, unwantedServices } from './desired.js';
+import { forwardingProblems } from './forwarding.js';
 import { factsWanted } from './preflight.js';
 import { convergingStages, type ConvergingStage, type StageName } from './stages.js';
 
@@ -28,7 +29,7 @@ export interface HostSurvey {
 /**
  * Surveys a host without changing it, in the same way for a deployment, `check` and `plan`.
  *
- * @throws PerijoveError SSH_*, SUDO_REFUSED
+ * @throws PerijoveError SSH_*, SHELL_REFUSED, PASSWORD_EXPIRED, SUDO_REFUSED
  */
 export async function surveyOf(
   connection: HostConnection,
@@ -38,8 +39,9 @@ export async function surveyOf(
   const { host } = connection;
   const mesos = await observeMesos(connection, spec, signalOf(deps));
   const items = allItems(spec, host, mesos);
-  const [facts, network, volume, unwanted, changes] = await Promise.all([
+  const [facts, forwarding, network, volume, unwanted, changes] = await Promise.all([
     gatherFacts(connection, factsWanted(spec, host, items), signalOf(deps)),
+    forwardingProblems(connection, spec),
     observeNetwork(connection, spec, deps),
     planVolume(connection, spec),
     unwantedChanges(connection, spec),
@@ -60,7 +62,12 @@ export async function surveyOf(
     if (part.changes.length === 0) continue;
     pending.set(part.stage, [...(pending.get(part.stage) ?? []), ...part.changes]);
   }
-  const problems = [...installationProblems(spec, host, mesos), ...network, ...volume.problems];
+  const problems = [
+    ...forwarding,
+    ...installationProblems(spec, host, mesos),
+    ...network,
+    ...volume.problems,
+  ];
   return {
     host: host.name,
     facts,

@@ -15,6 +15,8 @@ import type { Problem } from '../hosts/problem.js';
 
 /** The Node.js binary alone has 100 MB; data and logs are added to it. */
 const leastFreeBytes = 512 * 1024 * 1024;
+/** A host of the lab has about 500 files, with two of five nodes on it; logs, archives and data are added. */
+const leastFreeInodes = 1_000;
 const clockToleranceMs = 1_000;
 /** Characters of a command line that suffice to identify it. */
 const longestCommand = 60;
@@ -84,7 +86,7 @@ function hostProblems(
   facts: HostFacts,
   packages: readonly string[],
 ): Problem[] {
-  const at = (code: ErrorCode, message: string, remedy?: string) =>
+  const at: ProblemAt = (code, message, remedy) =>
     problem(code, `${host.name}: ${message}`, {
       host: host.name,
       ...(remedy === undefined ? {} : { remedy }),
@@ -92,18 +94,7 @@ function hostProblems(
   const missing = packages.filter((name) => !facts.packages.includes(name));
   return [
     ...(isSystemDirectory(host.dir) ? [at('DIR_REFUSED', `dir is a system directory: ${host.dir}`)] : []),
-    ...(facts.writable.includes(host.dir) ? [] : [at('DIR_NOT_WRITABLE', `cannot write to ${host.dir}`)]),
-    ...(facts.freeBytes >= leastFreeBytes
-      ? []
-      : [
-          at(
-            'DISK_FULL',
-            `only ${mebibytes(facts.freeBytes)} are free at ${host.dir}; at least ${mebibytes(leastFreeBytes)} are required`,
-          ),
-        ]),
-    ...storagePaths(spec, host)
-      .filter((path) => !facts.writable.includes(path))
-      .map((path) => at('STORAGE_NOT_WRITABLE', `cannot write to ${path}`)),
+    ...directoryProblems(spec, host, facts, at),
     ...bricks(spec, host)
       .filter((brick) => !facts.apart.includes(brick))
       .map((brick) => at('STORAGE_BRICK_ROOT', `${brick} is on the root file system`)),
@@ -123,11 +114,52 @@ function hostProblems(
   ];
 }
 
-function packageProblems(
+type ProblemAt = (code: ErrorCode, message: string, remedy?: string) => Problem;
+
+function directoryProblems(
+  spec: ClusterSpec,
+  { dir, ...host }: HostSpec,
   facts: HostFacts,
-  missing: readonly string[],
-  at: (code: ErrorCode, message: string, remedy?: string) => Problem,
+  at: ProblemAt,
 ): Problem[] {
+  const { dangling = [], freeBytes, freeInodes, noexec, writable } = facts;
+  // Whatever else is wrong with them concerns the directory above the link.
+  const unwritable = (path: string) =>
+    !writable.includes(path) && !dangling.some((each) => each.path === path);
+  return [
+    ...dangling.map(({ path, link, target }) =>
+      at(
+        'DIR_DANGLING',
+        `${link === path ? path : `${link}, above ${path},`} is a symbolic link to ${target}, which does not exist`,
+      ),
+    ),
+    ...(unwritable(dir) ? [at('DIR_NOT_WRITABLE', `cannot write to ${dir}`)] : []),
+    ...(noexec === undefined
+      ? []
+      : [at('DIR_NOEXEC', `no program can run in ${dir}: ${noexec} is mounted with noexec`)]),
+    ...(freeBytes >= leastFreeBytes
+      ? []
+      : [
+          at(
+            'DISK_FULL',
+            `only ${mebibytes(freeBytes)} are free at ${dir}; at least ${mebibytes(leastFreeBytes)} are required`,
+          ),
+        ]),
+    ...(freeInodes === undefined || freeInodes >= leastFreeInodes
+      ? []
+      : [
+          at(
+            'INODES_SHORT',
+            `only ${freeInodes} inodes are free at ${dir}; at least ${leastFreeInodes} are required`,
+          ),
+        ]),
+    ...storagePaths(spec, host)
+      .filter(unwritable)
+      .map((path) => at('STORAGE_NOT_WRITABLE', `cannot write to ${path}`)),
+  ];
+}
+
+function packageProblems(facts: HostFacts, missing: readonly string[], at: ProblemAt): Problem[] {
   if (missing.length === 0) return [];
   const names = missing.join(' ');
   if (!facts.apt)
@@ -274,7 +306,7 @@ function boundAddresses(spec: ClusterSpec, host: HostSpec): string[] {
   return [host.address, ...nodes];
 }
 
-function storagePaths({ storage }: ClusterSpec, { roles }: HostSpec): string[] {
+function storagePaths({ storage }: ClusterSpec, { roles }: Pick<HostSpec, 'roles'>): string[] {
   return storage.kind === 'path' && roles.includes('agent') ? [storage.path] : [];
 }
 

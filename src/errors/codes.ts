@@ -224,6 +224,26 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'failed',
   },
+  SHELL_REFUSED: {
+    meaning: 'The host accepts the SSH user, but its login runs no commands. The message quotes the host.',
+    remedy:
+      'Set a login shell for the user on the host (`usermod -s /bin/bash USER`), remove a forced command (`ForceCommand` in sshd_config, `command=` in authorized_keys), or set another `user` in the spec.',
+    retryable: false,
+    exit: 'failed',
+  },
+  PASSWORD_EXPIRED: {
+    meaning: 'The password of the SSH user has expired, and the host runs no commands until it is changed.',
+    remedy:
+      'Log in once as the user in a terminal (`ssh -t`) and set a new password, or let root run `chage -d "$(date +%F)" USER` on the host.',
+    retryable: false,
+    exit: 'failed',
+  },
+  SSH_SESSION_REFUSED: {
+    meaning: 'The host accepts the login, but no session in it.',
+    remedy: 'Set `MaxSessions` in sshd_config on the host to at least 1 (10 by default), and reload sshd.',
+    retryable: false,
+    exit: 'failed',
+  },
   COMMAND_TIMEOUT: {
     meaning: 'A command on a host timed out and was stopped.',
     remedy: 'Perijove retries automatically. If this keeps happening, check the load on the host.',
@@ -242,6 +262,14 @@ export const errorCodes = facts({
     retryable: true,
     exit: 'unreachable',
   },
+  TUNNEL_PROHIBITED: {
+    meaning:
+      'The SSH server of a host prohibits TCP forwarding, through which Perijove reaches the services of the cluster.',
+    remedy:
+      'Allow it for the SSH user: set `AllowTcpForwarding local` in sshd_config on the host (or `yes`, in a `Match` block if you like), check `DisableForwarding`, `PermitOpen` and the options in authorized_keys (`no-port-forwarding`, `restrict`), and reload sshd.',
+    retryable: false,
+    exit: 'failed',
+  },
   UPLOAD_CORRUPT: {
     meaning: 'The checksum of an uploaded file does not match.',
     remedy:
@@ -250,14 +278,37 @@ export const errorCodes = facts({
     exit: 'failed',
   },
   DISK_FULL: {
-    meaning: 'A file system has no space left.',
-    remedy: 'Free some space there (`df -h` shows which file system is full), then run the command again.',
+    meaning: 'A file system has no space or no inodes left.',
+    remedy:
+      'Free some there (`df -h` and `df -i` show which file system is full), then run the command again.',
     retryable: false,
     exit: 'failed',
   },
   DIR_NOT_WRITABLE: {
     meaning: 'The SSH user cannot write to the directory where Perijove puts its files.',
     remedy: 'Change the owner of the directory, choose another `dir` in the spec, or set `become: sudo`.',
+    retryable: false,
+    exit: 'failed',
+  },
+  DIR_DANGLING: {
+    meaning:
+      'A directory of the spec is, or lies behind, a symbolic link to a directory that does not exist.',
+    remedy: 'Mount the disk that the link leads to, create its target, or set another path in the spec.',
+    retryable: false,
+    exit: 'failed',
+  },
+  DIR_NOEXEC: {
+    meaning:
+      'The base directory is on a file system that is mounted with `noexec`, so no program can run there.',
+    remedy:
+      'Remove `noexec` from its mount options (`mount -o remount,exec MOUNTPOINT`, and in /etc/fstab), or set `dir` to a directory on another file system.',
+    retryable: false,
+    exit: 'failed',
+  },
+  INODES_SHORT: {
+    meaning: 'The file system of the base directory has too few inodes left for the files of a cluster.',
+    remedy:
+      'Remove files there (`df -i` shows the inodes, `du --inodes` who uses them), or set `dir` to a directory on another file system.',
     retryable: false,
     exit: 'failed',
   },

@@ -143,7 +143,7 @@ async function perform(
     notes.push(...(await installPackages(connection, step.packages, deps)));
   }
   const modes = steps.flatMap(modeScript);
-  if (modes.length > 0) await connection.run(['set -e', ...modes].join('\n'), options);
+  if (modes.length > 0) await makeDirectories(connection, ['set -e', ...modes].join('\n'), options);
   for (const step of steps) {
     if (step.kind === 'unpack-archive') await unpackArchive(connection, step.archive, deps.signal);
   }
@@ -194,11 +194,38 @@ function undoOf(step: Step, connection: HostConnection, driver: InitDriver): Und
   }
 }
 
+/** What mkdir(1) reports of a directory that no later attempt will make, either. */
+const cannotMake =
+  /^mkdir: cannot create directory '(.*)': (?:File exists|Not a directory|Permission denied|Read-only file system)$/m;
+
+/** @throws PerijoveError DIR_NOT_WRITABLE, and the errors of `run` */
+async function makeDirectories(
+  connection: HostConnection,
+  script: string,
+  options: { readonly signal?: AbortSignal },
+): Promise<void> {
+  try {
+    await connection.run(script, options);
+  } catch (error) {
+    const [words, directory] = (error instanceof PerijoveError && cannotMake.exec(error.message)) || [];
+    if (words === undefined || directory === undefined) throw error;
+    const { name } = connection.host;
+    throw new PerijoveError('DIR_NOT_WRITABLE', `cannot create ${directory}: ${words}`, {
+      host: name,
+      subject: directory,
+      remedy:
+        'If a disk should be mounted there, mount it. Otherwise remove what is in the way, change the owner of the directory above, or choose another path in the spec.',
+      cause: error,
+    });
+  }
+}
+
 function modeScript(step: Step): string[] {
   if (step.kind === 'set-mode') return [`chmod ${step.mode.toString(8)} ${quote(step.path)}`];
   if (step.kind !== 'make-directory') return [];
-  const mode = step.mode === undefined ? '' : ` && chmod ${step.mode.toString(8)} ${quote(step.path)}`;
-  return [`mkdir -p ${quote(step.path)}${mode}`];
+  // Separate commands: `set -e` ignores the failure of `mkdir` in `mkdir && chmod`.
+  const mode = step.mode === undefined ? [] : [`chmod ${step.mode.toString(8)} ${quote(step.path)}`];
+  return [`mkdir -p ${quote(step.path)}`, ...mode];
 }
 
 function serviceScript(step: Step, driver: InitDriver): { name: string; script: string } | undefined {

@@ -3,28 +3,22 @@ import { z } from 'zod';
 import { PerijoveError } from '../errors/error.js';
 import type { ExecOptions, HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
+import { directoriesScript, separator, type DirectoriesWanted } from './directory-facts.js';
+import { listenersFactScript, type ListenersWanted } from './listener-facts.js';
 import { observeDaemons, parseDaemons } from './daemons.js';
 import type { DaemonItem } from './items.js';
 import { aptLockHolder } from './packages.js';
 import { installedScript } from './substitutes.js';
 
 /** What `gatherFacts` collects; `factsWanted` computes it from a spec. */
-export interface FactsWanted {
+export interface FactsWanted extends Omit<DirectoriesWanted, 'dir'>, ListenersWanted {
   readonly packages: readonly string[];
   /** Daemons to check for a response. */
   readonly daemons: readonly DaemonItem[];
-  /** TCP ports whose listeners are listed: at one of `addresses`, at 127.0.0.1, or at all addresses. */
-  readonly ports: readonly number[];
   /** Names on PATH, or absolute paths. */
   readonly programs: readonly string[];
   /** Addresses to look for on the interfaces. */
   readonly addresses: readonly string[];
-  /** Directories to check for write access, or whether they can be created. */
-  readonly writable: readonly string[];
-  /** Directories to check for a file system other than the root file system. */
-  readonly apart: readonly string[];
-  /** Base directories of the cluster: a process that uses one belongs to the cluster. */
-  readonly dirs: readonly string[];
 }
 
 /** A listening TCP socket. */
@@ -56,6 +50,12 @@ export interface HostFacts {
   readonly daemons: readonly { readonly name: string; readonly answers: boolean }[];
   /** Free space at the base directory. */
   readonly freeBytes: number;
+  /** Free inodes there; absent if the file system makes them as needed. */
+  readonly freeInodes?: number;
+  /** The mount point of its file system, if that is mounted with `noexec`. */
+  readonly noexec?: string;
+  /** Links to nothing, at or above the directories to be written; absent if there are none. */
+  readonly dangling?: readonly { readonly path: string; readonly link: string; readonly target: string }[];
   readonly writable: readonly string[];
   readonly apart: readonly string[];
   readonly memoryBytes: number;
@@ -96,8 +96,6 @@ export async function gatherFacts(
 export function factsScript(dir: string, wanted: FactsWanted): string {
   const words = (values: readonly (string | number)[]) =>
     values.map((value) => quote(String(value))).join(' ');
-  const hexPorts = wanted.ports.map((port) => port.toString(16).toUpperCase().padStart(4, '0'));
-  const hexAddresses = [...wanted.addresses, '127.0.0.1'].map(hexAddress);
   return `
 printf 'clock %s\\n' "$(date +%s%N)"
 ${aptLockHolder}
@@ -111,19 +109,7 @@ if [ -d /run/systemd/system ]; then say init systemd; fi
 if command -v runsvdir >/dev/null && command -v chpst >/dev/null; then say init runit; fi
 if command -v apt-get >/dev/null; then say apt yes; say apt-holder "$(apt_lock_holder)"; fi
 ${observeDaemons(wanted.daemons).join('\n')}
-existing() {
-  found=$1
-  until [ -e "$found" ]; do found=$(dirname "$found"); done
-  printf '%s' "$found"
-}
-for dir in ${words(wanted.writable)}; do
-  found=$(existing "$dir")
-  if [ -d "$found" ] && [ -w "$found" ]; then say writable "$dir"; fi
-done
-for dir in ${words(wanted.apart)}; do
-  [ "$(stat -c %d "$(existing "$dir")")" = "$(stat -c %d /)" ] || say apart "$dir"
-done
-say free-kib "$(df -Pk "$(existing ${quote(dir)})" | awk 'NR == 2 { print $4 }')"
+${directoriesScript({ dir, ...wanted })}
 say memory-kib "$(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo)"
 say cpus "$(nproc)"
 ${installedScript(wanted.packages).join('\n')}
@@ -133,37 +119,7 @@ done
 for address in ${words(wanted.addresses)}; do
   if ! command -v ip >/dev/null || ip -4 route get "$address" 2>/dev/null | grep -q '^local '; then say address "$address"; fi
 done
-listening=$(awk -v ports=${quote(hexPorts.join(' '))} -v addresses=${quote(hexAddresses.join(' '))} '
-  BEGIN {
-    n = split(ports, list, " "); for (i = 1; i <= n; i++) wanted[list[i]] = 1
-    n = split(addresses, list, " "); for (i = 1; i <= n; i++) own[list[i]] = 1
-  }
-  $4 == "0A" {
-    split($2, at, ":")
-    if (at[2] in wanted && (at[1] ~ /^0+$/ || substr(at[1], length(at[1]) - 7) in own)) print at[1], at[2], $10
-  }' /proc/net/tcp /proc/net/tcp6 2>/dev/null)
-if [ -n "$listening" ]; then
-  sockets=$(find /proc/[0-9]*/fd -lname 'socket:*' -printf '%p %l\\n' 2>/dev/null)
-  is_own() {
-    pid=$1
-    while [ "\${pid:-0}" -gt 1 ]; do
-      for dir in ${words(wanted.dirs)}; do
-        if { cat "/proc/$pid/cmdline" "/proc/$pid/environ"; printf '%s/' "$(readlink "/proc/$pid/cwd")"; } 2>/dev/null | grep -qaF "$dir/"; then return 0; fi
-      done
-      pid=$(awk '$1 == "PPid:" { print $2 }' "/proc/$pid/status" 2>/dev/null)
-    done
-    return 1
-  }
-  printf '%s\\n' "$listening" | while read -r address port inode; do
-    owner=$(printf '%s\\n' "$sockets" | awk -v socket="socket:[$inode]" '$2 == socket { split($1, part, "/"); print part[3]; exit }')
-    own=no; command=
-    if [ -n "$owner" ]; then
-      command=$(tr '\\0\\n' '  ' < "/proc/$owner/cmdline" 2>/dev/null | cut -c1-120)
-      if is_own "$owner"; then own=yes; fi
-    fi
-    printf 'listener %s %s %s %s %s\\n' "$address" "$port" "\${owner:--}" "$own" "$command"
-  done
-fi
+${listenersFactScript(wanted)}
 exit 0`.trim();
 }
 
@@ -178,6 +134,8 @@ const facts = z.object({
   uid: count,
   'apt-holder': z.string().optional(),
   'free-kib': count,
+  inodes: z.string().optional(),
+  noexec: z.string().optional(),
   'memory-kib': count,
   cpus: count,
   clock: z.string().regex(/^\d{16,}$/),
@@ -217,6 +175,9 @@ export function parseFacts(
     ...(one['apt-holder'] === undefined ? {} : { aptHeldBy: one['apt-holder'] }),
     daemons: [...parseDaemons(output)].map(([name, { answers }]) => ({ name, answers })),
     freeBytes: one['free-kib'] * 1024,
+    ...parseInodes(one.inodes),
+    ...(one.noexec === undefined ? {} : { noexec: unescaped(one.noexec) }),
+    ...parseDangling(all('dangling')),
     writable: all('writable'),
     apart: all('apart'),
     memoryBytes: one['memory-kib'] * 1024,
@@ -233,21 +194,32 @@ export function parseFacts(
   };
 }
 
+/** A path of the mount table: proc_pid_mountinfo(5). */
+function unescaped(path: string): string {
+  return path.replaceAll(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}
+
+function parseInodes(text = ''): Pick<HostFacts, 'freeInodes'> {
+  const [all, free] = text.split(' ').map(Number);
+  return all === undefined || free === undefined || !(all > 0) ? {} : { freeInodes: free };
+}
+
+function parseDangling(lines: readonly string[]): Pick<HostFacts, 'dangling'> {
+  const dangling = lines.map((line) => {
+    const [path = '', link = '', target = ''] = line.split(separator);
+    return { path, link, target };
+  });
+  return dangling.length === 0 ? {} : { dangling };
+}
+
 function parseListener(text: string): Listener[] {
   const [hexAddress = '', hexPort = '', pid = '-', own, ...command] = text.split(' ');
   const address = parseHexAddress(hexAddress);
   if (address === undefined) return [];
   const known = pid === '-' ? {} : { pid: Number(pid), command: command.join(' ').trim() };
   return [{ address, port: Number.parseInt(hexPort, 16), ...known, own: own === 'yes' }];
-}
-
-/** An IPv4 address in the format of /proc/net/tcp. */
-function hexAddress(address: string): string {
-  return address
-    .split('.')
-    .toReversed()
-    .map((byte) => Number(byte).toString(16).toUpperCase().padStart(2, '0'))
-    .join('');
 }
 
 /**

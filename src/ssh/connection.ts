@@ -53,7 +53,8 @@ export interface HostConnection {
    * before all of it has arrived. Resolves for any exit code. If the connection, the time or the signal ends
    * first, the script's process group gets SIGTERM on the host, then SIGKILL.
    *
-   * @throws PerijoveError SSH_*, SUDO_REFUSED, COMMAND_TIMEOUT, OUTPUT_TOO_LARGE (over 8 MiB)
+   * @throws PerijoveError SSH_*, SHELL_REFUSED, PASSWORD_EXPIRED, SUDO_REFUSED, COMMAND_TIMEOUT, OUTPUT_TOO_LARGE
+   *   (over 8 MiB), COMMAND_FAILED if the script did not start
    */
   exec(script: string, options?: ExecOptions): Promise<ExecResult>;
 
@@ -65,24 +66,27 @@ export interface HostConnection {
   run(script: string, options?: ExecOptions): Promise<string>;
 
   /**
-   * Writes a file atomically: by SFTP under a temporary name, then its SHA-256 is verified on the host, and
-   * it is synced and renamed. The directory must exist.
+   * Writes a file atomically, over the stdin of a script: under a temporary name beside it, then its SHA-256 is
+   * verified on the host, and it is synced and renamed. The directory must exist. COMMAND_TIMEOUT after two
+   * minutes without progress.
    *
-   * @throws PerijoveError SSH_*, DISK_FULL, DIR_NOT_WRITABLE, UPLOAD_CORRUPT
+   * @throws PerijoveError those of `exec`; DISK_FULL, DIR_NOT_WRITABLE, UPLOAD_CORRUPT, COMMAND_FAILED
    */
   upload(source: UploadSource, path: string, options: UploadOptions): Promise<void>;
 
   /**
-   * Downloads a file that the SSH user may read, by SFTP. If it fails, part of the file may remain.
+   * Downloads a file over the stdout of a script. If it fails, part of the file may remain. COMMAND_TIMEOUT after
+   * two minutes without progress.
    *
-   * @throws PerijoveError SSH_*
+   * @throws PerijoveError those of `exec`; COMMAND_FAILED
    */
   download(path: string, file: string, options?: DownloadOptions): Promise<void>;
 
   /**
    * A TCP connection to `address:port` as seen from the host.
    *
-   * @throws PerijoveError SSH_*, TUNNEL_REFUSED if the host cannot connect
+   * @throws PerijoveError SSH_*, TUNNEL_REFUSED if the host cannot connect, TUNNEL_PROHIBITED if sshd does not
+   *   forward to there
    */
   dial(address: string, port: number): Promise<Duplex>;
 

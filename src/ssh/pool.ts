@@ -1,19 +1,19 @@
-import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import type { SFTPWrapper } from 'ssh2';
 import { PerijoveError } from '../errors/error.js';
 import type { HostSpec, SshTarget } from '../cluster/spec.js';
 import { abortable } from '../net/abortable.js';
-import type { ExecOptions, HostConnection, SshPool } from './connection.js';
-import { runScript, shellCommand, successOf } from './exec.js';
+import type { HostConnection, SshPool } from './connection.js';
+import { runScript, shellCommand, successOf, type ScriptRun } from './exec.js';
 import { SshTransport } from './transport.js';
 import { openTunnel, type Tunnel } from './tunnel.js';
-import { downloadFile, uploadFile } from './upload.js';
+import { downloadFile, uploadFile, type StreamedOptions } from './upload.js';
 
 const defaultTimeoutMs = 60_000;
 /** A busy machine may need some time to accept a login. */
 const loginTimeoutMs = 30_000;
+/** Tries whether a login runs commands. */
+const plain = { script: 'exit 0', become: false } as const;
 
 export interface SshPoolOptions {
   readonly logger: Logger;
@@ -51,7 +51,7 @@ export function createSshPool({ logger, knownHostsDir }: SshPoolOptions): SshPoo
     });
     logins.add(transport);
     try {
-      const run = { host: host.name, script: 'exit 0', become: false, timeoutMs: loginTimeoutMs };
+      const run = { ...plain, host: host.name, user: host.ssh.user, timeoutMs: loginTimeoutMs };
       successOf(await runScript(await transport.exec(shellCommand(false)), run));
     } finally {
       logins.delete(transport);
@@ -95,38 +95,42 @@ function connectionTo(
   transport: SshTransport,
   { listen, login }: Pick<SshPool, 'listen'> & Pick<HostConnection, 'login'>,
 ): HostConnection {
-  const exec = async (script: string, options: ExecOptions = {}) => {
+  const { name, ssh } = host;
+  const start = async (run: ScriptRun) => {
+    try {
+      return await runScript(await transport.exec(shellCommand(run.become)), run);
+    } catch (error) {
+      const isSudos = error instanceof PerijoveError && error.code === 'SUDO_REFUSED';
+      if (!isSudos) throw error;
+      // If the login itself runs no commands, sudo was never asked.
+      const { host, user, timeoutMs } = run;
+      await runScript(await transport.exec(shellCommand(false)), { ...plain, host, user, timeoutMs });
+      throw error;
+    }
+  };
+  const exec = async (script: string, { sink, input, ...options }: StreamedOptions = {}) => {
     const { become = host.become === 'sudo', timeoutMs = defaultTimeoutMs, signal } = options;
-    const run = { host: host.name, script, become, timeoutMs, ...(signal === undefined ? {} : { signal }) };
+    const run: ScriptRun = {
+      ...{ host: name, user: ssh.user, script, become, timeoutMs },
+      ...(signal === undefined ? {} : { signal }),
+      ...(input === undefined ? {} : { input }),
+      ...(sink === undefined ? {} : { sink }),
+    };
     return abortable(
       transport.sessions(async () => {
         signal?.throwIfAborted();
-        return runScript(await transport.exec(shellCommand(become)), run);
+        return start(run);
       }),
       signal,
     );
   };
-  const withSftp = (work: (sftp: SFTPWrapper) => Promise<void>) =>
-    transport.sessions(async () => {
-      const sftp = await transport.sftp();
-      const ended = once(sftp, 'close').catch(() => undefined);
-      try {
-        await work(sftp);
-      } finally {
-        sftp.end();
-        await ended;
-      }
-    });
 
   return {
     host,
-    exec,
+    exec: (script, options) => exec(script, options),
     run: async (script, options) => successOf(await exec(script, options)),
-    upload: async (source, path, options) => {
-      const become = host.become === 'sudo';
-      await uploadFile({ host: host.name, become, withSftp, exec }, source, path, options);
-    },
-    download: (path, file, options = {}) => downloadFile({ host: host.name, withSftp }, path, file, options),
+    upload: (source, path, options) => uploadFile({ host: name, exec }, source, path, options),
+    download: (path, file, options = {}) => downloadFile({ host: name, exec }, path, file, options),
     dial: (address, port) => transport.dial(address, port),
     login,
     forward: (address, port) =>

@@ -11,8 +11,10 @@ export function orFail(script: string): string {
   return `(\n${script}\n) >&2; [ $? = 0 ] || exit 1`;
 }
 
+/** Printed as soon as a shell reads commands: the login, and sudo, let it start. */
+const started = '\u001esh\u001e';
 /** Marks the beginning of a script's own output, to exclude what a login shell prints. */
-const beginning = '\u001eperijove\u001e';
+export const beginning = '\u001eperijove\u001e';
 
 /**
  * Wraps a script for `sh -s`:
@@ -21,11 +23,16 @@ const beginning = '\u001eperijove\u001e';
  *   group gets SIGTERM, and SIGKILL five seconds later. OpenSSH itself leaves the processes of a lost session
  *   running;
  * - with the directories of administration programs on PATH, and messages in English.
+ *
+ * `receive` is shell code that reads data from descriptor 3 before the script starts. Send the data only after
+ * the beginning is marked: until then, the shell may read ahead.
  */
-export function frame(script: string): string {
-  return `{
+export function frame(script: string, receive = ':'): string {
+  return `printf '\\036sh\\036'
+{
 printf '\\036perijove\\036'; printf '\\036perijove\\036' >&2
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"; LC_ALL=C; export PATH LC_ALL; umask 022
+${receive}
 (trap '' TERM HUP; cat <&3; kill -TERM 0; sleep 5; kill -KILL 0) >/dev/null 2>&1 &
 perijove_watcher=$!
 (
@@ -38,6 +45,11 @@ kill -KILL "$perijove_watcher"
 exit "$perijove_code"
 } 3<&0 </dev/null
 `;
+}
+
+/** Whether a shell read commands at all. */
+export function hasStarted(output: string): boolean {
+  return output.includes(started);
 }
 
 /** The script's own output; undefined if the script did not start. */

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import ssh2, { type Client, type ClientChannel } from 'ssh2';
+import type { ErrorCode } from '../errors/codes.js';
 import { PerijoveError } from '../errors/error.js';
 import type { SshTarget } from '../cluster/spec.js';
 import { classifySshError } from './classify.js';
@@ -20,13 +21,46 @@ const closedByWorker = 'the connection was closed by this worker';
 const keepAlive = { keepaliveInterval: 5_000, keepaliveCountMax: 3 } as const;
 const reconnectBackOff: BackOff = { firstMs: 100, longestMs: 2_000 };
 
+/** After so many sessions, one more is tried at a time, up to the limit. */
+const sessionsPerTrial = 50;
 const sessionBackOff: BackOff = { firstMs: 20, longestMs: 500 };
 /** About ten seconds, including pauses. */
 const sessionAttempts = 25;
 
+/** Codes for the target, by the jump host's. */
+const codesOfJumpHost: Partial<Record<ErrorCode, ErrorCode>> = {
+  TUNNEL_REFUSED: 'SSH_REFUSED',
+  TUNNEL_PROHIBITED: 'TUNNEL_PROHIBITED',
+};
+
 type Answer<T> = (error: Error | undefined, channel: T) => void;
 
 class SessionRefused extends Error {}
+
+/** ssh2's error for a channel that the server refused: RFC 4254, section 5.1. */
+type ChannelRefusal = Error & { readonly reason?: unknown };
+/** SSH_OPEN_ADMINISTRATIVELY_PROHIBITED */
+const prohibited = 1;
+/** ssh2's message if the server opened a session, but did not start the command. */
+const unableToExec = 'Unable to exec';
+
+/** A session that runs a command. */
+export interface Session {
+  readonly channel: ClientChannel;
+  /** Whether it ended with its connection, and not by itself. */
+  readonly isLost: () => boolean;
+}
+
+/** The sessions of one connection. */
+interface OpenedSessions {
+  opening: number;
+  open: number;
+  granted: number;
+  /** The connection has ended. */
+  lost: boolean;
+}
+
+const noSessions = (): OpenedSessions => ({ opening: 0, open: 0, granted: 0, lost: false });
 
 export interface TransportOptions {
   /** Time limit for the connection and login; 10 000 by default. */
@@ -52,8 +86,10 @@ export class SshTransport {
   readonly peer: string;
   /** Equal for the same target reached in the same way. */
   readonly identity: string;
-  /** Limits concurrent sessions (commands, SFTP); open each one in here. */
+  /** Limits concurrent sessions (commands); open each one in here. */
   readonly sessions = pLimit(sessionsPerConnection);
+  /** The sessions of the present connection. */
+  #opened = noSessions();
   readonly #options: TransportOptions;
   readonly #logger: Logger;
   #client: Client | undefined;
@@ -79,36 +115,71 @@ export class SshTransport {
     return this.#attempt;
   }
 
-  /** Opens a TCP channel to an address as seen by the target. @throws PerijoveError SSH_*, TUNNEL_REFUSED */
+  /**
+   * Opens a TCP channel to an address as seen by the target.
+   *
+   * @throws PerijoveError SSH_*, TUNNEL_REFUSED, TUNNEL_PROHIBITED
+   */
   async dial(address: string, port: number): Promise<ClientChannel> {
     const client = await this.client();
+    const { host } = this.#options;
+    const subject = `${address}:${port}`;
     const channel = await this.#open<ClientChannel>(
       (done) => client.forwardOut('127.0.0.1', 0, address, port, done),
       {
         failure: (error) =>
-          new PerijoveError(
-            'TUNNEL_REFUSED',
-            `${this.#options.host} cannot connect to ${address}:${port}: ${error.message}`,
-            {
-              host: this.#options.host,
-              subject: `${address}:${port}`,
-              cause: error,
-            },
-          ),
+          error.reason === prohibited
+            ? new PerijoveError(
+                'TUNNEL_PROHIBITED',
+                `${host} does not forward to ${subject}: forwarding is administratively prohibited`,
+                { host, subject, cause: error },
+              )
+            : new PerijoveError('TUNNEL_REFUSED', `${host} cannot connect to ${subject}: ${error.message}`, {
+                ...{ host, subject, cause: error },
+              }),
       },
     );
     channel.stderr.resume();
     return channel;
   }
 
-  /** Opens a channel that runs a command. @throws PerijoveError SSH_* */
-  async exec(command: string): Promise<ClientChannel> {
-    return this.#openSession((client, done) => client.exec(command, done));
+  /**
+   * Opens a session that runs a command. If the server has none available, waits until one of this connection
+   * ends, and keeps to that number for a while. OpenSSH counts ended sessions until it cleans them up, so it
+   * may refuse one below its limit. A refused session has had no effect.
+   *
+   * @throws PerijoveError SSH_*; SSH_SESSION_REFUSED if the server allows no session at all
+   */
+  async exec(command: string): Promise<Session> {
+    for (let refusals = 0, attempt = 1; ; attempt += 1) {
+      const client = await this.client();
+      const opened = this.#opened;
+      opened.opening += 1;
+      try {
+        const channel = await this.#open<ClientChannel>((done) => client.exec(command, done), {
+          failure: (error) => new SessionRefused(error.message),
+        }).finally(() => (opened.opening -= 1));
+        opened.open += 1;
+        this.#granted(opened);
+        channel.once('close', () => (opened.open -= 1));
+        return { channel, isLost: () => opened.lost };
+      } catch (error) {
+        if (!(error instanceof SessionRefused)) throw error;
+        const others = opened.open + opened.opening;
+        if (others > 0) this.sessions.concurrency = Math.min(this.sessions.concurrency, others);
+        else if (opened.granted === 0) throw this.#noSession(error);
+        else refusals += 1;
+        if (refusals === sessionAttempts) throw this.#lost(error.message);
+        await delay(pauseAfter(attempt, sessionBackOff));
+      }
+    }
   }
 
-  /** Opens an SFTP session. @throws PerijoveError SSH_* */
-  async sftp(): Promise<ssh2.SFTPWrapper> {
-    return this.#openSession((client, done) => client.sftp(done));
+  /** Tries one more at a time now and then: a slow host may only have cleaned up late. */
+  #granted(opened: OpenedSessions): void {
+    opened.granted += 1;
+    if (opened.granted % sessionsPerTrial !== 0) return;
+    this.sessions.concurrency = Math.min(this.sessions.concurrency + 1, sessionsPerConnection);
   }
 
   /** Closes it permanently, also while it connects, and even if the server does not respond. */
@@ -131,23 +202,28 @@ export class SshTransport {
     });
   }
 
-  /**
-   * Opens a session, and retries while the server has none available. OpenSSH counts ended sessions until it
-   * cleans them up, so it may refuse one below its limit. A refused session has had no effect.
-   */
-  async #openSession<T>(request: (client: Client, done: Answer<T>) => void): Promise<T> {
-    for (let attempt = 1; ; attempt += 1) {
-      const client = await this.client();
-      try {
-        return await this.#open<T>((done) => request(client, done), {
-          failure: (error) => new SessionRefused(error.message),
-        });
-      } catch (error) {
-        if (!(error instanceof SessionRefused)) throw error;
-        if (attempt === sessionAttempts) throw this.#lost(error.message);
-        await delay(pauseAfter(attempt, sessionBackOff));
-      }
-    }
+  #notStarted(): PerijoveError {
+    const { host } = this.#options;
+    return new PerijoveError(
+      'COMMAND_FAILED',
+      `${this.peer} opened a session, but started no command in it`,
+      {
+        host,
+        subject: this.peer,
+      },
+    );
+  }
+
+  #noSession(error: SessionRefused): PerijoveError {
+    return new PerijoveError(
+      'SSH_SESSION_REFUSED',
+      `${this.peer} refuses to open a session: ${error.message}`,
+      {
+        host: this.#options.host,
+        subject: this.peer,
+        cause: error,
+      },
+    );
   }
 
   /**
@@ -156,13 +232,14 @@ export class SshTransport {
    */
   #open<T>(
     request: (done: Answer<T>) => void,
-    { failure }: { failure?: (error: Error) => Error } = {},
+    { failure }: { failure: (error: ChannelRefusal) => Error },
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       try {
         request((error, channel) => {
           if (error === undefined) resolve(channel);
-          else if (failure !== undefined && 'reason' in error) reject(failure(error));
+          else if ('reason' in error) reject(failure(error));
+          else if (error.message === unableToExec) reject(this.#notStarted());
           else reject(this.#lost(error.message));
         });
       } catch (error) {
@@ -183,7 +260,11 @@ export class SshTransport {
       const client = await this.#handshake();
       this.#failures = 0;
       this.#client = client;
+      const opened = noSessions();
+      this.#opened = opened;
+      this.sessions.concurrency = sessionsPerConnection;
       client.once('close', () => {
+        opened.lost = true;
         if (this.#client === client) this.#client = undefined;
         this.#logger.debug('SSH connection ended');
       });
@@ -212,12 +293,11 @@ export class SshTransport {
     try {
       return await dialledWithin(dialTimeoutMs, through.dial(target.address, target.port), tooLong);
     } catch (error) {
-      throw error instanceof PerijoveError && error.code === 'TUNNEL_REFUSED'
-        ? new PerijoveError('SSH_REFUSED', `the jump host ${through.peer}: ${error.message}`, {
-            host,
-            cause: error,
-          })
-        : error;
+      if (!(error instanceof PerijoveError)) throw error;
+      const code = codesOfJumpHost[error.code];
+      throw code === undefined
+        ? error
+        : new PerijoveError(code, `the jump host ${through.peer}: ${error.message}`, { host, cause: error });
     }
   }
 

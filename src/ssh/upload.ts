@@ -1,46 +1,45 @@
+/** Files travel over the streams of a command: not every host offers SFTP, and shells that print disturb it. */
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import type { SFTPWrapper } from 'ssh2';
-import { messageOf, PerijoveError } from '../errors/error.js';
-import { abortable } from '../net/abortable.js';
-import { classifySshError } from './classify.js';
+import { Readable } from 'node:stream';
+import { finished, pipeline } from 'node:stream/promises';
+import { PerijoveError } from '../errors/error.js';
 import type { DownloadOptions, ExecOptions, ExecResult, UploadOptions, UploadSource } from './connection.js';
-import { successOf } from './exec.js';
+import { isNoSpace, successOf, type ScriptRun } from './exec.js';
 import { quote } from './shell.js';
 
-const settleTimeoutMs = 120_000;
+/** Without progress, or for the checksum and the sync of a whole file. */
+const stalledTimeoutMs = 120_000;
 
-/** What an upload needs from a connection. */
-export interface UploadVia {
+export type StreamedOptions = ExecOptions & Pick<ScriptRun, 'input' | 'sink'>;
+
+/** What a transfer needs from a connection. */
+export interface TransferVia {
   readonly host: string;
-  /** The file must be written as root, which SFTP cannot do. */
-  readonly become: boolean;
-  /** Runs `work` in an SFTP session, and resolves when the session has ended. */
-  withSftp(work: (sftp: SFTPWrapper) => Promise<void>): Promise<void>;
-  exec(script: string, options: ExecOptions): Promise<ExecResult>;
+  exec(script: string, options: StreamedOptions): Promise<ExecResult>;
 }
 
 /** Documented at `HostConnection.upload`. */
 export async function uploadFile(
-  via: UploadVia,
+  via: TransferVia,
   source: UploadSource,
   target: string,
   { mode, signal }: UploadOptions,
 ): Promise<void> {
+  signal?.throwIfAborted();
   const sha256 = await sha256Of(source);
+  const bytes = Buffer.isBuffer(source) ? source.length : (await stat(source.file)).size;
   const unique = randomBytes(6).toString('hex');
-  const directory = path.posix.dirname(target);
-  const beside = `${directory}/.${path.posix.basename(target)}.${unique}.upload`;
-  const arrival = via.become ? `/tmp/.perijove.${unique}.upload` : beside;
-
-  await transfer(via, source, arrival, signal);
-  const script = settleScript({ arrival, beside, target, mode, sha256 });
-  const result = await via.exec(script, {
-    become: via.become,
-    timeoutMs: settleTimeoutMs,
+  const arrival = `${path.posix.dirname(target)}/.${path.posix.basename(target)}.${unique}.upload`;
+  const result = await via.exec(settleScript({ arrival, target, mode, sha256 }), {
+    timeoutMs: stalledTimeoutMs,
     ...(signal === undefined ? {} : { signal }),
+    input: {
+      receive: receiveScript(arrival, bytes),
+      open: () => (Buffer.isBuffer(source) ? Readable.from([source]) : createReadStream(source.file)),
+    },
   });
   if (result.code === corruptExit) {
     throw new PerijoveError('UPLOAD_CORRUPT', `the checksum of ${target} does not match after the upload`, {
@@ -53,119 +52,68 @@ export async function uploadFile(
 }
 
 const corruptExit = 65;
+const notReceivedExit = 66;
 
-/** Copies the upload next to the target, verifies it, and renames it. Removes all other copies. */
+/** Stores exactly that many bytes, or nothing: the session may end before all have arrived. */
+function receiveScript(arrival: string, bytes: number): string {
+  return [
+    `(umask 077; set -C; head -c ${bytes} <&3 >${quote(arrival)}); perijove_received=$?`,
+    `[ "$(stat -c %s ${quote(arrival)} 2>/dev/null)" = ${bytes} ] || { rm -f ${quote(arrival)}; [ "$perijove_received" != 0 ] || perijove_received=short; }`,
+  ].join('\n');
+}
+
+/** Verifies what has arrived next to the target, and renames it. Removes it if that fails. */
 function settleScript(upload: {
   readonly arrival: string;
-  readonly beside: string;
   readonly target: string;
   readonly mode: number;
   readonly sha256: string;
 }): string {
-  const { arrival, beside, target, mode, sha256 } = upload;
+  const { arrival, target, mode, sha256 } = upload;
   const directory = path.posix.dirname(target);
   const stale = `.${path.posix.basename(target).replace(/[*?[\]\\]/g, '\\$&')}.*.upload`;
   return [
-    `trap ${quote(`rm -f ${quote(arrival)} ${quote(beside)}`)} EXIT`,
+    `trap ${quote(`rm -f ${quote(arrival)}`)} EXIT`,
+    `case $perijove_received in 0) ;; short) exit ${corruptExit} ;; *) exit ${notReceivedExit} ;; esac`,
     'set -e',
-    ...(arrival === beside ? [] : [`cp ${quote(arrival)} ${quote(beside)}`]),
-    `[ "$(sha256sum < ${quote(beside)})" = '${sha256}  -' ] || exit ${corruptExit}`,
-    `chmod ${mode.toString(8)} ${quote(beside)}`,
+    `[ "$(sha256sum < ${quote(arrival)})" = '${sha256}  -' ] || exit ${corruptExit}`,
+    `chmod ${mode.toString(8)} ${quote(arrival)}`,
     // Without it, a power failure can leave an empty file under the final name.
-    `sync ${quote(beside)} 2>/dev/null || sync`,
-    `mv -fT ${quote(beside)} ${quote(target)}`,
+    `sync ${quote(arrival)} 2>/dev/null || sync`,
+    `mv -fT ${quote(arrival)} ${quote(target)}`,
     `find ${quote(directory)} -maxdepth 1 -name ${quote(stale)} -mmin +10 -exec rm -f {} + 2>/dev/null || :`,
   ].join('\n');
 }
 
-async function transfer(
-  via: UploadVia,
-  source: UploadSource,
-  arrival: string,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  signal?.throwIfAborted();
-  try {
-    await via.withSftp((sftp) => abortable(write(sftp, source, arrival), signal));
-  } catch (error) {
-    if (hasStatus(error)) throw await explain(via, arrival, error);
-    if (signal?.aborted === true) {
-      void via.exec(`rm -f ${quote(arrival)}`, { become: false }).catch(() => undefined);
-      throw error;
-    }
-    // What remains is a lost connection, or a local file that cannot be read.
-    throw error instanceof Error && 'syscall' in error ? error : classifySshError(error, via.host, via.host);
-  }
-}
-
 /** Documented at `HostConnection.download`. */
 export async function downloadFile(
-  via: Pick<UploadVia, 'host' | 'withSftp'>,
-  path: string,
+  via: TransferVia,
+  remote: string,
   file: string,
   { signal }: DownloadOptions,
 ): Promise<void> {
-  signal?.throwIfAborted();
+  const sink = createWriteStream(file);
+  const written = finished(sink);
+  written.catch(() => undefined);
   try {
-    await via.withSftp((sftp) =>
-      abortable(
-        settled(sftp, (done) => sftp.fastGet(path, file, done)),
-        signal,
-      ),
-    );
-  } catch (error) {
-    if (signal?.aborted === true || (error instanceof Error && 'syscall' in error)) throw error;
-    throw classifySshError(error, via.host, via.host);
+    const result = await via.exec(`cat < ${quote(remote)}`, {
+      timeoutMs: stalledTimeoutMs,
+      ...(signal === undefined ? {} : { signal }),
+      sink,
+    });
+    successOf(result);
+    sink.end();
+    await written;
+  } finally {
+    sink.destroy();
   }
-}
-
-function write(sftp: SFTPWrapper, source: UploadSource, arrival: string): Promise<void> {
-  return settled(sftp, (done) => {
-    if (Buffer.isBuffer(source)) sftp.writeFile(arrival, source, { mode: 0o600, flag: 'wx' }, done);
-    else sftp.fastPut(source.file, arrival, { mode: 0o600 }, done);
-  });
-}
-
-function settled(sftp: SFTPWrapper, start: (done: (error?: Error | null) => void) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const lost = () => reject(new Error('the connection was lost during a transfer'));
-    sftp.once('end', lost);
-    sftp.once('close', lost);
-    sftp.on('error', reject);
-    start((error) => (error ? reject(error) : resolve()));
-  });
-}
-
-/** The server itself refused: ssh2 uses the SFTP status number as the code of such errors. */
-function hasStatus(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'number';
-}
-
-/**
- * SFTP reports a full disk, like most errors, only as "Failure" (draft 02, section 7), so the host is probed
- * for the reason. The partial upload is removed after the probe: it may be what filled the disk.
- */
-async function explain(via: UploadVia, arrival: string, error: unknown): Promise<PerijoveError> {
-  const probe = `${arrival}.probe`;
-  const result = await via.exec(
-    [
-      `trap ${quote(`rm -f ${quote(arrival)} ${quote(probe)}`)} EXIT`,
-      `head -c 65536 /dev/zero > ${quote(probe)}`,
-    ].join('\n'),
-    { become: false },
-  );
-  throwUnwritable(via.host, arrival, result);
-  return new PerijoveError('SSH_LOST', `an upload failed: ${messageOf(error)}`, {
-    host: via.host,
-    cause: error,
-  });
 }
 
 function throwUnwritable(host: string, target: string, { code, stderr }: ExecResult): void {
   if (code === 0) return;
   const directory = path.posix.dirname(target);
   const why = stderr.trim().split('\n').at(-1) ?? '';
-  if (/no space left on device|disk quota exceeded/i.test(stderr)) {
+  if (isNoSpace(stderr)) {
     throw new PerijoveError('DISK_FULL', `no space left for ${target}: ${why}`, {
       host,
       subject: directory,

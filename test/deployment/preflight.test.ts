@@ -59,6 +59,8 @@ describe('preflightProblems', () => {
 
   it.each<[string, Partial<HostFacts>]>([
     ['DISK_FULL', { freeBytes: 100 * 1024 * 1024 }],
+    ['INODES_SHORT', { freeInodes: 40 }],
+    ['DIR_NOEXEC', { noexec: '/srv' }],
     ['DIR_NOT_WRITABLE', { writable: [spec.storage.kind === 'path' ? spec.storage.path : ''] }],
     ['STORAGE_NOT_WRITABLE', { writable: [host?.dir ?? ''] }],
     ['ADDRESS_NOT_LOCAL', { addresses: goodFacts(spec, 0).addresses.slice(1) }],
@@ -72,6 +74,21 @@ describe('preflightProblems', () => {
       expect(problem.host).toBe(host?.name);
       expect(problem.remedy).not.toBe('');
     }
+  });
+
+  it('reports a link to nothing once, and says where it leads', () => {
+    const path = host?.dir ?? '';
+    const problems = problemsWith({
+      writable: [],
+      dangling: [{ path, link: path, target: '/mnt/disk' }],
+    });
+    expect(problems.map(({ code }) => code)).toEqual(['DIR_DANGLING', 'STORAGE_NOT_WRITABLE']);
+    expect(problems[0]?.message).toContain(`${path} is a symbolic link to /mnt/disk, which does not exist`);
+  });
+
+  it('accepts facts of an earlier release, and file systems without a number of inodes', () => {
+    expect(problemsWith({})).toEqual([]);
+    expect(problemsWith({ freeInodes: 1_000 })).toEqual([]);
   });
 
   it('rejects a brick on the root file system, unless the spec forces it', () => {

@@ -1,5 +1,16 @@
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+  symlink,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -111,6 +122,18 @@ describe('converge', () => {
     expect(await planChanges(connection, twoServices(), deps)).toEqual([]);
     expect(await converge(connection, twoServices(), deps)).toEqual([]);
     expect(await pids()).toEqual(before);
+  });
+
+  it('reports a directory that cannot be made, and does not retry', async () => {
+    // A link to a disk that is not mounted.
+    await symlink('/no/such/disk', `${dir}/disk`);
+    const items = { ...noItems, directories: [{ path: `${dir}/disk/data`, mode: 0o750 }] };
+    await expect(converge(connection, items, deps)).rejects.toMatchObject({
+      code: 'DIR_NOT_WRITABLE',
+      message: expect.stringContaining(`cannot create directory '${dir}/disk'`) as string,
+      retryable: false,
+    });
+    await rm(`${dir}/disk`);
   });
 
   it('restarts only the service whose file changed, and names the file', async () => {

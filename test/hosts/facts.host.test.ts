@@ -1,14 +1,20 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { gatherFacts, type FactsWanted } from '../../src/hosts/facts.js';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
+import { preferring } from '../support/broken-programs.js';
+import { eventually } from '../support/eventually.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
 import { silentPool } from '../support/ssh-pool.js';
 
+const run = promisify(execFile);
 let sshd: TestSshd;
 let directory: string;
 let pool: SshPool;
@@ -91,6 +97,69 @@ describe('gatherFacts', () => {
       expect(own).toContainEqual(expect.objectContaining({ address: sshd.address, port: sshd.port }));
     } finally {
       server.close();
+    }
+  });
+
+  it('does not report a gate that shuts between two looks as the program of another user', async () => {
+    const [shuts, stays] = [createServer(), createServer()];
+    for (const server of [shuts, stays]) await once(server.listen(0, '127.22.4.2'), 'listening');
+    onTestFinished(() => void stays.close());
+    const ports = [shuts, stays].map((server) => (server.address() as AddressInfo).port);
+    // `find` reads the owners of the sockets, after the sockets themselves were read.
+    const bin = path.join(directory, 'bin');
+    const [asked, shut] = [path.join(directory, 'asked'), path.join(directory, 'shut')];
+    await mkdir(bin);
+    await writeFile(
+      path.join(bin, 'find'),
+      `#!/bin/sh\ntouch ${asked}\nuntil [ -e ${shut} ]; do :; done\nexec /usr/bin/find "$@"\n`,
+      { mode: 0o755 },
+    );
+    const facts = gatherFacts(
+      preferring(connection, bin),
+      wanted({ ports, addresses: ['127.22.4.2'], dirs: ['/nowhere'] }),
+    );
+    await eventually(() => existsSync(asked));
+    await once(shuts.close(), 'close');
+    await writeFile(shut, '');
+    expect((await facts).listeners).toMatchObject([{ port: ports[1], pid: process.pid, own: false }]);
+  });
+
+  it('reports links to nothing, and what is free', async () => {
+    const link = path.join(directory, 'a link');
+    const target = path.join(directory, 'not there');
+    await symlink(target, link);
+    const below = path.join(link, 'below');
+    const facts = await gatherFacts(connection, wanted({ writable: [directory, link, below] }));
+    expect(facts).toMatchObject({
+      writable: expect.arrayContaining([directory]) as string[],
+      dangling: [
+        { path: link, link, target },
+        { path: below, link, target },
+      ],
+      freeInodes: expect.any(Number) as number,
+    });
+    expect(facts.noexec).toBeUndefined();
+  });
+
+  it.runIf(userInfo().uid === 0)('reports the deepest mount with noexec', async () => {
+    const outer = path.join(directory, 'a disk');
+    const inner = path.join(outer, 'inner');
+    const mount = (options: string, place: string) =>
+      run('mount', ['-t', 'tmpfs', '-o', options, 'none', place]);
+    const noexecAt = async (dir: string) => {
+      const other = Object.create(connection, { host: { value: sshd.host({ dir }) } }) as HostConnection;
+      return (await gatherFacts(other, wanted())).noexec;
+    };
+    await mkdir(outer);
+    await mount('noexec', outer);
+    try {
+      expect(await noexecAt(path.join(outer, 'x'))).toBe(outer);
+      await mkdir(inner);
+      await mount('exec', inner);
+      expect(await noexecAt(path.join(inner, 'x'))).toBeUndefined();
+      expect(await noexecAt(`${outer}-other`)).toBeUndefined();
+    } finally {
+      await run('umount', ['-R', outer]);
     }
   });
 });

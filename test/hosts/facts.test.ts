@@ -15,6 +15,9 @@ apt-holder apt-get (process 12)
 writable /opt/perijove
 apart /srv/brick
 free-kib 2048
+inodes 1000 40
+noexec /srv
+dangling /srv/a b\t/srv/a b\t/mnt/x y
 memory-kib 4096
 cpus 2
 package installed runit
@@ -45,6 +48,9 @@ describe('parseFacts', () => {
       writable: ['/opt/perijove'],
       apart: ['/srv/brick'],
       freeBytes: 2 * 1024 * 1024,
+      freeInodes: 40,
+      noexec: '/srv',
+      dangling: [{ path: '/srv/a b', link: '/srv/a b', target: '/mnt/x y' }],
       memoryBytes: 4 * 1024 * 1024,
       cpus: 2,
       clock: { offsetMs: 400, errorMs: 100, reference: 'worker' },

@@ -5,6 +5,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { SshPool } from '../../src/ssh/connection.js';
@@ -135,6 +136,38 @@ describe('exec', () => {
     }
   });
 
+  it('uses one session at a time if the server allows no more, however long each takes', async () => {
+    const server = await startSshd({ address: '127.22.1.11', config: ['MaxSessions 1'] });
+    onTestFinished(() => server.remove());
+    const connection = await pool.get(server.host());
+    const release = path.join(directory, 'release');
+    const first = connection.run(`echo held; until [ -e ${release} ]; do sleep 0.1; done`);
+    const others = Array.from({ length: 12 }, (_, index) => connection.run(`echo ${index}`));
+    // Longer than the patience with a server that has no session although none is in use.
+    await delay(13_000);
+    await writeFile(release, '');
+    expect(await first).toBe('held\n');
+    expect(await Promise.all(others)).toEqual(Array.from({ length: 12 }, (_, index) => `${index}\n`));
+    expect(await server.sessions()).toHaveLength(1);
+  });
+
+  it('reports a server that allows no session, without trying forever', async () => {
+    const server = await startSshd({ address: '127.22.1.12', config: ['MaxSessions 0'] });
+    onTestFinished(() => server.remove());
+    const connection = await pool.get(server.host());
+    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => connection.run('echo in')));
+    for (const outcome of outcomes) {
+      expect(outcome).toMatchObject({
+        status: 'rejected',
+        reason: {
+          code: 'SSH_SESSION_REFUSED',
+          retryable: false,
+          remedy: expect.stringContaining('MaxSessions') as string,
+        },
+      });
+    }
+  });
+
   it('shares one connection among concurrent first uses', async () => {
     await Promise.all(Array.from({ length: 10 }, () => pool.get(sshd.host())));
     expect(await sshd.sessions()).toHaveLength(1);
@@ -154,8 +187,9 @@ describe('exec', () => {
     onTestFinished(() => forced.remove());
     const connection = await pool.get(forced.host());
     await expect(connection.run('cat /etc/hostname')).rejects.toMatchObject({
-      code: 'COMMAND_FAILED',
+      code: 'SHELL_REFUSED',
       message: expect.stringContaining('maintenance') as string,
+      retryable: false,
     });
   });
 
@@ -410,6 +444,26 @@ describe('tunnels', () => {
     await expect(connection.dial('127.22.2.1', 1)).rejects.toMatchObject({ code: 'TUNNEL_REFUSED' });
     expect(await connection.run('echo in')).toBe('in\n');
     expect(await sshd.sessions()).toEqual([session]);
+  });
+});
+
+describe('a server that prohibits forwarding', () => {
+  it('is reported as such, also if it is the jump host', async () => {
+    const server = await startSshd({ address: '127.22.1.13', config: ['AllowTcpForwarding no'] });
+    onTestFinished(() => server.remove());
+    const connection = await pool.get(server.host());
+    const prohibition = {
+      code: 'TUNNEL_PROHIBITED',
+      message: expect.stringContaining('administratively prohibited') as string,
+      remedy: expect.stringContaining('AllowTcpForwarding') as string,
+      retryable: false,
+    };
+    await expect(connection.dial('127.22.1.1', 2200)).rejects.toMatchObject(prohibition);
+    const behind = sshd.host({ name: 'behind', jump: server.host().ssh });
+    await expect(pool.get(behind)).rejects.toMatchObject({
+      ...prohibition,
+      message: expect.stringContaining('jump host') as string,
+    });
   });
 });
 

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from '
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
 import { eventually } from '../support/eventually.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
@@ -54,6 +54,23 @@ describe('upload', () => {
     const after = await stat(to('file'));
     expect([after.size, after.mode & 0o7777]).toEqual([0, 0o640]);
     expect(after.ino).not.toBe(before.ino);
+  });
+
+  it('needs no SFTP, neither there nor back', async () => {
+    const plain = await startSshd({ address: '127.22.1.14', sftp: false });
+    onTestFinished(() => plain.remove());
+    const content = randomBytes(3_000_000);
+    const source = path.join(directory, 'source');
+    await writeFile(source, content);
+    const without = await pool.get(plain.host());
+    await without.upload({ file: source }, to('program'), { mode: 0o755 });
+    expect((await readFile(to('program'))).equals(content)).toBe(true);
+    await without.download(to('program'), path.join(directory, 'back'));
+    expect((await readFile(path.join(directory, 'back'))).equals(content)).toBe(true);
+    await expect(without.download(to('nothing'), path.join(directory, 'none'))).rejects.toMatchObject({
+      code: 'COMMAND_FAILED',
+      message: expect.stringContaining('nothing') as string,
+    });
   });
 
   it('writes many files at once', async () => {

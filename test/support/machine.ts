@@ -44,8 +44,14 @@ export async function startMachine(options: {
   readonly setup: string;
   readonly user?: string;
   readonly environment?: string;
+  /** Options of sshd_config, which take precedence over the machine's own. */
+  readonly config?: readonly string[];
 }): Promise<TestMachine> {
-  const { address, setup, user = 'root', environment = 'SHLVL=1' } = options;
+  const { address, setup, user = 'root', environment = 'SHLVL=1', config = [] } = options;
+  const sftp = config.some((option) => option.startsWith('Subsystem='))
+    ? []
+    : ['Subsystem=sftp internal-sftp'];
+  const sshdOptions = [...config, ...sftp].map((option) => `-o '${option}'`).join(' ');
   const directory = await mkdtemp(path.join(tmpdir(), 'perijove-machine-'));
   const keys = await mkdtemp(path.join(tmpdir(), 'perijove-keys-'));
   const keyFile = path.join(keys, 'id');
@@ -59,9 +65,9 @@ mkdir -p /run/sshd /run/lock /etc/perijove-test
 echo '${publicKey}' > /etc/perijove-test/authorized
 ssh-keygen -q -t ed25519 -N '' -f /etc/perijove-test/host
 ${setup}
-exec /usr/sbin/sshd -D -e -f /dev/null -o ListenAddress=${address} -o Port=2200 -o HostKey=/etc/perijove-test/host \
+exec /usr/sbin/sshd -D -e -f /dev/null ${sshdOptions} -o ListenAddress=${address} -o Port=2200 -o HostKey=/etc/perijove-test/host \
   -o AuthorizedKeysFile=/etc/perijove-test/authorized -o PidFile=none -o UsePAM=no -o StrictModes=no \
-  -o PermitRootLogin=yes -o 'SetEnv=${environment}' -o 'Subsystem=sftp internal-sftp'
+  -o PermitRootLogin=yes -o 'SetEnv=${environment}'
 `;
   const unshare: ChildProcess = spawn(
     'unshare',

@@ -16,6 +16,8 @@ export interface TestSshdOptions {
   readonly port?: number;
   /** Lines to add to sshd_config. */
   readonly config?: readonly string[];
+  /** Whether it offers SFTP; true by default. */
+  readonly sftp?: boolean;
 }
 
 /** A real sshd with its own keys and directory. */
@@ -41,7 +43,12 @@ export interface TestSshd {
 }
 
 /** Starts sshd and resolves when it accepts connections. As root it needs /run/sshd, which it creates. */
-export async function startSshd({ address, port = 2200, config = [] }: TestSshdOptions): Promise<TestSshd> {
+export async function startSshd({
+  address,
+  port = 2200,
+  config = [],
+  sftp = true,
+}: TestSshdOptions): Promise<TestSshd> {
   const dir = await mkdtemp(path.join(tmpdir(), 'perijove-sshd-'));
   const keyFile = path.join(dir, 'id_ed25519');
   const hostKey = path.join(dir, 'host_key');
@@ -64,7 +71,7 @@ export async function startSshd({ address, port = 2200, config = [] }: TestSshdO
       'StrictModes no',
       'PermitRootLogin yes',
       'MaxStartups 100',
-      'Subsystem sftp internal-sftp',
+      ...(sftp ? ['Subsystem sftp internal-sftp'] : []),
       // Keeps bash from reading the user's .bashrc, which can take longer than the tests.
       'SetEnv SHLVL=1',
       ...config,

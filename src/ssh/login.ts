@@ -53,6 +53,7 @@ export function logIn(options: LoginOptions): Promise<Client> {
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client();
     let refused: unknown;
+    let accepted: Buffer | undefined;
     const fail = (error: unknown) => {
       reject(refused === undefined ? failure(error, options, progress, limitMs) : asError(refused, options));
       socket.destroy();
@@ -84,8 +85,11 @@ export function logIn(options: LoginOptions): Promise<Client> {
       },
       sock: socket,
       hostVerifier: (key: Buffer, answer: (accepted: boolean) => void) => {
+        // When the session keys are renewed: at once, since ssh2 loses what arrives while it waits.
+        if (accepted !== undefined) return answer(accepted.equals(key));
         const settle = (error: unknown) => {
           refused = error;
+          if (error === undefined) accepted = Buffer.from(key);
           answer(error === undefined);
         };
         hostKeys.verify(key).then(settle, settle);

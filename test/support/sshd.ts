@@ -1,5 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
@@ -16,6 +17,8 @@ export interface TestSshdOptions {
   readonly port?: number;
   /** Lines to add to sshd_config. */
   readonly config?: readonly string[];
+  /** Creates the host key, and perhaps its certificate beside it; by default an ed25519 key without one. */
+  readonly makeHostKey?: (file: string) => Promise<void>;
 }
 
 /** A real sshd with its own keys and directory. */
@@ -41,14 +44,20 @@ export interface TestSshd {
 }
 
 /** Starts sshd and resolves when it accepts connections. As root it needs /run/sshd, which it creates. */
-export async function startSshd({ address, port = 2200, config = [] }: TestSshdOptions): Promise<TestSshd> {
+export async function startSshd({
+  address,
+  port = 2200,
+  config = [],
+  makeHostKey = makeKey,
+}: TestSshdOptions): Promise<TestSshd> {
   const dir = await mkdtemp(path.join(tmpdir(), 'perijove-sshd-'));
   const keyFile = path.join(dir, 'id_ed25519');
   const hostKey = path.join(dir, 'host_key');
   const configFile = path.join(dir, 'sshd_config');
   await mkdir(path.join(dir, 'base'));
   await makeKey(keyFile);
-  await makeKey(hostKey);
+  await makeHostKey(hostKey);
+  const certificate = `${hostKey}-cert.pub`;
   if (userInfo().uid === 0) await mkdir('/run/sshd', { recursive: true, mode: 0o755 });
   await writeFile(
     configFile,
@@ -56,6 +65,7 @@ export async function startSshd({ address, port = 2200, config = [] }: TestSshdO
       `ListenAddress ${address}`,
       `Port ${port}`,
       `HostKey ${hostKey}`,
+      ...(existsSync(certificate) ? [`HostCertificate ${certificate}`] : []),
       `PidFile ${path.join(dir, 'sshd.pid')}`,
       `AuthorizedKeysFile ${keyFile}.pub`,
       'PasswordAuthentication no',

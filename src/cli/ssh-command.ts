@@ -34,19 +34,24 @@ export function sshArguments(
 }
 
 function targetArguments(target: SshTarget, knownHostsDir: string): string[] {
-  const { user, port, keyFile, agent, knownHostsFile } = target;
-  const options: Readonly<Record<string, string>> = {
-    User: user,
-    Port: String(port),
-    UserKnownHostsFile: fileOption(knownHostsFile ?? pinFile(target, knownHostsDir)),
-    GlobalKnownHostsFile: 'none',
+  const { user, port, keyFile, agent, knownHostsFile, hostKeyAlias, agentSocket } = target;
+  const { identityFiles = [], certificateFiles = [], identitiesOnly = false } = target;
+  const keys = keyFile === undefined ? identityFiles : [keyFile];
+  const options: readonly (readonly [string, string])[] = [
+    ['User', user],
+    ['Port', String(port)],
+    ['UserKnownHostsFile', fileOption(knownHostsFile ?? pinFile(target, knownHostsDir))],
+    ['GlobalKnownHostsFile', 'none'],
     // As in workers: with a given file only its keys are accepted; otherwise the first key is pinned.
-    StrictHostKeyChecking: knownHostsFile === undefined ? 'accept-new' : 'yes',
-    HashKnownHosts: 'no',
-    ...(keyFile !== undefined && { IdentityFile: fileOption(keyFile) }),
-    ...(keyFile !== undefined && !agent && { IdentitiesOnly: 'yes' }),
-  };
-  return Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+    ['StrictHostKeyChecking', knownHostsFile === undefined ? 'accept-new' : 'yes'],
+    ['HashKnownHosts', 'no'],
+    ...(hostKeyAlias === undefined ? [] : [['HostKeyAlias', hostKeyAlias] as const]),
+    ...(agentSocket === undefined ? [] : [['IdentityAgent', fileOption(agentSocket)] as const]),
+    ...keys.map((file) => ['IdentityFile', fileOption(file)] as const),
+    ...certificateFiles.map((file) => ['CertificateFile', fileOption(file)] as const),
+    ...(identitiesOnly || (keyFile !== undefined && !agent) ? [['IdentitiesOnly', 'yes'] as const] : []),
+  ];
+  return options.flatMap(([name, value]) => ['-o', `${name}=${value}`]);
 }
 
 /** Option values are split at spaces, and `%` starts a token (ssh_config(5)). */

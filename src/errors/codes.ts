@@ -129,7 +129,8 @@ export const errorCodes = facts({
   },
   SSH_UNKNOWN_HOST: {
     meaning: "The host's SSH address does not resolve.",
-    remedy: 'Check `sshAddress` (or `jump.address`) in the spec, and name resolution on this machine.',
+    remedy:
+      'Check `sshAddress` (or `jump.address`) in the spec, and name resolution on this machine. For an alias of ssh_config, set `ssh.config: true`.',
     retryable: false,
     exit: 'unreachable',
   },

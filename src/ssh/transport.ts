@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { Client, ClientChannel, SFTPWrapper } from 'ssh2';
 import { PerijoveError } from '../errors/error.js';
 import type { SshTarget } from '../cluster/spec.js';
+import { placeInSshConfig } from '../cluster/ssh-config.js';
 import { classifySshError } from './classify.js';
 import { readCredentials } from './credentials.js';
 import { pauseAfter, type BackOff } from '../net/back-off.js';
@@ -214,7 +215,7 @@ export class SshTransport {
       const dialled = connected(socket, this.#closing.signal);
       return dialledWithin(dialTimeoutMs, dialled, tooLong).catch((error: unknown) => {
         socket.destroy();
-        throw classifySshError(error, host, this.peer);
+        throw unresolved(error, this.#options, this.peer) ?? classifySshError(error, host, this.peer);
       });
     }
     const tooLong = () =>
@@ -245,4 +246,28 @@ export class SshTransport {
     const login = { host, peer: this.peer, target, socket, credentials, hostKeys, signal };
     return logIn({ ...login, logger: this.#logger });
   }
+}
+
+/** The error if the address does not resolve; undefined for any other error. */
+function unresolved(
+  error: unknown,
+  { host, target: { address } }: TransportOptions,
+  peer: string,
+): PerijoveError | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code !== 'ENOTFOUND' && code !== 'EAI_AGAIN') return undefined;
+  const options = { host, subject: peer, cause: error };
+  const alias = placeInSshConfig(address);
+  if (alias !== undefined) {
+    return new PerijoveError(
+      'SSH_UNKNOWN_HOST',
+      `${peer}: the host name does not resolve; ssh_config is not read, which has ${address} (${alias})`,
+      { ...options, remedy: 'Set `ssh.config: true` in the spec, so that ssh_config is read.' },
+    );
+  }
+  if (code === 'ENOTFOUND') return undefined;
+  return new PerijoveError('SSH_TIMEOUT', `${peer}: the name service did not answer`, {
+    ...options,
+    remedy: "Check this machine's name service (`getent hosts NAME`), or use an IP address.",
+  });
 }

@@ -21,7 +21,7 @@ export function sshArguments(
   const proxy = jump
     ? [
         '-o',
-        `ProxyCommand=${['ssh', ...targetArguments(jump, knownHostsDir), '-W', '%h:%p', jump.address].map(quoteForProxy).join(' ')}`,
+        `ProxyCommand=${['ssh', ...targetArguments(jump, knownHostsDir), '-W', '[%h]:%p', jump.address].map(quoteForProxy).join(' ')}`,
       ]
     : [];
   return [
@@ -60,11 +60,11 @@ function fileOption(file: string): string {
 }
 
 /**
- * ProxyCommand is expanded once (`%%` becomes `%`) and then parsed by a shell; `%h:%p` is left to be
+ * ProxyCommand is expanded once (`%%` becomes `%`) and then parsed by a shell; `[%h]:%p` is left to be
  * expanded.
  */
 function quoteForProxy(word: string): string {
-  return word === '%h:%p' ? word : quote(word).replaceAll('%', '%%');
+  return word === '[%h]:%p' ? `'${word}'` : quote(word).replaceAll('%', '%%');
 }
 
 export interface SshRun {

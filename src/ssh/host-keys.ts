@@ -14,7 +14,7 @@ import {
   knownKeys,
   type KnownKey,
 } from './known-hosts.js';
-import { hostCertificateAlgorithms } from './ssh2-certificates.js';
+import { hostCertificateAlgorithms } from './ssh2-internals.js';
 
 /** The known keys of a host, and the verification of the key that it presents. */
 export interface HostKeyCheck {

@@ -1,13 +1,18 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import ssh2, { type AuthenticationType, type Client, type ServerHostKeyAlgorithm } from 'ssh2';
+import ssh2, { type Client, type ServerHostKeyAlgorithm } from 'ssh2';
 import { PerijoveError } from '../errors/error.js';
 import type { SshTarget } from '../cluster/spec.js';
 import { classifySshError } from './classify.js';
 import type { Credentials } from './credentials.js';
 import type { HostKeyCheck } from './host-keys.js';
-import { acceptHostCertificates, isCertificateAlgorithm, sendCompleteSignatures } from './ssh2-certificates.js';
+import {
+  acceptHostCertificates,
+  isCertificateAlgorithm,
+  onRejection,
+  sendCompleteSignatures,
+} from './ssh2-internals.js';
 
 /** A directory service, a slow name service or a busy machine may take long to let a user in. */
 export const defaultLoginTimeoutMs = 30_000;
@@ -94,19 +99,18 @@ export function logIn(options: LoginOptions): Promise<Client> {
         };
         hostKeys.verify(key).then(settle, settle);
       },
-      authHandler: (methods: AuthenticationType[] | null, partial, next) => {
-        progress.methods = methods ?? [];
-        progress.partial ||= partial;
-        const attempt = attempts.shift();
-        // The types lack `false`, which ends the login.
-        next(attempt ?? (false as never));
-      },
+      // The types lack `false`, which ends the login.
+      authHandler: (_methods, _partial, next) => next(attempts.shift() ?? (false as never)),
     });
     const { username } = credentials;
     const attempts = ['none' as const, { type: 'agent' as const, username, agent: identities }];
     socket.once('data', (chunk: Buffer) => {
       progress.greeting = chunk.toString('latin1', 0, 200);
       if (progress.phase === 'greeting') progress.phase = 'key exchange';
+    });
+    onRejection(client, (methods, accepted) => {
+      progress.methods = methods;
+      progress.partial ||= accepted;
     });
     sendCompleteSignatures(client, (key) => identities.offering(key));
     acceptHostCertificates(client, hostKeys.algorithms);

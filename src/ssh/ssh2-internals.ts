@@ -1,8 +1,8 @@
 /**
- * Certificates in ssh2, which knows none: neither can it sign with a certificate of a user, nor accept that of a
- * host. Its checks stay its own: it verifies the signature of the key exchange with the key of the certificate.
- * This depends on internals of one version of ssh2, which `package.json` pins; the host tests run it against
- * OpenSSH.
+ * What ssh2 does not offer: it knows no certificates, neither those of users nor those of hosts, and does not
+ * tell when a host accepts a key and requires more. Its checks stay its own: it verifies the signature of the key
+ * exchange with the key of the certificate. This depends on internals of one version of ssh2, which
+ * `package.json` pins; the host tests run it against OpenSSH.
  */
 import { createRequire } from 'node:module';
 import type { Client, ParsedKey } from 'ssh2';
@@ -11,6 +11,8 @@ import { wireString } from './wire.js';
 
 type Signed = (data: Buffer, done: (signature: Buffer) => void) => void;
 type AuthPublicKey = (user: string, key: ParsedKey, algorithm?: string, sign?: Signed) => void;
+
+type AuthFailure = (protocol: Protocol, methods: readonly string[], partial: boolean) => void;
 
 interface Entry {
   readonly array: readonly string[];
@@ -37,6 +39,7 @@ interface Protocol {
   _offer: Offer;
   _kex: KeyExchange | undefined;
   readonly _authsQueue: string[];
+  readonly _handlers: { USERAUTH_FAILURE: AuthFailure };
   readonly _packetRW: {
     readonly write: {
       readonly allocStart: number;
@@ -85,6 +88,16 @@ export function sendCompleteSignatures(client: Client, offering: (key: ParsedKey
         sendPacket(protocol, write.finalize(packet));
       }),
     );
+  };
+}
+
+/** Calls `note` with each answer of the host to a key: what it accepts next, and whether the key was accepted. */
+export function onRejection(client: Client, note: (methods: readonly string[], accepted: boolean) => void): void {
+  const { _handlers: handlers } = protocolOf(client);
+  const original = handlers.USERAUTH_FAILURE;
+  handlers.USERAUTH_FAILURE = (protocol, methods, accepted) => {
+    note(methods, accepted);
+    original(protocol, methods, accepted);
   };
 }
 

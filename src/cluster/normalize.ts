@@ -40,8 +40,7 @@ function targetOf(address: string, own: SshFile, fallback: SshFile, places: Loca
   const chosen = own.agent ?? (own.key === undefined ? fallback.agent : undefined);
   const agent = chosen ?? (key === undefined && entry?.identityAgent !== 'none');
   const knownHosts = own.knownHosts ?? fallback.knownHosts;
-  const knownHostsFile =
-    knownHosts === undefined ? entry?.userKnownHostsFile : localPath(knownHosts, places);
+  const knownHostsFile = knownHosts === undefined ? entry?.userKnownHostsFile : localPath(knownHosts, places);
   const limit = own.loginTimeout ?? fallback.loginTimeout;
   return {
     address: entry?.hostName ?? address,
@@ -79,7 +78,9 @@ function fromSshConfig(
     ...(chosen.key === undefined && { identityFiles }),
     ...(certificateFiles.length > 0 && { certificateFiles }),
     ...(identitiesOnly && { identitiesOnly }),
-    ...(chosen.agent && identityAgent !== undefined && identityAgent !== 'none' && { agentSocket: identityAgent }),
+    ...(chosen.agent &&
+      identityAgent !== undefined &&
+      identityAgent !== 'none' && { agentSocket: identityAgent }),
     ...(chosen.knownHostsFile !== undefined && hostKeyAlias !== undefined && { hostKeyAlias }),
   };
 }

@@ -186,7 +186,11 @@ const unsupported: readonly {
   readonly proxy?: boolean;
 }[] = [
   { keyword: 'proxycommand', name: 'ProxyCommand', harmless: ['none'], proxy: true },
-  { keyword: 'pubkeyauthentication', name: 'PubkeyAuthentication', harmless: ['true', 'yes', 'unbound', 'host-bound'] },
+  {
+    keyword: 'pubkeyauthentication',
+    name: 'PubkeyAuthentication',
+    harmless: ['true', 'yes', 'unbound', 'host-bound'],
+  },
   { keyword: 'pkcs11provider', name: 'PKCS11Provider', harmless: ['none'] },
   { keyword: 'knownhostscommand', name: 'KnownHostsCommand', harmless: ['none'] },
   { keyword: 'bindaddress', name: 'BindAddress' },

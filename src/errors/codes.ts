@@ -208,7 +208,8 @@ export const errorCodes = facts({
     exit: 'refused',
   },
   SSH_HOST_CERTIFICATE_INVALID: {
-    meaning: "The host's certificate is signed by a known authority, but does not prove that it is this host.",
+    meaning:
+      "The host's certificate is signed by a known authority, but does not prove that it is this host.",
     remedy:
       'Renew the certificate: `ssh-keygen -s CA -h -I ID -n NAMES -V +52w KEY.pub`, where NAMES include the SSH address in the spec. Check the clocks of both machines.',
     retryable: false,

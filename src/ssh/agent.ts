@@ -65,7 +65,8 @@ function request(socket: string, body: Buffer, expected: number, signal: AbortSi
       received = Buffer.concat([received, chunk]);
       if (received.length < 4) return;
       const length = received.readUInt32BE(0);
-      if (length === 0 || length > longestAnswer) return fail(new Error('its answer is not that of an agent'));
+      if (length === 0 || length > longestAnswer)
+        return fail(new Error('its answer is not that of an agent'));
       if (received.length < 4 + length) return;
       const reader = new WireReader(received.subarray(4, 4 + length));
       if (reader.byte() === expected) end(() => resolve(reader));

@@ -104,7 +104,8 @@ export function outOfTime({ validAfter, validBefore }: Certificate, now: Date): 
  */
 export function hostCertificateFlaw(certificate: Certificate, name: string, now: Date): string | undefined {
   const { kind, signed, principals, criticalOptions, authority } = certificate;
-  if (!signed) return `is not signed by its authority ${fingerprint(authority)}, or in a way that is not safe`;
+  if (!signed)
+    return `is not signed by its authority ${fingerprint(authority)}, or in a way that is not safe`;
   if (kind !== 'host') return 'is not one of a host';
   const late = outOfTime(certificate, now);
   if (late !== undefined) return late;

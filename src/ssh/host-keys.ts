@@ -108,7 +108,8 @@ function judgeCertificate(
   certificate: Certificate,
 ): PerijoveError | 'other authority' | undefined {
   const revoked = keys.filter((each) => each.revoked);
-  if (revoked.some(({ key }) => key.equals(certificate.key))) return changedKey(subject, keys, certificate.key);
+  if (revoked.some(({ key }) => key.equals(certificate.key)))
+    return changedKey(subject, keys, certificate.key);
   if (revoked.some(({ key }) => key.equals(certificate.authority)))
     return badCertificate(subject, `is of the revoked authority ${fingerprint(certificate.authority)}`);
   if (!authorities.some((key) => key.equals(certificate.authority))) return 'other authority';

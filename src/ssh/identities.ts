@@ -1,5 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import ssh2, { type IdentityCallback, type ParsedKey, type SignCallback, type SigningRequestOptions } from 'ssh2';
+import ssh2, {
+  type IdentityCallback,
+  type ParsedKey,
+  type SignCallback,
+  type SigningRequestOptions,
+} from 'ssh2';
 import type { KeyObject } from 'node:crypto';
 import { agentKeys, agentSignature, type AgentKey } from './agent.js';
 import { outOfTime, parseCertificate } from './certificate.js';
@@ -76,7 +81,10 @@ export class Identities extends ssh2.BaseAgent<ParsedKey> {
     const [hash, done] = typeof options === 'function' ? [undefined, options] : [options.hash, callback];
     const identity = this.#byKey.get(key);
     if (identity === undefined) return done?.(new Error('a key that was not offered'));
-    this.#sign(identity, data, hash ?? 'sha512').then((signature) => done?.(undefined, signature), done);
+    this.#sign(identity, data, hash ?? 'sha512').then(
+      (signature) => done?.(undefined, signature),
+      (error: Error) => done?.(error),
+    );
   }
 
   /** Notes that a key is offered. */
@@ -125,12 +133,10 @@ export class Identities extends ssh2.BaseAgent<ParsedKey> {
     const others = held.flatMap((each) => [
       ...certificates
         .filter((certificate) => certifies(certificate.blob, each.blob))
-        .map(
-          ({ blob, file }): Identity => ({
-            ...{ blob, name: `the certificate ${file}` },
-            signer: { kind: 'agent', blob: each.blob },
-          }),
-        ),
+        .map(({ blob, file }): Identity => ({
+          ...{ blob, name: `the certificate ${file}` },
+          signer: { kind: 'agent', blob: each.blob },
+        })),
       ...(only ? [] : [ofAgentOnly(each, this.#note(each.blob, each.comment))]),
     ]);
     return [...named, ...others].filter(
@@ -156,10 +162,7 @@ export class Identities extends ssh2.BaseAgent<ParsedKey> {
   /** Certificates beside the key files, and those that are named. */
   async #certificates(): Promise<{ blob: Buffer; file: string }[]> {
     const { keys, certificateFiles } = this.#options;
-    const files = [
-      ...certificateFiles,
-      ...keys.map(({ file }) => `${file.replace(/\.pub$/, '')}-cert.pub`),
-    ];
+    const files = [...certificateFiles, ...keys.map(({ file }) => `${file.replace(/\.pub$/, '')}-cert.pub`)];
     const read = await Promise.all(
       files.map(async (file) => {
         const text = await readFile(file, 'latin1').catch((error: NodeJS.ErrnoException) => {
@@ -214,7 +217,7 @@ function offer(blob: Buffer): ParsedKey {
   const type = new WireReader(blob).text();
   const algorithm =
     plainType(blob) === 'ssh-rsa' && type !== 'ssh-rsa' ? 'rsa-sha2-512-cert-v01@openssh.com' : type;
-  return Object.create(template as ParsedKey, {
+  return Object.create(template, {
     type: { value: algorithm },
     getPublicSSH: { value: () => blob },
   }) as ParsedKey;

@@ -76,7 +76,9 @@ export function logIn(options: LoginOptions): Promise<Client> {
     client.once('handshake', () => (progress.phase = 'authentication'));
     client.on('banner', (text) => (progress.banner = text));
     client.once('ready', () => resolve(client));
-    client.once('close', () => fail(new Error(`the host closed the connection during the ${progress.phase}`)));
+    client.once('close', () =>
+      fail(new Error(`the host closed the connection during the ${progress.phase}`)),
+    );
     client.connect({
       ...keepAlive,
       username: credentials.username,
@@ -220,12 +222,11 @@ function rejected(options: LoginOptions, progress: Progress, cause: Error): Peri
   if (silent !== undefined && target.keyFile === undefined)
     return new PerijoveError('SSH_NO_AGENT', silent, { host, subject: agent, cause: trouble });
   const others = progress.methods.filter((method) => method !== 'publickey');
-  const methods =
-    progress.partial
-      ? `it accepted a key, and requires ${progress.methods.join(', ')} too`
-      : progress.methods.length > 0 && others.length === progress.methods.length
-        ? `it accepts no keys, only ${others.join(', ')}`
-        : undefined;
+  const methods = progress.partial
+    ? `it accepted a key, and requires ${progress.methods.join(', ')} too`
+    : progress.methods.length > 0 && others.length === progress.methods.length
+      ? `it accepts no keys, only ${others.join(', ')}`
+      : undefined;
   const banner = progress.banner.trim().replace(/\s+/g, ' ');
   const details = [
     offered.length === 0 ? nothingOffered(options) : `it was offered ${offered.join(', ')}`,

@@ -22,11 +22,7 @@ export function sshBlob(key: KeyObject): Buffer | undefined {
   const curve = curves.find(({ jwk }) => jwk === crv);
   if (kty !== 'EC' || curve === undefined) return undefined;
   const point = Buffer.concat([Buffer.from([4]), number(x), number(y)]);
-  return Buffer.concat([
-    wireString(`ecdsa-sha2-${curve.ssh}`),
-    wireString(curve.ssh),
-    wireString(point),
-  ]);
+  return Buffer.concat([wireString(`ecdsa-sha2-${curve.ssh}`), wireString(curve.ssh), wireString(point)]);
 }
 
 /** The curve of an ECDSA key or signature, such as `ecdsa-sha2-nistp256`. */

@@ -51,7 +51,7 @@ interface Protocol {
 
 const require = createRequire(import.meta.url);
 const { sendPacket } = require('ssh2/lib/protocol/utils.js') as {
-  sendPacket(protocol: Protocol, packet: Buffer): void;
+  readonly sendPacket: (protocol: Protocol, packet: Buffer) => void;
 };
 const { KexInit } = require('ssh2/lib/protocol/kex.js') as {
   KexInit: new (lists: Record<string, unknown>) => Offer;
@@ -92,7 +92,10 @@ export function sendCompleteSignatures(client: Client, offering: (key: ParsedKey
 }
 
 /** Calls `note` with each answer of the host to a key: what it accepts next, and whether the key was accepted. */
-export function onRejection(client: Client, note: (methods: readonly string[], accepted: boolean) => void): void {
+export function onRejection(
+  client: Client,
+  note: (methods: readonly string[], accepted: boolean) => void,
+): void {
   const { _handlers: handlers } = protocolOf(client);
   const original = handlers.USERAUTH_FAILURE;
   handlers.USERAUTH_FAILURE = (protocol, methods, accepted) => {

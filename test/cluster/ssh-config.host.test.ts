@@ -27,7 +27,8 @@ storage: { path: /srv/notebooks }
 nodes: { count: 1, containerizer: mesos, allowMajorityOnOneHost: true }
 etcd: { election: 500ms }
 `;
-const parsed = (ssh: string, host: string) => parseSpec(specText(ssh, host), file('cluster.yaml'), '/home/ann');
+const parsed = (ssh: string, host: string) =>
+  parseSpec(specText(ssh, host), file('cluster.yaml'), '/home/ann');
 const hostOf = (ssh: string, host: string) => {
   const { spec, problems } = parsed(ssh, host);
   if (spec === undefined) throw new Error(JSON.stringify(problems, null, 1));
@@ -90,13 +91,17 @@ Match all
     });
     expect(overridden?.ssh.identityFiles).toBeUndefined();
     expect(overridden?.jump).toMatchObject({ address: 'j1', port: 22, user: 'root' });
-    expect(hostOf('{ config: ssh_config, jump: { address: j1, config: false } }', 'sshAddress: web9')).toMatchObject({
+    expect(
+      hostOf('{ config: ssh_config, jump: { address: j1, config: false } }', 'sshAddress: web9'),
+    ).toMatchObject({
       ssh: { address: 'web9', port: 2299 },
     });
   });
 
   it('supplies one jump host, with its own settings', async () => {
-    await config('Host in\n  ProxyJump gate\n  User ann\nHost gate\n  HostName 10.9.9.9\n  Port 2200\n  User ops\n');
+    await config(
+      'Host in\n  ProxyJump gate\n  User ann\nHost gate\n  HostName 10.9.9.9\n  Port 2200\n  User ops\n',
+    );
     expect(hostOf('{ config: ssh_config, loginTimeout: 1m }', 'sshAddress: in')?.jump).toMatchObject({
       address: '10.9.9.9',
       port: 2200,
@@ -137,7 +142,12 @@ Host many
 
   it('is not read without the key', async () => {
     await config('Host *\n  Port 99\n');
-    expect(hostOf('{}', 'sshAddress: web')?.ssh).toEqual({ address: 'web', port: 22, user: 'root', agent: true });
+    expect(hostOf('{}', 'sshAddress: web')?.ssh).toEqual({
+      address: 'web',
+      port: 22,
+      user: 'root',
+      agent: true,
+    });
     expect(messages('{ loginTimeout: 500ms }', 'sshAddress: web')).toEqual([
       expect.stringContaining('a login cannot be limited to 500ms'),
     ]);
@@ -172,7 +182,10 @@ Host gate
   Port ${gate.port}
   IdentityFile ${gate.keyFile}
 `);
-    await writeFile(file('cluster.yaml'), specText('{ config: ssh_config, agent: false }', 'sshAddress: inner'));
+    await writeFile(
+      file('cluster.yaml'),
+      specText('{ config: ssh_config, agent: false }', 'sshAddress: inner'),
+    );
     const spec = await loadSpec(file('cluster.yaml'));
     const pool = silentPool(file('pins'));
     try {

@@ -42,7 +42,16 @@ async function certified({
     makeHostKey: async (file) => {
       await run('ssh-keygen', ['-q', '-t', kind, '-N', '', '-f', file]);
       const principals = names === '' ? [] : ['-n', names];
-      await run('ssh-keygen', ['-q', '-s', authority, '-I', 'host one', ...principals, ...options, `${file}.pub`]);
+      await run('ssh-keygen', [
+        '-q',
+        '-s',
+        authority,
+        '-I',
+        'host one',
+        ...principals,
+        ...options,
+        `${file}.pub`,
+      ]);
     },
   });
   onTestFinished(() => server.remove());
@@ -62,11 +71,14 @@ describe('host certificates', () => {
     ['ecdsa', 'ecdsa-sha2-nistp256-cert-v01@openssh.com'],
     ['rsa', 'rsa-sha2-512-cert-v01@openssh.com'],
     ['rsa', 'rsa-sha2-256-cert-v01@openssh.com'],
-  ])('are accepted from a known authority, also as all that the host has: %s, %s', async (kind, algorithm) => {
-    const server = await certified({ kind, config: [`HostKeyAlgorithms ${algorithm}`] });
-    const host = await knowing(server, [`@cert-authority * ${await publicKey(authority)}`]);
-    expect(await (await pool.get(host)).run('echo in')).toBe('in\n');
-  });
+  ])(
+    'are accepted from a known authority, also as all that the host has: %s, %s',
+    async (kind, algorithm) => {
+      const server = await certified({ kind, config: [`HostKeyAlgorithms ${algorithm}`] });
+      const host = await knowing(server, [`@cert-authority * ${await publicKey(authority)}`]);
+      expect(await (await pool.get(host)).run('echo in')).toBe('in\n');
+    },
+  );
 
   it('are asked for where the host has plain keys as well, and survive new session keys', async () => {
     const server = await certified({ config: ['RekeyLimit 200K'] });
@@ -113,9 +125,7 @@ describe('host certificates', () => {
       await expect(pool.get(await knowing(server, lines))).rejects.toMatchObject({
         code: 'SSH_HOST_KEY_UNKNOWN',
         message: expect.stringContaining(await fingerprintOf(authority)) as string,
-        remedy: expect.stringContaining(
-          `@cert-authority ${address} ${await publicKey(authority)}`,
-        ) as string,
+        remedy: expect.stringContaining(`@cert-authority ${address} ${await publicKey(authority)}`) as string,
       });
     }
     const ca = await publicKey(authority);
@@ -123,9 +133,9 @@ describe('host certificates', () => {
       pool.get(await knowing(server, [`@cert-authority * ${ca}`, `@revoked * ${ca}`])),
     ).rejects.toMatchObject({ code: 'SSH_HOST_CERTIFICATE_INVALID' });
     const revoked = `@revoked * ${await publicKey(path.join(server.dir, 'host_key'))}`;
-    await expect(
-      pool.get(await knowing(server, [`@cert-authority * ${ca}`, revoked])),
-    ).rejects.toMatchObject({ code: 'SSH_HOST_KEY_CHANGED' });
+    await expect(pool.get(await knowing(server, [`@cert-authority * ${ca}`, revoked]))).rejects.toMatchObject(
+      { code: 'SSH_HOST_KEY_CHANGED' },
+    );
   });
 
   it('count as their key where that is known or pinned', async () => {

@@ -126,7 +126,9 @@ describe('certificates', () => {
     await certify(keyFile, '-V', '20200101:20200102');
     await expect(pool.get(as({ keyFile }))).rejects.toMatchObject({
       code: 'SSH_AUTH_FAILED',
-      message: expect.stringMatching(/certificate \S+key-cert\.pub.*key-cert\.pub expired at 2020-01-0/) as string,
+      message: expect.stringMatching(
+        /certificate \S+key-cert\.pub.*key-cert\.pub expired at 2020-01-0/,
+      ) as string,
     });
     await makeKey(file('other'));
     await certify(file('other'));
@@ -145,10 +147,12 @@ describe('the agent', () => {
     const socket = file('agent.sock');
     agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' });
     vi.stubEnv('SSH_AUTH_SOCK', socket);
-    await eventually(() => run('ssh-add', ['-l']).then(
-      () => true,
-      ({ code }: { code: number }) => code === 1,
-    ));
+    await eventually(() =>
+      run('ssh-add', ['-l']).then(
+        () => true,
+        ({ code }: { code: number }) => code === 1,
+      ),
+    );
   });
   afterEach(async () => {
     agent.kill();
@@ -203,7 +207,12 @@ describe('the agent', () => {
     vi.stubEnv('SSH_AUTH_SOCK', socket);
     await makeKey(file('key'));
     await authorize(file('key'));
-    await eventually(() => add('-c', file('key')).then(() => true, () => false));
+    await eventually(() =>
+      add('-c', file('key')).then(
+        () => true,
+        () => false,
+      ),
+    );
     await expect(pool.get(as({ agent: true }))).rejects.toMatchObject({
       code: 'SSH_NO_AGENT',
       message: expect.stringContaining('did not sign with') as string,

@@ -12,7 +12,8 @@ import {
 const base64 = 'AAAAC3NzaC1lZDI1NTE5AAAAIJ3dPmZcRBWz9zHkXAc6VzpaDmSTEXFrTtQZ3eGVOJZm';
 const key = Buffer.from(base64, 'base64');
 const line = (names: string) => `${names} ssh-ed25519 ${base64} a comment\n`;
-const knows = (text: string, address: string, port = 22) => knownKeys(text, knownHostName(address, port)).length > 0;
+const knows = (text: string, address: string, port = 22) =>
+  knownKeys(text, knownHostName(address, port)).length > 0;
 
 describe('knownKeys', () => {
   it('finds plain names, with their port unless it is 22', () => {

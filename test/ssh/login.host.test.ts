@@ -45,7 +45,9 @@ async function strange(said: string) {
   const keyFile = path.join(directory, 'key');
   await makeKey(keyFile);
   const { address, port } = listener.address() as AddressInfo;
-  return makeHost('h1', { ssh: { address, port, user: 'root', keyFile, agent: false, loginTimeoutMs: 1_000 } });
+  return makeHost('h1', {
+    ssh: { address, port, user: 'root', keyFile, agent: false, loginTimeoutMs: 1_000 },
+  });
 }
 
 describe('the limit of a login', () => {
@@ -59,7 +61,9 @@ describe('the limit of a login', () => {
     );
     await expect(login(slow, { keyFile, loginTimeoutMs: 1_000 })).rejects.toMatchObject({
       code: 'SSH_TIMEOUT',
-      message: expect.stringMatching(/took longer than 1 s \(`ssh.loginTimeout`\); it was in the authentication/) as string,
+      message: expect.stringMatching(
+        /took longer than 1 s \(`ssh.loginTimeout`\); it was in the authentication/,
+      ) as string,
       remedy: expect.not.stringContaining('firewall') as string,
     });
     expect(await (await login(slow, { keyFile })).run('echo in')).toBe('in\n');
@@ -115,7 +119,9 @@ describe('a server', () => {
   });
 });
 
-const hasIpv6 = Object.values(networkInterfaces()).flat().some((each) => each?.address === '::1');
+const hasIpv6 = Object.values(networkInterfaces())
+  .flat()
+  .some((each) => each?.address === '::1');
 
 it.runIf(hasIpv6)('reaches IPv6 addresses, directly and through a jump host', async () => {
   const six = await server('::1');

@@ -47,7 +47,7 @@ const reachable = z
 const sshAddress = z
   .string({ error: 'an IP address or a host name' })
   .regex(/^([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9._-]+)?)$/, {
-    error: 'an IP address or a host name',
+    error: 'an IP address (IPv6 without brackets) or a host name',
   })
   .refine((address) => !/^[\d.]+$/.test(address) || isUnicast(address), {
     error: 'the IP address of one host, or a host name',

@@ -243,8 +243,10 @@ function placeOf(directive: string, files: readonly string[]): string {
 }
 
 /** `FILE:LINE` where the user's ssh_config names a host; undefined if it does not. Runs no command. */
-export function placeInSshConfig(name: string): string | undefined {
-  const file = path.join(os.userInfo().homedir, '.ssh', 'config');
+export function placeInSshConfig(
+  name: string,
+  file = path.join(os.userInfo().homedir, '.ssh', 'config'),
+): string | undefined {
   const line = linesOf(file).findIndex((each) => {
     const [, names = ''] = /^\s*Host(?:\s+|\s*=\s*)(.*)$/i.exec(each) ?? [];
     return names.toLowerCase().replaceAll('"', '').split(/\s+/).includes(name.toLowerCase());

@@ -9,6 +9,7 @@ import type { KeyObject } from 'node:crypto';
 import { agentKeys, agentSignature, type AgentKey } from './agent.js';
 import { outOfTime, parseCertificate } from './certificate.js';
 import { parsePublicLine, plainType, signatureBy, type KeyFile } from './key-file.js';
+import { fingerprint } from './known-hosts.js';
 import { WireReader } from './wire.js';
 
 /** A key or a certificate that is offered to a host, and who signs with it. */
@@ -98,7 +99,8 @@ export class Identities extends ssh2.BaseAgent<ParsedKey> {
     const { agent = '', signal } = this.#options;
     this.waiting = true;
     try {
-      return await agentSignature(agent, { blob: signer.blob, data, hash, signal });
+      const forRsa = plainType(blob) === 'ssh-rsa' ? { hash } : {};
+      return await agentSignature(agent, { blob: signer.blob, data, ...forRsa, signal });
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       this.trouble = new Error(`did not sign with ${name}: ${why}`, { cause: error });
@@ -187,12 +189,14 @@ export class Identities extends ssh2.BaseAgent<ParsedKey> {
   /** The name of a key of the agent; notes what is wrong with a certificate. */
   #note(blob: Buffer, name: string): string {
     const certificate = parseCertificate(blob);
-    if (certificate === undefined) return `${name} of the agent`;
+    // Keys of one person often have one comment.
+    const named = `${name} (${fingerprint(certificate?.key ?? blob).slice(0, 17)}…)`;
+    if (certificate === undefined) return `${named} of the agent`;
     const late = outOfTime(certificate, new Date());
     const note =
       certificate.kind === 'user' ? late && `${name} ${late}` : `${name} is no certificate of a user`;
     if (note !== undefined && !this.notes.includes(note)) this.notes.push(note);
-    return `the certificate ${name} of the agent`;
+    return `the certificate ${named} of the agent`;
   }
 }
 

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadSpec, parseSpec } from '../../src/cluster/load.js';
 import { SpecError } from '../../src/cluster/problem.js';
+import { placeInSshConfig } from '../../src/cluster/ssh-config.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
 import { silentPool } from '../support/ssh-pool.js';
 
@@ -151,6 +152,15 @@ Host many
     expect(messages('{ loginTimeout: 500ms }', 'sshAddress: web')).toEqual([
       expect.stringContaining('a login cannot be limited to 500ms'),
     ]);
+  });
+});
+
+describe('placeInSshConfig', () => {
+  it('finds a name that ssh_config has, for errors where it is not read', async () => {
+    await config('# Host web\nHost other\nhost = db "Web"\nHost *.example\n');
+    expect(placeInSshConfig('web', file('ssh_config'))).toBe(`${file('ssh_config')}:3`);
+    expect(placeInSshConfig('a.example', file('ssh_config'))).toBeUndefined();
+    expect(placeInSshConfig('web', file('absent'))).toBeUndefined();
   });
 });
 

@@ -78,7 +78,8 @@ export interface SshRun {
  * Runs `ssh` until it ends or the signal aborts. Resolves to its exit code, which is that of the remote
  * command.
  *
- * @throws PerijoveError LOCAL_PROGRAM_MISSING; SSH_LOST when it could not connect or lost the connection
+ * @throws PerijoveError LOCAL_PROGRAM_MISSING; SSH_LOST when it could not connect or lost the connection, and
+ *   SSH_AUTH_FAILED when the host refused the login
  */
 export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun): Promise<number> {
   const child = spawn('ssh', args, { stdio: onOutput ? ['ignore', 'pipe', 'pipe'] : 'inherit' });
@@ -94,7 +95,7 @@ export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun)
     if (code === sshFailed) {
       const why = errors.trim().split('\n').at(-1) ?? '';
       throw new PerijoveError(
-        'SSH_LOST',
+        loginRefused.test(why) ? 'SSH_AUTH_FAILED' : 'SSH_LOST',
         why === '' ? 'ssh could not connect, or lost the connection' : why,
         { host: host.name },
       );
@@ -111,5 +112,7 @@ export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun)
   }
 }
 
+/** The last words of `ssh`, which has one exit code for all its errors. */
+const loginRefused = /Permission denied \(|Too many authentication failures/;
 /** ssh(1): exit code of an error in ssh itself. */
 const sshFailed = 255;

@@ -14,6 +14,8 @@ export interface Credentials {
   readonly lockedKey?: string;
 }
 
+const passphraseNote = ' has a passphrase';
+
 interface Environment {
   readonly env?: NodeJS.ProcessEnv;
   /** Aborts a request to the agent. */
@@ -40,12 +42,13 @@ export async function readCredentials(
     identityFiles.map((file) => optionalKey(file, agent !== undefined, passphrase)),
   );
   const keys = [...(named ?? []), ...others.flatMap(({ key }) => key ?? [])];
-  if (keys.length === 0 && agent === undefined) throw noKey(host, target);
+  const notes = others.flatMap(({ note }) => note ?? []);
+  if (keys.length === 0 && agent === undefined) throw noKey(host, target, notes);
   const identities = new Identities({
     ...{ keys, certificateFiles, only: target.identitiesOnly === true, signal },
     ...(agent !== undefined && { agent }),
   });
-  identities.notes.push(...others.flatMap(({ note }) => note ?? []));
+  identities.notes.push(...notes);
   return {
     ...{ username, identities },
     ...(agent !== undefined && { agent }),
@@ -53,18 +56,23 @@ export async function readCredentials(
   };
 }
 
-function noKey(host: string, { user, address, identityFiles }: SshTarget): PerijoveError {
-  const what = `neither key nor agent is set for ${user}@${address}`;
-  return identityFiles === undefined
-    ? new PerijoveError('SSH_KEY_UNREADABLE', what, {
-        host,
-        remedy: 'Set `key: FILE` or `agent: true` for the host in the spec.',
-      })
-    : new PerijoveError(
-        'SSH_KEY_UNREADABLE',
-        `no key for ${user}@${address}: of the files that ssh_config names, none is a key that can be used, and SSH_AUTH_SOCK is not set (${identityFiles.join(', ')})`,
-        { host, remedy: 'Create one of these files, start an agent, or set `key: FILE` in the spec.' },
-      );
+function noKey(
+  host: string,
+  { user, address, identityFiles }: SshTarget,
+  notes: readonly string[],
+): PerijoveError {
+  if (identityFiles === undefined) {
+    return new PerijoveError('SSH_KEY_UNREADABLE', `neither key nor agent is set for ${user}@${address}`, {
+      host,
+      remedy: 'Set `key: FILE` or `agent: true` for the host in the spec.',
+    });
+  }
+  const why = notes.length > 0 ? notes.join('; ') : `none of these exists: ${identityFiles.join(', ')}`;
+  return new PerijoveError(
+    notes.some((note) => note.endsWith(passphraseNote)) ? 'SSH_KEY_ENCRYPTED' : 'SSH_KEY_UNREADABLE',
+    `ssh_config names no key that can be used for ${user}@${address}, and no agent is used: ${why}`,
+    { host },
+  );
 }
 
 /** The key of the spec. @throws PerijoveError SSH_KEY_UNREADABLE, SSH_KEY_ENCRYPTED */
@@ -127,7 +135,7 @@ async function optionalKey(
       const known = content.kind === 'encrypted' ? await withPublicFile(file, content) : content;
       return { key: { file, content: known } };
     }
-    return { note: content.kind === 'encrypted' ? `${file} has a passphrase` : `${file} is a public key` };
+    return { note: content.kind === 'encrypted' ? `${file}${passphraseNote}` : `${file} is a public key` };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return { note: `${file}: ${messageOf(error)}` };
     const blob = withAgent ? await publicFile(`${file}.pub`) : undefined;

@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, sign, type KeyObject } from 'node:crypto';
 import ssh2 from 'ssh2';
+import { messageOf } from '../errors/error.js';
 import { certifiedType } from './certificate.js';
 import { curveOf, sshBlob } from './public-key.js';
 import { mpint, WireReader, wireString } from './wire.js';
@@ -11,7 +12,8 @@ export type KeyFile =
   | { readonly kind: 'encrypted'; readonly blob?: Buffer }
   /** A public key, or a private key of which only the public part can be used, as of a security token. */
   | { readonly kind: 'public'; readonly blob: Buffer }
-  | { readonly kind: 'unusable'; readonly why: string };
+  /** `kindOfKey` is known if it was read. */
+  | { readonly kind: 'unusable'; readonly why: string; readonly kindOfKey?: string };
 
 /**
  * Reads the text of a key file: OpenSSH, PEM (PKCS#1, SEC1), PKCS#8 and PuTTY, with or without a passphrase, or
@@ -21,53 +23,69 @@ export function parseKeyFile(bytes: Buffer, passphrase: string | undefined): Key
   const text = bytes.toString('latin1');
   const pkcs8 = /-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/.exec(text);
   if (pkcs8 !== null) return parsePkcs8(bytes, pkcs8[1] !== undefined, passphrase);
-  const blob = publicPart(text);
+  const { blob, locked } = publicPart(text);
   const parsed = ssh2.utils.parseKey(bytes, passphrase);
   if (parsed instanceof Error) {
     // ssh2 has no code for a passphrase; the text is that of its key parser.
-    if (/passphrase|integrity check|bad decrypt/i.test(parsed.message))
+    if (locked ?? /passphrase|integrity check|bad decrypt/i.test(parsed.message))
       return { kind: 'encrypted', ...(blob !== undefined && { blob }) };
-    return blob === undefined ? { kind: 'unusable', why: parsed.message } : { kind: 'public', blob };
+    const isPublic = !text.includes('PRIVATE KEY');
+    return blob !== undefined && (isPublic || plainType(blob).startsWith('sk-'))
+      ? { kind: 'public', blob }
+      : { kind: 'unusable', why: parsed.message };
   }
   const [key] = [parsed].flat();
   if (key?.isPrivateKey() !== true)
     return blob === undefined ? { kind: 'unusable', why: 'it holds no key' } : { kind: 'public', blob };
-  return usable(createPrivateKey(key.getPrivatePEM()));
+  return usable(() => createPrivateKey(key.getPrivatePEM()));
 }
 
 function parsePkcs8(bytes: Buffer, encrypted: boolean, passphrase: string | undefined): KeyFile {
   if (encrypted && passphrase === undefined) return { kind: 'encrypted' };
-  try {
-    return usable(createPrivateKey({ key: bytes, ...(encrypted && { passphrase }) }));
-  } catch (error) {
-    if (encrypted) return { kind: 'encrypted' };
-    return { kind: 'unusable', why: error instanceof Error ? error.message : String(error) };
-  }
+  const found = usable(() => createPrivateKey({ key: bytes, ...(encrypted && { passphrase }) }));
+  return encrypted && found.kind === 'unusable' && found.kindOfKey === undefined
+    ? { kind: 'encrypted' }
+    : found;
 }
 
-function usable(key: KeyObject): KeyFile {
+function usable(read: () => KeyObject): KeyFile {
+  let key: KeyObject;
+  try {
+    key = read();
+  } catch (error) {
+    return { kind: 'unusable', why: messageOf(error) };
+  }
   const kind = key.asymmetricKeyType ?? 'unknown';
   const blob = ['rsa', 'ec', 'ed25519'].includes(kind) ? sshBlob(createPublicKey(key)) : undefined;
   return blob === undefined
-    ? { kind: 'unusable', why: `SSH has no keys of its kind (${kind})` }
+    ? { kind: 'unusable', why: `SSH has no keys of its kind (${kind})`, kindOfKey: kind }
     : { kind: 'private', blob, key };
 }
 
+interface PublicPart {
+  readonly blob?: Buffer;
+  /** Whether the private part has a passphrase; undefined: unknown. */
+  readonly locked?: boolean;
+}
+
 /** The public key in a private key file of OpenSSH (PROTOCOL.key), or in a file of a public key. */
-function publicPart(text: string): Buffer | undefined {
+function publicPart(text: string): PublicPart {
   const own = /-----BEGIN OPENSSH PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END/.exec(text)?.[1];
+  if (own === undefined) {
+    const blob = parsePublicLine(text);
+    return blob === undefined ? {} : { blob };
+  }
   try {
-    if (own !== undefined) {
-      const magic = 'openssh-key-v1\0';
-      const bytes = Buffer.from(own, 'base64');
-      if (bytes.toString('latin1', 0, magic.length) !== magic) return undefined;
-      const reader = new WireReader(bytes.subarray(magic.length));
-      for (const field of ['cipher', 'kdf', 'options']) void [field, reader.string()];
-      return reader.uint32() === 1 ? reader.string() : undefined;
-    }
-    return parsePublicLine(text);
+    const magic = 'openssh-key-v1\0';
+    const bytes = Buffer.from(own, 'base64');
+    if (bytes.toString('latin1', 0, magic.length) !== magic) return {};
+    const reader = new WireReader(bytes.subarray(magic.length));
+    const locked = reader.text() !== 'none';
+    reader.string(); // key derivation
+    reader.string(); // its options
+    return reader.uint32() === 1 ? { blob: reader.string(), locked } : { locked };
   } catch {
-    return undefined;
+    return {};
   }
 }
 

@@ -37,6 +37,8 @@ describe('knownKeys', () => {
     const hash = createHmac('sha1', salt).update('[10.0.0.1]:2200').digest('base64');
     expect(knows(line(`|1|${salt.toString('base64')}|${hash}`), '10.0.0.1', 2200)).toBe(true);
     expect(knows(line(`|1|${salt.toString('base64')}|${hash}`), '10.0.0.1')).toBe(false);
+    const hashed = `|1|${salt.toString('base64')}|${hash}`;
+    expect(knownAuthorities(`@cert-authority ${line(hashed)}`, '[10.0.0.1]:2200')).toEqual([key]);
     expect(knows(line('|1|broken'), '10.0.0.1')).toBe(false);
   });
 

@@ -21,7 +21,7 @@ export function sshArguments(
   const proxy = jump
     ? [
         '-o',
-        `ProxyCommand=${['ssh', ...targetArguments(jump, knownHostsDir), '-W', '%h:%p', jump.address].map(quoteForProxy).join(' ')}`,
+        `ProxyCommand=${['ssh', ...targetArguments(jump, knownHostsDir), '-W', '[%h]:%p', jump.address].map(quoteForProxy).join(' ')}`,
       ]
     : [];
   return [
@@ -34,19 +34,24 @@ export function sshArguments(
 }
 
 function targetArguments(target: SshTarget, knownHostsDir: string): string[] {
-  const { user, port, keyFile, agent, knownHostsFile } = target;
-  const options: Readonly<Record<string, string>> = {
-    User: user,
-    Port: String(port),
-    UserKnownHostsFile: fileOption(knownHostsFile ?? pinFile(target, knownHostsDir)),
-    GlobalKnownHostsFile: 'none',
+  const { user, port, keyFile, agent, knownHostsFile, hostKeyAlias, agentSocket } = target;
+  const { identityFiles = [], certificateFiles = [], identitiesOnly = false } = target;
+  const keys = keyFile === undefined ? identityFiles : [keyFile];
+  const options: readonly (readonly [string, string])[] = [
+    ['User', user],
+    ['Port', String(port)],
+    ['UserKnownHostsFile', fileOption(knownHostsFile ?? pinFile(target, knownHostsDir))],
+    ['GlobalKnownHostsFile', 'none'],
     // As in workers: with a given file only its keys are accepted; otherwise the first key is pinned.
-    StrictHostKeyChecking: knownHostsFile === undefined ? 'accept-new' : 'yes',
-    HashKnownHosts: 'no',
-    ...(keyFile !== undefined && { IdentityFile: fileOption(keyFile) }),
-    ...(keyFile !== undefined && !agent && { IdentitiesOnly: 'yes' }),
-  };
-  return Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+    ['StrictHostKeyChecking', knownHostsFile === undefined ? 'accept-new' : 'yes'],
+    ['HashKnownHosts', 'no'],
+    ...(hostKeyAlias === undefined ? [] : [['HostKeyAlias', hostKeyAlias] as const]),
+    ...(agentSocket === undefined ? [] : [['IdentityAgent', fileOption(agentSocket)] as const]),
+    ...keys.map((file) => ['IdentityFile', fileOption(file)] as const),
+    ...certificateFiles.map((file) => ['CertificateFile', fileOption(file)] as const),
+    ...(identitiesOnly || (keyFile !== undefined && !agent) ? [['IdentitiesOnly', 'yes'] as const] : []),
+  ];
+  return options.flatMap(([name, value]) => ['-o', `${name}=${value}`]);
 }
 
 /** Option values are split at spaces, and `%` starts a token (ssh_config(5)). */
@@ -55,11 +60,11 @@ function fileOption(file: string): string {
 }
 
 /**
- * ProxyCommand is expanded once (`%%` becomes `%`) and then parsed by a shell; `%h:%p` is left to be
+ * ProxyCommand is expanded once (`%%` becomes `%`) and then parsed by a shell; `[%h]:%p` is left to be
  * expanded.
  */
 function quoteForProxy(word: string): string {
-  return word === '%h:%p' ? word : quote(word).replaceAll('%', '%%');
+  return word === '[%h]:%p' ? `'${word}'` : quote(word).replaceAll('%', '%%');
 }
 
 export interface SshRun {
@@ -73,7 +78,8 @@ export interface SshRun {
  * Runs `ssh` until it ends or the signal aborts. Resolves to its exit code, which is that of the remote
  * command.
  *
- * @throws PerijoveError LOCAL_PROGRAM_MISSING; SSH_LOST when it could not connect or lost the connection
+ * @throws PerijoveError LOCAL_PROGRAM_MISSING; SSH_LOST when it could not connect or lost the connection, and
+ *   SSH_AUTH_FAILED when the host refused the login
  */
 export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun): Promise<number> {
   const child = spawn('ssh', args, { stdio: onOutput ? ['ignore', 'pipe', 'pipe'] : 'inherit' });
@@ -89,7 +95,7 @@ export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun)
     if (code === sshFailed) {
       const why = errors.trim().split('\n').at(-1) ?? '';
       throw new PerijoveError(
-        'SSH_LOST',
+        loginRefused.test(why) ? 'SSH_AUTH_FAILED' : 'SSH_LOST',
         why === '' ? 'ssh could not connect, or lost the connection' : why,
         { host: host.name },
       );
@@ -106,5 +112,7 @@ export async function runSsh(host: HostSpec, { args, onOutput, signal }: SshRun)
   }
 }
 
+/** The last words of `ssh`, which has one exit code for all its errors. */
+const loginRefused = /Permission denied \(|Too many authentication failures/;
 /** ssh(1): exit code of an error in ssh itself. */
 const sshFailed = 255;

@@ -33,7 +33,24 @@ export function parseSubnet(cidr: string): Subnet | undefined {
 }
 
 export function isLoopback(address: string): boolean {
-  return address.startsWith('127.') && isIpv4(address);
+  return (address.startsWith('127.') && isIpv4(address)) || /^(0*:)+:?0*1$/.test(address);
+}
+
+/** Whether it is an IPv6 address, perhaps with a zone (`fe80::1%eth0`). Code of workflows has no `node:net`. */
+export function isIpv6(text: string): boolean {
+  const [address = ''] = text.split('%');
+  const halves = address.split('::');
+  const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
+  const last = groups.at(-1);
+  const embedded = last !== undefined && isIpv4(last);
+  const hex = embedded ? groups.slice(0, -1) : groups;
+  const count = groups.length + (embedded ? 1 : 0);
+  return (
+    text.includes(':') &&
+    halves.length <= 2 &&
+    hex.every((group) => /^[0-9A-Fa-f]{1,4}$/.test(group)) &&
+    (halves.length === 2 ? count < 8 : count === 8)
+  );
 }
 
 /** Whether an IPv4 address can belong to one host: not 0.0.0.0/8, multicast, reserved or broadcast. */

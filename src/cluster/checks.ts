@@ -1,4 +1,5 @@
 /** Checks of the spec beyond the format of each value: pure decisions over the normalized spec. */
+import { durationMs } from './units.js';
 import type { ErrorCode } from '../errors/codes.js';
 import { addressNumber, addressText, isLoopback, parseSubnet } from './addresses.js';
 import { bridgeAddresses, bridgeRange } from './bridges.js';
@@ -652,10 +653,34 @@ function checkStoragePlace({ hosts, storage }: ClusterSpec): Finding[] {
   });
 }
 
+/** A shorter limit refuses every host; during a longer one, an activity that waits has ended more than once. */
+function checkLoginTimes({ ssh, hosts }: ClusterFile): Finding[] {
+  const entries: readonly (readonly [SpecPath, string | undefined])[] = [
+    [['ssh'], ssh.loginTimeout],
+    [['ssh', 'jump'], ssh.jump?.loginTimeout],
+    ...hosts.flatMap((host, index): [SpecPath, string | undefined][] => [
+      [['hosts', index], host.loginTimeout],
+      [['hosts', index, 'jump'], host.jump?.loginTimeout],
+    ]),
+  ];
+  return entries.flatMap(([place, text]): Finding[] => {
+    if (text === undefined || (durationMs(text) >= 1_000 && durationMs(text) <= 300_000)) return [];
+    return [
+      {
+        code: 'SPEC_BAD_VALUE',
+        at: [...place, 'loginTimeout'],
+        message: `a login cannot be limited to ${text}`,
+        remedy: 'Use a duration from 1s to 5m, such as 1m.',
+      },
+    ];
+  });
+}
+
 /** All findings for a file in which the format of each value is valid. */
 export function check(file: ClusterFile, spec: ClusterSpec): Finding[] {
   return [
     ...checkChoices(file),
+    ...checkLoginTimes(file),
     ...checkRoles(spec),
     ...checkHosts(spec),
     ...checkPorts(spec),

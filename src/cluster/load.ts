@@ -12,6 +12,8 @@ import { nearestName } from './nearest.js';
 import { normalize, type LocalPlaces } from './normalize.js';
 import { SpecError, type SpecProblem } from './problem.js';
 import { flowText, knownKeys, sample, schemaAt } from './shape.js';
+import { checkSshConfig } from './ssh-config-checks.js';
+import { sshConfigReader } from './ssh-config.js';
 import { looksLikeTemplate, readSource, type Source } from './source.js';
 import { specText } from './text.js';
 
@@ -245,12 +247,17 @@ function startsWith(path: SpecPath, start: SpecPath): boolean {
 }
 
 /** The findings that do not depend on an invalid value. */
-function findingsBeside(flaws: readonly Flaw[], file: ClusterFile, spec: ClusterSpec): Finding[] {
+function findingsBeside(
+  flaws: readonly Flaw[],
+  file: ClusterFile,
+  spec: ClusterSpec,
+  places: LocalPlaces,
+): Finding[] {
   const broken = flaws.flatMap(({ code, at, meant }): SpecPath[] => {
     if (code !== 'SPEC_UNKNOWN_KEY') return [at];
     return meant === undefined ? [] : [[...at.slice(0, -1), meant]];
   });
-  return check(file, spec).filter(
+  return [...check(file, spec), ...checkSshConfig(file, places)].filter(
     ({ at, see = [], restsOn = [] }) =>
       !broken.some(
         (place) =>
@@ -291,6 +298,7 @@ export function parseSpec(text: string, file: string, home?: string): ParsedSpec
     get home() {
       return home ?? homeDir();
     },
+    sshConfig: sshConfigReader(),
   };
   const source = readSource(text);
   if (source.syntax.length > 0) {
@@ -309,7 +317,7 @@ export function parseSpec(text: string, file: string, home?: string): ParsedSpec
   const flaws = onePerPlace([...invisibleFlaws(data), ...invalid]);
   const nearest = result.success ? result.data : nearestValid(data, flaws, written);
   const spec = nearest && normalize(nearest, places);
-  const findings = nearest && spec ? findingsBeside(flaws, nearest, spec) : [];
+  const findings = nearest && spec ? findingsBeside(flaws, nearest, spec, places) : [];
   const problems = [...withoutEchoes(flaws), ...findings]
     .map((flaw) => problemOf(flaw, source, file))
     .sort((a, b) => a.line - b.line || a.column - b.column);

@@ -9,6 +9,7 @@ import {
   type SshTarget,
 } from './spec.js';
 import type { ClusterFile } from './schema.js';
+import type { SshConfigEntry, SshConfigReader } from './ssh-config.js';
 import { durationMs, sizeBytes } from './units.js';
 
 type HostFile = ClusterFile['hosts'][number];
@@ -20,6 +21,7 @@ export interface LocalPlaces {
   readonly directory: string;
   /** What `~` expands to. */
   readonly home: string;
+  readonly sshConfig: SshConfigReader;
 }
 
 function localPath(text: string, places: LocalPlaces): string {
@@ -31,36 +33,77 @@ function withoutTrailingSlash(text: string): string {
   return text.replace(/(.)\/$/, '$1');
 }
 
-/** Credentials of a target: its own settings, else those of `fallback`. Its own key disables the agent. */
-function credentials(
-  own: SshFile,
-  fallback: SshFile,
-  places: LocalPlaces,
-): Omit<SshTarget, 'address' | 'port'> {
+/** How a target is reached: by its own settings, else those of `fallback`. Its own key disables the agent. */
+function targetOf(address: string, own: SshFile, fallback: SshFile, places: LocalPlaces): SshTarget {
+  const entry = sshConfigOf(address, own, fallback, places);
   const key = own.key ?? (own.agent === true ? undefined : fallback.key);
-  const agent = own.agent ?? (own.key === undefined ? fallback.agent : undefined) ?? key === undefined;
+  const chosen = own.agent ?? (own.key === undefined ? fallback.agent : undefined);
+  const agent = chosen ?? (key === undefined && entry?.identityAgent !== 'none');
   const knownHosts = own.knownHosts ?? fallback.knownHosts;
+  const knownHostsFile = knownHosts === undefined ? entry?.userKnownHostsFile : localPath(knownHosts, places);
+  const limit = own.loginTimeout ?? fallback.loginTimeout;
   return {
-    user: own.user ?? fallback.user ?? 'root',
+    address: entry?.hostName ?? address,
+    port: own.port ?? fallback.port ?? entry?.port ?? 22,
+    user: own.user ?? fallback.user ?? entry?.user ?? 'root',
     agent,
     ...(key !== undefined && { keyFile: localPath(key, places) }),
-    ...(knownHosts !== undefined && { knownHostsFile: localPath(knownHosts, places) }),
+    ...(knownHostsFile !== undefined && { knownHostsFile }),
+    ...(limit !== undefined && { loginTimeoutMs: durationMs(limit) }),
+    ...(entry !== undefined && fromSshConfig(entry, { key, agent, knownHostsFile })),
   };
 }
 
-function normalizeHost(host: HostFile, defaults: SshFile, places: LocalPlaces): HostSpec {
-  const target = credentials(host, defaults, places);
+/** What ssh_config has for an address; undefined if it is not to be read. */
+export function sshConfigOf(
+  address: string,
+  own: SshFile,
+  fallback: SshFile,
+  places: LocalPlaces,
+): SshConfigEntry | undefined {
+  const config = own.config ?? fallback.config ?? false;
+  if (config === false) return undefined;
+  return places.sshConfig(address, config === true ? undefined : localPath(config, places));
+}
+
+function fromSshConfig(
+  { identityFiles, certificateFiles, identitiesOnly, identityAgent, hostKeyAlias }: SshConfigEntry,
+  chosen: {
+    readonly key: string | undefined;
+    readonly agent: boolean;
+    readonly knownHostsFile: string | undefined;
+  },
+): Partial<SshTarget> {
+  return {
+    ...(chosen.key === undefined && { identityFiles }),
+    ...(certificateFiles.length > 0 && { certificateFiles }),
+    ...(identitiesOnly && { identitiesOnly }),
+    ...(chosen.agent &&
+      identityAgent !== undefined &&
+      identityAgent !== 'none' && { agentSocket: identityAgent }),
+    ...(chosen.knownHostsFile !== undefined && hostKeyAlias !== undefined && { hostKeyAlias }),
+  };
+}
+
+/** The jump host of the spec, else that of ssh_config, which it may describe as well. */
+function jumpOf(host: HostFile, defaults: SshFile, places: LocalPlaces): SshTarget | undefined {
+  const inherited = { ...defaults, ...withoutUndefined(host) };
   const jump = host.jump ?? defaults.jump;
+  if (jump !== undefined) return targetOf(jump.address, jump, { ...inherited, port: undefined }, places);
+  const proxy = sshConfigOf(host.sshAddress ?? host.address, host, defaults, places)?.proxyJump;
+  if (proxy === undefined) return undefined;
+  const { config, loginTimeout } = inherited;
+  const { address, user, port } = proxy;
+  return targetOf(address, { config, loginTimeout, user, port }, {}, places);
+}
+
+function normalizeHost(host: HostFile, defaults: SshFile, places: LocalPlaces): HostSpec {
+  const target = targetOf(host.sshAddress ?? host.address, host, defaults, places);
+  const jump = jumpOf(host, defaults, places);
   return {
     name: host.name,
-    ssh: { address: host.sshAddress ?? host.address, port: host.port ?? defaults.port ?? 22, ...target },
-    ...(jump && {
-      jump: {
-        address: jump.address,
-        port: jump.port ?? 22,
-        ...credentials(jump, { ...defaults, ...withoutUndefined(host) }, places),
-      },
-    }),
+    ssh: target,
+    ...(jump && { jump }),
     become: host.become ?? defaults.become ?? (target.user === 'root' ? 'none' : 'sudo'),
     address: host.address,
     hostname: host.hostname ?? host.address,

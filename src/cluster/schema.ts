@@ -6,7 +6,7 @@
  * a valid value; `otherwise` describes the default if it is not a fixed value.
  */
 import { z } from 'zod';
-import { addressText, isUnicast, parseSubnet } from './addresses.js';
+import { addressText, isIpv6, isUnicast, parseSubnet } from './addresses.js';
 import { durationPattern, sizePattern } from './units.js';
 
 // --- kinds of values ------------------------------------------------------------------------------------
@@ -41,6 +41,19 @@ const reachable = z
   .regex(/^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$/, { error: 'an IP address or a host name' })
   .refine((address) => !/^[\d.]+$/.test(address) || isUnicast(address), {
     error: 'the IP address of one host, or a host name',
+  })
+  .meta({ kind: 'address' });
+/** What SSH connects to: IPv6 too (with a zone, such as `fe80::1%eth0`), and aliases of ssh_config. */
+const sshAddress = z
+  .string({ error: 'an IP address or a host name' })
+  .regex(/^([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9._-]+)?)$/, {
+    error: 'an IP address (IPv6 without brackets) or a host name',
+  })
+  .refine((address) => !/^[\d.]+$/.test(address) || isUnicast(address), {
+    error: 'the IP address of one host, or a host name',
+  })
+  .refine((address) => !address.includes(':') || isIpv6(address), {
+    error: 'an IPv6 address without brackets or port, such as 2001:db8::7 (the port is `port`)',
   })
   .meta({ kind: 'address' });
 const port = whole('port', 1, 65535);
@@ -127,15 +140,35 @@ const sshKeys = (other?: string) => ({
       ),
     )
     .optional(),
+  loginTimeout: duration
+    .meta(
+      meta(
+        'Time limit for a login, after TCP has connected: 1s to 5m. Raise it for hosts with a slow directory or name service.',
+        '1m',
+        other ?? '`30s`',
+      ),
+    )
+    .optional(),
+  config: z
+    .union([z.boolean(), localPath], { error: '`true`, `false` or a path on this machine' })
+    .meta({
+      ...meta(
+        "Connect as `ssh NAME` would, where NAME is the SSH address: `true` reads `~/.ssh/config` and the system's ssh_config, a path that file. Keys of the spec override it. See [ssh_config](#ssh_config).",
+        true,
+        other ?? '`false`',
+      ),
+      kind: '`true`, `false`, local path',
+    })
+    .optional(),
 });
 
 const jump = section(
   {
-    address: reachable.meta(meta('Address of the jump host.', 'gate.example.org')),
+    address: sshAddress.meta(meta('Address of the jump host.', 'gate.example.org')),
     ...sshKeys('same as the host'),
     port: sshKeys().port,
   },
-  'Jump host. `user`, `key`, `agent` and `knownHosts` default to those of the host behind it; `port` defaults to 22.',
+  'Jump host. All keys but `port` default to those of the host behind it; `port` defaults to 22.',
 );
 
 const become = oneOf('none', 'sudo').meta(
@@ -174,8 +207,14 @@ const host = section(
     address: hostIpv4.meta(
       meta('Unique address that the services bind and that other hosts connect to.', '172.16.6.103'),
     ),
-    sshAddress: reachable
-      .meta(meta('Address or name for SSH, if it differs from `address`.', 'oo-lab.example.org', '`address`'))
+    sshAddress: sshAddress
+      .meta(
+        meta(
+          'Name, IPv4 or IPv6 address for SSH, if it differs from `address`; with `config`, also an alias.',
+          'oo-lab.example.org',
+          '`address`',
+        ),
+      )
       .optional(),
     hostname: reachable
       .meta(meta('Host name that Mesos shows (`--hostname`).', '162.105.174.32', '`address`'))
@@ -203,7 +242,7 @@ const host = section(
       .default(['zookeeper', 'master', 'agent', 'proxy']),
     ports: hostPorts.prefault({}),
   },
-  'The hosts. `user`, `port`, `key`, `agent`, `knownHosts`, `jump` and `become` override those of `ssh`.',
+  'The hosts. `user`, `port`, `key`, `agent`, `knownHosts`, `loginTimeout`, `config`, `jump` and `become` override those of `ssh`.',
 );
 
 // --- programs -------------------------------------------------------------------------------------------

@@ -28,6 +28,18 @@ export interface SshTarget {
   readonly agent: boolean;
   /** Path of a known_hosts file on the worker's machine; absent: keys are pinned on first contact. */
   readonly knownHostsFile?: string;
+  /** Time limit for the login, after TCP has connected; absent: 30 s. */
+  readonly loginTimeoutMs?: number;
+  /** Key files of ssh_config, absolute. Those that do not exist are skipped. */
+  readonly identityFiles?: readonly string[];
+  /** Certificates of ssh_config besides `KEY-cert.pub`, absolute. */
+  readonly certificateFiles?: readonly string[];
+  /** Offer no key of the agent that no file names. */
+  readonly identitiesOnly?: boolean;
+  /** Socket of the agent in place of SSH_AUTH_SOCK. */
+  readonly agentSocket?: string;
+  /** Name of the host in `knownHostsFile`, and in host certificates. */
+  readonly hostKeyAlias?: string;
 }
 
 export interface HostSpec {

@@ -13,7 +13,7 @@ import { preflightProblems } from './preflight.js';
 import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import { pinFile } from '../ssh/host-keys.js';
-import { fingerprint, knownKeys } from '../ssh/known-hosts.js';
+import { fingerprint, knownHostName, knownKeys } from '../ssh/known-hosts.js';
 import { withServerNumbers } from '../zookeeper/servers.js';
 
 const dist = fileURLToPath(new URL('../../dist/', import.meta.url));
@@ -105,7 +105,7 @@ function problemOf(error: unknown, host: HostSpec): Problem {
 
 async function pinnedKey({ name, ssh }: HostSpec, knownHostsDir: string): Promise<HostKey[]> {
   const text = await readFile(pinFile(ssh, knownHostsDir), 'utf8').catch(() => '');
-  return knownKeys(text, ssh.address, ssh.port).map(({ key }) => ({
+  return knownKeys(text, knownHostName(ssh.address, ssh.port)).map(({ key }) => ({
     host: name,
     fingerprint: fingerprint(key),
   }));

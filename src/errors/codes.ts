@@ -129,7 +129,8 @@ export const errorCodes = facts({
   },
   SSH_UNKNOWN_HOST: {
     meaning: "The host's SSH address does not resolve.",
-    remedy: 'Check `sshAddress` (or `jump.address`) in the spec, and name resolution on this machine.',
+    remedy:
+      'Check `sshAddress` (or `jump.address`) in the spec, and name resolution on this machine. For an alias of ssh_config, set `ssh.config: true`.',
     retryable: false,
     exit: 'unreachable',
   },
@@ -160,7 +161,8 @@ export const errorCodes = facts({
   },
   SSH_AUTH_FAILED: {
     meaning: 'The host rejected the user or the key.',
-    remedy: 'Check `user` and `key` in the spec, and `authorized_keys` on the host.',
+    remedy:
+      'Check `user` and `key` in the spec, and `authorized_keys` on the host; for a certificate, its principals, its dates, and `TrustedUserCAKeys` on the host.',
     retryable: false,
     exit: 'failed',
   },
@@ -202,6 +204,14 @@ export const errorCodes = facts({
     meaning: 'The known-hosts file of the spec has no key for the host.',
     remedy:
       "Compare the fingerprint with the host's own (run `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there), then add the key to the file.",
+    retryable: false,
+    exit: 'refused',
+  },
+  SSH_HOST_CERTIFICATE_INVALID: {
+    meaning:
+      "The host's certificate is signed by a known authority, but does not prove that it is this host.",
+    remedy:
+      'Renew the certificate: `ssh-keygen -s CA -h -I ID -n NAMES -V +52w KEY.pub`, where NAMES include the SSH address in the spec. Check the clocks of both machines.',
     retryable: false,
     exit: 'refused',
   },

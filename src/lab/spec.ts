@@ -6,7 +6,7 @@ import { labPaths } from './state.js';
 const defaultSubnet = '127.0';
 
 /** The lab decides how its hosts are reached, so these keys are removed from each host. */
-const hostKeys = ['user', 'key', 'agent', 'knownHosts', 'jump', 'sshAddress', 'become'] as const;
+const hostKeys = ['user', 'key', 'agent', 'knownHosts', 'config', 'jump', 'sshAddress', 'become'] as const;
 
 export interface LabPlace {
   readonly stateDir: string;
@@ -41,6 +41,7 @@ export function renderLabSpec(text: string, place: LabPlace): string {
   document.setIn(['ssh', 'key'], paths.key);
   document.setIn(['ssh', 'knownHosts'], paths.knownHosts);
   document.setIn(['ssh', 'become'], 'none');
+  for (const key of ['config', 'jump']) document.deleteIn(['ssh', key]);
   const hosts = document.get('hosts');
   for (const host of isSeq(hosts) ? hosts.items : []) {
     if (!isMap(host)) continue;

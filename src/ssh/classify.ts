@@ -13,6 +13,7 @@ const codesBySystemCode: Readonly<Record<string, ErrorCode>> = {
   ETIMEDOUT: 'SSH_TIMEOUT',
   EHOSTUNREACH: 'SSH_TIMEOUT',
   ENETUNREACH: 'SSH_TIMEOUT',
+  EADDRNOTAVAIL: 'SSH_TIMEOUT',
   EAI_AGAIN: 'SSH_TIMEOUT',
 };
 
@@ -28,6 +29,12 @@ const explanations: Partial<Record<ErrorCode, string>> = {
   SSH_AUTH_FAILED: 'the server rejected the user or all offered keys',
 };
 
+/** Faults of this machine, whatever the host does. */
+const ownFaults: Readonly<Record<string, string>> = {
+  ENETUNREACH: 'this machine has no route to it',
+  EADDRNOTAVAIL: 'this machine has no address to reach it from',
+};
+
 /**
  * Maps the failure of a connection to one of the SSH_* codes. An unknown failure counts as a lost connection,
  * which is worth a retry.
@@ -35,6 +42,14 @@ const explanations: Partial<Record<ErrorCode, string>> = {
 export function classifySshError(thrown: unknown, host: string, peer: string): PerijoveError {
   if (thrown instanceof PerijoveError) return thrown;
   const code = codeOf(thrown);
+  const system = thrown instanceof Error ? ((thrown as TransportError).code ?? '') : '';
+  const own = ownFaults[system];
+  if (own !== undefined) {
+    return new PerijoveError(code, `${peer}: ${own} (${system})`, {
+      ...{ host, subject: peer, cause: thrown },
+      remedy: 'Check the network of this machine, also for IPv6 if the address is one.',
+    });
+  }
   const what = explanations[code] ?? messageOf(thrown);
   return new PerijoveError(code, `${peer}: ${what}`, { host, subject: peer, cause: thrown });
 }

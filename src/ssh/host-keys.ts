@@ -4,13 +4,26 @@ import path from 'node:path';
 import type { ServerHostKeyAlgorithm } from 'ssh2';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import type { SshTarget } from '../cluster/spec.js';
-import { fingerprint, keyType, knownHostsLine, knownKeys, type KnownKey } from './known-hosts.js';
+import { certifiedType, hostCertificateFlaw, parseCertificate, type Certificate } from './certificate.js';
+import {
+  fingerprint,
+  keyType,
+  knownAuthorities,
+  knownHostName,
+  knownHostsLine,
+  knownKeys,
+  type KnownKey,
+} from './known-hosts.js';
+import { hostCertificateAlgorithms } from './ssh2-internals.js';
 
 /** The known keys of a host, and the verification of the key that it presents. */
 export interface HostKeyCheck {
-  /** Known types first, so that a server with several keys presents a known one. */
-  readonly algorithms: ServerHostKeyAlgorithm[];
-  /** Pins a key on first contact. Resolves to an error if the key is rejected. */
+  /**
+   * Certificates first if an authority is known for the host, then known types, so that a server with several
+   * keys presents a known one.
+   */
+  readonly algorithms: readonly string[];
+  /** Pins a key on first contact. Resolves to an error if the key or the certificate is rejected. */
   verify(key: Buffer): Promise<PerijoveError | undefined>;
 }
 
@@ -23,9 +36,21 @@ const algorithmsByType: readonly (readonly [type: string, algorithms: readonly S
     ['ssh-rsa', ['rsa-sha2-512', 'rsa-sha2-256']],
   ];
 
+/** What a known_hosts file has about a host. */
+interface Known {
+  readonly keys: readonly KnownKey[];
+  readonly authorities: readonly Buffer[];
+}
+
+interface Subject {
+  readonly host: string;
+  readonly target: SshTarget;
+  readonly file: string;
+}
+
 /**
- * Verifies host keys against the target's known_hosts file if it has one, otherwise against the file
- * `<address>_<port>` in `knownHostsDir`, which is written on first contact.
+ * Verifies host keys and host certificates against the target's known_hosts file if it has one, otherwise against
+ * the file `<address>_<port>` in `knownHostsDir`, which is written on first contact.
  *
  * @throws PerijoveError SSH_HOST_KEY_UNKNOWN when the known_hosts file cannot be read, LOCAL_FILE for the other one
  */
@@ -36,27 +61,30 @@ export async function hostKeyCheck(
 ): Promise<HostKeyCheck> {
   const { address, port, knownHostsFile } = target;
   const pinned = pinFile(target, knownHostsDir);
-  const file = knownHostsFile ?? pinned;
-  const known = await readKnownKeys(host, target, file);
+  const subject: Subject = { host, target, file: knownHostsFile ?? pinned };
+  const known = await readKnown(subject);
+
+  const verifyKey = async (key: Buffer, certificate?: Certificate) => {
+    const verdict = judge(known.keys, key);
+    if (verdict === 'accepted') return undefined;
+    if (verdict === 'refused') return changedKey(subject, known.keys, key);
+    if (knownHostsFile !== undefined) return unknownKey(subject, known, key, certificate);
+    const text = await pin(pinned, knownHostsLine(address, port, key)).catch((cause: unknown) => {
+      throw unpinned('write', host, pinned, cause);
+    });
+    const now = knownKeys(text, knownHostName(address, port));
+    return judge(now, key) === 'accepted' ? undefined : changedKey(subject, now, key);
+  };
 
   return {
     algorithms: preferredAlgorithms(known),
-    verify: async (key) => {
-      const verdict = judge(known, key);
-      if (verdict === 'accepted') return undefined;
-      if (verdict === 'refused') return changedKey(host, target, file, known, key);
-      if (knownHostsFile !== undefined) {
-        return new PerijoveError(
-          'SSH_HOST_KEY_UNKNOWN',
-          `${knownHostsFile} has no key for ${address}:${port}, which presents ${keyType(key) ?? 'a key'} ${fingerprint(key)}`,
-          { host, subject: `${address}:${port}` },
-        );
-      }
-      const text = await pin(pinned, knownHostsLine(address, port, key)).catch((cause: unknown) => {
-        throw unpinned('write', host, pinned, cause);
-      });
-      const now = knownKeys(text, address, port);
-      return judge(now, key) === 'accepted' ? undefined : changedKey(host, target, file, now, key);
+    verify: async (presented) => {
+      if (certifiedType(keyType(presented) ?? '') === undefined) return verifyKey(presented);
+      const certificate = parseCertificate(presented);
+      if (certificate === undefined) return badCertificate(subject, 'cannot be parsed');
+      const verdict = judgeCertificate(subject, known, certificate);
+      // As OpenSSH does: without its authority, a certificate counts as the key in it.
+      return verdict === 'other authority' ? verifyKey(certificate.key, certificate) : verdict;
     },
   };
 }
@@ -73,18 +101,52 @@ function judge(known: readonly KnownKey[], key: Buffer): 'accepted' | 'refused' 
   return valid.length === 0 ? 'new' : 'refused';
 }
 
-function preferredAlgorithms(known: readonly KnownKey[]): ServerHostKeyAlgorithm[] {
-  const types = new Set(known.filter((each) => !each.revoked).map((each) => each.type));
-  const rank = (type: string) => (types.has(type) ? 0 : 1);
-  return algorithmsByType.toSorted(([a], [b]) => rank(a) - rank(b)).flatMap(([, algorithms]) => algorithms);
+/** Undefined: the certificate proves that the host is the one of that name. */
+function judgeCertificate(
+  subject: Subject,
+  { keys, authorities }: Known,
+  certificate: Certificate,
+): PerijoveError | 'other authority' | undefined {
+  const revoked = keys.filter((each) => each.revoked);
+  if (revoked.some(({ key }) => key.equals(certificate.key)))
+    return changedKey(subject, keys, certificate.key);
+  if (revoked.some(({ key }) => key.equals(certificate.authority)))
+    return badCertificate(subject, `is of the revoked authority ${fingerprint(certificate.authority)}`);
+  if (!authorities.some((key) => key.equals(certificate.authority))) return 'other authority';
+  const { hostKeyAlias, address } = subject.target;
+  const flaw = hostCertificateFlaw(certificate, (hostKeyAlias ?? address).toLowerCase(), new Date());
+  return flaw === undefined ? undefined : badCertificate(subject, flaw, certificate.keyId);
 }
 
-async function readKnownKeys(host: string, target: SshTarget, file: string): Promise<KnownKey[]> {
+function preferredAlgorithms({ keys, authorities }: Known): string[] {
+  const types = new Set(keys.filter((each) => !each.revoked).map((each) => each.type));
+  const rank = (type: string) => (types.has(type) ? 0 : 1);
+  const plain = algorithmsByType
+    .toSorted(([a], [b]) => rank(a) - rank(b))
+    .flatMap(([, algorithms]): string[] => [...algorithms]);
+  const certificates = Object.keys(hostCertificateAlgorithms);
+  return authorities.length > 0 ? [...certificates, ...plain] : [...plain, ...certificates];
+}
+
+/** The names of a host in known_hosts. Like OpenSSH, it may be there without its port. */
+function namesOf({ address, port, hostKeyAlias, knownHostsFile }: SshTarget): string[] {
+  if (knownHostsFile === undefined) return [knownHostName(address, port)];
+  if (hostKeyAlias !== undefined) return [hostKeyAlias.toLowerCase()];
+  return [...new Set([knownHostName(address, port), knownHostName(address, 22)])];
+}
+
+async function readKnown({ host, target, file }: Subject): Promise<Known> {
   try {
-    return knownKeys(await readFile(file, 'utf8'), target.address, target.port);
+    const text = await readFile(file, 'utf8');
+    const found = namesOf(target).map((name) => ({
+      keys: knownKeys(text, name),
+      authorities: knownAuthorities(text, name),
+    }));
+    const [first = { keys: [], authorities: [] }] = found;
+    return found.find(({ keys, authorities }) => keys.length + authorities.length > 0) ?? first;
   } catch (error) {
     if (target.knownHostsFile === undefined) {
-      if (hasCode(error, 'ENOENT')) return [];
+      if (hasCode(error, 'ENOENT')) return { keys: [], authorities: [] };
       throw unpinned('read', host, file, error);
     }
     throw new PerijoveError('SSH_HOST_KEY_UNKNOWN', `cannot read ${file}: ${messageOf(error)}`, {
@@ -122,9 +184,7 @@ function unpinned(what: 'read' | 'write', host: string, file: string, cause: unk
 }
 
 function changedKey(
-  host: string,
-  { address, port }: SshTarget,
-  file: string,
+  { host, target: { address, port }, file }: Subject,
   known: readonly KnownKey[],
   key: Buffer,
 ): PerijoveError {
@@ -142,6 +202,53 @@ function changedKey(
       subject: `${address}:${port}`,
       remedy: `If the host was reinstalled, remove its line from ${file}. Otherwise, do not connect.`,
     },
+  );
+}
+
+function unknownKey(
+  { host, target: { address, port }, file }: Subject,
+  { authorities }: Known,
+  key: Buffer,
+  certificate: Certificate | undefined,
+): PerijoveError {
+  const place = { host, subject: `${address}:${port}` };
+  const presented = `${keyType(key) ?? 'a key'} ${fingerprint(key)}`;
+  const other = authorities.length > 0;
+  if (certificate === undefined) {
+    return new PerijoveError(
+      'SSH_HOST_KEY_UNKNOWN',
+      other
+        ? `${file} has an authority for ${address}:${port}, but the host has no certificate; it presents ${presented}`
+        : `${file} has no key for ${address}:${port}, which presents ${presented}`,
+      other
+        ? {
+            ...place,
+            remedy: `Give the host a certificate (\`HostCertificate\` in its sshd_config), or add its key to ${file}.`,
+          }
+        : place,
+    );
+  }
+  const type = keyType(certificate.authority) ?? '';
+  return new PerijoveError(
+    'SSH_HOST_KEY_UNKNOWN',
+    `${file} has ${other ? 'other authorities' : 'neither key nor authority'} for ${address}:${port}, which presents a certificate for ${presented} of the authority ${type} ${fingerprint(certificate.authority)}`,
+    {
+      ...place,
+      remedy: `If you trust this authority, add it to ${file}: \`@cert-authority ${address} ${type} ${certificate.authority.toString('base64')}\`.`,
+    },
+  );
+}
+
+function badCertificate(
+  { host, target: { address, port }, file }: Subject,
+  flaw: string,
+  keyId?: string,
+): PerijoveError {
+  const name = keyId === undefined || keyId === '' ? '' : ` "${keyId.replace(/[^\x20-\x7e]/g, '?')}"`;
+  return new PerijoveError(
+    'SSH_HOST_CERTIFICATE_INVALID',
+    `the certificate${name} of ${address}:${port} ${flaw} (authorities: ${file})`,
+    { host, subject: `${address}:${port}` },
   );
 }
 

@@ -16,21 +16,32 @@ export function knownHostName(address: string, port: number): string {
 
 /**
  * All keys for a host in the text of a known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"): plain
- * names, wildcards, negated and hashed names. Ignores certificate authorities, since ssh2 checks no
- * certificates, and invalid lines, as OpenSSH does.
+ * names, wildcards, negated and hashed names. Without those of authorities. Ignores invalid lines, as OpenSSH does.
  */
-export function knownKeys(text: string, address: string, port: number): KnownKey[] {
-  const name = knownHostName(address, port);
+export function knownKeys(text: string, name: string): KnownKey[] {
+  return linesFor(text, name).flatMap(({ marker, type, key }) =>
+    marker === '@cert-authority' ? [] : [{ type, key, revoked: marker === '@revoked' }],
+  );
+}
+
+/** The keys of the authorities that may certify the host (`@cert-authority`). */
+export function knownAuthorities(text: string, name: string): Buffer[] {
+  return linesFor(text, name).flatMap(({ marker, key }) => (marker === '@cert-authority' ? [key] : []));
+}
+
+function linesFor(
+  text: string,
+  name: string,
+): { readonly marker: string | undefined; readonly type: string; readonly key: Buffer }[] {
   return text.split('\n').flatMap((line) => {
     const fields = line.trim().split(/\s+/);
     if (fields[0] === undefined || fields[0] === '' || fields[0].startsWith('#')) return [];
     const marker = fields[0].startsWith('@') ? fields.shift() : undefined;
-    if (marker === '@cert-authority') return [];
     const [names, type, base64] = fields;
     if (names === undefined || type === undefined || base64 === undefined) return [];
     if (!matchesNames(names, name)) return [];
     const key = Buffer.from(base64, 'base64');
-    return keyType(key) === type ? [{ type, key, revoked: marker === '@revoked' }] : [];
+    return keyType(key) === type ? [{ marker, type, key }] : [];
   });
 }
 
@@ -70,7 +81,8 @@ function matchesHash(hashed: string, name: string): boolean {
   return expected.length === actual.length && timingSafeEqual(expected, actual);
 }
 
-function matchesPattern(pattern: string, name: string): boolean {
+/** Whether a name matches a pattern with `*` and `?` (ssh_config(5), PATTERNS). */
+export function matchesPattern(pattern: string, name: string): boolean {
   const source = pattern
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')
     .replaceAll('*', '.*')

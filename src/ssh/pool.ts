@@ -10,7 +10,7 @@ import { openTunnel, type Tunnel } from './tunnel.js';
 import { downloadFile, uploadFile, type StreamedOptions } from './upload.js';
 
 const defaultTimeoutMs = 60_000;
-/** A busy machine may need some time to accept a login. */
+/** A busy machine may need some time to run the first command of a login. */
 const loginTimeoutMs = 30_000;
 /** Tries whether a login runs commands. */
 const plain = { script: 'exit 0', become: false } as const;
@@ -47,7 +47,6 @@ export function createSshPool({ logger, knownHostsDir }: SshPoolOptions): SshPoo
       host.jump === undefined ? {} : { through: transportTo(`${host.name} (jump host)`, host.jump) };
     const transport = new SshTransport({
       ...{ host: host.name, target: host.ssh, ...through, knownHostsDir, logger },
-      readyTimeoutMs: loginTimeoutMs,
     });
     logins.add(transport);
     try {

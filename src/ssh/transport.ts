@@ -4,21 +4,22 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
-import ssh2, { type Client, type ClientChannel } from 'ssh2';
+import type { Client, ClientChannel } from 'ssh2';
 import type { ErrorCode } from '../errors/codes.js';
 import { PerijoveError } from '../errors/error.js';
 import type { SshTarget } from '../cluster/spec.js';
+import { placeInSshConfig } from '../cluster/ssh-config.js';
 import { classifySshError } from './classify.js';
-import { readCredentials, type Credentials } from './credentials.js';
+import { readCredentials } from './credentials.js';
 import { pauseAfter, type BackOff } from '../net/back-off.js';
 import { dialledWithin } from '../net/deadline.js';
 import { hostKeyCheck } from './host-keys.js';
+import { connected, logIn } from './login.js';
 
 /** OpenSSH allows 10 sessions per connection (`MaxSessions`); two are reserved for ones that are ending. */
 const sessionsPerConnection = 8;
-const defaultReadyTimeoutMs = 10_000;
+const defaultDialTimeoutMs = 10_000;
 const closedByWorker = 'the connection was closed by this worker';
-const keepAlive = { keepaliveInterval: 5_000, keepaliveCountMax: 3 } as const;
 const reconnectBackOff: BackOff = { firstMs: 100, longestMs: 2_000 };
 
 /** After so many sessions, one more is tried at a time, up to the limit. */
@@ -63,9 +64,7 @@ interface OpenedSessions {
 const noSessions = (): OpenedSessions => ({ opening: 0, open: 0, granted: 0, lost: false });
 
 export interface TransportOptions {
-  /** Time limit for the connection and login; 10 000 by default. */
-  readonly readyTimeoutMs?: number;
-  /** Time limit for the jump host to connect to the target; 10 000 by default. */
+  /** Time limit for TCP to connect, from here or from the jump host; 10 000 by default. */
   readonly dialTimeoutMs?: number;
   /** Name of the host, for errors and logs. */
   readonly host: string;
@@ -102,7 +101,7 @@ export class SshTransport {
   constructor(options: TransportOptions) {
     const { user, address, port } = options.target;
     this.#options = options;
-    this.peer = `${user}@${address}:${port}`;
+    this.peer = `${user}@${address.includes(':') ? `[${address}]` : address}:${port}`;
     this.identity = JSON.stringify([options.target, options.through?.identity]);
     this.#logger = options.logger.child({ host: options.host, peer: this.peer });
   }
@@ -185,7 +184,7 @@ export class SshTransport {
   /** Closes it permanently, also while it connects, and even if the server does not respond. */
   async end(): Promise<void> {
     this.#closed = true;
-    this.#closing.abort();
+    this.#closing.abort(this.#lost(closedByWorker));
     await this.#attempt?.catch(() => undefined);
     const client = this.#client;
     if (client === undefined) return;
@@ -280,18 +279,32 @@ export class SshTransport {
     }
   }
 
-  /** Connects through the jump host, if any: its kernel alone would try for two minutes. */
-  async #dialThrough(): Promise<Duplex | undefined> {
-    const { host, target, through, dialTimeoutMs = defaultReadyTimeoutMs } = this.#options;
-    if (through === undefined) return undefined;
+  /** Connects TCP, from here or from the jump host. A kernel alone would try for two minutes. */
+  async #dialTarget(): Promise<Duplex> {
+    const { host, target, through, dialTimeoutMs = defaultDialTimeoutMs } = this.#options;
+    const within = `within ${dialTimeoutMs / 1_000} s`;
+    const { address, port } = target;
+    if (through === undefined) {
+      const socket = connect({ host: address, port, noDelay: true });
+      // An error between two listeners must not end the process.
+      socket.on('error', () => undefined);
+      this.#socket = socket;
+      const tooLong = () =>
+        new PerijoveError('SSH_TIMEOUT', `${this.peer}: TCP did not connect ${within}`, {
+          ...{ host, subject: this.peer },
+        });
+      const dialled = connected(socket, this.#closing.signal);
+      return dialledWithin(dialTimeoutMs, dialled, tooLong).catch((error: unknown) => {
+        socket.destroy();
+        throw unresolved(error, this.#options, this.peer) ?? classifySshError(error, host, this.peer);
+      });
+    }
     const tooLong = () =>
-      new PerijoveError(
-        'SSH_TIMEOUT',
-        `the jump host ${through.peer} cannot reach it within ${dialTimeoutMs / 1_000} s`,
-        { host },
-      );
+      new PerijoveError('SSH_TIMEOUT', `the jump host ${through.peer} cannot reach it ${within}`, { host });
+    // Its own login has its own limit.
+    await through.client();
     try {
-      return await dialledWithin(dialTimeoutMs, through.dial(target.address, target.port), tooLong);
+      return await dialledWithin(dialTimeoutMs, through.dial(address, port), tooLong);
     } catch (error) {
       if (!(error instanceof PerijoveError)) throw error;
       const code = codesOfJumpHost[error.code];
@@ -302,76 +315,39 @@ export class SshTransport {
   }
 
   async #handshake(): Promise<Client> {
-    const { host, target, knownHostsDir, readyTimeoutMs = defaultReadyTimeoutMs } = this.#options;
+    const { host, target, knownHostsDir } = this.#options;
+    const { signal } = this.#closing;
     const [credentials, hostKeys] = await Promise.all([
-      readCredentials(host, target),
+      readCredentials(host, target, { signal }),
       hostKeyCheck(host, target, knownHostsDir),
     ]);
-    const channel = await this.#dialThrough();
-
-    return new Promise((resolve, reject) => {
-      const client = new ssh2.Client();
-      const socket = channel ?? connect({ host: target.address, port: target.port, noDelay: true });
-      this.#socket = socket;
-      let refused: unknown;
-      let agentTrouble: Error | undefined;
-      const fail = (error: unknown) => {
-        const classified = classifySshError(refused ?? error, host, this.peer);
-        const own = classified.code === 'SSH_AUTH_FAILED' && credentials.privateKey === undefined;
-        reject((own ? agentInsufficient(host, target, credentials, agentTrouble) : undefined) ?? classified);
-        socket.destroy();
-      };
-      const close = () => fail(this.#lost(closedByWorker));
-      this.#closing.signal.addEventListener('abort', close, { once: true });
-      client.once('close', () => this.#closing.signal.removeEventListener('abort', close));
-
-      client.on('error', (error) => {
-        this.#logger.debug({ err: error }, 'SSH error');
-        // ssh2 reports a failure of the agent as an error and continues with the next key.
-        if (error.level === 'agent') agentTrouble = error;
-        else fail(error);
-      });
-      client.once('ready', () => {
-        resolve(client);
-      });
-      client.once('close', () => fail(new Error('the connection was closed')));
-      client.connect({
-        ...keepAlive,
-        ...credentials,
-        host: target.address,
-        port: target.port,
-        readyTimeout: readyTimeoutMs,
-        algorithms: { serverHostKey: hostKeys.algorithms },
-        sock: socket,
-        hostVerifier: (key: Buffer, answer: (accepted: boolean) => void) => {
-          const settle = (error: unknown) => {
-            refused = error;
-            answer(error === undefined);
-          };
-          hostKeys.verify(key).then(settle, settle);
-        },
-      });
-    });
+    const socket = await this.#dialTarget();
+    this.#socket = socket;
+    const login = { host, peer: this.peer, target, socket, credentials, hostKeys, signal };
+    return logIn({ ...login, logger: this.#logger });
   }
 }
 
-/** The error if a login with the agent alone was rejected because of the agent; undefined otherwise. */
-function agentInsufficient(
-  host: string,
-  { keyFile }: SshTarget,
-  { agent = '' }: Credentials,
-  trouble: Error | undefined,
+/** The error if the address does not resolve; undefined for any other error. */
+function unresolved(
+  error: unknown,
+  { host, target: { address } }: TransportOptions,
+  peer: string,
 ): PerijoveError | undefined {
-  const silent = `the agent at ${agent} does not respond${trouble === undefined ? '' : ` (${trouble.message})`}`;
-  if (keyFile !== undefined) {
-    const why =
-      trouble === undefined ? 'the host rejected all keys of the agent, which may not hold it' : silent;
-    return new PerijoveError('SSH_KEY_ENCRYPTED', `${keyFile} has a passphrase, and ${why}`, {
-      host,
-      file: keyFile,
-      cause: trouble,
-    });
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code !== 'ENOTFOUND' && code !== 'EAI_AGAIN') return undefined;
+  const options = { host, subject: peer, cause: error };
+  const alias = placeInSshConfig(address);
+  if (alias !== undefined) {
+    return new PerijoveError(
+      'SSH_UNKNOWN_HOST',
+      `${peer}: the host name does not resolve; ssh_config is not read, which has ${address} (${alias})`,
+      { ...options, remedy: 'Set `ssh.config: true` in the spec, so that ssh_config is read.' },
+    );
   }
-  if (trouble === undefined) return undefined;
-  return new PerijoveError('SSH_NO_AGENT', silent, { host, subject: agent, cause: trouble });
+  if (code === 'ENOTFOUND') return undefined;
+  return new PerijoveError('SSH_TIMEOUT', `${peer}: the name service did not answer`, {
+    ...options,
+    remedy: "Check this machine's name service (`getent hosts NAME`), or use an IP address.",
+  });
 }

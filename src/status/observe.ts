@@ -240,9 +240,11 @@ async function observeHosts(
   const attempts = await Promise.all(
     spec.hosts.map(async (host) => {
       try {
-        const seconds = connectMs / 1000;
+        // Who raised the limit for logins knows that this host is slow.
+        const limitMs = Math.max(connectMs, host.ssh.loginTimeoutMs ?? 0);
+        const seconds = limitMs / 1000;
         await within(
-          connectMs,
+          limitMs,
           pool.get(host),
           () => new PerijoveError('SSH_TIMEOUT', `${host.name} did not answer SSH within ${seconds} s`),
         );

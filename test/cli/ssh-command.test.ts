@@ -62,6 +62,6 @@ describe('sshArguments', () => {
     const { ProxyCommand } = options(sshArguments(host, '/pins', { tty: true }));
     expect(ProxyCommand).toMatch(/^ssh -o User=gate -o Port=2022 /);
     expect(ProxyCommand).toContain(`-o 'IdentityFile="/keys/it'\\''s"'`);
-    expect(ProxyCommand).toMatch(/ -W %h:%p gate$/);
+    expect(ProxyCommand).toMatch(/ -W '\[%h\]:%p' gate$/);
   });
 });

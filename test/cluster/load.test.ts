@@ -671,6 +671,22 @@ describe('an odd file', () => {
     expect(problems(text)).toEqual(expected);
   });
 
+  it.each(['::1', '2001:db8::7', 'fe80::1%eth0', 'my_alias', 'gate.example.org'])(
+    'is an SSH address: %s',
+    (address) => {
+      expect(problems(firstHost(`sshAddress: "${address}"`))).toEqual([]);
+    },
+  );
+
+  it.each(['[::1]', '::1::2', '1:2:3', '2001:db8::7:22:1:1:1:1:1', 'fe80::1%'])(
+    'is no SSH address: %s',
+    (address) => {
+      expect(problems(firstHost(`sshAddress: "${address}"`))).toEqual([
+        expect.stringMatching(/expected an IP(v6)? address/),
+      ]);
+    },
+  );
+
   it('that is a template causes no warning of the parser', () => {
     const warn = vi.spyOn(process, 'emitWarning');
     problems(edited('name: demo', 'name: {{ cluster }}'));

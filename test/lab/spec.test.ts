@@ -56,6 +56,7 @@ describe('renderLabSpec', () => {
       renderLabSpec(
         [
           'name: mine',
+          'ssh: { config: true, jump: { address: gate } }',
           'hosts:',
           ...[1, 2, 3].flatMap((number) => [
             `  - name: n${number}`,
@@ -79,6 +80,7 @@ describe('renderLabSpec', () => {
       become: 'none',
       ssh: { address: '127.28.7.1', port: 2201, user: 'ada', keyFile: '/state/lab/ssh/id_ed25519' },
     });
+    expect(spec.hosts[0]?.jump).toBeUndefined();
   });
 
   it('returns an invalid spec unchanged', () => {

@@ -1,11 +1,19 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { fingerprint, keyType, knownHostName, knownHostsLine, knownKeys } from '../../src/ssh/known-hosts.js';
+import {
+  fingerprint,
+  keyType,
+  knownAuthorities,
+  knownHostName,
+  knownHostsLine,
+  knownKeys,
+} from '../../src/ssh/known-hosts.js';
 
 const base64 = 'AAAAC3NzaC1lZDI1NTE5AAAAIJ3dPmZcRBWz9zHkXAc6VzpaDmSTEXFrTtQZ3eGVOJZm';
 const key = Buffer.from(base64, 'base64');
 const line = (names: string) => `${names} ssh-ed25519 ${base64} a comment\n`;
-const knows = (text: string, address: string, port = 22) => knownKeys(text, address, port).length > 0;
+const knows = (text: string, address: string, port = 22) =>
+  knownKeys(text, knownHostName(address, port)).length > 0;
 
 describe('knownKeys', () => {
   it('finds plain names, with their port unless it is 22', () => {
@@ -29,16 +37,20 @@ describe('knownKeys', () => {
     const hash = createHmac('sha1', salt).update('[10.0.0.1]:2200').digest('base64');
     expect(knows(line(`|1|${salt.toString('base64')}|${hash}`), '10.0.0.1', 2200)).toBe(true);
     expect(knows(line(`|1|${salt.toString('base64')}|${hash}`), '10.0.0.1')).toBe(false);
+    const hashed = `|1|${salt.toString('base64')}|${hash}`;
+    expect(knownAuthorities(`@cert-authority ${line(hashed)}`, '[10.0.0.1]:2200')).toEqual([key]);
     expect(knows(line('|1|broken'), '10.0.0.1')).toBe(false);
   });
 
-  it('skips comments, empty and invalid lines, and certificate authorities; keeps revocations', () => {
+  it('skips comments, empty and invalid lines; keeps revocations and authorities apart', () => {
     const text = `# a comment\n\nh1\nh1 ssh-ed25519 AAAA\nh1 ssh-rsa ${base64}\n@cert-authority ${line('h1')}@revoked ${line('h1')}`;
-    expect(knownKeys(text, 'h1', 22)).toEqual([{ type: 'ssh-ed25519', key, revoked: true }]);
+    expect(knownKeys(text, 'h1')).toEqual([{ type: 'ssh-ed25519', key, revoked: true }]);
+    expect(knownAuthorities(text, 'h1')).toEqual([key]);
+    expect(knownAuthorities(text, 'h2')).toEqual([]);
   });
 
   it('parses the line that it writes', () => {
-    expect(knownKeys(knownHostsLine('10.0.0.1', 2200, key), '10.0.0.1', 2200)).toEqual([
+    expect(knownKeys(knownHostsLine('10.0.0.1', 2200, key), '[10.0.0.1]:2200')).toEqual([
       { type: 'ssh-ed25519', key, revoked: false },
     ]);
     expect(knownHostName('H1', 22)).toBe('h1');

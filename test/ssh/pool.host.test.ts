@@ -302,6 +302,7 @@ describe('connecting', () => {
     let late: ((channel: Duplex) => void) | undefined;
     const through = {
       peer: 'gate:22',
+      client: () => Promise.resolve(),
       dial: () => new Promise<Duplex>((resolve) => (late = resolve)),
     } as unknown as SshTransport;
     const transport = new SshTransport({

@@ -1,5 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
@@ -18,6 +19,8 @@ export interface TestSshdOptions {
   readonly config?: readonly string[];
   /** Whether it offers SFTP; true by default. */
   readonly sftp?: boolean;
+  /** Creates the host key, and perhaps its certificate beside it; by default an ed25519 key without one. */
+  readonly makeHostKey?: (file: string) => Promise<void>;
 }
 
 /** A real sshd with its own keys and directory. */
@@ -48,6 +51,7 @@ export async function startSshd({
   port = 2200,
   config = [],
   sftp = true,
+  makeHostKey = makeKey,
 }: TestSshdOptions): Promise<TestSshd> {
   const dir = await mkdtemp(path.join(tmpdir(), 'perijove-sshd-'));
   const keyFile = path.join(dir, 'id_ed25519');
@@ -55,7 +59,8 @@ export async function startSshd({
   const configFile = path.join(dir, 'sshd_config');
   await mkdir(path.join(dir, 'base'));
   await makeKey(keyFile);
-  await makeKey(hostKey);
+  await makeHostKey(hostKey);
+  const certificate = `${hostKey}-cert.pub`;
   if (userInfo().uid === 0) await mkdir('/run/sshd', { recursive: true, mode: 0o755 });
   await writeFile(
     configFile,
@@ -63,6 +68,7 @@ export async function startSshd({
       `ListenAddress ${address}`,
       `Port ${port}`,
       `HostKey ${hostKey}`,
+      ...(existsSync(certificate) ? [`HostCertificate ${certificate}`] : []),
       `PidFile ${path.join(dir, 'sshd.pid')}`,
       `AuthorizedKeysFile ${keyFile}.pub`,
       'PasswordAuthentication no',

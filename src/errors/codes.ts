@@ -775,7 +775,8 @@ export const errorCodes = facts({
   },
   ETCD_NO_LEADER: {
     meaning: 'etcd has no leader: fewer than a majority of its members are up.',
-    remedy: 'Restore the missing nodes. etcd resumes automatically as soon as a majority is up.',
+    remedy:
+      'Restore the missing nodes. etcd resumes automatically as soon as a majority is up. If a majority has lost its data, run `perijove recover etcd`.',
     retryable: true,
     exit: 'failed',
   },
@@ -1002,7 +1003,8 @@ export const errorCodes = facts({
   },
   ETCD_NOT_WHOLE: {
     meaning: 'A node lacks a started and healthy etcd member.',
-    remedy: 'Read the logs of the named nodes with `perijove logs NODE`.',
+    remedy:
+      'Read the logs of the named nodes with `perijove logs NODE`. If `perijove status` says that etcd lost its quorum, run `perijove recover etcd`.',
     retryable: true,
     exit: 'failed',
   },

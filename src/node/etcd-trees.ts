@@ -46,8 +46,11 @@ export function parseEtcdTrees(output: string): Observation<readonly EtcdTree[]>
 
 const relative = nodeLayout('');
 
-/** Sets the variable `epoch` to what the file holds, 0 without a number. Fails if it cannot be read. */
-const readEpoch = `
+/**
+ * `epoch_of` sets the variable `epoch` to what the file holds, 0 without a number; it fails if that cannot be read.
+ * `put` replaces a file, for readers and for a power cut, with a text.
+ */
+const functions = `
 epoch_of() {
   epoch=0
   [ -e "$1" ] || return 0
@@ -55,7 +58,7 @@ epoch_of() {
   read -r epoch <"$1" || :
   case $epoch in '' | *[!0-9]*) epoch=0 ;; esac
 }
-put() { printf '%s\\n' "$2" >"$1.new" && chmod 644 "$1.new" && mv "$1.new" "$1" && [ -s "$1" ]; }`;
+put() { printf '%s\\n' "$2" >"$1.new" && chmod 644 "$1.new" && sync && mv "$1.new" "$1" && [ -s "$1" ]; }`;
 
 /**
  * Begins an epoch with the node of that tree. The seed comes first: a node that knew of the epoch alone would set its
@@ -66,7 +69,7 @@ export function seedScript(
   { seed, epoch, from }: { readonly seed: string; readonly epoch: number; readonly from: SeedSource },
 ): string {
   const tree = hostPaths(host).clusterNode(seed);
-  return `${readEpoch}
+  return `${functions}
 tree=${quote(tree)}
 [ -d "$tree"${relative.data} ] || { echo "$tree is missing" >&2; exit 1; }
 epoch_of "$tree"${relative.etcdDataEpoch} || exit 1
@@ -79,7 +82,7 @@ put "$tree"${relative.etcdEpoch} ${epoch} || exit 1`.trim();
 
 /** All nodes of the host set data of earlier epochs aside. Never lowers an epoch. */
 export function raiseEpochScript(host: Pick<HostSpec, 'dir'>, epoch: number): string {
-  return `${readEpoch}
+  return `${functions}
 for tree in ${quote(`${hostPaths(host).data}/nodes`)}/*; do
   [ -d "$tree"${relative.data} ] || continue
   epoch_of "$tree"${relative.etcdEpoch} || exit 1

@@ -103,7 +103,7 @@ function lostOf(spec: ClusterSpec, text: string | undefined): readonly string[] 
 /**
  * Shows what was found and what will be done, and asks.
  *
- * @throws PerijoveError the code of a refusal (`decideRecovery`), RECOVERY_NOT_CONFIRMED
+ * @throws PerijoveError FRAMEWORK_ABSENT, the code of a refusal (`decideRecovery`), RECOVERY_NOT_CONFIRMED
  */
 async function confirmed(
   context: CommandContext,
@@ -118,6 +118,11 @@ async function confirmed(
     ask(client, context, ids.framework, () => runningState(client, ids.framework, frameworkState)),
     ask(client, context, ids.keeper, () => runningState(client, ids.keeper, keeperState)),
   ]);
+  if (framework === undefined) {
+    throw new PerijoveError('FRAMEWORK_ABSENT', `${spec.name} has no running framework`, {
+      subject: spec.name,
+    });
+  }
   const survey = await withHosts(context, (pool) => surveyEtcd(pool, spec, knowledgeOf(framework, keeper)));
   const decision = decideRecovery(survey, lost);
   if (!context.json) printText(context, surveyText(survey, lost));

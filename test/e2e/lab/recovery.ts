@@ -1,5 +1,5 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { nodeNames, sharedDirectory } from '../../../src/cluster/spec.js';
 import { hostPaths } from '../../../src/hosts/paths.js';
 import { isAlive, signal } from '../../../src/lab/processes.js';
@@ -42,7 +42,8 @@ export function recoveryTests(lab: TestLab): void {
     expect(after.etcd.epoch).toBe(1);
     expect(after.jupyter.generation).toBeGreaterThan(before.jupyter.generation ?? 0);
     expect(after.incidents.map(({ what }) => what).join('\n')).toContain('etcd had lost its quorum');
-    expect(await lab.cells('6*7')).toEqual({ h1: '42', h2: '42', h3: '42' });
+    const answers = { h1: '42', h2: '42', h3: '42' };
+    await vi.waitFor(async () => expect(await lab.cells('6*7')).toEqual(answers), { timeout: 60_000 });
     expect(readFileSync(notebook, 'utf8')).toBe('{}');
     expect(jupyters.filter((process) => !isAlive(process))).toEqual([]);
     rmSync(notebook);

@@ -14,6 +14,7 @@ import { Probe, type WorkflowFacts } from '../drill/probe.js';
 import type { Roles } from '../drill/roles.js';
 import { checkSafe, chooseTarget, struckHostOf } from '../drill/target.js';
 import { PerijoveError } from '../errors/error.js';
+import { termIn } from '../etcd/term.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { createAccess, keeperSecretNames } from '../keeper/access.js';
 import { readMesosSecrets } from '../mesos/installation/secrets.js';
@@ -340,7 +341,7 @@ async function rolesOf(drillDeps: DrillDeps, deps: ObservationDeps): Promise<Pol
     throw notAnswering(`a workflow of ${spec.name}`, 'no answer in time', undefined);
   }
   if (status.phase !== 'ready') return unhealthy([status.phase, ...reasons].join('; '));
-  const { leader, term } = status.etcd;
+  const { leader, term, epoch = 0 } = status.etcd;
   const [[serving, ...more], { scheduler, keeper }, mesos] = await Promise.all([
     whoServes(deps),
     workflowFacts(drillDeps, spec.name),
@@ -352,7 +353,7 @@ async function rolesOf(drillDeps: DrillDeps, deps: ObservationDeps): Promise<Pol
   const hosts = status.framework.tasks.flatMap(({ node, host }) => (host === null ? [] : [[node, host]]));
   const roles: Roles = {
     leader,
-    term,
+    term: termIn(epoch, term),
     serving,
     mesos,
     hostOf: Object.fromEntries(hosts) as Record<string, string>,

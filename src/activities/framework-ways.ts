@@ -3,7 +3,7 @@ import { messageOf, PerijoveError } from '../errors/error.js';
 import { known, notKnown, observedOn, type Observation } from '../hosts/observation.js';
 import type { PresumedTask } from '../mesos/fencing/fences.js';
 import { readSchedulerSecrets, type SchedulerSecrets } from '../mesos/installation/secrets.js';
-import type { Leave } from '../mesos/scheduler/deps.js';
+import type { LaunchFacts, Leave } from '../mesos/scheduler/deps.js';
 import { nodeIndex, type NodeCommand } from '../mesos/scheduler/launch.js';
 import { parseTaskId, type NodeTask } from '../mesos/scheduler/tasks.js';
 import { nodeClient } from '../node/client.js';
@@ -38,7 +38,7 @@ export interface FrameworkWays {
     spec: ClusterSpec,
     index: number,
     host: HostSpec,
-    facts: { readonly etcdFormed: boolean; readonly taskId: string },
+    facts: LaunchFacts,
     plan: NodePlan | undefined,
   ): NodeCommand;
   /** `host` is the name of one that the spec may lack by now. */

@@ -7,6 +7,7 @@ import { createImageActivities } from './image.js';
 import { createKeeperActivities } from './keeper.js';
 import { createMesosActivities } from './mesos.js';
 import { createNetworkActivities } from './network.js';
+import { createRecoveryActivities } from './recovery.js';
 import { createSecretsActivities } from './secrets.js';
 import { createStorageActivities } from './storage.js';
 import { createTeardownActivities } from './teardown.js';
@@ -28,6 +29,7 @@ export function createActivities(deps: ActivityDeps) {
     ...createKeeperActivities(deps),
     ...createVerifyActivities(deps),
     ...createTeardownActivities(deps),
+    ...createRecoveryActivities(deps),
     ...createDrillActivities(deps),
   };
 }

@@ -1,3 +1,4 @@
+import { termIn, termText } from '../etcd/term.js';
 import type { Colors } from 'picocolors/types.js';
 import {
   hasAnswered,
@@ -72,10 +73,7 @@ function summary(status: ClusterStatus, colors: Colors, columns: number): string
         : 'framework connected';
   return table([
     [label('Jupyter'), jupyter.node === null ? bad('ready nowhere') : `on ${jupyter.node}`],
-    [
-      label('etcd'),
-      etcd.leader === null ? bad('no leader') : `${etcd.leader} leads, term ${etcd.term ?? '?'}`,
-    ],
+    [label('etcd'), etcd.leader === null ? bad('no leader') : `${etcd.leader} leads, term ${etcdTerm(etcd)}`],
     [
       label('Mesos'),
       [
@@ -193,7 +191,7 @@ function overview(status: ClusterStatus, colors: Colors, columns: number) {
     [label('framework'), frameworkText(framework, bad)],
     [
       label('etcd'),
-      etcd.leader === null ? bad('no leader') : `${etcd.leader} leads at term ${etcd.term ?? '?'}`,
+      etcd.leader === null ? bad('no leader') : `${etcd.leader} leads at term ${etcdTerm(etcd)}`,
     ],
     [
       label('Jupyter'),
@@ -359,6 +357,10 @@ function incidentTable(incidents: ClusterStatus['incidents'], colors: Colors, co
     return [`${moment(at)}  ${first}`, ...more.map((line) => `${' '.repeat(22)}${line}`)];
   });
   return [colors.dim('incidents'), ...lines];
+}
+
+function etcdTerm({ term, epoch = 0 }: ClusterStatus['etcd']): string {
+  return term === null ? '?' : termText(termIn(epoch, term));
 }
 
 function paint(text: string, well: boolean, colors: Colors): string {

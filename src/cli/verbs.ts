@@ -101,6 +101,12 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./verbs/fence.js')).fenceCommand,
   },
   {
+    name: 'recover',
+    summary: 'bring back a part that cannot return by itself',
+    group: groups.keep,
+    load: async () => (await import('./verbs/recover.js')).recoverCommand,
+  },
+  {
     name: 'worker',
     summary: 'run a worker, which runs workflows and reaches the hosts over SSH',
     group: groups.run,

@@ -3,6 +3,7 @@
  * recovered, whether it met its budget, and which invariants hold afterwards. Imported by the workflow, so
  * nothing here may have side effects.
  */
+import { termText } from '../etcd/term.js';
 import { formatDuration } from '../cluster/units.js';
 import type { BrickObservation } from '../storage/gluster.js';
 import type { DrillEvent, Evidence, HostMeasure, Invariant, Lane, Span } from './evidence.js';
@@ -154,7 +155,7 @@ export function missingRecovery(
   const { leader, serving, zookeeperLeader, scheduler, keeper } = view;
   if (!leader) return 'no majority of etcd agrees on a leader';
   if (plan.expects === 'leader-moves' && !isAnother(before, leader.node, leader.term)) {
-    return `${leader.node} still leads etcd at term ${leader.term}`;
+    return `${leader.node} still leads etcd at term ${termText(leader.term)}`;
   }
   const [node, ...more] = serving;
   if (node === undefined) return 'no Jupyter is serving';

@@ -48,7 +48,7 @@ export const eventSchema = z.object({
   kind: z.enum(eventKinds),
   /** Name of the node, host or worker. */
   subject: z.string().optional(),
-  /** Raft term, of a leader. */
+  /** Epoch and raft term (`termIn`), of a leader. */
   term: z.int().optional(),
   /** Human-readable: a sentence without its full stop. */
   what: z.string(),

@@ -2,6 +2,7 @@ import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
+import { termText } from '../etcd/term.js';
 import { verdict, type Probe as MemberProbe, type Verdict } from '../etcd/verdict.js';
 import { messageOf } from '../errors/error.js';
 import { discard, httpRequest, textOf } from '../net/http.js';
@@ -212,7 +213,7 @@ export class Probe {
     const known = this.#leader?.leader === leader && this.#leader.term === term;
     if (!known || this.#lost) {
       const again = known ? 'leads again' : 'leads etcd';
-      this.#record('leader', `${leader} ${again}, term ${term}`, { subject: leader, term });
+      this.#record('leader', `${leader} ${again}, term ${termText(term)}`, { subject: leader, term });
     }
     this.#lost = false;
     this.#leader = found.verdict;

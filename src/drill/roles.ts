@@ -3,7 +3,7 @@ import type { MesosObservation } from './mesos.js';
 /** Role holders before the fault. */
 export interface Before {
   readonly leader: string;
-  /** Raft term. */
+  /** Epoch and raft term (`termIn`). */
   readonly term: number;
   readonly serving: string;
   readonly zookeeperLeader?: string;

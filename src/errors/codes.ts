@@ -836,9 +836,63 @@ export const errorCodes = facts({
   },
   ETCD_NO_LEADER: {
     meaning: 'etcd has no leader: fewer than a majority of its members are up.',
-    remedy: 'Restore the missing nodes. etcd resumes automatically as soon as a majority is up.',
+    remedy:
+      'Restore the missing nodes. etcd resumes automatically as soon as a majority is up. If a majority has lost its data, run `perijove recover etcd`.',
     retryable: true,
     exit: 'failed',
+  },
+  ETCD_QUORUM_LOST: {
+    meaning:
+      'So many members of etcd have lost their data that the others are no majority: they wait forever.',
+    remedy: 'Run `perijove recover etcd`. Notebooks are not in etcd.',
+    retryable: false,
+    exit: 'failed',
+  },
+  ETCD_HAS_QUORUM: {
+    meaning: 'A majority of etcd responds, so there is nothing to recover.',
+    remedy: 'See `perijove status`. A member without data rejoins automatically.',
+    retryable: false,
+    exit: 'refused',
+  },
+  ETCD_QUORUM_INTACT: {
+    meaning:
+      'etcd does not respond, but a majority of its members have their data: it resumes when they run.',
+    remedy:
+      'Start their hosts and read `perijove status` and `perijove logs NODE/etcd`. If members will never run again, name their hosts or nodes with `--lost`.',
+    retryable: false,
+    exit: 'refused',
+  },
+  ETCD_DATA_UNKNOWN: {
+    meaning: 'It is not known which members of etcd have data, because a host or a member could not be read.',
+    remedy:
+      'Restore the connection to the host. If a host or the data of a node is lost for good, name it with `--lost`.',
+    retryable: false,
+    exit: 'refused',
+  },
+  ETCD_NO_NODE: {
+    meaning: 'No host has a node with which etcd could begin anew.',
+    remedy: 'Launch the nodes with `perijove up`.',
+    retryable: false,
+    exit: 'failed',
+  },
+  ETCD_RECOVERY_CHANGED: {
+    meaning: 'What was found of etcd has changed since the recovery was confirmed. Nothing was done.',
+    remedy: 'Run `perijove recover etcd` again.',
+    retryable: false,
+    exit: 'refused',
+  },
+  ETCD_RECOVERY_FAILED: {
+    meaning: 'etcd did not begin with the node that was chosen for its recovery.',
+    remedy:
+      'Read `perijove logs NODE/etcd` of that node. If its data is damaged, run `perijove recover etcd --lost NODE`.',
+    retryable: false,
+    exit: 'failed',
+  },
+  RECOVERY_NOT_CONFIRMED: {
+    meaning: 'The recovery was not confirmed. Nothing was done.',
+    remedy: 'Answer `yes` on a terminal, or pass `--yes`.',
+    retryable: false,
+    exit: 'refused',
   },
   ETCD_REFUSED: {
     meaning: 'etcd rejected a request.',
@@ -1010,7 +1064,8 @@ export const errorCodes = facts({
   },
   ETCD_NOT_WHOLE: {
     meaning: 'A node lacks a started and healthy etcd member.',
-    remedy: 'Read the logs of the named nodes with `perijove logs NODE`.',
+    remedy:
+      'Read the logs of the named nodes with `perijove logs NODE`. If `perijove status` says that etcd lost its quorum, run `perijove recover etcd`.',
     retryable: true,
     exit: 'failed',
   },

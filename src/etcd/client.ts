@@ -2,11 +2,20 @@ import { Etcd3, type IMember } from 'etcd3';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { callOnce } from './call-once.js';
 import type { Member, Membership, MemberStatus } from './members.js';
+import { highestEpoch } from './term.js';
 
 export interface CallOptions {
   /** For this call; the client's default otherwise. */
   readonly deadlineMs?: number;
 }
+
+export interface QuorumRead {
+  /** How many times a lost quorum of this etcd was recovered. */
+  readonly epoch: number;
+}
+
+/** Holds the epoch, in decimal; missing before the first recovery. */
+const epochKey = Buffer.from('perijove/epoch');
 
 /**
  * One etcd member. Every call ends within its deadline: with the result, or with ETCD_UNREACHABLE (no
@@ -15,8 +24,10 @@ export interface CallOptions {
 export interface EtcdClient {
   /** Served by the member alone, also without a quorum. */
   status(options?: CallOptions): Promise<MemberStatus>;
-  /** Resolves when the member has confirmed with a quorum that it is up to date. */
-  linearizableRead(options?: CallOptions): Promise<void>;
+  /** Resolves when the member has confirmed with a quorum that it is up to date; to what that quorum holds. */
+  linearizableRead(options?: CallOptions): Promise<QuorumRead>;
+  /** Raises the epoch that the quorum holds to at least this one. */
+  raiseEpoch(epoch: number, options?: CallOptions): Promise<void>;
   /** As the member knows it; after a linearizable read, at least as recent as that read. */
   memberList(options?: CallOptions): Promise<Membership>;
   /** Adds a learner, which has no vote until it is promoted. Resolves to its ID. */
@@ -72,7 +83,12 @@ export function createEtcdClient(
       }),
     linearizableRead: (options) =>
       call('linearizable read', options, async (deadline) => {
-        await client.kv.range({ key: Buffer.from([0]), count_only: true, serializable: false }, deadline);
+        const { epoch } = await readEpoch(client, deadline);
+        return { epoch };
+      }),
+    raiseEpoch: (epoch, options) =>
+      call('raise epoch', options, async (deadline) => {
+        await raiseEpoch(client, epoch, deadline);
       }),
     memberList: (options) =>
       call('member list', options, async (deadline) => {
@@ -106,6 +122,32 @@ export function createEtcdClient(
       }),
     close: () => client.close(),
   };
+}
+
+async function readEpoch(
+  client: Etcd3,
+  deadline: { deadline: number },
+): Promise<{ readonly epoch: number; readonly revision: string }> {
+  const { kvs } = await client.kv.range({ key: epochKey, serializable: false }, deadline);
+  const [found] = kvs;
+  if (found === undefined) return { epoch: 0, revision: '0' };
+  const epoch = Number(found.value.toString());
+  // Whatever else somebody put there, the leader's node replaces.
+  const isEpoch = Number.isSafeInteger(epoch) && epoch >= 0 && epoch <= highestEpoch;
+  return { epoch: isEpoch ? epoch : 0, revision: found.mod_revision };
+}
+
+async function raiseEpoch(client: Etcd3, epoch: number, deadline: { deadline: number }): Promise<void> {
+  const found = await readEpoch(client, deadline);
+  if (found.epoch >= epoch) return;
+  const { succeeded } = await client.kv.txn(
+    {
+      compare: [{ target: 'Mod', result: 'Equal', key: epochKey, mod_revision: found.revision }],
+      success: [{ request_put: { key: epochKey, value: Buffer.from(String(epoch)) } }],
+    },
+    deadline,
+  );
+  if (!succeeded) throw new Error('another member changed the epoch at the same time');
 }
 
 function connectionTo(address: string): Etcd3 {

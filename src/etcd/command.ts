@@ -1,3 +1,4 @@
+import type { SeedSource } from './decide.js';
 import type { Member } from './members.js';
 
 export interface MemberSettings {
@@ -25,6 +26,24 @@ export function newMemberFlags(settings: MemberSettings): string[] {
   return flags(settings, members, 'new');
 }
 
+/**
+ * The flags of a run in which a member begins an epoch alone, out of the reach of others: it serves clients on this
+ * URL only. With the data of an earlier epoch, the others are no longer members, as in etcd's documentation of
+ * disaster recovery; without, the cluster shares no ID with an earlier one.
+ */
+export function beginningFlags(
+  settings: MemberSettings,
+  from: SeedSource,
+  epoch: number,
+  urls: { readonly client: string; readonly peer: string },
+): string[] {
+  const token = `${settings.token}-epoch-${epoch}`;
+  return [
+    ...flags({ ...settings, token }, [`${settings.name}=${peerUrl(settings)}`], 'new', urls),
+    ...(from === 'data' ? ['--force-new-cluster'] : []),
+  ];
+}
+
 /** The flags to start a newly added member, without data; `members` as etcd lists them. */
 export function addedMemberFlags(settings: MemberSettings, members: readonly Member[]): string[] {
   const own = peerUrl(settings);
@@ -41,16 +60,23 @@ export function addedMemberFlags(settings: MemberSettings, members: readonly Mem
   );
 }
 
-function flags(settings: MemberSettings, members: readonly string[], state: 'new' | 'existing'): string[] {
+/** @param listen where to listen, in place of what others are told */
+function flags(
+  settings: MemberSettings,
+  members: readonly string[],
+  state: 'new' | 'existing',
+  listen?: { readonly client: string; readonly peer: string },
+): string[] {
   const { name, address, clientPort, token, heartbeatMs, electionMs, dataDir, onLoopback } = settings;
   const peer = peerUrl(settings);
   const client = `http://${address}:${clientPort}`;
+  const ownClients = `${client}${onLoopback ? `,http://127.0.0.1:${clientPort}` : ''}`;
   return [
     `--name=${name}`,
     `--data-dir=${dataDir}`,
     `--initial-advertise-peer-urls=${peer}`,
-    `--listen-peer-urls=${peer}`,
-    `--listen-client-urls=${client}${onLoopback ? `,http://127.0.0.1:${clientPort}` : ''}`,
+    `--listen-peer-urls=${listen?.peer ?? peer}`,
+    `--listen-client-urls=${listen?.client ?? ownClients}`,
     `--advertise-client-urls=${client}`,
     `--initial-cluster-token=${token}`,
     `--initial-cluster=${members.join(',')}`,

@@ -1,8 +1,9 @@
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { access, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf } from '../errors/error.js';
 import type { DataView } from './decide.js';
 import { walIdentity } from './identity.js';
+import { walPosition, type Position } from './wal.js';
 
 /** The content of a member's data directory. */
 export async function readData(dataDir: string): Promise<DataView> {
@@ -30,14 +31,48 @@ export async function readData(dataDir: string): Promise<DataView> {
   }
 }
 
+/** A segment is some 64 MB. The last one may just have been begun. */
+const lastSegments = 2;
+
+/** How much the member with that data knows. Undefined if its log has no entry; rejects if it cannot be read. */
+export async function readPosition(dataDir: string): Promise<Position | undefined> {
+  const wal = path.join(dataDir, 'member', 'wal');
+  const names = (await readdir(wal)).filter((name) => name.endsWith('.wal')).sort();
+  return walPosition(
+    await Promise.all(names.slice(-lastSegments).map((name) => readFile(path.join(wal, name)))),
+  );
+}
+
 /** Moves the data to `<dataDir>.dropped`, replacing what was there. */
 export async function dropData(dataDir: string): Promise<void> {
   const aside = `${dataDir}.dropped`;
   await rm(aside, { recursive: true, force: true });
+  await moveData(dataDir, aside);
+}
+
+/** Moves the data of an earlier epoch to `<dataDir>.epoch-N`, or a name after it: it replaces nothing. */
+export async function keepData(dataDir: string, epoch: number): Promise<void> {
+  const name = `${dataDir}.epoch-${epoch}`;
+  let aside = name;
+  for (let number = 2; await exists(aside); number += 1) aside = `${name}.${number}`;
+  await moveData(dataDir, aside);
+}
+
+async function moveData(dataDir: string, aside: string): Promise<void> {
   await rename(dataDir, aside).catch((error: unknown) => {
     if (!isMissing(error)) throw error;
   });
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
+}
+
+async function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    (error: unknown) => {
+      if (isMissing(error)) return false;
+      throw error;
+    },
+  );
 }
 
 /** Removes what is left by an etcd that was killed before it had a log. */

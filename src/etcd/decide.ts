@@ -22,6 +22,8 @@ export type PeerView =
       readonly leader?: string;
       /** A linearizable read through it succeeded before `membership` was requested. */
       readonly linearizable: boolean;
+      /** The epoch that this read found; 0 if absent. */
+      readonly epoch?: number;
       readonly membership: Membership;
     };
 
@@ -31,9 +33,18 @@ export type DataView =
   | { readonly kind: 'unreadable'; readonly why: string }
   | ({ readonly kind: 'member' } & Identity);
 
+/** What the first member of a new epoch begins with. */
+export type SeedSource = 'data' | 'nothing';
+
 export interface Observation {
   readonly name: string;
   readonly peerUrl: string;
+  /** The highest epoch that this node knows; 0 if absent. */
+  readonly epoch?: number;
+  /** The epoch of its data; 0 if absent. */
+  readonly dataEpoch?: number;
+  /** An operator's recovery begins the epoch `epoch` with this node. */
+  readonly seed?: SeedSource;
   /** etcd has been formed, or this node has had a member before. */
   readonly formed: boolean;
   /** The IDs that follow from the static initial cluster. */
@@ -65,8 +76,25 @@ export type Decision =
   | { readonly kind: 'start-with-data'; readonly reason: string }
   /** Start without data as the added member, with these members as the initial cluster. */
   | { readonly kind: 'start-added'; readonly members: readonly Member[]; readonly reason: string }
-  /** Move the data aside, then decide again. `damaged`: the data belongs to a current member. */
-  | { readonly kind: 'drop-data'; readonly reason: string; readonly damaged?: { readonly memberId: string } }
+  /** Begin an epoch as its only member, with the data of an earlier one or without data; then decide again. */
+  | { readonly kind: 'begin-epoch'; readonly from: SeedSource; readonly reason: string }
+  /** Note the epoch of the others, for the node or for its data, then decide again. */
+  | {
+      readonly kind: 'adopt-epoch';
+      readonly epoch: number;
+      readonly of: 'node' | 'data';
+      readonly reason: string;
+    }
+  /**
+   * Move the data aside, then decide again. `damaged`: the data belongs to a current member. `outdated`: it is kept
+   * as that of this epoch.
+   */
+  | {
+      readonly kind: 'drop-data';
+      readonly reason: string;
+      readonly damaged?: { readonly memberId: string };
+      readonly outdated?: number;
+    }
   /** Remove the member through one of `through` (node names), then decide again. */
   | {
       readonly kind: 'remove';
@@ -94,12 +122,48 @@ export type Decision =
  * - A node joins as a learner: without a vote, it costs no quorum until it has caught up (`promote.ts`). etcd
  *   has one learner at a time, so nodes join one after the other; a learner that does not respond is removed.
  * - No voting member is removed if that would leave fewer healthy ones than a majority.
+ * - Data of an earlier epoch are never started again, except by the node with which the next one begins. They are
+ *   moved aside once a quorum of this epoch does not list their member. A quorum of an earlier epoch does not count;
+ *   one of a later epoch is joined.
  */
 export function decideEtcdStart(observation: Observation): Decision {
+  const { data, epoch = 0, dataEpoch = 0 } = observation;
   const quorum = quorumOf(observation);
-  return quorum === undefined
-    ? decideWithoutQuorum(observation)
-    : decideWithQuorum(observation, quorum.membership, quorum.healthy);
+  if (quorum !== undefined && quorum.epoch > epoch) {
+    const reason = `etcd was recovered: the others are in epoch ${quorum.epoch}`;
+    return { kind: 'adopt-epoch', epoch: quorum.epoch, of: 'node', reason };
+  }
+  if (data.kind !== 'none' && dataEpoch < epoch) return decideOutdated(observation, quorum);
+  if (quorum !== undefined) return decideWithQuorum(observation, quorum.membership, quorum.healthy);
+  return data.kind === 'none' && observation.seed === 'nothing'
+    ? { kind: 'begin-epoch', from: 'nothing', reason: `epoch ${epoch} begins without data` }
+    : decideWithoutQuorum(observation);
+}
+
+/** With data of an epoch before that of the node. */
+function decideOutdated(
+  { data, epoch = 0, dataEpoch = 0, seed }: Observation,
+  quorum: Quorum | undefined,
+): Decision {
+  const what = `the data is of epoch ${dataEpoch}, and etcd was recovered since: this is epoch ${epoch}`;
+  const drop: Decision = { kind: 'drop-data', outdated: dataEpoch, reason: what };
+  if (quorum === undefined) {
+    if (seed === 'nothing') return drop;
+    return seed === 'data' && data.kind === 'member'
+      ? { kind: 'begin-epoch', from: 'data', reason: `epoch ${epoch} begins with the data of this node` }
+      : { kind: 'wait', reason: `${what}; no quorum responds` };
+  }
+  const { clusterId, members } = quorum.membership;
+  const isListed =
+    data.kind === 'member' && data.clusterId === clusterId && members.some(({ id }) => id === data.memberId);
+  return isListed
+    ? {
+        kind: 'adopt-epoch',
+        epoch,
+        of: 'data',
+        reason: `the quorum of epoch ${epoch} lists the member of the data`,
+      }
+    : drop;
 }
 
 function decideWithQuorum(
@@ -223,16 +287,28 @@ function decideWithoutQuorum({ name, peerUrl, formed, static: own, data, peers }
   return { kind: 'start-new', reason: 'etcd has never been formed' };
 }
 
+export interface Quorum {
+  readonly epoch: number;
+  readonly membership: Membership;
+  readonly healthy: readonly string[];
+  /** Member ID. */
+  readonly leader: string;
+}
+
 /**
  * The membership that a quorum knows, and the nodes of its healthy members: those that responded, are listed,
- * and follow the leader at the term of the member that served the linearizable read. Also undefined if reads
- * went through members of different clusters.
+ * and follow the leader at the term of the member that served the linearizable read. Of two quorums, that of the
+ * higher epoch; none of an epoch below `epoch`. Also undefined if reads of one epoch went through members of
+ * different clusters.
  */
 export function quorumOf({
   peers,
-}: Pick<Observation, 'peers'>): { membership: Membership; healthy: string[]; leader: string } | undefined {
+  epoch: least = 0,
+}: Pick<Observation, 'peers' | 'epoch'>): Quorum | undefined {
   const answered = peers.filter((peer) => peer.ok);
-  const read = answered.filter((peer) => peer.linearizable && peer.leader !== undefined);
+  const reads = answered.filter((peer) => peer.linearizable && peer.leader !== undefined);
+  const epoch = Math.max(least, ...reads.map((peer) => peer.epoch ?? 0));
+  const read = reads.filter((peer) => (peer.epoch ?? 0) === epoch);
   // The terms do not show which of them is this node's cluster.
   if (new Set(read.map(({ membership: { clusterId } }) => clusterId)).size > 1) return undefined;
   const confirmed = read.reduce<(typeof answered)[number] | undefined>(
@@ -247,5 +323,5 @@ export function quorumOf({
       peer.leader === leader &&
       membership.members.some((member) => member.id === peer.memberId),
   );
-  return { membership, healthy: healthy.map((peer) => peer.node), leader };
+  return { epoch, membership, healthy: healthy.map((peer) => peer.node), leader };
 }

@@ -15,25 +15,27 @@ export async function probeMember(
 ): Promise<Probe> {
   try {
     const { memberId, leader, term } = await client.status(options);
-    const voters =
-      leader === memberId
-        ? await client
-            .linearizableRead(options)
-            .then(() => client.memberList(options))
-            .then(voterIds, () => undefined)
-        : undefined;
+    const confirmed = leader === memberId ? await confirm(client, options).catch(() => undefined) : undefined;
     return {
       node,
       ok: true,
       memberId,
       ...(leader === undefined ? {} : { leader }),
       term,
-      linearizable: voters !== undefined,
-      ...(voters === undefined ? {} : { voters }),
+      linearizable: confirmed !== undefined,
+      ...confirmed,
     };
   } catch (error) {
     return { node, ok: false, reason: messageOf(error) };
   }
+}
+
+async function confirm(
+  client: EtcdClient,
+  options: { readonly deadlineMs?: number },
+): Promise<{ readonly epoch: number; readonly voters: readonly string[] }> {
+  const { epoch } = await client.linearizableRead(options);
+  return { epoch, voters: voterIds(await client.memberList(options)) };
 }
 
 /** One member's report on itself and all members. Always resolves, within three times the deadline. */
@@ -41,10 +43,7 @@ export async function viewMember(node: string, client: EtcdClient): Promise<Peer
   try {
     const { memberId, term, leader, learner } = await client.status();
     if (learner) return { node, ok: false, learner: memberId, reason: 'it is a learner' };
-    const linearizable = await client.linearizableRead().then(
-      () => true,
-      () => false,
-    );
+    const read = await client.linearizableRead().catch(() => undefined);
     const membership = await client.memberList();
     return {
       node,
@@ -52,7 +51,8 @@ export async function viewMember(node: string, client: EtcdClient): Promise<Peer
       memberId,
       term,
       ...(leader === undefined ? {} : { leader }),
-      linearizable,
+      linearizable: read !== undefined,
+      ...read,
       membership,
     };
   } catch (error) {

@@ -1,4 +1,5 @@
 import { majority } from '../cluster/spec.js';
+import { termIn, termText } from './term.js';
 
 /** One configured member's response to a probe. */
 export type Probe =
@@ -15,13 +16,15 @@ export type Probe =
       readonly linearizable: boolean;
       /** With such a read: the IDs of the voting members, as it listed them afterwards. */
       readonly voters?: readonly string[];
+      /** With such a read: the epoch that it found; 0 if absent. */
+      readonly epoch?: number;
     }
   | { readonly node: string; readonly ok: false; readonly reason: string };
 
 export interface Verdict {
   /** Name of the node that leads etcd. */
   readonly leader: string;
-  /** Raft term. */
+  /** Epoch and raft term (`termIn`). */
   readonly term: number;
   /** Nodes whose member responded, the leader first, then by index. */
   readonly live: readonly string[];
@@ -40,7 +43,8 @@ export type Finding =
  * same leader at the same term, the leader's own confirmation for that term, and a linearizable read through
  * it. The voting members are those that the leader lists after that read: while nodes are added or removed,
  * they may differ from the configured ones. The term never falls below that of the previous verdict, and one
- * term never has two leaders.
+ * term never has two leaders. A term of a higher epoch is higher whatever its raft term: after a recovery, members
+ * of the lost quorum that return do not count.
  */
 export function verdict(probes: readonly Probe[], previous?: Verdict): Finding {
   const voters = votersOf(probes);
@@ -59,16 +63,21 @@ export function verdict(probes: readonly Probe[], previous?: Verdict): Finding {
     const views = answered.map(({ node, leader, term }) => `${node}: ${leader ?? 'none'} at ${term}`);
     return none(`no majority agrees on one leader and term (${views.join(', ')})`);
   }
-  const { term, leader: leaderId } = agreed;
+  const { term: raftTerm, leader: leaderId } = agreed;
   const leader = supporters(answered, agreed).find((probe) => probe.memberId === leaderId);
-  if (leader === undefined) return none(`member ${leaderId} does not confirm that it leads at term ${term}`);
-  if (!leader.linearizable) return none(`no linearizable read through ${leader.node} at term ${term}`);
+  if (leader === undefined) {
+    return none(`member ${leaderId} does not confirm that it leads at term ${raftTerm}`);
+  }
+  if (!leader.linearizable) return none(`no linearizable read through ${leader.node} at term ${raftTerm}`);
+  const term = termOf(leader);
   if (previous !== undefined) {
     if (term < previous.term) {
-      return none(`term ${term} of ${leader.node} is lower than the last known term ${previous.term}`);
+      return none(
+        `term ${termText(term)} of ${leader.node} is lower than the last known term ${termText(previous.term)}`,
+      );
     }
     if (term === previous.term && leader.node !== previous.leader) {
-      return none(`${leader.node} and ${previous.leader} both lead at term ${term}`);
+      return none(`${leader.node} and ${previous.leader} both lead at term ${termText(term)}`);
     }
   }
   const others = answered.filter((probe) => probe.node !== leader.node).map((probe) => probe.node);
@@ -82,9 +91,13 @@ function votersOf(probes: readonly Probe[]): readonly string[] | undefined {
   let newest: Answered | undefined;
   for (const probe of probes) {
     if (!probe.ok || probe.voters === undefined) continue;
-    if (newest === undefined || probe.term > newest.term) newest = probe;
+    if (newest === undefined || termOf(probe) > termOf(newest)) newest = probe;
   }
   return newest?.voters;
+}
+
+function termOf({ epoch = 0, term }: Answered): number {
+  return termIn(epoch, term);
 }
 
 function supporters(answered: readonly Answered[], candidate: Answered): Answered[] {

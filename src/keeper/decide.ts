@@ -2,6 +2,7 @@
  * All decisions of the keeper, as pure functions over plain data: when the watch reports, what follows, and
  * what is stored. Imported by the workflow, so nothing here may have side effects.
  */
+import { termText } from '../etcd/term.js';
 import type { Finding } from '../etcd/verdict.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 import { pauseAfter, type BackOff } from '../net/back-off.js';
@@ -91,13 +92,13 @@ export function notice(known: Known, observation: WatchObservation): WatchEvent 
   const since = observation.confirmedAt ?? known.lostSince;
   if (!known.verdict || !sameLeadership(known.verdict, verdict)) {
     const before = known.verdict
-      ? `after ${known.verdict.leader} at term ${known.verdict.term}`
+      ? `after ${known.verdict.leader} at term ${termText(known.verdict.term)}`
       : 'the first';
-    const reason = `${verdict.leader} leads at term ${verdict.term}, ${before}`;
+    const reason = `${verdict.leader} leads at term ${termText(verdict.term)}, ${before}`;
     return { kind: 'verdict', reason, verdict, ...(since !== undefined && { since }) };
   }
   if (known.lostSince !== undefined) {
-    const reason = `${verdict.leader} leads again, at the same term ${verdict.term}`;
+    const reason = `${verdict.leader} leads again, at the same term ${termText(verdict.term)}`;
     return { kind: 'verdict', reason, verdict, since: known.lostSince };
   }
   const drift = (what: string, live = known.verdict?.live ?? []): WatchEvent => ({
@@ -178,7 +179,7 @@ export function decide(
       const { home, returns = 0, ...rest } = found(state);
       const sticks = follow === 'sticky' && home !== undefined && verdict.live.includes(home);
       if (sticks && home !== verdict.leader && returns < mostReturns) {
-        const why = `${verdict.leader} leads at term ${verdict.term}; leadership returns to ${home}, where Jupyter runs`;
+        const why = `${verdict.leader} leads at term ${termText(verdict.term)}; leadership returns to ${home}, where Jupyter runs`;
         return {
           state: { ...rest, home, returns: returns + 1 },
           decision: { action: 'return', reason: why, to: home, verdict },
@@ -381,5 +382,10 @@ function incidentOf(
       ? `Jupyter on ${leader} does not respond yet`
       : `Jupyter responds on ${leader}, through ${routes} ${routes === 1 ? 'host' : 'hosts'}`;
   const isRoutine = result.jupyter !== undefined;
-  return { at, what: `${moved}, term ${term}: ${outcome}`, tookMs, ...(isRoutine && { routine: true }) };
+  return {
+    at,
+    what: `${moved}, term ${termText(term)}: ${outcome}`,
+    tookMs,
+    ...(isRoutine && { routine: true }),
+  };
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { gateRule, type ClusterSpec } from '../cluster/spec.js';
+import { raftTermOf } from '../etcd/term.js';
 import { scope } from '../net/scope.js';
 import type { KeeperAccess } from './access.js';
 import { patience } from './reconciler.js';
@@ -52,7 +53,7 @@ export async function moveLeadership(
   let refusal: string | undefined;
   if (target.leader !== target.memberId) {
     // This attempt was delayed, and another one did this and more.
-    if (target.term > verdict.term) {
+    if (target.term > raftTermOf(verdict.term)) {
       return { led: false, again: true, reason: 'leadership has since moved' };
     }
     // etcd replies once it sees the target lead. If leadership has moved on by then, it does not reply at

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PerijoveError } from '../errors/error.js';
+import { raftTermOf } from '../etcd/term.js';
 import type { JupyterStatus } from '../node/api.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 import type { KeeperAccess } from './access.js';
@@ -170,7 +171,8 @@ class Reconcile {
     const probe = await this.access.member(this.verdict.leader);
     if (!probe.ok) return;
     const leads = probe.leader === probe.memberId;
-    if (probe.term > this.verdict.term || (probe.leader !== undefined && !leads)) this.#superseded = true;
+    if (probe.term > raftTermOf(this.verdict.term) || (probe.leader !== undefined && !leads))
+      this.#superseded = true;
   }
 
   async #setRoutes(): Promise<void> {

@@ -19,6 +19,7 @@ export type Placement = Readonly<Record<string, string>>;
 /** The desired state for one verdict. */
 export interface Wanted {
   readonly generation: number;
+  /** Epoch and raft term (`termIn`). */
   readonly term: number;
   /** The node that serves. */
   readonly leader: string;

@@ -18,7 +18,7 @@ export const gateStatusSchema = z.object({
   open: z.boolean(),
   /** It is open, and shuts soon unless leadership returns: find another one now. */
   closing: z.boolean(),
-  /** Raft term of the leadership that opened it; if the keeper's order did, the order's. */
+  /** Epoch and raft term (`termIn`) of the leadership that opened it; if the keeper's order did, the order's. */
   term: z.int().min(0),
   /** The highest generation in any order to the node. */
   generation,
@@ -50,6 +50,8 @@ export const nodeStatusSchema = z.object({
     state: z.enum(['waiting', 'starting', 'running', 'down']),
     /** Unsigned 64-bit, in decimal. */
     memberId: z.string().optional(),
+    /** Whether it has a data directory; absent from nodes of an earlier release. */
+    hasData: z.boolean().optional(),
     reason: z.string().optional(),
     /** etcd's last message if it exited and does not run again yet. */
     trouble: z.string().optional(),
@@ -67,7 +69,7 @@ export type NodeStatus = Readonly<z.infer<typeof nodeStatusSchema>>;
  */
 export const jupyterOrderSchema = z.strictObject({
   generation,
-  /** Raft term of the verdict. */
+  /** Epoch and raft term (`termIn`) of the verdict. */
   term: z.int().min(0),
   serve: z.boolean(),
 });

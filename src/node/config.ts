@@ -61,6 +61,8 @@ export const nodeEnvironment = {
   config: 'PERIJOVE_NODE_CONFIG',
   /** `true` when etcd was complete once: a node without data then joins, and never bootstraps. */
   etcdFormed: 'PERIJOVE_ETCD_FORMED',
+  /** The epoch of etcd, after a recovery: data of an earlier one are set aside. */
+  etcdEpoch: 'PERIJOVE_ETCD_EPOCH',
   /** Its Mesos task, such as `node3.17`. */
   task: 'PERIJOVE_NODE_TASK',
 } as const;
@@ -132,6 +134,8 @@ export function configDigest(config: NodeConfig, image?: string): string {
 /** What a launch knows beside the configuration. */
 export interface NodeFacts {
   readonly etcdFormed: boolean;
+  /** 0 if absent. */
+  readonly etcdEpoch?: number;
   readonly taskId?: string;
 }
 
@@ -144,10 +148,14 @@ export function nodeStart(spec: ClusterSpec, host: HostSpec): string {
   return `exec ${init}${quote(`${hostPaths(host).bin}/perijove-node`)} start`;
 }
 
-export function environmentOf(config: NodeConfig, { etcdFormed, taskId }: NodeFacts): Record<string, string> {
+export function environmentOf(
+  config: NodeConfig,
+  { etcdFormed, etcdEpoch = 0, taskId }: NodeFacts,
+): Record<string, string> {
   return {
     [nodeEnvironment.config]: JSON.stringify(config),
     [nodeEnvironment.etcdFormed]: String(etcdFormed),
+    ...(etcdEpoch === 0 ? {} : { [nodeEnvironment.etcdEpoch]: String(etcdEpoch) }),
     ...(taskId === undefined ? {} : { [nodeEnvironment.task]: taskId }),
   };
 }

@@ -26,6 +26,12 @@ export function nodeLayout(base: string) {
     etcdData: `${base}/data/etcd`,
     /** Exists when a node without data must not bootstrap. */
     etcdFormed: `${base}/data/etcd-formed`,
+    /** The highest epoch of etcd that the node knows; missing before the first recovery. */
+    etcdEpoch: `${base}/data/etcd-epoch`,
+    /** Inside the data: their epoch. They are set aside with it. */
+    etcdDataEpoch: `${base}/data/etcd/epoch`,
+    /** A recovery begins an epoch with this node: the epoch, and `data` or `nothing`. Removed when it has begun. */
+    etcdSeed: `${base}/data/etcd-seed`,
     /** Exists when the member leaves etcd for good: this life of the node does not join again. */
     etcdRetired: `${base}/data/etcd-retired`,
     /** When and why damaged data was last moved aside. */

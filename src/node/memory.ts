@@ -14,6 +14,8 @@ export interface NodeMemory {
   readonly launches: number;
   /** etcd was formed: a node without data joins it. */
   readonly etcdFormed: boolean;
+  /** The epoch of etcd, after a recovery. */
+  readonly etcdEpoch?: number;
 }
 
 /** The tree of a node on a host. */
@@ -25,6 +27,8 @@ export interface NodeTree {
   readonly hasData: boolean;
   /** It has the mark that etcd was formed. */
   readonly etcdFormed: boolean;
+  /** The highest epoch of etcd that it has heard of. */
+  readonly etcdEpoch: number;
 }
 
 const relative = nodeLayout('');
@@ -40,7 +44,7 @@ if [ -d ${nodes} ]; then
   [ -r ${nodes} ] && [ -x ${nodes} ] || exit 1
   for tree in ${nodes}/*; do
     [ -d "$tree" ] || continue
-    task='' fence='' formed=no data=no
+    task='' fence='' formed=no data=no epoch=''
     if [ -e "$tree"${relative.task} ]; then
       [ -r "$tree"${relative.task} ] || exit 1
       read -r task <"$tree"${relative.task} || :
@@ -50,9 +54,14 @@ if [ -d ${nodes} ]; then
       read -r fence <"$tree"${relative.fence} || :
       case $fence in '' | *[!0-9]*) echo "the fence of $tree has no number" >&2; exit 1 ;; esac
     fi
+    if [ -e "$tree"${relative.etcdEpoch} ]; then
+      [ -r "$tree"${relative.etcdEpoch} ] || exit 1
+      read -r epoch <"$tree"${relative.etcdEpoch} || :
+      case $epoch in '' | *[!0-9]*) echo "the epoch of $tree has no number" >&2; exit 1 ;; esac
+    fi
     [ ! -e "$tree"${relative.etcdFormed} ] || formed=yes
     [ ! -d "$tree"${relative.etcdData}/member ] || data=yes
-    echo "tree \${tree##*/} \${task:--} \${fence:--} $data $formed"
+    echo "tree \${tree##*/} \${task:--} \${fence:--} $data $formed \${epoch:-0}"
   done
 fi
 echo complete`.trim();
@@ -63,16 +72,17 @@ export function parseNodeTrees(output: string): Observation<NodeTree[]> {
   if (lines.pop() !== 'complete') return notKnown('the list of node trees is truncated');
   const trees: NodeTree[] = [];
   for (const line of lines) {
-    const match = /^tree (node\d+) (\S+) (\S+) (yes|no) (yes|no)$/.exec(line);
+    const match = /^tree (node\d+) (\S+) (\S+) (yes|no) (yes|no) (\d+)$/.exec(line);
     // Somebody else's directory, or a line that was printed by the login shell.
     if (match === null) continue;
-    const [, node = '', task = '', fence = '', data, formed] = match;
+    const [, node = '', task = '', fence = '', data, formed, epoch = ''] = match;
     const launches = [parseTaskId(task)?.launch ?? 0, Number(fence)].filter(Number.isSafeInteger);
     trees.push({
       node,
       launch: Math.max(0, ...launches),
       hasData: data === 'yes',
       etcdFormed: formed === 'yes',
+      etcdEpoch: Number(epoch),
     });
   }
   return known(trees);
@@ -107,10 +117,12 @@ export function memoryOf(
     return newest === undefined || newest.launch === next?.launch ? [] : [[node, newest.host] as const];
   });
   const withData = names.filter((node) => all.some((tree) => tree.node === node && tree.hasData));
+  const etcdEpoch = Math.max(...all.map((tree) => tree.etcdEpoch));
   return {
     homes: Object.fromEntries(homes),
     launches: Math.max(...all.map(({ launch }) => launch)),
     // Earlier releases left no mark in the trees of nodes that were never launched again.
     etcdFormed: all.some(({ etcdFormed }) => etcdFormed) || withData.length >= majority(spec.nodes.count),
+    ...(etcdEpoch > 0 && { etcdEpoch }),
   };
 }

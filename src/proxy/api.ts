@@ -29,7 +29,7 @@ export type RouteNode = Readonly<z.infer<typeof routeNodeSchema>>;
 export const routeOrderSchema = z.object({
   /** Rises with each verdict; a lower generation never replaces a higher one. */
   generation: z.number().int().nonnegative(),
-  /** Raft term of the verdict. */
+  /** Epoch and raft term (`termIn`) of the verdict. */
   term,
   /** Name of the serving node; one of `nodes`. */
   node: z.string().min(1),

@@ -116,7 +116,10 @@ export interface ClusterStatus {
   };
   readonly etcd: {
     readonly leader: string | null;
+    /** Raft term. */
     readonly term: number | null;
+    /** How many times a lost quorum was recovered; 0 if absent. */
+    readonly epoch?: number;
     readonly members: readonly { readonly node: string; readonly healthy: boolean }[];
   };
   readonly jupyter: {

@@ -4,6 +4,7 @@ import type { QueryDefinition } from '@temporalio/common';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { createEtcdClient } from '../etcd/client.js';
 import { probeMember } from '../etcd/probe.js';
+import { epochOf, raftTermOf } from '../etcd/term.js';
 import { verdict, type Probe } from '../etcd/verdict.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { keeperSecretNames } from '../keeper/access.js';
@@ -45,6 +46,7 @@ import {
   type WorkflowStatus,
 } from './cluster-status.js';
 import { answerOf, askMs } from './answer-of.js';
+import { lostQuorum } from './lost-quorum.js';
 import { observeMesosStatus, type MesosStatus } from './observe-mesos.js';
 
 export interface ObserveDeps {
@@ -266,10 +268,14 @@ async function observeHosts(
     observeStorage(pool, spec, hosts),
   ]);
   const { jupyter, proxies } = nodesAndProxies;
+  const lost = etcd.status.leader === null && 'lost' in nodesAndProxies ? [nodesAndProxies.lost] : [];
   return {
     status: { zookeeper, mesos: mesos.mesos, etcd: etcd.status, jupyter, proxies, storage },
     frameworkInMesos: mesos.framework,
-    reasons: [...reasons, ...(hosts.length === 0 ? [] : [...nodesAndProxies.reasons, ...etcd.reasons])],
+    reasons: [
+      ...reasons,
+      ...(hosts.length === 0 ? [] : [...lost, ...nodesAndProxies.reasons, ...etcd.reasons]),
+    ],
   };
 }
 
@@ -306,7 +312,9 @@ async function observeEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly Host
   const found = verdict(probes);
   const status: ClusterStatus['etcd'] = {
     leader: found.kind === 'verdict' ? found.verdict.leader : null,
-    term: found.kind === 'verdict' ? found.verdict.term : null,
+    term: found.kind === 'verdict' ? raftTermOf(found.verdict.term) : null,
+    ...(found.kind === 'verdict' &&
+      epochOf(found.verdict.term) > 0 && { epoch: epochOf(found.verdict.term) }),
     members: probes.map((probe) => ({ node: probe.node, healthy: probe.ok && probe.leader !== undefined })),
   };
   return { status, reasons: found.kind === 'verdict' ? [] : [`etcd: ${found.reason}`] };
@@ -364,7 +372,7 @@ async function observeNodesAndProxies(
           .any(nodeAddress(spec, index), spec.nodes.controlPort)
           .then((endpoint) => nodeClient(endpoint, secrets['node-api-token']).status({ timeoutMs: askMs }))
           .catch(() => undefined);
-        return { node, jupyter: status?.jupyter, trouble: troubleOf(node, status?.etcd) };
+        return { node, jupyter: status?.jupyter, etcd: status?.etcd };
       }),
     ),
     Promise.all(
@@ -384,8 +392,14 @@ async function observeNodesAndProxies(
   const open = nodes.flatMap(({ node, jupyter: seen }) => (seen?.gate.open ? [{ node, ...seen }] : []));
   // During a move there are two for a moment: users are on the higher term.
   const [serving] = open.sort((a, b) => b.gate.term - a.gate.term || b.generation - a.generation);
-  const reasons = nodes.flatMap(({ trouble }) => trouble ?? []);
-  return { jupyter: { ...jupyter, node: serving?.node ?? null }, proxies, reasons };
+  const reasons = nodes.flatMap(({ node, etcd }) => troubleOf(node, etcd) ?? []);
+  const lost = lostQuorum(nodes);
+  return {
+    jupyter: { ...jupyter, node: serving?.node ?? null },
+    proxies,
+    reasons,
+    ...(lost !== undefined && { lost }),
+  };
 }
 
 /** Why a node's etcd member does not run, if the node knows. */

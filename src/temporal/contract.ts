@@ -14,6 +14,7 @@ import type { FrameworkHistory, MesosFacts } from '../mesos/scheduler/framework-
 import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/scheduler/tasks.js';
 import type { KeeperState, Incident, MoveResult } from '../keeper/state.js';
 import type { ClusterSpec } from '../cluster/spec.js';
+import type { RecoveryPlan } from '../etcd/recovery.js';
 import type { NodeMemory } from '../node/memory.js';
 import type { NodePlan } from '../node/plan.js';
 
@@ -26,6 +27,7 @@ export const workflowNames = {
   keeper: 'keeper',
   teardown: 'teardown',
   drill: 'drill',
+  recovery: 'recovery',
 } as const;
 
 export const workflowIds = {
@@ -35,6 +37,7 @@ export const workflowIds = {
   keeper: (cluster: string) => `keeper:${cluster}`,
   teardown: (cluster: string) => `teardown:${cluster}`,
   drill: (cluster: string, number: number) => `drill:${cluster}/${number}`,
+  recovery: (cluster: string) => `recovery:${cluster}`,
 } as const;
 
 /** Search attributes, of type Keyword. */
@@ -130,6 +133,8 @@ export interface FrameworkState extends TaskTable, FenceFacts, CordonFacts, Fram
   readonly frameworkId?: string;
   /** etcd has been complete once: a node without data joins, and never bootstraps. */
   readonly etcdFormed: boolean;
+  /** The epoch of etcd, after a recovery: nodes set data of an earlier one aside. */
+  readonly etcdEpoch?: number;
   /** The nodes as `up` wants them; undefined if an earlier release was the last to deploy. */
   readonly plan?: NodePlan;
   /** Which worker runs the scheduler: `pid@host`. */
@@ -200,6 +205,8 @@ export const storeMasters = defineUpdate<
 /** What the scheduler observes of Mesos; stored when it has changed. */
 export const storeMesos = defineUpdate<void, [lease: SchedulerLease, facts: MesosFacts]>('storeMesos');
 export const markEtcdFormed = defineUpdate<void, []>('markEtcdFormed');
+/** etcd was recovered, and is in this epoch; idempotent, and never lowers it. */
+export const raiseEtcdEpoch = defineUpdate<void, [epoch: number]>('raiseEtcdEpoch');
 
 export interface FenceResult {
   /** False when it had been declared before. */
@@ -276,6 +283,26 @@ export interface TeardownInput {
 
 export interface TeardownResult {
   readonly changes: readonly Change[];
+}
+
+// --- recovery -------------------------------------------------------------------------------------------
+
+export interface RecoveryInput {
+  readonly spec: ClusterSpec;
+  /** As an operator has confirmed it. */
+  readonly plan: RecoveryPlan;
+  /** Hosts and nodes that the operator gave up. */
+  readonly lost: readonly string[];
+}
+
+export interface RecoveryResult {
+  readonly epoch: number;
+  /** Node that leads. */
+  readonly leader: string;
+  /** Nodes whose members vote. */
+  readonly members: readonly string[];
+  /** Nodes that have yet to join. */
+  readonly missing: readonly string[];
 }
 
 // --- drill ----------------------------------------------------------------------------------------------

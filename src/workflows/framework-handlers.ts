@@ -9,6 +9,7 @@ import {
   fenceHost,
   frameworkState,
   markEtcdFormed,
+  raiseEtcdEpoch,
   stopFramework,
   storeFencing,
   storeFrameworkId,
@@ -131,6 +132,9 @@ function handleOperator(run: FrameworkRun): void {
   on(run, uncordonHost).do((host) => changeCordons(withoutCordons(run.state, (each) => each === host)));
   on(run, markEtcdFormed).do(() => {
     if (!run.state.etcdFormed) run.become({ ...run.state, etcdFormed: true });
+  });
+  on(run, raiseEtcdEpoch).do((epoch) => {
+    if (epoch > (run.state.etcdEpoch ?? 0)) run.become({ ...run.state, etcdFormed: true, etcdEpoch: epoch });
   });
   on(run, stopFramework).do(async () => {
     run.end.wanted = true;

@@ -1,3 +1,4 @@
+import { termText } from '../etcd/term.js';
 import { phaseOf } from '../keeper/decide.js';
 import type { KeeperState } from '../keeper/state.js';
 
@@ -24,7 +25,7 @@ export function details(cluster: string, state: KeeperState, doing: string): str
     `**Keeper of ${cluster}**: ${phases[phaseOf(state)]}${since}.`,
     `Now: ${doing}.`,
     '',
-    `- etcd: ${verdict ? `${verdict.leader} leads at term ${verdict.term}; ${verdict.live.join(', ')} respond` : 'no leader known yet'}`,
+    `- etcd: ${verdict ? `${verdict.leader} leads at term ${termText(verdict.term)}; ${verdict.live.join(', ')} respond` : 'no leader known yet'}`,
     `- Jupyter: ${jupyter ?? 'not responding'}, generation ${generation}`,
     ...Object.entries(routes).map(
       ([host, route]) => `- ${host}: ${route.target} (generation ${route.generation})`,

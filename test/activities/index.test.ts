@@ -11,6 +11,7 @@ import { createImageActivities } from '../../src/activities/image.js';
 import { createKeeperActivities } from '../../src/activities/keeper.js';
 import { createMesosActivities } from '../../src/activities/mesos.js';
 import { createNetworkActivities } from '../../src/activities/network.js';
+import { createRecoveryActivities } from '../../src/activities/recovery.js';
 import { createSecretsActivities } from '../../src/activities/secrets.js';
 import { createStorageActivities } from '../../src/activities/storage.js';
 import { createTeardownActivities } from '../../src/activities/teardown.js';
@@ -39,6 +40,7 @@ it('no two subjects have an activity of the same name', () => {
     createKeeperActivities(deps),
     createDrillActivities(deps),
     createVerifyActivities(deps),
+    createRecoveryActivities(deps),
     createTeardownActivities(deps),
   ].flatMap((activities) => Object.keys(activities));
   expect(new Set(names).size).toBe(names.length);

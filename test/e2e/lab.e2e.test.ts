@@ -8,6 +8,7 @@ import { countTests } from './lab/counts.js';
 import { drillTests } from './lab/drill.js';
 import { keeperTests } from './lab/keeper.js';
 import { pageTests } from './lab/page.js';
+import { recoveryTests } from './lab/recovery.js';
 
 const example = path.resolve(import.meta.dirname, '../../examples/lab.yaml');
 
@@ -23,6 +24,7 @@ describe('a lab', () => {
   describe('its cluster', () => clusterTests(lab));
   describe('its drills', () => drillTests(lab));
   describe('its Jupyter', () => keeperTests(lab));
+  describe('its etcd', () => recoveryTests(lab));
 
   describe('with a second lab', () => {
     const other = new TestLab('127.29');

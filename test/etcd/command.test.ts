@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { addedMemberFlags, newMemberFlags, type MemberSettings } from '../../src/etcd/command.js';
+import {
+  addedMemberFlags,
+  beginningFlags,
+  newMemberFlags,
+  type MemberSettings,
+} from '../../src/etcd/command.js';
 
 const settings: MemberSettings = {
   name: 'node1',
@@ -40,6 +45,29 @@ describe('newMemberFlags', () => {
     expect(newMemberFlags({ ...settings, onLoopback: true })).toContain(
       '--listen-client-urls=http://10.0.0.11:2379,http://127.0.0.1:2379',
     );
+  });
+});
+
+describe('beginningFlags', () => {
+  const urls = { client: 'http://127.0.0.1:4000', peer: 'http://127.0.0.1:4001' };
+
+  it('make a cluster of one that no other can reach, with other IDs than any before', () => {
+    const flags = beginningFlags(settings, 'nothing', 3, urls);
+    expect(flags).toEqual(
+      expect.arrayContaining([
+        '--initial-cluster-token=etcd-cluster-epoch-3',
+        '--initial-cluster=node1=http://10.0.0.11:2380',
+        '--initial-advertise-peer-urls=http://10.0.0.11:2380',
+        '--advertise-client-urls=http://10.0.0.11:2379',
+        '--listen-client-urls=http://127.0.0.1:4000',
+        '--listen-peer-urls=http://127.0.0.1:4001',
+      ]),
+    );
+    expect(flags).not.toContain('--force-new-cluster');
+  });
+
+  it('leave the other members out where there are data', () => {
+    expect(beginningFlags(settings, 'data', 3, urls)).toContain('--force-new-cluster');
   });
 });
 

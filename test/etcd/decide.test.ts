@@ -71,6 +71,77 @@ const own: DataView = { kind: 'member', memberId: 'founder0', clusterId };
 const three = [founder(0), founder(1), founder(2)];
 
 describe('decideEtcdStart', () => {
+  describe('after a recovery', () => {
+    const recovered: Member[] = [
+      { ...founder(1), id: 'seed1' },
+      { ...founder(2), id: 'added2' },
+    ];
+    const ofRecovered = (index: number, memberId: string, epoch: number) =>
+      peer(index, recovered, { memberId, epoch, leader: 'seed1' });
+    const inEpoch = (epoch: number): Partial<Observation> => ({
+      peers: [ofRecovered(1, 'seed1', epoch), ofRecovered(2, 'added2', epoch)],
+    });
+
+    it('learns of the epoch from the others, whatever it has', () => {
+      const adopts = { kind: 'adopt-epoch', epoch: 1, of: 'node' };
+      expect(decideEtcdStart(node0(inEpoch(1)))).toMatchObject(adopts);
+      expect(decideEtcdStart(node0({ ...inEpoch(1), data: own }))).toMatchObject(adopts);
+      expect(decideEtcdStart(node0({ ...inEpoch(2), data: own, epoch: 1, dataEpoch: 1 }))).toMatchObject({
+        kind: 'adopt-epoch',
+        epoch: 2,
+      });
+    });
+
+    it('has data of before set aside, and kept', () => {
+      const outdated = { data: own, epoch: 1 };
+      expect(decideEtcdStart(node0({ ...outdated, ...inEpoch(1) }))).toMatchObject({
+        kind: 'drop-data',
+        outdated: 0,
+      });
+    });
+
+    it('neither starts them nor sets them aside while no quorum of the epoch responds', () => {
+      const silence = { data: own, epoch: 1, peers: [silent(1), silent(2)] };
+      expect(decideEtcdStart(node0(silence))).toMatchObject({ kind: 'wait', reason: saying('no quorum') });
+      const before = { data: own, epoch: 1, peers: [peer(1, three), peer(2, three)] };
+      expect(decideEtcdStart(node0(before))).toMatchObject({ kind: 'wait', reason: saying('no quorum') });
+    });
+
+    it('takes data of a member that the quorum of the epoch lists as data of the epoch', () => {
+      const listed = {
+        data: own,
+        epoch: 1,
+        peers: [peer(1, three, { epoch: 1 }), peer(2, three, { epoch: 1 })],
+      };
+      expect(decideEtcdStart(node0(listed))).toMatchObject({ kind: 'adopt-epoch', of: 'data', epoch: 1 });
+    });
+
+    it('joins the quorum of the higher epoch where two respond', () => {
+      const peers = [peer(1, three), ...(inEpoch(1).peers ?? []).slice(1)];
+      expect(decideEtcdStart(node0({ epoch: 1, peers }))).toMatchObject({ kind: 'add', through: ['node2'] });
+    });
+
+    it('begins the epoch once, with its data or without', () => {
+      const seed = (from: 'data' | 'nothing', change: Partial<Observation>) =>
+        decideEtcdStart(node0({ epoch: 1, seed: from, ...change }));
+      expect(seed('data', { data: own })).toMatchObject({ kind: 'begin-epoch', from: 'data' });
+      expect(seed('data', { data: own, dataEpoch: 1 })).toMatchObject({ kind: 'start-with-data' });
+      expect(seed('data', { data: { kind: 'unreadable', why: 'torn' } })).toMatchObject({ kind: 'wait' });
+      expect(seed('data', { data: { kind: 'none' } })).toMatchObject({ kind: 'wait' });
+      expect(seed('nothing', { data: own })).toMatchObject({ kind: 'drop-data', outdated: 0 });
+      expect(seed('nothing', {})).toMatchObject({ kind: 'begin-epoch', from: 'nothing' });
+      expect(seed('nothing', { data: own, dataEpoch: 1 })).toMatchObject({ kind: 'start-with-data' });
+    });
+
+    it('does not begin the epoch where a quorum has', () => {
+      expect(decideEtcdStart(node0({ ...inEpoch(1), epoch: 1, seed: 'nothing' }))).toMatchObject({
+        kind: 'add',
+      });
+      const data = { data: own, epoch: 1, seed: 'data' as const };
+      expect(decideEtcdStart(node0({ ...inEpoch(1), ...data }))).toMatchObject({ kind: 'drop-data' });
+    });
+  });
+
   describe('a member that its own data end', () => {
     const damaged: Partial<Observation> = {
       data: own,

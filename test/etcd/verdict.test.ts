@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { termIn } from '../../src/etcd/term.js';
 import { verdict, type Probe, type Verdict } from '../../src/etcd/verdict.js';
 import { majority } from '../../src/cluster/spec.js';
 
@@ -54,6 +55,26 @@ describe('verdict', () => {
     expect(verdict(learning)).toEqual({ kind: 'none', reason: '1 of 3 members respond, 2 are required' });
     const notKnownYet = [leading(['0', '1', '2', '8', '9']), member(1, 0, 7), dead(2)];
     expect(verdict(notKnownYet)).toEqual({ kind: 'none', reason: '2 of 5 members respond, 3 are required' });
+  });
+
+  it('takes the leader of a higher epoch, whatever the raft terms', () => {
+    const leading = (index: number, term: number, epoch: number, voters: readonly string[]): Probe =>
+      ({ ...member(index, index, term), epoch, voters }) as Probe;
+    const before: Verdict = { leader: 'node0', term: 90, live: [] };
+    const recovered = leading(3, 2, 1, ['3', '4']);
+    const found = verdict([dead(0), dead(1), dead(2), recovered, member(4, 3, 2)], before);
+    expect(found).toMatchObject({
+      verdict: { leader: 'node3', term: termIn(1, 2), live: ['node3', 'node4'] },
+    });
+    // Three who were given up return as the quorum that they were.
+    const old = [leading(0, 91, 0, ['0', '1', '2', '8', '9']), member(1, 0, 91), member(2, 0, 91)];
+    const both = [...old, recovered, member(4, 3, 2)];
+    expect(verdict(both)).toMatchObject({ verdict: { leader: 'node3', live: ['node3', 'node4'] } });
+    const known: Verdict = { leader: 'node3', term: termIn(1, 2), live: [] };
+    expect(verdict([...old, dead(3), dead(4)], known)).toMatchObject({
+      kind: 'none',
+      reason: saying('term 91 of node0 is lower than the last known term 2 of epoch 1'),
+    });
   });
 
   it('is none while the leader itself does not respond', () => {

@@ -37,22 +37,23 @@ describe('the trees of a host', () => {
     put('node0/data/etcd/member/wal/0.wal', '');
     put('node1/run/task', 'node1.3');
     put('node1/run/fenced', '9');
+    put('node1/data/etcd-epoch', '3\n');
     put('node2/run/task', '');
     put('node2/data/etcd-formed', '');
     put('somebody-else/file', '');
     expect(trees()).toEqual(
       known([
-        { node: 'node0', launch: 7, hasData: true, etcdFormed: false },
-        { node: 'node1', launch: 9, hasData: false, etcdFormed: false },
-        { node: 'node2', launch: 0, hasData: false, etcdFormed: true },
+        { node: 'node0', launch: 7, hasData: true, etcdFormed: false, etcdEpoch: 0 },
+        { node: 'node1', launch: 9, hasData: false, etcdFormed: false, etcdEpoch: 3 },
+        { node: 'node2', launch: 0, hasData: false, etcdFormed: true, etcdEpoch: 0 },
       ]),
     );
   });
 
   it.each([
     ['nothing', ''],
-    ['half of it', 'tree node0 node0.7 - yes no\n'],
-    ['half the last word', 'tree node0 node0.7 - yes no\ncompl'],
+    ['half of it', 'tree node0 node0.7 - yes no 0\n'],
+    ['half the last word', 'tree node0 node0.7 - yes no 0\ncompl'],
   ])('are not known when the host prints %s', (_what, output) => {
     expect(parseNodeTrees(output)).toMatchObject({ known: false });
   });
@@ -60,6 +61,11 @@ describe('the trees of a host', () => {
   it.each(['', 'x'])('are not known while a fence holds `%s` instead of a number', (text) => {
     put('node0/run/fenced', text);
     expect(() => trees()).toThrow(/fence/);
+  });
+
+  it.each(['', 'x'])('are not known while an epoch is `%s` instead of a number', (text) => {
+    put('node0/data/etcd-epoch', text);
+    expect(() => trees()).toThrow(/epoch/);
   });
 
   it('are all marked once etcd was formed, again without effect', () => {
@@ -77,7 +83,7 @@ describe('the trees of a host', () => {
 describe('the memory of a cluster', () => {
   const spec = makeSpec({ nodes: { count: 3 } });
   const tree = (node: string, launch: number, more: Partial<NodeTree> = {}): NodeTree => ({
-    ...{ node, launch, hasData: true, etcdFormed: false },
+    ...{ node, launch, hasData: true, etcdFormed: false, etcdEpoch: 0 },
     ...more,
   });
 
@@ -103,5 +109,10 @@ describe('the memory of a cluster', () => {
     expect(of(tree('node0', 1))).toBe(false);
     expect(of(tree('node0', 1), tree('node1', 2))).toBe(true);
     expect(of(tree('node0', 1, { hasData: false, etcdFormed: true }))).toBe(true);
+  });
+
+  it('has the highest epoch of any tree', () => {
+    const h1 = [tree('node0', 1, { etcdEpoch: 2 })];
+    expect(memoryOf(spec, { h1, h2: [tree('node1', 2)] })).toMatchObject({ etcdEpoch: 2 });
   });
 });

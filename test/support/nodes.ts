@@ -49,6 +49,7 @@ export interface TestNode {
   /** Starts it as Mesos does, by the task's shell command; on the first host or the second. */
   start(options?: {
     readonly etcdFormed?: boolean;
+    readonly etcdEpoch?: number;
     readonly on?: 'h1' | 'h2';
     /** ID of its Mesos task. */
     readonly taskId?: string;
@@ -156,10 +157,11 @@ function testNode(spec: ClusterSpec, index: number, apiToken: string): TestNode 
     layout,
     control: nodeClient({ host: config.address, port: config.ports.control }, apiToken),
     etcd: createEtcdClient({ host: config.address, port: config.ports.etcdClient }),
-    start: ({ etcdFormed = false, on = 'h1', taskId } = {}) => {
+    start: ({ etcdFormed = false, etcdEpoch = 0, on = 'h1', taskId } = {}) => {
       const host = on === 'h1' ? h1 : h2;
       const { value, environment } = nodeCommand(spec, index, host, {
         etcdFormed,
+        etcdEpoch,
         ...(taskId !== undefined && { taskId }),
       });
       const child = spawn('sh', ['-c', value], {

@@ -222,6 +222,12 @@ export class SimulatedCluster {
         throw new Error(`${name} of ${spec.name} is not simulated`);
       };
       return {
+        confirmRecovery: refuse('confirmRecovery'),
+        beginEpoch: refuse('beginEpoch'),
+        awaitEpoch: refuse('awaitEpoch'),
+        spreadEpoch: refuse('spreadEpoch'),
+        awaitMembers: refuse('awaitMembers'),
+        noteRecovery: refuse('noteRecovery'),
         runScheduler: refuse('runScheduler'),
         teardownFramework: refuse('teardownFramework'),
         watchCluster: refuse('watchCluster'),

@@ -1,5 +1,6 @@
 import { nodeAddress, nodeNames } from '../../cluster/spec.js';
 import { createEtcdClient } from '../../etcd/client.js';
+import { raftTermOf } from '../../etcd/term.js';
 import { failover } from '../definition.js';
 import type { DrillOf, FaultDeps, FaultKind } from './kind.js';
 import { absent } from './reaching.js';
@@ -9,7 +10,7 @@ export interface EtcdMove {
   readonly kind: 'etcd-move';
   readonly from: string;
   readonly to: string;
-  /** Raft term in which `from` leads. */
+  /** Epoch and raft term in which `from` leads. */
   readonly term: number;
 }
 
@@ -39,7 +40,7 @@ async function moveLeadership({ spec, reach }: FaultDeps, { from, to, term }: Et
   const client = createEtcdClient(await reach.any(address, spec.etcd.clientPort), { deadlineMs: 3_000 });
   try {
     const status = await client.status();
-    if (status.leader !== status.memberId || status.term !== term) return;
+    if (status.leader !== status.memberId || status.term !== raftTermOf(term)) return;
     const { members } = await client.memberList();
     const target = members.find(({ name }) => name === to);
     if (!target) throw absent(`etcd has no member ${to}`);

@@ -16,6 +16,8 @@ export interface StoredFramework extends TaskTable, FenceFacts, CordonFacts {
   readonly frameworkId?: string;
   /** A node without data joins etcd; it never bootstraps it. */
   readonly etcdFormed: boolean;
+  /** The epoch of etcd, after a recovery. */
+  readonly etcdEpoch?: number;
   readonly missing?: string;
   readonly masters?: Readonly<Record<string, string>>;
   readonly mesos?: MesosFacts;
@@ -55,6 +57,12 @@ export type Leave =
       readonly moveFailed?: true;
     };
 
+export interface LaunchFacts {
+  readonly etcdFormed: boolean;
+  readonly etcdEpoch?: number;
+  readonly taskId: string;
+}
+
 export interface SchedulerDeps {
   readonly spec: ClusterSpec;
   readonly store: FrameworkStore;
@@ -64,11 +72,7 @@ export interface SchedulerDeps {
   /** The credential that the hosts have now; requested when a master refuses the one above. */
   readonly renewed?: () => Promise<Credential | undefined>;
   /** The command of a node on a host, given by its name in the spec. */
-  readonly command: (
-    node: string,
-    host: string,
-    facts: { readonly etcdFormed: boolean; readonly taskId: string },
-  ) => NodeCommand;
+  readonly command: (node: string, host: string, facts: LaunchFacts) => NodeCommand;
   /** Digest of the configuration that the spec gives the node on that host. */
   readonly configOf: (node: string, host: string) => string;
   /**

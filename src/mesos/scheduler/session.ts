@@ -371,9 +371,13 @@ export class SchedulerSession {
     for (const { offerIds, nodes } of launches) {
       const tasks = nodes.map(({ intent, placed }) => {
         const host = hostOf(spec, placed.host);
-        const { etcdFormed } = this.#table;
+        const { etcdFormed, etcdEpoch } = this.#table;
         const { taskId } = intent;
-        const nodeCommand = command(placed.node, placed.host, { etcdFormed, taskId });
+        const nodeCommand = command(placed.node, placed.host, {
+          etcdFormed,
+          ...(etcdEpoch !== undefined && { etcdEpoch }),
+          taskId,
+        });
         return taskInfo(spec, intent, host, nodeCommand, placed.resources);
       });
       await this.#subscription.accept(offerIds, tasks);

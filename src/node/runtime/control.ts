@@ -205,6 +205,7 @@ async function etcdStatus({ config, etcdHealthy }: ControlOptions): Promise<Node
     readReplacement(layout.etcdReplaced),
   ]);
   const about = {
+    hasData: data.kind !== 'none',
     ...(data.kind === 'member' && { memberId: data.memberId }),
     ...(replacement && { replaced: { at: replacement.at, why: replacement.why } }),
   };

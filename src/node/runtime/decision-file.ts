@@ -5,6 +5,8 @@ import { isMissing, replaceFile } from '../../net/files.js';
 const decisionFileSchema = z.object({
   started: z.boolean(),
   reason: z.string(),
+  /** The epoch in which it was decided; 0 if absent. */
+  epoch: z.int().min(0).optional(),
   /** Why the last etcd process exited, in its own words. */
   trouble: z.string().optional(),
 });

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { createEtcdClient, type EtcdClient } from '../../etcd/client.js';
 import { viewMember } from '../../etcd/probe.js';
 import { addedMemberFlags, newMemberFlags, peerUrl, type MemberSettings } from '../../etcd/command.js';
-import { clearData, dropData, readData } from '../../etcd/data.js';
+import { clearData, dropData, keepData, readData } from '../../etcd/data.js';
 import {
   decideEtcdStart,
   quorumOf,
@@ -21,6 +21,8 @@ import type { NodeConfig } from '../config.js';
 import { readReplacement, storeDecision, storeReplacement } from './decision-file.js';
 import { isMissing, replaceFile } from '../../net/files.js';
 import { nodeLayout } from '../layout.js';
+import { beginEpoch } from './begin-epoch.js';
+import { forgetSeed, raiseEpoch, readEpoch, readSeed } from './epoch-files.js';
 import type { StartedNode } from './started.js';
 
 /** etcd 3.4 runs on 64-bit ARM only when asked to. */
@@ -68,6 +70,8 @@ class Preparation {
   readonly #layout: ReturnType<typeof nodeLayout>;
   readonly #settings: MemberSettings;
   readonly #learner = new LearnerWatch();
+  /** As of the last observation. */
+  #epoch = 0;
   /** ID of the member that this process added. */
   #added: string | undefined;
   #logged = '';
@@ -91,11 +95,14 @@ class Preparation {
   async step(): Promise<boolean> {
     const decision = await this.#decide();
     const started = decision.kind.startsWith('start-');
-    await storeDecision(this.#layout.etcdDecision, {
-      started,
-      reason: `${decision.kind}: ${decision.reason}`,
-      ...(this.failure !== undefined && { trouble: this.failure.words }),
-    });
+    const show = (trouble = this.failure?.words) =>
+      storeDecision(this.#layout.etcdDecision, {
+        started,
+        reason: `${decision.kind}: ${decision.reason}`,
+        ...(this.#epoch > 0 && { epoch: this.#epoch }),
+        ...(trouble !== undefined && { trouble }),
+      });
+    await show();
     try {
       await this.#act(decision);
       return started;
@@ -104,6 +111,7 @@ class Preparation {
         { decision: decision.kind, error: messageOf(error) },
         'the decision could not be carried out; deciding again',
       );
+      if (decision.kind === 'begin-epoch') await show(messageOf(error));
       await delay(waitMs);
       return false;
     }
@@ -111,6 +119,7 @@ class Preparation {
 
   async #decide(): Promise<Decision> {
     const observation = await observe(this.#config, this.#settings, this.#clients, this.#added);
+    this.#epoch = observation.epoch;
     const retired = await isThere(this.#layout.etcdRetired);
     const replaced = await this.#replacedMsAgo(observation);
     const decided = decideEtcdStart({
@@ -121,7 +130,7 @@ class Preparation {
       ...(replaced !== undefined && { replacedMsAgo: replaced }),
     });
     const decision: Decision =
-      decided.kind !== 'drop-data' && retired
+      decided.kind !== 'drop-data' && decided.kind !== 'adopt-epoch' && retired
         ? { kind: 'wait', reason: 'the node is being removed; it does not rejoin' }
         : decided;
     const { kind, reason } = decision;
@@ -135,14 +144,26 @@ class Preparation {
   async #act(decision: Decision): Promise<void> {
     switch (decision.kind) {
       case 'start-new':
-        await clearData(this.#layout.etcdData);
+        await this.#freshData();
         await this.#writeCommand(newMemberFlags(this.#settings));
         return;
       case 'start-with-data':
         await this.#writeCommand(newMemberFlags(this.#settings));
         return;
+      case 'begin-epoch':
+        if (decision.from === 'nothing') await clearData(this.#layout.etcdData);
+        await beginEpoch([...architecture, this.#program], this.#settings, decision.from, this.#epoch);
+        // In this order: until the seed is gone, all of it may be repeated.
+        await raiseEpoch(this.#layout.etcdDataEpoch, this.#epoch);
+        await forgetSeed(this.#layout.etcdSeed);
+        return;
+      case 'adopt-epoch': {
+        const { etcdEpoch, etcdDataEpoch } = this.#layout;
+        await raiseEpoch(decision.of === 'node' ? etcdEpoch : etcdDataEpoch, decision.epoch);
+        return;
+      }
       case 'start-added':
-        await clearData(this.#layout.etcdData);
+        await this.#freshData();
         await this.#writeCommand(addedMemberFlags(this.#settings, decision.members));
         return;
       case 'drop-data':
@@ -153,7 +174,8 @@ class Preparation {
             ...decision.damaged,
           });
         }
-        await dropData(this.#layout.etcdData);
+        if (decision.outdated === undefined) await dropData(this.#layout.etcdData);
+        else await keepData(this.#layout.etcdData, decision.outdated);
         return;
       case 'remove':
         await throughAny(this.#clients, decision, (client) =>
@@ -168,6 +190,12 @@ class Preparation {
       case 'wait':
         await delay(waitMs);
     }
+  }
+
+  /** Makes room for the data of a member of this epoch. */
+  async #freshData(): Promise<void> {
+    await clearData(this.#layout.etcdData);
+    await raiseEpoch(this.#layout.etcdDataEpoch, this.#epoch);
   }
 
   /** A replacement that was recorded but not carried out before a kill does not count. */
@@ -203,18 +231,25 @@ async function observe(
   settings: MemberSettings,
   clients: PeerClients,
   added: string | undefined,
-): Promise<Observation> {
+): Promise<Observation & { readonly epoch: number }> {
   const layout = nodeLayout(config.paths.base);
   const data = await readData(layout.etcdData);
   // From now on the node has had a member: if its data are lost, it must not bootstrap again.
   if (data.kind === 'member') await replaceFile(layout.etcdFormed, '');
-  const formed = await isThere(layout.etcdFormed);
+  // The seed is written first, so it is read last: a node that knew of its epoch alone would set its data aside.
+  const epoch = await readEpoch(layout.etcdEpoch);
+  const seed = await readSeed(layout.etcdSeed);
+  const dataEpoch = await readEpoch(layout.etcdDataEpoch);
+  const formed = epoch > 0 || (await isThere(layout.etcdFormed));
   const peers = await Promise.all([...clients].map(([node, client]) => viewMember(node, client)));
   const urls = config.nodes.map(({ address }) => peerUrl({ ...settings, address }));
   return {
     name: config.name,
     peerUrl: peerUrl(settings),
     formed,
+    epoch,
+    dataEpoch,
+    ...(seed?.epoch === epoch && { seed: seed.from }),
     static: {
       memberId: staticMemberId(peerUrl(settings), settings.token),
       clusterId: staticClusterId(urls, settings.token),

@@ -19,6 +19,8 @@ export interface GateControlOptions {
   readonly etcd: Pick<EtcdClient, 'status' | 'linearizableRead'>;
   /** Directory of that member's log. */
   readonly etcdLog: string;
+  /** The epoch of etcd that the node knows. */
+  readonly epoch: () => number;
   readonly gate: Pick<GateOptions, 'address' | 'port' | 'socket' | 'holderOf'>;
   /** What the gate's status also reports about its node. */
   readonly about: () => Pick<GateStatus, 'node' | 'generation'>;
@@ -55,6 +57,7 @@ export class GateControl {
     this.member = new MemberWatch({
       client: etcd,
       log: etcdLog,
+      leastEpoch: options.epoch,
       next: () => nextQuestion(this.facts.known, this.facts),
       learned: (answer) => this.change({ known: learn(this.facts.known, answer) }),
       logger,

@@ -3,6 +3,7 @@
  * (`performance.now()`).
  */
 import type { GateRule } from '../../cluster/spec.js';
+import { raftTermOf, termIn } from '../../etcd/term.js';
 import type { Orders } from './orders.js';
 
 /** For how long a read is a proof, from its start. */
@@ -21,11 +22,11 @@ export interface Knowledge {
   readonly member?: MemberView;
   /** When the last successful linearizable read was begun, whoever leads. */
   readonly readAt?: number;
-  /** The last such read that began and ended while this member led, in one term. */
+  /** The last such read that began and ended while this member led, in one raft term; `term` has its epoch too. */
   readonly led?: { readonly at: number; readonly term: number };
   /** A read has ended, and the member's report after it is not known yet. */
-  readonly pending?: { readonly begunAt?: number };
-  /** The newest term of an own leadership in which a read was begun. */
+  readonly pending?: { readonly begunAt: number; readonly epoch: number } | { readonly begunAt?: never };
+  /** The newest raft term of an own leadership in which a read was begun. */
   readonly triedTerm?: number;
 }
 
@@ -34,7 +35,13 @@ export type Question = 'status' | 'read';
 /** An answered request; without `view`, or with `succeeded: false`, there was no answer in time. */
 export type Answer =
   | { readonly asked: 'status'; readonly view?: MemberView }
-  | { readonly asked: 'read'; readonly begunAt: number; readonly succeeded: boolean };
+  | {
+      readonly asked: 'read';
+      readonly begunAt: number;
+      readonly succeeded: boolean;
+      /** That the read found; 0 if absent. */
+      readonly epoch?: number;
+    };
 
 export const nothingKnown: Knowledge = {};
 
@@ -47,11 +54,13 @@ export function learn(known: Knowledge, answer: Answer): Knowledge {
   const { member, pending, ...rest } = known;
   const kept = member === undefined ? rest : { ...rest, member };
   if (answer.asked === 'read') {
-    const { begunAt, succeeded } = answer;
+    const { begunAt, succeeded, epoch = 0 } = answer;
     return {
       ...kept,
       ...(succeeded ? { readAt: begunAt } : {}),
-      ...(member?.leads === true ? { triedTerm: member.term, pending: succeeded ? { begunAt } : {} } : {}),
+      ...(member?.leads === true
+        ? { triedTerm: member.term, pending: succeeded ? { begunAt, epoch } : {} }
+        : {}),
     };
   }
   const { view } = answer;
@@ -61,7 +70,9 @@ export function learn(known: Knowledge, answer: Answer): Knowledge {
   return {
     ...rest,
     member: view,
-    ...(within && pending?.begunAt !== undefined ? { led: { at: pending.begunAt, term: view.term } } : {}),
+    ...(within && pending?.begunAt !== undefined
+      ? { led: { at: pending.begunAt, term: termIn(pending.epoch, view.term) } }
+      : {}),
   };
 }
 
@@ -136,7 +147,8 @@ export function decideGate({ rule, order, jupyterReady, known }: GateFacts, now:
   const { member, led } = known;
   if (led === undefined) return shut('the etcd member of this node does not lead');
   const moved =
-    order.term > led.term || (member !== undefined && (!member.leads || member.term !== led.term));
+    order.term > led.term ||
+    (member !== undefined && (!member.leads || member.term !== raftTermOf(led.term)));
   const until = led.at + proofMs;
   if (now >= until) {
     return moved

@@ -5,7 +5,9 @@ import { nodeLogger } from './log.js';
 
 const usage = `usage: perijove-node start N     run node N, as PERIJOVE_NODE_CONFIG says; ends with SIGTERM
        perijove-node etcd BASE   decide how the node's etcd is started, and prepare it
-       perijove-node serve BASE  the node's control API`;
+       perijove-node serve BASE  the node's control API
+       perijove-node etcd-data DIR
+                                 print as JSON what the nodes with trees in DIR keep of etcd`;
 
 async function main([verb, argument, ...rest]: readonly string[]): Promise<void> {
   if (argument === undefined || rest.length > 0) throw new PerijoveError('USAGE', usage);
@@ -24,6 +26,11 @@ async function main([verb, argument, ...rest]: readonly string[]): Promise<void>
     case 'serve': {
       const { serveNode } = await import('./serve.js');
       return serveNode(argument, nodeLogger('control'));
+    }
+    case 'etcd-data': {
+      const { etcdTrees } = await import('./etcd-data.js');
+      console.log(JSON.stringify({ trees: await etcdTrees(argument) }));
+      return;
     }
     default:
       throw new PerijoveError('USAGE', usage);

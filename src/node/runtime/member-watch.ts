@@ -9,6 +9,8 @@ import type { Answer, Question, When } from './gate-decide.js';
 export interface MemberWatchOptions {
   /** Of the node's own member. */
   readonly client: Pick<EtcdClient, 'status' | 'linearizableRead'>;
+  /** Reads in an earlier epoch prove nothing. */
+  readonly leastEpoch: () => number;
   /** What to ask now; evaluated after each answer, and at each turn. */
   readonly next: () => { readonly ask: Question; readonly when: When } | undefined;
   readonly learned: (answer: Answer) => void;
@@ -76,9 +78,10 @@ export class MemberWatch {
     }
     const begunAt = performance.now();
     try {
-      await client.linearizableRead({ deadlineMs });
+      const { epoch } = await client.linearizableRead({ deadlineMs });
       this.note(true);
-      return { asked: 'read', begunAt, succeeded: true };
+      // A quorum of an earlier epoch was lost and recovered since: it must not serve.
+      return { asked: 'read', begunAt, succeeded: epoch >= this.options.leastEpoch(), epoch };
     } catch (error) {
       this.note(false, error);
       return { asked: 'read', begunAt, succeeded: false };

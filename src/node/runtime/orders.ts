@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { termText } from '../../etcd/term.js';
 import { isMissing, replaceFile } from '../../net/files.js';
 
 const ordersSchema = z.object({
@@ -31,7 +32,9 @@ export function staleness(
 ): string | undefined {
   const { generation, term = Infinity } = order;
   if (generation < orders.generation) return `generation ${generation} is older than ${orders.generation}`;
-  if (term < orders.jupyter.term) return `term ${term} is lower than ${orders.jupyter.term}`;
+  if (term < orders.jupyter.term) {
+    return `term ${termText(term)} is lower than ${termText(orders.jupyter.term)}`;
+  }
   return undefined;
 }
 

@@ -33,7 +33,11 @@ export function nodeEnvironmentOf(config: NodeConfig, own: NodeJS.ProcessEnv): R
 }
 
 function isNodes(name: string): boolean {
-  return name.startsWith('PERIJOVE_NODE_') || name === nodeEnvironment.etcdFormed;
+  return (
+    name.startsWith('PERIJOVE_NODE_') ||
+    name === nodeEnvironment.etcdFormed ||
+    name === nodeEnvironment.etcdEpoch
+  );
 }
 
 /** Makes the directories of the node's tree; existing content stays. */

@@ -35,10 +35,10 @@ export async function serviceState(directory: string): Promise<ServiceState> {
 }
 
 /**
- * Sends `runsv` one of its commands (`u` up, `d` down). False when no supervisor listens, which is temporary:
+ * Sends `runsv` one of its commands (`u` up, `d` down, `t` terminate and start again). False when no supervisor listens, which is temporary:
  * try again.
  */
-export async function commandSupervisor(directory: string, command: 'u' | 'd'): Promise<boolean> {
+export async function commandSupervisor(directory: string, command: 'u' | 'd' | 't'): Promise<boolean> {
   try {
     await using control = await open(
       `${directory}/supervise/control`,

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { createEtcdClient } from '../../etcd/client.js';
 import { holderOf } from '../../hosts/sockets.js';
 import { nodeControl } from './control.js';
+import { EpochFollower } from './follow-epoch.js';
 import { GateControl } from './gate-control.js';
 import { JupyterService } from './jupyter-service.js';
 import { nodeLayout, serviceMark } from '../layout.js';
@@ -35,6 +36,7 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
       ),
     logger,
   });
+  const follower = new EpochFollower(config, logger);
   const control = await nodeControl({
     config,
     jupyter,
@@ -43,6 +45,7 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
         rule: config.jupyter.gate,
         etcd: createEtcdClient(etcd),
         etcdLog: `${layout.log}/etcd`,
+        epoch: () => follower.epoch,
         gate: {
           address: config.address,
           port: config.ports.jupyter,
@@ -66,6 +69,7 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
     jupyter.run(ending.signal),
     control.gate.run(ending.signal),
     promoteOwnMember(config, logger, ending.signal),
+    follower.run(ending.signal),
   ]);
   server.close();
   server.closeAllConnections();

@@ -7,6 +7,7 @@ import { nodeConfigSchema, nodeEnvironment, type NodeConfig } from '../config.js
 import { isMissing, overwriteFile, replaceFile } from '../../net/files.js';
 import { hostsEntries, readHosts, renderHosts } from '../hosts.js';
 import { nodeLayout, type NodeLayout } from '../layout.js';
+import { raiseEpoch } from './epoch-files.js';
 import { forgetServe } from './orders.js';
 import { makeTree, nodeEnvironmentOf, writeTree } from './prepare.js';
 import { sweepScript } from '../scripts.js';
@@ -36,6 +37,8 @@ export async function startNode(index: number, own: NodeJS.ProcessEnv, logger: L
   await replaceFile(layout.task, own[nodeEnvironment.task] ?? '');
   await writeTree(config, environment);
   if (own[nodeEnvironment.etcdFormed] === 'true') await replaceFile(layout.etcdFormed, '');
+  const epoch = Number(own[nodeEnvironment.etcdEpoch] ?? 0);
+  if (epoch > 0) await raiseEpoch(layout.etcdEpoch, epoch);
   await rm(layout.etcdDecision, { force: true });
   await rm(layout.etcdCommand, { force: true });
   await forgetServe(layout.orders);

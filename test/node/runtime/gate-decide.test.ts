@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { termIn } from '../../../src/etcd/term.js';
 import {
   decideGate,
   learn,
@@ -68,6 +69,13 @@ describe('a gate that opens by reflex', () => {
   it('is closing when the keeper has seen a later term', () => {
     const ordered = reflex(leading, { order: { generation: 9, term: 6, serve: false } });
     expect(decideGate(ordered, 1_200)).toMatchObject({ open: true, closing: true, term: 5 });
+  });
+
+  it('has the epoch that its read found in its term, and stays open in it', () => {
+    const inEpoch: Answer = { asked: 'read', begunAt: 1_000, succeeded: true, epoch: 1 };
+    const known = knowing(status(true, 2), inEpoch, status(true, 2));
+    const recovered = decideGate(reflex(known, { order: { generation: 4, term: 90, serve: false } }), 1_100);
+    expect(recovered).toMatchObject({ open: true, closing: false, term: termIn(1, 2) });
   });
 
   it('stays open at the new term when its member leads again', () => {

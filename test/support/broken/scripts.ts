@@ -50,6 +50,12 @@ export const scripts: Readonly<Record<string, Row>> = {
   'activities/framework-ways.ts#markFormed': { not: 'observes nothing' },
   'activities/framework-ways.ts#remember': { not: 'by the shell alone' },
   'activities/keeper.ts#presentProxy': { not: 'one cat, whose failure is no proxy to ask' },
+  'activities/recovery.ts#beginEpoch': {
+    not: 'by the shell alone, and a file that was not written is an error',
+  },
+  'activities/recovery.ts#noteEpoch': {
+    not: 'by the shell alone, and a file that was not written is an error',
+  },
   'activities/secrets.ts#writeSecrets': ['provide secrets'],
   'activities/secrets.ts#closeSecrets': ['keep secrets'],
   'activities/teardown.ts#clearHost': ['clear a host', 'clear a server of containers'],
@@ -104,6 +110,7 @@ export const scripts: Readonly<Record<string, Row>> = {
   'node/image/host.ts#checkSpace': { not: 'refuses or goes on' },
   'ssh/upload.ts#uploadFile': ['converge a bare host', 'unpack an archive'],
   'ssh/upload.ts#downloadFile': { not: 'one cat, whose failure is no file' },
+  'status/etcd-survey.ts#treesOn': { not: 'one program, whose empty answer is not known' },
   'storage/volume.ts#observePool': ['remove a volume'],
   'storage/volume.ts#observeBricks': ['remove a volume'],
   'storage/volume.ts#create': { not: 'needs three servers with GlusterFS' },
@@ -137,6 +144,7 @@ export const noConnections: readonly string[] = [
     'control.gate',
     'definition',
     'election',
+    'follower',
     'invisible',
     'jupyter',
     'lane',

@@ -11,6 +11,7 @@ import {
 } from '../temporal/contract.js';
 import { untilAnswered } from '../temporal/answers.js';
 import { startOptions } from '../temporal/start-options.js';
+import { endMisfit } from './misfit.js';
 import { silenceOf, waitsOf } from './waits.js';
 import { aborted } from './aborted.js';
 
@@ -42,6 +43,7 @@ export async function startTeardown(
       firstMs: startMs,
       patienceMs: startPatienceMs,
     });
+  await endMisfit(client, workflowId, { signal, onWait });
   const handle = await ask(() =>
     client.workflow.start(workflowNames.teardown, {
       workflowId,

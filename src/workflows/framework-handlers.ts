@@ -9,6 +9,7 @@ import {
   fenceHost,
   frameworkState,
   markEtcdFormed,
+  renewFramework,
   stopFramework,
   storeFencing,
   storeFrameworkId,
@@ -132,6 +133,7 @@ function handleOperator(run: FrameworkRun): void {
   on(run, markEtcdFormed).do(() => {
     if (!run.state.etcdFormed) run.become({ ...run.state, etcdFormed: true });
   });
+  on(run, renewFramework).do(() => run.renew());
   on(run, stopFramework).do(async () => {
     run.end.wanted = true;
     await condition(() => run.end.result !== undefined);

@@ -274,7 +274,8 @@ describe('up', () => {
     const earlier = await createTestWorker({ server, activities: {}, workflowsPath: other });
     const file = await specOf('done');
     const workflowId = workflowIds.deploy('done');
-    const handle = await server.client.workflow.start('deploy', { workflowId, taskQueue });
+    const args = [{ spec: { name: 'done' }, digest: 'of another spec' }];
+    const handle = await server.client.workflow.start('deploy', { workflowId, taskQueue, args });
     await eventually('it has begun', async () => (await handle.describe()).historyLength > 20);
     await earlier.stop();
     worker = await startWorker();

@@ -102,8 +102,12 @@ async function part(label: string, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    failure = String((error as { readonly stderr?: unknown }).stderr ?? error);
-    console.log(`${label}: ${String((error as { readonly stdout?: unknown }).stdout ?? '')}\n${failure}`);
+    const { stdout = '', stderr = String(error) } = error as {
+      readonly stdout?: string;
+      readonly stderr?: string;
+    };
+    failure = stderr;
+    console.log(`${label}: ${stdout}\n${stderr}`);
   }
   const samples = (await Promise.all(probes.map((probe) => probe.stop()))).flat();
   const replaced = replacements(before, await tasksOf(lab));

@@ -1,12 +1,13 @@
 /** A benchmark's lab, driven through the command line as users do. */
-import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { ClusterStatus } from '../src/status/cluster-status.js';
 import { allProcesses, ended, identify, signal, startVariable } from '../src/lab/processes.js';
+import { labMarker, labPaths } from '../src/lab/state.js';
 import type { LabStatus } from '../src/lab/status.js';
 import { marks } from '../src/node/layout.js';
 import { nodeAddress, nodeNames, type ClusterSpec } from '../src/cluster/spec.js';
@@ -14,6 +15,7 @@ import { loadSpec } from '../src/cluster/load.js';
 
 const run = promisify(execFile);
 const readyWithinMs = 300_000;
+const startWithinMs = 120_000;
 
 /** One host's proxy, as users reach it. */
 export interface Entrance {
@@ -28,8 +30,19 @@ export class BenchLab {
   private readonly stateDir = path.join(this.directory, 'lab');
   private readonly specFile = path.join(this.stateDir, 'cluster.yaml');
 
-  /** @param subnet first two octets of its addresses */
-  constructor(private readonly subnet: string) {}
+  /**
+   * @param subnet first two octets of its addresses
+   * @param root of the package whose commands are used
+   */
+  constructor(
+    private readonly subnet: string,
+    private root = '.',
+  ) {}
+
+  /** From now on, commands are those of this package. */
+  use(root: string): void {
+    this.root = root;
+  }
 
   /** Starts it, or those parts that are not running. */
   async up(): Promise<void> {
@@ -89,11 +102,52 @@ export class BenchLab {
     for (const process of processes) signal(process, 'SIGKILL');
   }
 
+  async labStatus(): Promise<LabStatus> {
+    return JSON.parse(
+      await this.perijove('lab', 'status', '--json', '--state-dir', this.stateDir),
+    ) as LabStatus;
+  }
+
   async killWorkers(): Promise<void> {
-    const text = await this.perijove('lab', 'status', '--json', '--state-dir', this.stateDir);
-    const workers = (JSON.parse(text) as LabStatus).workers.flatMap(({ pid }) => identify(pid) ?? []);
+    const workers = (await this.labStatus()).workers.flatMap(({ pid }) => identify(pid) ?? []);
     for (const worker of workers) signal(worker, 'SIGKILL');
     await ended(workers, 10_000);
+  }
+
+  /** Ends workers as a supervisor does. */
+  async stopWorkers(pids: readonly number[]): Promise<void> {
+    const workers = pids.flatMap((pid) => identify(pid) ?? []);
+    for (const worker of workers) signal(worker, 'SIGTERM');
+    await ended(workers, 30_000);
+  }
+
+  /** Starts one more worker of the package in use, which ends with the lab. @returns its PID */
+  async startWorker(logFile: string): Promise<number> {
+    const { temporal } = await this.labStatus();
+    const log = openSync(logFile, 'a');
+    const child = spawn(process.execPath, [path.resolve(this.root, 'bin/perijove.js'), 'worker'], {
+      cwd: this.stateDir,
+      detached: true,
+      stdio: ['ignore', log, log],
+      env: { ...process.env, TEMPORAL_ADDRESS: temporal?.address ?? '', [labMarker]: this.stateDir },
+    });
+    closeSync(log);
+    child.unref();
+    for (const end = Date.now() + startWithinMs; ; await delay(200)) {
+      if (existsSync(logFile) && readFileSync(logFile, 'utf8').includes('the worker is ready')) break;
+      if (child.exitCode !== null || Date.now() > end) throw new Error(`no worker: see ${logFile}`);
+    }
+    return child.pid ?? 0;
+  }
+
+  /** A file in the lab's directory, which ends with it. */
+  file(name: string): string {
+    return path.join(this.directory, name);
+  }
+
+  /** The logs of the workers that the lab started. */
+  workerLogs(): string[] {
+    return [0, 1].map((index) => path.join(labPaths(this.stateDir).workerLogs, `${index}.log`));
   }
 
   async move(node: string): Promise<void> {
@@ -105,8 +159,13 @@ export class BenchLab {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
+  /** A command about the cluster. */
+  async command(...words: readonly string[]): Promise<string> {
+    return await this.perijove(...words, '--file', this.specFile);
+  }
+
   private async perijove(...words: readonly string[]): Promise<string> {
-    const { stdout } = await run(process.execPath, ['bin/perijove.js', ...words], {
+    const { stdout } = await run(process.execPath, [path.resolve(this.root, 'bin/perijove.js'), ...words], {
       maxBuffer: 64 * 1024 * 1024,
     });
     return stdout;

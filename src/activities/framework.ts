@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
-import { PerijoveError } from '../errors/error.js';
+import { messageOf, PerijoveError } from '../errors/error.js';
 import { teardownFramework } from '../mesos/scheduler/scheduler.js';
 import {
   configureFramework,
@@ -14,9 +14,11 @@ import {
   type FrameworkState,
   type StopFrameworkResult,
 } from '../temporal/contract.js';
+import { limit } from '../net/deadline.js';
+import { storedState } from '../temporal/running.js';
 import type { ActivityDeps } from './deps.js';
 import { askRunning, askToDo } from './asking.js';
-import { startOrConfigure } from './lasting-workflow.js';
+import { endIncompatible, startOrConfigure } from './lasting-workflow.js';
 import { frameworkStateOf } from './workflow-state.js';
 import { frameworkWays, type FrameworkWays } from './framework-ways.js';
 import { mesosDeps, schedule, type SchedulerInput, type SchedulerRunDeps } from './scheduler-run.js';
@@ -27,6 +29,8 @@ export interface FrameworkSpecInput {
 }
 
 const awaitEveryMs = 300;
+/** As long as the workflow gives Mesos for it. */
+const teardownMs = 60_000;
 /** Anything missing for less time is not reported. */
 const missingSettledMs = 3_000;
 
@@ -87,7 +91,11 @@ export function createFrameworkActivities(
 
     /** Ends the framework and waits for the end of its workflow. `undefined`: none ran. */
     stopFramework: ({ spec }: FrameworkSpecInput): Promise<StopFrameworkResult | undefined> =>
-      stop(client, spec),
+      stop(client, spec, async (frameworkId) => {
+        const mesos = await mesosDeps(deps, spec);
+        const limited = limit(teardownMs, Context.current().cancellationSignal);
+        await teardownFramework(mesos, frameworkId, limited.signal);
+      }),
   };
 }
 
@@ -97,18 +105,38 @@ async function ensure(client: Client, ways: FrameworkWays, spec: ClusterSpec): P
   const plan = await ways.plan(spec);
   const isFirst = !(await askRunning(client, workflowIds.framework(spec.name)));
   const remembered = isFirst ? await ways.remember(spec) : undefined;
-  return await startOrConfigure(client, spec, {
+  const { answer, restarted } = await startOrConfigure(client, spec, {
     name: workflowNames.framework,
     workflowId: workflowIds.framework(spec.name),
     summary: `Mesos framework of ${spec.name}`,
     configure: configureFramework,
     args: plan === undefined ? [spec] : [spec, plan],
     ...(remembered && { input: { remembered } }),
+    // Without a plan it would begin to replace the nodes.
+    ...(plan && { resumedWith: { plan } }),
   });
+  return restarted ? 'restarted' : answer;
 }
 
-async function stop(client: Client, spec: ClusterSpec): Promise<StopFrameworkResult | undefined> {
+async function stop(
+  client: Client,
+  spec: ClusterSpec,
+  tearDown: (frameworkId: string | undefined) => Promise<void>,
+): Promise<StopFrameworkResult | undefined> {
   const workflowId = workflowIds.framework(spec.name);
+  let result: StopFrameworkResult = { tornDown: false };
+  const isEnded = await endIncompatible(client, workflowId, async (described) => {
+    const { cancellationSignal } = Context.current();
+    try {
+      await tearDown(storedState<FrameworkState>(described)?.frameworkId);
+      result = { tornDown: true };
+    } catch (error) {
+      cancellationSignal.throwIfAborted();
+      // Mesos may be down already, or for good.
+      result = { tornDown: false, reason: messageOf(error) };
+    }
+  });
+  if (isEnded) return result;
   try {
     const stopped = await askToDo(client, workflowId, (handle, updateId) =>
       handle.executeUpdate(stopFramework, { updateId }),

@@ -32,10 +32,11 @@ import {
 import type { ActivityDeps } from './deps.js';
 import type { ServiceMember } from '../deployment/members.js';
 import { until } from './poll.js';
+import { incompatibility } from '../temporal/incompatibility.js';
 import { storedState } from '../temporal/running.js';
 import { ask, askRunning, askToDo } from './asking.js';
 import { repairNotes } from './incidents.js';
-import { startOrConfigure } from './lasting-workflow.js';
+import { endIncompatible, startOrConfigure } from './lasting-workflow.js';
 import { frameworkStateOf, keeperStateOf } from './workflow-state.js';
 
 export interface KeeperSpecInput {
@@ -82,15 +83,21 @@ export function createKeeperActivities(
 
     /**
      * Announces nodes that will be launched beside the running ones to the keeper, and through it to the
-     * proxies: they serve users as soon as one of them leads. Does nothing before a keeper runs.
+     * proxies: they serve users as soon as one of them leads. Does nothing before a keeper runs. Starts one again that
+     * cannot be replayed.
      *
      * @throws PerijoveError KEEPER_PAUSED at once
      */
-    announceNodes: ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> =>
+    announceNodes: ({
+      spec,
+    }: KeeperSpecInput): Promise<{ readonly changed: boolean; readonly restarted?: true }> =>
       announce(client, spec),
 
     /** Starts the keeper of the cluster, or gives the spec to the running one. */
-    ensureKeeper: ({ spec }: KeeperSpecInput): Promise<{ readonly changed: boolean }> => ensure(client, spec),
+    ensureKeeper: ({
+      spec,
+    }: KeeperSpecInput): Promise<{ readonly changed: boolean; readonly restarted?: true }> =>
+      ensure(client, spec),
 
     /**
      * Resolves when Jupyter responds on the leader, and every proxy that responds has its route at the
@@ -139,8 +146,20 @@ async function accessing<T>(
   }
 }
 
-async function announce(client: Client, spec: ClusterSpec): Promise<{ readonly changed: boolean }> {
+async function announce(
+  client: Client,
+  spec: ClusterSpec,
+): Promise<{ readonly changed: boolean; readonly restarted?: true }> {
   const workflowId = workflowIds.keeper(spec.name);
+  const misfits = await ask(client, workflowId, () =>
+    Promise.all([workflowId, workflowIds.framework(spec.name)].map((each) => incompatibility(client, each))),
+  );
+  // Neither could answer. A keeper is needed before nodes are replaced; it learns of all nodes at its start.
+  if (misfits[0] !== undefined) {
+    const { restarted } = await ensure(client, spec);
+    return { changed: false, ...(restarted && { restarted }) };
+  }
+  if (misfits[1] !== undefined) return { changed: false };
   if (!(await askRunning(client, workflowId)) || !(await grows(client, spec))) return { changed: false };
   const { changed } = await askToDo(client, workflowId, (handle, updateId) =>
     handle.executeUpdate(announceNodesUpdate, { args: [spec.nodes.count], updateId }),
@@ -156,14 +175,18 @@ async function announce(client: Client, spec: ClusterSpec): Promise<{ readonly c
   return { changed };
 }
 
-function ensure(client: Client, spec: ClusterSpec): Promise<{ readonly changed: boolean }> {
-  return startOrConfigure(client, spec, {
+async function ensure(
+  client: Client,
+  spec: ClusterSpec,
+): Promise<{ readonly changed: boolean; readonly restarted?: true }> {
+  const { answer, restarted } = await startOrConfigure(client, spec, {
     name: workflowNames.keeper,
     workflowId: workflowIds.keeper(spec.name),
     summary: `Keeper of ${spec.name}`,
     configure: configureKeeper,
     args: [spec],
   });
+  return restarted ? { changed: true, restarted } : answer;
 }
 
 async function awaitServing(client: Client, access: KeeperAccess, spec: ClusterSpec): Promise<KeeperState> {
@@ -199,6 +222,8 @@ async function proxyMember(ways: KeeperWays, spec: ClusterSpec, host: HostSpec):
 async function stop(client: Client, spec: ClusterSpec): Promise<{ readonly changed: boolean }> {
   const workflowId = workflowIds.keeper(spec.name);
   if (!(await askRunning(client, workflowId))) return { changed: false };
+  // It has nothing to tear down.
+  if (await endIncompatible(client, workflowId)) return { changed: true };
   try {
     await askToDo(client, workflowId, (handle, updateId) =>
       handle.executeUpdate(stopKeeperUpdate, { updateId }),

@@ -22,6 +22,7 @@ import { askWithin, storedState } from '../temporal/running.js';
 import { startOptions } from '../temporal/start-options.js';
 import { aborted } from './aborted.js';
 import type { ProgressView } from './progress-view.js';
+import { endMisfit } from './misfit.js';
 import { silenceOf, waitsOf } from './waits.js';
 
 export interface StartedDeploy {
@@ -61,6 +62,7 @@ export async function startDeploy(
   const input: DeployInput = { spec, digest };
   const workflowId = workflowIds.deploy(spec.name);
   const askedAt = Date.now();
+  await endMisfit(client, workflowId, { signal, onWait });
   const attach = attaching(client, { workflowId, input, title: `Deploy ${spec.name}`, askedAt });
   const attached = untilAnswered(client, attach, { receiver: workflowId, signal, firstMs: longPollMs }).then(
     () => 'accepted' as const,
@@ -81,6 +83,7 @@ export async function startDeploy(
       if (first !== 'late') return { workflowId, untaken: first === 'aborted' && reported !== undefined };
       const text = await Promise.race([silenceOf(client, workflowId, askedAt), attached, stopped]);
       if (text === 'accepted' || text === 'aborted' || text === reported) continue;
+      if (await endMisfit(client, workflowId, { signal, onWait })) continue;
       reported = text;
       onWait(text);
     }
@@ -132,9 +135,10 @@ function attaching(client: Client, { workflowId, input, title, askedAt }: Attach
       await silent.executeUpdate(attachDeploy, { args: [digest], updateId });
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
-      const ended = storedState<DeployProgress>(await silent.describe());
-      if (ended?.digest === digest) return;
-      // It deployed another spec, and has ended.
+      const ended = await silent.describe();
+      const isKept = ended.status.name !== 'TERMINATED';
+      if (isKept && storedState<DeployProgress>(ended)?.digest === digest) return;
+      // It deployed another spec, or could not be continued, and has ended.
       await start();
     }
   };

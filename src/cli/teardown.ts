@@ -10,6 +10,7 @@ import {
 import { untilAnswered } from '../temporal/answers.js';
 import { startOptions } from '../temporal/start-options.js';
 import { attend } from './attend.js';
+import { endMisfit } from './misfit.js';
 
 const startMs = 5_000;
 const startPatienceMs = 30_000;
@@ -35,6 +36,7 @@ export async function startTeardown(
       firstMs: startMs,
       patienceMs: startPatienceMs,
     });
+  await endMisfit(client, workflowId, { signal, onWait });
   const handle = await ask(() =>
     client.workflow.start(workflowNames.teardown, {
       workflowId,

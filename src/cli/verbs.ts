@@ -107,6 +107,12 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./verbs/recover.js')).recoverCommand,
   },
   {
+    name: 'promote',
+    summary: 'make the workers of this release the current ones',
+    group: groups.run,
+    load: async () => (await import('./verbs/promote.js')).promoteCommand,
+  },
+  {
     name: 'worker',
     summary: 'run a worker, which runs workflows and reaches the hosts over SSH',
     group: groups.run,

@@ -8,6 +8,7 @@ import proto, { type temporal } from '@temporalio/proto';
 import { errorCodes } from '../errors/codes.js';
 import { messageOf } from '../errors/error.js';
 import { whyUnanswered } from '../temporal/answers.js';
+import { incompatibilityOf, incompatibleText } from '../temporal/incompatibility.js';
 import { lastWorker, slowOrEnded } from '../temporal/workers.js';
 import { reportOf } from './report.js';
 
@@ -31,10 +32,14 @@ const untouchedLength = 2;
 export async function silenceOf(client: Client, workflowId: string, askedAt: number): Promise<string> {
   try {
     return await client.withDeadline(Date.now() + askMs, async () => {
-      const [{ raw, historyLength }, worker] = await Promise.all([
+      const [described, worker] = await Promise.all([
         client.workflow.getHandle(workflowId).describe(),
         lastWorker(client),
       ]);
+      const { raw, historyLength } = described;
+      if (await incompatibilityOf(client, described)) {
+        return `${incompatibleText(workflowId)}; \`perijove up\` starts it again`;
+      }
       const why = whySilent(raw.pendingWorkflowTask, worker, askedAt);
       return historyLength > untouchedLength ? `${workflowId} is resuming: ${why}` : why;
     });

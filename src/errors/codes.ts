@@ -675,6 +675,28 @@ export const errorCodes = facts({
     retryable: true,
     exit: 'unreachable',
   },
+  WORKFLOW_INCOMPATIBLE: {
+    meaning:
+      'The history of a workflow does not fit the release of the workers that continue it (a non-determinism error), so it makes no step.',
+    remedy:
+      'Run `perijove up`, or `perijove down`: they end it, and continue from its stored state. Or start workers of the release that it began with. See docs/how-to/upgrade.md.',
+    retryable: true,
+    exit: 'failed',
+  },
+  RELEASE_NOT_RUNNING: {
+    meaning:
+      'No worker of this release asks the Temporal server for work, so it cannot become the current one.',
+    remedy: 'Start a worker of this release with `perijove worker`, then run `perijove promote` again.',
+    retryable: false,
+    exit: 'refused',
+  },
+  VERSIONS_UNSUPPORTED: {
+    meaning: 'The Temporal server is older than 1.28 and cannot tell the releases of workers apart.',
+    remedy:
+      'Replace all workers at once, then run `perijove up`: every worker continues every workflow. Or upgrade the server.',
+    retryable: false,
+    exit: 'refused',
+  },
   TEMPORAL_REFUSED: {
     meaning: "The Temporal server rejected the profile's credentials.",
     remedy: 'Check TEMPORAL_API_KEY, the TLS files and the namespace of the profile.',

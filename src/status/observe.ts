@@ -31,6 +31,7 @@ import {
   type FrameworkState,
   type KeeperState,
 } from '../temporal/contract.js';
+import { incompatibilityOf, incompatibleText } from '../temporal/incompatibility.js';
 import { askWithin, storedState } from '../temporal/running.js';
 import { lastWorker, slowOrEnded } from '../temporal/workers.js';
 import { brickPath } from '../storage/gluster.js';
@@ -123,6 +124,7 @@ export async function observeCluster(
           `the Temporal server ${slow ? 'does not answer in time' : 'is unreachable'}, so the state of the workflows is unknown`,
         ]),
     ...(keeper?.paused ? [pausedText(keeper.paused)] : []),
+    ...(workflows ? misfitTexts(spec.name, workflows) : []),
     ...(status.stale ? [staleText(workflows?.worker)] : []),
     ...live.reasons,
     ...Object.values(framework?.masters ?? {}),
@@ -165,6 +167,19 @@ function staleText(worker: string | undefined): string {
   return `${who}, so the state of the workflows is the last stored one`;
 }
 
+function misfitTexts(
+  cluster: string,
+  { framework, keeper }: Record<'framework' | 'keeper', { readonly misfit?: true }>,
+): string[] {
+  const ids = [
+    ...(framework.misfit ? [workflowIds.framework(cluster)] : []),
+    ...(keeper.misfit ? [workflowIds.keeper(cluster)] : []),
+  ];
+  return ids.map(
+    (id) => `${incompatibleText(id)}: run \`perijove up\`, which starts it again from its stored state`,
+  );
+}
+
 function pausedText({ since, reason }: NonNullable<KeeperState['paused']>): string {
   const why = reason === undefined ? '' : ` (${reason})`;
   return `the keeper has been paused since ${since}${why}: run \`perijove resume\` to resume moves and repairs`;
@@ -179,6 +194,8 @@ interface WorkflowObservation<T> {
   readonly state?: T;
   /** The state is from the memo of a running workflow that does not respond. */
   readonly stored: boolean;
+  /** Its history does not fit the release of its workers. */
+  readonly misfit?: true;
 }
 
 async function observeWorkflows(client: Client, spec: ClusterSpec) {
@@ -218,7 +235,10 @@ async function observeWorkflow<T>(
     try {
       return { ...observation, state: await askWithin(client, askMs, () => handle.query(query)) };
     } catch {
-      return { ...withMemo, stored: true };
+      const misfit = await askWithin(client, askMs, () => incompatibilityOf(client, described)).catch(
+        () => undefined,
+      );
+      return { ...withMemo, stored: true, ...(misfit && { misfit: true }) };
     }
   } catch (error) {
     return { status: error instanceof WorkflowNotFoundError ? 'absent' : 'unknown', stored: false };

@@ -150,8 +150,11 @@ export interface FrameworkState extends TaskTable, FenceFacts, CordonFacts, Fram
   readonly failure?: FrameworkFailure;
 }
 
-/** `started`: the first time; `changed`: another spec, or after a failure; `unchanged`: nothing to do. */
-export type ConfigureResult = 'started' | 'changed' | 'unchanged';
+/**
+ * `started`: the first time; `changed`: another spec, or after a failure; `unchanged`: nothing to do; `restarted`, by
+ * the activity: from the stored state of a run that could not be replayed.
+ */
+export type ConfigureResult = 'started' | 'changed' | 'unchanged' | 'restarted';
 /**
  * Apply a (new) spec and a plan of the nodes; idempotent. Restarts the scheduler when either differs, or when it had
  * given up.
@@ -234,6 +237,8 @@ export interface StopFrameworkResult {
   /** Why not. */
   readonly reason?: string;
 }
+/** Continue as a new run, on the current build of the workers, as soon as no update is being carried out. */
+export const renewFramework = defineUpdate<void, []>('renew');
 /** TEARDOWN to Mesos, then the workflow ends. */
 export const stopFramework = defineUpdate<StopFrameworkResult, []>('stop');
 export const frameworkState = defineQuery<FrameworkState>('state');
@@ -255,6 +260,8 @@ export const configureKeeper = defineUpdate<{ readonly changed: boolean }, [spec
  */
 export const announceNodes = defineUpdate<{ readonly changed: boolean }, [count: number]>('announceNodes');
 export const stopKeeper = defineUpdate<void, []>('stop');
+/** Continue as a new run, on the current build of the workers, once no move is under way. */
+export const renewKeeper = defineUpdate<void, []>('renew');
 
 /**
  * Moves Jupyter and leadership to a node, Jupyter first, and resolves when every responding proxy routes to

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { Runtime, TransportError, Worker, type NativeConnection } from '@temporalio/worker';
+import type { Client } from '@temporalio/client';
 import { pino, type Logger } from 'pino';
 import { createActivities } from '../activities/index.js';
 import type { LabFaults } from '../drill/lab.js';
@@ -11,10 +11,14 @@ import type { Artifacts } from '../hosts/artifacts.js';
 import { createSshPool } from '../ssh/pool.js';
 import { clientOf, type TemporalSettings } from '../temporal/connect.js';
 import { taskQueue } from '../temporal/contract.js';
+import { untilAnswered } from '../temporal/answers.js';
+import { deploymentName, serverVersions } from '../temporal/versions.js';
+import { adopt } from './adoption.js';
 import { connectPatiently } from './connection.js';
 import { watchFaults, type Faults } from './faults.js';
 import { activityInterceptors } from './interceptors.js';
 import { temporalLogger } from './log.js';
+import { buildId, bundleFile } from './release.js';
 import { takeoverOptions } from './takeover.js';
 
 export interface RunWorkerOptions extends TemporalSettings {
@@ -26,6 +30,8 @@ export interface RunWorkerOptions extends TemporalSettings {
   readonly logLevel?: string;
   /** The built package: workflow bundle and programs. This module's own `dist` by default. */
   readonly dist?: string;
+  /** Do not tell the server the build of this worker, even if it supports that. */
+  readonly unversioned?: boolean;
   /** The faults that can be injected into the lab that this worker runs in. */
   readonly lab?: LabFaults;
   /** Ends the worker. The caller handles the process's signals: one may come before there is a worker. */
@@ -75,8 +81,9 @@ function graceAfter({ signal }: Faults): Promise<void> {
 async function serve(options: RunWorkerOptions, logger: Logger): Promise<void> {
   const dist = options.dist ?? path.dirname(import.meta.dirname);
   const artifacts: Artifacts = { programsDir: path.join(dist, 'programs'), nodeBinary: process.execPath };
-  const bundle = path.join(dist, 'workflow-bundle.js');
-  if (!existsSync(bundle)) {
+  const bundle = bundleFile(dist);
+  const build = buildId(dist);
+  if (build === undefined) {
     throw new PerijoveError('NOT_BUILT', `${bundle} does not exist`, { file: bundle });
   }
   installRuntime(logger, options.metrics);
@@ -96,7 +103,9 @@ async function serve(options: RunWorkerOptions, logger: Logger): Promise<void> {
           artifacts,
           ...(options.lab && { lab: options.lab }),
         });
-        await work({ connection, namespace, bundle, activities, logger, ending, address });
+        const version =
+          options.unversioned === true ? undefined : await versionFor(client, build, logger, ending);
+        await work({ client, connection, namespace, bundle, version, activities, logger, ending, address });
       } catch (error) {
         if (ending.aborted || !(error instanceof TransportError)) throw error;
         logger.warn({ err: error, address }, 'lost the connection to the Temporal server; reconnecting');
@@ -112,7 +121,26 @@ async function serve(options: RunWorkerOptions, logger: Logger): Promise<void> {
   }
 }
 
+/** The build that this worker reports; undefined where the server is too old for that. */
+async function versionFor(
+  client: Client,
+  build: string,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { supported, server } = await untilAnswered(client, () => serverVersions(client), {
+    receiver: 'the Temporal server',
+    signal,
+  });
+  if (supported) return build;
+  logger.warn({ server, build }, 'the Temporal server is older than 1.28: workers run without versions');
+  return undefined;
+}
+
 interface Work {
+  readonly client: Client;
+  /** The build that the worker reports. */
+  readonly version: string | undefined;
   readonly connection: NativeConnection;
   readonly address: string;
   readonly namespace: string;
@@ -123,6 +151,8 @@ interface Work {
 }
 
 async function work({
+  client,
+  version,
   connection,
   address,
   namespace,
@@ -141,6 +171,14 @@ async function work({
     activities,
     interceptors: { activity: [activityInterceptors] },
     ...takeoverOptions,
+    ...(version !== undefined && {
+      workerDeploymentOptions: {
+        version: { deploymentName, buildId: version },
+        useWorkerVersioning: true,
+        // Of workflows that do not say otherwise: what begins with one release and goes on with the next.
+        defaultVersioningBehavior: 'AUTO_UPGRADE',
+      },
+    }),
     maxCachedWorkflows: cachedWorkflows,
     workflowThreadPoolSize: 1,
     maxConcurrentWorkflowTaskExecutions: 10,
@@ -149,16 +187,21 @@ async function work({
     shutdownGraceTime: 0,
     shutdownForceTime: '10s',
   });
+  const adopting = scope(ending);
   const shutdown = () => {
     if (worker.getState() === 'RUNNING') worker.shutdown();
   };
   ending.addEventListener('abort', shutdown, { once: true });
   try {
-    logger.info({ address, namespace, taskQueue, identity }, 'the worker is ready');
+    logger.info({ address, namespace, taskQueue, identity, build: version }, 'the worker is ready');
     const run = worker.run();
     if (ending.aborted) shutdown();
+    if (version !== undefined) {
+      void adopt({ client, build: version, identity, logger, signal: adopting.signal });
+    }
     await run;
   } finally {
+    adopting.abort();
     ending.removeEventListener('abort', shutdown);
   }
 }

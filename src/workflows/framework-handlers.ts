@@ -10,6 +10,7 @@ import {
   frameworkState,
   markEtcdFormed,
   raiseEtcdEpoch,
+  renewFramework,
   stopFramework,
   storeFencing,
   storeFrameworkId,
@@ -136,6 +137,7 @@ function handleOperator(run: FrameworkRun): void {
   on(run, raiseEtcdEpoch).do((epoch) => {
     if (epoch > (run.state.etcdEpoch ?? 0)) run.become({ ...run.state, etcdFormed: true, etcdEpoch: epoch });
   });
+  on(run, renewFramework).do(() => run.renew());
   on(run, stopFramework).do(async () => {
     run.end.wanted = true;
     await condition(() => run.end.result !== undefined);

@@ -21,6 +21,8 @@ export class FrameworkRun {
    * replay.
    */
   grown = false;
+  /** A new run was asked for. */
+  renewing = false;
 
   constructor(input: FrameworkInput) {
     this.#memory = firstMemory(input);
@@ -70,7 +72,12 @@ export class FrameworkRun {
   }
 
   noteHistoryLength(): void {
-    this.grown = isHistoryLong();
+    this.grown = this.renewing || isHistoryLong();
+  }
+
+  renew(): void {
+    this.renewing = true;
+    this.grown = true;
   }
 }
 

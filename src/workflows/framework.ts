@@ -3,10 +3,10 @@ import {
   allHandlersFinished,
   CancellationScope,
   condition,
-  continueAsNew,
   isCancellation,
   log,
   proxyActivities,
+  setWorkflowOptions,
 } from '@temporalio/workflow';
 import type { FrameworkActivities } from '../activities/framework.js';
 import type { FrameworkInput, StopFrameworkResult } from '../temporal/contract.js';
@@ -14,6 +14,8 @@ import { endless, quick } from '../temporal/options.js';
 import { finalFailure } from './failure.js';
 import { handleAll } from './framework-handlers.js';
 import { FrameworkRun } from './framework-run.js';
+import { pinned } from './pinned.js';
+import { continueOnCurrentBuild } from './history.js';
 import { carriedOver, withFailure } from './framework-state.js';
 
 const { runScheduler } = proxyActivities<FrameworkActivities>({
@@ -40,16 +42,17 @@ export async function framework(input: FrameworkInput): Promise<void> {
   while (!run.end.wanted) {
     if (run.grown) {
       await condition(() => run.end.wanted || allHandlersFinished());
-      if (!run.end.wanted) await continueAsNew<typeof framework>(carriedOver(run.memory));
+      if (!run.end.wanted) await continueOnCurrentBuild<typeof framework>(carriedOver(run.memory));
     } else if (run.state.failure === undefined) {
       await schedule(run);
     } else {
-      await condition(() => run.end.wanted || run.state.failure === undefined);
+      await condition(() => run.end.wanted || run.renewing || run.state.failure === undefined);
     }
   }
   run.end.result = await teardown(run);
   await condition(allHandlersFinished);
 }
+setWorkflowOptions(pinned, framework);
 
 /** Runs the scheduler until it must end, or gives up. */
 async function schedule(run: FrameworkRun): Promise<void> {

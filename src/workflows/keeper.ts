@@ -5,13 +5,13 @@ import {
   ActivityCancellationType,
   ActivityFailure,
   condition,
-  continueAsNew,
   isCancellation,
   log,
   patched,
   proxyActivities,
   setCurrentDetails,
   setHandler,
+  setWorkflowOptions,
   sleep,
   upsertMemo,
   upsertSearchAttributes,
@@ -52,6 +52,7 @@ import {
   moveJupyter,
   noteIncident,
   pauseKeeper,
+  renewKeeper,
   resumeKeeper,
   searchAttributes,
   stopKeeper,
@@ -61,7 +62,8 @@ import {
 } from '../temporal/contract.js';
 import { endless, quick } from '../temporal/options.js';
 import { failure } from './failure.js';
-import { isHistoryLong } from './history.js';
+import { pinned } from './pinned.js';
+import { continueOnCurrentBuild, isHistoryLong } from './history.js';
 import { compact, details } from './keeper-state.js';
 
 // Two concurrent reconciles could undo each other's work: a cancelled one is waited for.
@@ -84,6 +86,7 @@ export async function keeper(input: KeeperInput): Promise<void> {
   run.listen();
   await run.untilStopped();
 }
+setWorkflowOptions(pinned, keeper);
 
 /**
  * One run of the workflow: its memory, and the operation in progress. Only the reducer changes the memory.
@@ -91,6 +94,10 @@ export async function keeper(input: KeeperInput): Promise<void> {
 class KeeperRun {
   private memory: KeeperMemory;
   private underWay: CancellationScope | undefined;
+  /** The operation in progress only waits for something to do. */
+  private isIdle = false;
+  /** A new run was asked for. */
+  private renewing = false;
   private published: { readonly doing?: string; readonly memo?: string; readonly phase?: string } = {};
 
   constructor(input: KeeperInput) {
@@ -101,7 +108,8 @@ class KeeperRun {
     while (!this.memory.stopping) {
       if (this.memory.state.paused) {
         this.publish('paused');
-        await condition(() => this.isHeld() !== 'paused');
+        await condition(() => this.isHeld() !== 'paused' || (this.renewing && this.isFree()));
+        if (this.renewing) await this.renew();
         continue;
       }
       let isOver = true;
@@ -110,7 +118,7 @@ class KeeperRun {
       } catch (error) {
         await this.giveUp(error);
       }
-      if (isOver) await this.renew();
+      if (isOver || this.renewing) await this.renew();
     }
     this.publish('stopped');
     await condition(allHandlersFinished);
@@ -127,6 +135,7 @@ class KeeperRun {
     const { move } = this.memory;
     if (move && !move.led) await this.order(move);
     if (this.isHeld()) return false;
+    if (this.renewing && this.isFree()) return true;
     this.publish('watching');
     const leftMs = moveLeftMs(this.memory, new Date());
     const event = await this.watch(leftMs);
@@ -141,7 +150,7 @@ class KeeperRun {
   private watch(limitMs: number | undefined): Promise<WatchEvent | undefined> {
     const { spec, state } = this.memory;
     const work = () => watchCluster({ spec, generation: state.generation, known: knownOf(state) });
-    return this.interruptible(() =>
+    return this.idle(() =>
       limitMs === undefined ? work() : CancellationScope.withTimeout(Math.max(1, limitMs), work),
     );
   }
@@ -229,16 +238,30 @@ class KeeperRun {
     log.error('an activity failed', { message });
     this.memory = failed(this.memory, message, new Date());
     this.publish('waiting after an error');
-    await this.interruptible(() => sleep(pauseMs(this.memory.state.repairs)));
+    await this.idle(() => sleep(pauseMs(this.memory.state.repairs)));
   }
 
-  /** Starts a new run when the history is long. A handler of a move waits for this very loop. */
+  /** A handler of a move waits for this very loop. */
+  private isFree(): boolean {
+    return !this.memory.stopping && !this.memory.move;
+  }
+
+  /** Starts a new run when the history is long, or when one was asked for. */
   private async renew(): Promise<void> {
-    const isFree = () => !this.memory.stopping && !this.memory.move;
-    if (!isFree() || !isHistoryLong()) return;
+    if (!this.isFree() || !(this.renewing || isHistoryLong())) return;
     await condition(allHandlersFinished);
     const { spec, state } = this.memory;
-    if (isFree()) await continueAsNew<typeof keeper>({ spec, state });
+    if (this.isFree()) await continueOnCurrentBuild<typeof keeper>({ spec, state });
+  }
+
+  /** Like `interruptible`, for what merely waits: a new run may begin instead. */
+  private async idle<T>(work: () => Promise<T>): Promise<T | undefined> {
+    this.isIdle = true;
+    try {
+      return await this.interruptible(work);
+    } finally {
+      this.isIdle = false;
+    }
   }
 
   /** Resolves to undefined when it was interrupted. */
@@ -296,6 +319,10 @@ class KeeperRun {
       },
     });
     setHandler(announceNodes, (count) => this.take(nodesAnnounced(this.memory, count, new Date())));
+    setHandler(renewKeeper, () => {
+      this.renewing = true;
+      if (this.isIdle) this.underWay?.cancel();
+    });
     setHandler(stopKeeper, () => {
       this.memory = stopped(this.memory, new Date());
       this.underWay?.cancel();

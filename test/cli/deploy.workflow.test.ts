@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PerijoveError } from '../../src/errors/error.js';
-import { workflowIds } from '../../src/temporal/contract.js';
+import { taskQueue, workflowIds } from '../../src/temporal/contract.js';
 import { cli } from '../support/cli.js';
 import { eventually } from '../support/eventually.js';
 import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
@@ -266,6 +266,31 @@ describe('up', () => {
     }
     expect(await running).toMatchObject({ code: 0 });
     expect((await handle.describe()).runId).toBe(runId);
+  }, 300_000);
+
+  it('ends a deployment that does not fit the release of its workers, and begins it again', async () => {
+    await worker?.stop();
+    const other = new URL('../support/other-release.ts', import.meta.url).pathname;
+    const earlier = await createTestWorker({ server, activities: {}, workflowsPath: other });
+    const file = await specOf('done');
+    const workflowId = workflowIds.deploy('done');
+    const args = [{ spec: { name: 'done' }, digest: 'of another spec' }];
+    const handle = await server.client.workflow.start('deploy', { workflowId, taskQueue, args });
+    await eventually('it has begun', async () => (await handle.describe()).historyLength > 20);
+    await earlier.stop();
+    worker = await startWorker();
+    await handle.signal('anything');
+    await eventually(
+      'its workflow task has failed',
+      async () => ((await handle.describe()).raw.pendingWorkflowTask?.attempt ?? 0) >= 2,
+      60_000,
+    );
+    const { code, stderr } = await run(['up'], file);
+    expect(stderr).toBe(
+      'deploy:done makes no step: its history does not fit the release of its workers (WORKFLOW_INCOMPATIBLE): ' +
+        'it is ended, and begun again\n',
+    );
+    expect(code).toBe(0);
   }, 300_000);
 });
 

@@ -1,4 +1,5 @@
 import { exitCodes, PerijoveError } from '../../errors/error.js';
+import { scope } from '../../net/scope.js';
 import type { TeardownInput, TeardownResult } from '../../temporal/contract.js';
 import { answerOf } from '../answer.js';
 import { defineCommand, type CommandContext } from '../command.js';
@@ -25,16 +26,22 @@ export const downCommand = defineCommand({
   async run(context, { args, options }) {
     const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file));
     if (options.purge && !options.yes) await confirmPurge(context, spec.name);
-    const [{ startTeardown }, { ensureSearchAttributes }] = await Promise.all([
+    const [{ startTeardown }, { ensureSearchAttributes }, { prepareRelease }] = await Promise.all([
       import('../teardown.js'),
       import('../../temporal/connect.js'),
+      import('../versions.js'),
     ]);
     return withTemporal(temporalSettings(context, options, absolute), async (temporal) => {
       await ensureSearchAttributes(temporal.connection, temporal.namespace);
       const input: TeardownInput = { spec, purge: options.purge };
-      const result = await startTeardown(temporal.client, input, context.signal, (text) => {
+      const onWait = (text: string) => {
         if (!context.json) printNotice(context, `${text}\n`);
-      });
+      };
+      const preparing = scope(context.signal);
+      await prepareRelease(temporal.client, { signal: preparing.signal, moves: spec.name, onWait });
+      const result = await startTeardown(temporal.client, input, context.signal, onWait).finally(() =>
+        preparing.abort(),
+      );
       return result ? ended(context, result, options.purge) : detached(context, spec.name);
     });
   },

@@ -1,6 +1,7 @@
 import { exitCodes } from '../../errors/error.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import { limit } from '../../net/deadline.js';
+import { scope } from '../../net/scope.js';
 import type { DeployProgress, DeployResult } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { printJson, printNotice, printText, textColumns } from '../io.js';
@@ -44,19 +45,21 @@ export async function deployAndShow(
   spec: ClusterSpec,
   { temporal, detach = false }: { readonly temporal: TemporalSettings; readonly detach?: boolean },
 ): Promise<number> {
-  const [{ followDeploy, startDeploy }, { ensureSearchAttributes }] = await Promise.all([
+  const [{ followDeploy, startDeploy }, { ensureSearchAttributes }, { prepareRelease }] = await Promise.all([
     import('../deploy.js'),
     import('../../temporal/connect.js'),
+    import('../versions.js'),
   ]);
   return withTemporal(temporal, async ({ client, connection, namespace }) => {
     await ensureSearchAttributes(connection, namespace);
     const stop = detach ? limit(detachMs, context.signal).signal : context.signal;
-    const { workflowId, untaken } = await startDeploy(client, spec, {
-      signal: stop,
-      onWait: (text) => {
-        if (!context.json) printNotice(context, `${text}\n`);
-      },
-    });
+    const onWait = (text: string) => {
+      if (!context.json) printNotice(context, `${text}\n`);
+    };
+    const preparing = scope(stop);
+    await prepareRelease(client, { signal: preparing.signal, moves: spec.name, onWait });
+    const starting = startDeploy(client, spec, { signal: stop, onWait });
+    const { workflowId, untaken } = await starting.finally(() => preparing.abort());
     if (detach || context.signal.aborted) return detached(context, workflowId, untaken);
     const view = progressView(context);
     const outcome = await followDeploy(client, workflowId, view, context.signal).finally(() => view.end());

@@ -14,6 +14,7 @@ const actions = ['install', 'uninstall'] as const;
 interface WorkerChoice extends TemporalChoice {
   readonly metrics: string | undefined;
   readonly logLevel: string | undefined;
+  readonly unversioned: boolean;
   readonly user: boolean;
   readonly print: boolean;
   readonly yes: boolean;
@@ -39,6 +40,10 @@ export const workerCommand = defineCommand({
       flags: '--log-level <level>',
       description: 'least level that is logged (default: info)',
       choices: ['trace', 'debug', 'info', 'warn', 'error'],
+    },
+    unversioned: {
+      flags: '--unversioned',
+      description: 'do not report the release to the Temporal server, even if it tells releases apart',
     },
     user: { flags: '--user', description: 'with install, uninstall: a unit of this user, not of the system' },
     print: { flags: '--print', description: 'with install: print the unit, and change nothing' },
@@ -70,6 +75,7 @@ export const workerCommand = defineCommand({
       knownHostsDir: knownHostsDir(context.env),
       ...(options.metrics !== undefined && { metrics: options.metrics }),
       ...(options.logLevel !== undefined && { logLevel: options.logLevel }),
+      unversioned: options.unversioned,
       ...(stateDir !== undefined && { lab: labFaults(stateDir) }),
       signal: context.signal,
     });
@@ -178,7 +184,10 @@ async function unitText(context: CommandContext, options: WorkerChoice): Promise
     '--temporal': temporal,
     '--profile': profile,
   };
-  const given = Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
+  const given = [
+    ...Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value])),
+    ...(options.unversioned ? ['--unversioned'] : []),
+  ];
   const program = path.resolve(import.meta.dirname, '../../../bin/perijove.js');
   return workerUnit({
     command: [process.execPath, program, 'worker', ...given],

@@ -2,7 +2,7 @@ import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import type { Change } from '../../hosts/items.js';
 import { quick, waiting } from '../../temporal/options.js';
-import type { Deployment, Stage } from './stage.js';
+import { restarted, type Deployment, type Stage } from './stage.js';
 
 const { announceNodes, ensureFramework } = proxyActivities<Activities>(quick);
 const { awaitNodes } = proxyActivities<Activities>(waiting);
@@ -18,8 +18,10 @@ export const framework = {
       { spec },
     ]);
     if (announced.changed) changes.push({ host, what: `notified the keeper of ${nodes.count} nodes` });
+    if (announced.restarted === true) changes.push({ host, what: restarted('keeper') });
     const result = await ensureFramework.executeWithOptions({ summary: 'hand over the spec' }, [{ spec }]);
     if (result === 'started') changes.push({ host, what: 'started the framework' });
+    if (result === 'restarted') changes.push({ host, what: restarted('framework') });
     if (result === 'changed') changes.push({ host, what: 'handed the spec to the framework' });
     await allNodesRun(deployment);
     return changes;

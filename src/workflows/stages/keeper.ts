@@ -2,7 +2,7 @@ import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import { quick, waiting } from '../../temporal/options.js';
 import { convergeRolling } from './converge.js';
-import type { Stage } from './stage.js';
+import { restarted, type Stage } from './stage.js';
 
 const { proxyMembers, ensureKeeper } = proxyActivities<Activities>(quick);
 const { awaitKeeper } = proxyActivities<Activities>(waiting);
@@ -14,17 +14,20 @@ export const keeper = {
   async run(deployment) {
     const { spec } = deployment;
     let changed = false;
+    let isRestarted = false;
     const proxies = await convergeRolling(deployment, {
       stage: 'keeper',
       members: () => proxyMembers.executeWithOptions({ summary: 'find running proxies' }, [{ spec }]),
       whole: async (limits) => {
         const outcome = await ensureKeeper.executeWithOptions({ summary: 'keeper' }, [{ spec }]);
         changed ||= outcome.changed;
+        isRestarted ||= outcome.restarted === true;
         await awaitKeeper.executeWithOptions({ ...limits, summary: 'Jupyter responds through every route' }, [
           { spec },
         ]);
       },
     });
-    return changed ? [...proxies, { host: spec.name, what: 'handed the spec to the keeper' }] : proxies;
+    const what = isRestarted ? restarted('keeper') : 'handed the spec to the keeper';
+    return changed ? [...proxies, { host: spec.name, what }] : proxies;
   },
 } as const satisfies Stage;

@@ -28,3 +28,8 @@ export interface Deployment {
   /** Reports what the running stage is doing. */
   note(text: string): void;
 }
+
+/** The change that a workflow could not be replayed by this release, and was started again. */
+export function restarted(workflow: string): string {
+  return `started the ${workflow} again from its stored state: its history does not fit this release`;
+}

@@ -2,6 +2,7 @@ import { messageOf, PerijoveError } from '../errors/error.js';
 import { listensAt } from '../hosts/listening.js';
 import { known, notKnown, observedOn, type Observation } from '../hosts/observation.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import type { SshPool } from '../ssh/connection.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import { quote } from '../ssh/shell.js';
 import { observeEnsemble } from '../deployment/ensemble.js';
@@ -82,13 +83,7 @@ sed -n 's/^clientPort=//p' ${config}`);
      *
      * @throws PerijoveError OBSERVATION_INCOMPLETE, ZOOKEEPER_NUMBER_TAKEN
      */
-    planEnsemble: async ({ spec }: ZooKeeperInput): Promise<EnsemblePlan> => {
-      const files = await observeEnsemble((host) => pool.get(host), spec);
-      for (const [host, found] of Object.entries(files)) observedOn(host, found);
-      const numbers = numbersWithLeavers(spec, files);
-      const servers = hostsWithRole(spec, 'zookeeper').map((host) => serverOf(host, numbers[host.name] ?? 0));
-      return { numbers, steps: ensembleSteps(files, servers, new Set(Object.values(numbers))) };
-    },
+    planEnsemble: ({ spec }: ZooKeeperInput): Promise<EnsemblePlan> => planEnsemble(pool, spec),
 
     /**
      * Resolves when one member leads and all others follow, wherever their current configuration has them listen.
@@ -108,6 +103,14 @@ sed -n 's/^clientPort=//p' ${config}`);
       });
     },
   };
+}
+
+async function planEnsemble(pool: SshPool, spec: ClusterSpec): Promise<EnsemblePlan> {
+  const files = await observeEnsemble((host) => pool.get(host), spec);
+  for (const [host, found] of Object.entries(files)) observedOn(host, found);
+  const numbers = numbersWithLeavers(spec, files);
+  const servers = hostsWithRole(spec, 'zookeeper').map((host) => serverOf(host, numbers[host.name] ?? 0));
+  return { numbers, steps: ensembleSteps(files, servers, new Set(Object.values(numbers))) };
 }
 
 async function reportOf(reach: Reach, host: HostSpec, port: number): Promise<MemberReport> {

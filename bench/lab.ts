@@ -1,10 +1,12 @@
 /** A benchmark's lab, driven through the command line as users do. */
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { parse, parseDocument } from 'yaml';
 import type { ClusterStatus } from '../src/status/cluster-status.js';
 import { allProcesses, ended, identify, signal, startVariable } from '../src/lab/processes.js';
 import { labMarker, labPaths } from '../src/lab/state.js';
@@ -47,6 +49,30 @@ export class BenchLab {
   /** Starts it, or those parts that are not running. */
   async up(): Promise<void> {
     await this.perijove('lab', 'up', '--yes', '--state-dir', this.stateDir, '--subnet', this.subnet);
+  }
+
+  /** Collects the events of keeper and framework from now on. @returns ends it, and resolves to them */
+  watchEvents(): () => Promise<readonly string[]> {
+    const since = new Date().toISOString();
+    const command = [path.resolve(this.root, 'bin/perijove.js'), 'events', '--json', '--file', this.specFile];
+    const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let printed = '';
+    child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+    return async () => {
+      const ended = once(child, 'exit');
+      child.kill('SIGINT');
+      await ended;
+      const events = printed.split('\n').flatMap((line) => (line.startsWith('{') ? [line] : []));
+      return events.filter((line) => (JSON.parse(line) as { readonly at: string }).at >= since);
+    };
+  }
+
+  /** Sets one key of a section of the spec, and deploys it. */
+  async set(section: string, key: string, value: string): Promise<void> {
+    const document = parseDocument(readFileSync(this.specFile, 'utf8'));
+    document.setIn([section, key], parse(value));
+    writeFileSync(this.specFile, document.toString());
+    await this.perijove('up', '--file', this.specFile);
   }
 
   /** Sets keys below `jupyter` in the spec, and deploys it. */

@@ -16,7 +16,6 @@ import {
   type MasterAgents,
   type OperatorOptions,
 } from '../mesos/masters/operator-client.js';
-import { masterEndpoint } from '../mesos/masters/named-leaders.js';
 import { runningCredential, runningDigests } from '../mesos/installation/running-secrets.js';
 import { readMesosSecrets, type MesosSecrets } from '../mesos/installation/secrets.js';
 import { alignZnodes, opening, protecting } from '../mesos/masters/znodes.js';
@@ -31,6 +30,10 @@ import { until } from './poll.js';
 
 export interface MesosInput {
   readonly spec: ClusterSpec;
+}
+
+export interface AgentsInput extends MesosInput {
+  readonly atAnyPort?: boolean;
 }
 
 export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
@@ -75,11 +78,12 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
     agentMembers: ({ spec }: MesosInput): Promise<readonly ServiceMember[]> => agentMembers(pool, spec),
 
     /**
-     * Resolves when the agent of every host is registered and active, at the host's address and port.
+     * Resolves when the agent of every host is registered and active, at the host's address and port; with
+     * `atAnyPort` also where an agent that is still to be changed listens.
      *
      * @throws PerijoveError AGENT_NOT_REGISTERED after two minutes
      */
-    awaitAgents: ({ spec }: MesosInput): Promise<void> => awaitAgents(pool, spec),
+    awaitAgents: (input: AgentsInput): Promise<void> => awaitAgents(pool, input),
   };
 }
 
@@ -133,9 +137,8 @@ async function awaitMasters(pool: SshPool, spec: ClusterSpec): Promise<{ readonl
   const reach = sshReach(pool, spec);
   const secrets = await readMesosSecrets(pool, spec);
   const options = optionsOf(secrets, signal);
-  const masters = hostsWithRole(spec, 'master');
   return until(async () => {
-    const views = await Promise.all(masters.map((host) => viewOf(reach, host, options)));
+    const views = await viewsOf(reach, spec, secrets, options);
     const disagreement = disagreementOf(views);
     if (disagreement !== undefined) return { not: disagreement };
     try {
@@ -158,7 +161,7 @@ async function agentMembers(pool: SshPool, spec: ClusterSpec): Promise<readonly 
   }));
 }
 
-async function awaitAgents(pool: SshPool, spec: ClusterSpec): Promise<void> {
+async function awaitAgents(pool: SshPool, { spec, atAnyPort = false }: AgentsInput): Promise<void> {
   const { cancellationSignal: signal } = Context.current();
   const reach = sshReach(pool, spec);
   const secrets = await readMesosSecrets(pool, spec);
@@ -167,7 +170,7 @@ async function awaitAgents(pool: SshPool, spec: ClusterSpec): Promise<void> {
       const { agents } = await stateOfLeader(reach, spec, secrets, signal);
       const missing = hostsWithRole(spec, 'agent').filter((host) => {
         const agent = agentOf(agents, host);
-        return agent?.address !== host.address || agent.port !== host.ports.agent;
+        return agent?.address !== host.address || (!atAnyPort && agent.port !== host.ports.agent);
       });
       const [first] = missing;
       if (first === undefined) return { done: undefined };
@@ -204,9 +207,39 @@ export interface MasterView {
   readonly leader?: string;
 }
 
-async function viewOf(reach: Reach, host: HostSpec, options: OperatorOptions): Promise<MasterView> {
+/** Of all masters, wherever they listen: until it is changed, one has the port of an earlier spec. */
+async function viewsOf(
+  reach: Reach,
+  spec: ClusterSpec,
+  secrets: MesosSecrets,
+  options: OperatorOptions,
+): Promise<readonly MasterView[]> {
+  const hosts = hostsWithRole(spec, 'master');
+  const views = await Promise.all(hosts.map((host) => viewOf(reach, host, host.ports.master, options)));
+  if (views.every(({ leader }) => leader !== undefined)) return views;
+  const registered = await registeredMasters(reach, spec, secrets).catch((error: unknown) => {
+    if (error instanceof PerijoveError && error.retryable) return [];
+    throw error;
+  });
+  return Promise.all(
+    hosts.map(async (host, index): Promise<MasterView> => {
+      const view = views[index] ?? { host: host.name };
+      const port = registered.find(({ address }) => address.ip === host.address)?.address.port;
+      const isElsewhere = view.leader === undefined && port !== undefined && port !== host.ports.master;
+      return isElsewhere ? viewOf(reach, host, port, options) : view;
+    }),
+  );
+}
+
+async function viewOf(
+  reach: Reach,
+  host: HostSpec,
+  port: number,
+  options: OperatorOptions,
+): Promise<MasterView> {
   try {
-    const leader = await masterLeader(await masterEndpoint(reach, host), { ...options, timeoutMs: 2_000 });
+    const endpoint = await reach.via(host.name, host.address, port);
+    const leader = await masterLeader(endpoint, { ...options, timeoutMs: 2_000 });
     return { host: host.name, ...(leader === undefined ? {} : { leader: `${leader.host}:${leader.port}` }) };
   } catch (error) {
     options.signal?.throwIfAborted();

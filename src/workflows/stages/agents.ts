@@ -16,8 +16,11 @@ export const agents = {
     return convergeRolling(deployment, {
       stage: 'agents',
       members: () => agentMembers.executeWithOptions({ summary: 'find running agents' }, [{ spec }]),
+      // Before a change an agent listens where its configuration of before says.
       whole: (limits) =>
-        awaitAgents.executeWithOptions({ ...limits, summary: 'agents registered' }, [{ spec }]),
+        awaitAgents.executeWithOptions({ ...limits, summary: 'agents registered' }, [
+          { spec, ...(limits && { atAnyPort: true }) },
+        ]),
       // Nodes may run there, and nothing would move them.
       keeps: true,
       before: () => awaitFormedEtcd.executeWithOptions({ summary: 'etcd is healthy' }, [{ spec }]),

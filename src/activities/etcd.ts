@@ -1,3 +1,4 @@
+import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { createEtcdClient, type EtcdClient } from '../etcd/client.js';
 import { peerUrl } from '../etcd/command.js';
@@ -9,10 +10,11 @@ import { nodeIndex } from '../mesos/scheduler/launch.js';
 import { kindOf } from '../mesos/scheduler/tasks.js';
 import { nodeAddress, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import { sshReach } from '../ssh/reach.js';
-import type { FrameworkState } from '../temporal/contract.js';
+import { retryScheduler, workflowIds, type FrameworkState } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
 import { until } from './poll.js';
-import { frameworkStateOf } from './workflow-state.js';
+import { askToDo } from './asking.js';
+import { frameworkStateOf, schedulerFailed } from './workflow-state.js';
 
 export interface EtcdInput {
   readonly spec: ClusterSpec;
@@ -71,6 +73,18 @@ export function createEtcdActivities({
     return (await frameworkStateOf(client, spec))?.etcdFormed ?? false;
   };
 
+  /** Dead nodes come back by the scheduler alone, which a later stage would hand the spec to. */
+  const retry = async (spec: ClusterSpec): Promise<void> => {
+    if ((await frameworkStateOf(client, spec))?.failure === undefined) return;
+    logger.info('starting the scheduler again, which gave up');
+    await askToDo(client, workflowIds.framework(spec.name), (handle, updateId) =>
+      handle.executeUpdate(retryScheduler, { updateId }),
+    ).catch((error: unknown) => {
+      // A framework of an earlier release does not know the update.
+      if (!(error instanceof WorkflowUpdateFailedError)) throw error;
+    });
+  };
+
   return {
     /**
      * Resolves when every node has a started, healthy member, and there are no others: members of nodes that
@@ -80,9 +94,22 @@ export function createEtcdActivities({
      */
     awaitEtcd: ({ spec }: EtcdInput): Promise<{ readonly leader: string }> => awaitEtcd(spec),
 
-    /** The same; resolves at once if etcd was never complete, as before the first deployment's etcd stage. */
+    /**
+     * The same; resolves at once if etcd was never complete, as before the first deployment's etcd stage. A scheduler
+     * that gave up is started again first.
+     *
+     * @throws PerijoveError ETCD_NOT_WHOLE after two minutes, FRAMEWORK_FAILED if the scheduler has given up again
+     */
     awaitFormedEtcd: async ({ spec }: EtcdInput): Promise<void> => {
-      if (await wasFormed(spec)) await awaitEtcd(spec);
+      if (!(await wasFormed(spec))) return;
+      await retry(spec);
+      try {
+        await awaitEtcd(spec);
+      } catch (error) {
+        const failure = (await frameworkStateOf(client, spec))?.failure;
+        if (failure !== undefined) throw schedulerFailed(failure);
+        throw error;
+      }
     },
   };
 }

@@ -19,7 +19,7 @@ import { storedState } from '../temporal/running.js';
 import type { ActivityDeps } from './deps.js';
 import { askRunning, askToDo } from './asking.js';
 import { endIncompatible, startOrConfigure } from './lasting-workflow.js';
-import { frameworkStateOf } from './workflow-state.js';
+import { frameworkStateOf, schedulerFailed } from './workflow-state.js';
 import { frameworkWays, type FrameworkWays } from './framework-ways.js';
 import { mesosDeps, schedule, type SchedulerInput, type SchedulerRunDeps } from './scheduler-run.js';
 import { schedulerTurns } from './scheduler-turns.js';
@@ -177,12 +177,7 @@ async function requireFramework(client: Client, spec: ClusterSpec): Promise<Fram
   if (state === undefined) {
     throw new PerijoveError('FRAMEWORK_ABSENT', `no framework workflow is running for ${spec.name}`);
   }
-  if (state.failure !== undefined) {
-    const { code, message, remedy } = state.failure;
-    throw new PerijoveError('FRAMEWORK_FAILED', `the scheduler gave up (${code}): ${message}`, {
-      remedy,
-    });
-  }
+  if (state.failure !== undefined) throw schedulerFailed(state.failure);
   return state;
 }
 

@@ -7,6 +7,7 @@ import {
   type FrameworkState,
   type KeeperState,
 } from '../temporal/contract.js';
+import { PerijoveError } from '../errors/error.js';
 import { askState } from './asking.js';
 
 /** The state of the cluster's framework, waited for; undefined when its workflow does not run. */
@@ -20,4 +21,12 @@ export async function frameworkStateOf(
 /** The state of the cluster's keeper, waited for; undefined when its workflow does not run. */
 export async function keeperStateOf(client: Client, spec: ClusterSpec): Promise<KeeperState | undefined> {
   return await askState(client, workflowIds.keeper(spec.name), keeperState);
+}
+
+export function schedulerFailed({
+  code,
+  message,
+  remedy,
+}: NonNullable<FrameworkState['failure']>): PerijoveError {
+  return new PerijoveError('FRAMEWORK_FAILED', `the scheduler gave up (${code}): ${message}`, { remedy });
 }

@@ -238,6 +238,8 @@ export interface StopFrameworkResult {
   readonly reason?: string;
 }
 /** Continue as a new run, on the current build of the workers, as soon as no update is being carried out. */
+/** Starts a scheduler that gave up again, with the spec and the plan that the framework has. */
+export const retryScheduler = defineUpdate<{ readonly changed: boolean }, []>('retryScheduler');
 export const renewFramework = defineUpdate<void, []>('renew');
 /** TEARDOWN to Mesos, then the workflow ends. */
 export const stopFramework = defineUpdate<StopFrameworkResult, []>('stop');

@@ -11,6 +11,7 @@ import {
   markEtcdFormed,
   raiseEtcdEpoch,
   renewFramework,
+  retryScheduler,
   stopFramework,
   storeFencing,
   storeFrameworkId,
@@ -138,6 +139,11 @@ function handleOperator(run: FrameworkRun): void {
     if (epoch > (run.state.etcdEpoch ?? 0)) run.become({ ...run.state, etcdFormed: true, etcdEpoch: epoch });
   });
   on(run, renewFramework).do(() => run.renew());
+  on(run, retryScheduler).do(() => {
+    if (run.state.failure === undefined) return { changed: false };
+    run.configure(configure(run.memory, run.memory.spec, run.state.plan).memory);
+    return { changed: true };
+  });
   on(run, stopFramework).do(async () => {
     run.end.wanted = true;
     await condition(() => run.end.result !== undefined);

@@ -17,6 +17,7 @@ import {
   frameworkState,
   markEtcdFormed,
   memoKeys,
+  retryScheduler,
   stopFramework,
   storeFencing,
   storeFrameworkId,
@@ -274,6 +275,24 @@ describe('the scheduler', () => {
     expect((await state()).failure).toBeUndefined();
     await handle.executeUpdate(stopFramework);
     await record(handle, 'framework-gave-up');
+  });
+
+  test('that gave up is restarted on request, with the spec that it has', async () => {
+    let runs = 0;
+    await start({
+      runScheduler: async (input) => {
+        runs += 1;
+        if (runs === 1) throw new PerijoveError('MESOS_BAD_REQUEST', 'no such role');
+        await untilCancelled(input);
+      },
+    });
+    await eventually('it has given up', async () => (await state()).failure !== undefined);
+    expect(await handle.executeUpdate(retryScheduler)).toEqual({ changed: true });
+    await eventually('it runs', () => log.includes('begin 2'));
+    expect((await state()).failure).toBeUndefined();
+    expect(await handle.executeUpdate(retryScheduler)).toEqual({ changed: false });
+    await handle.executeUpdate(stopFramework);
+    await record(handle, 'framework-retried');
   });
 
   test('is not disturbed by the same spec', async () => {

@@ -3,12 +3,14 @@ import type { Change } from '../../hosts/items.js';
 import { stageNames, type StageName } from '../../deployment/stages.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { knownHostsDir, withHosts } from '../hosts.js';
-import { printJson, printText, textColumns } from '../io.js';
+import { printJson, printNotice, printText, textColumns } from '../io.js';
+import { drainLines, plannedDrains } from '../planned-drains.js';
 import { count } from '../progress-view.js';
 import { exitCodeOf, grouped, problemLines, withCommands } from '../report.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
 import type { Survey } from '../../deployment/cluster-survey.js';
 import { hanging } from '../table.js';
+import { temporalOptions, temporalSettings } from '../temporal.js';
 
 export interface PlannedStage {
   readonly name: StageName;
@@ -19,20 +21,29 @@ export const planCommand = defineCommand({
   name: 'plan',
   summary: 'print what `up` would change, and change nothing',
   description:
-    'Compares every host with the spec. It does not list what follows from these changes: nodes that are ' +
-    'launched or relaunched, and moves of Jupyter.',
+    'Compares every host with the spec, and names nodes that must leave their hosts. It does not list what follows ' +
+    'from these changes: nodes that are launched or relaunched, and moves of Jupyter.',
   args: { file: fileArgument },
-  options: { file: fileOption },
+  options: { file: fileOption, ...temporalOptions },
   async run(context, { args, options }) {
-    const { spec } = await openSpec(context, givenFile(args.file, options.file));
-    const survey = await withHosts(context, async (pool) => {
-      const { surveyCluster } = await import('../../deployment/cluster-survey.js');
-      return surveyCluster(pool, spec, knownHostsDir(context.env), context.signal);
-    });
+    const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file));
+    const [survey, drains] = await Promise.all([
+      withHosts(context, async (pool) => {
+        const { surveyCluster } = await import('../../deployment/cluster-survey.js');
+        return surveyCluster(pool, spec, knownHostsDir(context.env), context.signal);
+      }),
+      plannedDrains(context, temporalSettings(context, options, absolute), spec),
+    ]);
     const stages = plannedStages(survey);
     const changes = stages.reduce((sum, stage) => sum + stage.changes.length, 0);
-    if (context.json) printJson(context, { cluster: spec.name, changes, stages, problems: survey.problems });
-    else printText(context, planText(stages, changes, survey, context));
+    if (context.json) {
+      const nodes = drains.known ? drains.value : null;
+      printJson(context, { cluster: spec.name, changes, stages, drains: nodes, problems: survey.problems });
+    } else {
+      if (drains.known) printText(context, drainText(drainLines(spec, drains.value), context));
+      else printNotice(context, `which nodes would leave their hosts is not known: ${drains.why}\n`);
+      printText(context, planText(stages, changes, survey, context));
+    }
     const [first] = survey.problems;
     return first === undefined ? exitCodes.done : exitCodeOf(first.code);
   },
@@ -43,6 +54,14 @@ export function plannedStages({ hosts }: Pick<Survey, 'hosts'>): PlannedStage[] 
   return stageNames
     .map((name) => ({ name, changes: hosts.flatMap(({ pending }) => pending[name] ?? []) }))
     .filter(({ changes }) => changes.length > 0);
+}
+
+function drainText(lines: readonly string[], context: CommandContext): string {
+  if (lines.length === 0) return '';
+  const columns = textColumns(context);
+  return [context.colors.bold('nodes'), ...lines.flatMap((line) => hanging('  ', line, columns)), ''].join(
+    '\n',
+  );
 }
 
 function planText(

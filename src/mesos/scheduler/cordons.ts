@@ -1,5 +1,6 @@
 /** Hosts that are closed to nodes, for maintenance: nodes on them move, and none is launched on them. Pure. */
 import { hostsWithRole, type ClusterSpec } from '../../cluster/spec.js';
+import { kindOf, type TaskTable } from './tasks.js';
 
 /** An operator's order that a host holds no nodes. It is valid until it is revoked. */
 export interface Cordon {
@@ -38,4 +39,17 @@ export function mayHoldNodes(spec: ClusterSpec, { cordons }: CordonFacts, host: 
   // The host of an adopted task is empty while it is not known.
   if (host === '') return true;
   return cordonRejection(spec, host) === undefined && cordons?.[host] === undefined;
+}
+
+/** The nodes, by host, that leave hosts which may not hold them by this spec. */
+export function nodesToDrain(
+  spec: ClusterSpec,
+  table: CordonFacts & Pick<TaskTable, 'tasks'>,
+): Readonly<Record<string, readonly string[]>> {
+  const leaving: Record<string, string[]> = {};
+  for (const { node, host, state } of Object.values(table.tasks)) {
+    if (kindOf(state) === 'terminal' || mayHoldNodes(spec, table, host)) continue;
+    (leaving[host] ??= []).push(node);
+  }
+  return leaving;
 }

@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { hostOf } from '../cluster/host-of.js';
 import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { desiredItems, unwantedItems } from '../deployment/desired.js';
-import { withObservedServers } from '../deployment/ensemble.js';
+import { withKnownServers, withObservedServers } from '../deployment/ensemble.js';
 import { surveyOf, type HostSurvey } from '../deployment/host-survey.js';
 import type { ConvergingStage } from '../deployment/stages.js';
 import { converge, type ConvergeDeps } from '../hosts/converge.js';
@@ -24,20 +24,19 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
   };
 
   const connect = (host: HostSpec) => pool.get(host);
-  /** A host of the ensemble keeps its number. */
-  const withServers = (spec: ClusterSpec, host: HostSpec) =>
-    host.roles.includes('zookeeper') ? withObservedServers(connect, spec) : Promise.resolve(spec);
+  const isServer = (host: HostSpec) => host.roles.includes('zookeeper');
 
   return {
     /**
      * Observes a host and changes nothing.
      *
-     * @throws PerijoveError SSH_*, SUDO_REFUSED, OBSERVATION_INCOMPLETE, ZOOKEEPER_NUMBER_TAKEN
+     * @throws PerijoveError SSH_*, SUDO_REFUSED, ZOOKEEPER_NUMBER_TAKEN
      */
     surveyHost: async ({ spec, host: name }: HostInput): Promise<HostSurvey> => {
       const host = hostOf(spec, name);
       const connection = await pool.get(host);
-      return surveyOf(connection, await withServers(spec, host), convergeDeps(spec));
+      const full = isServer(host) ? await withKnownServers(connect, spec) : spec;
+      return surveyOf(connection, full, convergeDeps(spec));
     },
 
     /**
@@ -61,7 +60,9 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
       const unwanted = unwantedItems(host, stage);
       const removed =
         unwanted.services.length === 0 ? [] : await removeItems(connection, unwanted, { cluster: spec.name });
-      const full = stage === 'zookeeper' ? await withServers(spec, host) : spec;
+      // A host of the ensemble keeps its number.
+      const isNumbered = stage === 'zookeeper' && isServer(host);
+      const full = isNumbered ? await withObservedServers(connect, spec) : spec;
       return [...removed, ...(await converge(connection, desiredItems(full, host, stage, mesos), deps))];
     },
   };

@@ -5,7 +5,7 @@ import { hostsWithRole, type ClusterSpec, type HostSpec } from '../cluster/spec.
 import type { SshPool } from '../ssh/connection.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import { quote } from '../ssh/shell.js';
-import { observeEnsemble } from '../deployment/ensemble.js';
+import { observeEnsemble, reachUnknown } from '../deployment/ensemble.js';
 import type { ServiceMember } from '../deployment/members.js';
 import { judgeEnsemble, type MemberReport } from '../zookeeper/ensemble.js';
 import { serverStatus, type ServerStatus } from '../zookeeper/four-letter.js';
@@ -106,7 +106,9 @@ sed -n 's/^clientPort=//p' ${config}`);
 }
 
 async function planEnsemble(pool: SshPool, spec: ClusterSpec): Promise<EnsemblePlan> {
-  const files = await observeEnsemble((host) => pool.get(host), spec);
+  const connect = (host: HostSpec) => pool.get(host);
+  const files = await observeEnsemble(connect, spec);
+  await reachUnknown(connect, spec, files);
   for (const [host, found] of Object.entries(files)) observedOn(host, found);
   const numbers = numbersWithLeavers(spec, files);
   const servers = hostsWithRole(spec, 'zookeeper').map((host) => serverOf(host, numbers[host.name] ?? 0));

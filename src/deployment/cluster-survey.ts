@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { observeEnsemble } from './ensemble.js';
+import { withKnownServers } from './ensemble.js';
 import { surveyOf, type HostSurvey } from './host-survey.js';
 import { PerijoveError } from '../errors/error.js';
 import type { HostItems } from '../hosts/items.js';
@@ -14,7 +14,6 @@ import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import { pinFile } from '../ssh/host-keys.js';
 import { fingerprint, knownHostName, knownKeys } from '../ssh/known-hosts.js';
-import { withServerNumbers } from '../zookeeper/servers.js';
 
 const dist = fileURLToPath(new URL('../../dist/', import.meta.url));
 
@@ -58,14 +57,16 @@ export async function surveyCluster(
   );
   // A host cannot be compared with a spec that this release does not support.
   const supported = preflightProblems(spec, []).length === 0;
-  const ensemble = supported ? observeEnsemble((host) => pool.get(host), spec) : undefined;
+  const numbered = supported ? withKnownServers((host) => pool.get(host), spec) : undefined;
+  // Each host of the ensemble reports it.
+  numbered?.catch(() => undefined);
   const surveys = await Promise.all(
     spec.hosts.map(async (host): Promise<HostSurvey | Problem | undefined> => {
       try {
         const connection = await pool.get(host);
-        if (ensemble === undefined) return undefined;
+        if (numbered === undefined) return undefined;
         const isServer = host.roles.includes('zookeeper');
-        return await surveyOf(connection, isServer ? withServerNumbers(spec, await ensemble) : spec, deps);
+        return await surveyOf(connection, isServer ? await numbered : spec, deps);
       } catch (error) {
         return problemOf(error, host);
       }

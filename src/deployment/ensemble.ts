@@ -47,9 +47,25 @@ async function observeServer(connect: Connect, host: HostSpec): Promise<Observat
 /**
  * The spec with the numbers that the servers have on their hosts.
  *
- * @throws PerijoveError OBSERVATION_INCOMPLETE, ZOOKEEPER_NUMBER_TAKEN
+ * @throws PerijoveError SSH_*, OBSERVATION_INCOMPLETE, ZOOKEEPER_NUMBER_TAKEN
  */
 export async function withObservedServers(connect: Connect, spec: ClusterSpec): Promise<ClusterSpec> {
   if (spec.zookeeper.servers !== undefined) return spec;
-  return withServerNumbers(spec, await observeEnsemble(connect, spec));
+  const files = await observeEnsemble(connect, spec);
+  try {
+    return withServerNumbers(spec, files);
+  } catch (error) {
+    await reachUnknown(connect, spec, files);
+    throw error;
+  }
+}
+
+/** Fails as the connection to a host does that could not be observed: that may heal soon. @throws PerijoveError SSH_* */
+export async function reachUnknown(connect: Connect, spec: ClusterSpec, files: EnsembleFiles): Promise<void> {
+  for (const host of spec.hosts) if (files[host.name]?.known === false) await connect(host);
+}
+
+/** For a comparison: a host that cannot be observed is reported by its own survey. @throws PerijoveError ZOOKEEPER_NUMBER_TAKEN */
+export async function withKnownServers(connect: Connect, spec: ClusterSpec): Promise<ClusterSpec> {
+  return withServerNumbers(spec, await observeEnsemble(connect, spec), 'is new');
 }

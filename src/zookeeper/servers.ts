@@ -51,9 +51,14 @@ export function serverOf(host: HostSpec, id: number): ZooKeeperServer {
  * The numbers of the hosts with the role, by name. A host keeps its `myid`; without that file, the number under which
  * other members know its address. A new host gets the lowest number that nobody has or had.
  *
+ * @param unknown whether a host whose number is not known counts as new: enough to compare the others with a spec
  * @throws PerijoveError OBSERVATION_INCOMPLETE, ZOOKEEPER_NUMBER_TAKEN
  */
-export function serverNumbers(spec: ClusterSpec, files: EnsembleFiles): Readonly<Record<string, number>> {
+export function serverNumbers(
+  spec: ClusterSpec,
+  files: EnsembleFiles,
+  unknown: 'is new' | 'is refused' = 'is refused',
+): Readonly<Record<string, number>> {
   const hosts = hostsWithRole(spec, 'zookeeper');
   const lines = Object.values(files).flatMap(configuredServers);
   const numbers: Record<string, number> = {};
@@ -77,7 +82,7 @@ export function serverNumbers(spec: ClusterSpec, files: EnsembleFiles): Readonly
   for (const { name } of hosts) {
     if (numbers[name] !== undefined) continue;
     const found = files[name];
-    if (found?.known !== true) {
+    if (found?.known !== true && unknown === 'is refused') {
       const why = found?.why ?? 'it was not asked';
       const message = `${name}: the number of its ZooKeeper server is not known: ${why}`;
       throw new PerijoveError('OBSERVATION_INCOMPLETE', message, { host: name });
@@ -90,9 +95,13 @@ export function serverNumbers(spec: ClusterSpec, files: EnsembleFiles): Readonly
   return numbers;
 }
 
-/** The spec with the numbers that its servers have. */
-export function withServerNumbers(spec: ClusterSpec, files: EnsembleFiles): ClusterSpec {
-  const numbers = serverNumbers(spec, files);
+/** The spec with the numbers that its servers have. @throws as `serverNumbers` */
+export function withServerNumbers(
+  spec: ClusterSpec,
+  files: EnsembleFiles,
+  unknown?: 'is new' | 'is refused',
+): ClusterSpec {
+  const numbers = serverNumbers(spec, files, unknown);
   const servers = hostsWithRole(spec, 'zookeeper').map((host) => serverOf(host, numbers[host.name] ?? 0));
   return { ...spec, zookeeper: { ...spec.zookeeper, numbers, servers } };
 }

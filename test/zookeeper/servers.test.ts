@@ -61,6 +61,7 @@ describe('the numbers of the servers', () => {
     const unknown = failure(specOf('h1', 'h2'), silent);
     expect(unknown).toMatchObject({ code: 'OBSERVATION_INCOMPLETE' });
     expect(String(unknown)).toContain('no response');
+    expect(serverNumbers(specOf('h1', 'h2'), silent, 'is new')).toEqual({ h1: 1, h2: 2 });
     const twice = failure(specOf('h1', 'h2'), files({ h1: { id: 2 }, h2: { id: 2 } }));
     expect(twice).toMatchObject({ code: 'ZOOKEEPER_NUMBER_TAKEN' });
   });

@@ -296,6 +296,31 @@ describe('a changed spec', () => {
     expect(cluster.fewestServing.get('masters')).toBe(2);
   });
 
+  it('starts a member that ends while all others are waited for', async () => {
+    const cluster = SimulatedCluster.deployed(makeSpec({ name: 'ended' })).differ(
+      'masters',
+      'h1',
+      'h2',
+      'h3',
+    );
+    let isOver = false;
+    cluster.before = (call) => {
+      if (call !== 'awaitMasters' || isOver) return;
+      isOver = true;
+      cluster.serving.get('masters')?.set('h3', 'down');
+    };
+    const { handle } = await deploy(cluster);
+    await record(handle, 'deploy-member-ended');
+    expect(cluster.calls.filter((call) => /masters$/i.test(call))).toEqual([
+      'members:masters',
+      'awaitMasters',
+      'members:masters',
+      ...['convergeHost:h3:masters', 'awaitMasters'],
+      ...['convergeHost:h2:masters', 'awaitMasters'],
+      ...['convergeHost:h1:masters', 'awaitMasters'],
+    ]);
+  });
+
   it('changes members in an unknown state one at a time, and continues when all serve', async () => {
     const cluster = SimulatedCluster.deployed(makeSpec({ name: 'unheard' })).differ('masters', 'h1', 'h2');
     for (const host of ['h1', 'h2']) cluster.serving.get('masters')?.set(host, 'unknown');

@@ -49,7 +49,7 @@ async function measure(label: string, change: ChangeOfSpec, value: string): Prom
   const eventsSince = lab.watchEvents();
   const probes = (await lab.entrances()).map((entrance) => new Probe(entrance, everyMs, { keepAlive: true }));
   const begun = performance.now();
-  await lab.set(change.section, change.key, value);
+  await lab.set(change.section, { [change.key]: value });
   const tookMs = performance.now() - begun;
   await lab.ready();
   const samples = (await Promise.all(probes.map((probe) => probe.stop()))).flat();

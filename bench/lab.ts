@@ -67,10 +67,10 @@ export class BenchLab {
     };
   }
 
-  /** Sets one key of a section of the spec, and deploys it. */
-  async set(section: string, key: string, value: string): Promise<void> {
+  /** Sets keys of a section of the spec, and deploys it. */
+  async set(section: string, values: Readonly<Record<string, string>>): Promise<void> {
     const document = parseDocument(readFileSync(this.specFile, 'utf8'));
-    document.setIn([section, key], parse(value));
+    for (const [key, value] of Object.entries(values)) document.setIn([section, key], parse(value));
     writeFileSync(this.specFile, document.toString());
     await this.perijove('up', '--file', this.specFile);
   }

@@ -1,9 +1,10 @@
 /**
- * A lab beside endless loops, 1, 5 and 20 for each core: the time until a node that died is relaunched, until users get
+ * A lab beside endless loops, 1, 5 and 20 for each core, with each preset of etcd's times: the time until a node that died is relaunched, until users get
  * a 200 again after the death of the leader's node, and how many elections and moves of Jupyter happen while nothing
  * fails.
  *
  *     npm run bench:overload -- [minutes without a fault, 30 by default] [loops per core, 0,1,5,20 by default]
+ *       [presets, lan,busy by default]
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { cpus } from 'node:os';
@@ -14,12 +15,19 @@ import { printTable, seconds, writeResult } from './report.js';
 
 const calmMinutes = Number(process.argv[2] ?? 30);
 const factors = (process.argv[3] ?? '0,1,5,20').split(',').map(Number);
+const presets = {
+  lan: { heartbeat: '50ms', election: '500ms' },
+  busy: { heartbeat: '200ms', election: '2s' },
+  wan: { heartbeat: '500ms', election: '5s' },
+} as const;
+const timings = (process.argv[4] ?? 'lan,busy').split(',') as (keyof typeof presets)[];
 const everyMs = 200;
 /** A longer recovery is reported as none. */
 const mostMs = 600_000;
 const pollMs = 500;
 
 interface Row {
+  readonly timing: string;
   readonly loopsPerCore: number;
   readonly relaunchMs: number | null;
   readonly servedMs: number | null;
@@ -96,20 +104,25 @@ async function calm(): Promise<Pick<Row, 'elections' | 'moves'>> {
   };
 }
 
+async function measure(timing: string, loopsPerCore: number): Promise<void> {
+  await lab.ready();
+  const loops = startLoops(loopsPerCore * cpus().length);
+  try {
+    const relaunchMs = await relaunch();
+    const servedMs = await failover();
+    const row = { timing, loopsPerCore, relaunchMs, servedMs, ...(await calm()) };
+    rows.push(row);
+    console.log(JSON.stringify(row));
+  } finally {
+    for (const loop of loops) loop.kill('SIGKILL');
+  }
+}
+
 try {
   await lab.up();
-  for (const loopsPerCore of factors) {
-    await lab.ready();
-    const loops = startLoops(loopsPerCore * cpus().length);
-    try {
-      const relaunchMs = await relaunch();
-      const servedMs = await failover();
-      const row = { loopsPerCore, relaunchMs, servedMs, ...(await calm()) };
-      rows.push(row);
-      console.log(JSON.stringify(row));
-    } finally {
-      for (const loop of loops) loop.kill('SIGKILL');
-    }
+  for (const timing of timings) {
+    await lab.set('etcd', presets[timing]);
+    for (const loopsPerCore of factors) await measure(timing, loopsPerCore);
   }
 } finally {
   await lab.purge();
@@ -117,9 +130,16 @@ try {
 
 const shown = (ms: number | null) => (ms === null ? `over ${seconds(mostMs)}` : seconds(ms));
 printTable([
-  ['loops per core', 'node relaunched', '200 after the leader', `elections in ${calmMinutes} min`, 'moves'],
-  ...rows.map(({ loopsPerCore, relaunchMs, servedMs, elections, moves }) => [
-    ...[String(loopsPerCore), shown(relaunchMs), shown(servedMs)],
+  [
+    'timing',
+    'loops per core',
+    'node relaunched',
+    '200 after the leader',
+    `elections in ${calmMinutes} min`,
+    'moves',
+  ],
+  ...rows.map(({ timing, loopsPerCore, relaunchMs, servedMs, elections, moves }) => [
+    ...[timing, String(loopsPerCore), shown(relaunchMs), shown(servedMs)],
     ...[String(elections ?? 'not known'), String(moves ?? 'not known')],
   ]),
 ]);

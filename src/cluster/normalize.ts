@@ -15,6 +15,16 @@ import { durationMs, sizeBytes } from './units.js';
 type HostFile = ClusterFile['hosts'][number];
 type SshFile = ClusterFile['ssh'];
 
+/**
+ * Presets of etcd's times. Its documentation asks for a heartbeat of about a round trip and an election timeout of ten
+ * of those; the rest is for machines that are late.
+ */
+const timings = {
+  lan: { heartbeat: '50ms', election: '500ms' },
+  busy: { heartbeat: '200ms', election: '2s' },
+  wan: { heartbeat: '500ms', election: '5s' },
+} as const satisfies Record<ClusterFile['etcd']['timing'], object>;
+
 /** What local paths in the spec are relative to. */
 export interface LocalPlaces {
   /** Directory of the spec file. */
@@ -201,8 +211,8 @@ export function normalize(file: ClusterFile, places: LocalPlaces): ClusterSpec {
     },
     etcd: {
       token: etcd.token ?? file.name,
-      heartbeatMs: durationMs(etcd.heartbeat),
-      electionMs: durationMs(etcd.election),
+      heartbeatMs: durationMs(etcd.heartbeat ?? timings[etcd.timing].heartbeat),
+      electionMs: durationMs(etcd.election ?? timings[etcd.timing].election),
       clientPort: etcd.clientPort,
       peerPort: etcd.peerPort,
       executable: etcd.executable,

@@ -516,14 +516,25 @@ const etcd = section(
     token: word
       .meta(meta('Token of the etcd cluster (`--initial-cluster-token`).', 'final', '`name`'))
       .optional(),
-    heartbeat: duration.meta(meta('Heartbeat interval (`--heartbeat-interval`).')).default('50ms'),
+    timing: oneOf('lan', 'busy', 'wan')
+      .meta(
+        meta(
+          'Heartbeat and election timeout. `lan` (50ms and 500ms): the hosts have time to spare, and a failover takes about a second. `busy` (200ms and 2s): the hosts are often overloaded, and a leader that is only late shall stay. `wan` (500ms and 5s): the hosts are in different places.',
+        ),
+      )
+      .default('lan'),
+    heartbeat: duration
+      .meta(meta('Heartbeat interval (`--heartbeat-interval`).', '50ms', 'by `timing`'))
+      .optional(),
     election: duration
       .meta(
         meta(
           'Election timeout (`--election-timeout`), at least 5 heartbeats. It accounts for most of the duration of a Jupyter failover.',
+          '500ms',
+          'by `timing`',
         ),
       )
-      .default('500ms'),
+      .optional(),
     clientPort: port.meta(meta('Client port.')).default(2379),
     peerPort: port.meta(meta('Peer port.')).default(2380),
     executable: executable

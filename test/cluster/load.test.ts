@@ -107,6 +107,15 @@ describe('a valid file', () => {
     expect(JSON.parse(JSON.stringify(spec))).toEqual(spec);
   });
 
+  it.each([
+    ['timing: busy', 200, 2_000],
+    ['timing: wan', 500, 5_000],
+    ['timing: busy, election: 1s', 200, 1_000],
+  ])('has the times of etcd of `%s`', (keys, heartbeatMs, electionMs) => {
+    const { etcd } = specOf(edited('etcd:\n  election: 500ms\n', `etcd: { ${keys} }\n`));
+    expect(etcd).toMatchObject({ heartbeatMs, electionMs });
+  });
+
   it('has no fencing timeout if `mesos.fenceAfter` is `never`', () => {
     const mesos = (fenceAfter: string) => edited('mesos:\n', `mesos:\n  fenceAfter: ${fenceAfter}\n`);
     expect(specOf(mesos('never')).mesos).not.toHaveProperty('fenceAfterMs');
@@ -544,7 +553,7 @@ describe('a problem is reported with its code and place', () => {
       'Did you mean `heartbeat`?',
       'Did you mean `election`?',
       'Did you mean `clientPort`?',
-      'Use one of token, heartbeat, election, clientPort, peerPort, executable.',
+      'Use one of token, timing, heartbeat, election, clientPort, peerPort, executable.',
     ]);
   });
 });

@@ -18,6 +18,10 @@ export interface ZooKeeperInput {
   readonly spec: ClusterSpec;
 }
 
+export interface EnsembleInput extends ZooKeeperInput {
+  readonly atAnyPort?: boolean;
+}
+
 export interface EnsemblePlan {
   readonly steps: readonly EnsembleStep[];
   /** Of the servers, by host, those that leave included. */
@@ -25,58 +29,9 @@ export interface EnsemblePlan {
 }
 
 export function createZooKeeperActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
-  /** The port of the host's current server configuration, which may not be the spec's; undefined for none. */
-  const configuredPort = async (host: HostSpec): Promise<Observation<number | undefined>> => {
-    const config = quote(zookeeperPaths(host).config);
-    try {
-      const connection = await pool.get(host);
-      const output = await connection.run(`[ -e ${config} ] || { echo none; exit 0; }
-sed -n 's/^clientPort=//p' ${config}`);
-      if (output.trim() === 'none') return known(undefined);
-      const port = Number(output.trim());
-      return Number.isInteger(port) && port > 0 ? known(port) : notKnown(`${config} does not set clientPort`);
-    } catch (error) {
-      return notKnown(messageOf(error));
-    }
-  };
-
-  /** A member that this worker cannot reach is down only when nothing listens on its own host. */
-  const stateOfSilent = async (reach: Reach, host: HostSpec): Promise<ServiceMember['state']> => {
-    const configured = await configuredPort(host);
-    if (!configured.known) return 'unknown';
-    const ports = new Set([host.ports.zookeeper, configured.value ?? host.ports.zookeeper]);
-    for (const port of ports) {
-      const { status } = await reportOf(reach, host, port);
-      if (status !== undefined) return stateOf(status);
-      const listens = await listensAt(() => pool.get(host), host.address, port);
-      if (!listens.known || listens.value) return 'unknown';
-    }
-    return 'down';
-  };
-
-  /** At the port of its current configuration, which the running server may still have instead of the spec's. */
-  const currentReport = async (reach: Reach, host: HostSpec): Promise<MemberReport> => {
-    const report = await reportOf(reach, host, host.ports.zookeeper);
-    if (report.status !== undefined) return report;
-    const configured = await configuredPort(host);
-    const port = configured.known ? configured.value : undefined;
-    return port === undefined || port === host.ports.zookeeper ? report : reportOf(reach, host, port);
-  };
-
-  const membersOf = async (spec: ClusterSpec): Promise<readonly ServiceMember[]> => {
-    const reach = sshReach(pool, spec);
-    return Promise.all(
-      hostsWithRole(spec, 'zookeeper').map(async (host) => {
-        const { status } = await reportOf(reach, host, host.ports.zookeeper);
-        const state = status === undefined ? await stateOfSilent(reach, host) : stateOf(status);
-        return { host: host.name, state };
-      }),
-    );
-  };
-
   return {
     /** The current state of each member, wherever its current configuration has it listen. */
-    zookeeperMembers: ({ spec }: ZooKeeperInput): Promise<readonly ServiceMember[]> => membersOf(spec),
+    zookeeperMembers: ({ spec }: ZooKeeperInput): Promise<readonly ServiceMember[]> => membersOf(pool, spec),
 
     /**
      * How the ensemble comes to the members of the spec; no steps when they have not changed.
@@ -86,16 +41,24 @@ sed -n 's/^clientPort=//p' ${config}`);
     planEnsemble: ({ spec }: ZooKeeperInput): Promise<EnsemblePlan> => planEnsemble(pool, spec),
 
     /**
-     * Resolves when one member leads and all others follow, wherever their current configuration has them listen.
+     * Resolves when one member leads and all others follow, at the ports of the spec; with `atAnyPort` also where a
+     * member that is still to be changed listens.
      *
      * @throws PerijoveError ZOOKEEPER_NOT_WHOLE after two minutes
      */
-    awaitZookeeper: async ({ spec }: ZooKeeperInput): Promise<{ readonly leader: string }> => {
+    awaitZookeeper: async ({
+      spec,
+      atAnyPort = false,
+    }: EnsembleInput): Promise<{ readonly leader: string }> => {
       const reach = sshReach(pool, spec);
       const members = hostsWithRole(spec, 'zookeeper');
       return until(async () => {
         const { healthy, leader, reason } = judgeEnsemble(
-          await Promise.all(members.map((host) => currentReport(reach, host))),
+          await Promise.all(
+            members.map((host) =>
+              atAnyPort ? currentReport(pool, reach, host) : reportOf(reach, host, host.ports.zookeeper),
+            ),
+          ),
         );
         return healthy && leader !== undefined
           ? { done: { leader } }
@@ -103,6 +66,55 @@ sed -n 's/^clientPort=//p' ${config}`);
       });
     },
   };
+}
+
+/** The port of the host's current server configuration, which may not be the spec's; undefined for none. */
+async function configuredPort(pool: SshPool, host: HostSpec): Promise<Observation<number | undefined>> {
+  const config = quote(zookeeperPaths(host).config);
+  try {
+    const connection = await pool.get(host);
+    const output = await connection.run(`[ -e ${config} ] || { echo none; exit 0; }
+sed -n 's/^clientPort=//p' ${config}`);
+    if (output.trim() === 'none') return known(undefined);
+    const port = Number(output.trim());
+    return Number.isInteger(port) && port > 0 ? known(port) : notKnown(`${config} does not set clientPort`);
+  } catch (error) {
+    return notKnown(messageOf(error));
+  }
+}
+
+/** A member that this worker cannot reach is down only when nothing listens on its own host. */
+async function stateOfSilent(pool: SshPool, reach: Reach, host: HostSpec): Promise<ServiceMember['state']> {
+  const configured = await configuredPort(pool, host);
+  if (!configured.known) return 'unknown';
+  const ports = new Set([host.ports.zookeeper, configured.value ?? host.ports.zookeeper]);
+  for (const port of ports) {
+    const { status } = await reportOf(reach, host, port);
+    if (status !== undefined) return stateOf(status);
+    const listens = await listensAt(() => pool.get(host), host.address, port);
+    if (!listens.known || listens.value) return 'unknown';
+  }
+  return 'down';
+}
+
+/** At the port of its current configuration, which the running server may still have instead of the spec's. */
+async function currentReport(pool: SshPool, reach: Reach, host: HostSpec): Promise<MemberReport> {
+  const report = await reportOf(reach, host, host.ports.zookeeper);
+  if (report.status !== undefined) return report;
+  const configured = await configuredPort(pool, host);
+  const port = configured.known ? configured.value : undefined;
+  return port === undefined || port === host.ports.zookeeper ? report : reportOf(reach, host, port);
+}
+
+async function membersOf(pool: SshPool, spec: ClusterSpec): Promise<readonly ServiceMember[]> {
+  const reach = sshReach(pool, spec);
+  return Promise.all(
+    hostsWithRole(spec, 'zookeeper').map(async (host) => {
+      const { status } = await reportOf(reach, host, host.ports.zookeeper);
+      const state = status === undefined ? await stateOfSilent(pool, reach, host) : stateOf(status);
+      return { host: host.name, state };
+    }),
+  );
 }
 
 async function planEnsemble(pool: SshPool, spec: ClusterSpec): Promise<EnsemblePlan> {

@@ -94,6 +94,7 @@ describe('ZooKeeper', () => {
   it('is found where its current configuration listens, while the stage waits for the new port', async () => {
     const moved = withPorts({ zookeeper: 2182 });
     expect(await members('zookeeperMembers', moved)).toEqual([{ host: 'z1', state: 'leading' }]);
+    expect(await call('awaitZookeeper', { spec: moved, atAnyPort: true })).toEqual({ leader: 'z1' });
     const waiting = await start('awaitZookeeper', moved);
     await untilItWaits(waiting, /z1/);
     await waiting.cancel();

@@ -34,8 +34,11 @@ export const zookeeper = {
 
 const membersOf = (spec: ClusterSpec): Promise<readonly ServiceMember[]> =>
   zookeeperMembers.executeWithOptions({ summary: 'find running servers' }, [{ spec }]);
+/** Before a change a server listens where its configuration of before says. */
 const whole = (spec: ClusterSpec, limits?: ActivityOptions) =>
-  awaitZookeeper.executeWithOptions({ ...limits, summary: 'the ensemble is healthy' }, [{ spec }]);
+  awaitZookeeper.executeWithOptions({ ...limits, summary: 'the ensemble is healthy' }, [
+    { spec, ...(limits && { atAnyPort: true }) },
+  ]);
 
 async function changeMembers(deployment: Deployment): Promise<readonly Change[]> {
   const { spec } = deployment;

@@ -1,5 +1,6 @@
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { listensAt } from '../hosts/listening.js';
+import { hostServices } from '../hosts/services.js';
 import { known, notKnown, observedOn, type Observation } from '../hosts/observation.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
@@ -9,7 +10,8 @@ import { observeEnsemble, reachUnknown } from '../deployment/ensemble.js';
 import type { ServiceMember } from '../deployment/members.js';
 import { judgeEnsemble, type MemberReport } from '../zookeeper/ensemble.js';
 import { serverStatus, type ServerStatus } from '../zookeeper/four-letter.js';
-import { zookeeperPaths } from '../zookeeper/items.js';
+import { brokenDataSign } from '../zookeeper/broken-data.js';
+import { zookeeperPaths, zookeeperService } from '../zookeeper/items.js';
 import { ensembleSteps, numbersWithLeavers, serverOf, type EnsembleStep } from '../zookeeper/servers.js';
 import type { ActivityDeps } from './deps.js';
 import { until } from './poll.js';
@@ -17,6 +19,10 @@ import { until } from './poll.js';
 export interface ZooKeeperInput {
   readonly spec: ClusterSpec;
 }
+
+/** How often a server that does not respond is asked for its log, and how much of it. */
+const explainEveryMs = 10_000;
+const explainLines = 500;
 
 export interface EnsembleInput extends ZooKeeperInput {
   readonly atAnyPort?: boolean;
@@ -44,28 +50,58 @@ export function createZooKeeperActivities({ pool }: Pick<ActivityDeps, 'pool'>) 
      * Resolves when one member leads and all others follow, at the ports of the spec; with `atAnyPort` also where a
      * member that is still to be changed listens.
      *
-     * @throws PerijoveError ZOOKEEPER_NOT_WHOLE after two minutes
+     * @throws PerijoveError ZOOKEEPER_NOT_WHOLE after two minutes, ZOOKEEPER_DATA_DAMAGED for a server that cannot
+     * start with its data
      */
-    awaitZookeeper: async ({
-      spec,
-      atAnyPort = false,
-    }: EnsembleInput): Promise<{ readonly leader: string }> => {
-      const reach = sshReach(pool, spec);
-      const members = hostsWithRole(spec, 'zookeeper');
-      return until(async () => {
-        const { healthy, leader, reason } = judgeEnsemble(
-          await Promise.all(
-            members.map((host) =>
-              atAnyPort ? currentReport(pool, reach, host) : reportOf(reach, host, host.ports.zookeeper),
-            ),
-          ),
-        );
-        return healthy && leader !== undefined
-          ? { done: { leader } }
-          : { not: new PerijoveError('ZOOKEEPER_NOT_WHOLE', reason) };
-      });
-    },
+    awaitZookeeper: (input: EnsembleInput): Promise<{ readonly leader: string }> =>
+      awaitZookeeper(pool, input),
   };
+}
+
+async function awaitZookeeper(
+  pool: SshPool,
+  { spec, atAnyPort = false }: EnsembleInput,
+): Promise<{ readonly leader: string }> {
+  const reach = sshReach(pool, spec);
+  const members = hostsWithRole(spec, 'zookeeper');
+  let explainAt = performance.now() + explainEveryMs;
+  return until(async () => {
+    const reports = await Promise.all(
+      members.map((host) =>
+        atAnyPort ? currentReport(pool, reach, host) : reportOf(reach, host, host.ports.zookeeper),
+      ),
+    );
+    const { healthy, leader, reason } = judgeEnsemble(reports);
+    if (healthy && leader !== undefined) return { done: { leader } };
+    if (performance.now() >= explainAt) {
+      const silent = members.filter(({ name }) =>
+        reports.some(({ host, status }) => host === name && status === undefined),
+      );
+      for (const host of silent) await requireReadableData(pool, spec, host);
+      explainAt = performance.now() + explainEveryMs;
+    }
+    return { not: new PerijoveError('ZOOKEEPER_NOT_WHOLE', reason) };
+  });
+}
+
+/** A host that cannot be asked explains nothing. @throws PerijoveError ZOOKEEPER_DATA_DAMAGED */
+async function requireReadableData(
+  pool: SshPool,
+  { name: cluster }: ClusterSpec,
+  host: HostSpec,
+): Promise<void> {
+  let sign: string | undefined;
+  try {
+    const connection = await pool.get(host);
+    const log = await (await hostServices(connection, cluster)).logs(zookeeperService, explainLines);
+    const clock = Number(await connection.run('date +%s'));
+    sign = brokenDataSign(log, clock * 1_000);
+  } catch (error) {
+    if (!(error instanceof PerijoveError)) throw error;
+  }
+  if (sign === undefined) return;
+  const message = `the ZooKeeper server of ${host.name} cannot start with its data: ${sign}`;
+  throw new PerijoveError('ZOOKEEPER_DATA_DAMAGED', message, { host: host.name });
 }
 
 /** The port of the host's current server configuration, which may not be the spec's; undefined for none. */

@@ -1059,6 +1059,13 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'failed',
   },
+  ZOOKEEPER_DATA_DAMAGED: {
+    meaning: 'A ZooKeeper server exits at every start, because it cannot read its own data.',
+    remedy:
+      "While a majority of the other servers is healthy, rename `data/zookeeper/version-2` in the host's directory and run `perijove up`: the server takes the data from the leader.",
+    retryable: false,
+    exit: 'failed',
+  },
   ZOOKEEPER_NUMBER_TAKEN: {
     meaning: 'Two hosts have the same ZooKeeper server number, as after a disk was copied.',
     remedy:

@@ -1,6 +1,6 @@
 /** Changes of an ensemble: the real stage on a Temporal server, on hosts behind real sshds, with real ZooKeeper. */
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,7 @@ import { taskQueue } from '../../src/temporal/contract.js';
 import { connectZooKeeper, type ZooKeeperClient } from '../../src/zookeeper/client.js';
 import { serverStatus } from '../../src/zookeeper/four-letter.js';
 import { zookeeperPaths } from '../../src/zookeeper/items.js';
+import { killIfThere } from '../support/nodes.js';
 import { makeSpec } from '../support/spec.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
 import { silentPool } from '../support/ssh-pool.js';
@@ -122,6 +123,28 @@ describe('the ensemble', { timeout: 300_000 }, () => {
     // An election would have begun another epoch.
     expect(before).toBeDefined();
     expect(await epoch()).toBe(before);
+  });
+
+  it('reports a server that cannot start with its data, which then takes them from the leader', async () => {
+    const paths = zookeeperPaths(hosts[2] as HostSpec);
+    const data = path.join(paths.data, 'version-2');
+    for (const name of await readdir(data)) {
+      if (name.startsWith('snapshot.')) await truncate(path.join(data, name), 20);
+    }
+    for (const pid of processesWith(paths.config)) killIfThere(pid);
+    await expect(bringTo(specOf(1, 2, 3))).rejects.toMatchObject({
+      cause: {
+        cause: {
+          type: 'ZOOKEEPER_DATA_DAMAGED',
+          message: expect.stringMatching(/h3.*No snapshot found, but there are log entries/) as string,
+        },
+      },
+    });
+    await rename(data, `${data}.damaged`);
+    await rm(paths.myid);
+    await bringTo(specOf(1, 2, 3));
+    expect(await fileOf(3, 'myid')).toBe('3\n');
+    await writeAndRead(3);
   });
 
   it('replaces a host that has left the spec, and whose server cannot be stopped', async () => {

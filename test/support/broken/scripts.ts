@@ -59,6 +59,7 @@ export const scripts: Readonly<Record<string, Row>> = {
   'activities/secrets.ts#writeSecrets': ['provide secrets'],
   'activities/secrets.ts#closeSecrets': ['keep secrets'],
   'activities/teardown.ts#clearHost': ['clear a host', 'clear a server of containers'],
+  'activities/zookeeper.ts#requireReadableData': { not: 'explains a failure, and changes nothing' },
   'activities/zookeeper.ts#configuredPort': { not: 'one sed, whose failure is no port to ask' },
   'cli/verbs/logs.ts#run': { not: 'prints a log for a person, and nothing follows from it' },
   'cli/targets.ts#locateNode': ['locate a node'],

@@ -234,4 +234,27 @@ describe('a deployment', () => {
     await lab.ready();
     await eventually('nothing is said of it any more', async () => !(await status()).includes('is broken'));
   });
+
+  it('comes back by `up` when every part of a kind has died at once', async () => {
+    const { framework } = await lab.ready();
+    const nodes = framework.tasks.map(({ node }) => node);
+    const hosts = (await lab.spec()).hosts.map(({ name }) => name);
+    const everywhere = (program: string) =>
+      hosts.map((name) => lab.resident(name, (args) => args.some((each) => each.endsWith(program))));
+    const parts = {
+      nodes: () => nodes.flatMap((node) => lab.nodeProcesses(node)),
+      masters: () => everywhere('/mesos-master.mjs'),
+      ensemble: () => everywhere('/zoo.cfg'),
+    };
+    const kinds = [['nodes'], ['masters'], ['ensemble'], ['nodes', 'masters', 'ensemble']] as const;
+    for (const kind of kinds) {
+      const processes = kind.flatMap((part) => parts[part]());
+      expect(processes).not.toEqual([]);
+      for (const process of processes) signal(process, 'SIGKILL');
+      const { code, stdout, stderr } = await lab.start('up', '--file', lab.specFile).ended;
+      expect(code, `${kind.join()}: ${stdout}\n${stderr}`).toBe(0);
+      await lab.ready();
+      expect(await lab.cells('6*7')).toEqual({ h1: '42', h2: '42', h3: '42' });
+    }
+  });
 });

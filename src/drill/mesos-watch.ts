@@ -5,7 +5,13 @@ import type { SshPool } from '../ssh/connection.js';
 import type { View } from './decide.js';
 import type { DrillEvent } from './evidence.js';
 import { every } from './every.js';
-import { mesosEvents, servingLeader, type MesosObservation, type MesosState } from './mesos.js';
+import {
+  mesosEvents,
+  servingLeader,
+  withVanishing,
+  type MesosObservation,
+  type MesosState,
+} from './mesos.js';
 import { askMs, observeFormerLeader, stateOf, type MesosObservationDeps } from './observe-mesos.js';
 import type { DrillPlan, Watched } from './model.js';
 
@@ -91,7 +97,7 @@ export class MesosWatch {
     for (const event of events) this.#emit(event);
     this.#leader = servingLeader(now);
     // A missing answer says nothing about agents.
-    const state = now.state ?? before.state;
+    const state = now.state ? withVanishing(before.state, now.state) : before.state;
     this.#reported = { masters: now.masters, ...(state && { state }) };
   }
 

@@ -107,6 +107,20 @@ function agentEvents(before: MesosObservation, { state }: MesosObservation): Mes
   );
 }
 
+/**
+ * The observation to compare the next one with: an agent that has vanished before its tasks were marked stays in it until
+ * they are, so that this is reported, too.
+ */
+export function withVanishing(before: MesosState | undefined, now: MesosState): MesosState {
+  const vanishing = Object.entries(before?.agents ?? {}).filter(
+    ([host, { id }]) =>
+      now.agents[host] === undefined &&
+      tasksOn(now, id).length > 0 &&
+      !tasksOn(now, id).some(({ state }) => state === 'TASK_UNREACHABLE'),
+  );
+  return { ...now, agents: { ...Object.fromEntries(vanishing), ...now.agents } };
+}
+
 // --- recovery ---------------------------------------------------------------------------------------------
 
 /**

@@ -362,8 +362,9 @@ function incidentOf(
   result: ReconcileResult,
   now: string,
 ): Incident | undefined {
-  if (event.kind === 'lost' || !before.verdict || event.since === undefined) return undefined;
-  const at = event.since;
+  if (event.kind === 'lost' || !before.verdict) return undefined;
+  // Without a time it took place before this watch: while no worker ran, or between two watches.
+  const at = event.since ?? now;
   const tookMs = Math.max(0, Date.parse(result.routedAt ?? now) - Date.parse(at));
   if (event.kind === 'drift') {
     if (result.changes.length === 0) return undefined;

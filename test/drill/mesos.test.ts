@@ -6,6 +6,7 @@ import {
   mesosEvents,
   missingForMesos,
   mesosOf,
+  withVanishing,
   type MesosObservation,
   type MesosState,
 } from '../../src/drill/mesos.js';
@@ -56,6 +57,21 @@ describe('events', () => {
     expect(whats(elected, mesosObservation('h2', 200), 'h2')).toEqual([
       'master: the master on h1 follows h2',
     ]);
+  });
+
+  it('follow a stopped agent that vanishes before its tasks are marked', () => {
+    const { state: before } = mesosObservation();
+    const marked = without('h1').state;
+    if (before === undefined || marked === undefined) throw new Error('no state');
+    const { h1, ...others } = before.agents;
+    expect(h1).toBeDefined();
+    const vanished = withVanishing(before, { ...before, agents: others });
+    expect(vanished.agents['h1']).toEqual(h1);
+    const masters = mesosObservation().masters;
+    expect(whats({ masters, state: vanished }, { masters, state: marked }, 'h1')).toEqual([
+      'agent-lost: the master marked the agent on h1 unreachable: 1 task',
+    ]);
+    expect(withVanishing(vanished, marked)).toEqual(marked);
   });
 
   it('follow a stopped agent, and its return', () => {

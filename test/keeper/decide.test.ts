@@ -296,6 +296,15 @@ describe('state transitions', () => {
     ]);
   });
 
+  test('so is one that took place while nobody watched, from when it was found', () => {
+    const { since, ...unseen } = moved;
+    expect(since).toBeDefined();
+    const state = conclude(before, decide(before, unseen).state, unseen, result, now);
+    expect(state.incidents).toMatchObject([
+      { at: now, what: expect.stringContaining('node1 → node2') as string },
+    ]);
+  });
+
   test('a repair that changed something is an incident; the first start is not', () => {
     const drift: WatchEvent = { kind: 'drift', reason: 'no route', verdict, since: now, watchedMs: 5 };
     expect(conclude(before, before, drift, result, now).incidents).toMatchObject([

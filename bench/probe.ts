@@ -20,7 +20,8 @@ function ask({ address, port, token }: Entrance, agent: Agent | false): Promise<
     const request = get({
       host: address,
       port,
-      path: '/api/status',
+      // Not /api/status: Jupyter answers it with 500 while a kernel starts.
+      path: '/api/me',
       agent,
       headers: { authorization: `token ${token}` },
       signal: AbortSignal.timeout(deadlineMs),

@@ -73,18 +73,6 @@ export function createEtcdActivities({
     return (await frameworkStateOf(client, spec))?.etcdFormed ?? false;
   };
 
-  /** Dead nodes come back by the scheduler alone, which a later stage would hand the spec to. */
-  const retry = async (spec: ClusterSpec): Promise<void> => {
-    if ((await frameworkStateOf(client, spec))?.failure === undefined) return;
-    logger.info('starting the scheduler again, which gave up');
-    await askToDo(client, workflowIds.framework(spec.name), (handle, updateId) =>
-      handle.executeUpdate(retryScheduler, { updateId }),
-    ).catch((error: unknown) => {
-      // A framework of an earlier release does not know the update.
-      if (!(error instanceof WorkflowUpdateFailedError)) throw error;
-    });
-  };
-
   return {
     /**
      * Resolves when every node has a started, healthy member, and there are no others: members of nodes that
@@ -102,7 +90,7 @@ export function createEtcdActivities({
      */
     awaitFormedEtcd: async ({ spec }: EtcdInput): Promise<void> => {
       if (!(await wasFormed(spec))) return;
-      await retry(spec);
+      await retryScheduling({ client, logger }, spec);
       try {
         await awaitEtcd(spec);
       } catch (error) {
@@ -112,6 +100,21 @@ export function createEtcdActivities({
       }
     },
   };
+}
+
+/** Dead nodes come back by the scheduler alone, which a later stage would hand the spec to. */
+async function retryScheduling(
+  { client, logger }: Pick<ActivityDeps, 'client' | 'logger'>,
+  spec: ClusterSpec,
+): Promise<void> {
+  if ((await frameworkStateOf(client, spec))?.failure === undefined) return;
+  logger.info('starting the scheduler again, which gave up');
+  await askToDo(client, workflowIds.framework(spec.name), (handle, updateId) =>
+    handle.executeUpdate(retryScheduler, { updateId }),
+  ).catch((error: unknown) => {
+    // A framework of an earlier release does not know the update.
+    if (!(error instanceof WorkflowUpdateFailedError)) throw error;
+  });
 }
 
 async function membershipOf(client: EtcdClient | undefined): Promise<Membership | string> {

@@ -24,6 +24,7 @@ test('there is a history for each shape of control flow', () => {
     'deploy-failed',
     'deploy-first',
     'deploy-image',
+    'deploy-member-ended',
     'deploy-rolling',
     'deploy-unchanged',
     'host',

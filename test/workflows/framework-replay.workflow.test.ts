@@ -28,6 +28,7 @@ test('there is a history for each shape of control flow', () => {
     'framework-not-torn-down',
     'framework-relaunched',
     'framework-removed-and-registered-anew',
+    'framework-retried',
     'framework-saw-mesos',
     'framework-taken-over',
   ]);

@@ -9,18 +9,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import { timings } from '../src/cluster/normalize.js';
 import { BenchLab } from './lab.js';
 import { Probe, servedAt, type Sample } from './probe.js';
 import { printTable, seconds, writeResult } from './report.js';
 
 const calmMinutes = Number(process.argv[2] ?? 30);
 const factors = (process.argv[3] ?? '0,1,5,20').split(',').map(Number);
-const presets = {
-  lan: { heartbeat: '50ms', election: '500ms' },
-  busy: { heartbeat: '200ms', election: '2s' },
-  wan: { heartbeat: '500ms', election: '5s' },
-} as const;
-const timings = (process.argv[4] ?? 'lan,busy').split(',') as (keyof typeof presets)[];
+const chosen = (process.argv[4] ?? 'lan,busy').split(',') as (keyof typeof timings)[];
 const everyMs = 200;
 /** A longer recovery is reported as none. */
 const mostMs = 600_000;
@@ -120,8 +116,8 @@ async function measure(timing: string, loopsPerCore: number): Promise<void> {
 
 try {
   await lab.up();
-  for (const timing of timings) {
-    await lab.set('etcd', presets[timing]);
+  for (const timing of chosen) {
+    await lab.set('etcd', timings[timing]);
     for (const loopsPerCore of factors) await measure(timing, loopsPerCore);
   }
 } finally {

@@ -12,7 +12,7 @@ import { judgeEnsemble, type MemberReport } from '../zookeeper/ensemble.js';
 import { serverStatus, type ServerStatus } from '../zookeeper/four-letter.js';
 import { brokenDataSign } from '../zookeeper/broken-data.js';
 import { zookeeperPaths, zookeeperService } from '../zookeeper/items.js';
-import { ensembleSteps, numbersWithLeavers, serverOf, type EnsembleStep } from '../zookeeper/servers.js';
+import { ensembleSteps, numbersWithLeavers, serversOf, type EnsembleStep } from '../zookeeper/servers.js';
 import type { ActivityDeps } from './deps.js';
 import { until } from './poll.js';
 
@@ -159,8 +159,10 @@ async function planEnsemble(pool: SshPool, spec: ClusterSpec): Promise<EnsembleP
   await reachUnknown(connect, spec, files);
   for (const [host, found] of Object.entries(files)) observedOn(host, found);
   const numbers = numbersWithLeavers(spec, files);
-  const servers = hostsWithRole(spec, 'zookeeper').map((host) => serverOf(host, numbers[host.name] ?? 0));
-  return { numbers, steps: ensembleSteps(files, servers, new Set(Object.values(numbers))) };
+  return {
+    numbers,
+    steps: ensembleSteps(files, serversOf(spec, numbers), new Set(Object.values(numbers))),
+  };
 }
 
 async function reportOf(reach: Reach, host: HostSpec, port: number): Promise<MemberReport> {

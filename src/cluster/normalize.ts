@@ -19,7 +19,7 @@ type SshFile = ClusterFile['ssh'];
  * Presets of etcd's times. Its documentation asks for a heartbeat of about a round trip and an election timeout of ten
  * of those; the rest is for machines that are late.
  */
-const timings = {
+export const timings = {
   lan: { heartbeat: '50ms', election: '500ms' },
   busy: { heartbeat: '200ms', election: '2s' },
   wan: { heartbeat: '500ms', election: '5s' },

@@ -102,8 +102,15 @@ export function withServerNumbers(
   unknown?: 'is new' | 'is refused',
 ): ClusterSpec {
   const numbers = serverNumbers(spec, files, unknown);
-  const servers = hostsWithRole(spec, 'zookeeper').map((host) => serverOf(host, numbers[host.name] ?? 0));
-  return { ...spec, zookeeper: { ...spec.zookeeper, numbers, servers } };
+  return { ...spec, zookeeper: { ...spec.zookeeper, numbers, servers: serversOf(spec, numbers) } };
+}
+
+/** The members of the spec, with these numbers. */
+export function serversOf(
+  spec: ClusterSpec,
+  numbers: Readonly<Record<string, number>>,
+): readonly ZooKeeperServer[] {
+  return hostsWithRole(spec, 'zookeeper').map((host) => serverOf(host, numbers[host.name] ?? 0));
 }
 
 /** A membership between the present and the desired one. */

@@ -1,14 +1,26 @@
 /**
  * An upgrade and the way back, under 100 requests per second through the hosts: a lab that an earlier release has
- * deployed is upgraded to this one, with a drill in the middle, and back. Prints the number of failed requests and of
- * non-determinism errors, and how often each node was replaced.
+ * deployed is upgraded to this one, with a drill in the middle, then to a next one, and back. Prints the number of
+ * failed requests and of non-determinism errors, and how often each node was replaced.
  *
  *     npm run bench:upgrade -- [commit of the earlier release]
  *
- * The earlier release is built from this repository's history.
+ * The earlier release is built from this repository's history. The next one is this one with one line more in each
+ * program for hosts but the one that keeps the proxies' sockets: where that one changes, connections are refused for the
+ * 0.2 s of its restart, as they are from and to a release without it.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,8 +28,8 @@ import { BenchLab } from './lab.js';
 import { Probe, type Sample } from './probe.js';
 import { printTable, writeResult } from './report.js';
 
-/** The last release before versions of workers. */
-const release = process.argv[2] ?? 'b294065';
+/** The last release whose proxies close their ports when they restart. */
+const release = process.argv[2] ?? '325019a';
 /** Through each of three hosts. */
 const everyMs = 30;
 const calmMs = 10_000;
@@ -43,6 +55,16 @@ function buildEarlier(directory: string): void {
   if (isThere) symlinkSync(path.resolve('node_modules'), path.join(directory, 'node_modules'));
   else execFileSync('npm', ['ci', '--ignore-scripts'], { cwd: directory, stdio: 'inherit' });
   execFileSync(process.execPath, ['scripts/build.js'], { cwd: directory, stdio: 'inherit' });
+}
+
+function makeNext(directory: string): void {
+  for (const name of ['bin', 'dist', 'images', 'schema', 'package.json'])
+    cpSync(name, path.join(directory, name), { recursive: true });
+  symlinkSync(path.resolve('node_modules'), path.join(directory, 'node_modules'));
+  const programs = path.join(directory, 'dist', 'programs');
+  for (const name of readdirSync(programs)) {
+    if (name !== 'perijove-proxy.mjs') appendFileSync(path.join(programs, name), '// The next release.\n');
+  }
 }
 
 /** By node: its task, and those before it, the newest first. */
@@ -79,6 +101,7 @@ interface Part {
 
 const directory = mkdtempSync(path.join(tmpdir(), 'perijove-upgrade-'));
 const earlier = path.join(directory, 'earlier');
+const next = path.join(directory, 'next');
 const lab = new BenchLab('127.92', earlier);
 const logs: string[] = [];
 const parts: Part[] = [];
@@ -136,6 +159,7 @@ function nonDeterminism(): number {
 let errors = NaN;
 try {
   buildEarlier(earlier);
+  makeNext(next);
   await lab.up();
   lab.use('.');
   const old = (await lab.labStatus()).workers.map(({ pid }) => pid);
@@ -164,11 +188,20 @@ try {
   await part('up again', async () => {
     console.log(await lab.command('up'));
   });
+  const later: number[] = [];
+  await part('workers and up of a next release', async () => {
+    later.push(await startWorker(next), await startWorker(next));
+    await lab.stopWorkers(fresh);
+    lab.use(next);
+    console.log(await lab.command('up'));
+    lab.use('.');
+    await lab.ready();
+  });
   const again: number[] = [];
   await part('workers of the earlier release again', async () => {
     again.push(await startWorker(earlier), await startWorker(earlier));
     console.log(await lab.command('promote', '--unversioned'));
-    await lab.stopWorkers(fresh);
+    await lab.stopWorkers(later);
     await lab.ready();
   });
   await part('up of the earlier release', async () => {

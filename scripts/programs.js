@@ -13,7 +13,8 @@ export const programs = {
   'mesos-agent': 'src/stand-in/agent-main.ts',
   'mesos-executor': 'src/stand-in/executor-main.ts',
   'perijove-node': 'src/node/runtime/main.ts',
-  'perijove-proxy': 'src/proxy/program/main.ts',
+  'perijove-proxy': 'src/proxy/program/primary.ts',
+  'perijove-proxy-worker': 'src/proxy/program/worker.ts',
 };
 
 /** Inlines files that dependencies read from their packages at run time. */

@@ -7,11 +7,12 @@ import { bringFile, sha256OfText, sourceSha256, type Artifacts } from './artifac
 import { enableDaemonScript, startDaemon, stopOwnDaemons } from './daemons.js';
 import { describeStep, diff, type Step, type WantedState } from './diff.js';
 import type { InitDriver } from './init.js';
-import type { Change, HostItems } from './items.js';
+import type { Change, HostItems, ServiceItem } from './items.js';
 import { observedOn } from './observation.js';
 import { observeScript, parseObserved, runitPackage, observationRequest } from './observe.js';
 import { installPackages } from './packages.js';
 import { hostPaths } from './paths.js';
+import { reloadScript } from './record.js';
 import { initDriver, observeInit } from './services.js';
 import { keepWayIn, type Undo } from './way-in.js';
 
@@ -159,6 +160,7 @@ async function perform(
     }
   }
   for (const step of steps) {
+    if (step.kind === 'reload-service') await reload(connection, step.service, driver, options);
     const service = serviceScript(step, driver);
     if (service !== undefined) await runServiceScript(connection, service, driver, options);
   }
@@ -239,6 +241,21 @@ function serviceScript(step: Step, driver: InitDriver): { name: string; script: 
     default:
       return undefined;
   }
+}
+
+/** Restarts a service that does not take over what changed. */
+async function reload(
+  connection: HostConnection,
+  service: ServiceItem,
+  driver: InitDriver,
+  options: { readonly signal?: AbortSignal },
+): Promise<void> {
+  const { name } = service;
+  const signal = driver.killScript(name, 'HUP');
+  const script = reloadScript(connection.host, service, `( ${signal} )`);
+  const result = await connection.exec(script, { timeoutMs: serviceTimeoutMs, ...options });
+  if (result.code === 0) return;
+  await runServiceScript(connection, { name, script: driver.restartScript(name) }, driver, options);
 }
 
 /** Reports a failed script as SERVICE_FAILED, with the last lines of the service's log. */

@@ -9,7 +9,7 @@ import type {
   FileItem,
   ServiceItem,
 } from './items.js';
-import { recordDifference, recordOf } from './record.js';
+import { describeDifference, recordDifference, recordOf } from './record.js';
 
 /** The desired state of a host, with all checksums computed. */
 export interface WantedState {
@@ -81,6 +81,7 @@ export type Step =
       /** The service had finished: running it again interrupts nothing. */
       readonly once?: true;
     }
+  | { readonly kind: 'reload-service'; readonly service: ServiceItem; readonly because: readonly string[] }
   | { readonly kind: 'act'; readonly action: Action };
 
 /**
@@ -157,13 +158,16 @@ function runSteps({ item }: WantedService, wanted: WantedState, observed: Observ
     return file?.sha256 ?? observed.files.get(path)?.sha256 ?? 'absent';
   });
   const running = observed.services.find((service) => service.name === name)?.record ?? '';
-  const differences =
+  const changed = recordDifference(running, record);
+  const because =
     running === record
       ? (item.effect?.differences(observed.seen.get(seenKey('service', name)) ?? '') ?? [])
-      : recordDifference(running, record);
-  if (running === record && differences.length === 0) return [];
+      : changed.map(describeDifference);
+  if (running === record && because.length === 0) return [];
+  const reloads = changed.length > 0 && changed.every((path) => item.reloadOn?.includes(path));
+  if (reloads && state === 'running') return [{ kind: 'reload-service', service: item, because }];
   const once = item.once === undefined ? {} : ({ once: true } as const);
-  return [{ kind: 'restart-service', name, because: differences, ...once }];
+  return [{ kind: 'restart-service', name, because, ...once }];
 }
 
 function conditionSteps({ name, actions }: ConditionItem, observed: ObservedState): Step[] {
@@ -205,9 +209,15 @@ export function describeStep(step: Step, tense: 'plan' | 'done'): string {
       const what = step.once
         ? `${verb('run', 'ran')} ${step.name} again`
         : `${verb('restart', 'restarted')} ${step.name}`;
-      return `${what}${step.because.length === 0 ? '' : ` (${step.because.join(', ')})`}`;
+      return withReasons(what, step.because);
     }
+    case 'reload-service':
+      return withReasons(`${verb('reload', 'reloaded')} ${step.service.name}`, step.because);
     case 'act':
       return step.action[tense];
   }
+}
+
+function withReasons(what: string, because: readonly string[]): string {
+  return because.length === 0 ? what : `${what} (${because.join(', ')})`;
 }

@@ -44,6 +44,11 @@ export interface ServiceItem {
   readonly openFiles?: number;
   /** A change to one of these files restarts the service. */
   readonly restartOn: readonly string[];
+  /**
+   * A change to one of these files only reloads the service: it gets SIGHUP, and has taken the files over when it has
+   * copied the file that PERIJOVE_RELOAD names to the same name with `.done`. One that does not is restarted.
+   */
+  readonly reloadOn?: readonly string[];
   /** On stop, kill only the service's main process, not its children (a Mesos agent leaves its tasks). */
   readonly leaveChildren?: boolean;
   /** Changes when the program in `exec` is replaced, which restarts the service. */

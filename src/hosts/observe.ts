@@ -7,6 +7,7 @@ import type { DaemonItem } from './items.js';
 import { known, notKnown, type Observation } from './observation.js';
 import { unfinishedInstallation } from './packages.js';
 import { hostPaths } from './paths.js';
+import { recordedFiles } from './record.js';
 import { installedScript, parsePackages } from './substitutes.js';
 
 /** Debian's package with runsvdir, sv and svlogd. */
@@ -30,7 +31,10 @@ export function observationRequest(wanted: WantedState): ObservationRequest {
   const files = [
     ...wanted.archives.map(({ marker }) => marker),
     ...wanted.files.map(({ path }) => path),
-    ...wanted.services.flatMap(({ item, files }) => [...files.map(({ path }) => path), ...item.restartOn]),
+    ...wanted.services.flatMap(({ item, files }) => [
+      ...files.map(({ path }) => path),
+      ...recordedFiles(item),
+    ]),
   ];
   return {
     packages: wanted.packages,

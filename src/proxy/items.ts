@@ -1,5 +1,6 @@
 import { noItems, type HostItems } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
+import { reloadFile } from '../hosts/record.js';
 import { proxyApiAddress, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import type { SecretName } from '../cluster/secrets.js';
 import type { ProxyConfig } from './config.js';
@@ -36,6 +37,7 @@ export function proxyItems(spec: ClusterSpec, host: HostSpec): HostItems {
   if (!host.roles.includes('proxy')) return noItems;
   const paths = hostPaths(host);
   const program = `${paths.bin}/perijove-proxy.mjs`;
+  const worker = `${paths.bin}/perijove-proxy-worker.mjs`;
   const configFile = proxyConfigFile(host);
   return {
     packages: [],
@@ -43,6 +45,7 @@ export function proxyItems(spec: ClusterSpec, host: HostSpec): HostItems {
     files: [
       { path: paths.node, mode: 0o755, source: { kind: 'node' } },
       { path: program, mode: 0o644, source: { kind: 'program', name: 'perijove-proxy.mjs' } },
+      { path: worker, mode: 0o644, source: { kind: 'program', name: 'perijove-proxy-worker.mjs' } },
       {
         path: configFile,
         mode: 0o644,
@@ -53,10 +56,11 @@ export function proxyItems(spec: ClusterSpec, host: HostSpec): HostItems {
       {
         name: 'proxy',
         description: `Perijove proxy of ${spec.name}: the way to Jupyter through ${host.name}`,
-        exec: [paths.node, ...nodeFlags, program, configFile],
-        env: {},
+        exec: [paths.node, ...nodeFlags, program, worker, configFile],
+        env: { PERIJOVE_RELOAD: reloadFile(host, 'proxy') },
         openFiles: 65_536,
-        restartOn: [paths.node, program, configFile, `${paths.secrets}/${tokenSecret}`],
+        restartOn: [paths.node, program],
+        reloadOn: [worker, configFile, `${paths.secrets}/${tokenSecret}`],
       },
     ],
   };

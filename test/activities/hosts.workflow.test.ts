@@ -49,7 +49,8 @@ beforeAll(async () => {
   [server, sshd] = await Promise.all([startTestServer(), startSshd({ address: '127.22.9.1' })]);
   pool = silentPool(path.join(local, 'known'));
   await mkdir(path.join(local, 'programs'));
-  await writeFile(path.join(local, 'programs', 'perijove-proxy.mjs'), 'program\n');
+  for (const name of ['perijove-proxy.mjs', 'perijove-proxy-worker.mjs'])
+    await writeFile(path.join(local, 'programs', name), 'program\n');
   // In place of Node.js: this test is about what starts a service with it, and how often.
   const nodeBinary = path.join(local, 'node');
   await writeFile(nodeBinary, '#!/bin/sh\necho started >> "${0%/bin/node}/starts"\nexec sleep 1000\n');
@@ -281,14 +282,19 @@ describe('convergeHost', () => {
       prepare: (name) => proxyOn(hostOf(name), name),
       observe: observeProxy,
       check: ({ left, after }) => {
-        expect(Object.keys(after.files).toSorted()).toEqual(['node', 'perijove-proxy.mjs', 'proxy.json']);
+        expect(Object.keys(after.files).toSorted()).toEqual([
+          'node',
+          'perijove-proxy-worker.mjs',
+          'perijove-proxy.mjs',
+          'proxy.json',
+        ]);
         expect(after.files).toMatchObject(left.files);
         expect(after).toMatchObject({ pid: expect.any(Number) as number, starts: 1 });
         if (left.starts > 0) expect(after.pid).toBe(left.pid);
       },
     });
-    // Observe, directories, three files, definition, start.
-    expect(commands).toBe(7);
+    // Observe, directories, four files, definition, start.
+    expect(commands).toBe(8);
   });
 
   it('restarts a service for a changed file, whenever its worker dies: exactly once', async () => {
@@ -296,7 +302,15 @@ describe('convergeHost', () => {
       activity: 'convergeHost',
       prepare: async (name) => {
         const host = await installed(name);
-        return proxyOn({ ...host, ports: { ...host.ports, proxy: 8889 } }, name);
+        // As by an earlier release, with another program.
+        const program = path.join(host.dir, 'bin', 'perijove-proxy.mjs');
+        await writeFile(program, 'another\n');
+        const record = path.join(host.dir, 'run', 'proxy.running');
+        const lines = (await readFile(record, 'utf8')).split('\n');
+        const ours = lines.map((line) => (line.endsWith(` ${program}`) ? `another ${program}` : line));
+        expect(ours).not.toEqual(lines);
+        await writeFile(record, ours.join('\n'));
+        return proxyOn(host, name);
       },
       observe: observeProxy,
       check: ({ left, after }) => {

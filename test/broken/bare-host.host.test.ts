@@ -16,6 +16,7 @@ import { unpackArchive } from '../../src/hosts/archives.js';
 import { converge, type ConvergeDeps } from '../../src/hosts/converge.js';
 import { gatherFacts } from '../../src/hosts/facts.js';
 import { noItems, type HostItems, type ServiceItem } from '../../src/hosts/items.js';
+import { reloadFile } from '../../src/hosts/record.js';
 import { removeHost, removeItems } from '../../src/hosts/remove.js';
 import { hostServices } from '../../src/hosts/services.js';
 import { observeMesos } from '../../src/mesos/installation/installation.js';
@@ -64,7 +65,7 @@ done`;
 
 /** Prints what is in the base directory, and what runs from it. */
 const stateScript = `
-[ ! -d ${dir} ] || find ${dir} ! -path '*/supervise*' ! -path '${dir}/log/*' ! -name '*.pid' ! -name '*.failures' ! -name '*.lock' ! -name '*.running*' ! -name '*.upload' ! -path '*/run/checksums*' -printf '%p %y %m\\n' | sort
+[ ! -d ${dir} ] || find ${dir} ! -path '*/supervise*' ! -path '${dir}/log/*' ! -name '*.pid' ! -name '*.failures' ! -name '*.lock' ! -name '*.running*' ! -name '*.reload*' ! -name '*.upload' ! -path '*/run/checksums*' -printf '%p %y %m\\n' | sort
 for service in ${dir}/service/*; do [ ! -d "$service" ] || sv status "$service" | sed 's/ (pid.*//; s/: [0-9]*s.*//; s/;.*//'; done
 grep ' ${dir}/' /proc/self/mountinfo | cut -d' ' -f5
 :`;
@@ -121,6 +122,22 @@ describe.runIf(canCopyMachine)('with a broken observation', () => {
     ],
     services: [service('a')],
   });
+  /** Its service takes changed files over on SIGHUP. */
+  const reloadable = (conf: string): HostItems => ({
+    ...items(conf),
+    services: [
+      service('a', {
+        exec: [
+          'sh',
+          '-c',
+          `trap 'cp "$PERIJOVE_RELOAD" "$PERIJOVE_RELOAD.done"' HUP; while :; do sleep 1000 & wait; done`,
+        ],
+        env: { PERIJOVE_RELOAD: reloadFile({ dir }, 'a') },
+        restartOn: [],
+        reloadOn: [`${dir}/etc/a.conf`],
+      }),
+    ],
+  });
   const whole = async () => converge(await pool.get(host()), items(), deps);
   const none = async () => removeHost(await pool.get(host()), { purge: true, cluster: 'test' });
   /** A running service, without the rest. */
@@ -169,6 +186,11 @@ mkdir -p ${paths.masterWork} ${paths.masterLog}; echo replica > ${paths.masterWo
     'converge a change': {
       prepare: async () => void (await whole()),
       act: async (via, signal) => converge(await via.get(host()), items('a=2\n'), { ...deps, signal }),
+      state,
+    },
+    'reload a service': {
+      prepare: async () => void (await converge(await pool.get(host()), reloadable('a=1\n'), deps)),
+      act: async (via, signal) => converge(await via.get(host()), reloadable('a=2\n'), { ...deps, signal }),
       state,
     },
     'stop, start and restart a service': {

@@ -18,6 +18,7 @@ import { PerijoveError } from '../../src/errors/error.js';
 import { converge, planChanges, type ConvergeDeps } from '../../src/hosts/converge.js';
 import { noItems, type FileItem, type HostItems, type ServiceItem } from '../../src/hosts/items.js';
 import { removeHost } from '../../src/hosts/remove.js';
+import { reloadFile } from '../../src/hosts/record.js';
 import { hostServices } from '../../src/hosts/services.js';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
 import { eventually } from '../support/eventually.js';
@@ -147,6 +148,49 @@ describe('converge', () => {
     expect(after['b']).toBe(before['b']);
     expect(after['a']).not.toBe(before['a']);
     expect(await converge(connection, twoServices({ a: 'a=2\n' }), deps)).toEqual([]);
+  });
+
+  it('reloads a service that takes a changed file over, and restarts one that does not', async () => {
+    const reloading = (name: string, conf: string, onHangUp: string): HostItems => ({
+      ...noItems,
+      files: [text(`${name}.conf`, conf)],
+      services: [
+        service(name, {
+          exec: ['sh', '-c', `trap '${onHangUp}' HUP; while :; do sleep 1000 & wait; done`],
+          env: { PERIJOVE_RELOAD: reloadFile({ dir }, name) },
+          restartOn: [],
+          // The other one is none of the items, as a secret is.
+          reloadOn: [`${dir}/etc/${name}.conf`, `${dir}/etc/secrets/token`],
+        }),
+      ],
+    });
+    const secret = async (value: string) => {
+      await connection.run(`mkdir -p ${dir}/etc/secrets && echo ${value} > ${dir}/etc/secrets/token`);
+    };
+    await secret('one');
+    const copies = 'cp "$PERIJOVE_RELOAD" "$PERIJOVE_RELOAD.done"';
+    await converge(connection, reloading('a', 'a=1\n', copies), deps);
+    await converge(connection, reloading('b', 'b=1\n', ':'), deps);
+    const before = await pids();
+
+    const a = reloading('a', 'a=2\n', copies);
+    expect(whats(await planChanges(connection, a, deps))).toContain('reload a (a.conf changed)');
+    expect(whats(await converge(connection, a, deps))).toEqual([
+      `wrote ${dir}/etc/a.conf`,
+      'reloaded a (a.conf changed)',
+    ]);
+    expect(await converge(connection, a, deps)).toEqual([]);
+    await secret('two');
+    expect(whats(await converge(connection, a, deps))).toEqual(['reloaded a (token changed)']);
+    expect(await converge(connection, a, deps)).toEqual([]);
+    expect((await pids())['a']).toBe(before['a']);
+
+    const b = reloading('b', 'b=2\n', ':');
+    await converge(connection, b, deps);
+    const after = await pids();
+    expect(after['b']).not.toBe(before['b']);
+    expect(after['b']).toEqual(expect.any(Number));
+    expect(await converge(connection, b, deps)).toEqual([]);
   });
 
   it('restarts a service if the worker died between writing its file and restarting it', async () => {

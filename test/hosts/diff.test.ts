@@ -113,6 +113,26 @@ describe('diff', () => {
     ]);
   });
 
+  it('only reloads a service that runs, if nothing but what it takes over changed', () => {
+    const reloadable = { ...item, restartOn: ['/p/etc/zoo.cfg'], reloadOn: ['/p/etc/secrets/digest'] };
+    const services = [{ item: reloadable, files: [definition] }];
+    const secret = new Map([
+      ...whole.files,
+      ['/p/etc/secrets/digest', { mode: 0o600, sha256: 's' }],
+    ] as const);
+    const observed = { ...whole, files: secret };
+    expect(steps(observed, { ...wanted, services })).toEqual(['reload zookeeper (digest changed)']);
+    const both = { ...wanted, services, files: [file('/p/etc/zoo.cfg', 'new')] };
+    expect(steps(observed, both)).toEqual([
+      'write /p/etc/zoo.cfg',
+      'restart zookeeper (zoo.cfg changed, digest changed)',
+    ]);
+    const starting: ServiceStatus[] = [{ ...running, state: 'restarting' }];
+    expect(steps({ ...observed, services: starting }, { ...wanted, services })).toEqual([
+      'restart zookeeper (digest changed)',
+    ]);
+  });
+
   it('starts a stopped service, and leaves one alone that is waiting for its restart', () => {
     expect(steps({ ...whole, services: [{ ...running, state: 'stopped' }] })).toEqual(['start zookeeper']);
     expect(steps({ ...whole, services: [{ ...running, state: 'restarting' }] })).toEqual([]);

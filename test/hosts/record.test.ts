@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ServiceItem } from '../../src/hosts/items.js';
-import { definitionDigest, recordDifference, recordOf } from '../../src/hosts/record.js';
+import { definitionDigest, describeDifference, recordDifference, recordOf } from '../../src/hosts/record.js';
 
 const service: ServiceItem = {
   name: 'a',
@@ -33,7 +33,11 @@ describe('recordDifference', () => {
     const before = recordOf(service, () => '1');
     const after = recordOf({ ...service, exec: ['b'] }, (path) => (path === '/etc/b conf' ? '2' : '1'));
     expect(recordDifference(before, before)).toEqual([]);
-    expect(recordDifference(before, after)).toEqual(['definition changed', 'b conf changed']);
-    expect(recordDifference('', before)).toEqual(['definition changed', 'a.conf changed', 'b conf changed']);
+    expect(recordDifference(before, after)).toEqual(['definition', '/etc/b conf']);
+    expect(recordDifference('', before)).toEqual(['definition', '/etc/a.conf', '/etc/b conf']);
+    expect(['definition', '/etc/b conf'].map(describeDifference)).toEqual([
+      'definition changed',
+      'b conf changed',
+    ]);
   });
 });

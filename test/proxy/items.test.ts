@@ -20,7 +20,7 @@ test('users connect to the host’s address, orders only to loopback', () => {
   expect(proxyConfig(spec, loopback).api.address).toBe('127.0.1.2');
 });
 
-test('the service runs the program with its configuration, and restarts when either changes', () => {
+test('the service runs its programs with its configuration, and only reloads what its workers read', () => {
   const { files, services, directories } = proxyItems(spec, host);
   const [service] = services;
   const config = files.find(({ path }) => path === service?.exec.at(-1));
@@ -28,13 +28,16 @@ test('the service runs the program with its configuration, and restarts when eit
   const text = config?.source.kind === 'text' ? config.source.text : '';
   expect(proxyConfigSchema.parse(JSON.parse(text))).toEqual(proxyConfig(spec, host));
   expect(text).not.toContain('token":');
-  expect(service?.restartOn).toEqual([
-    '/opt/perijove/bin/node',
-    '/opt/perijove/bin/perijove-proxy.mjs',
+  expect(service?.restartOn).toEqual(['/opt/perijove/bin/node', '/opt/perijove/bin/perijove-proxy.mjs']);
+  expect(service?.reloadOn).toEqual([
+    '/opt/perijove/bin/perijove-proxy-worker.mjs',
     '/opt/perijove/etc/proxy.json',
     '/opt/perijove/etc/secrets/proxy-api-token',
   ]);
-  expect(files.map(({ path }) => path)).toEqual(service?.restartOn.slice(0, 3));
+  expect(files.map(({ path }) => path)).toEqual([
+    ...(service?.restartOn ?? []),
+    ...(service?.reloadOn?.slice(0, 2) ?? []),
+  ]);
   expect(directories).toEqual([{ path: '/opt/perijove/data/proxy', mode: 0o700 }]);
 });
 

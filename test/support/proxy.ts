@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { HostSpec } from '../../src/cluster/spec.js';
@@ -24,6 +24,11 @@ export interface TestProxy {
   readonly client: ProxyClient;
   readonly token: string;
   readonly routeFile: string;
+  /** The program of its workers. */
+  readonly workerFile: string;
+  /** What PERIJOVE_RELOAD names. */
+  readonly reloadFile: string;
+  /** Of the primary process. */
   readonly pid: number;
   /** All its output so far. */
   output(): string;
@@ -47,10 +52,13 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
   const spec = makeSpec({ hosts: [host] });
   const config = proxyConfig(spec, host);
   const program = await builtProgram('perijove-proxy');
+  const workerFile = path.join(dir, 'worker.mjs');
+  await copyFile(await builtProgram('perijove-proxy-worker'), workerFile);
   for (const item of proxyItems(spec, host).directories) await mkdir(item.path, { recursive: true });
   await mkdir(path.dirname(config.tokenFile), { recursive: true });
   await writeFile(config.tokenFile, `${token}\n`);
   const configFile = path.join(dir, 'proxy.json');
+  const reloadFile = path.join(dir, 'proxy.reload');
   await writeFile(configFile, JSON.stringify(config));
 
   const [service] = proxyItems(spec, host).services;
@@ -60,8 +68,9 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
   let child: ChildProcess | undefined;
 
   const start = async (): Promise<void> => {
-    const started = spawn(process.execPath, [...flags, program, configFile], {
+    const started = spawn(process.execPath, [...flags, program, workerFile, configFile], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, PERIJOVE_RELOAD: reloadFile },
     });
     child = started;
     running.add(started);
@@ -100,6 +109,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
     client,
     token,
     routeFile: config.routeFile,
+    ...{ workerFile, reloadFile },
     get pid() {
       return child?.pid ?? 0;
     },

@@ -108,6 +108,7 @@ export class JupyterProxy {
   readonly #responses = new WeakMap<Duplex, ServerResponse>();
   /** Client sockets already switched to the websocket protocol: no HTTP may be written to them. */
   readonly #upgraded = new WeakSet<Duplex>();
+  #draining = false;
 
   constructor(options: JupyterProxyOptions) {
     const { logger, router } = options;
@@ -139,11 +140,17 @@ export class JupyterProxy {
     this.#proxy.on('error', (error) => logger.debug({ err: error }, 'a connection was lost'));
   }
 
+  /** From now on each connection ends after its next response. */
+  drain(): void {
+    this.#draining = true;
+  }
+
   // --- requests -------------------------------------------------------------------------------------------
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const { headers, method = 'GET' } = request;
     this.#responses.set(request.socket, response);
+    if (this.#draining) response.setHeader('connection', 'close');
     if (hasTwoHosts(request)) {
       this.#answers.twoHosts(response);
       return;
@@ -160,6 +167,7 @@ export class JupyterProxy {
       return;
     }
     const close =
+      this.#draining ||
       hasConnectionOption(headers, 'close') ||
       (request.httpVersion === '1.0' && !hasConnectionOption(headers, 'keep-alive'));
     dropHopByHop(headers);

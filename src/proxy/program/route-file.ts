@@ -8,6 +8,7 @@ export class RouteFile {
   #writing: Promise<void> = Promise.resolve();
   #newest: Route | undefined;
   #stored = false;
+  #closed = false;
 
   constructor(
     readonly file: string,
@@ -39,6 +40,11 @@ export class RouteFile {
     }
   }
 
+  /** Stores nothing more: another process does. */
+  close(): void {
+    this.#closed = true;
+  }
+
   /**
    * Resolves to whether the route is on disk. It is already in force: a full disk must not keep users from
    * Jupyter, so this never rejects.
@@ -48,7 +54,7 @@ export class RouteFile {
     this.#stored = false;
     this.#writing = this.#writing.then(async () => {
       // One write covers all routes that arrived during the previous write.
-      if (this.#stored || this.#newest === undefined) return;
+      if (this.#stored || this.#closed || this.#newest === undefined) return;
       const writing = this.#newest;
       try {
         await replaceFile(this.file, `${JSON.stringify(writing)}\n`, 0o600);

@@ -102,7 +102,8 @@ describe.each(['owner', 'chain'] as const)('topology %s', (topology) => {
         await orderAll(topology, 2);
         const others = proxies.filter((each) => each !== proxy);
         for (const other of others) expect(await get(other)).toBe('200 node2');
-        if (signal === 'SIGSTOP') process.kill(proxy.pid, signal);
+        const { pid } = await proxy.client.health();
+        if (signal === 'SIGSTOP') process.kill(pid, signal);
         else await proxy.end(signal);
         try {
           for (const other of others) {
@@ -110,7 +111,7 @@ describe.each(['owner', 'chain'] as const)('topology %s', (topology) => {
             expect(await echoes(other)).toBe(true);
           }
         } finally {
-          if (signal === 'SIGSTOP') process.kill(proxy.pid, 'SIGCONT');
+          if (signal === 'SIGSTOP') process.kill(pid, 'SIGCONT');
           else await proxy.start();
         }
         // Once restarted, it is on the way again.
@@ -132,14 +133,15 @@ test('a request does not hang in a tunnel through two proxies when the second on
   await orderAll('chain', 2);
   expect(await get(first)).toBe('200 node2');
   // From now on, the gate is polled over another way.
-  process.kill(second.pid, 'SIGSTOP');
+  const { pid } = await second.client.health();
+  process.kill(pid, 'SIGSTOP');
   try {
     await vi.waitFor(async () => {
       expect(await get(first)).toBe('200 node2');
       expect((await first.client.route())?.serving.target).not.toBe(second.url);
     }, 10_000);
   } finally {
-    process.kill(second.pid, 'SIGCONT');
+    process.kill(pid, 'SIGCONT');
   }
   await vi.waitFor(async () => {
     expect(await echoes(first)).toBe(true);
@@ -147,11 +149,12 @@ test('a request does not hang in a tunnel through two proxies when the second on
   }, 10_000);
   const together = await Promise.all(Array.from({ length: 8 }, () => get(first)));
   expect(new Set(together)).toEqual(new Set(['200 node2']));
-  process.kill(third.pid, 'SIGSTOP');
+  const { pid: last } = await third.client.health();
+  process.kill(last, 'SIGSTOP');
   try {
     for (let round = 0; round < 10; round += 1) expect(await get(first)).toBe('200 node2');
   } finally {
-    process.kill(third.pid, 'SIGCONT');
+    process.kill(last, 'SIGCONT');
   }
 }, 60_000);
 

@@ -2,6 +2,7 @@
 export type BareScenario =
   | 'converge a bare host'
   | 'converge a change'
+  | 'reload a service'
   | 'stop, start and restart a service'
   | 'remove a service'
   | 'status and log of a service'
@@ -79,6 +80,7 @@ export const scripts: Readonly<Record<string, Row>> = {
   'hosts/converge.ts#compare': ['converge a bare host', 'converge a change', 'converge a bare server'],
   'hosts/converge.ts#makeDirectories': ['converge a bare host'],
   'hosts/converge.ts#perform': ['converge a bare host', 'enable a daemon', 'make a network'],
+  'hosts/converge.ts#reload': ['reload a service'],
   'hosts/converge.ts#runServiceScript': ['converge a bare host', 'converge a change'],
   'hosts/converge.ts#undo': { not: 'the scripts that remove and stop, which the drivers send' },
   'hosts/listening.ts#listensAt': { not: 'by the shell alone' },

@@ -1,17 +1,22 @@
-/** `perijove-proxy CONFIG`: the proxy program of a host. */
+/** `perijove-proxy-worker CONFIG`: serves the sockets that `perijove-proxy` keeps (`primary.ts`). */
 import { EventEmitter, once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { Server, ServerResponse } from 'node:http';
+import net from 'node:net';
 import { pino } from 'pino';
 import { messageOf, PerijoveError } from '../../errors/error.js';
 import { createApiServer } from './api-server.js';
 import { proxyConfigSchema, type ProxyConfig } from '../config.js';
+import { routeOrderSchema } from '../api.js';
 import { JupyterProxy } from './jupyter-proxy.js';
+import { drainMessage, isHandover, servingMessage, type Handover } from './messages.js';
 import { RouteFile } from './route-file.js';
 import { Router } from './router.js';
 
 /** Time limit for in-flight requests after SIGTERM. */
 const shutdownMs = 2_000;
+/** Time limit for connections after another worker has taken over. */
+const drainMs = 3_600_000;
 
 const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
 
@@ -75,14 +80,46 @@ async function start(configFile: string): Promise<void> {
   process.once('SIGTERM', (signal) => void stop(signal));
   process.once('SIGINT', (signal) => void stop(signal));
 
+  /** Accepts nothing more, cuts nothing, and exits when the last connection has ended. */
+  const drain = async (): Promise<void> => {
+    logger.info('draining');
+    // An order that only this worker had would be lost: its senders find the new worker.
+    const apiClosed = stopListening(api);
+    api.closeAllConnections();
+    routeFile.close();
+    if (router.route) tell({ kind: 'handover', route: router.route });
+    proxy.drain();
+    const late = setTimeout(() => void stop('drain'), drainMs);
+    await Promise.all([apiClosed, stopListening(proxy.server)]);
+    clearTimeout(late);
+    logger.info('drained');
+    process.exit(0);
+  };
+  process.on('message', (message) => {
+    if (message === drainMessage) void drain();
+    // Of the same generation or an earlier one: it changes nothing.
+    else if (isHandover(message)) router.take(routeOrderSchema.parse(message.route));
+  });
+
   await listen(api, config.api, 'the API');
   await listen(proxy.server, config.listen, 'Jupyter');
   logger.info({ listen: config.listen, api: config.api, route: router.route ?? null }, 'serving');
+  tell(servingMessage);
+}
+
+/** To the primary process, if there is one. */
+function tell(message: string | Handover): void {
+  if (process.connected) process.send?.(message);
+}
+
+/** Unlike `http.Server.close`, ends no idle connection: its client may just be sending a request. */
+function stopListening(server: Server): Promise<void> {
+  return new Promise((resolve) => void net.Server.prototype.close.call(server, () => resolve()));
 }
 
 const [configFile] = process.argv.slice(2);
 if (configFile === undefined) {
-  process.stderr.write('usage: perijove-proxy CONFIG\n');
+  process.stderr.write('usage: perijove-proxy-worker CONFIG\n');
   process.exit(2);
 }
 start(configFile).catch((error: unknown) => {

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure, ApplicationFailureCategory, defaultPayloadConverter } from '@temporalio/common';
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import { budgetOf, refusalOf } from '../drill/definition.js';
 import { invariantsOf, missingRecovery, patienceMs } from '../drill/decide.js';
 import { findDrill, kindOf, type Fault } from '../drill/faults/index.js';
@@ -23,6 +23,7 @@ import { scope } from '../net/scope.js';
 import { sshReach } from '../ssh/reach.js';
 import { notAnswering } from '../temporal/answers.js';
 import { frameworkState, workflowIds, type DrillInput } from '../temporal/contract.js';
+import { decodePayload } from '../temporal/payload-codec.js';
 import { askWithin } from '../temporal/running.js';
 import { askRunning } from './asking.js';
 import type { ActivityDeps } from './deps.js';
@@ -291,7 +292,8 @@ async function stored({ client }: DrillDeps, watched: Watched, end: number): Pro
     if (Date.now() > end) throw new PerijoveError('STEP_TIMED_OUT', 'this worker started the step too late');
     const own = described?.raw.pendingActivities?.find(({ activityId }) => activityId === info.activityId);
     const [payload] = own?.heartbeatDetails?.payloads ?? [];
-    const details = payload && defaultPayloadConverter.fromPayload<Watched | undefined>(payload);
+    const { loadedDataConverter } = client.options;
+    const details = payload && (await decodePayload<Watched | undefined>(loadedDataConverter, payload));
     if (details?.faultAt !== undefined) return;
     await delay(storedEveryMs, undefined, { signal });
   }

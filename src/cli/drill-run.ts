@@ -18,6 +18,7 @@ import {
   type Evidence,
 } from '../temporal/contract.js';
 import { describeDrill, newestDrill as newest, type Ask } from '../temporal/drills.js';
+import { decodePayload } from '../temporal/payload-codec.js';
 import { askWithin, storedState } from '../temporal/running.js';
 import { startOptions } from '../temporal/start-options.js';
 import { silenceOf } from './waits.js';
@@ -105,7 +106,7 @@ export async function followDrill(
         phase = state.phase;
         follower.onState(state);
       }
-      for (const event of eventsOf(client, description)) {
+      for (const event of await eventsOf(client, description)) {
         const key = `${event.kind} ${event.what} ${event.at}`;
         if (!reported.has(key)) follower.onEvent(event);
         reported.add(key);
@@ -155,12 +156,10 @@ export async function readDrill(
 }
 
 /** The probe's events in its last heartbeat, from the fault on. */
-function eventsOf(client: Client, { raw }: WorkflowExecutionDescription): DrillEvent[] {
+async function eventsOf(client: Client, { raw }: WorkflowExecutionDescription): Promise<DrillEvent[]> {
   const payload = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0];
   if (!payload) return [];
-  const observation = client.options.loadedDataConverter.payloadConverter.fromPayload<Watched | null>(
-    payload,
-  );
+  const observation = await decodePayload<Watched | null>(client.options.loadedDataConverter, payload);
   const faultAt = observation?.faultAt;
   if (!observation?.events || faultAt === undefined) return [];
   return observation.events

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { PerijoveError } from '../errors/error.js';
 import type { TemporalClient, TemporalSettings } from '../temporal/connect.js';
 import { readLab, type LabState } from '../lab/state.js';
+import { readPayloadKeys } from '../temporal/payload-keys.js';
 import type { CommandContext } from './command.js';
 
 /** Options of every command that connects to Temporal. */
@@ -27,9 +28,11 @@ export function labOf(specFile: string): LabState | undefined {
 }
 
 /**
- * The server from an option or the environment; otherwise, for a lab's spec, the lab's server.
+ * The server from an option or the environment; otherwise, for a lab's spec, the lab's server. With the payload keys
+ * of this machine.
  *
  * @param specFile absolute
+ * @throws PerijoveError PAYLOAD_KEYS_INVALID
  */
 export function temporalSettings(
   { env, signal }: Pick<CommandContext, 'env' | 'signal'>,
@@ -37,8 +40,10 @@ export function temporalSettings(
   specFile?: string,
 ): TemporalSettings {
   const given = { temporal, profile };
+  const payloadKeys = readPayloadKeys(env);
   const chosen = {
     signal,
+    ...(payloadKeys !== undefined && { payloadKeys }),
     ...(temporal !== undefined && { address: temporal }),
     ...(profile !== undefined && { profile }),
   };

@@ -113,6 +113,18 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./verbs/promote.js')).promoteCommand,
   },
   {
+    name: 'payload-keys',
+    summary: 'the keys that encrypt what Temporal stores',
+    group: groups.run,
+    load: async () => (await import('./verbs/payload-keys.js')).payloadKeysCommand,
+  },
+  {
+    name: 'codec-server',
+    summary: "decrypt workflows for Temporal's Web UI and command line",
+    group: groups.run,
+    load: async () => (await import('./verbs/codec-server.js')).codecServerCommand,
+  },
+  {
     name: 'worker',
     summary: 'run a worker, which runs workflows and reaches the hosts over SSH',
     group: groups.run,

@@ -9,6 +9,7 @@ import { errorCodes } from '../errors/codes.js';
 import { messageOf } from '../errors/error.js';
 import { whyUnanswered } from '../temporal/answers.js';
 import { incompatibilityOf, incompatibleText } from '../temporal/incompatibility.js';
+import { decodeFailure, decodePayload } from '../temporal/payload-codec.js';
 import { lastWorker, slowOrEnded } from '../temporal/workers.js';
 import { reportOf } from './report.js';
 
@@ -69,28 +70,29 @@ export function whySilent(
  */
 export async function waitsOf(client: Client, workflowId: string): Promise<readonly string[]> {
   const { raw } = await client.workflow.getHandle(workflowId).describe();
-  const own = (raw.pendingActivities ?? []).flatMap((activity) => waitOf(client, activity) ?? []);
+  const own = await Promise.all((raw.pendingActivities ?? []).map((activity) => waitOf(client, activity)));
   const ofChildren = await Promise.all(
     (raw.pendingChildren ?? []).map(async ({ workflowId: child }) =>
       // It may have ended meanwhile.
       child ? waitsOf(client, child).catch(() => []) : [],
     ),
   );
-  return [...new Set([...own, ...ofChildren.flat()])];
+  const texts = own.filter((text) => text !== undefined);
+  return [...new Set([...texts, ...ofChildren.flat()])];
 }
 
-function waitOf(
+async function waitOf(
   client: Client,
   { state, heartbeatDetails, lastFailure }: PendingActivity,
-): string | undefined {
-  const { payloadConverter, failureConverter } = client.options.loadedDataConverter;
+): Promise<string | undefined> {
+  const { loadedDataConverter } = client.options;
   const [heartbeat] = heartbeatDetails?.payloads ?? [];
   if (state === started && heartbeat) {
-    const reported: unknown = payloadConverter.fromPayload(heartbeat);
+    const reported = await decodePayload(loadedDataConverter, heartbeat);
     if (typeof reported === 'string') return reported;
   }
   if (!lastFailure) return undefined;
-  const failure = failureConverter.failureToError(lastFailure, payloadConverter);
+  const failure = await decodeFailure(loadedDataConverter, lastFailure);
   if (!(failure instanceof ApplicationFailure) || failure.type === 'WORKER_SHUTDOWN') return undefined;
   if (!((failure.type ?? '') in errorCodes)) return undefined;
   const { code, message, place } = reportOf(failure);

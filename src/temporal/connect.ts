@@ -12,6 +12,8 @@ import { abortable } from '../net/abortable.js';
 import { listens } from '../net/listens.js';
 import { notAnswering, whyUnanswered } from './answers.js';
 import { searchAttributes } from './contract.js';
+import { payloadCodec } from './payload-codec.js';
+import type { PayloadKeys } from './payload-keys.js';
 import { updatesAgain } from './updates.js';
 
 export interface TemporalSettings {
@@ -22,6 +24,8 @@ export interface TemporalSettings {
   readonly profile?: string;
   /** How long to wait for the server, 5 000 by default. */
   readonly deadlineMs?: number;
+  /** For what Temporal stores; in clear without them. */
+  readonly payloadKeys?: PayloadKeys;
   /** Gives up connecting. */
   readonly signal?: AbortSignal;
 }
@@ -50,8 +54,13 @@ const grpc = {
 };
 
 /** A client whose updates survive a refused workflow task, over a client's or a worker's connection. */
-export function clientOf(connection: ConnectionLike, namespace: string): Client {
-  return new Client({ connection, namespace, interceptors: { workflow: [updatesAgain] } });
+export function clientOf(connection: ConnectionLike, namespace: string, keys?: PayloadKeys): Client {
+  return new Client({
+    connection,
+    namespace,
+    interceptors: { workflow: [updatesAgain] },
+    dataConverter: { payloadCodecs: [payloadCodec(keys)] },
+  });
 }
 
 /**
@@ -102,7 +111,7 @@ async function openClient(settings: TemporalSettings): Promise<TemporalClient> {
     }
     throw (await temporalError(error, { address })) ?? error;
   }
-  const client = clientOf(connection, namespace);
+  const client = clientOf(connection, namespace, settings.payloadKeys);
   return { client, connection, address, namespace, close: () => connection.close() };
 }
 

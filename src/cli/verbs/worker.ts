@@ -156,6 +156,8 @@ const kept = [
   'TEMPORAL_TLS_SERVER_CA_CERT_PATH',
   'TEMPORAL_TLS_SERVER_NAME',
   'TEMPORAL_TLS',
+  'PERIJOVE_PAYLOAD_KEYS',
+  'XDG_CONFIG_HOME',
   'XDG_STATE_HOME',
 ];
 
@@ -175,7 +177,7 @@ async function unitText(context: CommandContext, options: WorkerChoice): Promise
   const set = kept.flatMap((name) => {
     const value = env[name] ?? '';
     if (value === '') return [];
-    return [[name, /_(FILE|PATH)$/.test(name) ? path.resolve(context.cwd, value) : value] as const];
+    return [[name, /_(FILE|PATH|KEYS)$/.test(name) ? path.resolve(context.cwd, value) : value] as const];
   });
   const { metrics, logLevel, temporal, profile, user } = options;
   const flags = {

@@ -142,14 +142,15 @@ describe('the keeper as a service', { timeout: 120_000 }, () => {
       { host: 'h2', state: 'up' },
     ];
     expect(await call('proxyMembers', { spec: cluster.spec })).toEqual(all);
-    process.kill(second.pid, 'SIGSTOP');
+    const { pid } = await second.client.health();
+    process.kill(pid, 'SIGSTOP');
     try {
       expect(await call('proxyMembers', { spec: cluster.spec })).toEqual([
         all[0],
         { host: 'h2', state: 'unknown' },
       ]);
     } finally {
-      process.kill(second.pid, 'SIGCONT');
+      process.kill(pid, 'SIGCONT');
     }
     await second.end('SIGKILL');
     expect(await call('proxyMembers', { spec: cluster.spec })).toEqual([

@@ -86,9 +86,10 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
   };
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
-    const exited = once(child, 'exit');
+    // Its workers have its output, and end with it.
+    const ended = once(child, 'close');
     child.kill(signal);
-    await exited;
+    await ended;
     return child.exitCode;
   };
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { abortable } from '../net/abortable.js';
-import { homeDir } from '../cluster/home.js';
+import { xdgDirectory } from '../cluster/home.js';
 import type { SshPool } from '../ssh/connection.js';
 import type { CommandContext } from './command.js';
 
@@ -14,11 +14,7 @@ export function knownHostsDir(env: NodeJS.ProcessEnv): string {
 
 /** What Perijove keeps on this machine, by the XDG Base Directory Specification. @throws PerijoveError LOCAL_FILE */
 export function stateDir(env: NodeJS.ProcessEnv): string {
-  const state = env['XDG_STATE_HOME'];
-  return path.join(
-    state !== undefined && path.isAbsolute(state) ? state : path.join(homeDir(), '.local', 'state'),
-    'perijove',
-  );
+  return path.join(xdgDirectory('XDG_STATE_HOME', env), 'perijove');
 }
 
 /** SSH connections for as long as `work` runs, or until Ctrl-C: it then rejects with the reason of the signal. */

@@ -1,4 +1,5 @@
 import os from 'node:os';
+import path from 'node:path';
 import { messageOf, PerijoveError } from '../errors/error.js';
 
 /**
@@ -15,4 +16,25 @@ export function homeDir(): string {
       cause,
     });
   }
+}
+
+const underHome = {
+  XDG_CACHE_HOME: '.cache',
+  XDG_CONFIG_HOME: '.config',
+  XDG_STATE_HOME: '.local/state',
+} as const;
+
+/**
+ * A base directory of the XDG specification: the variable's value if it is absolute, as the specification has it, else
+ * its default below the home directory.
+ *
+ * @throws PerijoveError LOCAL_FILE
+ */
+export function xdgDirectory(
+  name: keyof typeof underHome,
+  env: NodeJS.ProcessEnv,
+  home: () => string = homeDir,
+): string {
+  const given = env[name];
+  return given !== undefined && path.isAbsolute(given) ? given : path.join(home(), underHome[name]);
 }

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { homeDir } from '../cluster/home.js';
+import { xdgDirectory } from '../cluster/home.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { checksumFunctions } from './checksum.js';
@@ -21,11 +21,7 @@ export interface Artifacts {
 
 /** This machine's cache directory: `$XDG_CACHE_HOME/perijove`, or `~/.cache/perijove`. */
 export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
-  const base = env['XDG_CACHE_HOME'];
-  return path.join(
-    base !== undefined && path.isAbsolute(base) ? base : path.join(homeDir(), '.cache'),
-    'perijove',
-  );
+  return path.join(xdgDirectory('XDG_CACHE_HOME', env), 'perijove');
 }
 
 const copyTimeoutMs = 120_000;

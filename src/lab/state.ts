@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { homeDir } from '../cluster/home.js';
+import { xdgDirectory } from '../cluster/home.js';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { processIdentitySchema } from './processes.js';
 
@@ -42,13 +42,7 @@ export type LabHost = LabState['hosts'][number];
  */
 export function labStateDir(given?: string, env: NodeJS.ProcessEnv = process.env): string {
   if (given !== undefined) return path.resolve(given);
-  const base = env['XDG_STATE_HOME'];
-  // The specification requires relative paths to be ignored.
-  return path.join(
-    base !== undefined && path.isAbsolute(base) ? base : path.join(homeDir(), '.local', 'state'),
-    'perijove',
-    'lab',
-  );
+  return path.join(xdgDirectory('XDG_STATE_HOME', env), 'perijove', 'lab');
 }
 
 /** Paths in a lab's state directory. */

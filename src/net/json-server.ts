@@ -1,8 +1,8 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { messageOf } from '../errors/error.js';
+import { isSameSecret } from './same-secret.js';
 
 /** Thrown by a route to respond with a status other than 200. */
 export class Refusal<Body extends { readonly code: string; readonly message?: string }> extends Error {
@@ -35,11 +35,8 @@ export interface JsonServerOptions {
  * logged and sent as 500 with the code FAILED. The caller starts the server.
  */
 export function jsonServer({ token, longestBodyBytes, routes, logger }: JsonServerOptions): Server {
-  const expected = digestOf(`Bearer ${token}`);
-
   const answer = async (request: IncomingMessage): Promise<unknown> => {
-    // Digests have a fixed length, so the time of the comparison reveals nothing.
-    if (!timingSafeEqual(digestOf(request.headers.authorization ?? ''), expected)) {
+    if (!isSameSecret(request.headers.authorization ?? '', `Bearer ${token}`)) {
       throw new Refusal(401, { code: 'UNAUTHORIZED', message: 'the token is missing or wrong' });
     }
     const url = new URL(request.url ?? '/', 'http://api');
@@ -64,10 +61,6 @@ export function jsonServer({ token, longestBodyBytes, routes, logger }: JsonServ
       },
     );
   });
-}
-
-function digestOf(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 function reply(request: IncomingMessage, response: ServerResponse, status: number, body: unknown): void {

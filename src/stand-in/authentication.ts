@@ -1,6 +1,6 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
+import { isSameSecret } from '../net/same-secret.js';
 import { FlagError, type Flags } from './flags.js';
 import { HttpReply } from './http.js';
 
@@ -40,15 +40,10 @@ export class Authentication {
       more.length === 0 &&
       secret !== undefined &&
       known !== undefined &&
-      isSame(secret, known);
+      isSameSecret(secret, known);
     if (!isRight) throw new HttpReply(401, '', { 'WWW-Authenticate': `Basic realm="${realm}"` });
     return principal;
   }
-}
-
-function isSame(left: string, right: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(left), digest(right));
 }
 
 /** @throws FlagError with Mesos' message when authentication is on and its credentials are missing */

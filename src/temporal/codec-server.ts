@@ -1,9 +1,9 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
+import { isSameSecret } from '../net/same-secret.js';
 
 export interface CodecServerOptions {
   readonly codec: PayloadCodec;
@@ -48,7 +48,7 @@ export function createCodecServer({ codec, origins, token }: CodecServerOptions)
       response.writeHead(204).end();
       return;
     }
-    if (token !== undefined && !isSame(request.headers.authorization ?? '', `Bearer ${token}`)) {
+    if (token !== undefined && !isSameSecret(request.headers.authorization ?? '', `Bearer ${token}`)) {
       return reply(response, 401, { message: 'the token is missing or wrong' });
     }
     const path = new URL(request.url ?? '/', 'http://codec').pathname;
@@ -95,12 +95,6 @@ function jsonOf({ metadata, data }: Payload) {
     ),
     data: Buffer.from(data ?? []).toString('base64'),
   };
-}
-
-/** Digests have a fixed length, so the time of the comparison reveals nothing. */
-function isSame(one: string, other: string): boolean {
-  const digest = (value: string) => createHash('sha256').update(value).digest();
-  return timingSafeEqual(digest(one), digest(other));
 }
 
 function reply(response: ServerResponse, status: number, body: unknown): void {

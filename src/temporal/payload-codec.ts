@@ -26,7 +26,7 @@ export class PayloadCipher implements PayloadCodec {
   }
 
   /** Rejects with PAYLOAD_KEY_MISSING or PAYLOAD_DAMAGED. */
-  async decode(payloads: Payload[]): Promise<Payload[]> {
+  decode(payloads: Payload[]): Promise<Payload[]> {
     return Promise.resolve().then(() => payloads.map((payload) => this.#decrypt(payload)));
   }
 
@@ -80,13 +80,9 @@ export function payloadCodec(keys: PayloadKeys | undefined): PayloadCodec {
 }
 
 /** A value from a raw answer of the server, which the client has not decoded. */
-export async function decodePayload<T>(
-  { payloadCodecs, payloadConverter }: LoadedDataConverter,
-  payload: Payload,
-): Promise<T> {
-  let decoded = payload;
-  for (const codec of payloadCodecs.toReversed()) [decoded = payload] = await codec.decode([decoded]);
-  return payloadConverter.fromPayload<T>(decoded);
+export async function decodePayload<T>(converter: LoadedDataConverter, payload: Payload): Promise<T> {
+  const [decoded = payload] = await decodeAll(converter, [payload]);
+  return converter.payloadConverter.fromPayload<T>(decoded);
 }
 
 /** The same for a failure: the details of application failures, down the chain of causes. */
@@ -105,13 +101,19 @@ async function decodeDetails(
   failure: temporal.api.failure.v1.IFailure,
 ): Promise<temporal.api.failure.v1.IFailure> {
   const { applicationFailureInfo: info, cause } = failure;
-  let payloads = info?.details?.payloads ?? [];
-  for (const codec of converter.payloadCodecs.toReversed()) payloads = await codec.decode(payloads);
+  const payloads = await decodeAll(converter, info?.details?.payloads ?? []);
   return {
     ...failure,
     ...(info && { applicationFailureInfo: { ...info, details: { payloads } } }),
     ...(cause && { cause: await decodeDetails(converter, cause) }),
   };
+}
+
+/** The last codec encoded last. */
+async function decodeAll({ payloadCodecs }: LoadedDataConverter, payloads: Payload[]): Promise<Payload[]> {
+  let decoded = payloads;
+  for (const codec of payloadCodecs.toReversed()) decoded = await codec.decode(decoded);
+  return decoded;
 }
 
 function isEncrypted({ metadata }: Payload): boolean {

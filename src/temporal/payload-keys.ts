@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { homeDir } from '../cluster/home.js';
+import { xdgDirectory } from '../cluster/home.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { isMissing, replaceFile } from '../net/files.js';
 
@@ -25,9 +25,7 @@ const line = /^(?<id>[A-Za-z0-9_-]{1,64})\s+(?<key>[A-Za-z0-9+/]{43}=)$/;
 export function payloadKeysFile(env: NodeJS.ProcessEnv): string {
   const named = env['PERIJOVE_PAYLOAD_KEYS'] ?? '';
   if (named !== '') return path.resolve(named);
-  const config = env['XDG_CONFIG_HOME'] ?? '';
-  const base = path.isAbsolute(config) ? config : path.join(homeDir(), '.config');
-  return path.join(base, 'perijove', 'payload-keys');
+  return path.join(xdgDirectory('XDG_CONFIG_HOME', env), 'perijove', 'payload-keys');
 }
 
 /**

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { xdgDirectory } from '../cluster/home.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { unitMark, unitName } from './unit.js';
 
@@ -19,8 +20,7 @@ const bootedMark = '/run/systemd/system';
 /** Where the unit lies: for the manager of this user, below its configuration. */
 export function unitPlace(isOfUser: boolean, env: NodeJS.ProcessEnv, home: string): UnitPlace {
   if (!isOfUser) return { file: path.join(systemDirectory, unitName), manager: [] };
-  const given = env['XDG_CONFIG_HOME'];
-  const base = given !== undefined && path.isAbsolute(given) ? given : path.join(home, '.config');
+  const base = xdgDirectory('XDG_CONFIG_HOME', env, () => home);
   return { file: path.join(base, 'systemd', 'user', unitName), manager: ['--user'] };
 }
 

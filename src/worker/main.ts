@@ -12,8 +12,6 @@ import { createSshPool } from '../ssh/pool.js';
 import { clientOf, type TemporalSettings } from '../temporal/connect.js';
 import { taskQueue } from '../temporal/contract.js';
 import { untilAnswered } from '../temporal/answers.js';
-import { payloadCodec } from '../temporal/payload-codec.js';
-import type { PayloadKeys } from '../temporal/payload-keys.js';
 import { deploymentName, serverVersions } from '../temporal/versions.js';
 import { adopt } from './adoption.js';
 import { connectPatiently } from './connection.js';
@@ -107,19 +105,7 @@ async function serve(options: RunWorkerOptions, logger: Logger): Promise<void> {
         });
         const version =
           options.unversioned === true ? undefined : await versionFor(client, build, logger, ending);
-        const { payloadKeys } = options;
-        await work({
-          payloadKeys,
-          client,
-          connection,
-          namespace,
-          bundle,
-          version,
-          activities,
-          logger,
-          ending,
-          address,
-        });
+        await work({ client, connection, namespace, bundle, version, activities, logger, ending, address });
       } catch (error) {
         if (ending.aborted || !(error instanceof TransportError)) throw error;
         logger.warn({ err: error, address }, 'lost the connection to the Temporal server; reconnecting');
@@ -152,7 +138,6 @@ async function versionFor(
 }
 
 interface Work {
-  readonly payloadKeys: PayloadKeys | undefined;
   readonly client: Client;
   /** The build that the worker reports. */
   readonly version: string | undefined;
@@ -166,7 +151,6 @@ interface Work {
 }
 
 async function work({
-  payloadKeys,
   client,
   version,
   connection,
@@ -186,7 +170,7 @@ async function work({
     workflowBundle: { codePath: bundle },
     activities,
     interceptors: { activity: [activityInterceptors] },
-    dataConverter: { payloadCodecs: [payloadCodec(payloadKeys)] },
+    dataConverter: { payloadCodecs: client.options.loadedDataConverter.payloadCodecs },
     ...takeoverOptions,
     ...(version !== undefined && {
       workerDeploymentOptions: {

@@ -5,7 +5,7 @@ import type { Route } from '../api.js';
 /** From a worker: it accepts connections. */
 export const servingMessage = 'serving';
 
-/** To a worker: another one serves, so it accepts no more, ends what it began, and exits. */
+/** To a worker that was replaced: stop accepting connections, finish the open ones, then exit. */
 export const drainMessage = 'drain';
 
 /** From a worker that drains, passed on to the one that serves: the route may have changed while that one started. */

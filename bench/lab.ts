@@ -1,7 +1,16 @@
 /** A benchmark's lab, driven through the command line as users do. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,6 +18,7 @@ import { promisify } from 'node:util';
 import { parse, parseDocument } from 'yaml';
 import type { ClusterStatus } from '../src/status/cluster-status.js';
 import { allProcesses, ended, identify, signal, startVariable } from '../src/lab/processes.js';
+import { labProcesses } from '../src/lab/sweep.js';
 import { labMarker, labPaths } from '../src/lab/state.js';
 import type { LabStatus } from '../src/lab/status.js';
 import { marks } from '../src/node/layout.js';
@@ -174,6 +184,24 @@ export class BenchLab {
   /** The logs of the workers that the lab started. */
   workerLogs(): string[] {
     return [0, 1].map((index) => path.join(labPaths(this.stateDir).workerLogs, `${index}.log`));
+  }
+
+  /** PIDs of all of it, hosts and nodes too. */
+  processes(): Set<number> {
+    return labProcesses(this.stateDir);
+  }
+
+  /** Lines of all logs of the lab that match, each with its file. */
+  logLines(pattern: RegExp): string[] {
+    return readdirSync(this.stateDir, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && (entry.name === 'current' || entry.name.endsWith('.log')))
+      .flatMap((entry) => {
+        const file = path.join(entry.parentPath, entry.name);
+        const lines = readFileSync(file, 'utf8').split('\n');
+        return lines
+          .filter((line) => pattern.test(line))
+          .map((line) => `${path.relative(this.stateDir, file)}: ${line}`);
+      });
   }
 
   async move(node: string): Promise<void> {

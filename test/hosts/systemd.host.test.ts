@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ServiceItem } from '../../src/hosts/items.js';
 import { parseSystemdStatus, systemd } from '../../src/hosts/systemd.js';
@@ -12,15 +11,11 @@ import {
 import type { HostConnection } from '../../src/ssh/connection.js';
 import { successOf } from '../../src/ssh/exec.js';
 import { breakScript, faults } from '../support/broken-programs.js';
-import { docker, dockerRemove, hasDocker } from '../support/docker.js';
-import { eventually } from '../support/eventually.js';
 import { makeHost } from '../support/spec.js';
+import { hasSystemdImage, systemdContainer, type ExecResult } from '../support/systemd.js';
 
-const image = 'perijove-host:bare';
-const hasImage = hasDocker && docker('images', '--quiet', image) !== '';
-if (!hasImage) process.stderr.write(`SKIPPED: no image ${image} is here; docker-compose.yml builds it\n`);
-
-const container = `perijove-test-systemd-${process.pid}`;
+const container = systemdContainer(`perijove-test-systemd-${process.pid}`);
+const { exec } = container;
 const driver = systemd({ dir: '/opt/perijove' }, 'test');
 /** A cluster whose directory ends with the path of the other's. */
 const other = systemd({ dir: '/srv/opt/perijove' }, 'test-other');
@@ -32,22 +27,6 @@ const service = (name: string): ServiceItem => ({
   restartOn: [],
 });
 
-interface Result {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs a script as root in the container. */
-function exec(script: string, path = ''): Promise<Result> {
-  return new Promise((resolve) => {
-    const child = execFile('docker', ['exec', '-i', container, 'sh'], (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
-    });
-    child.stdin?.end(`PATH=${path}$PATH\n${script}\n`);
-  });
-}
-
 async function run(script: string): Promise<string> {
   const { code, stdout, stderr } = await exec(script);
   expect(code, stderr).toBe(0);
@@ -55,7 +34,7 @@ async function run(script: string): Promise<string> {
 }
 
 /** A connection through Docker instead of SSH. */
-function connectionTo(ask: (script: string) => Promise<Result>): HostConnection {
+function connectionTo(ask: (script: string) => Promise<ExecResult>): HostConnection {
   const host = makeHost('h1', { dir: '/opt/perijove' });
   const execute = async (script: string) => ({
     host: host.name,
@@ -76,19 +55,9 @@ const withBroken = (script: string) => exec(script, `${broken}:`);
 const isActive = async (unit: string) => (await exec(`systemctl is-active ${unit}`)).stdout.trim();
 const unitOf = (name: string) => `/etc/systemd/system/perijove-${name}.service`;
 
-describe.skipIf(!hasImage)('under systemd', () => {
-  beforeAll(async () => {
-    docker(
-      ...['run', '--detach', '--rm', '--name', container, '--network', 'none'],
-      ...['--cap-add', 'SYS_ADMIN', '--cap-add', 'NET_ADMIN', '--cap-add', 'SYS_PTRACE'],
-      ...['--security-opt', 'seccomp=unconfined', '--security-opt', 'apparmor=unconfined'],
-      ...['--tmpfs', '/run', '--tmpfs', '/run/lock', '--memory', '512m', image],
-    );
-    await eventually('systemd runs', async () =>
-      ['running', 'degraded'].includes((await exec('systemctl is-system-running')).stdout.trim()),
-    );
-  });
-  afterAll(() => dockerRemove('container', container));
+describe.skipIf(!hasSystemdImage)('under systemd', () => {
+  beforeAll(() => container.start('--memory', '512m'));
+  afterAll(() => container.remove());
 
   describe('a service', () => {
     beforeEach(async () => {

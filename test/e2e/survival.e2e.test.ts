@@ -257,4 +257,30 @@ describe('a deployment', () => {
       expect(await lab.cells('6*7')).toEqual({ h1: '42', h2: '42', h3: '42' });
     }
   });
+
+  /*
+   * Agents change here, since their credential does. Before an agent that serves changes, all nodes must be healthy;
+   * the dead one can only be launched by the scheduler, which has given up.
+   */
+  it('comes back by `up` after the scheduler has given up and a node has died', async () => {
+    const { framework } = await lab.ready();
+    const follower = framework.tasks.find(({ node }) => node !== 'node0')?.node ?? '';
+    for (const host of (await lab.spec()).hosts) {
+      const file = path.join(hostPaths(host).secrets, 'mesos-credential');
+      const { principal } = parseCredential(readFileSync(file, 'utf8'));
+      // Written in place: owner and mode stay.
+      writeFileSync(file, `${JSON.stringify({ principal, secret: 'another-secret-0123456789' })}\n`);
+    }
+    await lab.killWorkers();
+    lab.startWorker();
+    await lab.eventually(
+      (status) => expect(status.framework.failure?.code).toBe('MESOS_CREDENTIAL_REFUSED'),
+      120_000,
+    );
+    for (const process of lab.nodeProcesses(follower)) signal(process, 'SIGKILL');
+    const { code, stdout, stderr } = await lab.start('up', '--file', lab.specFile).ended;
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+    await lab.ready();
+    expect(await lab.cells('6*7')).toEqual({ h1: '42', h2: '42', h3: '42' });
+  });
 });

@@ -5,19 +5,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Client, Connection } from '@temporalio/client';
-import {
-  bundleWorkflowCode,
-  DefaultLogger,
-  NativeConnection,
-  Runtime,
-  Worker,
-  type WorkerOptions,
-  type WorkflowBundleWithSourceMap,
-} from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { connectClient } from '../../src/temporal/connect.js';
 import { taskQueue } from '../../src/temporal/contract.js';
 import { findTemporal, startDevServer, type DevServer } from '../../src/temporal/server.js';
 import { activityInterceptors } from '../../src/worker/interceptors.js';
+import { bundleOf } from './bundles.js';
 
 export interface TestServer {
   readonly address: string;
@@ -131,17 +124,6 @@ export async function createTestWorker(options: TestWorkerOptions): Promise<Test
 }
 
 export const workflowsPath = fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url));
-
-const bundles = new Map<string, Promise<WorkflowBundleWithSourceMap>>();
-
-/** The bundle of a workflow module, built once per process. */
-export function bundleOf(modulePath: string): Promise<WorkflowBundleWithSourceMap> {
-  const made = bundles.get(modulePath);
-  if (made !== undefined) return made;
-  const bundle = bundleWorkflowCode({ workflowsPath: modulePath, logger: new DefaultLogger('WARN') });
-  bundles.set(modulePath, bundle);
-  return bundle;
-}
 
 let silenced = false;
 /** Suppresses the SDK's log, except errors. Once per process. */

@@ -5,7 +5,8 @@ import { Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { beforeAll, expect, test } from 'vitest';
 import { recorded } from '../support/histories.js';
-import { bundleOf, quiet, workflowsPath } from '../support/temporal.js';
+import { bundleOf } from '../support/bundles.js';
+import { quiet, workflowsPath } from '../support/temporal.js';
 
 const broken = fileURLToPath(new URL('../support/deploy-broken.ts', import.meta.url));
 

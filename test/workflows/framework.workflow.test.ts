@@ -27,7 +27,8 @@ import { startMesos, type MesosCluster } from '../mesos/mesos-cluster.js';
 import { eventually } from '../support/eventually.js';
 import { record } from '../support/histories.js';
 import { Relay } from '../support/relay.js';
-import { bundleOf, startTestServer, type TestServer } from '../support/temporal.js';
+import { bundleOf } from '../support/bundles.js';
+import { startTestServer, type TestServer } from '../support/temporal.js';
 import type { WorkerSettings } from './framework-worker.js';
 
 const root = path.resolve(import.meta.dirname, '../..');

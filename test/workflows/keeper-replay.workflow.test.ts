@@ -5,7 +5,8 @@ import { DeterminismViolationError } from '@temporalio/workflow';
 import { Worker } from '@temporalio/worker';
 import { beforeAll, expect, test } from 'vitest';
 import { recorded } from '../support/histories.js';
-import { bundleOf, quiet } from '../support/temporal.js';
+import { bundleOf } from '../support/bundles.js';
+import { quiet } from '../support/temporal.js';
 
 const right = fileURLToPath(new URL('../../src/workflows/keeper.ts', import.meta.url));
 const broken = fileURLToPath(new URL('../support/keeper-broken.ts', import.meta.url));

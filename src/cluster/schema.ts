@@ -6,99 +6,36 @@
  * a valid value; `otherwise` describes the default if it is not a fixed value.
  */
 import { z } from 'zod';
-import { addressText, isIpv6, isUnicast, parseSubnet } from './addresses.js';
-import { durationPattern, sizePattern } from './units.js';
-
-// --- kinds of values ------------------------------------------------------------------------------------
-// Each kind has one text for what it expects; the loader adds what it found.
-
-const text = (kind: string, expected: string, pattern: RegExp) =>
-  z.string({ error: expected }).regex(pattern, { error: expected }).meta({ kind });
-const whole = (kind: string, from: number, to: number) => {
-  const error = `a ${kind} from ${from} to ${to}`;
-  return z.int({ error }).min(from, { error }).max(to, { error }).meta({ kind });
-};
-const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) => {
-  const quoted = values.map((value) => `\`${value}\``);
-  const error = values.length === 1 ? `${quoted[0]}` : `one of ${values.join(', ')}`;
-  return z.enum(values, { error }).meta({ kind: quoted.join(', ') });
-};
-
-const word = text('word', 'text of letters, digits, `.`, `_` and `-`', /^[A-Za-z0-9][A-Za-z0-9._-]*$/);
-const line = text('text', 'a single line of text', /^\S.*$/);
-const name = text(
-  'name',
-  'a name of at most 40 lower-case letters, digits and `-`',
-  /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/,
-);
-const ipv4 = z.ipv4({ error: 'an IPv4 address, such as 172.16.6.103' }).meta({ kind: 'IPv4 address' });
-const hostIpv4 = z
-  .ipv4({ error: 'an IPv4 address, such as 172.16.6.103' })
-  .refine(isUnicast, { error: 'the IPv4 address of one host, such as 172.16.6.103' })
-  .meta({ kind: 'IPv4 address' });
-const reachable = z
-  .string({ error: 'an IP address or a host name' })
-  .regex(/^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$/, { error: 'an IP address or a host name' })
-  .refine((address) => !/^[\d.]+$/.test(address) || isUnicast(address), {
-    error: 'the IP address of one host, or a host name',
-  })
-  .meta({ kind: 'address' });
-/** What SSH connects to: IPv6 too (with a zone, such as `fe80::1%eth0`), and aliases of ssh_config. */
-const sshAddress = z
-  .string({ error: 'an IP address or a host name' })
-  .regex(/^([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9._-]+)?)$/, {
-    error: 'an IP address (IPv6 without brackets) or a host name',
-  })
-  .refine((address) => !/^[\d.]+$/.test(address) || isUnicast(address), {
-    error: 'the IP address of one host, or a host name',
-  })
-  .refine((address) => !address.includes(':') || isIpv6(address), {
-    error: 'an IPv6 address without brackets or port, such as 2001:db8::7 (the port is `port`)',
-  })
-  .meta({ kind: 'address' });
-const port = whole('port', 1, 65535);
-const count = (from: number, to: number) => whole('whole number', from, to);
-const duration = text('duration', 'a duration with its unit, such as 500ms, 2s or 1w', durationPattern);
-const durationOrNever = text(
-  'duration, `never`',
-  'a duration with its unit, such as 5m, or `never`',
-  new RegExp(`^never$|${durationPattern.source}`),
-);
-const size = text('size', 'a size with its unit, such as 512MiB', sizePattern);
-const flag = z.boolean({ error: '`true` or `false`' }).meta({ kind: '`true`, `false`' });
-/** Refuses characters that are special in shells, unit files, zoo.cfg or Docker options instead of quoting them. */
-const hostPath = text(
-  'path on hosts',
-  'an absolute path of letters, digits and `._+@~-`, such as /opt/perijove',
-  /^(?:\/(?!\.\.?(?:\/|$))[\p{L}\p{M}\p{N}._+@~-]+)+\/?$/u,
-);
-/** ZooKeeper reads its configuration as Latin-1, and Java opens non-ASCII paths only in a UTF-8 locale. */
-const asciiPath = text(
-  'path on hosts',
-  'an absolute path of unaccented letters, digits and `._+@~-`, such as /opt/perijove',
-  /^(?:\/(?!\.\.?(?:\/|$))[A-Za-z0-9._+@~-]+)+\/?$/,
-);
-const localPath = text('local path', 'a path on this machine', /^\S.*$/);
-const executable = text(
-  'program',
-  'the name of a program on PATH, or its absolute path',
-  /^(?:[A-Za-z0-9][A-Za-z0-9._-]*|(?:\/(?!\.\.?(?:\/|$))[\p{L}\p{M}\p{N}._+@~-]+)+)$/u,
-);
-const image = text('image', 'the name of an image', /^[a-z0-9][\w./:@-]*$/);
-const subnet = z
-  .string({ error: 'a subnet, such as 192.168.0.0/24' })
-  .regex(/^[\d.]+\/\d+$/, { error: 'a subnet, such as 192.168.0.0/24' })
-  .refine((cidr) => parseSubnet(cidr) !== undefined, {
-    error: 'a subnet without host bits, such as 192.168.0.0/24',
-  })
-  .refine(
-    (cidr) => {
-      const { first, last } = parseSubnet(cidr) ?? {};
-      return first === undefined || last === undefined || [first, last].map(addressText).every(isUnicast);
-    },
-    { error: 'a subnet of addresses that hosts can have, such as 192.168.0.0/24' },
-  )
-  .meta({ kind: 'subnet' });
+import {
+  asciiPath,
+  count,
+  debianPackage,
+  duration,
+  durationOrNever,
+  executable,
+  flag,
+  flagName,
+  flagValue,
+  hostIpv4,
+  hostPath,
+  image,
+  ipv4,
+  line,
+  linkName,
+  localPath,
+  mesosRole,
+  name,
+  oneOf,
+  port,
+  reachable,
+  sha256,
+  size,
+  sshAddress,
+  subnet,
+  url,
+  word,
+  zkPath,
+} from './values.js';
 
 const meta = (description: string, example?: unknown, otherwise?: string) => ({
   description,
@@ -256,16 +193,14 @@ const installs = (
   },
   path = hostPath,
 ) => ({
-  package: text('package', 'the name of a Debian package', /^[a-z0-9][a-z0-9+.-]*$/)
-    .meta(meta('Debian package.', examples.package))
-    .optional(),
+  package: debianPackage.meta(meta('Debian package.', examples.package)).optional(),
   path: path.meta(meta('Directory of an existing installation on the hosts.', examples.path)).optional(),
-  tarball: text('URL', 'an http, https or file URL', /^(https?|file):\/\/\S+$/)
+  tarball: url
     .meta(
       meta('URL of an archive. It requires `sha256`.', `https://downloads.example.org/${examples.archive}`),
     )
     .optional(),
-  sha256: text('SHA-256', '64 hexadecimal digits', /^[0-9a-f]{64}$/)
+  sha256: sha256
     .meta(meta('SHA-256 of the archive.', '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'))
     .optional(),
 });
@@ -304,20 +239,14 @@ const mesosInstall = z
     kind: '`lab`, keys',
   });
 
-const flags = z
-  .record(
-    text('flag', 'the name of a flag, without dashes, such as work_dir', /^[a-z][a-z0-9_]*$/),
-    z.union([z.string(), z.number(), z.boolean()], { error: 'text, a number, `true` or `false`' }),
-    { error: 'flags with values' },
-  )
-  .meta(
-    meta(
-      'Extra flags, named without dashes. They override those that Perijove sets. Numbers are passed on as they are written.',
-      {
-        offer_timeout: '30secs',
-      },
-    ),
-  );
+const flags = z.record(flagName, flagValue, { error: 'flags with values' }).meta(
+  meta(
+    'Extra flags, named without dashes. They override those that Perijove sets. Numbers are passed on as they are written.',
+    {
+      offer_timeout: '30secs',
+    },
+  ),
+);
 
 const withFlags = (program: string) => section({ flags: flags.default({}) }, `Options of each ${program}.`);
 
@@ -354,9 +283,7 @@ const mesos = section(
     quorum: count(1, 99)
       .meta(meta('Quorum of the masters (`--quorum`).', 2, 'the majority of the masters'))
       .optional(),
-    zkPath: text('path', 'a path in ZooKeeper, such as /mesos', /^(\/[A-Za-z0-9._-]+)+$/)
-      .meta(meta('ZooKeeper path of the masters.'))
-      .default('/mesos'),
+    zkPath: zkPath.meta(meta('ZooKeeper path of the masters.')).default('/mesos'),
     sessionTimeout: duration
       .meta(
         meta(
@@ -388,9 +315,7 @@ const mesos = section(
         ),
       )
       .optional(),
-    role: text('role', 'a Mesos role', /^(\*|[A-Za-z0-9_][A-Za-z0-9_./-]*)$/)
-      .meta(meta('Role of the framework.', 'jupyter'))
-      .default('*'),
+    role: mesosRole.meta(meta('Role of the framework.', 'jupyter')).default('*'),
     failoverTimeout: duration
       .meta(meta('How long Mesos keeps the tasks without a connected scheduler.'))
       .default('1w'),
@@ -409,13 +334,7 @@ const mesos = section(
 
 const vxlan = section(
   {
-    name: text(
-      'link name',
-      'text of at most 15 letters, digits, `.`, `_` and `-`',
-      /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/,
-    )
-      .meta(meta('Name of the Docker network and of its bridge.'))
-      .default('perijove'),
+    name: linkName.meta(meta('Name of the Docker network and of its bridge.')).default('perijove'),
     id: count(1, 16_777_215).meta(meta('VXLAN network identifier.')).default(42),
     mtu: count(576, 9000).meta(meta("MTU of the nodes' interfaces.")).default(1450),
   },

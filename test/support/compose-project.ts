@@ -49,6 +49,8 @@ export class ComposeProject {
   private readonly addedRoutes: string[] = [];
   /** By host: the boot at which its owner's firewall rules were added. */
   private readonly rulesOf = new Map<string, string>();
+  /** Docker's IDs of the containers, by service. */
+  private readonly containers = new Map<string, Promise<string>>();
 
   constructor(
     private readonly compose: Command,
@@ -91,6 +93,7 @@ export class ComposeProject {
     await this.run([path.join(root, 'images/prepare')]);
     await this.run(this.composed('build'));
     await this.run(this.composed('up', '--detach'));
+    this.containers.clear();
   }
 
   /** Removes everything but the images. */
@@ -102,13 +105,13 @@ export class ComposeProject {
   }
 
   /** Runs the command line in the first worker. */
-  perijove(...args: readonly string[]): Promise<string> {
-    return this.run(this.composed('exec', '-T', 'worker-1', 'perijove', ...args));
+  async perijove(...args: readonly string[]): Promise<string> {
+    return this.run(await this.inside('worker-1', 'perijove', ...args));
   }
 
   /** Like `perijove`, but may fail. */
-  try(...args: readonly string[]): Promise<Run> {
-    return this.exec(this.composed('exec', '-T', 'worker-1', 'perijove', ...args));
+  async try(...args: readonly string[]): Promise<Run> {
+    return this.exec(await this.inside('worker-1', 'perijove', ...args));
   }
 
   async json<T>(...args: readonly string[]): Promise<T> {
@@ -117,7 +120,7 @@ export class ComposeProject {
 
   /** Output of a shell on a host, without SSH. */
   async onHost(host: string, script: string): Promise<string> {
-    return this.run(this.composed('exec', '-T', host, 'sh', '-c', script));
+    return this.run(await this.inside(host, 'sh', '-c', script));
   }
 
   /** Cuts the power. */
@@ -133,9 +136,18 @@ export class ComposeProject {
     return (await this.exec(this.composed('logs', '--no-color', '--tail=60', 'worker-1', 'worker-2'))).stdout;
   }
 
-  /** Docker's ID of the server. */
-  private async container(host: string): Promise<string> {
-    return (await this.run(this.composed('ps', '--quiet', host))).trim();
+  /** Docker's ID of a service's container. */
+  protected container(service: string): Promise<string> {
+    const known = this.containers.get(service);
+    if (known !== undefined) return known;
+    const found = this.run(this.composed('ps', '--quiet', service)).then((id) => id.trim());
+    this.containers.set(service, found);
+    return found;
+  }
+
+  /** A command in a container. By Docker itself: Compose 1 computes for a second before each one. */
+  protected async inside(service: string, ...command: Command): Promise<Command> {
+    return ['docker', 'exec', await this.container(service), ...command];
   }
 
   /** Boot time of the server. */
@@ -200,14 +212,7 @@ export class ComposeProject {
       'StrictHostKeyChecking=no',
       'UserKnownHostsFile=/dev/null',
     ];
-    const ssh = [
-      'ssh',
-      '-i',
-      workersKey,
-      ...options.flatMap((option) => ['-o', option]),
-      `root@${address}`,
-      'true',
-    ];
-    return (await this.exec(this.composed('exec', '-T', 'worker-1', ...ssh))).code === 0;
+    const ssh = ['-i', workersKey, ...options.flatMap((option) => ['-o', option]), `root@${address}`, 'true'];
+    return (await this.exec(await this.inside('worker-1', 'ssh', ...ssh))).code === 0;
   }
 }

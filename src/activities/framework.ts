@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
+import { hostsWithRole, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import { withLeaving } from '../deployment/leaving.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { teardownFramework } from '../mesos/scheduler/scheduler.js';
 import {
@@ -61,8 +62,13 @@ export function createFrameworkActivities(
      * Starts the framework of the cluster, or gives the spec to the running one, with the nodes' plan of this
      * release. A new framework continues from what the hosts have kept.
      */
-    ensureFramework: async ({ spec }: FrameworkSpecInput): Promise<ConfigureResult> =>
-      await ensure(client, ways, spec),
+    ensureFramework: async ({
+      spec,
+      leaving = [],
+    }: FrameworkSpecInput & {
+      /** Hosts without roles that the spec lacks: their nodes move, and they are reached meanwhile. */
+      readonly leaving?: readonly HostSpec[];
+    }): Promise<ConfigureResult> => await ensure(client, ways, spec, leaving),
 
     /**
      * Resolves when every node, and no other, runs with the configuration from the spec. Waits without a
@@ -101,8 +107,14 @@ export function createFrameworkActivities(
 
 export type FrameworkActivities = ReturnType<typeof createFrameworkActivities>;
 
-async function ensure(client: Client, ways: FrameworkWays, spec: ClusterSpec): Promise<ConfigureResult> {
-  const plan = await ways.plan(spec);
+async function ensure(
+  client: Client,
+  ways: FrameworkWays,
+  given: ClusterSpec,
+  leaving: readonly HostSpec[],
+): Promise<ConfigureResult> {
+  const plan = await ways.plan(given);
+  const spec = withLeaving(given, leaving);
   const isFirst = !(await askRunning(client, workflowIds.framework(spec.name)));
   const remembered = isFirst ? await ways.remember(spec) : undefined;
   const { answer, restarted } = await startOrConfigure(client, spec, {
@@ -195,8 +207,8 @@ export function nodesWaiting(
       if (task === undefined) return [`${node} has no task yet`];
       if (task.retiring) return [`${node} on ${task.host} has left etcd and will be relaunched`];
       if (task.state !== 'TASK_RUNNING') return [`${node} on ${task.host} is in state ${task.state}`];
-      if (!spec.hosts.some(({ name }) => name === task.host))
-        return [`${node} will move from ${task.host}, which the spec no longer contains`];
+      if (!hostsWithRole(spec, 'agent').some(({ name }) => name === task.host))
+        return [`${node} will move from ${task.host}, which the spec gives no agent`];
       return digest(index, task.host) === task.config ? [] : [`${node} still has its previous configuration`];
     }),
     ...surplus.map(({ node, host }) => `${node} on ${host} will be stopped`),

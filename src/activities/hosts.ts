@@ -32,11 +32,18 @@ export function createHostActivities({ pool, artifacts }: Pick<ActivityDeps, 'po
      *
      * @throws PerijoveError SSH_*, SUDO_REFUSED, ZOOKEEPER_NUMBER_TAKEN
      */
-    surveyHost: async ({ spec, host: name }: HostInput): Promise<HostSurvey> => {
+    surveyHost: async ({
+      spec,
+      host: name,
+      dirs,
+    }: HostInput & {
+      /** Of other hosts on the same machine. */
+      readonly dirs?: readonly string[];
+    }): Promise<HostSurvey> => {
       const host = hostOf(spec, name);
       const connection = await pool.get(host);
       const full = isServer(host) ? await withKnownServers(connect, spec) : spec;
-      return surveyOf(connection, full, convergeDeps(spec));
+      return surveyOf(connection, full, convergeDeps(spec), dirs);
     },
 
     /**

@@ -8,6 +8,7 @@ import { createKeeperActivities } from './keeper.js';
 import { createMesosActivities } from './mesos.js';
 import { createNetworkActivities } from './network.js';
 import { createRecoveryActivities } from './recovery.js';
+import { createRemovalActivities } from './removal.js';
 import { createSecretsActivities } from './secrets.js';
 import { createStorageActivities } from './storage.js';
 import { createTeardownActivities } from './teardown.js';
@@ -29,6 +30,7 @@ export function createActivities(deps: ActivityDeps) {
     ...createKeeperActivities(deps),
     ...createVerifyActivities(deps),
     ...createTeardownActivities(deps),
+    ...createRemovalActivities(deps),
     ...createRecoveryActivities(deps),
     ...createDrillActivities(deps),
   };

@@ -13,6 +13,7 @@ import { removeNetwork } from '../network/remove.js';
 import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { glusterDaemon } from '../storage/items.js';
 import { unmountVolume } from '../storage/volume.js';
+import type { SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { workflowIds } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
@@ -90,31 +91,37 @@ export function createTeardownActivities(
      *
      * @throws PerijoveError WAY_IN_LOST, DIR_REFUSED, NETWORK_IN_USE, DAEMON_FAILED, SSH_*, COMMAND_FAILED
      */
-    clearHost: async ({ spec, host: name, purge }: ClearHostInput): Promise<readonly Change[]> => {
-      const host = hostOf(spec, name);
-      const connection = await pool.get(host);
-      const signal = Context.current().cancellationSignal;
-      const ended = await connection.run(endNodesScript(host, { docker: needsDocker(spec, host) }), {
-        signal,
-        timeoutMs: sweepTimeoutMs,
-      });
-      const changes: Change[] = ended
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((node) => ({ host: name, what: `ended ${node}` }));
-      const unmounted = spec.storage.kind === 'gluster' ? await unmountVolume(connection, spec.storage) : [];
-      const unlinked = spec.network.kind === 'vxlan' ? await removeNetwork(connection, spec.name) : [];
-      const stopped = purge ? await stopOwnDaemons(connection, [dockerDaemon, glusterDaemon]) : [];
-      changes.push(
-        ...unmounted,
-        ...unlinked,
-        ...stopped.map((what) => ({ host: name, what })),
-        ...(await removeHost(connection, { purge, cluster: spec.name })),
-      );
-      await keepWayIn(connection, { done: changes, signal });
-      return changes;
-    },
+    clearHost: (input: ClearHostInput): Promise<readonly Change[]> => clearHost(pool, input),
   };
+}
+
+/** As the activity `clearHost`. */
+export async function clearHost(
+  pool: SshPool,
+  { spec, host: name, purge }: ClearHostInput,
+): Promise<readonly Change[]> {
+  const host = hostOf(spec, name);
+  const connection = await pool.get(host);
+  const signal = Context.current().cancellationSignal;
+  const ended = await connection.run(endNodesScript(host, { docker: needsDocker(spec, host) }), {
+    signal,
+    timeoutMs: sweepTimeoutMs,
+  });
+  const changes: Change[] = ended
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((node) => ({ host: name, what: `ended ${node}` }));
+  const unmounted = spec.storage.kind === 'gluster' ? await unmountVolume(connection, spec.storage) : [];
+  const unlinked = spec.network.kind === 'vxlan' ? await removeNetwork(connection, spec.name) : [];
+  const stopped = purge ? await stopOwnDaemons(connection, [dockerDaemon, glusterDaemon]) : [];
+  changes.push(
+    ...unmounted,
+    ...unlinked,
+    ...stopped.map((what) => ({ host: name, what })),
+    ...(await removeHost(connection, { purge, cluster: spec.name })),
+  );
+  await keepWayIn(connection, { done: changes, signal });
+  return changes;
 }
 
 /** Containers of nodes, running or not: they hold addresses and a network. */

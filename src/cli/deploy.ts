@@ -56,10 +56,18 @@ const waitMs = 2_000;
 export async function startDeploy(
   client: Client,
   spec: ClusterSpec,
-  { signal, onWait }: { readonly signal: AbortSignal; readonly onWait: (text: string) => void },
+  {
+    signal,
+    onWait,
+    purgeRemoved = false,
+  }: {
+    readonly signal: AbortSignal;
+    readonly onWait: (text: string) => void;
+    readonly purgeRemoved?: boolean;
+  },
 ): Promise<StartedDeploy> {
   const digest = specDigest(spec);
-  const input: DeployInput = { spec, digest };
+  const input: DeployInput = { spec, digest, ...(purgeRemoved && { purgeRemoved }) };
   const workflowId = workflowIds.deploy(spec.name);
   const askedAt = Date.now();
   await endMisfit(client, workflowId, { signal, onWait });

@@ -1,19 +1,24 @@
 /** What a deployment does to nodes on hosts that may no longer hold them. */
 import { isGrpcServiceError, WorkflowNotFoundError } from '@temporalio/client';
-import type { ClusterSpec } from '../cluster/spec.js';
+import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
+import { hostsThatLeave } from '../deployment/leaving.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { nodesToDrain } from '../mesos/scheduler/cordons.js';
 import type { TemporalSettings } from '../temporal/connect.js';
-import { workflowIds, type FrameworkState } from '../temporal/contract.js';
+import { memoKeys, workflowIds, type FrameworkState } from '../temporal/contract.js';
 import { askWithin, storedState } from '../temporal/running.js';
 import type { CommandContext } from './command.js';
 import { withTemporal } from './temporal.js';
 
 const askMs = 5_000;
 
-/** Nodes, by host, that will move to other hosts. */
-export type Drains = Readonly<Record<string, readonly string[]>>;
+export interface Drains {
+  /** Nodes, by host, that will move to other hosts. */
+  readonly nodes: Readonly<Record<string, readonly string[]>>;
+  /** Hosts of the deployed cluster that the spec lacks: their services will end. */
+  readonly leaving: readonly HostSpec[];
+}
 
 /** By the state that the framework stored, so no worker is needed; no nodes where no framework runs. */
 export async function plannedDrains(
@@ -29,7 +34,10 @@ export async function plannedDrains(
         throw error;
       });
       const state = found?.status.name === 'RUNNING' ? storedState<FrameworkState>(found) : undefined;
-      return known(state === undefined ? {} : nodesToDrain(spec, state));
+      if (found === undefined || state === undefined) return known({ nodes: {}, leaving: [] });
+      const deployed = (found.memo?.[memoKeys.hosts] as readonly HostSpec[] | undefined) ?? [];
+      const leaving = hostsThatLeave(spec, deployed, Object.keys(state.forgotten ?? {}));
+      return known({ nodes: nodesToDrain(spec, state), leaving });
     });
   } catch (error) {
     context.signal.throwIfAborted();
@@ -39,10 +47,18 @@ export async function plannedDrains(
 }
 
 /** One sentence per host. */
-export function drainLines(spec: ClusterSpec, drains: Drains): readonly string[] {
-  return Object.entries(drains).map(([host, nodes]) => {
+export function drainLines(spec: ClusterSpec, { nodes, leaving: hosts }: Drains): readonly string[] {
+  const leaving = hosts.map(({ name }) => name);
+  return [...new Set([...Object.keys(nodes), ...leaving])].map((host) => {
+    const moving = [...(nodes[host] ?? [])].sort();
+    const what = moving.length === 1 ? '1 node' : `${moving.length} nodes`;
+    const names = moving.length === 0 ? '' : ` (${moving.join(', ')})`;
+    if (leaving.includes(host)) {
+      const drained =
+        moving.length === 0 ? 'its services end' : `${what} will be drained${names}, then its services end`;
+      return `${host}: ${drained} (data kept)`;
+    }
     const isLeaving = spec.hosts.every(({ name }) => name !== host);
-    const what = nodes.length === 1 ? '1 node' : `${nodes.length} nodes`;
-    return `${host}${isLeaving ? ', which the spec lacks' : ''}: ${what} will move to other hosts (${[...nodes].sort().join(', ')})`;
+    return `${host}${isLeaving ? ', which the spec lacks' : ''}: ${what} will move to other hosts${names}`;
   });
 }

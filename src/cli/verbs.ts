@@ -101,6 +101,12 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./verbs/fence.js')).fenceCommand,
   },
   {
+    name: 'forget',
+    summary: 'declare that a host removed from the spec never comes back',
+    group: groups.keep,
+    load: async () => (await import('./verbs/forget.js')).forgetCommand,
+  },
+  {
     name: 'recover',
     summary: 'bring back a part that cannot return by itself',
     group: groups.keep,

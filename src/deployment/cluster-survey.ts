@@ -42,6 +42,7 @@ export async function surveyCluster(
   spec: ClusterSpec,
   knownHostsDir: string,
   signal: AbortSignal,
+  dirs: readonly string[] = [],
 ): Promise<Survey> {
   const programsDir = path.join(dist, 'programs');
   if (!existsSync(programsDir)) {
@@ -66,7 +67,7 @@ export async function surveyCluster(
         const connection = await pool.get(host);
         if (numbered === undefined) return undefined;
         const isServer = host.roles.includes('zookeeper');
-        return await surveyOf(connection, isServer ? await numbered : spec, deps);
+        return await surveyOf(connection, isServer ? await numbered : spec, deps, dirs);
       } catch (error) {
         return problemOf(error, host);
       }

@@ -29,18 +29,20 @@ export interface HostSurvey {
 /**
  * Surveys a host without changing it, in the same way for a deployment, `check` and `plan`.
  *
+ * @param dirs of hosts that `spec` lacks and that may share the machine
  * @throws PerijoveError SSH_*, SHELL_REFUSED, PASSWORD_EXPIRED, SUDO_REFUSED
  */
 export async function surveyOf(
   connection: HostConnection,
   spec: ClusterSpec,
   deps: ConvergeDeps,
+  dirs: readonly string[] = [],
 ): Promise<HostSurvey> {
   const { host } = connection;
   const mesos = await observeMesos(connection, spec, signalOf(deps));
   const items = allItems(spec, host, mesos);
   const [facts, forwarding, network, volume, unwanted, changes] = await Promise.all([
-    gatherFacts(connection, factsWanted(spec, host, items), signalOf(deps)),
+    gatherFacts(connection, factsWanted(spec, host, items, dirs), signalOf(deps)),
     forwardingProblems(connection, spec),
     observeNetwork(connection, spec, deps),
     planVolume(connection, spec),

@@ -33,3 +33,10 @@ export function specForHost(spec: ClusterSpec, host: HostSpec): ClusterSpec {
   );
   return { ...spec, hosts: spec.hosts.filter(({ name }) => known.has(name)) };
 }
+
+/** Directories of the other hosts on the same machine, of which their loopback addresses tell. */
+export function neighbourDirs(spec: ClusterSpec, host: HostSpec): readonly string[] {
+  const isLoopback = ({ address }: HostSpec) => address.startsWith('127.');
+  if (!isLoopback(host)) return [];
+  return spec.hosts.filter((each) => each.name !== host.name && isLoopback(each)).map(({ dir }) => dir);
+}

@@ -28,8 +28,17 @@ interface Place {
   readonly port: number;
 }
 
-/** The facts of a host that `preflightProblems` needs. */
-export function factsWanted(spec: ClusterSpec, host: HostSpec, items: HostItems): FactsWanted {
+/**
+ * The facts of a host that `preflightProblems` needs.
+ *
+ * @param dirs of hosts that `spec` lacks: their programs may listen on the same machine
+ */
+export function factsWanted(
+  spec: ClusterSpec,
+  host: HostSpec,
+  items: HostItems,
+  dirs: readonly string[] = [],
+): FactsWanted {
   return {
     packages: items.packages,
     daemons: items.daemons ?? [],
@@ -38,7 +47,7 @@ export function factsWanted(spec: ClusterSpec, host: HostSpec, items: HostItems)
     addresses: boundAddresses(spec, host),
     writable: [host.dir, ...storagePaths(spec, host)],
     apart: bricks(spec, host),
-    dirs: spec.hosts.map(({ dir }) => dir),
+    dirs: [...new Set([...spec.hosts.map(({ dir }) => dir), ...dirs])],
   };
 }
 

@@ -22,6 +22,7 @@ const table = [
   { name: 'framework' },
   { name: 'etcd' },
   { name: 'keeper', converges: true, role: 'proxy' },
+  { name: 'removal' },
   { name: 'verify' },
 ] as const satisfies readonly StageFacts[];
 

@@ -876,6 +876,35 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'refused',
   },
+  REMOVED_HOST_SILENT: {
+    meaning:
+      'The spec no longer contains a host of the cluster, and the host cannot be reached: its services may still run, so they are not taken for gone.',
+    remedy:
+      'Start or reconnect the host and run `perijove up` again. If it never comes back, switch it off, run `perijove forget HOST`, and then `perijove up`.',
+    retryable: false,
+    exit: 'unreachable',
+  },
+  REMOVED_HOST_FOREIGN: {
+    meaning:
+      'A host that the spec no longer contains does not have the secrets of this cluster, so nothing on it was ended.',
+    remedy:
+      'If the host is part of another cluster by now, run `perijove forget HOST`, and then `perijove up`. Else restore `<dir>/etc/secrets` on it.',
+    retryable: false,
+    exit: 'refused',
+  },
+  REMOVED_HOST_IN_USE: {
+    meaning: 'A host that the spec no longer contains still has nodes, so its services were not ended.',
+    remedy: 'Run `perijove up` again once its nodes have moved. `perijove status` shows what they wait for.',
+    retryable: true,
+    exit: 'failed',
+  },
+  HOST_NOT_REMOVED: {
+    meaning: '`perijove forget` was refused: the spec still contains the host.',
+    remedy:
+      'Remove the host from `cluster.yaml` first. If it is dead and will come back, run `perijove fence HOST` instead.',
+    retryable: false,
+    exit: 'refused',
+  },
   ETCD_UNREACHABLE: {
     meaning: 'An etcd member did not respond in time.',
     remedy: 'Check the member with `perijove status` and `perijove logs NODE`.',

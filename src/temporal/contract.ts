@@ -9,6 +9,7 @@ import type { DrillName } from '../drill/faults/index.js';
 import type { Evidence } from '../drill/evidence.js';
 import type { Change } from '../hosts/items.js';
 import type { FenceFacts, FenceOutcome } from '../mesos/fencing/fences.js';
+import type { ForgottenFacts } from '../mesos/fencing/forgotten.js';
 import type { CordonFacts } from '../mesos/scheduler/cordons.js';
 import type { FrameworkHistory, MesosFacts } from '../mesos/scheduler/framework-events.js';
 import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/scheduler/tasks.js';
@@ -44,7 +45,12 @@ export const workflowIds = {
 export const searchAttributes = { cluster: 'PerijoveCluster', stage: 'PerijoveStage' } as const;
 
 /** Memo keys: the last state, readable while no worker runs. */
-export const memoKeys = { state: 'perijoveState', purge: 'perijovePurge' } as const;
+export const memoKeys = {
+  state: 'perijoveState',
+  purge: 'perijovePurge',
+  /** Of the framework: the hosts of the cluster as it was last deployed, with their SSH coordinates. */
+  hosts: 'perijoveHosts',
+} as const;
 
 // --- deploy ---------------------------------------------------------------------------------------------
 
@@ -52,6 +58,8 @@ export interface DeployInput {
   readonly spec: ClusterSpec;
   /** SHA-256 of the canonical JSON of `spec`. */
   readonly digest: string;
+  /** Remove data, secrets and logs of hosts that the spec no longer contains. */
+  readonly purgeRemoved?: boolean;
 }
 
 export type StageState = 'waiting' | 'running' | 'done' | 'failed';
@@ -129,7 +137,7 @@ export interface FrameworkFailure {
 
 export type { FrameworkEvent, MesosFacts, PastTask } from '../mesos/scheduler/framework-events.js';
 
-export interface FrameworkState extends TaskTable, FenceFacts, CordonFacts, FrameworkHistory {
+export interface FrameworkState extends TaskTable, FenceFacts, CordonFacts, ForgottenFacts, FrameworkHistory {
   readonly frameworkId?: string;
   /** etcd has been complete once: a node without data joins, and never bootstraps. */
   readonly etcdFormed: boolean;
@@ -230,6 +238,13 @@ export const fenceHost = defineUpdate<FenceResult, [host: string]>('fence');
 export const cordonHost = defineUpdate<{ readonly changed: boolean }, [host: string]>('cordon');
 /** Open a host again; idempotent. */
 export const uncordonHost = defineUpdate<{ readonly changed: boolean }, [host: string]>('uncordon');
+
+/**
+ * An operator declares that a host which leaves the cluster never comes back: its nodes are given up as with `fence`,
+ * and `up` does not contact it. Rejected with HOST_NOT_LOST while nodes on it are alive according to Mesos, with
+ * UNKNOWN_TARGET for a host that the cluster lacks; idempotent.
+ */
+export const forgetHost = defineUpdate<FenceResult, [host: string]>('forget');
 
 export interface StopFrameworkResult {
   /** Whether Mesos confirmed that the framework is gone. */

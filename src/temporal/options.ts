@@ -30,6 +30,19 @@ export const patient: ActivityOptions = {
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
+/** Observes a host that leaves the cluster: it may be gone, so it is not waited for as long as others are. */
+export const briefly: ActivityOptions = {
+  ...patient,
+  startToCloseTimeout: 2 * 60_000,
+  retry: { initialInterval: 1_000, backoffCoefficient: 2, maximumInterval: 8_000, maximumAttempts: 5 },
+};
+
+/** Ends the services of a host that leaves the cluster: for some eight minutes with growing pauses. */
+export const lastly: ActivityOptions = {
+  ...patient,
+  retry: { initialInterval: 1_000, backoffCoefficient: 2, maximumInterval: 120_000, maximumAttempts: 10 },
+};
+
 /** Waits for something that heals or starts automatically; they end when it does, or time out. */
 export const waiting: ActivityOptions = {
   startToCloseTimeout: 10 * 60_000,

@@ -24,12 +24,13 @@ import {
 import { stages } from './stages/index.js';
 import type { Deployment } from './stages/stage.js';
 import { hostsToConverge } from '../deployment/hosts-to-converge.js';
+import { leavingWith, withLeaving } from '../deployment/leaving.js';
 
 /**
  * Brings a cluster to its spec, stage by stage. Each stage observes first and changes only what differs, so a
  * deployment that failed or was cancelled is continued by running it again.
  */
-export async function deploy({ spec, digest }: DeployInput): Promise<DeployResult> {
+export async function deploy({ spec, digest, purgeRemoved = false }: DeployInput): Promise<DeployResult> {
   let progress = newProgress(spec.name, digest);
 
   setHandler(deployProgress, () => progress);
@@ -57,12 +58,23 @@ export async function deploy({ spec, digest }: DeployInput): Promise<DeployResul
     spec,
     surveys: [],
     gotSecrets: new Set(),
-    pending: (stage) => hostsToConverge(spec, stage, deployment.surveys, deployment.gotSecrets),
+    leaving: [],
+    get whole() {
+      return withLeaving(
+        spec,
+        deployment.leaving.map(({ host }) => host),
+      );
+    },
+    purgeRemoved,
+    pending: (stage) => [
+      ...hostsToConverge(spec, stage, deployment.surveys, deployment.gotSecrets),
+      ...leavingWith(deployment.leaving, stage),
+    ],
     note: () => undefined,
   };
 
   for (const stage of stages) {
-    const why = stage.skip?.(spec);
+    const why = stage.skip?.(spec, deployment);
     if (why !== undefined) {
       show(stageSkipped(progress, stage.name, why));
       continue;

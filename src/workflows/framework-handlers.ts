@@ -7,6 +7,7 @@ import {
   configureFramework,
   cordonHost,
   fenceHost,
+  forgetHost,
   frameworkState,
   markEtcdFormed,
   raiseEtcdEpoch,
@@ -33,6 +34,8 @@ import {
   configure,
   fence,
   fenceRejection,
+  forget,
+  forgetRejection,
   frameworkIdRejection,
   intentsRejection,
   leaseRejection,
@@ -144,6 +147,19 @@ function handleOperator(run: FrameworkRun): void {
     run.configure(configure(run.memory, run.memory.spec, run.state.plan).memory);
     return { changed: true };
   });
+  on(run, forgetHost).do(
+    (host) => {
+      const { state, result } = forget(run.state, host, now());
+      if (result.changed) run.restartWith(state);
+      return result;
+    },
+    (host) => {
+      const { name, hosts } = run.memory.spec;
+      const isKnown = hosts.some((each) => each.name === host);
+      reject('UNKNOWN_TARGET', isKnown ? undefined : `${name} has no host ${host}`);
+      reject('HOST_NOT_LOST', forgetRejection(run.state, host));
+    },
+  );
   on(run, stopFramework).do(async () => {
     run.end.wanted = true;
     await condition(() => run.end.result !== undefined);

@@ -1,4 +1,5 @@
-import { setCurrentDetails, upsertMemo } from '@temporalio/workflow';
+import { patched, setCurrentDetails, upsertMemo } from '@temporalio/workflow';
+import type { HostSpec } from '../cluster/spec.js';
 import { compact, remember, withoutHistory } from '../mesos/scheduler/framework-events.js';
 import {
   memoKeys,
@@ -13,6 +14,7 @@ import { details, firstMemory, sameJson, withoutPlan, type FrameworkMemory } fro
 export class FrameworkRun {
   #memory: FrameworkMemory;
   #published: FrameworkState | undefined;
+  #publishedHosts: readonly HostSpec[] | undefined;
   /** The run must tear down the framework; `result` is set once it has. */
   readonly end: { wanted: boolean; result?: StopFrameworkResult } = { wanted: false };
   /**
@@ -49,6 +51,7 @@ export class FrameworkRun {
   configure(memory: FrameworkMemory): void {
     this.#memory = { ...memory, state: remember(this.state, memory.state, now()) };
     this.publish();
+    this.publishHosts();
   }
 
   /** Moves to a state with which the scheduler must be restarted. */
@@ -69,6 +72,14 @@ export class FrameworkRun {
     if (this.#published !== undefined && sameJson(this.#published, memo)) return;
     this.#published = memo;
     upsertMemo({ [memoKeys.state]: memo });
+  }
+
+  /** A later deployment, by a spec that lacks some of the hosts, needs to reach them. */
+  publishHosts(): void {
+    const { hosts } = this.#memory.spec;
+    if (sameJson(this.#publishedHosts, hosts) || !patched('publish-hosts')) return;
+    this.#publishedHosts = hosts;
+    upsertMemo({ [memoKeys.hosts]: hosts });
   }
 
   noteHistoryLength(): void {

@@ -8,6 +8,7 @@ import {
   settleFences,
   type FenceOutcome,
 } from '../mesos/fencing/fences.js';
+import { applyForget, forgetRejection } from '../mesos/fencing/forgotten.js';
 import {
   adoptTasks,
   applyIntents,
@@ -73,9 +74,10 @@ export function configure(
   const isSame = sameJson(memory.spec, spec) && sameJson(memory.state.plan, plan);
   if (memory.configured && isSame && failure === undefined) return { memory, result: 'unchanged' };
   const hosts = spec.hosts.map(({ name }) => name);
+  const { forgotten = {} } = memory.state;
   const state = withoutCordons(
-    forgetHosts(withPlan(without(memory.state, 'failure'), plan), hosts),
-    (host) => cordonRejection(spec, host) !== undefined,
+    forgetHosts(withPlan(without(without(memory.state, 'failure'), 'forgotten'), plan), hosts),
+    (host) => cordonRejection(spec, host) !== undefined || forgotten[host] !== undefined,
   );
   return {
     memory: {
@@ -121,7 +123,7 @@ export function withoutPlan<T extends Pick<FrameworkState, 'plan'>>(state: T): O
 
 function without(
   state: FrameworkState,
-  key: 'failure' | 'frameworkId' | 'masters' | 'missing' | 'plan',
+  key: 'failure' | 'forgotten' | 'frameworkId' | 'masters' | 'missing' | 'plan',
 ): FrameworkState {
   const copy: { -readonly [K in keyof FrameworkState]: FrameworkState[K] } = { ...state };
   delete copy[key];
@@ -170,7 +172,7 @@ export function withFrameworkId(
   return adoptTasks({ ...state, frameworkId }, found);
 }
 
-export { fenceRejection, intentsRejection };
+export { fenceRejection, forgetRejection, intentsRejection };
 
 export function withIntents(
   state: FrameworkState,
@@ -213,6 +215,16 @@ export function fence(
   at: string,
 ): { readonly state: FrameworkState; readonly result: FenceResult } {
   const next = applyHostFence(state, host, at);
+  return { state: next, result: { changed: next !== state, nodes: next.fences?.[host]?.nodes ?? [] } };
+}
+
+/** Adds an operator's declaration that a host never comes back, and returns the response to it. */
+export function forget(
+  state: FrameworkState,
+  host: string,
+  at: string,
+): { readonly state: FrameworkState; readonly result: FenceResult } {
+  const next = applyForget(state, host, at);
   return { state: next, result: { changed: next !== state, nodes: next.fences?.[host]?.nodes ?? [] } };
 }
 
@@ -277,6 +289,9 @@ export function details(memory: FrameworkMemory): string {
     ...Object.entries(state.fences ?? {}).map(
       ([host, { at, nodes: given }]) =>
         `- ${host} was declared dead by an operator at ${at}: ${given.join(', ')}`,
+    ),
+    ...Object.entries(state.forgotten ?? {}).map(
+      ([host, { at }]) => `- ${host} never comes back, as an operator declared at ${at}`,
     ),
     ...(state.failure === undefined
       ? []

@@ -39,6 +39,7 @@ export async function framework(input: FrameworkInput): Promise<void> {
   const run = new FrameworkRun(input);
   handleAll(run);
   run.publish();
+  run.publishHosts();
   while (!run.end.wanted) {
     if (run.grown) {
       await condition(() => run.end.wanted || allHandlersFinished());

@@ -12,6 +12,7 @@ import { createKeeperActivities } from '../../src/activities/keeper.js';
 import { createMesosActivities } from '../../src/activities/mesos.js';
 import { createNetworkActivities } from '../../src/activities/network.js';
 import { createRecoveryActivities } from '../../src/activities/recovery.js';
+import { createRemovalActivities } from '../../src/activities/removal.js';
 import { createSecretsActivities } from '../../src/activities/secrets.js';
 import { createStorageActivities } from '../../src/activities/storage.js';
 import { createTeardownActivities } from '../../src/activities/teardown.js';
@@ -42,6 +43,7 @@ it('no two subjects have an activity of the same name', () => {
     createVerifyActivities(deps),
     createRecoveryActivities(deps),
     createTeardownActivities(deps),
+    createRemovalActivities(deps),
   ].flatMap((activities) => Object.keys(activities));
   expect(new Set(names).size).toBe(names.length);
   expect(new Set(Object.keys(createActivities(deps)))).toEqual(new Set(names));

@@ -4,6 +4,7 @@
  */
 import { Context } from '@temporalio/activity';
 import type { Activities } from '../../src/activities/index.js';
+import type { LeavingHost } from '../../src/deployment/leaving.js';
 import type { ConvergingStage } from '../../src/deployment/stages.js';
 import type { HostSurvey } from '../../src/deployment/host-survey.js';
 import type { ServiceMember } from '../../src/deployment/members.js';
@@ -43,6 +44,8 @@ export class SimulatedCluster {
   readonly imageOn = new Set<string>();
   /** What nodes wait for, in sequence. */
   missing: readonly string[] = [];
+  /** Hosts that the spec lacks. */
+  leaving: readonly LeavingHost[] = [];
   framework: 'absent' | 'running' = 'absent';
   keeper: 'absent' | 'running' = 'absent';
   facts: (host: HostSpec) => Partial<HostFacts> = () => ({});
@@ -164,8 +167,9 @@ export class SimulatedCluster {
         await this.#did('announceNodes');
         return { changed: false };
       },
-      ensureFramework: async () => {
-        await this.#did('ensureFramework');
+      ensureFramework: async ({ leaving = [] }) => {
+        const names = leaving.map(({ name }) => `:${name}`).join('');
+        await this.#did(`ensureFramework${names}`);
         const before = this.framework;
         this.framework = 'running';
         return before === 'absent' ? 'started' : 'unchanged';
@@ -209,6 +213,19 @@ export class SimulatedCluster {
         const ran = this.framework === 'running';
         this.framework = 'absent';
         return ran ? { tornDown: true } : undefined;
+      },
+      findLeaving: async () => {
+        await this.#did('findLeaving');
+        return this.leaving.map(({ host }) => host);
+      },
+      observeLeaving: async ({ host }) => {
+        await this.#did(`observeLeaving:${host.name}`);
+        const found = this.leaving.find((each) => each.host.name === host.name);
+        return { host, services: found?.services ?? [] };
+      },
+      clearLeaving: async ({ host, purge }) => {
+        await this.#did(`clearLeaving:${host.name}${purge ? ':purge' : ''}`);
+        return [{ host: host.name, what: 'removed services and programs' }];
       },
       clearHost: async ({ host, purge }) => {
         await this.#did(`clearHost:${host}`);

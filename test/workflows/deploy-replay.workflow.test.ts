@@ -25,6 +25,8 @@ test('there is a history for each shape of control flow', () => {
     'deploy-failed',
     'deploy-first',
     'deploy-image',
+    'deploy-leaving',
+    'deploy-leaving-silent',
     'deploy-member-ended',
     'deploy-rolling',
     'deploy-unchanged',

@@ -565,6 +565,94 @@ describe('workers that come and go', () => {
   });
 });
 
+describe('a host that the spec no longer contains', () => {
+  const leaver = { ...makeHost('h4'), roles: [] };
+  const leaving = (name: string, purge = false): [SimulatedCluster, () => Promise<WorkflowHandle>] => {
+    const cluster = SimulatedCluster.deployed(makeSpec({ name }));
+    cluster.leaving = [{ host: leaver, services: ['zookeeper', 'masters', 'agents', 'keeper'] }];
+    return [cluster, () => startWith(cluster.spec, purge)];
+  };
+  const startWith = (spec: ClusterSpec, purgeRemoved: boolean) =>
+    server.client.workflow.start(workflowNames.deploy, {
+      workflowId: workflowIds.deploy(spec.name),
+      taskQueue,
+      args: [{ spec, digest: 'digest', purgeRemoved }],
+    });
+
+  it('leaves the services in their order, and the nodes before its agent ends', async () => {
+    const [cluster, begin] = leaving('leaving');
+    await work(cluster);
+    const handle = await begin();
+    const result = (await handle.result()) as DeployResult;
+    await record(handle, 'deploy-leaving');
+    const calls = [
+      'observeLeaving:h4',
+      'surveyHost:h1',
+      'planEnsemble',
+      'convergeHost:h4:zookeeper',
+      'convergeHost:h4:masters',
+      'ensureFramework:h4',
+      'awaitNodes',
+      'ensureKeeper',
+      'convergeHost:h4:keeper',
+      'clearLeaving:h4',
+      'ensureFramework',
+      'verifyNotebooks',
+    ];
+    expect(isAscending(order(cluster, ...calls)), cluster.calls.join(' ')).toBe(true);
+    expect(cluster.calls).not.toContain('convergeHost:h4:agents');
+    expect(cluster.calls).not.toContain('surveyHost:h4');
+    expect(result.stages.find(({ name }) => name === 'removal')).toMatchObject({ changed: 1 });
+  });
+
+  it('is purged on request', async () => {
+    const [cluster, begin] = leaving('leaving-purged', true);
+    await work(cluster);
+    await (await begin()).result();
+    expect(cluster.calls).toContain('clearLeaving:h4:purge');
+  });
+
+  it.each(['SSH_UNREACHABLE', 'SSH_AUTH_FAILED'] as const)(
+    'ends the deployment before any change if it cannot be reached (%s)',
+    async (code) => {
+      const [cluster, begin] = leaving(`leaving-silent-${code}`);
+      cluster.before = (call) => {
+        if (call === 'observeLeaving:h4') throw ApplicationFailure.nonRetryable('no way to h4', code);
+      };
+      await work(cluster);
+      const handle = await begin();
+      expect(await failureOf(handle)).toMatchObject({
+        type: 'REMOVED_HOST_SILENT',
+        message: 'h4 is to leave the cluster and cannot be reached: no way to h4',
+      });
+      if (code === 'SSH_UNREACHABLE') await record(handle, 'deploy-leaving-silent');
+      expect(cluster.calls).toEqual(['checkNoTeardown', 'findLeaving', 'observeLeaving:h4']);
+    },
+  );
+
+  it('is not forgotten while its services may still run', async () => {
+    const [cluster, begin] = leaving('leaving-lost');
+    cluster.before = (call) => {
+      if (call === 'clearLeaving:h4') throw ApplicationFailure.nonRetryable('gone dark', 'SSH_LOST');
+    };
+    await work(cluster);
+    expect(await failureOf(await begin())).toMatchObject({ type: 'REMOVED_HOST_SILENT' });
+    expect(cluster.calls).not.toContain('ensureFramework');
+    expect(cluster.calls).not.toContain('verifyNotebooks');
+  });
+
+  it('of another cluster is refused as such', async () => {
+    const [cluster, begin] = leaving('leaving-foreign');
+    cluster.before = (call) => {
+      if (call === 'observeLeaving:h4')
+        throw ApplicationFailure.nonRetryable('not ours', 'REMOVED_HOST_FOREIGN');
+    };
+    await work(cluster);
+    expect(await failureOf(await begin())).toMatchObject({ type: 'REMOVED_HOST_FOREIGN' });
+    expect(cluster.calls).not.toContain('ensureSecrets');
+  });
+});
+
 interface Gate {
   arrived: number;
   readonly open: () => void;

@@ -23,6 +23,7 @@ test('there is a history for each shape of control flow', () => {
     'framework-configured-anew',
     'framework-continued',
     'framework-fenced',
+    'framework-forgot-a-host',
     'framework-gave-up',
     'framework-grown',
     'framework-launched-and-stopped',

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
 import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { hostsThatLeave, withLeaving } from '../../src/deployment/leaving.js';
 import type { FrameworkActivities } from '../../src/activities/framework.js';
 import { PerijoveError } from '../../src/errors/error.js';
 import { withoutHistory } from '../../src/mesos/scheduler/framework-events.js';
@@ -14,6 +15,7 @@ import {
   claimScheduler,
   configureFramework,
   fenceHost,
+  forgetHost,
   frameworkState,
   markEtcdFormed,
   memoKeys,
@@ -213,6 +215,53 @@ describe('the end', () => {
     await eventually('it has given up', async () => (await state()).failure !== undefined);
     expect(await handle.executeUpdate(stopFramework)).toEqual({ tornDown: true });
     await handle.result();
+  });
+});
+
+describe('a host that leaves the cluster', () => {
+  const hosts = async () => (await handle.describe()).memo?.[memoKeys.hosts];
+  const forget = (host: string) => handle.executeUpdate(forgetHost, { args: [host] });
+
+  test('stays stored with its coordinates until the cluster is deployed without it', async () => {
+    await start();
+    await schedule();
+    expect(await hosts()).toEqual(spec.hosts);
+    const others = spec.hosts.slice(1);
+    const left = withLeaving(
+      { ...spec, hosts: others },
+      hostsThatLeave({ ...spec, hosts: others }, spec.hosts, []),
+    );
+    await handle.executeUpdate(configureFramework, { args: [left] });
+    expect(await hosts()).toEqual(left.hosts);
+    await eventually('the next scheduler runs', () => log.includes('begin 2'));
+    await handle.executeUpdate(configureFramework, { args: [{ ...spec, hosts: others }] });
+    expect(await hosts()).toEqual(others);
+    expect((await state()).tasks['node0']).toMatchObject({ host: 'h1', state: 'TASK_RUNNING' });
+  });
+
+  test('is forgotten when no node on it is alive, and closed to nodes until the next deployment', async () => {
+    await start();
+    await schedule();
+    await expect(forget('h9')).rejects.toMatchObject({ cause: { type: 'UNKNOWN_TARGET' } });
+    await expect(forget('h1')).rejects.toMatchObject({ cause: { type: 'HOST_NOT_LOST' } });
+    await handle.executeUpdate(storeTaskUpdates, {
+      args: [first, [{ taskId: 'node0.1', state: 'TASK_UNREACHABLE' }]],
+    });
+    expect(await forget('h1')).toEqual({ changed: true, nodes: ['node0'] });
+    expect(await forget('h1')).toEqual({ changed: false, nodes: ['node0'] });
+    expect(await state()).toMatchObject({
+      cordons: { h1: {} },
+      fences: { h1: { nodes: ['node0'] } },
+      forgotten: { h1: {} },
+    });
+    await eventually('a scheduler knows of it', () => log.includes('begin 2'));
+    expect(await forget('h2'), 'a host without nodes').toEqual({ changed: true, nodes: [] });
+    await handle.executeUpdate(configureFramework, { args: [{ ...spec, hosts: spec.hosts.slice(1) }] });
+    const after = await state();
+    expect(after.forgotten).toBeUndefined();
+    expect(after.cordons).toBeUndefined();
+    expect(after.fences, 'its node has not been given up yet').toMatchObject({ h1: { nodes: ['node0'] } });
+    await record(handle, 'framework-forgot-a-host');
   });
 });
 

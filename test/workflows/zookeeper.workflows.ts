@@ -7,6 +7,9 @@ export async function runZookeeperStage(spec: ClusterSpec): Promise<readonly Cha
   const hosts = spec.hosts;
   return zookeeper.run({
     spec,
+    whole: spec,
+    leaving: [],
+    purgeRemoved: false,
     surveys: [],
     gotSecrets: new Set(),
     pending: () => hosts,

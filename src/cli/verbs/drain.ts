@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { exitCodes } from '../../errors/error.js';
-import { kindOf } from '../../mesos/scheduler/tasks.js';
+import { nodesOn } from '../../mesos/scheduler/cordons.js';
 import { untilAnswered } from '../../temporal/answers.js';
-import { cordonHost, frameworkState, type FrameworkState } from '../../temporal/contract.js';
+import { cordonHost, frameworkState } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { withFramework, type Framework } from '../framework.js';
 import { printJson, printNotice, printText } from '../io.js';
@@ -65,13 +65,6 @@ async function untilEmpty(
     await delay(pollMs, undefined, { signal }).catch(() => undefined);
   }
   return false;
-}
-
-/** The nodes that run on the host, or may run there. */
-function nodesOn({ tasks }: FrameworkState, host: string): string[] {
-  return Object.values(tasks)
-    .filter((task) => task.host === host && kindOf(task.state) !== 'terminal')
-    .map(({ node }) => node);
 }
 
 function drained(context: CommandContext, host: string): number {

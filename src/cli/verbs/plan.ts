@@ -21,24 +21,27 @@ export const planCommand = defineCommand({
   name: 'plan',
   summary: 'print what `up` would change, and change nothing',
   description:
-    'Compares every host with the spec, and names nodes that must leave their hosts. It does not list what follows ' +
+    'Compares every host with the spec, and names nodes that must leave their hosts, and hosts that leave. It does not list what follows ' +
     'from these changes: nodes that are launched or relaunched, and moves of Jupyter.',
   args: { file: fileArgument },
   options: { file: fileOption, ...temporalOptions },
   async run(context, { args, options }) {
     const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file));
-    const [survey, drains] = await Promise.all([
-      withHosts(context, async (pool) => {
-        const { surveyCluster } = await import('../../deployment/cluster-survey.js');
-        return surveyCluster(pool, spec, knownHostsDir(context.env), context.signal);
-      }),
-      plannedDrains(context, temporalSettings(context, options, absolute), spec),
-    ]);
+    const drains = await plannedDrains(context, temporalSettings(context, options, absolute), spec);
+    const leavingDirs = drains.known ? drains.value.leaving.map(({ dir }) => dir) : [];
+    const survey = await withHosts(context, async (pool) => {
+      const { surveyCluster } = await import('../../deployment/cluster-survey.js');
+      return surveyCluster(pool, spec, knownHostsDir(context.env), context.signal, leavingDirs);
+    });
     const stages = plannedStages(survey);
     const changes = stages.reduce((sum, stage) => sum + stage.changes.length, 0);
     if (context.json) {
-      const nodes = drains.known ? drains.value : null;
-      printJson(context, { cluster: spec.name, changes, stages, drains: nodes, problems: survey.problems });
+      const { nodes, leaving } = drains.known ? drains.value : { nodes: null, leaving: null };
+      printJson(context, {
+        ...{ cluster: spec.name, changes, stages, drains: nodes },
+        leaving: leaving?.map(({ name }) => name) ?? null,
+        problems: survey.problems,
+      });
     } else {
       if (drains.known) printText(context, drainText(drainLines(spec, drains.value), context));
       else printNotice(context, `which nodes would leave their hosts is not known: ${drains.why}\n`);

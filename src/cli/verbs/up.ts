@@ -19,11 +19,16 @@ export const upCommand = defineCommand({
   description:
     'Starts a workflow and shows its progress. Re-running `up` changes only what differs from the spec. If a ' +
     'deployment of the same spec is running, `up` attaches to it; while one of another spec is running, it is ' +
-    'refused. Ctrl-C detaches: the workflow continues.',
+    'refused. Nodes leave a host that the spec no longer contains, and then its services end; its data are kept. ' +
+    'Ctrl-C detaches: the workflow continues.',
   args: { file: fileArgument },
   options: {
     file: fileOption,
     detach: { flags: '-d, --detach', description: 'start the deployment and do not wait for it' },
+    purgeRemoved: {
+      flags: '--purge-removed',
+      description: 'also remove data, logs and secrets of hosts that the spec no longer contains',
+    },
     ...temporalOptions,
   },
   examples: [
@@ -35,6 +40,7 @@ export const upCommand = defineCommand({
     return deployAndShow(context, spec, {
       temporal: temporalSettings(context, options, absolute),
       detach: options.detach,
+      purgeRemoved: options.purgeRemoved,
     });
   },
 });
@@ -43,7 +49,11 @@ export const upCommand = defineCommand({
 export async function deployAndShow(
   context: CommandContext,
   spec: ClusterSpec,
-  { temporal, detach = false }: { readonly temporal: TemporalSettings; readonly detach?: boolean },
+  {
+    temporal,
+    detach = false,
+    purgeRemoved = false,
+  }: { readonly temporal: TemporalSettings; readonly detach?: boolean; readonly purgeRemoved?: boolean },
 ): Promise<number> {
   const [{ followDeploy, startDeploy }, { ensureSearchAttributes }, { prepareRelease }] = await Promise.all([
     import('../deploy.js'),
@@ -58,7 +68,7 @@ export async function deployAndShow(
     };
     const preparing = scope(stop);
     await prepareRelease(client, { signal: preparing.signal, moves: spec.name, onWait });
-    const starting = startDeploy(client, spec, { signal: stop, onWait });
+    const starting = startDeploy(client, spec, { signal: stop, onWait, purgeRemoved });
     const { workflowId, untaken } = await starting.finally(() => preparing.abort());
     if (detach || context.signal.aborted) return detached(context, workflowId, untaken);
     const view = progressView(context);

@@ -44,12 +44,16 @@ export function mayBeLost({ state }: Pick<NodeTask, 'state'>): boolean {
 /** Why an operator's declaration about a host is refused; undefined when it is accepted, now or earlier. */
 export function fenceRejection(table: FenceTable, host: string): string | undefined {
   const tasks = tasksOn(table, host);
-  const live = tasks.filter(({ state }) => kindOf(state) === 'live');
-  if (live.length > 0) {
-    return `${host} has nodes that are alive according to Mesos: ${live.map(({ node, state }) => `${node} (${state})`).join(', ')}`;
-  }
+  const live = liveNodes(table, host);
+  if (live !== undefined) return `${host} has nodes that are alive according to Mesos: ${live}`;
   if (tasks.some(mayBeLost) || table.fences?.[host] !== undefined) return undefined;
   return `no node waits for a fence of ${host}`;
+}
+
+/** `node1 (TASK_RUNNING)`: the nodes of the host that are alive according to Mesos; undefined when there is none. */
+export function liveNodes(table: TaskTable, host: string): string | undefined {
+  const live = tasksOn(table, host).filter(({ state }) => kindOf(state) === 'live');
+  return live.length === 0 ? undefined : live.map(({ node, state }) => `${node} (${state})`).join(', ');
 }
 
 /** Adds an operator's declaration to the table; returns the same value when it has it already. */
@@ -111,7 +115,7 @@ export function forgetHosts<T extends FenceTable>(table: T, hosts: readonly stri
   };
 }
 
-function tasksOn(table: FenceTable, host: string): NodeTask[] {
+function tasksOn(table: TaskTable, host: string): NodeTask[] {
   const tasks = Object.values(table.tasks).filter((task) => task.host === host);
   return tasks.toSorted((a, b) => numberOf(a) - numberOf(b));
 }

@@ -41,6 +41,13 @@ export function mayHoldNodes(spec: ClusterSpec, { cordons }: CordonFacts, host: 
   return cordonRejection(spec, host) === undefined && cordons?.[host] === undefined;
 }
 
+/** The nodes that run on the host, or may run there. */
+export function nodesOn({ tasks }: Pick<TaskTable, 'tasks'>, host: string): string[] {
+  return Object.values(tasks)
+    .filter((task) => task.host === host && kindOf(task.state) !== 'terminal')
+    .map(({ node }) => node);
+}
+
 /** The nodes, by host, that leave hosts which may not hold them by this spec. */
 export function nodesToDrain(
   spec: ClusterSpec,

@@ -36,7 +36,7 @@ export async function convergeAll(
   stage: ConvergingStage,
 ): Promise<readonly Change[]> {
   const hosts = deployment.pending(stage);
-  return (await inParallel(hosts, (host) => converge(deployment.spec, host, stage))).flat();
+  return (await inParallel(hosts, (host) => converge(deployment.whole, host, stage))).flat();
 }
 
 export interface Rolling {
@@ -64,7 +64,7 @@ export async function convergeRolling(
   deployment: Deployment,
   { stage, members, whole, keeps, before }: Rolling,
 ): Promise<readonly Change[]> {
-  const { spec } = deployment;
+  const { whole: spec } = deployment;
   const pending = deployment.pending(stage);
   let present = pending.length === 0 ? [] : await members();
   const changed = new Set<string>();

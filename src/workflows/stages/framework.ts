@@ -11,7 +11,7 @@ export const framework = {
   name: 'framework',
   title: 'Launch a Mesos task for every node',
   async run(deployment) {
-    const { spec } = deployment;
+    const { spec, leaving } = deployment;
     const { name: host, nodes } = spec;
     const changes: Change[] = [];
     const announced = await announceNodes.executeWithOptions({ summary: 'notify the keeper of more nodes' }, [
@@ -19,7 +19,9 @@ export const framework = {
     ]);
     if (announced.changed) changes.push({ host, what: `notified the keeper of ${nodes.count} nodes` });
     if (announced.restarted === true) changes.push({ host, what: restarted('keeper') });
-    const result = await ensureFramework.executeWithOptions({ summary: 'hand over the spec' }, [{ spec }]);
+    const result = await ensureFramework.executeWithOptions({ summary: 'hand over the spec' }, [
+      leaving.length === 0 ? { spec } : { spec, leaving: leaving.map((each) => each.host) },
+    ]);
     if (result === 'started') changes.push({ host, what: 'started the framework' });
     if (result === 'restarted') changes.push({ host, what: restarted('framework') });
     if (result === 'changed') changes.push({ host, what: 'handed the spec to the framework' });

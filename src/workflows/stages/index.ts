@@ -8,6 +8,7 @@ import { keeper } from './keeper.js';
 import { masters } from './masters.js';
 import { network } from './network.js';
 import { preflight } from './preflight.js';
+import { removal } from './removal.js';
 import { secrets } from './secrets.js';
 import type { Stage } from './stage.js';
 import { storage } from './storage.js';
@@ -27,6 +28,7 @@ const byName: { readonly [Name in StageName]: Stage & { readonly name: Name } } 
   framework,
   etcd,
   keeper,
+  removal,
   verify,
 };
 

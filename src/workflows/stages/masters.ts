@@ -12,7 +12,7 @@ export const masters = {
   name: 'masters',
   title: 'Start the Mesos masters and elect a leader',
   run: async (deployment) => {
-    const { spec } = deployment;
+    const { whole: spec } = deployment;
     const opened: Change[] = [];
     const changed = await convergeRolling(deployment, {
       stage: 'masters',

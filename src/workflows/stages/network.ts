@@ -14,7 +14,7 @@ export const network = {
   skip: ({ network: { kind, subnet } }) =>
     kind === 'flat' ? `${subnet} already exists according to the spec` : undefined,
   async run(deployment) {
-    const { spec } = deployment;
+    const { whole: spec } = deployment;
     if (spec.network.kind === 'existing') {
       // Docker may have been started only now, when preflight could not ask it.
       const agents = hostsWithRole(spec, 'agent');

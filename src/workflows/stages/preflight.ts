@@ -1,14 +1,18 @@
-import { proxyActivities } from '@temporalio/workflow';
+import { patched, proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
+import type { ClusterSpec } from '../../cluster/spec.js';
+import type { LeavingHost } from '../../deployment/leaving.js';
 import { preflightProblems } from '../../deployment/preflight.js';
-import { patient, quick } from '../../temporal/options.js';
+import { briefly, patient, quick } from '../../temporal/options.js';
 import { failureOfProblems } from '../failure.js';
 import { inParallel } from '../parallel.js';
-import { specForHost } from '../../deployment/hosts-to-converge.js';
+import { neighbourDirs, specForHost } from '../../deployment/hosts-to-converge.js';
+import { reachingLeaver } from './removal.js';
 import type { Stage } from './stage.js';
 
 const { surveyHost } = proxyActivities<Activities>(patient);
-const { checkNoTeardown } = proxyActivities<Activities>(quick);
+const { checkNoTeardown, findLeaving } = proxyActivities<Activities>(quick);
+const { observeLeaving } = proxyActivities<Activities>(briefly);
 
 /** One observation of each host shows its state, its problems, and all changes of the later stages. */
 export const preflight = {
@@ -17,9 +21,13 @@ export const preflight = {
   async run(deployment) {
     const { spec } = deployment;
     await checkNoTeardown.executeWithOptions({ summary: 'no teardown runs' }, [{ cluster: spec.name }]);
+    if (patched('hosts-that-leave')) deployment.leaving = await leavingHosts(spec);
     deployment.surveys = await inParallel(spec.hosts, (host) =>
       surveyHost.executeWithOptions({ summary: `survey ${host.name}` }, [
-        { spec: specForHost(spec, host), host: host.name },
+        {
+          ...{ spec: specForHost(deployment.whole, host), host: host.name },
+          dirs: neighbourDirs(deployment.whole, host),
+        },
       ]),
     );
     const problems = [
@@ -41,3 +49,13 @@ export const preflight = {
   },
   proof: ({ hosts }) => `no problems found on ${hosts.map(({ name }) => name).join(', ')}`,
 } as const satisfies Stage;
+
+/** One that does not respond ends the deployment before anything is changed: it may still run services. */
+async function leavingHosts(spec: ClusterSpec): Promise<readonly LeavingHost[]> {
+  const hosts = await findLeaving.executeWithOptions({ summary: 'hosts that leave the cluster' }, [{ spec }]);
+  return await inParallel(hosts, (host) =>
+    reachingLeaver(host, () =>
+      observeLeaving.executeWithOptions({ summary: `observe ${host.name}, which leaves` }, [{ spec, host }]),
+    ),
+  );
+}

@@ -1,3 +1,4 @@
+import type { LeavingHost } from '../../deployment/leaving.js';
 import type { HostSurvey } from '../../deployment/host-survey.js';
 import type { Change } from '../../hosts/items.js';
 import type { ClusterSpec, HostSpec } from '../../cluster/spec.js';
@@ -9,7 +10,7 @@ export interface Stage {
   /** What it does, as shown in the Web UI. */
   readonly title: string;
   /** Why this spec gives it nothing to do; undefined when it has something to do. */
-  skip?(spec: ClusterSpec): string | undefined;
+  skip?(spec: ClusterSpec, deployment: Pick<Deployment, 'leaving'>): string | undefined;
   /** Resolves to its changes when the stage's promise holds. */
   run(deployment: Deployment): Promise<readonly Change[]>;
   /** For operators: what holds after a stage that changes nothing and only verifies. */
@@ -19,6 +20,12 @@ export interface Stage {
 /** What the stages of one deployment share. */
 export interface Deployment {
   readonly spec: ClusterSpec;
+  /** The hosts of the cluster that the spec no longer contains, as preflight found them. */
+  leaving: readonly LeavingHost[];
+  /** The spec with those hosts, without roles. */
+  readonly whole: ClusterSpec;
+  /** Remove data, secrets and logs of those hosts. */
+  readonly purgeRemoved: boolean;
   /** What preflight found on the hosts. */
   surveys: readonly HostSurvey[];
   /** Hosts that got secrets in this deployment. */

@@ -20,7 +20,7 @@ export const zookeeper = {
   name: 'zookeeper',
   title: 'Form the ensemble, with one leader',
   async run(deployment) {
-    const { spec } = deployment;
+    const { whole: spec } = deployment;
     const isPending = deployment.pending('zookeeper').length > 0;
     const stepped = isPending && patched('zookeeper-one-at-a-time') ? await changeMembers(deployment) : [];
     const rolled = await convergeRolling(deployment, {
@@ -41,7 +41,7 @@ const whole = (spec: ClusterSpec, limits?: ActivityOptions) =>
   ]);
 
 async function changeMembers(deployment: Deployment): Promise<readonly Change[]> {
-  const { spec } = deployment;
+  const { whole: spec } = deployment;
   const { steps, numbers } = await planEnsemble.executeWithOptions({ summary: 'members of the ensemble' }, [
     { spec },
   ]);

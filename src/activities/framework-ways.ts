@@ -1,5 +1,6 @@
 import { hostsWithRole, nodeAddress, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
+import { hostPaths } from '../hosts/paths.js';
 import { known, notKnown, observedOn, type Observation } from '../hosts/observation.js';
 import type { PresumedTask } from '../mesos/fencing/fences.js';
 import { readSchedulerSecrets, type SchedulerSecrets } from '../mesos/installation/secrets.js';
@@ -7,7 +8,7 @@ import type { LaunchFacts, Leave } from '../mesos/scheduler/deps.js';
 import { nodeIndex, type NodeCommand } from '../mesos/scheduler/launch.js';
 import { parseTaskId, type NodeTask } from '../mesos/scheduler/tasks.js';
 import { nodeClient } from '../node/client.js';
-import { configDigest, nodeCommand, nodeConfig } from '../node/config.js';
+import { configDigest, environmentOf, nodeCommand, nodeConfig } from '../node/config.js';
 import { fenceNode, type FenceAnswer } from '../node/fence.js';
 import { nodeImage } from '../node/image/image.js';
 import {
@@ -89,9 +90,7 @@ export function frameworkWays({
     },
     command: (spec, index, host, facts, plan) => {
       if (plan !== undefined) return plannedCommand(plan, index, host.name, facts);
-      const image = nodeImage(spec);
-      const command = nodeCommand(spec, index, host, facts);
-      return image === undefined ? command : { ...command, image: image.reference };
+      return unplannedCommand(spec, index, host, facts);
     },
     digest: (spec, index, name, plan) => {
       const present = plan?.digests[index];
@@ -115,6 +114,16 @@ export function frameworkWays({
     retire: (spec, task) => retire(retirement(spec), task),
     fence: (spec, task) => fenceOnHosts(pool, spec, task, () => statusOf(spec, task.node, 'none')),
   };
+}
+
+/** Until the next `up` hosts have no directory of the secrets of nodes. */
+function unplannedCommand(spec: ClusterSpec, index: number, host: HostSpec, facts: LaunchFacts): NodeCommand {
+  const { secrets } = hostPaths(host);
+  const config = nodeConfig(spec, index, host);
+  const environment = environmentOf({ ...config, paths: { ...config.paths, secrets } }, facts);
+  const command = { ...nodeCommand(spec, index, host, facts), environment };
+  const image = nodeImage(spec);
+  return image === undefined ? command : { ...command, image: image.reference, secrets };
 }
 
 async function remember(pool: SshPool, spec: ClusterSpec): Promise<NodeMemory | undefined> {

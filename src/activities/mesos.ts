@@ -8,7 +8,7 @@ import {
   type MasterInfo,
 } from '../mesos/masters/detector.js';
 import { hostAttribute } from '../mesos/installation/items.js';
-import { masterReach, type Credential } from '../mesos/masters/http.js';
+import { masterReach, type Credential, type MasterAddress } from '../mesos/masters/http.js';
 import {
   masterLeader,
   recoveredState,
@@ -16,13 +16,14 @@ import {
   type MasterAgents,
   type OperatorOptions,
 } from '../mesos/masters/operator-client.js';
+import { runningMasterPort } from '../mesos/masters/running-port.js';
 import { runningCredential, runningDigests } from '../mesos/installation/running-secrets.js';
 import { readMesosSecrets, type MesosSecrets } from '../mesos/installation/secrets.js';
 import { alignZnodes, opening, protecting } from '../mesos/masters/znodes.js';
 import { listensAt } from '../hosts/listening.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
-import type { SshPool } from '../ssh/connection.js';
+import type { Endpoint, SshPool } from '../ssh/connection.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import type { ActivityDeps } from './deps.js';
 import type { ServiceMember } from '../deployment/members.js';
@@ -67,7 +68,7 @@ export function createMesosActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
      * A leader with an earlier credential, because it is the last to be restarted, is sent that one.
      *
      * @throws PerijoveError MASTERS_DISAGREE after two minutes, MESOS_CREDENTIAL_REFUSED,
-     * ZOOKEEPER_AUTH_FAILED
+     * MESOS_ADDRESS_REFUSED, ZOOKEEPER_AUTH_FAILED
      */
     awaitMasters: ({ spec }: MesosInput): Promise<{ readonly leader: string }> => awaitMasters(pool, spec),
 
@@ -138,11 +139,11 @@ async function awaitMasters(pool: SshPool, spec: ClusterSpec): Promise<{ readonl
   const secrets = await readMesosSecrets(pool, spec);
   const options = optionsOf(secrets, signal);
   return until(async () => {
-    const views = await viewsOf(reach, spec, secrets, options);
+    const views = await viewsOf(pool, reach, spec, secrets, options);
     const disagreement = disagreementOf(views);
     if (disagreement !== undefined) return { not: disagreement };
     try {
-      const { leader } = await stateOfLeader(reach, spec, secrets, signal, (host) =>
+      const { leader } = await stateOfLeader(pool, reach, spec, secrets, signal, (host) =>
         runningCredential(pool, host),
       );
       return { done: { leader } };
@@ -154,7 +155,7 @@ async function awaitMasters(pool: SshPool, spec: ClusterSpec): Promise<{ readonl
 
 async function agentMembers(pool: SshPool, spec: ClusterSpec): Promise<readonly ServiceMember[]> {
   const reach = sshReach(pool, spec);
-  const state = await stateOfLeader(reach, spec, await readMesosSecrets(pool, spec));
+  const state = await stateOfLeader(pool, reach, spec, await readMesosSecrets(pool, spec));
   return hostsWithRole(spec, 'agent').map((host) => ({
     host: host.name,
     state: agentStateOf(state, host),
@@ -167,7 +168,7 @@ async function awaitAgents(pool: SshPool, { spec, atAnyPort = false }: AgentsInp
   const secrets = await readMesosSecrets(pool, spec);
   await until(async () => {
     try {
-      const { agents } = await stateOfLeader(reach, spec, secrets, signal);
+      const { agents } = await stateOfLeader(pool, reach, spec, secrets, signal);
       const missing = hostsWithRole(spec, 'agent').filter((host) => {
         const agent = agentOf(agents, host);
         return agent?.address !== host.address || (!atAnyPort && agent.port !== host.ports.agent);
@@ -209,6 +210,7 @@ export interface MasterView {
 
 /** Of all masters, wherever they listen: until it is changed, one has the port of an earlier spec. */
 async function viewsOf(
+  pool: SshPool,
   reach: Reach,
   spec: ClusterSpec,
   secrets: MesosSecrets,
@@ -226,7 +228,8 @@ async function viewsOf(
       const view = views[index] ?? { host: host.name };
       const port = registered.find(({ address }) => address.ip === host.address)?.address.port;
       const isElsewhere = view.leader === undefined && port !== undefined && port !== host.ports.master;
-      return isElsewhere ? viewOf(reach, host, port, options) : view;
+      if (!isElsewhere || (await runningMasterPort(pool, spec, host)) !== port) return view;
+      return viewOf(reach, host, port, options);
     }),
   );
 }
@@ -266,7 +269,30 @@ function optionsOf({ credential }: MesosSecrets, signal?: AbortSignal): Operator
   return { ...(credential && { credential }), ...(signal && { signal }) };
 }
 
+/**
+ * A master of the spec; or one that its host is still running at the port of an earlier spec.
+ *
+ * @throws PerijoveError MESOS_ADDRESS_REFUSED, SSH_*
+ */
+async function endpointOf(
+  pool: SshPool,
+  reach: Reach,
+  spec: ClusterSpec,
+  master: MasterAddress,
+): Promise<Endpoint> {
+  try {
+    return await masterReach(spec, reach)(master);
+  } catch (error) {
+    const isRefused = error instanceof PerijoveError && error.code === 'MESOS_ADDRESS_REFUSED';
+    const host = spec.hosts.find(({ address }) => address === master.host);
+    if (!isRefused || host === undefined) throw error;
+    if ((await runningMasterPort(pool, spec, host)) !== master.port) throw error;
+    return await reach.via(host.name, host.address, master.port);
+  }
+}
+
 async function stateOfLeader(
+  pool: SshPool,
   reach: Reach,
   spec: ClusterSpec,
   secrets: MesosSecrets,
@@ -276,7 +302,7 @@ async function stateOfLeader(
   const leader = await leadingMaster(reach, spec, secrets);
   if (leader === undefined) throw new PerijoveError('MASTERS_DISAGREE', 'no master is leading');
   const { ip, port } = leader.address;
-  const endpoint = await masterReach(spec, reach)({ host: ip, port });
+  const endpoint = await endpointOf(pool, reach, spec, { host: ip, port });
   try {
     return await recoveredState(endpoint, optionsOf(secrets, signal));
   } catch (error) {

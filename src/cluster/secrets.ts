@@ -14,5 +14,19 @@ export const secretNames = [
 
 export type SecretName = (typeof secretNames)[number];
 
+/**
+ * What a node needs: the keys of SSH among nodes, Jupyter's token and cookies, and the token by which this cluster's
+ * programs order the node. Nothing in it opens Mesos, ZooKeeper or a proxy.
+ */
+export const nodeSecretNames = [
+  'node-ssh-key',
+  'node-ssh-key.pub',
+  'node-host-key',
+  'node-host-key.pub',
+  'jupyter-token',
+  'jupyter-cookie-secret',
+  'node-api-token',
+] as const satisfies readonly SecretName[];
+
 /** All secrets of a cluster, as read from its hosts. Never put them in a payload, a log or a command line. */
 export type Secrets = Readonly<Record<SecretName, string>>;

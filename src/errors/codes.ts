@@ -438,6 +438,14 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'failed',
   },
+  MESOS_ADDRESS_REFUSED: {
+    meaning:
+      'ZooKeeper, or a Mesos master, names a leading master at an address that the spec does not. Perijove sends its credential to the masters of the spec alone.',
+    remedy:
+      'Compare `hosts` in the spec with the znodes `json.info_*` below `mesos.zkPath`. If nobody of yours wrote that znode, remove it, set `zookeeper.digest: true` and run `perijove up`.',
+    retryable: false,
+    exit: 'failed',
+  },
   MESOS_REFUSED: {
     meaning: 'The Mesos master did not authorize a call.',
     remedy:

@@ -105,7 +105,7 @@ export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): No
       gate: gateRule(spec),
     },
     ownsMachine,
-    paths: nodePaths(base, { secrets: paths.secrets, bin: paths.bin, ownsMachine }),
+    paths: nodePaths(base, { secrets: paths.nodeSecrets, bin: paths.bin, ownsMachine }),
   };
 }
 

@@ -2,6 +2,7 @@ import { noItems, type HostItems } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { nodeProgram } from './config.js';
+import { nodeSecretsCondition } from './secrets.js';
 
 /**
  * V8 options of the programs inside a node: a host runs several, mostly idle nodes, so memory matters more
@@ -33,6 +34,7 @@ export function nodeItems(spec: ClusterSpec, host: HostSpec): HostItems {
       },
     ],
     services: [],
+    conditions: [nodeSecretsCondition(spec, host)],
   };
 }
 

@@ -3,6 +3,7 @@
  * whichever worker launches a node. A worker of another release launches the same, and restarts nothing.
  */
 import { canonicalJson } from '../cluster/canonical.js';
+import { nodeSecretNames } from '../cluster/secrets.js';
 import { hostsWithRole, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { sha256OfText, sourceSha256, type Artifacts } from '../hosts/artifacts.js';
 import { hostPaths } from '../hosts/paths.js';
@@ -31,6 +32,7 @@ export interface NodePlan {
       {
         /** Directory of the nodes' trees. */
         readonly nodes: string;
+        /** Directory of the secrets that its nodes see. */
         readonly secrets: string;
         readonly bin: string;
         /** Shell command that starts a node, without the node's index. */
@@ -56,18 +58,27 @@ export async function makeNodePlan(spec: ClusterSpec, artifacts: Artifacts): Pro
     ...(image === undefined ? {} : { image }),
     hosts: Object.fromEntries(agents.map((host) => [host.name, placesOn(spec, host)])),
     digests: configs.map((config) =>
-      digest({ ...config, image, programs, paths: undefined, nodes: undefined }),
+      digest({ ...config, image, programs, secrets: secretsSeen(spec), paths: undefined, nodes: undefined }),
     ),
   };
 }
 
+/** The secrets that a container sees: one that sees others is replaced. A process sees what its user may read. */
+function secretsSeen(spec: ClusterSpec): readonly string[] | undefined {
+  return spec.nodes.containerizer === 'docker' ? nodeSecretNames : undefined;
+}
+
 function placesOn(spec: ClusterSpec, host: HostSpec): NodePlan['hosts'][string] {
-  const { data, secrets, bin } = hostPaths(host);
-  return { nodes: `${data}/nodes`, secrets, bin, start: nodeStart(spec, host) };
+  const { data, nodeSecrets, bin } = hostPaths(host);
+  return { nodes: `${data}/nodes`, secrets: nodeSecrets, bin, start: nodeStart(spec, host) };
 }
 
 /** Of the programs that a running node does not take over from its host: what lies there counts at its start. */
-async function programsDigest(spec: ClusterSpec, host: HostSpec, artifacts: Artifacts): Promise<string> {
+export async function programsDigest(
+  spec: ClusterSpec,
+  host: HostSpec,
+  artifacts: Artifacts,
+): Promise<string> {
   const { bin } = hostPaths(host);
   const { files } = nodeItems(spec, host);
   const sums = await Promise.all(
@@ -102,10 +113,11 @@ export function plannedConfig(plan: NodePlan, index: number, host: string): Node
 
 /** The command and the environment of the Mesos task that is node `index` on a host, as the plan has them. */
 export function plannedCommand(plan: NodePlan, index: number, host: string, facts: NodeFacts): NodeCommand {
-  const { start } = plan.hosts[host] ?? {};
+  const { start, secrets } = plan.hosts[host] ?? {};
   return {
     value: `${start ?? ''} ${index}`,
     environment: environmentOf(plannedConfig(plan, index, host), facts),
     ...(plan.image === undefined ? {} : { image: plan.image }),
+    ...(secrets === undefined ? {} : { secrets }),
   };
 }

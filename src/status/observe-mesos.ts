@@ -2,7 +2,7 @@
 import { PerijoveError } from '../errors/error.js';
 import { readMasters, withEnsemble, type RegisteredMaster } from '../mesos/masters/detector.js';
 import { hostOfAgent } from '../mesos/scheduler/launch.js';
-import { masterAt, masterReach } from '../mesos/masters/http.js';
+import { masterAt, masterReach, requireMaster } from '../mesos/masters/http.js';
 import { masterEndpoint } from '../mesos/masters/named-leaders.js';
 import {
   masterLeader,
@@ -167,13 +167,25 @@ async function observeElection(reach: Reach, spec: ClusterSpec, secrets: MesosSe
     return await withEnsemble(reach, spec, secrets, async (zookeeper) => {
       const { digest } = secrets;
       const trouble = digest === undefined ? undefined : await accessTrouble(zookeeper, path, digest);
-      const problem = problemOf(trouble);
-      return { masters: await readMasters(zookeeper, path), ...(problem && { problem }) };
+      const masters = await readMasters(zookeeper, path);
+      const problem = problemOf(trouble) ?? foreignLeader(spec, masters);
+      return { masters, ...(problem && { problem }) };
     });
   } catch (error) {
     // Without an ensemble its znodes are unknown; that it is down is reported elsewhere.
     const problem = problemOf(error);
     return { masters: [], ...(problem && { problem }) };
+  }
+}
+
+/** The problem of an election that a master outside the spec leads. */
+function foreignLeader(spec: ClusterSpec, [leader]: readonly RegisteredMaster[]): MesosProblem | undefined {
+  if (leader === undefined) return undefined;
+  try {
+    requireMaster(spec, { host: leader.address.ip, port: leader.address.port });
+    return undefined;
+  } catch (error) {
+    return problemOf(error);
   }
 }
 

@@ -2,11 +2,18 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ClusterSpec } from '../../src/cluster/spec.js';
-import type { Artifacts } from '../../src/hosts/artifacts.js';
+import { canonicalJson } from '../../src/cluster/canonical.js';
+import type { ClusterSpec, HostSpec } from '../../src/cluster/spec.js';
+import { sha256OfText, type Artifacts } from '../../src/hosts/artifacts.js';
 import { nodeCommand, nodeConfig, nodeEnvironment } from '../../src/node/config.js';
 import { nodeImage } from '../../src/node/image/image.js';
-import { makeNodePlan, plannedCommand, plannedConfig, type NodePlan } from '../../src/node/plan.js';
+import {
+  makeNodePlan,
+  plannedCommand,
+  plannedConfig,
+  programsDigest,
+  type NodePlan,
+} from '../../src/node/plan.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 
 const hosts = [makeHost('h1'), { ...makeHost('h2'), dir: '/srv/perijove' }];
@@ -81,6 +88,37 @@ describe('the digests of a plan', () => {
   it('change with the program that the release brings', async () => {
     const [before, after] = [await stored(spec), await stored(spec, next)];
     for (const [index, digest] of before.digests.entries()) expect(after.digests[index]).not.toBe(digest);
+  });
+
+  it('of containers change once with the secrets that they see, and those of processes do not', async () => {
+    const seen = async (of: ClusterSpec) => (await stored(of)).hosts['h2']?.secrets;
+    expect(await seen(docker)).toBe('/srv/perijove/etc/node-secrets');
+    expect(await seen(spec)).toBe('/srv/perijove/etc/node-secrets');
+    // What the release before these directories made of the same spec and program.
+    const before = async (of: ClusterSpec) => {
+      const { digests } = await stored(of);
+      const sums = await programsDigest(of, hosts[0] as HostSpec, present);
+      return digests.map((digest, index) => {
+        const image = nodeImage(of)?.reference;
+        const config = nodeConfig(of, index, hosts[0] as HostSpec);
+        const said = { ...config, image, programs: sums, paths: undefined, nodes: undefined };
+        return sha256OfText(canonicalJson(said)) === digest;
+      });
+    };
+    expect(await before(spec)).toEqual([true, true, true]);
+    expect(await before(docker)).toEqual([false, false, false]);
+  });
+
+  it('a container sees the directory of secrets of the plan that it is launched by', async () => {
+    const plan = await stored(docker);
+    const earlier: NodePlan = {
+      ...plan,
+      hosts: { ...plan.hosts, h1: { ...(plan.hosts['h1'] as NodePlan['hosts'][string]), secrets: '/old' } },
+    };
+    const facts = { etcdFormed: true };
+    const { secrets, environment } = plannedCommand(earlier, 0, 'h1', facts);
+    expect(secrets).toBe('/old');
+    expect(parsed(environment)).toMatchObject({ config: { paths: { secrets: '/old' } } });
   });
 
   it('change with the configuration and the image, not with the number of nodes or the directory of a host', async () => {

@@ -98,7 +98,7 @@ export async function prepareNodes({
   for (const host of spec.hosts) {
     await mkdir(`${host.dir}/bin`, { recursive: true });
     await mkdir(`${host.dir}/etc`);
-    await symlink(secrets, `${host.dir}/etc/secrets`);
+    await symlink(secrets, `${host.dir}/etc/node-secrets`);
     await copyFile(await builtProgram(path.parse(nodeProgram).name), `${host.dir}/bin/${nodeProgram}`);
     await symlink(process.execPath, `${host.dir}/bin/node`);
     await writeFile(`${host.dir}/bin/perijove-node`, nodeWrapper(`${host.dir}/bin`), { mode: 0o755 });

@@ -9,6 +9,7 @@ export interface Received {
 /** Replies with recorded bytes, one reply per connection and request, and keeps the requests. */
 export class RecordedMaster {
   readonly received: Received[] = [];
+  connections = 0;
   readonly #sockets = new Set<Socket>();
   readonly #answers: (string | ((socket: Socket) => void))[];
   readonly #server: Server;
@@ -36,6 +37,7 @@ export class RecordedMaster {
   }
 
   #serve(socket: Socket): void {
+    this.connections += 1;
     this.#sockets.add(socket);
     socket.on('error', () => undefined);
     let text = '';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { PerijoveError } from '../../errors/error.js';
-import type { ClusterSpec, HostSpec } from '../../cluster/spec.js';
+import { hostsWithRole, type ClusterSpec, type HostSpec } from '../../cluster/spec.js';
 import type { Endpoint } from '../../ssh/connection.js';
 import type { Reach } from '../../ssh/reach.js';
 
@@ -48,18 +48,36 @@ export function authorization(credential: Credential | undefined): Record<string
   return { authorization: `Basic ${pair}` };
 }
 
-/** How to dial a master: through its own host if the spec has it, whatever name it goes by. */
+/**
+ * How to dial a master that ZooKeeper, a redirect or another master named: through its own host. What dials with it
+ * sends a credential, so it dials nothing but a master of the spec.
+ *
+ * @throws PerijoveError MESOS_ADDRESS_REFUSED, and what the way to the host throws
+ */
 export function masterReach(spec: ClusterSpec, reach: Reach): (master: MasterAddress) => Promise<Endpoint> {
   return async (master) => {
-    const host = masterAt(spec, master);
-    return host === undefined
-      ? await reach.any(master.host, master.port)
-      : await reach.via(host.name, host.address, master.port);
+    const host = requireMaster(spec, master);
+    return await reach.via(host.name, host.address, master.port);
   };
 }
 
+/** The host of a master of the spec. @throws PerijoveError MESOS_ADDRESS_REFUSED for any other address */
+export function requireMaster(spec: ClusterSpec, master: MasterAddress): HostSpec {
+  const host = masterAt({ hosts: hostsWithRole(spec, 'master') }, master);
+  if (host !== undefined) return host;
+  const subject = `${master.host}:${master.port}`;
+  throw new PerijoveError(
+    'MESOS_ADDRESS_REFUSED',
+    `${subject} is named as a Mesos master, and is none of the spec`,
+    { subject },
+  );
+}
+
 /** The host in the spec whose master has this address or name; undefined for a master outside the spec. */
-export function masterAt({ hosts }: ClusterSpec, { host: name, port }: MasterAddress): HostSpec | undefined {
+export function masterAt(
+  { hosts }: Pick<ClusterSpec, 'hosts'>,
+  { host: name, port }: MasterAddress,
+): HostSpec | undefined {
   return hosts.find(
     (each) => each.ports.master === port && (each.address === name || each.hostname === name),
   );

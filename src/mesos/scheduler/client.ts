@@ -22,6 +22,7 @@ const longestRedirects = 5;
 export interface SubscribeOptions {
   /** The master to ask first; redirects are followed. */
   readonly master: MasterAddress;
+  /** Rejects for a master that must not get the credential (`masterReach`). */
   readonly dial: (master: MasterAddress) => Promise<Endpoint>;
   readonly framework: FrameworkInfo;
   /** From an earlier subscription; absent for a new framework. */
@@ -75,7 +76,8 @@ export interface Subscription {
  * Subscribes a framework (SUBSCRIBE), following redirects to the leading master.
  *
  * @throws PerijoveError MESOS_UNREACHABLE (also for a 503 of a master that does not lead yet),
- * MESOS_FRAMEWORK_REMOVED, MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_REQUEST, MESOS_BAD_STREAM
+ * MESOS_FRAMEWORK_REMOVED, MESOS_CREDENTIAL_REFUSED, MESOS_REFUSED, MESOS_BAD_REQUEST, MESOS_BAD_STREAM; what
+ * `dial` throws, for a redirect too
  */
 export async function subscribe(options: SubscribeOptions): Promise<Subscription> {
   const over = scope(options.signal);

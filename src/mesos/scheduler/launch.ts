@@ -84,6 +84,8 @@ export interface NodeCommand {
   readonly environment: Readonly<Record<string, string>>;
   /** The image of its container; absent for a plain process. */
   readonly image?: string;
+  /** The directory of the secrets that the container sees; absent where the node is not planned: those of nodes. */
+  readonly secrets?: string;
 }
 
 /** The task of a node, as the ACCEPT carries it. */
@@ -94,7 +96,10 @@ export function taskInfo(
   command: NodeCommand,
   resources: readonly ResourceRequest[],
 ): TaskInfo {
-  const container = command.image === undefined ? undefined : containerOf(spec, intent, host, command.image);
+  const container =
+    command.image === undefined
+      ? undefined
+      : containerOf(spec, intent, host, { ...command, image: command.image });
   return {
     name: intent.node,
     task_id: { value: intent.taskId },
@@ -128,7 +133,7 @@ function containerOf(
   spec: ClusterSpec,
   { node, taskId }: LaunchIntent,
   host: HostSpec,
-  image: string,
+  { image, secrets }: { readonly image: string; readonly secrets?: string },
 ): Record<string, unknown> {
   const paths = hostPaths(host);
   const tree = paths.clusterNode(node);
@@ -141,7 +146,7 @@ function containerOf(
     type: 'DOCKER',
     volumes: [
       volume(paths.bin, 'RO'),
-      volume(paths.secrets, 'RO'),
+      volume(secrets ?? paths.nodeSecrets, 'RO'),
       volume(tree, 'RW'),
       volume(sharedDirectory(spec), 'RW'),
     ],

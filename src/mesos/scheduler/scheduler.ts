@@ -8,7 +8,7 @@ import type { MasterInfo } from '../masters/detector.js';
 import { Fencing } from '../fencing/fencing.js';
 import { findFramework, type FoundFramework } from './found.js';
 import { frameworkInfo, isOurs } from './launch.js';
-import type { Credential, MasterAddress } from '../masters/http.js';
+import { requireMaster, type Credential, type MasterAddress } from '../masters/http.js';
 import { watchMesos } from '../masters/facts-watch.js';
 import { recoveredState, type MasterState } from '../masters/operator-client.js';
 import { Pulse, silentAfter } from './pulse.js';
@@ -28,6 +28,9 @@ const quietMs = 10_000;
  *
  * With `handOver` it gives up its place instead when ZooKeeper, or the master that ZooKeeper names, does not
  * respond to this worker: another worker may reach them. It does not while ZooKeeper names no leader.
+ *
+ * A leader at an address that is no master's of the spec is reported, and neither dialled nor sent the credential; ZooKeeper is
+ * read again until it names another one.
  *
  * When a master refuses the credential, it is read again, once, in case the masters were restarted with
  * another one. A refused credential is never sent to the same master twice.
@@ -67,6 +70,7 @@ async function keepScheduling(
     const session = scope(signal);
     try {
       const leader = await leadership.leader(backOff.longestMs);
+      requireMaster(deps.spec, addressOf(leader));
       pulse = new Pulse(() => deps.dial(addressOf(leader)));
       pulse.unanswered = unanswered;
       if (!(await pulse.ask(signal))) throw silent(leader);
@@ -81,7 +85,7 @@ async function keepScheduling(
         deps = { ...deps, credential: renewed };
         continue;
       }
-      if (!(error instanceof PerijoveError && error.retryable)) throw error;
+      if (!(error instanceof PerijoveError && canHeal(error))) throw error;
       if (sessionSince !== undefined && Date.now() - sessionSince >= goodSessionMs) {
         failures = 0;
         troubleSince = Date.now();
@@ -103,6 +107,14 @@ async function keepScheduling(
       session.abort();
     }
   }
+}
+
+/**
+ * A foreign address is reported and never dialled, and what names it may end: otherwise whoever writes a single znode
+ * would end the scheduler for good.
+ */
+function canHeal(error: PerijoveError): boolean {
+  return error.retryable || error.code === 'MESOS_ADDRESS_REFUSED';
 }
 
 /** A credential other than the refused one; undefined when there is none, or none was refused. */

@@ -50,11 +50,14 @@ describe('a credential', () => {
   });
 });
 
-it('a master is dialled through its own host, by address or name; any other one by any path', async () => {
+it('a master of the spec is dialled through its own host, by address or name; any other address is refused', async () => {
   const spec = makeSpec({
-    hosts: [1, 2].map((index) =>
-      makeHost(`h${index}`, { address: `10.0.0.${index}`, hostname: `mesos${index}.example` }),
-    ),
+    hosts: [
+      ...[1, 2].map((index) =>
+        makeHost(`h${index}`, { address: `10.0.0.${index}`, hostname: `mesos${index}.example` }),
+      ),
+      makeHost('h3', { address: '10.0.0.3', roles: ['agent'] }),
+    ],
   });
   const ways: string[] = [];
   const note = async (way: string) => {
@@ -67,12 +70,17 @@ it('a master is dialled through its own host, by address or name; any other one 
   });
   await dial({ host: '10.0.0.2', port: 5050 });
   await dial({ host: 'mesos1.example', port: 5050 });
-  await dial({ host: '10.0.0.1', port: 5051 });
-  await dial({ host: '10.9.9.9', port: 5050 });
-  expect(ways).toEqual([
-    'via h2 to 10.0.0.2:5050',
-    'via h1 to 10.0.0.1:5050',
-    'any to 10.0.0.1:5051',
-    'any to 10.9.9.9:5050',
-  ]);
+  for (const [host, port] of [
+    ['10.0.0.1', 5051],
+    ['10.0.0.3', 5050],
+    ['10.9.9.9', 5050],
+    ['10.0.0.1.example', 5050],
+  ] as const) {
+    await expect(dial({ host, port })).rejects.toMatchObject({
+      code: 'MESOS_ADDRESS_REFUSED',
+      retryable: false,
+      place: { subject: `${host}:${port}` },
+    });
+  }
+  expect(ways).toEqual(['via h2 to 10.0.0.2:5050', 'via h1 to 10.0.0.1:5050']);
 });

@@ -3,6 +3,9 @@ import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { errorOfEvent, subscribe, type Subscription } from '../../../src/mesos/scheduler/client.js';
 import type { FrameworkInfo, SchedulerEvent } from '../../../src/mesos/scheduler/types.js';
+import { masterReach } from '../../../src/mesos/masters/http.js';
+import { directReach } from '../../../src/ssh/reach.js';
+import { makeHost, makeSpec } from '../../support/spec.js';
 import { RecordedMaster } from '../../support/recorded-master.js';
 
 const recording = (name: string) =>
@@ -185,6 +188,31 @@ describe('a recorded subscription', () => {
     });
     expect(dialled).toEqual(['127.24.3.1', 'leader.example']);
     expect(subscription.master).toEqual({ host: 'leader.example', port });
+  });
+
+  it('sends nothing to an address outside the spec that a master redirects to', async () => {
+    const stranger = new RecordedMaster((socket) => socket.write(chunked));
+    const { host, port } = await stranger.start();
+    const follower = new RecordedMaster(
+      `HTTP/1.1 307 Temporary Redirect\r\nLocation: //${host}:${port}/master/api/v1/scheduler\r\nContent-Length: 0\r\n\r\n`,
+    );
+    const { port: own } = await follower.start();
+    const spec = makeSpec({
+      hosts: [makeHost('h1', { address: host, ports: { ...makeHost('h1').ports, master: own } })],
+    });
+    const subscribed = subscribe({
+      master: { host, port: own },
+      dial: masterReach(spec, directReach),
+      framework,
+      credential: { principal: 'perijove', secret: 's3cret' },
+      signal: new AbortController().signal,
+    });
+    await expect(subscribed).rejects.toMatchObject({
+      code: 'MESOS_ADDRESS_REFUSED',
+      message: `${host}:${port} is named as a Mesos master, and is none of the spec`,
+    });
+    expect(follower.received.map(({ head }) => /^authorization: Basic/im.test(head))).toEqual([true]);
+    expect(stranger.connections).toBe(0);
   });
 });
 

@@ -81,7 +81,7 @@ describe('a task', () => {
       type: 'DOCKER',
       volumes: [
         host(`${dir}/bin`, 'RO'),
-        host(`${dir}/etc/secrets`, 'RO'),
+        host(`${dir}/etc/node-secrets`, 'RO'),
         host(`${dir}/data/nodes/node3`, 'RW'),
         host('/srv/shared', 'RW'),
       ],

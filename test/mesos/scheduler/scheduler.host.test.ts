@@ -6,7 +6,7 @@ import { known } from '../../../src/hosts/observation.js';
 import { PerijoveError } from '../../../src/errors/error.js';
 import { allProcesses, startVariable } from '../../../src/lab/processes.js';
 import type { NodeCommand } from '../../../src/mesos/scheduler/launch.js';
-import { leadingMaster } from '../../../src/mesos/masters/detector.js';
+import { leadingMaster, withEnsemble } from '../../../src/mesos/masters/detector.js';
 import { watchLeader } from '../../../src/mesos/masters/leader-watch.js';
 import { authorization, masterReach, type Credential } from '../../../src/mesos/masters/http.js';
 import type { Leave, SchedulerDeps } from '../../../src/mesos/scheduler/deps.js';
@@ -17,6 +17,7 @@ import type { ClusterSpec } from '../../../src/cluster/spec.js';
 import { directReach } from '../../../src/ssh/reach.js';
 import { eventually } from '../../support/eventually.js';
 import { fence as withWord } from '../../../src/workflows/framework-state.js';
+import { RecordedMaster } from '../../support/recorded-master.js';
 import { MemoryStore, type StoreCall } from '../memory-store.js';
 import { startMesos, type MesosCluster } from '../mesos-cluster.js';
 
@@ -465,6 +466,30 @@ describe('a master that requires a principal and its secret', () => {
     await allRun();
     expect(lines('launches')).toHaveLength(3);
   });
+});
+
+it('a leader outside the spec, named in ZooKeeper, is reported and sent nothing until it is gone', async () => {
+  const stranger = new RecordedMaster();
+  const { host: ip, port } = await stranger.start();
+  const leader = await leadingMaster(directReach, spec, cluster.secrets);
+  const znode = `${spec.mesos.zkPath}/json.info_-1`;
+  await withEnsemble(directReach, spec, cluster.secrets, async (zookeeper) => {
+    const forged = { ...leader, id: 'forged', address: { ip, port } };
+    // Its number must be below all others.
+    await zookeeper.create(znode, JSON.stringify(forged), 'ephemeral');
+    start();
+    await eventually(
+      'it is reported',
+      () => memory.state.missing?.includes(`${ip}:${port}`) === true,
+      30_000,
+    );
+    expect(memory.state.missing).toBe(`${ip}:${port} is named as a Mesos master, and is none of the spec`);
+  });
+  // The znode has ended with its session.
+  await allRun();
+  await eventually('nothing is missing', () => memory.state.missing === undefined);
+  expect(stranger.connections).toBe(0);
+  await RecordedMaster.stopAll();
 });
 
 describe('a node whose agent is gone and that does not work', () => {

@@ -98,6 +98,9 @@ export const scripts: Readonly<Record<string, Row>> = {
   'hosts/services.ts#logs': ['status and log of a service', 'status and log of a unit'],
   'mesos/installation/installation.ts#observeMesos': ['survey a host'],
   'mesos/installation/running-secrets.ts#fileOf': { not: 'one cat, whose failure is an error' },
+  'mesos/masters/running-port.ts#runningMasterPort': {
+    not: "without a response the port is not the master's",
+  },
   'mesos/masters/set-aside.ts#observeSilentMaster': ['look at a silent master'],
   'mesos/masters/set-aside.ts#readSetAside': { not: 'the same as in observeSilentMaster' },
   'mesos/masters/set-aside.ts#startMaster': ['set a broken replica aside'],

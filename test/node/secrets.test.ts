@@ -1,0 +1,98 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { nodeSecretNames, secretNames } from '../../src/cluster/secrets.js';
+import { nodeSecretsCondition } from '../../src/node/secrets.js';
+import { makeHost, makeSpec } from '../support/spec.js';
+
+let dir: string;
+const all = () => path.join(dir, 'etc/secrets');
+const own = () => path.join(dir, 'etc/node-secrets');
+const sh = (script: string) => execFileSync('sh', ['-c', script], { encoding: 'utf8', stdio: 'pipe' });
+const condition = (containerizer: 'docker' | 'mesos' = 'mesos') => {
+  const host = makeHost('h1', { dir });
+  return nodeSecretsCondition(makeSpec({ hosts: [host], nodes: { containerizer } }), host);
+};
+/** The actions that a deployment plans now. */
+const planned = (containerizer?: 'docker') => {
+  const { observe, actions } = condition(containerizer);
+  return actions(sh(observe));
+};
+const apply = () => planned().forEach(({ script }) => sh(script));
+
+beforeEach(() => {
+  dir = mkdtempSync(path.join(tmpdir(), "perijove it's-"));
+  mkdirSync(all(), { recursive: true, mode: 0o700 });
+  for (const name of secretNames) writeFileSync(path.join(all(), name), `${name}\nof all\n`, { mode: 0o600 });
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+describe('the directory of the secrets of nodes', () => {
+  it('has the secrets that a node needs and no other, and only its owner reads it', () => {
+    apply();
+    expect(readdirSync(own()).toSorted()).toEqual([...nodeSecretNames].toSorted());
+    for (const name of nodeSecretNames) {
+      expect(readFileSync(path.join(own(), name), 'utf8')).toBe(`${name}\nof all\n`);
+      expect(statSync(path.join(own(), name)).mode & 0o777).toBe(0o600);
+    }
+    expect(statSync(own()).mode & 0o777).toBe(0o700);
+    expect(nodeSecretNames).not.toContain('mesos-credential');
+    expect(nodeSecretNames).not.toContain('zookeeper-digest');
+    expect(nodeSecretNames).not.toContain('proxy-api-token');
+    expect(planned()).toEqual([]);
+  });
+
+  it.each<readonly [string, () => void]>([
+    ['a replaced secret', () => writeFileSync(path.join(all(), 'jupyter-token'), 'other')],
+    ['a removed copy', () => rmSync(path.join(own(), 'node-ssh-key'))],
+    ['a truncated copy', () => writeFileSync(path.join(own(), 'node-ssh-key'), '')],
+    ['a copy that others read', () => chmodSync(path.join(own(), 'node-ssh-key'), 0o644)],
+    ['a directory that others enter', () => chmodSync(own(), 0o755)],
+    ['a secret too many', () => writeFileSync(path.join(own(), 'mesos-credential'), 'x')],
+    ['what an interrupted copy left', () => writeFileSync(path.join(own(), '.jupyter-token.1'), 'x')],
+  ])('is mended after %s', (_, damage) => {
+    apply();
+    damage();
+    expect(planned()).toHaveLength(1);
+    apply();
+    expect(readdirSync(own()).toSorted()).toEqual([...nodeSecretNames].toSorted());
+    expect(readFileSync(path.join(own(), 'jupyter-token'))).toEqual(
+      readFileSync(path.join(all(), 'jupyter-token')),
+    );
+    expect(planned()).toEqual([]);
+  });
+
+  it('is not made without the secrets', () => {
+    rmSync(path.join(all(), 'node-api-token'));
+    expect(() => apply()).toThrow(/the secret node-api-token is missing/);
+    expect(existsSync(path.join(own(), 'node-api-token'))).toBe(false);
+  });
+
+  it('is announced with the replacement of containers, once', () => {
+    expect(planned('docker').map(({ plan }) => plan)).toEqual([
+      `copy the secrets that nodes need to ${own()}; its nodes are replaced, one at a time`,
+    ]);
+    expect(planned().map(({ plan }) => plan)).toEqual([`copy the secrets that nodes need to ${own()}`]);
+    apply();
+    rmSync(path.join(own(), 'node-ssh-key'));
+    expect(planned('docker').map(({ plan }) => plan)).toEqual([
+      `copy the secrets that nodes need to ${own()}`,
+    ]);
+  });
+
+  it('is copied again when its observation got no answer', () => {
+    expect(condition().actions('')).toHaveLength(1);
+  });
+});

@@ -55,6 +55,22 @@ export interface PoolFacts {
   /** Number of all volumes in the pool, whoever created them. */
   readonly volumeCount: number;
   readonly volume?: Volume;
+  /** That host has the mark of a brick that Perijove made for the volume. */
+  readonly isMade?: boolean;
+}
+
+/** The addresses that may mount the volume; GlusterFS's own default is everybody. */
+const allowOption = 'auth.allow';
+
+/**
+ * The next value of `auth.allow`: it has the address of each host of the spec, and keeps what else was set. Undefined
+ * when it needs no change, and for a volume that Perijove did not make: others may have it mounted.
+ */
+function allowed({ hosts }: Pick<ClusterSpec, 'hosts'>, { volume, isMade }: PoolFacts): string | undefined {
+  const present = (volume?.options[allowOption] ?? '*').split(',').filter((each) => each !== '*');
+  const lacking = hosts.map(({ address }) => address).filter((address) => !present.includes(address));
+  if (isMade !== true || lacking.length === 0) return undefined;
+  return [...present, ...lacking].join(',');
 }
 
 /** The responses in the output of several `gluster --xml` commands. */
@@ -157,6 +173,8 @@ export function nextVolumeStep(
     ([option, value]) => volume.options[option] !== value,
   );
   if (missing !== undefined) return { kind: 'set', option: missing[0], value: missing[1] };
+  const allow = allowed(spec, facts);
+  if (allow !== undefined) return { kind: 'set', option: allowOption, value: allow };
   return volume.started ? undefined : { kind: 'start' };
 }
 

@@ -25,19 +25,36 @@ const gluster = 'timeout 100 gluster --mode=script';
 const commandMs = 120_000;
 const bricksMs = 5_000;
 
-const poolScript = `command -v gluster >/dev/null || exit 127
-${gluster} --xml pool list && ${gluster} --xml volume info`;
+const poolScript = (host: HostSpec) => `command -v gluster >/dev/null || exit 127
+${gluster} --xml pool list && ${gluster} --xml volume info || exit
+if read -r made <${quote(brickFile(host))}; then printf '${madeMark}%s\\n' "$made"; fi 2>/dev/null
+exit 0`;
+const madeMark = 'brick made: ';
 const notInstalled = 127;
 
 /** Also known if GlusterFS is not installed: then there is no volume. */
 async function observePool(
   connection: HostConnection,
-  { volume }: GlusterSpec,
+  storage: GlusterSpec,
 ): Promise<Observation<PoolFacts>> {
-  const { code, stdout, stderr } = await connection.exec(poolScript, { timeoutMs: commandMs });
-  if (code === 0) return parsePool(stdout, volume);
+  const { code, stdout, stderr } = await connection.exec(poolScript(connection.host), {
+    timeoutMs: commandMs,
+  });
+  if (code === 0) return withMark(parsePool(stdout, storage.volume), stdout, connection.host, storage);
   if (code === notInstalled) return known({ peers: [], volumeCount: 0 });
   return notKnown(lastLine(`${stdout}\n${stderr}`) || `gluster exited with ${code ?? 'a signal'}`);
+}
+
+/** The mark counts for a volume that still has that brick. */
+function withMark(
+  facts: Observation<PoolFacts>,
+  printed: string,
+  { address }: HostSpec,
+  storage: GlusterSpec,
+): Observation<PoolFacts> {
+  const path = brickPath(storage);
+  if (!facts.known || facts.value.volume?.bricks.includes(`${address}:${path}`) !== true) return facts;
+  return known({ ...facts.value, isMade: printed.split('\n').includes(`${madeMark}${path}`) });
 }
 
 /** @throws PerijoveError STORAGE_FAILED if the state is unknown */

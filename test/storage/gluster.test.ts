@@ -66,6 +66,37 @@ describe('nextVolumeStep', () => {
     expect(next(pool, unset)).toEqual({ kind: 'set', option: 'network.ping-timeout', value: '3' });
   });
 
+  describe('lets the hosts of the spec mount', () => {
+    const allowing = (value: string | undefined, isMade: boolean, of = spec) => {
+      const observation = parsePool(answer(pool) + answer(volume()), 'v');
+      if (!observation.known || observation.value.volume === undefined) return expect.unreachable();
+      const { options, ...rest } = observation.value.volume;
+      const set = value === undefined ? options : { ...options, 'auth.allow': value };
+      return nextVolumeStep(of, storage, { ...observation.value, isMade, volume: { ...rest, options: set } });
+    };
+    const whole = addresses.join(',');
+
+    it.each([
+      ['whoever was allowed', undefined, whole],
+      ['everybody', '*', whole],
+      ['one of them', second, [second, addresses[0], third].join(',')],
+      ['others too', `10.0.0.9,${second}`, ['10.0.0.9', second, addresses[0], third].join(',')],
+    ])('instead of %s', (_, present, value) => {
+      expect(allowing(present, true)).toEqual({ kind: 'set', option: 'auth.allow', value });
+      expect(allowing(value, true)).toBeUndefined();
+    });
+
+    it('but leaves a volume as it is that was there before', () => {
+      expect(allowing(undefined, false)).toBeUndefined();
+      expect(allowing('10.0.0.9', false)).toBeUndefined();
+    });
+
+    it('and those without a brick as well', () => {
+      const more = { ...spec, hosts: [...spec.hosts, makeHost('h4', { address: '172.16.62.14' })] };
+      expect(allowing(whole, true, more)).toMatchObject({ value: `${whole},172.16.62.14` });
+    });
+  });
+
   it('waits for an incomplete pool, and names a rejected peer', () => {
     expect(next(peerStatus(peer(second, 0), peer(third), own))).toEqual({
       kind: 'wait',

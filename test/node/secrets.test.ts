@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -14,7 +14,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nodeSecretNames, secretNames } from '../../src/cluster/secrets.js';
+import { planChanges } from '../../src/hosts/converge.js';
+import { noItems } from '../../src/hosts/items.js';
+import { nodeItems } from '../../src/node/items.js';
 import { nodeSecretsCondition } from '../../src/node/secrets.js';
+import type { HostConnection } from '../../src/ssh/connection.js';
 import { makeHost, makeSpec } from '../support/spec.js';
 
 let dir: string;
@@ -92,7 +96,37 @@ describe('the directory of the secrets of nodes', () => {
     ]);
   });
 
-  it('is copied again when its observation got no answer', () => {
-    expect(condition().actions('')).toHaveLength(1);
+  it.each(['stat', 'sha256sum'])('is not taken for different while %s fails', (program) => {
+    apply();
+    const { observe, actions } = condition();
+    const broken = `(${program}() { return 1; }; ${observe}) || :`;
+    expect(() => actions(sh(broken))).toThrow(/h1: the secrets of nodes were not compared/);
+    expect(() => actions('')).toThrow(/h1: the secrets of nodes were not compared/);
+  });
+
+  it('is made by the convergence of a host, which then finds nothing to change', async () => {
+    const host = makeHost('h1', { dir, init: 'runit' });
+    for (const each of ['bin', 'data', 'log', 'run', 'service']) mkdirSync(path.join(dir, each));
+    const exec = async (script: string) => {
+      const { status, stdout, stderr } = spawnSync('sh', ['-s'], { input: script, encoding: 'utf8' });
+      return { code: status, stdout, stderr };
+    };
+    const connection = {
+      host,
+      exec,
+      run: async (script: string) => {
+        const { code, stdout, stderr } = await exec(script);
+        if (code !== 0) throw new Error(stderr);
+        return stdout;
+      },
+    } as unknown as HostConnection;
+    const items = { ...noItems, conditions: nodeItems(makeSpec({ hosts: [host] }), host).conditions ?? [] };
+    const deps = { artifacts: { programsDir: dir, nodeBinary: process.execPath }, cluster: 'c' };
+    const plan = () => planChanges(connection, items, deps);
+    expect(await plan()).toEqual([{ host: 'h1', what: `copy the secrets that nodes need to ${own()}` }]);
+    for (const { script } of planned()) sh(script);
+    expect(await plan()).toEqual([]);
+    rmSync(path.join(own(), 'jupyter-token'));
+    expect(await plan()).toHaveLength(1);
   });
 });

@@ -3,13 +3,15 @@
  * the history of every workflow, as a table and as a picture. What grows with age is a leak. Workers are never
  * killed, so that they grow old; what the drills kill starts again young.
  *
+ * SIGINT ends it early, with what was seen until then.
+ *
  *     npm run bench:soak -- [minutes, 120 by default] [drills, all that a lab can run but worker-kill and host-crash]
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { commandArguments, processStat } from '../src/lab/processes.js';
+import { pause } from '../src/net/pause.js';
 import { BenchLab } from './lab.js';
 import { printTable, writeResult } from './report.js';
 import { writeSoak, type Course } from './soak-picture.js';
@@ -70,6 +72,8 @@ const histories = new Map<
 const drills: { readonly name: string; readonly passed: boolean; readonly atMs: number }[] = [];
 let begun = 0;
 const now = () => Date.now() - begun;
+const end = new AbortController();
+process.once('SIGINT', () => end.abort());
 
 function sampleProcesses(): void {
   const atMs = now();
@@ -95,17 +99,17 @@ async function sampleHistories(client: Client): Promise<void> {
   }
 }
 
-async function watch(client: Client, stop: AbortSignal): Promise<void> {
-  while (!stop.aborted) {
+async function watch(client: Client): Promise<void> {
+  while (!end.signal.aborted) {
     sampleProcesses();
     await sampleHistories(client).catch(() => undefined);
-    await delay(sampleEveryMs, undefined, { signal: stop }).catch(() => undefined);
+    await pause(sampleEveryMs, end.signal);
   }
 }
 
-/** @returns the names of the drills that took place */
+/** One drill every two minutes, until the time is over. */
 async function drill(names: readonly string[]): Promise<void> {
-  for (let count = 0; now() < minutes * 60_000; count++) {
+  for (let count = 0; now() < minutes * 60_000 && !end.signal.aborted; count++) {
     const name = names[count % names.length] ?? '';
     const atMs = now();
     const passed = await lab
@@ -119,7 +123,7 @@ async function drill(names: readonly string[]): Promise<void> {
         },
       );
     drills.push({ name, passed, atMs });
-    await delay(Math.max(0, Math.min(atMs + drillEveryMs, minutes * 60_000) - now()));
+    await pause(Math.max(0, Math.min(atMs + drillEveryMs, minutes * 60_000) - now()), end.signal);
   }
 }
 
@@ -217,8 +221,7 @@ try {
       each.possible && !['worker-kill', 'host-crash'].includes(each.name) ? [each.name] : [],
     );
   begun = Date.now();
-  const end = new AbortController();
-  const watching = watch(client, end.signal);
+  const watching = watch(client);
   await drill(names);
   end.abort();
   await watching;
@@ -246,4 +249,5 @@ const failed = drills.filter(({ passed }) => !passed);
 console.log(`${drills.length} drills, ${failed.length} failed: ${failed.map(({ name }) => name).join(', ')}`);
 for (const line of [...survivors, ...warnings]) console.log(line);
 writeResult('soak', { minutes, rows: shown, drills, survivors, warnings });
-writeSoak(path.join('bench', 'results', 'soak.svg'), minutes * 60_000, courses());
+const lasted = Math.max(...[...processes.values()].map(({ samples }) => samples.at(-1)?.atMs ?? 0));
+writeSoak(path.join('bench', 'results', 'soak.svg'), lasted, courses());

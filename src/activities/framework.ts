@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { ClusterIdentity } from '../cluster/identity.js';
 import { hostsWithRole, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { withLeaving } from '../deployment/leaving.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
@@ -27,6 +28,12 @@ import { schedulerTurns } from './scheduler-turns.js';
 
 export interface FrameworkSpecInput {
   readonly spec: ClusterSpec;
+}
+
+interface ConfigureInput extends FrameworkSpecInput {
+  readonly identity?: ClusterIdentity;
+  /** Hosts without roles that the spec lacks: their nodes move, and they are reached meanwhile. */
+  readonly leaving?: readonly HostSpec[];
 }
 
 const awaitEveryMs = 300;
@@ -62,13 +69,8 @@ export function createFrameworkActivities(
      * Starts the framework of the cluster, or gives the spec to the running one, with the nodes' plan of this
      * release. A new framework continues from what the hosts have kept.
      */
-    ensureFramework: async ({
-      spec,
-      leaving = [],
-    }: FrameworkSpecInput & {
-      /** Hosts without roles that the spec lacks: their nodes move, and they are reached meanwhile. */
-      readonly leaving?: readonly HostSpec[];
-    }): Promise<ConfigureResult> => await ensure(client, ways, spec, leaving),
+    ensureFramework: async (input: ConfigureInput): Promise<ConfigureResult> =>
+      await ensure(client, ways, input),
 
     /**
      * Resolves when every node, and no other, runs with the configuration from the spec. Waits without a
@@ -110,8 +112,7 @@ export type FrameworkActivities = ReturnType<typeof createFrameworkActivities>;
 async function ensure(
   client: Client,
   ways: FrameworkWays,
-  given: ClusterSpec,
-  leaving: readonly HostSpec[],
+  { spec: given, identity, leaving = [] }: ConfigureInput,
 ): Promise<ConfigureResult> {
   const plan = await ways.plan(given);
   const spec = withLeaving(given, leaving);
@@ -122,7 +123,7 @@ async function ensure(
     workflowId: workflowIds.framework(spec.name),
     summary: `Mesos framework of ${spec.name}`,
     configure: configureFramework,
-    args: plan === undefined ? [spec] : [spec, plan],
+    args: [spec, plan, identity],
     ...(remembered && { input: { remembered } }),
     // Without a plan it would begin to replace the nodes.
     ...(plan && { resumedWith: { plan } }),

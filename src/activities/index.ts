@@ -3,6 +3,7 @@ import { createDrillActivities } from './drill.js';
 import { createEtcdActivities } from './etcd.js';
 import { createFrameworkActivities } from './framework.js';
 import { createHostActivities } from './hosts.js';
+import { createIdentityActivities } from './identity.js';
 import { createImageActivities } from './image.js';
 import { createKeeperActivities } from './keeper.js';
 import { createMesosActivities } from './mesos.js';
@@ -18,6 +19,7 @@ import { createZooKeeperActivities } from './zookeeper.js';
 /** All activities of a worker. Each takes one plain-JSON argument; names are unique over all files. */
 export function createActivities(deps: ActivityDeps) {
   return {
+    ...createIdentityActivities(deps),
     ...createHostActivities(deps),
     ...createSecretsActivities(deps),
     ...createNetworkActivities(deps),

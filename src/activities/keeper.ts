@@ -16,6 +16,7 @@ import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { proxyClient } from '../proxy/client.js';
 import { proxyConfigSchema, type ProxyConfig } from '../proxy/config.js';
 import { proxyConfig, proxyConfigFile } from '../proxy/items.js';
+import type { ClusterIdentity } from '../cluster/identity.js';
 import { hostsWithRole, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
@@ -96,8 +97,11 @@ export function createKeeperActivities(
     /** Starts the keeper of the cluster, or gives the spec to the running one. */
     ensureKeeper: ({
       spec,
-    }: KeeperSpecInput): Promise<{ readonly changed: boolean; readonly restarted?: true }> =>
-      ensure(client, spec),
+      identity,
+    }: KeeperSpecInput & { readonly identity?: ClusterIdentity }): Promise<{
+      readonly changed: boolean;
+      readonly restarted?: true;
+    }> => ensure(client, spec, identity),
 
     /**
      * Resolves when Jupyter responds on the leader, and every proxy that responds has its route at the
@@ -178,13 +182,14 @@ async function announce(
 async function ensure(
   client: Client,
   spec: ClusterSpec,
+  identity?: ClusterIdentity,
 ): Promise<{ readonly changed: boolean; readonly restarted?: true }> {
   const { answer, restarted } = await startOrConfigure(client, spec, {
     name: workflowNames.keeper,
     workflowId: workflowIds.keeper(spec.name),
     summary: `Keeper of ${spec.name}`,
     configure: configureKeeper,
-    args: [spec],
+    args: [spec, identity],
   });
   return restarted ? { changed: true, restarted } : answer;
 }

@@ -2,10 +2,11 @@ import { Context } from '@temporalio/activity';
 import {
   WithStartWorkflowOperation,
   WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
   type Client,
   type WorkflowExecutionDescription,
 } from '@temporalio/client';
-import type { UpdateDefinition } from '@temporalio/common';
+import { ApplicationFailure, type UpdateDefinition } from '@temporalio/common';
 import type { ClusterSpec } from '../cluster/spec.js';
 import { incompatibility, incompatibleText } from '../temporal/incompatibility.js';
 import { lasting as lastingOptions } from '../temporal/options.js';
@@ -47,15 +48,23 @@ export async function startOrConfigure<T, Args extends [ClusterSpec, ...unknown[
       await startAgain(client, spec, lasting);
       restarted = true;
     }
-    return await client.workflow.executeUpdateWithStart(configure, {
-      args,
-      updateId,
-      startWorkflowOperation: new WithStartWorkflowOperation(name, {
-        args: [{ spec, ...input }],
-        workflowIdConflictPolicy: 'USE_EXISTING',
-        ...optionsOf(spec, lasting),
-      }),
+    const startWorkflowOperation = new WithStartWorkflowOperation(name, {
+      args: [{ spec, ...input }],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      ...optionsOf(spec, lasting),
     });
+    try {
+      return await client.workflow.executeUpdateWithStart(configure, {
+        args,
+        updateId,
+        startWorkflowOperation,
+      });
+    } catch (error) {
+      // A refusal has a code of its own.
+      throw error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure
+        ? error.cause
+        : error;
+    }
   };
   const answer = await ask(client, workflowId, configured, { firstMs: 20_000 });
   return { answer, restarted };

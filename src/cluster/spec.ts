@@ -4,6 +4,8 @@
  */
 export interface ClusterSpec {
   readonly name: string;
+  /** The cluster's ID, for activities that were told of it; never part of a stored spec. */
+  readonly id?: string;
   readonly hosts: readonly HostSpec[];
   readonly zookeeper: ZooKeeperSpec;
   readonly mesos: MesosSpec;

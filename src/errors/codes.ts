@@ -1077,6 +1077,21 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'refused',
   },
+  CLUSTER_NAME_TAKEN: {
+    meaning:
+      'A cluster with this name, on other hosts, is running in the Temporal namespace. Nothing was touched.',
+    remedy:
+      'Give the cluster of this spec another `name`, use another Temporal namespace, or take the other cluster down with its own spec.',
+    retryable: false,
+    exit: 'refused',
+  },
+  CLUSTER_HOSTS_TAKEN: {
+    meaning: 'A host of the spec belongs to another cluster. Nothing was touched.',
+    remedy:
+      'Remove the host from this spec, or run `perijove down --purge` with the spec of the other cluster. If that cluster no longer exists, remove the file `<dir>/etc/cluster` from the host.',
+    retryable: false,
+    exit: 'refused',
+  },
   CLUSTER_TORN_DOWN: {
     meaning: 'The cluster was torn down while the step was running.',
     remedy: 'If the message names a fault that is not healed, undo it on that host. Then run `perijove up`.',

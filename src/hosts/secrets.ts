@@ -1,8 +1,10 @@
 import { PerijoveError } from '../errors/error.js';
+import type { ClusterMark } from '../cluster/identity.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 import type { SecretName } from '../cluster/secrets.js';
 import type { HostConnection, SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
+import { hostTaken, parseMark, printMarkScript } from './identity.js';
 import { known, notKnown, observedOn, type Observation } from './observation.js';
 import { hostPaths } from './paths.js';
 
@@ -10,6 +12,8 @@ import { hostPaths } from './paths.js';
 export interface HostSecrets {
   readonly host: string;
   readonly values: Readonly<Partial<Record<SecretName, string>>>;
+  /** The cluster that the host belongs to; undefined for none. */
+  readonly mark: ClusterMark | undefined;
   /** Secrets that users other than their owner may read. */
   readonly exposed: readonly SecretName[];
 }
@@ -28,6 +32,7 @@ export async function hostSecrets(
   const { host } = connection;
   const directory = quote(hostPaths(host).secrets);
   const script = `
+${printMarkScript(host)}
 if [ ! -e ${directory} ]; then
   above=${directory}
   until [ -e "$above" ]; do above=\${above%/*}; done
@@ -45,7 +50,8 @@ for name in ${names.join(' ')}; do
   fi
 done`;
   const output = await connection.run(script, signal === undefined ? {} : { signal });
-  return observedOn(host.name, parseSecrets(output, host.name, names));
+  const mark = observedOn(host.name, parseMark(output));
+  return { ...observedOn(host.name, parseSecrets(output, host.name, names)), mark };
 }
 
 /** Not known unless each secret was read completely or reported absent. */
@@ -53,7 +59,7 @@ export function parseSecrets(
   output: string,
   host: string,
   names: readonly SecretName[],
-): Observation<HostSecrets> {
+): Observation<Omit<HostSecrets, 'mark'>> {
   const lines = new Map(output.split('\n').map((line) => [line.split(' ')[0], line.split(' ').slice(1)]));
   const values: Partial<Record<SecretName, string>> = {};
   const exposed: SecretName[] = [];
@@ -71,21 +77,25 @@ export function parseSecrets(
 }
 
 /**
- * Reads a cluster's secrets from the first host that has them; every host has all. Trims the white space that
+ * Reads a cluster's secrets from the first host that has them; every host has all. A host that belongs to another
+ * cluster has none of this one. Trims the white space that
  * an editor leaves. For this process only: never put them in a result or a log.
  *
  * @throws PerijoveError SECRETS_ABSENT if all hosts responded and none has them; otherwise the first error of
- *   the other hosts, since they may have them
+ *   the other hosts, since they may have them, or CLUSTER_HOSTS_TAKEN
  */
 export async function readSecrets<Name extends SecretName>(
   pool: SshPool,
-  { hosts }: Pick<ClusterSpec, 'hosts'>,
+  { name, id, hosts }: Pick<ClusterSpec, 'name' | 'id' | 'hosts'>,
   names: readonly Name[],
 ): Promise<Readonly<Record<Name, string>>> {
   try {
     return await Promise.any(
       hosts.map(async (host) => {
-        const { values } = await hostSecrets(await pool.get(host), names);
+        const { values, mark } = await hostSecrets(await pool.get(host), names);
+        if (mark !== undefined && (mark.name !== name || (id !== undefined && mark.id !== id))) {
+          throw hostTaken(host, mark, { name, ...(id !== undefined && { id }) });
+        }
         const lacking = names.filter((name) => (values[name] ?? '').trim() === '');
         if (lacking.length > 0) {
           throw new PerijoveError('SECRETS_ABSENT', `${host.name} lacks ${lacking.join(', ')}`, {

@@ -375,7 +375,7 @@ async function observeNodesAndProxies(
   if (hosts.length === 0) return { jupyter, proxies: unknown, reasons: [] };
   const secrets = await within(
     askMs,
-    readSecrets(pool, { hosts }, keeperSecretNames),
+    readSecrets(pool, { name: spec.name, hosts }, keeperSecretNames),
     () => new PerijoveError('SSH_TIMEOUT', 'no answer in time'),
   ).catch((error: unknown) => {
     const isMissing = error instanceof PerijoveError && error.code === 'SECRETS_ABSENT';

@@ -14,6 +14,7 @@ import type { CordonFacts } from '../mesos/scheduler/cordons.js';
 import type { FrameworkHistory, MesosFacts } from '../mesos/scheduler/framework-events.js';
 import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/scheduler/tasks.js';
 import type { KeeperState, Incident, MoveResult } from '../keeper/state.js';
+import type { ClusterIdentity } from '../cluster/identity.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 import type { RecoveryPlan } from '../etcd/recovery.js';
 import type { NodeMemory } from '../node/memory.js';
@@ -50,6 +51,8 @@ export const memoKeys = {
   purge: 'perijovePurge',
   /** Of the framework: the hosts of the cluster as it was last deployed, with their SSH coordinates. */
   hosts: 'perijoveHosts',
+  /** Of the framework and the keeper: a `ClusterIdentity`. */
+  identity: 'perijoveIdentity',
 } as const;
 
 // --- deploy ---------------------------------------------------------------------------------------------
@@ -116,6 +119,8 @@ export interface FrameworkInput {
   /** What the hosts have kept from an earlier framework of the cluster. */
   readonly remembered?: NodeMemory;
   /** From the previous run. */
+  readonly identity?: ClusterIdentity;
+  /** From the previous run. */
   readonly state?: FrameworkState;
 }
 
@@ -165,11 +170,12 @@ export interface FrameworkState extends TaskTable, FenceFacts, CordonFacts, Forg
 export type ConfigureResult = 'started' | 'changed' | 'unchanged' | 'restarted';
 /**
  * Apply a (new) spec and a plan of the nodes; idempotent. Restarts the scheduler when either differs, or when it had
- * given up.
+ * given up. Rejected (CLUSTER_NAME_TAKEN) when it has the ID of another cluster; a new ID alone restarts nothing.
  */
-export const configureFramework = defineUpdate<ConfigureResult, [spec: ClusterSpec, plan?: NodePlan]>(
-  'configure',
-);
+export const configureFramework = defineUpdate<
+  ConfigureResult,
+  [spec: ClusterSpec, plan?: NodePlan | undefined, identity?: ClusterIdentity | undefined]
+>('configure');
 
 /** Become the scheduler. Rejected (SCHEDULER_REPLACED) when a later attempt already is. */
 export const claimScheduler = defineUpdate<FrameworkState, [lease: SchedulerLease, worker: string]>(
@@ -264,13 +270,21 @@ export const frameworkState = defineQuery<FrameworkState>('state');
 
 export interface KeeperInput {
   readonly spec: ClusterSpec;
+  /** From the previous run. */
+  readonly identity?: ClusterIdentity;
   readonly state?: KeeperState;
 }
 
 export type { Drift, Incident, KeeperEvent, KeeperState, MoveResult, Verdict } from '../keeper/state.js';
 
-/** Apply a (new) spec; idempotent. The first caller has started the keeper, and changed something. */
-export const configureKeeper = defineUpdate<{ readonly changed: boolean }, [spec: ClusterSpec]>('configure');
+/**
+ * Apply a (new) spec; idempotent. The first caller has started the keeper, and changed something. Rejected
+ * (CLUSTER_NAME_TAKEN) when it has the ID of another cluster; a new ID alone interrupts nothing.
+ */
+export const configureKeeper = defineUpdate<
+  { readonly changed: boolean },
+  [spec: ClusterSpec, identity?: ClusterIdentity | undefined]
+>('configure');
 /**
  * Announce more nodes ahead of the rest of a spec: they may lead etcd as soon as they run. Resolves to
  * whether the number is new. Never reduces it.

@@ -56,6 +56,8 @@ export async function deploy({ spec, digest, purgeRemoved = false }: DeployInput
 
   const deployment: Deployment = {
     spec,
+    checked: undefined,
+    identity: undefined,
     surveys: [],
     gotSecrets: new Set(),
     leaving: [],

@@ -1,6 +1,7 @@
 import {
   CancellationScope,
   isCancellation,
+  patched,
   proxyActivities,
   setCurrentDetails,
   setHandler,
@@ -21,7 +22,7 @@ import { endless, waiting } from '../temporal/options.js';
 import { clusterAttribute } from '../temporal/start-options.js';
 import { failure, finalFailure } from './failure.js';
 
-const { prepareDrill, injectFault } = proxyActivities<Activities>({
+const { checkIdentity, prepareDrill, injectFault } = proxyActivities<Activities>({
   ...waiting,
   scheduleToCloseTimeout: '30 minutes',
 });
@@ -51,6 +52,11 @@ export async function drill(input: DrillInput): Promise<Evidence> {
   upsertSearchAttributes(clusterAttribute(spec.name));
 
   try {
+    if (patched('identity')) {
+      await checkIdentity.executeWithOptions({ summary: 'hosts and name are not of another cluster' }, [
+        { spec },
+      ]);
+    }
     const plan = await prepareDrill.executeWithOptions({ summary: 'check that the cluster is healthy' }, [
       input,
     ]);

@@ -28,6 +28,7 @@ import {
 } from '../temporal/contract.js';
 import { cordonRejection, withCordon, withoutCordons } from '../mesos/scheduler/cordons.js';
 import { now, type FrameworkRun } from './framework-run.js';
+import { identityRejection } from './identity.js';
 import {
   claim,
   claimRejection,
@@ -60,16 +61,18 @@ export function handleAll(run: FrameworkRun): void {
 
 function handleSpec(run: FrameworkRun): void {
   on(run, configureFramework).do(
-    (spec, plan) => {
+    (spec, plan, identity) => {
       const isRemoved = run.state.failure?.code === 'MESOS_FRAMEWORK_REMOVED';
       const asks = isRemoved && patched('ask-for-tasks-of-removed-framework');
       const { memory, result } = configure(run.memory, spec, plan, asks);
       run.configure(memory);
+      run.identify(identity);
       return result;
     },
-    (spec) => {
+    (spec, _plan, identity) => {
       const { name } = run.memory.spec;
       reject('SPEC_DIFFERS', spec.name === name ? undefined : `this is the framework of ${name}`);
+      reject('CLUSTER_NAME_TAKEN', identityRejection(spec.name, run.memory.identity, identity));
       reject('FRAMEWORK_ABSENT', run.end.wanted ? `the framework of ${name} is being torn down` : undefined);
     },
   );

@@ -1,4 +1,5 @@
 import { patched, setCurrentDetails, upsertMemo } from '@temporalio/workflow';
+import type { ClusterIdentity } from '../cluster/identity.js';
 import type { HostSpec } from '../cluster/spec.js';
 import { compact, remember, withoutHistory } from '../mesos/scheduler/framework-events.js';
 import {
@@ -8,6 +9,7 @@ import {
   type StopFrameworkResult,
 } from '../temporal/contract.js';
 import { isHistoryLong } from './history.js';
+import { publishIdentity } from './identity.js';
 import { details, firstMemory, sameJson, withoutPlan, type FrameworkMemory } from './framework-state.js';
 
 /** One run of the framework workflow: its memory, and whether it should end. */
@@ -28,6 +30,7 @@ export class FrameworkRun {
 
   constructor(input: FrameworkInput) {
     this.#memory = firstMemory(input);
+    publishIdentity(input.identity);
   }
 
   get memory(): FrameworkMemory {
@@ -52,6 +55,13 @@ export class FrameworkRun {
     this.#memory = { ...memory, state: remember(this.state, memory.state, now()) };
     this.publish();
     this.publishHosts();
+  }
+
+  /** Keeps the identity of the cluster, and publishes it if it is another than before. */
+  identify(identity: ClusterIdentity | undefined): void {
+    if (identity === undefined || sameJson(identity, this.#memory.identity)) return;
+    this.#memory = { ...this.#memory, identity };
+    publishIdentity(identity);
   }
 
   /** Moves to a state with which the scheduler must be restarted. */

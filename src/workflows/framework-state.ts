@@ -21,6 +21,7 @@ import {
   type TaskUpdate,
 } from '../mesos/scheduler/tasks.js';
 import { cordonRejection, withoutCordons } from '../mesos/scheduler/cordons.js';
+import type { ClusterIdentity } from '../cluster/identity.js';
 import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { NodePlan } from '../node/plan.js';
 import type {
@@ -40,22 +41,29 @@ export interface FrameworkMemory {
   readonly configured: boolean;
   /** How many times the scheduler activity was started. */
   readonly run: number;
+  /** Undefined until the first `up` of a release that knows of it. */
+  readonly identity?: ClusterIdentity;
 }
 
 export const emptyState: FrameworkState = { tasks: {}, launches: 0, etcdFormed: false };
 
-export function firstMemory({ spec, state, remembered }: FrameworkInput): FrameworkMemory {
+export function firstMemory({ spec, state, remembered, identity }: FrameworkInput): FrameworkMemory {
   return {
     spec,
     state: state ?? { ...emptyState, ...remembered },
     configured: state !== undefined,
     run: state?.lease?.run ?? 0,
+    ...(identity && { identity }),
   };
 }
 
 /** The input of the workflow's next run. */
-export function carriedOver({ spec, state, run }: FrameworkMemory): FrameworkInput {
-  return { spec, state: { ...state, lease: { run, attempt: state.lease?.attempt ?? 0 } } };
+export function carriedOver({ spec, state, run, identity }: FrameworkMemory): FrameworkInput {
+  return {
+    spec,
+    state: { ...state, lease: { run, attempt: state.lease?.attempt ?? 0 } },
+    ...(identity && { identity }),
+  };
 }
 
 /**

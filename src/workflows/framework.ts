@@ -16,6 +16,7 @@ import { handleAll } from './framework-handlers.js';
 import { FrameworkRun } from './framework-run.js';
 import { pinned } from './pinned.js';
 import { continueOnCurrentBuild } from './history.js';
+import { identified } from './identity.js';
 import { carriedOver, withFailure } from './framework-state.js';
 
 const { runScheduler } = proxyActivities<FrameworkActivities>({
@@ -57,14 +58,14 @@ setWorkflowOptions(pinned, framework);
 
 /** Runs the scheduler until it must end, or gives up. */
 async function schedule(run: FrameworkRun): Promise<void> {
-  const { spec } = run.memory;
+  const { spec, identity } = run.memory;
   const { plan } = run.state;
   const number = run.countScheduler();
   const scope = new CancellationScope();
   let ended = false;
   let stopping = false;
   const running = scope
-    .run(() => runScheduler({ spec, run: number, ...(plan && { plan }) }))
+    .run(() => runScheduler({ spec: identified(spec, identity), run: number, ...(plan && { plan }) }))
     .catch((error: unknown) => {
       // A failure while it was being stopped does not concern the next scheduler, or occurs there again.
       if (!isCancellation(error) && !stopping) giveUp(run, error);
@@ -87,7 +88,10 @@ function giveUp(run: FrameworkRun, error: unknown): void {
 async function teardown({ memory }: FrameworkRun): Promise<StopFrameworkResult> {
   const { frameworkId } = memory.state;
   try {
-    await teardownFramework({ spec: memory.spec, ...(frameworkId === undefined ? {} : { frameworkId }) });
+    await teardownFramework({
+      spec: identified(memory.spec, memory.identity),
+      ...(frameworkId === undefined ? {} : { frameworkId }),
+    });
     return { tornDown: true };
   } catch (error) {
     const { message } = finalFailure(error).facts;

@@ -19,6 +19,7 @@ import {
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { KeeperActivities } from '../activities/keeper.js';
 import { isSameData } from '../cluster/canonical.js';
+import type { ClusterIdentity } from '../cluster/identity.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 import { knownOf, pauseMs, phaseOf, type Decision, type WatchEvent } from '../keeper/decide.js';
 import {
@@ -64,6 +65,7 @@ import { endless, quick } from '../temporal/options.js';
 import { failure } from './failure.js';
 import { pinned } from './pinned.js';
 import { continueOnCurrentBuild, isHistoryLong } from './history.js';
+import { identified, identityRejection, publishIdentity } from './identity.js';
 import { compact, details } from './keeper-state.js';
 
 // Two concurrent reconciles could undo each other's work: a cancelled one is waited for.
@@ -93,6 +95,7 @@ setWorkflowOptions(pinned, keeper);
  */
 class KeeperRun {
   private memory: KeeperMemory;
+  private identity: ClusterIdentity | undefined;
   private underWay: CancellationScope | undefined;
   /** The operation in progress only waits for something to do. */
   private isIdle = false;
@@ -102,6 +105,7 @@ class KeeperRun {
 
   constructor(input: KeeperInput) {
     this.memory = firstMemory(input.spec, input.state);
+    this.identify(input.identity);
   }
 
   async untilStopped(): Promise<void> {
@@ -149,7 +153,8 @@ class KeeperRun {
   /** Resolves to undefined when it was interrupted, or after `limitMs`. */
   private watch(limitMs: number | undefined): Promise<WatchEvent | undefined> {
     const { spec, state } = this.memory;
-    const work = () => watchCluster({ spec, generation: state.generation, known: knownOf(state) });
+    const work = () =>
+      watchCluster({ spec: this.identified(spec), generation: state.generation, known: knownOf(state) });
     return this.idle(() =>
       limitMs === undefined ? work() : CancellationScope.withTimeout(Math.max(1, limitMs), work),
     );
@@ -171,7 +176,7 @@ class KeeperRun {
     this.publish(summary);
     const outcome = await this.interruptible(() =>
       moveLeadership.executeWithOptions({ ...oneAtATime, summary }, [
-        { spec, generation, verdict, to, prepare: true },
+        { spec: this.identified(spec), generation, verdict, to, prepare: true },
       ]),
     );
     if (outcome) this.memory = moveOrdered(this.memory, outcome, new Date());
@@ -200,7 +205,9 @@ class KeeperRun {
       if (!verdict) return;
       const summary = `generation ${generation}: Jupyter to ${verdict.leader}`;
       const result = await this.interruptible(() =>
-        reconcileCluster.executeWithOptions({ ...oneAtATime, summary }, [{ spec, generation, verdict }]),
+        reconcileCluster.executeWithOptions({ ...oneAtATime, summary }, [
+          { spec: this.identified(spec), generation, verdict },
+        ]),
       );
       if (!result) return;
       const { memory, again } = reconciled(
@@ -223,7 +230,7 @@ class KeeperRun {
     const summary = `leadership back to ${to}`;
     const outcome = await this.interruptible(() =>
       moveLeadership.executeWithOptions({ ...oneAtATime, summary }, [
-        { spec, generation: state.generation, verdict, to, prepare: false },
+        { spec: this.identified(spec), generation: state.generation, verdict, to, prepare: false },
       ]),
     );
     if (!outcome) return;
@@ -251,7 +258,10 @@ class KeeperRun {
     if (!this.isFree() || !(this.renewing || isHistoryLong())) return;
     await condition(allHandlersFinished);
     const { spec, state } = this.memory;
-    if (this.isFree()) await continueOnCurrentBuild<typeof keeper>({ spec, state });
+    const { identity } = this;
+    if (this.isFree()) {
+      await continueOnCurrentBuild<typeof keeper>({ spec, state, ...(identity && { identity }) });
+    }
   }
 
   /** Like `interruptible`, for what merely waits: a new run may begin instead. */
@@ -311,11 +321,14 @@ class KeeperRun {
       this.memory = memory;
       if (changed) this.publish(this.published.doing ?? 'watching');
     });
-    setHandler(configureKeeper, (spec) => this.configure(spec), {
-      validator: ({ name }: ClusterSpec) => {
+    setHandler(configureKeeper, (spec, identity?: ClusterIdentity) => this.configure(spec, identity), {
+      validator: ({ name }: ClusterSpec, identity?: ClusterIdentity) => {
         const cluster = this.memory.spec.name;
-        if (name === cluster) return;
-        throw ApplicationFailure.nonRetryable(`this is the keeper of ${cluster}`, 'SPEC_DIFFERS');
+        if (name !== cluster) {
+          throw ApplicationFailure.nonRetryable(`this is the keeper of ${cluster}`, 'SPEC_DIFFERS');
+        }
+        const taken = identityRejection(cluster, this.identity, identity);
+        if (taken !== undefined) throw ApplicationFailure.nonRetryable(taken, 'CLUSTER_NAME_TAKEN');
       },
     });
     setHandler(announceNodes, (count) => this.take(nodesAnnounced(this.memory, count, new Date())));
@@ -336,7 +349,19 @@ class KeeperRun {
     return { changed };
   }
 
-  private configure(spec: ClusterSpec): { readonly changed: boolean } {
+  private identified(spec: ClusterSpec): ClusterSpec {
+    return identified(spec, this.identity);
+  }
+
+  /** Keeps the identity of the cluster, and publishes it if it is another than before. */
+  private identify(identity: ClusterIdentity | undefined): void {
+    if (identity === undefined || isSameData(identity, this.identity)) return;
+    this.identity = identity;
+    publishIdentity(identity);
+  }
+
+  private configure(spec: ClusterSpec, identity: ClusterIdentity | undefined): { readonly changed: boolean } {
+    this.identify(identity);
     const isSame =
       JSON.stringify(spec) === JSON.stringify(this.memory.spec) ||
       // Earlier histories contain the effects of a spec with its keys in another order.

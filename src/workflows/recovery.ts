@@ -1,11 +1,11 @@
-import { proxyActivities, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { patched, proxyActivities, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.js';
 import type { RecoveryInput, RecoveryResult } from '../temporal/contract.js';
 import { waiting } from '../temporal/options.js';
 import { clusterAttribute } from '../temporal/start-options.js';
 import { finalFailure } from './failure.js';
 
-const { confirmRecovery, beginEpoch, awaitEpoch, spreadEpoch, awaitMembers, noteRecovery } =
+const { checkIdentity, confirmRecovery, beginEpoch, awaitEpoch, spreadEpoch, awaitMembers, noteRecovery } =
   proxyActivities<Activities>(waiting);
 
 /**
@@ -19,6 +19,11 @@ export async function recovery({ spec, plan, lost }: RecoveryInput): Promise<Rec
   const at = new Date().toISOString();
   const report = (what: string) => setCurrentDetails(`Epoch ${epoch} of etcd: ${what}.`);
   try {
+    if (patched('identity')) {
+      await checkIdentity.executeWithOptions({ summary: 'hosts and name are not of another cluster' }, [
+        { spec },
+      ]);
+    }
     report('looking whether what was found still holds');
     await confirmRecovery.executeWithOptions({ summary: 'a quorum is lost' }, [{ spec, plan, lost }]);
     report(`beginning with ${seed}`);

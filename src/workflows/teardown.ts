@@ -9,10 +9,10 @@ import { finalFailure } from './failure.js';
 import { specForHost } from '../deployment/hosts-to-converge.js';
 
 const { stopKeeper, stopFramework, endDrills } = proxyActivities<Activities>(waiting);
-const { cancelDeploy, clearHost, deleteVolume } = proxyActivities<Activities>(patient);
+const { cancelDeploy, checkIdentity, clearHost, deleteVolume } = proxyActivities<Activities>(patient);
 
 /**
- * Takes a cluster down: cancels a running deploy, ends drills once their faults are healed, ends the keeper (which
+ * Takes a cluster down, and no other one: checks its identity, cancels a running deploy, ends drills once their faults are healed, ends the keeper (which
  * would repair) and the framework (which would relaunch), then clears all hosts concurrently. Whatever is already
  * gone is skipped. A host that cannot be cleared does not block the others; the workflow fails with it in the end.
  */
@@ -24,6 +24,11 @@ export async function teardown({ spec, purge }: TeardownInput): Promise<Teardown
     setCurrentDetails(changes.map(({ host, what }) => `- ${host}: ${what}`).join('\n'));
   };
   try {
+    if (patched('identity')) {
+      await checkIdentity.executeWithOptions({ summary: 'hosts and name are not of another cluster' }, [
+        { spec },
+      ]);
+    }
     const { cancelled } = await cancelDeploy.executeWithOptions({ summary: 'no deploy runs' }, [
       { cluster: spec.name },
     ]);

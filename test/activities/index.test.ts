@@ -7,6 +7,7 @@ import { createEtcdActivities } from '../../src/activities/etcd.js';
 import { createFrameworkActivities } from '../../src/activities/framework.js';
 import { createHostActivities } from '../../src/activities/hosts.js';
 import { createActivities } from '../../src/activities/index.js';
+import { createIdentityActivities } from '../../src/activities/identity.js';
 import { createImageActivities } from '../../src/activities/image.js';
 import { createKeeperActivities } from '../../src/activities/keeper.js';
 import { createMesosActivities } from '../../src/activities/mesos.js';
@@ -29,6 +30,7 @@ it('no two subjects have an activity of the same name', () => {
     artifacts: { programsDir: '/nowhere', nodeBinary: process.execPath },
   };
   const names = [
+    createIdentityActivities(deps),
     createHostActivities(deps),
     createSecretsActivities(deps),
     createNetworkActivities(deps),

@@ -15,6 +15,7 @@ import { PerijoveError } from '../../src/errors/error.js';
 import { unpackArchive } from '../../src/hosts/archives.js';
 import { converge, type ConvergeDeps } from '../../src/hosts/converge.js';
 import { gatherFacts } from '../../src/hosts/facts.js';
+import { readMark, writeMark } from '../../src/hosts/identity.js';
 import { noItems, type HostItems, type ServiceItem } from '../../src/hosts/items.js';
 import { reloadFile } from '../../src/hosts/record.js';
 import { removeHost, removeItems } from '../../src/hosts/remove.js';
@@ -41,6 +42,7 @@ import { silentPool } from '../support/ssh-pool.js';
 /** Clearing a host does not use Temporal. */
 const noClient = {} as Client;
 const dir = '/opt/perijove';
+const ofOther = { name: 'other', id: '0a4d8a52-9c1b-4d7e-9d5e-3f0a1b2c3d4e' };
 /** Other owners' files and processes, with names that begin like ours. */
 const setup = `
 rm -f /root/.bashrc /root/.profile /root/.bash_profile
@@ -296,6 +298,18 @@ mkdir -p ${paths.masterWork} ${paths.masterLog}; echo replica > ${paths.masterWo
       act: async (via, signal) =>
         asActivity(signal, () => createSecretsActivities({ pool: via }).ensureSecrets({ spec: spec() })),
       state: () => machine.run(`cd ${dir}/etc/secrets && sha256sum *; stat -c '%n %a' *`),
+    },
+    'mark a host': {
+      prepare: async () =>
+        void (await machine.run(
+          `mkdir -p ${dir}/etc; rm -rf ${dir}/etc/cluster*; echo '${JSON.stringify(ofOther)}' > ${dir}/etc/cluster`,
+        )),
+      act: async (via, signal) => {
+        const connection = await via.get(host());
+        await readMark(connection, signal);
+        await writeMark(connection, { name: 'test', id: '6f3b1f0e-5a49-4f55-8f0e-0d6f6a1b2c3d' }, signal);
+      },
+      state: () => machine.run(`cd ${dir}/etc && sha256sum cluster; stat -c '%n %a' cluster`),
     },
     'unpack an archive': {
       prepare: async () =>

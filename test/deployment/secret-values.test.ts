@@ -20,6 +20,7 @@ const held = (host: string, values: Partial<Record<SecretName, string>>): HostSe
   host,
   values,
   exposed: [],
+  mark: undefined,
 });
 
 describe('decideSecrets', () => {

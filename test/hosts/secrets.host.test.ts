@@ -44,7 +44,7 @@ describe('readSecrets', () => {
     await put(hosts[0], 'node-api-token', '\n');
     await put(hosts[1], 'jupyter-token', 'of-h2\n');
     await put(hosts[1], 'node-api-token', 'other');
-    expect(await readSecrets(pool, { hosts }, names)).toEqual({
+    expect(await readSecrets(pool, { name: 'test', hosts }, names)).toEqual({
       'jupyter-token': 'of-h2',
       'node-api-token': 'other',
     });
@@ -52,7 +52,7 @@ describe('readSecrets', () => {
 
   it('reports that there are none once every host has reported so', async () => {
     await put(hosts[0], 'jupyter-token', 'of-h1');
-    await expect(readSecrets(pool, { hosts }, names)).rejects.toMatchObject({
+    await expect(readSecrets(pool, { name: 'test', hosts }, names)).rejects.toMatchObject({
       code: 'SECRETS_ABSENT',
       message: 'h1 lacks node-api-token',
       place: { host: 'h1' },
@@ -61,7 +61,7 @@ describe('readSecrets', () => {
 
   it('reports the error of an unreachable host, which may have them', async () => {
     const away = sshd.host({ name: 'h3', ssh: { ...sshd.host().ssh, port: 2299 } });
-    await expect(readSecrets(pool, { hosts: [...hosts, away] }, names)).rejects.toMatchObject({
+    await expect(readSecrets(pool, { name: 'test', hosts: [...hosts, away] }, names)).rejects.toMatchObject({
       code: 'SSH_REFUSED',
       place: { host: 'h3' },
     });

@@ -48,6 +48,8 @@ export class SimulatedCluster {
   leaving: readonly LeavingHost[] = [];
   framework: 'absent' | 'running' = 'absent';
   keeper: 'absent' | 'running' = 'absent';
+  /** The hosts are marked with it. */
+  id: string | undefined;
   facts: (host: HostSpec) => Partial<HostFacts> = () => ({});
 
   readonly #active = new Map<string, number>();
@@ -81,6 +83,7 @@ export class SimulatedCluster {
     }
     cluster.framework = 'running';
     cluster.keeper = 'running';
+    cluster.id = '5b0c2d3e-0000-4000-8000-000000000001';
     return cluster;
   }
 
@@ -105,6 +108,16 @@ export class SimulatedCluster {
         return this.#survey(host);
       },
       checkNoTeardown: wait('checkNoTeardown'),
+      checkIdentity: async () => {
+        await this.#did('checkIdentity');
+        return this.id === undefined ? { isMarked: false } : { id: this.id, isMarked: true };
+      },
+      claimHosts: async ({ proposed }) => {
+        await this.#did('claimHosts');
+        this.id ??= proposed;
+        const changes = spec.hosts.map(({ name: host }) => ({ host, what: 'wrote etc/cluster' }));
+        return { id: this.id, changes };
+      },
       ensureSecrets: async () => {
         await this.#did('ensureSecrets');
         const changes = this.secretsMissingOn.map((host) => ({ host, what: 'wrote the secrets' }));

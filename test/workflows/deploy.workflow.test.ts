@@ -90,7 +90,9 @@ describe('a first deployment', () => {
         order(
           cluster,
           'checkNoTeardown',
+          'checkIdentity',
           'surveyHost:h1',
+          'claimHosts',
           'ensureSecrets',
           'convergeHost:h1:install',
           'convergeHost:h1:storage',
@@ -112,8 +114,8 @@ describe('a first deployment', () => {
       ),
     ).toBe(true);
     expect(result.stages.map(({ name }) => name)).toEqual(stageNames);
-    // Three hosts: secrets and six stages; and the framework and the keeper.
-    expect(result.changed).toBe(3 * 7 + 2);
+    // Three hosts: marks, secrets and six stages; and the framework and the keeper.
+    expect(result.changed).toBe(3 * 8 + 2);
     expect(result.stages.find(({ name }) => name === 'masters')).toMatchObject({ changed: 3 });
   });
 
@@ -626,7 +628,7 @@ describe('a host that the spec no longer contains', () => {
         message: 'h4 is to leave the cluster and cannot be reached: no way to h4',
       });
       if (code === 'SSH_UNREACHABLE') await record(handle, 'deploy-leaving-silent');
-      expect(cluster.calls).toEqual(['checkNoTeardown', 'findLeaving', 'observeLeaving:h4']);
+      expect(cluster.calls).toEqual(['checkNoTeardown', 'checkIdentity', 'findLeaving', 'observeLeaving:h4']);
     },
   );
 

@@ -71,8 +71,8 @@ it('ends what would repair before it clears the hosts, and reports what it did',
   const handle = await teardown(cluster.spec, true);
   const { changes } = await handle.result();
   await record(handle, 'teardown');
-  expect(cluster.calls.slice(0, 2)).toEqual(['stopKeeper', 'stopFramework']);
-  expect(cluster.calls.slice(2).sort()).toEqual(['clearHost:h1', 'clearHost:h2', 'clearHost:h3']);
+  expect(cluster.calls.slice(0, 3)).toEqual(['checkIdentity', 'stopKeeper', 'stopFramework']);
+  expect(cluster.calls.slice(3).sort()).toEqual(['clearHost:h1', 'clearHost:h2', 'clearHost:h3']);
   expect(changes).toEqual(
     expect.arrayContaining([
       { host: 'down', what: 'stopped the keeper' },

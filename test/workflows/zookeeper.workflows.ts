@@ -10,6 +10,8 @@ export async function runZookeeperStage(spec: ClusterSpec): Promise<readonly Cha
     whole: spec,
     leaving: [],
     purgeRemoved: false,
+    checked: undefined,
+    identity: undefined,
     surveys: [],
     gotSecrets: new Set(),
     pending: () => hosts,

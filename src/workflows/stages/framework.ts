@@ -11,7 +11,7 @@ export const framework = {
   name: 'framework',
   title: 'Launch a Mesos task for every node',
   async run(deployment) {
-    const { spec, leaving } = deployment;
+    const { spec, identity, leaving } = deployment;
     const { name: host, nodes } = spec;
     const changes: Change[] = [];
     const announced = await announceNodes.executeWithOptions({ summary: 'notify the keeper of more nodes' }, [
@@ -20,7 +20,11 @@ export const framework = {
     if (announced.changed) changes.push({ host, what: `notified the keeper of ${nodes.count} nodes` });
     if (announced.restarted === true) changes.push({ host, what: restarted('keeper') });
     const result = await ensureFramework.executeWithOptions({ summary: 'hand over the spec' }, [
-      leaving.length === 0 ? { spec } : { spec, leaving: leaving.map((each) => each.host) },
+      {
+        spec,
+        ...(identity && { identity }),
+        ...(leaving.length > 0 && { leaving: leaving.map((each) => each.host) }),
+      },
     ]);
     if (result === 'started') changes.push({ host, what: 'started the framework' });
     if (result === 'restarted') changes.push({ host, what: restarted('framework') });

@@ -12,14 +12,16 @@ export const keeper = {
   name: 'keeper',
   title: 'Serve Jupyter on the leader, with a route to it on every host',
   async run(deployment) {
-    const { spec } = deployment;
+    const { spec, identity } = deployment;
     let changed = false;
     let isRestarted = false;
     const proxies = await convergeRolling(deployment, {
       stage: 'keeper',
       members: () => proxyMembers.executeWithOptions({ summary: 'find running proxies' }, [{ spec }]),
       whole: async (limits) => {
-        const outcome = await ensureKeeper.executeWithOptions({ summary: 'keeper' }, [{ spec }]);
+        const outcome = await ensureKeeper.executeWithOptions({ summary: 'keeper' }, [
+          { spec, ...(identity && { identity }) },
+        ]);
         changed ||= outcome.changed;
         isRestarted ||= outcome.restarted === true;
         await awaitKeeper.executeWithOptions({ ...limits, summary: 'Jupyter responds through every route' }, [

@@ -10,7 +10,7 @@ import { neighbourDirs, specForHost } from '../../deployment/hosts-to-converge.j
 import { reachingLeaver } from './removal.js';
 import type { Stage } from './stage.js';
 
-const { surveyHost } = proxyActivities<Activities>(patient);
+const { checkIdentity, surveyHost } = proxyActivities<Activities>(patient);
 const { checkNoTeardown, findLeaving } = proxyActivities<Activities>(quick);
 const { observeLeaving } = proxyActivities<Activities>(briefly);
 
@@ -21,6 +21,10 @@ export const preflight = {
   async run(deployment) {
     const { spec } = deployment;
     await checkNoTeardown.executeWithOptions({ summary: 'no teardown runs' }, [{ cluster: spec.name }]);
+    if (patched('identity')) {
+      const summary = 'hosts and name are not of another cluster';
+      deployment.checked = await checkIdentity.executeWithOptions({ summary }, [{ spec }]);
+    }
     if (patched('hosts-that-leave')) deployment.leaving = await leavingHosts(spec);
     deployment.surveys = await inParallel(spec.hosts, (host) =>
       surveyHost.executeWithOptions({ summary: `survey ${host.name}` }, [

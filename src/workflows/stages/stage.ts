@@ -1,6 +1,8 @@
 import type { LeavingHost } from '../../deployment/leaving.js';
 import type { HostSurvey } from '../../deployment/host-survey.js';
 import type { Change } from '../../hosts/items.js';
+import type { CheckedIdentity } from '../../activities/identity.js';
+import type { ClusterIdentity } from '../../cluster/identity.js';
 import type { ClusterSpec, HostSpec } from '../../cluster/spec.js';
 import type { StageName } from '../../deployment/stages.js';
 
@@ -26,6 +28,10 @@ export interface Deployment {
   readonly whole: ClusterSpec;
   /** Remove data, secrets and logs of those hosts. */
   readonly purgeRemoved: boolean;
+  /** As preflight found it; undefined in a deployment that an earlier release began. */
+  checked: CheckedIdentity | undefined;
+  /** Undefined before all hosts are marked with it. */
+  identity: ClusterIdentity | undefined;
   /** What preflight found on the hosts. */
   surveys: readonly HostSurvey[];
   /** Hosts that got secrets in this deployment. */

@@ -15,6 +15,7 @@ export type BareScenario =
   | 'look at a silent master'
   | 'provide secrets'
   | 'keep secrets'
+  | 'mark a host'
   | 'unpack an archive'
   | 'survey a host'
   | 'locate a node';
@@ -91,6 +92,8 @@ export const scripts: Readonly<Record<string, Row>> = {
   'hosts/packages.ts#installPackages': ['install packages'],
   'hosts/remove.ts#removeItems': ['remove items', 'remove units'],
   'hosts/remove.ts#removeHost': ['remove a host', 'purge a host', 'purge a server'],
+  'hosts/identity.ts#readMark': ['mark a host'],
+  'hosts/identity.ts#writeMark': ['mark a host'],
   'hosts/secrets.ts#hostSecrets': ['provide secrets', 'keep secrets'],
   'hosts/services.ts#observeInit': ['purge a server'],
   'hosts/services.ts#run': ['stop, start and restart a service', 'stop, start and restart a unit'],

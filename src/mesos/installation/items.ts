@@ -33,6 +33,8 @@ export function masterItems(spec: ClusterSpec, host: HostSpec, found?: MesosInst
     max_agent_ping_timeouts: String(spec.mesos.maxAgentPingTimeouts),
     ...(spec.mesos.principal !== undefined && {
       ...authenticationFlags,
+      // The API of before HTTP, which Perijove does not use: it would take frameworks without a credential.
+      authenticate_frameworks: 'true',
       authenticate_http_frameworks: 'true',
       http_framework_authenticators: 'basic',
       credentials: paths.credentials,

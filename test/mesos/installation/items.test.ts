@@ -151,6 +151,7 @@ describe('masterItems', () => {
         expect.arrayContaining([
           '--authenticate_http_readonly=true',
           '--authenticate_http_readwrite=true',
+          '--authenticate_frameworks=true',
           '--authenticate_http_frameworks=true',
           '--http_framework_authenticators=basic',
           `--credentials=${file}`,

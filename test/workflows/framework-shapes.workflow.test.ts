@@ -43,7 +43,7 @@ import { createTestWorker, freePort, type TestWorker } from '../support/temporal
 const workflowsPath = fileURLToPath(new URL('../../src/workflows/framework.ts', import.meta.url));
 const spec = makeSpec({ name: 'shapes', nodes: { count: 3 } });
 /** A history of this many events makes the server suggest a new run; by default it takes some thousands. */
-const eventsUntilNewRun = 60;
+const eventsUntilNewRun = 80;
 
 type Script = Partial<Pick<FrameworkActivities, 'runScheduler' | 'teardownFramework'>>;
 

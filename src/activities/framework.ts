@@ -21,6 +21,7 @@ import { storedState } from '../temporal/running.js';
 import type { ActivityDeps } from './deps.js';
 import { askRunning, askToDo } from './asking.js';
 import { endIncompatible, startOrConfigure } from './lasting-workflow.js';
+import { pauses } from './poll.js';
 import { frameworkStateOf, schedulerFailed } from './workflow-state.js';
 import { frameworkWays, type FrameworkWays } from './framework-ways.js';
 import { mesosDeps, schedule, type SchedulerInput, type SchedulerRunDeps } from './scheduler-run.js';
@@ -170,6 +171,7 @@ async function awaitNodes(
   told: string | null | undefined,
 ): Promise<{ readonly missing: string | null }> {
   const context = Context.current();
+  const pauseAfter = pauses(awaitEveryMs);
   let last = { missing: undefined as string | undefined, since: Date.now() };
   for (;;) {
     const state = await requireFramework(client, spec);
@@ -179,8 +181,9 @@ async function awaitNodes(
     if (missing !== last.missing) last = { missing, since: Date.now() };
     const isNew = told !== undefined && missing !== undefined && missing !== told;
     if (isNew && Date.now() - last.since >= missingSettledMs) return { missing };
-    context.heartbeat([missing, ...waiting].filter((text) => text !== undefined).join('. '));
-    await delay(awaitEveryMs, undefined, { signal: context.cancellationSignal });
+    const text = [missing, ...waiting].filter((each) => each !== undefined).join('. ');
+    context.heartbeat(text);
+    await delay(pauseAfter(text), undefined, { signal: context.cancellationSignal });
   }
 }
 

@@ -93,7 +93,7 @@ function optionsOf<T, Args extends [ClusterSpec, ...unknown[]]>(
   spec: ClusterSpec,
   { workflowId, summary }: LastingWorkflow<T, Args>,
 ) {
-  return { workflowId, ...lastingOptions, ...startOptions(spec.name, summary) };
+  return { workflowId, ...startOptions(spec.name, summary), ...lastingOptions };
 }
 
 /** Ends a run that makes no step, and that is not needed any more; false when it makes steps, or none runs. */

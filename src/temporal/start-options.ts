@@ -1,6 +1,7 @@
 /** What all workflows of a cluster are started with. Workflows import this file too. */
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { searchAttributes, taskQueue } from './contract.js';
+import { passing } from './options.js';
 
 const clusterKey = defineSearchAttributeKey(searchAttributes.cluster, 'KEYWORD');
 
@@ -11,5 +12,5 @@ export function clusterAttribute(cluster: string) {
 
 /** Options for starting a workflow of the cluster; `summary` is its title in Temporal's Web UI. */
 export function startOptions(cluster: string, summary: string) {
-  return { taskQueue, staticSummary: summary, typedSearchAttributes: clusterAttribute(cluster) };
+  return { taskQueue, ...passing, staticSummary: summary, typedSearchAttributes: clusterAttribute(cluster) };
 }

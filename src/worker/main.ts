@@ -40,6 +40,11 @@ export interface RunWorkerOptions extends TemporalSettings {
 
 /** Enough to observe all hosts at once. */
 const activitiesAtOnce = 120;
+/**
+ * One thread carries them out in turn, and the time-out of each runs from when the worker took it: with more, the last
+ * ones would be late on a slow machine.
+ */
+const workflowTasksAtOnce = 4;
 /** Deploy, framework and keeper of some clusters, and the children of a deploy. */
 const cachedWorkflows = 40;
 
@@ -182,7 +187,7 @@ async function work({
     }),
     maxCachedWorkflows: cachedWorkflows,
     workflowThreadPoolSize: 1,
-    maxConcurrentWorkflowTaskExecutions: 10,
+    maxConcurrentWorkflowTaskExecutions: workflowTasksAtOnce,
     maxConcurrentActivityTaskExecutions: activitiesAtOnce,
     // Activities are notified at once: another worker continues with them.
     shutdownGraceTime: 0,

@@ -62,6 +62,7 @@ import {
   type MoveResult,
 } from '../temporal/contract.js';
 import { endless, quick } from '../temporal/options.js';
+import { growingActivities } from './growing.js';
 import { failure } from './failure.js';
 import { pinned } from './pinned.js';
 import { continueOnCurrentBuild, isHistoryLong } from './history.js';
@@ -75,7 +76,7 @@ const { watchCluster } = proxyActivities<KeeperActivities>({
   ...endless,
   summary: 'watch etcd, nodes and proxies',
 });
-const { reconcileCluster, moveLeadership } = proxyActivities<KeeperActivities>(oneAtATime);
+const { reconcileCluster, moveLeadership } = growingActivities<KeeperActivities>(oneAtATime);
 
 const stageKey = defineSearchAttributeKey(searchAttributes.stage, 'KEYWORD');
 

@@ -1,12 +1,13 @@
-import { patched, proxyActivities, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { patched, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.js';
 import type { RecoveryInput, RecoveryResult } from '../temporal/contract.js';
 import { waiting } from '../temporal/options.js';
 import { clusterAttribute } from '../temporal/start-options.js';
+import { growingActivities } from './growing.js';
 import { finalFailure } from './failure.js';
 
 const { checkIdentity, confirmRecovery, beginEpoch, awaitEpoch, spreadEpoch, awaitMembers, noteRecovery } =
-  proxyActivities<Activities>(waiting);
+  growingActivities<Activities>(waiting);
 
 /**
  * Recovers a lost quorum of etcd as an operator has confirmed it: one node begins an epoch, and the others join it.

@@ -1,15 +1,16 @@
-import { patched, proxyActivities, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { patched, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import type { EndedDrill } from '../activities/drill-end.js';
 import type { Activities } from '../activities/index.js';
 import type { Change } from '../hosts/items.js';
 import type { TeardownInput, TeardownResult } from '../temporal/contract.js';
 import { patient, waiting } from '../temporal/options.js';
 import { clusterAttribute } from '../temporal/start-options.js';
+import { growingActivities } from './growing.js';
 import { finalFailure } from './failure.js';
 import { specForHost } from '../deployment/hosts-to-converge.js';
 
-const { stopKeeper, stopFramework, endDrills } = proxyActivities<Activities>(waiting);
-const { cancelDeploy, checkIdentity, clearHost, deleteVolume } = proxyActivities<Activities>(patient);
+const { stopKeeper, stopFramework, endDrills } = growingActivities<Activities>(waiting);
+const { cancelDeploy, checkIdentity, clearHost, deleteVolume } = growingActivities<Activities>(patient);
 
 /**
  * Takes a cluster down, and no other one: checks its identity, cancels a running deploy, ends drills once their faults are healed, ends the keeper (which

@@ -1,11 +1,11 @@
-import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import { patient, quick } from '../../temporal/options.js';
+import { growingActivities } from '../growing.js';
 import { convergeRolling } from './converge.js';
 import type { Stage } from './stage.js';
 
-const { agentMembers } = proxyActivities<Activities>(quick);
-const { awaitAgents, awaitFormedEtcd } = proxyActivities<Activities>(patient);
+const { agentMembers } = growingActivities<Activities>(quick);
+const { awaitAgents, awaitFormedEtcd } = growingActivities<Activities>(patient);
 
 /** Nodes live on agents: agents change one by one, and etcd must be complete before the next one does. */
 export const agents = {

@@ -3,7 +3,6 @@ import {
   ApplicationFailure,
   isCancellation,
   patched,
-  proxyActivities,
   type ActivityOptions,
 } from '@temporalio/workflow';
 import type { ConvergingStage } from '../../deployment/stages.js';
@@ -15,9 +14,10 @@ import { patient } from '../../temporal/options.js';
 import { inParallel } from '../parallel.js';
 import { rollingSteps } from '../../deployment/rolling-order.js';
 import { specForHost } from '../../deployment/hosts-to-converge.js';
+import { growingActivities } from '../growing.js';
 import type { Deployment } from './stage.js';
 
-const { convergeHost } = proxyActivities<Activities>(patient);
+const { convergeHost } = growingActivities<Activities>(patient);
 
 /** Brings one host to what the stage requires. */
 export async function converge(

@@ -1,10 +1,10 @@
-import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import { patient, quick } from '../../temporal/options.js';
+import { growingActivities } from '../growing.js';
 import type { Stage } from './stage.js';
 
-const { awaitEtcd } = proxyActivities<Activities>(patient);
-const { markEtcdFormed } = proxyActivities<Activities>(quick);
+const { awaitEtcd } = growingActivities<Activities>(patient);
+const { markEtcdFormed } = growingActivities<Activities>(quick);
 
 export const etcd = {
   name: 'etcd',

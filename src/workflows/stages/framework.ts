@@ -1,11 +1,11 @@
-import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import type { Change } from '../../hosts/items.js';
 import { quick, waiting } from '../../temporal/options.js';
+import { growingActivities } from '../growing.js';
 import { restarted, type Deployment, type Stage } from './stage.js';
 
-const { announceNodes, ensureFramework } = proxyActivities<Activities>(quick);
-const { awaitNodes } = proxyActivities<Activities>(waiting);
+const { announceNodes, ensureFramework } = growingActivities<Activities>(quick);
+const { awaitNodes } = growingActivities<Activities>(waiting);
 
 export const framework = {
   name: 'framework',

@@ -1,13 +1,13 @@
-import { proxyActivities } from '@temporalio/workflow';
 import type { ImageSource } from '../../activities/image.js';
 import type { Activities } from '../../activities/index.js';
 import type { Change } from '../../hosts/items.js';
 import { planImage, type ImagePlan } from '../../node/image/plan.js';
 import { patient } from '../../temporal/options.js';
 import { inParallel } from '../parallel.js';
+import { growingActivities } from '../growing.js';
 import type { Deployment, Stage } from './stage.js';
 
-const { buildImage, deliverImage, observeImage, pullImage } = proxyActivities<Activities>(patient);
+const { buildImage, deliverImage, observeImage, pullImage } = growingActivities<Activities>(patient);
 
 export const image = {
   name: 'image',

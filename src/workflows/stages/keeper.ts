@@ -1,11 +1,11 @@
-import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import { quick, waiting } from '../../temporal/options.js';
+import { growingActivities } from '../growing.js';
 import { convergeRolling } from './converge.js';
 import { restarted, type Stage } from './stage.js';
 
-const { proxyMembers, ensureKeeper } = proxyActivities<Activities>(quick);
-const { awaitKeeper } = proxyActivities<Activities>(waiting);
+const { proxyMembers, ensureKeeper } = growingActivities<Activities>(quick);
+const { awaitKeeper } = growingActivities<Activities>(waiting);
 
 /** Proxies change one by one, each with its route restored first: some host always leads to Jupyter. */
 export const keeper = {

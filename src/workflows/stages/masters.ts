@@ -1,12 +1,12 @@
-import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import type { Change } from '../../hosts/items.js';
 import { patient, quick } from '../../temporal/options.js';
+import { growingActivities } from '../growing.js';
 import { convergeRolling } from './converge.js';
 import type { Stage } from './stage.js';
 
-const { masterMembers, openZnodes, protectZnodes } = proxyActivities<Activities>(quick);
-const { awaitMasters } = proxyActivities<Activities>(patient);
+const { masterMembers, openZnodes, protectZnodes } = growingActivities<Activities>(quick);
+const { awaitMasters } = growingActivities<Activities>(patient);
 
 export const masters = {
   name: 'masters',

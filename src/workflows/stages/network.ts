@@ -1,12 +1,12 @@
-import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import { hostsWithRole } from '../../cluster/spec.js';
 import { patient } from '../../temporal/options.js';
 import { inParallel } from '../parallel.js';
+import { growingActivities } from '../growing.js';
 import { converge, convergeAll } from './converge.js';
 import type { Stage } from './stage.js';
 
-const { awaitNetwork } = proxyActivities<Activities>(patient);
+const { awaitNetwork } = growingActivities<Activities>(patient);
 
 export const network = {
   name: 'network',

@@ -7,11 +7,13 @@ import { briefly, patient, quick } from '../../temporal/options.js';
 import { failureOfProblems } from '../failure.js';
 import { inParallel } from '../parallel.js';
 import { neighbourDirs, specForHost } from '../../deployment/hosts-to-converge.js';
+import { growingActivities } from '../growing.js';
 import { reachingLeaver } from './removal.js';
 import type { Stage } from './stage.js';
 
-const { checkIdentity, surveyHost } = proxyActivities<Activities>(patient);
-const { checkNoTeardown, findLeaving } = proxyActivities<Activities>(quick);
+const { checkIdentity, surveyHost } = growingActivities<Activities>(patient);
+const { checkNoTeardown, findLeaving } = growingActivities<Activities>(quick);
+// Given up soon: the deployment goes on without what they observe.
 const { observeLeaving } = proxyActivities<Activities>(briefly);
 
 /** One observation of each host shows its state, its problems, and all changes of the later stages. */

@@ -1,11 +1,12 @@
-import { proxyActivities, uuid4 } from '@temporalio/workflow';
+import { uuid4 } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import { placesOf } from '../../cluster/identity.js';
 import type { Change } from '../../hosts/items.js';
 import { patient } from '../../temporal/options.js';
+import { growingActivities } from '../growing.js';
 import type { Deployment, Stage } from './stage.js';
 
-const { claimHosts, ensureSecrets } = proxyActivities<Activities>(patient);
+const { claimHosts, ensureSecrets } = growingActivities<Activities>(patient);
 
 export const secrets = {
   name: 'secrets',

@@ -1,10 +1,10 @@
-import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import { patient } from '../../temporal/options.js';
+import { growingActivities } from '../growing.js';
 import { convergeAll } from './converge.js';
 import type { Stage } from './stage.js';
 
-const { ensureVolume } = proxyActivities<Activities>(patient);
+const { ensureVolume } = growingActivities<Activities>(patient);
 
 export const storage = {
   name: 'storage',

@@ -1,10 +1,10 @@
-import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import { hostsWithRole } from '../../cluster/spec.js';
 import { patient } from '../../temporal/options.js';
+import { growingActivities } from '../growing.js';
 import type { Stage } from './stage.js';
 
-const { verifyNotebooks, verifySsh } = proxyActivities<Activities>(patient);
+const { verifyNotebooks, verifySsh } = growingActivities<Activities>(patient);
 
 /** Proves that what users do works, through every host and from every node. */
 export const verify = {

@@ -1,4 +1,4 @@
-import { patched, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
+import { patched, type ActivityOptions } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import type { ServiceMember } from '../../deployment/members.js';
@@ -6,11 +6,12 @@ import type { Change } from '../../hosts/items.js';
 import { patient, quick } from '../../temporal/options.js';
 import { specOfStep, type EnsembleStep } from '../../zookeeper/servers.js';
 import { inParallel } from '../parallel.js';
+import { growingActivities } from '../growing.js';
 import { converge, convergeRolling } from './converge.js';
 import type { Deployment, Stage } from './stage.js';
 
-const { planEnsemble, zookeeperMembers } = proxyActivities<Activities>(quick);
-const { awaitZookeeper } = proxyActivities<Activities>(patient);
+const { planEnsemble, zookeeperMembers } = growingActivities<Activities>(quick);
+const { awaitZookeeper } = growingActivities<Activities>(patient);
 
 /**
  * A membership that changes is changed by one server at a time, and all servers restart with it; other changes roll

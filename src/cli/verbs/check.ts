@@ -1,6 +1,8 @@
 import type { HostFacts } from '../../hosts/facts.js';
 import { exitCodes } from '../../errors/error.js';
+import { doorsOf, type Door } from '../../cluster/exposure.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
+import { listens } from '../../net/listens.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { knownHostsDir, withHosts } from '../hosts.js';
 import { printJson, printText, textColumns } from '../io.js';
@@ -15,7 +17,8 @@ export const checkCommand = defineCommand({
   description:
     'Reads the spec, connects to every host, and checks packages, ports, disks, clocks and permissions. It ' +
     'changes nothing on the hosts. The key of a host that is not known yet is pinned, and its fingerprint ' +
-    'printed: compare it with the fingerprint on the host.',
+    'printed: compare it with the fingerprint on the host. At the end it lists the ports that the cluster ' +
+    'opens, who gets in, and which of them accept connections from this machine now.',
   args: { file: fileArgument },
   options: { file: fileOption },
   async run(context, { args, options }) {
@@ -26,9 +29,14 @@ export const checkCommand = defineCommand({
       return surveyCluster(pool, spec, pins, context.signal);
     });
     const { hosts, pinned, problems } = survey;
-    if (context.json)
-      printJson(context, { cluster: spec.name, hosts: hosts.map(({ facts }) => facts), pinned, problems });
-    else printText(context, checkText(spec, file, survey, context));
+    const exposure = await exposureOf(
+      spec,
+      hosts.flatMap(({ facts }) => (facts === undefined ? [] : [facts.host])),
+    );
+    if (context.json) {
+      const facts = hosts.map((each) => each.facts);
+      printJson(context, { cluster: spec.name, hosts: facts, pinned, problems, exposure });
+    } else printText(context, checkText(spec, file, survey, exposure, context));
     const [first] = problems;
     return first === undefined ? exitCodes.done : exitCodeOf(first.code);
   },
@@ -38,6 +46,7 @@ function checkText(
   spec: ClusterSpec,
   file: string,
   { hosts, pinned, problems }: Survey,
+  exposure: readonly Exposure[],
   context: CommandContext,
 ): string {
   const { colors } = context;
@@ -61,11 +70,54 @@ function checkText(
     ]),
     ...shown.flatMap((problem) => ['', ...problemLines(problem, colors, columns)]),
     '',
+    ...exposureLines(exposure, context),
+    '',
     problems.length === 0
       ? `${file}: ${colors.green('no problems found')}`
       : `${file}: ${colors.red(blockText(shown.length))}`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+interface Exposure extends Omit<Door, 'places'> {
+  /** Hosts whose port accepts connections from this machine; null for ports of nodes, which are not tried. */
+  readonly reached: readonly string[] | null;
+}
+
+const reachMs = 1_000;
+
+/** Tries only hosts that were reached by SSH: the others would take the whole time limit. */
+async function exposureOf(spec: ClusterSpec, responding: readonly string[]): Promise<readonly Exposure[]> {
+  return await Promise.all(
+    doorsOf(spec).map(async ({ places, ...door }) => {
+      const tried = places.filter(({ host }) => responding.includes(host));
+      const answers = await Promise.all(
+        tried.map(async ({ host, address, port }) =>
+          (await listens(`${address}:${port}`, reachMs)) ? host : undefined,
+        ),
+      );
+      const reached = [...new Set(answers.filter((host) => host !== undefined))];
+      return { ...door, reached: places.length === 0 ? null : reached };
+    }),
+  );
+}
+
+function exposureLines(exposure: readonly Exposure[], context: CommandContext): string[] {
+  const { colors } = context;
+  const columns = textColumns(context);
+  const head = ['exposure', 'port', 'who gets in', 'reached from here'].map((name) => colors.dim(name));
+  const rows = exposure.map(({ door, ports, who, open, reached }) => [
+    door,
+    ports.join(', '),
+    open ? colors.yellow(who) : who,
+    reached === null ? colors.dim('not tried') : reached.join(', ') || '-',
+  ]);
+  const keys = [...new Set(exposure.flatMap(({ closedBy }) => closedBy ?? []))];
+  const advice =
+    keys.length === 0
+      ? 'Keep others out of the ports for everyone with a firewall.'
+      : `Close doors with ${keys.map((key) => `\`${key}\``).join(' and ')}, and keep others out of the rest with a firewall.`;
+  return [...table([head, ...rows], columns), ...hanging('', `${advice} See docs/security.md.`, columns)];
 }
 
 function factCells({ os, cpus, memoryBytes, freeBytes, init }: HostFacts): string[] {

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import { doorsOf } from '../../src/cluster/exposure.js';
+import { makeSpec } from '../support/spec.js';
+
+const open = (spec: Parameters<typeof doorsOf>[0]) =>
+  doorsOf(spec).flatMap(({ door, open: isOpen }) => (isOpen ? [door] : []));
+
+describe('the doors of a cluster', () => {
+  it('are open where the spec names no credential, with the key that closes them', () => {
+    const spec = makeSpec();
+    const bare = { ...spec, mesos: { ...spec.mesos }, zookeeper: { ...spec.zookeeper, digest: false } };
+    delete (bare.mesos as { principal?: string }).principal;
+    expect(open(bare)).toEqual([
+      'Mesos masters',
+      'Mesos agents',
+      'ZooKeeper',
+      'ZooKeeper servers',
+      'etcd, on nodes',
+    ]);
+    expect(doorsOf(bare).flatMap(({ closedBy }) => closedBy ?? [])).toEqual([
+      'mesos.principal',
+      'mesos.principal',
+      'zookeeper.digest: true',
+    ]);
+  });
+
+  it('are closed by a principal and a digest', () => {
+    const spec = makeSpec();
+    const closed = {
+      ...spec,
+      mesos: { ...spec.mesos, principal: 'perijove' },
+      zookeeper: { ...spec.zookeeper, digest: true },
+    };
+    expect(open(closed)).toEqual(['ZooKeeper servers', 'etcd, on nodes']);
+    expect(doorsOf(closed).flatMap(({ closedBy }) => closedBy ?? [])).toEqual([]);
+  });
+
+  it('are at the address and port of each host with the role', () => {
+    const spec = makeSpec();
+    const [first, ...others] = spec.hosts;
+    if (first === undefined) expect.unreachable('a host');
+    const moved = { ...first, roles: ['proxy' as const], ports: { ...first.ports, proxy: 9999 } };
+    const doors = doorsOf({ ...spec, hosts: [moved, ...others.map((host) => ({ ...host, roles: [] }))] });
+    expect(doors.map(({ door }) => door)).toEqual(['Jupyter', 'etcd, on nodes', 'nodes']);
+    expect(doors[0]?.places).toEqual([{ host: first.name, address: first.address, port: 9999 }]);
+  });
+});

@@ -31,7 +31,7 @@ export interface FrameworkSpecInput {
   readonly spec: ClusterSpec;
 }
 
-interface ConfigureInput extends FrameworkSpecInput {
+export interface ConfigureInput extends FrameworkSpecInput {
   readonly identity?: ClusterIdentity;
   /** Hosts without roles that the spec lacks: their nodes move, and they are reached meanwhile. */
   readonly leaving?: readonly HostSpec[];

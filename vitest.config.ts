@@ -60,7 +60,8 @@ export default defineConfig({
         test: {
           name: 'host',
           include: ['test/**/*.host.test.ts'],
-          testTimeout: 60_000,
+          // What waits for time-outs of Mesos takes half a minute; a busy machine makes it a whole one.
+          testTimeout: 120_000,
           hookTimeout: 120_000,
           globalSetup: ['test/support/prerequisites.ts'],
           sequence: { groupOrder: 1 },
@@ -71,7 +72,7 @@ export default defineConfig({
         test: {
           name: 'workflow',
           include: ['test/**/*.workflow.test.ts'],
-          testTimeout: 60_000,
+          testTimeout: 120_000,
           hookTimeout: 120_000,
           globalSetup: ['test/support/prerequisites.ts'],
           sequence: { groupOrder: 1 },

@@ -112,7 +112,7 @@ export async function readCall<T>(request: IncomingMessage, kind: Kind<T>): Prom
   }
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
+export async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {

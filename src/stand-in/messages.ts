@@ -142,6 +142,22 @@ export type TaskStatus = Read<typeof taskStatusKind>;
 const filters = message({ refuse_seconds: optional(number) });
 export type Filters = Read<typeof filters>;
 
+const nanoseconds = message({ nanoseconds: required(number) });
+
+const unavailability = message({ start: required(nanoseconds), duration: optional(nanoseconds) });
+export type Unavailability = Read<typeof unavailability>;
+
+/** Of the schedule of maintenance (maintenance.proto). */
+export const maintenanceWindowKind = message({
+  machine_ids: repeated(message({ hostname: optional(string), ip: optional(string) })),
+  unavailability: required(unavailability),
+});
+export type MaintenanceWindow = Read<typeof maintenanceWindowKind>;
+
+export const maintenanceScheduleKind = message({ windows: repeated(maintenanceWindowKind) });
+
+const inverseAnswer = message({ inverse_offer_ids: repeated(id), filters: optional(filters) });
+
 export const schedulerCallKind = message({
   type: optional(
     oneOf(
@@ -179,6 +195,8 @@ export const schedulerCallKind = message({
     }),
   ),
   decline: optional(message({ offer_ids: repeated(id), filters: optional(filters) })),
+  accept_inverse_offers: optional(inverseAnswer),
+  decline_inverse_offers: optional(inverseAnswer),
   kill: optional(
     message({ task_id: required(id), agent_id: optional(id), kill_policy: optional(killPolicy) }),
   ),
@@ -196,6 +214,8 @@ export type SchedulerCall = Read<typeof schedulerCallKind>;
 const sections = {
   ACCEPT: 'accept',
   DECLINE: 'decline',
+  ACCEPT_INVERSE_OFFERS: 'accept_inverse_offers',
+  DECLINE_INVERSE_OFFERS: 'decline_inverse_offers',
   KILL: 'kill',
   SHUTDOWN: 'shutdown',
   ACKNOWLEDGE: 'acknowledge',
@@ -283,6 +303,7 @@ export interface Offer {
   readonly resources: readonly unknown[];
   readonly attributes: readonly unknown[];
   readonly url: unknown;
+  readonly unavailability?: Unavailability;
 }
 
 export type SchedulerEvent =
@@ -295,6 +316,21 @@ export type SchedulerEvent =
       };
     }
   | { readonly type: 'OFFERS'; readonly offers: { readonly offers: readonly Offer[] } }
+  | {
+      readonly type: 'INVERSE_OFFERS';
+      readonly inverse_offers: {
+        readonly inverse_offers: readonly {
+          readonly id: Id;
+          readonly agent_id: Id;
+          readonly framework_id: Id;
+          readonly unavailability: Unavailability;
+        }[];
+      };
+    }
+  | {
+      readonly type: 'RESCIND_INVERSE_OFFER';
+      readonly rescind_inverse_offer: { readonly inverse_offer_id: Id };
+    }
   | { readonly type: 'RESCIND'; readonly rescind: { readonly offer_id: Id } }
   | { readonly type: 'UPDATE'; readonly update: { readonly status: TaskStatus } }
   | { readonly type: 'FAILURE'; readonly failure: { readonly agent_id: Id } }

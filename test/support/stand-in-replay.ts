@@ -61,7 +61,7 @@ export class Replay {
 
   async run(): Promise<void> {
     await this.#standIn.start();
-    this.#standIn.master.start({ agents: [], unreachable: [] });
+    this.#standIn.master.start({ agents: [], unreachable: [], windows: [] });
     await this.#agent.register();
     await this.#earlierFrameworks();
     await this.#schedulerApi();

@@ -5,6 +5,7 @@ import type { Endpoint } from '../../ssh/connection.js';
 import { limit } from '../../net/deadline.js';
 import { httpRequest, textOf } from '../../net/http.js';
 import { authorization, redirectTarget, refusal, type Credential, type MasterAddress } from './http.js';
+import type { MaintenanceWindow } from '../scheduler/maintenance.js';
 import type { Label } from '../scheduler/types.js';
 
 export interface OperatorOptions {
@@ -148,6 +149,40 @@ export interface MasterAgents {
 export async function masterAgents(endpoint: Endpoint, options: OperatorOptions = {}): Promise<MasterAgents> {
   const answer = await getJson(endpoint, '/slaves', agentsSchema, options);
   return { agents: answer.slaves.map(agentOf), recoveredAgents: answer.recovered_slaves.length };
+}
+
+const nanoseconds = z.object({ nanoseconds: z.number() });
+
+const scheduleSchema = z.object({
+  windows: z
+    .array(
+      z.object({
+        machine_ids: z
+          .array(z.object({ hostname: z.string().optional(), ip: z.string().optional() }))
+          .default([]),
+        unavailability: z.object({ start: nanoseconds, duration: nanoseconds.optional() }),
+      }),
+    )
+    .default([]),
+});
+
+/** `/maintenance/schedule` of the leading master. @throws like `masterState` */
+export async function maintenanceSchedule(
+  endpoint: Endpoint,
+  options: OperatorOptions = {},
+): Promise<readonly MaintenanceWindow[]> {
+  const { windows } = await getJson(endpoint, '/maintenance/schedule', scheduleSchema, options);
+  return windows.map(({ machine_ids: machines, unavailability: { start, duration } }) => {
+    const startMs = start.nanoseconds / 1e6;
+    return {
+      machines: machines.map(({ hostname, ip }) => ({
+        ...(hostname !== undefined && { hostname }),
+        ...(ip !== undefined && { ip }),
+      })),
+      startMs,
+      ...(duration !== undefined && { endMs: startMs + duration.nanoseconds / 1e6 }),
+    };
+  });
 }
 
 /** The state of a master, leading or not, from its own `/metrics/snapshot`. */

@@ -58,6 +58,9 @@ export interface Subscription {
   accept(offerIds: readonly string[], tasks: readonly TaskInfo[]): Promise<void>;
   /** The agents' resources are not offered again for that long, unless `revive` is called. */
   decline(offerIds: readonly string[], refuseSeconds: number): Promise<void>;
+  /** Answers requests to leave agents; declined ones come again after that time, while they hold. */
+  acceptInverse(offerIds: readonly string[]): Promise<void>;
+  declineInverse(offerIds: readonly string[], refuseSeconds: number): Promise<void>;
   /** No offers until `revive`. */
   suppress(): Promise<void>;
   revive(): Promise<void>;
@@ -305,6 +308,19 @@ class HttpSubscription implements Subscription {
   async decline(offerIds: readonly string[], refuseSeconds: number): Promise<void> {
     const filters = { refuse_seconds: refuseSeconds };
     await this.#call('DECLINE', { decline: { offer_ids: values(offerIds), filters } });
+  }
+
+  async acceptInverse(offerIds: readonly string[]): Promise<void> {
+    await this.#call('ACCEPT_INVERSE_OFFERS', {
+      accept_inverse_offers: { inverse_offer_ids: values(offerIds) },
+    });
+  }
+
+  async declineInverse(offerIds: readonly string[], refuseSeconds: number): Promise<void> {
+    const filters = { refuse_seconds: refuseSeconds };
+    await this.#call('DECLINE_INVERSE_OFFERS', {
+      decline_inverse_offers: { inverse_offer_ids: values(offerIds), filters },
+    });
   }
 
   async suppress(): Promise<void> {

@@ -162,7 +162,11 @@ async function runSession(
     // Load only now: this includes what an earlier scheduler stored until this subscription cut it off.
     const table = await store.load();
     const work = new SchedulerSession(deps, subscription, table, fencing);
-    void watchMesos(deps, subscription.master, table.mesos, (here) => work.sees(here), session.signal).catch(
+    const listener = {
+      agents: work.sees.bind(work),
+      windows: work.schedules.bind(work),
+    };
+    void watchMesos(deps, subscription.master, table.mesos, listener, session.signal).catch(
       (error: unknown) => session.abort(error),
     );
     await work.run();

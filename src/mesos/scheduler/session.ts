@@ -8,7 +8,8 @@ import { observeTask } from '../fencing/observe.js';
 import { Inbox } from '../../net/inbox.js';
 import { launchesOf, taskInfo } from './launch.js';
 import { mostPerHost, place, type HostOffer, type Placement } from './placement.js';
-import { mayHoldNodes } from './cordons.js';
+import { mayHoldNodes, nodesOn } from './cordons.js';
+import { changesAt, maintenanceNotes, maintenanceOf, type MaintenanceWindow } from './maintenance.js';
 import { Kills } from './kills.js';
 import { MissingReport, quietMs } from './missing.js';
 import { Offers } from './offers.js';
@@ -30,7 +31,7 @@ import {
   type TaskPlanInput,
   type TaskUpdate,
 } from './tasks.js';
-import type { SchedulerEvent, TaskStatus } from './types.js';
+import type { InverseOffer, SchedulerEvent, TaskStatus } from './types.js';
 
 const healthAgainMs = 2_000;
 /** While a task may be lost, an operator's word about its host is looked for this often. */
@@ -43,6 +44,8 @@ const listenFirstMs = 500;
 /** Of a task whose agent has not come to the master that leads now. */
 const unheard = 'the leading Mesos master has not heard from its agent';
 const mebibyte = 2 ** 20;
+/** A request to leave an agent that still has nodes is asked again after this time. */
+const inverseAgainSeconds = 5;
 
 /**
  * One subscription, from its first event to its end: takes in what Mesos says, stores it, acknowledges it, and
@@ -70,6 +73,7 @@ export class SchedulerSession {
   #loadedAt = Date.now();
   /** Hosts whose agents the master has. */
   #here: Observation<ReadonlySet<string>> = notKnown('not observed yet');
+  #windows: readonly MaintenanceWindow[] = [];
   /** @param fencing what earlier subscriptions of this scheduler have found */
   constructor(deps: SchedulerDeps, subscription: Subscription, table: StoredFramework, fencing: Fencing) {
     this.#deps = deps;
@@ -89,6 +93,12 @@ export class SchedulerSession {
   /** The hosts whose agents the master has now. */
   sees(here: Observation<ReadonlySet<string>>): void {
     this.#here = here;
+    this.#inbox.put(undefined);
+  }
+
+  /** The schedule of maintenance that the master has now. */
+  schedules(windows: readonly MaintenanceWindow[]): void {
+    this.#windows = windows;
     this.#inbox.put(undefined);
   }
 
@@ -113,6 +123,7 @@ export class SchedulerSession {
 
   async #takeIn(events: readonly (SchedulerEvent | undefined)[]): Promise<void> {
     const statuses: TaskStatus[] = [];
+    const inverse: InverseOffer[] = [];
     for (const event of events) {
       switch (event?.kind) {
         case 'offers':
@@ -124,6 +135,9 @@ export class SchedulerSession {
         case 'update':
           statuses.push(event.status);
           break;
+        case 'inverse-offers':
+          inverse.push(...event.offers);
+          break;
         case 'error':
           throw errorOfEvent(event.message, this.#subscription.master);
         case 'subscribed':
@@ -134,6 +148,24 @@ export class SchedulerSession {
       }
     }
     if (statuses.length > 0) await this.#takeStatuses(statuses);
+    await this.#answer(inverse);
+  }
+
+  /** Declined where the other hosts may not hold all nodes; the operator reads that in Mesos' status. */
+  async #answer(offers: readonly InverseOffer[]): Promise<void> {
+    if (offers.length === 0) return;
+    const ids = offers.map(({ id }) => id);
+    const leaving = new Set(
+      Object.values(this.#table.tasks)
+        .filter(({ agentId }) => offers.some((offer) => (offer.agentId ?? agentId) === agentId))
+        .map(({ host }) => host),
+    );
+    const agentHosts = this.#openHosts.filter((host) => !leaving.has(host));
+    const { allowMajorityOnOneHost } = this.#deps.spec.nodes;
+    const nodeCount = this.#nodes.length;
+    const most = mostPerHost({ nodeCount, agentHosts, allowMajorityOnOneHost });
+    if (most * agentHosts.length >= nodeCount) await this.#subscription.acceptInverse(ids);
+    else await this.#subscription.declineInverse(ids, inverseAgainSeconds);
   }
 
   async #takeStatuses(statuses: readonly TaskStatus[]): Promise<void> {
@@ -164,7 +196,7 @@ export class SchedulerSession {
   async #act(): Promise<number> {
     const now = Date.now();
     await this.#reconcile(now);
-    const wakes = [await this.#fence(now), this.#reconciliation.wakeAt];
+    const wakes = [await this.#fence(now), this.#reconciliation.wakeAt, changesAt(this.#windows, now)];
     const plan = planTasks({
       nodes: this.#nodes,
       tasks: this.#table.tasks,
@@ -181,7 +213,8 @@ export class SchedulerSession {
     if (plan.roll !== undefined) wakes.push(await this.#roll(plan.roll, now));
     const { notes, wakeAt } = await this.#useOffers(plan, now);
     const leaving = this.#leaving.note(plan.roll?.taskId);
-    wakes.push(wakeAt, await this.#missing.report([...plan.notes, ...leaving, ...notes], now));
+    const why = maintenanceNotes(this.#maintenance(now), (host) => nodesOn(this.#table, host));
+    wakes.push(wakeAt, await this.#missing.report([...why, ...plan.notes, ...leaving, ...notes], now));
     return Math.min(...wakes);
   }
 
@@ -198,8 +231,12 @@ export class SchedulerSession {
     return { spread: { most, hosts: agentHosts.filter((host) => here.value.has(host)) } };
   }
 
+  #maintenance(now = Date.now()) {
+    return maintenanceOf(this.#deps.spec, this.#windows, now);
+  }
+
   #mayHold(host: string): boolean {
-    return mayHoldNodes(this.#deps.spec, this.#table, host);
+    return mayHoldNodes(this.#deps.spec, this.#table, host) && this.#maintenance()[host] === undefined;
   }
 
   get #openHosts(): string[] {

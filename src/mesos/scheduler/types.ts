@@ -60,6 +60,13 @@ export interface TaskStatus {
   readonly uuid?: string;
 }
 
+/** A request to leave an agent before its maintenance. */
+export interface InverseOffer {
+  readonly id: string;
+  /** Absent: all of the framework's resources on the machine. */
+  readonly agentId?: string;
+}
+
 export type SchedulerEvent =
   | {
       readonly kind: 'subscribed';
@@ -73,7 +80,8 @@ export type SchedulerEvent =
   | { readonly kind: 'update'; readonly status: TaskStatus }
   | { readonly kind: 'error'; readonly message: string }
   | { readonly kind: 'heartbeat' }
-  /** An event that Perijove does not use: FAILURE, MESSAGE, inverse offers, those of later versions. */
+  | { readonly kind: 'inverse-offers'; readonly offers: readonly InverseOffer[] }
+  /** An event that Perijove does not use: FAILURE, MESSAGE, those of later versions. */
   | { readonly kind: 'other'; readonly type: string };
 
 /** Used if the response has no heartbeat interval (Mesos before 1.0): that of every later release. */
@@ -89,6 +97,11 @@ const eventSchemas = {
   }),
   OFFERS: z.object({ offers: z.object({ offers: z.array(offerSchema).default([]) }) }),
   RESCIND: z.object({ rescind: z.object({ offer_id: id }) }),
+  INVERSE_OFFERS: z.object({
+    inverse_offers: z.object({
+      inverse_offers: z.array(z.object({ id, agent_id: id.optional() })).default([]),
+    }),
+  }),
   UPDATE: z.object({ update: z.object({ status: statusSchema }) }),
   ERROR: z.object({ error: z.object({ message: z.string() }) }),
 };
@@ -126,6 +139,16 @@ function eventOf(json: unknown): SchedulerEvent {
       return { kind: 'offers', offers: eventSchemas.OFFERS.parse(json).offers.offers.map(offerOf) };
     case 'RESCIND':
       return { kind: 'rescind', offerId: eventSchemas.RESCIND.parse(json).rescind.offer_id.value };
+    case 'INVERSE_OFFERS': {
+      const { inverse_offers: offers } = eventSchemas.INVERSE_OFFERS.parse(json).inverse_offers;
+      return {
+        kind: 'inverse-offers',
+        offers: offers.map(({ id: { value }, agent_id: agent }) => ({
+          id: value,
+          ...(agent !== undefined && { agentId: agent.value }),
+        })),
+      };
+    }
     case 'UPDATE':
       return { kind: 'update', status: statusOf(eventSchemas.UPDATE.parse(json).update.status) };
     case 'ERROR':

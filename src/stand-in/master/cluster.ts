@@ -1,6 +1,7 @@
 import {
   isTerminal,
   type FrameworkInfo,
+  type MaintenanceWindow,
   type SchedulerEvent,
   type TaskInfo,
   type TaskState,
@@ -98,6 +99,8 @@ export class Cluster {
   /** Oldest first. */
   readonly completedFrameworks: Framework[] = [];
   readonly offers = new Map<string, LiveOffer>();
+  /** The schedule of maintenance. */
+  windows: readonly MaintenanceWindow[] = [];
 
   isCompleted(frameworkId: string): boolean {
     return this.completedFrameworks.some(({ id }) => id === frameworkId);

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Realm } from '../authentication.js';
 import {
   HttpReply,
+  readBody,
   readCall,
   requireJsonAccepted,
   requirePost,
@@ -10,10 +11,11 @@ import {
   sendText,
 } from '../http.js';
 import type { Log } from '../log.js';
-import { isAnswered, operatorCallKind } from '../messages.js';
+import { isAnswered, maintenanceScheduleKind, operatorCallKind } from '../messages.js';
 import { systemStats } from '../metrics.js';
-import { withoutEmptyLists } from '../proto.js';
+import { ProtoError, readMessage, withoutEmptyLists } from '../proto.js';
 import { versionInfo } from '../version.js';
+import { Maintenance } from './maintenance.js';
 import type { Master } from './master.js';
 import { masterMetrics } from './metrics.js';
 import { operatorView } from './operator-views.js';
@@ -32,8 +34,8 @@ const leaderEndpoints: Readonly<Record<string, (self: MasterProcess, query: URLS
   roles: (self) => rolesView(clusterOf(self)),
   weights: () => [],
   quota: () => ({}),
-  'maintenance/status': () => ({}),
-  'maintenance/schedule': () => ({}),
+  'maintenance/status': ({ master }) => master?.maintenance.statusView() ?? {},
+  'maintenance/schedule': ({ master }) => master?.maintenance.scheduleView() ?? {},
 };
 
 /** Endpoints without authentication. The page requires it: unlike Mesos' page, it shows the state. */
@@ -65,6 +67,10 @@ export async function handleMasterRequest(
   } else if (path === 'api/v1' || path.startsWith('api/v1/')) {
     redirectUnlessLeading(self, '/master/api/v1');
     await operatorCall(self, request, response);
+  } else if (endpoint === 'maintenance/schedule' && request.method === 'POST') {
+    redirectUnlessLeading(self, `/master/${path}${url.search}`);
+    await updateSchedule(requireRecovered(self), request);
+    sendText(response, 200, '');
   } else if (leaderEndpoints[endpoint]) {
     redirectUnlessLeading(self, `/master/${path}${url.search}`);
     sendJson(response, leaderEndpoints[endpoint](self, url.searchParams), callback);
@@ -121,6 +127,20 @@ function redirectUnlessLeading(self: MasterProcess, path: string): void {
 function requireRecovered({ master }: MasterProcess): Master {
   if (!master) throw new HttpReply(503, 'Master has not finished recovery');
   return master;
+}
+
+async function updateSchedule({ maintenance }: Master, request: IncomingMessage): Promise<void> {
+  const body = await readBody(request);
+  let windows;
+  try {
+    ({ windows } = readMessage(maintenanceScheduleKind, JSON.parse(body)));
+  } catch (error) {
+    if (!(error instanceof ProtoError || error instanceof SyntaxError)) throw error;
+    throw new HttpReply(400, error.message);
+  }
+  const problem = Maintenance.problemOf(windows);
+  if (problem !== undefined) throw new HttpReply(400, problem);
+  await maintenance.schedule(windows);
 }
 
 async function operatorCall(

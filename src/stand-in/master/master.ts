@@ -9,6 +9,7 @@ import { Counters } from './counters.js';
 import { Frameworks } from './frameworks.js';
 import { Kills } from './kills.js';
 import { Launches } from './launches.js';
+import { Maintenance } from './maintenance.js';
 import { Offers } from './offers.js';
 import { Registrar } from './registrar.js';
 import type { Registry, RegistryContent } from './registry.js';
@@ -32,6 +33,8 @@ export class Master {
   readonly frameworks: Frameworks;
   readonly calls: SchedulerCalls;
   readonly settings: MasterSettings;
+  /** The schedule of maintenance. */
+  readonly maintenance: Maintenance;
   readonly #offers: Offers;
   readonly #log: Log;
 
@@ -47,23 +50,29 @@ export class Master {
     const updates = new StatusUpdates(context, offers, tasks, frameworks);
     const removal = new AgentRemoval(context, registrar, offers, tasks);
     const recovery = new TaskRecovery(context, tasks, kills, frameworks);
+    this.maintenance = new Maintenance(context, registrar, offers);
     this.agents = new Agents(context, registrar, offers, removal, recovery);
     this.observer = new AgentObserver(context, registrar, removal);
     this.updates = updates;
     this.frameworks = frameworks;
-    this.calls = new SchedulerCalls(context, { offers, launches, kills, updates, frameworks });
+    this.calls = new SchedulerCalls(context, {
+      ...{ offers, launches, kills, updates, frameworks },
+      maintenance: this.maintenance,
+    });
     this.settings = settings;
     this.#offers = offers;
     this.#log = log;
   }
 
   /** Starts from the registry of the earlier leader. */
-  start({ agents, unreachable }: RegistryContent): void {
+  start({ agents, unreachable, windows }: RegistryContent): void {
     const { recoveredAgents, unreachableAgents } = this.cluster;
     for (const { id, hostname, at } of unreachable) unreachableAgents.set(id, { hostname, at });
+    this.cluster.windows = windows;
     for (const agent of agents) recoveredAgents.set(agent.id, agent);
     this.#log.info(`Recovered ${agents.length} agents from the registry`);
     this.#offers.start();
+    this.maintenance.start();
     this.observer.start();
   }
 }

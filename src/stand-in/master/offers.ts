@@ -1,4 +1,4 @@
-import type { Filters, Offer } from '../messages.js';
+import type { Filters, Offer, Unavailability } from '../messages.js';
 import { add, toApi, type Resources } from '../resources.js';
 import { allocate, type Claimant } from './allocator.js';
 import {
@@ -12,6 +12,7 @@ import {
   type LiveOffer,
 } from './cluster.js';
 import type { MasterContext } from './context.js';
+import { unavailabilityOf } from './maintenance.js';
 
 const defaultRefuseSeconds = 5;
 
@@ -117,7 +118,7 @@ export class Offers {
         offerTimeoutMs === undefined ? undefined : setTimeout(() => this.#rescind(offer), offerTimeoutMs),
     };
     cluster.offers.set(offer.id, offer);
-    return [toMessage(offer, agent)];
+    return [toMessage(offer, agent, unavailabilityOf(cluster.windows, agent))];
   }
 }
 
@@ -129,7 +130,7 @@ function claimant(framework: Framework, cluster: Cluster): Claimant {
   };
 }
 
-function toMessage(offer: LiveOffer, agent: Agent): Offer {
+function toMessage(offer: LiveOffer, agent: Agent, unavailability: Unavailability | undefined): Offer {
   const { hostname, ip, port, attributes } = agent.info;
   return {
     id: { value: offer.id },
@@ -139,5 +140,6 @@ function toMessage(offer: LiveOffer, agent: Agent): Offer {
     resources: toApi(offer.resources),
     attributes,
     url: { scheme: 'http', address: { hostname, ip, port }, path: '/slave(1)' },
+    ...(unavailability !== undefined && { unavailability }),
   };
 }

@@ -48,9 +48,9 @@ export function operatorView(self: MasterProcess, type: AnsweredOperatorCall): u
     case 'GET_QUOTA':
       return { type, get_quota: { status: {} } };
     case 'GET_MAINTENANCE_STATUS':
-      return { type, get_maintenance_status: { status: {} } };
+      return { type, get_maintenance_status: { status: self.master?.maintenance.statusView() ?? {} } };
     case 'GET_MAINTENANCE_SCHEDULE':
-      return { type, get_maintenance_schedule: { schedule: {} } };
+      return { type, get_maintenance_schedule: { schedule: self.master?.maintenance.scheduleView() ?? {} } };
   }
 }
 

@@ -46,5 +46,6 @@ function registryContent(cluster: Cluster, admitted: RegistryAgent | undefined):
       ...cluster.recoveredAgents.values(),
     ],
     unreachable: [...cluster.unreachableAgents].map(([id, { hostname, at }]) => ({ id, hostname, at })),
+    windows: cluster.windows,
   };
 }

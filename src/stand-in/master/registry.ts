@@ -1,5 +1,6 @@
 import { ZNodeError, type ZooKeeperClient } from '../../zookeeper/client.js';
 import { patiently } from '../patiently.js';
+import { maintenanceWindowKind } from '../messages.js';
 import { message, number, readMessage, repeated, required, string, type Read } from '../proto.js';
 
 const registryKind = message({
@@ -15,9 +16,10 @@ const registryKind = message({
     /** `at`: milliseconds since 1970 */
     message({ id: required(string), hostname: required(string), at: required(number) }),
   ),
+  windows: repeated(maintenanceWindowKind),
 });
 
-/** Admitted and unreachable agents: what a new leader must know. */
+/** Admitted and unreachable agents, and the schedule of maintenance: what a new leader must know. */
 export type RegistryContent = Read<typeof registryKind>;
 export type RegistryAgent = RegistryContent['agents'][number];
 
@@ -30,7 +32,7 @@ export interface Registry {
 
 /** For a master without ZooKeeper: lost when it ends. */
 export const memoryRegistry = (): Registry => ({
-  recover: async () => ({ agents: [], unreachable: [] }),
+  recover: async () => ({ agents: [], unreachable: [], windows: [] }),
   store: async () => undefined,
 });
 

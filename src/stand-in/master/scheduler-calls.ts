@@ -5,6 +5,7 @@ import { callCounters } from './counters.js';
 import type { Frameworks } from './frameworks.js';
 import type { Kills } from './kills.js';
 import type { Launches } from './launches.js';
+import type { Maintenance } from './maintenance.js';
 import type { Offers } from './offers.js';
 import { reconcileAll, reconcileTasks, type ReconcileTask } from './reconciliation.js';
 import type { StatusUpdates } from './status-updates.js';
@@ -15,6 +16,7 @@ interface Parts {
   readonly kills: Kills;
   readonly updates: StatusUpdates;
   readonly frameworks: Frameworks;
+  readonly maintenance: Maintenance;
 }
 
 /** Handles calls of subscribed frameworks. */
@@ -64,7 +66,11 @@ export class SchedulerCalls {
         this.#tearDown(framework);
         return;
       case 'ACCEPT_INVERSE_OFFERS':
+        this.#answer(framework, 'ACCEPT', call.accept_inverse_offers);
+        return;
       case 'DECLINE_INVERSE_OFFERS':
+        this.#answer(framework, 'DECLINE', call.decline_inverse_offers);
+        return;
       case 'MESSAGE':
       case 'REQUEST':
         this.#context.log.warn(
@@ -75,6 +81,15 @@ export class SchedulerCalls {
       case undefined:
         throw new Error(`a ${call.type ?? 'nameless'} call is not handled here`);
     }
+  }
+
+  #answer(
+    framework: Framework,
+    status: 'ACCEPT' | 'DECLINE',
+    answer: SchedulerCall['accept_inverse_offers'],
+  ): void {
+    const ids = (answer?.inverse_offer_ids ?? []).map(({ value }) => value);
+    this.#parts.maintenance.answer(framework, ids, status, answer?.filters);
   }
 
   #count(call: SchedulerCall): void {

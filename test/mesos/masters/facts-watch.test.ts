@@ -89,7 +89,7 @@ describe('the registered agents', () => {
       deps as SchedulerDeps,
       leader,
       stored,
-      (agents) => reported.push(agents),
+      { agents: (agents) => reported.push(agents), windows: () => expect.unreachable('no schedule') },
       ended.signal,
     );
     // An agent that the leader still waits for is not registered, though the stored facts still have it.

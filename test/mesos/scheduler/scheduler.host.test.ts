@@ -312,6 +312,54 @@ describe('nodes', () => {
   });
 });
 
+describe('nodes on a host with maintenance at Mesos', () => {
+  const ipOf = (host: string) => spec.hosts.find(({ name }) => name === host)?.address;
+  const unavailability = () => ({ start: { nanoseconds: (Date.now() + 60_000) * 1e6 } });
+
+  async function schedule(...ips: readonly (string | undefined)[]): Promise<void> {
+    const windows =
+      ips.length === 0 ? [] : [{ machine_ids: ips.map((ip) => ({ ip })), unavailability: unavailability() }];
+    const answer = await askLeader('/maintenance/schedule', {
+      method: 'POST',
+      body: JSON.stringify({ windows }),
+    });
+    expect(answer.status).toBe(200);
+  }
+  const answered = async () => await (await askLeader('/maintenance/status')).text();
+
+  async function askLeader(url: string, request: RequestInit = {}): Promise<Response> {
+    const ip = ipOf(await cluster.leader());
+    const port = spec.hosts[0]?.ports.master;
+    const headers = authorization(cluster.secrets.credential);
+    return await fetch(`http://${ip}:${port}${url}`, { ...request, headers });
+  }
+
+  beforeEach(async () => {
+    start();
+    await allRun();
+  });
+  afterEach(() => schedule());
+
+  it('leave it before, and Mesos is told that they will', async () => {
+    const { host = '', taskId } = memory.state.tasks['node0'] ?? {};
+    await schedule(ipOf(host));
+    await eventually('node0 runs elsewhere', () => {
+      const task = memory.state.tasks['node0'];
+      return task?.state === 'TASK_RUNNING' && task.taskId !== taskId && task.host !== host;
+    });
+    expect(await answered()).toContain('"status":"ACCEPT"');
+    expect(leavings).toContain('vacate node0');
+    expect(lines('launches')).toHaveLength(4);
+  });
+
+  it('stay while all hosts have it', async () => {
+    await schedule(...spec.hosts.map(({ name }) => ipOf(name)));
+    await eventually('people are told', () => memory.state.missing?.includes('Mesos has maintenance of'));
+    await eventually('Mesos is told', async () => (await answered()).includes('"status":"DECLINE"'));
+    expect(lines('launches')).toHaveLength(3);
+  });
+});
+
 describe('Mesos', () => {
   it('the leading master is killed: the tasks and the framework stay', async () => {
     start();

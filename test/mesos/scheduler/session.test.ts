@@ -15,7 +15,10 @@ import { makeHost, makeSpec } from '../../support/spec.js';
 import { MemoryStore } from '../memory-store.js';
 
 /** One session against a simulated master. */
-const spec = makeSpec({ hosts: [makeHost('h1'), makeHost('h2')], nodes: { count: 2 } });
+const spec = makeSpec({
+  hosts: [makeHost('h1', { address: '127.0.1.1' }), makeHost('h2', { address: '127.0.1.2' })],
+  nodes: { count: 2 },
+});
 const start = Date.parse('2026-11-22T09:00:00Z');
 const uuid = 'dXVpZHV1aWR1dWlkdXVpZA==';
 
@@ -33,6 +36,8 @@ class PlayedMaster {
     accept: async (_offerIds: readonly string[], tasks: readonly TaskInfo[]) =>
       this.#called('ACCEPT', ...tasks.map(({ task_id }) => task_id.value)),
     decline: async () => this.#called('DECLINE'),
+    acceptInverse: async (ids) => this.#called('ACCEPT_INVERSE_OFFERS', ...ids),
+    declineInverse: async (ids) => this.#called('DECLINE_INVERSE_OFFERS', ...ids),
     suppress: async () => this.#called('SUPPRESS'),
     revive: async () => this.#called('REVIVE'),
     acknowledge: async (taskId) => this.#called('ACKNOWLEDGE', taskId),
@@ -257,6 +262,36 @@ describe('a host that is closed to nodes', () => {
     await pass(20_000);
     expect(master.took('KILL', 'ACCEPT')).toEqual([]);
     expect(store.state.missing).toContain('the keeper is paused');
+  });
+
+  it('is one with maintenance at Mesos, until that is over', async () => {
+    const begun = await both();
+    confirm();
+    const endMs = start + 3_600_000;
+    begun.schedules([{ machines: [{ ip: spec.hosts[0]?.address ?? '' }], startMs: start, endMs }]);
+    master.says({ kind: 'inverse-offers', offers: [{ id: 'io', agentId: 'agent-h1' }] });
+    master.says({ kind: 'offers', offers: [offer('h1'), offer('h2')] });
+    await pass(5_000);
+    expect(master.took('KILL', 'ACCEPT_INVERSE_OFFERS')).toEqual([
+      'ACCEPT_INVERSE_OFFERS io',
+      'KILL node0.1',
+    ]);
+    master.tells('node0.1', 'TASK_KILLED');
+    await pass(1_000);
+    expect(store.state.tasks['node0']).toMatchObject({ host: 'h2' });
+  });
+
+  it('declines to leave the last host that may hold nodes', async () => {
+    const begun = await both();
+    confirm();
+    const machines = spec.hosts.map(({ address: ip }) => ({ ip }));
+    begun.schedules([{ machines, startMs: start }]);
+    master.says({ kind: 'inverse-offers', offers: [{ id: 'io', agentId: 'agent-h1' }] });
+    await pass(20_000);
+    expect(master.took('KILL', 'ACCEPT_INVERSE_OFFERS', 'DECLINE_INVERSE_OFFERS')).toEqual([
+      'DECLINE_INVERSE_OFFERS io',
+    ]);
+    expect(store.state.missing).toContain('Mesos has maintenance of h1 from');
   });
 
   it('is one that the spec no longer has, and no error', async () => {

@@ -48,6 +48,31 @@ describe('the leader', () => {
     });
   });
 
+  it('keeps the schedule of maintenance, and refuses one that makes no sense', async () => {
+    const url = '/maintenance/schedule';
+    const unavailability = { start: { nanoseconds: 1e18 }, duration: { nanoseconds: 1e9 } };
+    const post = (windows: unknown) => standIn.ask('leader', 'POST', url, json, JSON.stringify({ windows }));
+    const windows = [{ machine_ids: [{ ip: '127.23.9.9' }], unavailability }];
+    expect(await post(windows)).toMatchObject({ status: 200 });
+    const kept = async () => JSON.parse((await standIn.ask('leader', 'GET', url)).text) as unknown;
+    expect(await kept()).toEqual({ windows });
+    const status = (await standIn.ask('leader', 'GET', '/maintenance/status')).text;
+    expect(JSON.parse(status)).toEqual({ draining_machines: [{ id: { ip: '127.23.9.9' }, statuses: [] }] });
+    for (const [bad, why] of [
+      [[{ machine_ids: [], unavailability }], 'empty'],
+      [[...windows, ...windows], 'more than once'],
+      [[{ machine_ids: [{}], unavailability }], "Both 'hostname' and 'ip'"],
+      [[{ machine_ids: [{ ip: '127.23.9.9' }] }], 'unavailability'],
+    ] as const) {
+      const { status: refused, text } = await post(bad);
+      expect(refused).toBe(400);
+      expect(text).toContain(why);
+    }
+    expect(await kept()).toEqual({ windows });
+    expect(await post([])).toMatchObject({ status: 200 });
+    expect(await kept()).toEqual({});
+  });
+
   it('omits empty lists, as protobuf does', async () => {
     const body = JSON.stringify({ type: 'GET_STATE' });
     const { text } = await standIn.ask('leader', 'POST', '/api/v1', json, body);

@@ -6,10 +6,7 @@ const report = process.env['PERIJOVE_TEST_REPORT'];
 const counts: ['json', { outputFile: string }][] =
   report === undefined ? [] : [['json', { outputFile: report }]];
 
-/**
- * Files that take minutes start first; the short ones fill the gaps. A whole cluster runs beside files that need less,
- * not beside another one.
- */
+/** Files that take minutes start first; the short ones fill the gaps. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
@@ -22,15 +19,12 @@ class LongestFirst extends BaseSequencer {
 }
 
 const longFiles = [
-  'e2e/lab.e2e.test.ts',
   'scheduler/scheduler.host.test.ts',
   'broken/server.host.test.ts',
   'broken/bare-host.host.test.ts',
   'etcd/membership.host.test.ts',
-  'e2e/compose.e2e.test.ts',
   'workflows/framework.workflow.test.ts',
   'hosts/broken-looks.host.test.ts',
-  'e2e/survival.e2e.test.ts',
 ];
 
 export default defineConfig({
@@ -86,7 +80,9 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 600_000,
           globalSetup: ['test/support/prerequisites.ts'],
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
+          // A whole cluster takes all that there is.
+          poolOptions: { forks: { singleFork: true } },
         },
       },
     ],

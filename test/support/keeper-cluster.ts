@@ -58,7 +58,7 @@ export async function startKeeperCluster(options: KeeperClusterOptions): Promise
     storage: { kind: 'path', path: '/srv/notebooks' },
   };
   const [first] = nodes.spec.hosts;
-  const tokenFile = path.join(first?.dir ?? '', 'etc/secrets/node-api-token');
+  const tokenFile = path.join(first?.dir ?? '', 'etc/node-secrets/node-api-token');
   const nodeToken = (await readFile(tokenFile, 'utf8')).trim();
   const node = (wanted: string): TestNode => {
     const found = nodes.nodes.find((each) => each.name === wanted);

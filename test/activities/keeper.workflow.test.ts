@@ -23,7 +23,7 @@ let call: <T>(name: keyof KeeperActivities, input: object) => Promise<T>;
 
 beforeAll(async () => {
   server = await startTestServer();
-  cluster = await startKeeperCluster({ name: 'activities-test', range: '127.26', nodes: 2, proxies: 2 });
+  cluster = await startKeeperCluster({ name: 'activities-test', range: '127.38', nodes: 2, proxies: 2 });
   losses = losing(createKeeperActivities({ client: server.client, pool: noPool }, cluster.ways));
   worker = await createTestWorker({ server, workflowsPath, activities: losses.activities });
   call = callerOf(server);

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import type { DrillActivities } from '../../src/activities/drill.js';
+import type { Activities } from '../../src/activities/index.js';
 import { followDrill, newestDrill, readDrill, startDrill } from '../../src/cli/drill-run.js';
 import { reportOf } from '../../src/cli/report.js';
 import type { DrillState } from '../../src/temporal/contract.js';
@@ -26,7 +27,8 @@ afterEach(async () => {
 });
 
 async function work(instead: Partial<DrillActivities> = {}): Promise<void> {
-  const activities: DrillActivities = {
+  const activities: DrillActivities & Pick<Activities, 'checkIdentity'> = {
+    checkIdentity: async () => ({ isMarked: true }),
     prepareDrill: async () => drillPlan(),
     injectFault: async () => recovery(),
     healFault: async () => healed(),

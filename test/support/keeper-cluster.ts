@@ -39,8 +39,12 @@ export async function startKeeperCluster(options: KeeperClusterOptions): Promise
     await Promise.all(proxies.map((proxy) => proxy.remove()));
     await nodes.remove();
   };
+  let nodeToken: string;
   try {
     await nodes.startAll();
+    const [first] = nodes.spec.hosts;
+    const tokenFile = path.join(first?.dir ?? '', 'etc/node-secrets/node-api-token');
+    nodeToken = (await readFile(tokenFile, 'utf8')).trim();
     for (let index = 1; index <= hosts; index++) {
       const address = `${range}.11.${index}`;
       proxies.push(await startProxy({ address, host: makeHost(`h${index}`, { address }) }));
@@ -57,9 +61,6 @@ export async function startKeeperCluster(options: KeeperClusterOptions): Promise
     jupyter: { ...nodes.spec.jupyter, executable: 'jupyter-lab' },
     storage: { kind: 'path', path: '/srv/notebooks' },
   };
-  const [first] = nodes.spec.hosts;
-  const tokenFile = path.join(first?.dir ?? '', 'etc/node-secrets/node-api-token');
-  const nodeToken = (await readFile(tokenFile, 'utf8')).trim();
   const node = (wanted: string): TestNode => {
     const found = nodes.nodes.find((each) => each.name === wanted);
     if (!found) throw new Error(`no node ${wanted}`);

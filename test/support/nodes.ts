@@ -98,7 +98,7 @@ export async function prepareNodes({
   for (const host of spec.hosts) {
     await mkdir(`${host.dir}/bin`, { recursive: true });
     await mkdir(`${host.dir}/etc`);
-    await symlink(secrets, `${host.dir}/etc/node-secrets`);
+    for (const name of ['secrets', 'node-secrets']) await symlink(secrets, `${host.dir}/etc/${name}`);
     await copyFile(await builtProgram(path.parse(nodeProgram).name), `${host.dir}/bin/${nodeProgram}`);
     await symlink(process.execPath, `${host.dir}/bin/node`);
     await writeFile(`${host.dir}/bin/perijove-node`, nodeWrapper(`${host.dir}/bin`), { mode: 0o755 });

@@ -7,6 +7,7 @@ import type { Agent, Framework } from './cluster.js';
 import type { MasterContext } from './context.js';
 import type { Offers } from './offers.js';
 import type { Registrar } from './registrar.js';
+import { isMachine, unavailabilityOf } from './unavailability.js';
 
 const defaultRefuseSeconds = 5;
 
@@ -169,19 +170,4 @@ export class Maintenance {
 
 function keyOf({ frameworkId, agentId }: Pick<Inverse, 'frameworkId' | 'agentId'>): string {
   return `${frameworkId} ${agentId}`;
-}
-
-function isMachine({ info }: Agent, { hostname, ip }: MaintenanceWindow['machine_ids'][number]): boolean {
-  return (
-    (ip === undefined || ip === info.ip) &&
-    (hostname === undefined || hostname.toLowerCase() === info.hostname.toLowerCase())
-  );
-}
-
-/** When the agent's machine is not available, by the schedule. */
-export function unavailabilityOf(
-  windows: readonly MaintenanceWindow[],
-  agent: Agent,
-): Unavailability | undefined {
-  return windows.find(({ machine_ids: ids }) => ids.some((id) => isMachine(agent, id)))?.unavailability;
 }

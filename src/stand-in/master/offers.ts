@@ -12,7 +12,7 @@ import {
   type LiveOffer,
 } from './cluster.js';
 import type { MasterContext } from './context.js';
-import { unavailabilityOf } from './maintenance.js';
+import { unavailabilityOf } from './unavailability.js';
 
 const defaultRefuseSeconds = 5;
 

@@ -13,7 +13,8 @@ afterEach(() => rmSync(dir, { recursive: true }));
 
 const content: RegistryContent = {
   agents: [{ id: 'S0', hostname: 'a\nb', ip: '127.0.0.1', port: 5051 }],
-  unreachable: [], windows: [],
+  unreachable: [],
+  windows: [],
 };
 const file = () => {
   const [name = ''] = readdirSync(path.join(dir, 'replicated_log'));

@@ -580,7 +580,7 @@ describe('a node whose agent is gone and that does not work', () => {
         const task = memory.state.tasks['node0'];
         return task?.state === 'TASK_RUNNING' && task.taskId === taskId && task.host !== host;
       },
-      60_000,
+      110_000,
     );
   const silent: FenceAnswer = { kind: 'silent', why: 'SSH_TIMEOUT' };
   /** What a host does: it ends every process of the task. */
@@ -617,7 +617,7 @@ describe('a node whose agent is gone and that does not work', () => {
     );
     expect(memory.state.launches).toBe(3);
     await agentIsBack();
-    await eventually('node0 runs', () => memory.running()['node0'] === 'node0.1', 60_000);
+    await eventually('node0 runs', () => memory.running()['node0'] === 'node0.1', 110_000);
   });
 
   it('is launched elsewhere after silence; the old task is killed as soon as it is reported', async () => {

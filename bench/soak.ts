@@ -22,7 +22,7 @@ const sampleEveryMs = 15_000;
 /** Of the run: programs load and caches fill before it. */
 const warmShare = 0.25;
 /** Memory that a process may gain after that: a garbage collector that runs seldom gains more than nothing. */
-const mayGain = { memoryMiB: 1.25, files: 1.25, events: 1.25 } as const;
+const mayGain = { memoryMiB: 1.25, files: 1.25 } as const;
 
 interface Sample {
   readonly atMs: number;

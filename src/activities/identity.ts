@@ -53,34 +53,32 @@ export function createIdentityActivities(deps: IdentityDeps) {
  *
  * @throws PerijoveError CLUSTER_HOSTS_TAKEN, CLUSTER_NAME_TAKEN, WORKFLOW_NOT_ANSWERING; the cancellation
  */
-export async function requireOwn(
-  { client, pool }: IdentityDeps,
-  spec: ClusterSpec,
-): Promise<CheckedIdentity> {
-  const [{ marks }, running] = await Promise.all([marksOf(pool, spec), runningIdentity(client, spec.name)]);
-  const id = decideIdentity(spec, { marks, ...(running && { running }) });
+export async function requireOwn(deps: IdentityDeps, spec: ClusterSpec): Promise<CheckedIdentity> {
+  const { id, marks } = await observeIdentity(deps, spec);
   const isMarked = id !== undefined && spec.hosts.every(({ name }) => hasMark(marks[name], id));
   return { ...(id !== undefined && { id }), isMarked };
 }
 
+/** @throws PerijoveError as `requireOwn` */
+async function observeIdentity({ client, pool }: IdentityDeps, spec: ClusterSpec) {
+  const [found, running] = await Promise.all([marksOf(pool, spec), runningIdentity(client, spec.name)]);
+  return { ...found, id: decideIdentity(spec, { marks: found.marks, ...(running && { running }) }) };
+}
+
 async function claim(
-  { client, pool }: IdentityDeps,
+  deps: IdentityDeps,
   spec: ClusterSpec,
   proposed: string,
 ): Promise<{ readonly id: string; readonly changes: readonly Change[] }> {
   const { cancellationSignal: signal } = Context.current();
-  const [{ marks, errors }, running] = await Promise.all([
-    marksOf(pool, spec),
-    runningIdentity(client, spec.name),
-  ]);
-  const found = decideIdentity(spec, { marks, ...(running && { running }) });
+  const { marks, errors, id: found } = await observeIdentity(deps, spec);
   // A host that cannot be read might have the ID.
   if (found === undefined && errors.length > 0) throw errors[0];
   const id = found ?? proposed;
   const unmarked = spec.hosts.filter(({ name }) => !hasMark(marks[name], id));
   await Promise.all(
     unmarked.map(async (host) => {
-      const mark = await writeMark(await pool.get(host), { name: spec.name, id }, signal);
+      const mark = await writeMark(await deps.pool.get(host), { name: spec.name, id }, signal);
       if (mark.name !== spec.name || mark.id !== id) throw hostTaken(host, mark, { name: spec.name, id });
     }),
   );

@@ -222,8 +222,7 @@ export function fence(
   host: string,
   at: string,
 ): { readonly state: FrameworkState; readonly result: FenceResult } {
-  const next = applyHostFence(state, host, at);
-  return { state: next, result: { changed: next !== state, nodes: next.fences?.[host]?.nodes ?? [] } };
+  return declared(state, applyHostFence(state, host, at), host);
 }
 
 /** Adds an operator's declaration that a host never comes back, and returns the response to it. */
@@ -232,8 +231,15 @@ export function forget(
   host: string,
   at: string,
 ): { readonly state: FrameworkState; readonly result: FenceResult } {
-  const next = applyForget(state, host, at);
-  return { state: next, result: { changed: next !== state, nodes: next.fences?.[host]?.nodes ?? [] } };
+  return declared(state, applyForget(state, host, at), host);
+}
+
+function declared(
+  before: FrameworkState,
+  state: FrameworkState,
+  host: string,
+): { readonly state: FrameworkState; readonly result: FenceResult } {
+  return { state, result: { changed: state !== before, nodes: state.fences?.[host]?.nodes ?? [] } };
 }
 
 function withoutSurplus(state: FrameworkState, spec: ClusterSpec): FrameworkState {

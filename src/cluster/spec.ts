@@ -4,7 +4,7 @@
  */
 export interface ClusterSpec {
   readonly name: string;
-  /** The cluster's ID, for activities that were told of it; never part of a stored spec. */
+  /** The cluster's ID, only in what activities are given; never part of a stored spec. */
   readonly id?: string;
   readonly hosts: readonly HostSpec[];
   readonly zookeeper: ZooKeeperSpec;

@@ -13,7 +13,7 @@ const pollEveryMs = 1_000;
 /** Windows of maintenance are scheduled hours ahead. */
 const scheduleEveryMs = 5_000;
 
-/** Whom `watchMesos` tells. */
+/** Receives the observations of `watchMesos`. */
 export interface MesosListener {
   /** The hosts whose agents this master has, when they changed, and when the master does not respond. */
   readonly agents: (registered: Observation<ReadonlySet<string>>) => void;

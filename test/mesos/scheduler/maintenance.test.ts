@@ -56,7 +56,7 @@ it('the next change is the end of a window, or the time at which nodes leave', (
   expect(changesAt(windows, now + 3 * hour)).toBe(Infinity);
 });
 
-it('people are told of hosts that still have nodes', () => {
+it('notes name the hosts that still have nodes', () => {
   const both = maintenanceOf(spec, [window(now, now + hour, machine(0), machine(1))], now);
   expect(maintenanceNotes(both, (host) => (host === 'h1' ? ['node0', 'node3'] : []))).toEqual([
     'Mesos has maintenance of h1 from 2026-11-30T09:00:00.000Z to 2026-11-30T10:00:00.000Z: node0, node3 must leave it',

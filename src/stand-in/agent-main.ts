@@ -7,7 +7,7 @@ import { Agent, type AgentSettings } from './agent/agent.js';
 import { handleAgentRequest } from './agent/http.js';
 import { AgentMeta } from './agent/meta.js';
 import { parseAttributes } from './attributes.js';
-import { Election, makeMasterInfo } from './election.js';
+import { Election, makeMasterInfo, MalformedMasterInfo } from './election.js';
 import { agentFlags, FlagError, parseFlags, usage, type Flags } from './flags.js';
 import { listen } from './http.js';
 import { Log } from './log.js';
@@ -104,6 +104,8 @@ function withDefaults(given: Resources | undefined): Resources {
 main().catch((error: unknown) => {
   if (error instanceof FlagError) {
     process.stderr.write(`${error.message}\n\n${usage('mesos-agent', agentFlags)}`);
+  } else if (error instanceof MalformedMasterInfo) {
+    log.error(`Failed to detect a master: ${error.message}`);
   } else {
     log.error(`Failed to start: ${String(error)}`);
   }

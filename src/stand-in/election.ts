@@ -44,6 +44,9 @@ export interface Contender {
   readonly info: MasterInfo;
 }
 
+/** The first candidate's znode says nothing about a master that can be understood. */
+export class MalformedMasterInfo extends Error {}
+
 interface ElectionEvents {
   /** Current candidates, the leader first; emitted only to candidates. */
   contenders: [contenders: readonly Contender[]];
@@ -78,12 +81,17 @@ export class Election extends EventEmitter<ElectionEvents> {
     this.#options = options;
   }
 
-  /** Runs until the process ends. */
+  /**
+   * Runs until the process ends.
+   *
+   * @throws MalformedMasterInfo which ends Mesos' masters and agents, too
+   */
   async run(): Promise<never> {
     for (;;) {
       try {
         await this.#runSession();
       } catch (error) {
+        if (error instanceof MalformedMasterInfo) throw error;
         this.#options.log.warn(`ZooKeeper: ${String(error)}`);
       }
       if (this.#elected) this.emit('lost');
@@ -190,12 +198,17 @@ export class Election extends EventEmitter<ElectionEvents> {
 }
 
 async function readInfo(session: ZooKeeperClient, path: string): Promise<MasterInfo | undefined> {
+  let data: Buffer;
   try {
-    const { data } = await session.getData(path);
-    return readMessage(masterInfoKind, JSON.parse(data.toString('utf8')));
+    ({ data } = await session.getData(path));
   } catch (error) {
     if (error instanceof ZNodeError && error.code === 'NO_NODE') return undefined;
     throw error;
+  }
+  try {
+    return readMessage(masterInfoKind, JSON.parse(data.toString('utf8')));
+  } catch (error) {
+    throw new MalformedMasterInfo(`Failed to parse the master's information in ${path}: ${String(error)}`);
   }
 }
 

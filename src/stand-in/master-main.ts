@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import type { ZooKeeperClient } from '../zookeeper/client.js';
 import { serveAgents } from './master/agent-links.js';
 import { masterAuthentication } from './authentication.js';
-import { Election, makeMasterInfo } from './election.js';
+import { Election, makeMasterInfo, MalformedMasterInfo } from './election.js';
 import { FlagError, masterFlags, parseFlags, usage, type Flags } from './flags.js';
 import { listen } from './http.js';
 import { Log } from './log.js';
@@ -173,6 +173,8 @@ function flagsText(flags: Flags): string {
 main().catch((error: unknown) => {
   if (error instanceof FlagError) {
     process.stderr.write(`${error.message}\n\n${usage('mesos-master', masterFlags)}`);
+  } else if (error instanceof MalformedMasterInfo) {
+    log.error(`Failed to detect the leading master: ${error.message}`);
   } else {
     log.error(`Failed to start: ${String(error)}`);
   }

@@ -1,7 +1,7 @@
 /** A real ZooKeeper with the stand-in's masters and agents as processes, for tests of Mesos clients. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { allProcesses, identify, isAlive, signal, startVariable } from '../../src/lab/processes.js';
@@ -127,6 +127,8 @@ export async function startMesos(options: MesosClusterOptions): Promise<MesosClu
     },
   };
   const close = async () => {
+    const processes = [...Object.values(cluster.masters), ...Object.values(cluster.agents)];
+    await Promise.all(processes.map((each) => each.kill()));
     await killMarked(dir);
     await ensemble.close();
     rmSync(dir, { recursive: true, force: true });
@@ -156,9 +158,16 @@ export function writeSecrets(host: Pick<HostSpec, 'dir'>, { credential, digest }
   write('zookeeper-digest', digest);
 }
 
-/** A master or an agent of one host. */
+/** Time between two starts, as `runsv` has it. */
+const restartMs = 1_000;
+
+/**
+ * A master or an agent of one host. One that ends by itself is started again, as runit does it: Mesos ends itself
+ * when it has lost its leadership or cannot read who leads.
+ */
 export class MesosProcess {
   #child: ChildProcess | undefined;
+  #restart: NodeJS.Timeout | undefined;
 
   constructor(
     readonly command: readonly [string, ...string[]],
@@ -172,18 +181,31 @@ export class MesosProcess {
   }
 
   async start(): Promise<void> {
+    clearTimeout(this.#restart);
+    await once(this.#spawn(), 'spawn');
+  }
+
+  #spawn(): ChildProcess {
     const [program, ...args] = this.command;
     const log = openSync(this.log, 'a');
-    this.#child = spawn(program, args, {
+    const child = spawn(program, args, {
       stdio: ['ignore', log, log],
       env: this.environment,
       detached: true,
     });
-    await once(this.#child, 'spawn');
+    closeSync(log);
+    this.#child = child;
+    child.once('exit', () => {
+      if (this.#child === child) this.#restart = setTimeout(() => this.#spawn(), restartMs);
+    });
+    return child;
   }
 
+  /** It stays dead until `start`. */
   async kill(name: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    clearTimeout(this.#restart);
     const child = this.#child;
+    this.#child = undefined;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, 'exit');
     child.kill(name);

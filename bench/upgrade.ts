@@ -200,7 +200,9 @@ try {
   const again: number[] = [];
   await part('workers of the earlier release again', async () => {
     again.push(await startWorker(earlier), await startWorker(earlier));
-    console.log(await lab.command('promote', '--unversioned'));
+    lab.use(earlier);
+    console.log(await lab.command('promote'));
+    lab.use('.');
     await lab.stopWorkers(later);
     await lab.ready();
   });

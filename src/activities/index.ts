@@ -8,6 +8,7 @@ import { createImageActivities } from './image.js';
 import { createKeeperActivities } from './keeper.js';
 import { createMesosActivities } from './mesos.js';
 import { createNetworkActivities } from './network.js';
+import { createPrincipalActivities } from './principal.js';
 import { createRecoveryActivities } from './recovery.js';
 import { createRemovalActivities } from './removal.js';
 import { createSecretsActivities } from './secrets.js';
@@ -26,6 +27,7 @@ export function createActivities(deps: ActivityDeps) {
     ...createStorageActivities(deps),
     ...createZooKeeperActivities(deps),
     ...createMesosActivities(deps),
+    ...createPrincipalActivities(deps),
     ...createImageActivities(deps),
     ...createFrameworkActivities(deps),
     ...createEtcdActivities(deps),

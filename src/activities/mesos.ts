@@ -291,7 +291,8 @@ async function endpointOf(
   }
 }
 
-async function stateOfLeader(
+/** The state of the leading master. @param running the credential of a master that is still to be restarted */
+export async function stateOfLeader(
   pool: SshPool,
   reach: Reach,
   spec: ClusterSpec,

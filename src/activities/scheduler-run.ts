@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { hostOf } from '../cluster/host-of.js';
-import type { ClusterSpec } from '../cluster/spec.js';
+import { defaultPrincipal, type ClusterSpec } from '../cluster/spec.js';
 import type { MesosSecrets } from '../mesos/installation/secrets.js';
 import { careForMasters } from '../mesos/masters/care.js';
 import { masterReach } from '../mesos/masters/http.js';
@@ -32,12 +32,16 @@ export async function mesosDeps({ logger, ways }: SchedulerRunDeps, spec: Cluste
     spec,
     leaders: (signal: AbortSignal) => watchLeader(reach, spec, signal, secrets),
     dial: masterReach(spec, reach),
-    ...(secrets.credential && {
-      credential: secrets.credential,
-      renewed: async () => (await ways.secrets(spec)).credential,
-    }),
+    ...(secrets.credential && { credential: secrets.credential }),
+    // Masters may require one that the next spec, which has not come here yet, has them require.
+    renewed: async () => (await ways.secrets(authenticated(spec))).credential,
     logger: logger.child({ cluster: spec.name }),
   };
+}
+
+function authenticated(spec: ClusterSpec): ClusterSpec {
+  const { principal = defaultPrincipal } = spec.mesos;
+  return { ...spec, mesos: { ...spec.mesos, principal } };
 }
 
 export interface SchedulerInput {

@@ -49,7 +49,7 @@ export async function promote(client: Client, build: Build, ask: Asked): Promise
   for (let attempt = 1; ; attempt += 1) {
     const versions = await ask(() => observeVersions(client));
     if (versions.current === build) return false;
-    if (build !== null && workersOf(versions, build).length === 0) return undefined;
+    if (workersOf(versions, build).length === 0) return undefined;
     try {
       await makeCurrent(client, build, `perijove@${hostname()}`, versions);
       return true;

@@ -582,6 +582,15 @@ function checkChoices(file: ClusterFile): Finding[] {
       remedy: 'Keep only one of them, or neither for a flat network.',
     });
   }
+  if (file.mesos.security === 'open' && file.mesos.principal !== undefined) {
+    findings.push({
+      code: 'SPEC_ONE_OF',
+      at: ['mesos', 'principal'],
+      see: ['mesos', 'security'],
+      message: 'mesos: a principal has no effect where security is open',
+      remedy: 'Remove `mesos.security: open` to protect Mesos, or remove `mesos.principal`.',
+    });
+  }
   return [...findings, ...checkMasterFlags(file)];
 }
 

@@ -26,7 +26,7 @@ export function doorsOf(spec: ClusterSpec): readonly Door[] {
   };
   const onNodes = (...ports: readonly number[]): Pick<Door, 'ports' | 'places'> => ({ ports, places: [] });
   const hasPrincipal = mesos.principal !== undefined;
-  const principal = hasPrincipal ? {} : { closedBy: 'mesos.principal' };
+  const principal = hasPrincipal ? {} : { closedBy: 'mesos.security: authenticated' };
   const doors: readonly Door[] = [
     {
       ...{ door: 'Jupyter', open: false, who: 'whoever has the token, which passes over plain HTTP' },

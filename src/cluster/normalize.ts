@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { addressNumber, addressText, parseSubnet } from './addresses.js';
 import {
+  defaultPrincipal,
   majority,
   type ClusterSpec,
   type HostSpec,
@@ -169,7 +170,7 @@ export function normalize(file: ClusterFile, places: LocalPlaces): ClusterSpec {
       initLimitTicks: zookeeper.initLimit,
       syncLimitTicks: zookeeper.syncLimit,
       heapBytes: sizeBytes(zookeeper.heap),
-      digest: zookeeper.digest,
+      digest: zookeeper.digest ?? mesos.security === 'authenticated',
     },
     mesos: {
       install: normalizeInstall(mesos.install),
@@ -180,7 +181,7 @@ export function normalize(file: ClusterFile, places: LocalPlaces): ClusterSpec {
       agentPingTimeoutMs: durationMs(mesos.agentPingTimeout),
       maxAgentPingTimeouts: mesos.maxAgentPingTimeouts,
       framework: mesos.framework ?? file.name,
-      ...(mesos.principal !== undefined && { principal: mesos.principal }),
+      ...(mesos.security === 'authenticated' && { principal: mesos.principal ?? defaultPrincipal }),
       role: mesos.role,
       failoverTimeoutMs: durationMs(mesos.failoverTimeout),
       ...(mesos.fenceAfter !== 'never' && { fenceAfterMs: durationMs(mesos.fenceAfter) }),

@@ -267,9 +267,13 @@ const zookeeper = section(
     heap: size.meta(meta('JVM heap size of each server.')).default('512MiB'),
     digest: flag
       .meta(
-        meta('Protect the znodes of Mesos with a digest ACL: anyone can read them, only masters can write.'),
+        meta(
+          'Protect the znodes of Mesos with a digest ACL: anyone can read them, only masters can write.',
+          true,
+          '`true`, unless `mesos.security` is `open`',
+        ),
       )
-      .default(false),
+      .optional(),
   },
   'The ZooKeeper ensemble. It runs on all hosts with the role `zookeeper`.',
 );
@@ -306,14 +310,16 @@ const mesos = section(
       )
       .default(5),
     framework: line.meta(meta('Name of the framework.', 'Final', '`name`')).optional(),
-    principal: word
+    security: z
+      .enum(['authenticated', 'open'])
       .meta(
         meta(
-          'Principal of the framework. If it is set, masters and agents require it and its secret (HTTP basic) for every request.',
-          'perijove',
-          'none',
+          'Who may use the APIs of masters and agents. `authenticated`: whoever has the secret of `principal` (HTTP basic). `open`: whoever reaches their ports, which lets everyone on the network run commands on the hosts.',
         ),
       )
+      .default('authenticated'),
+    principal: word
+      .meta(meta('Principal of the framework.', 'perijove', '`perijove`, or none if `security` is `open`'))
       .optional(),
     role: mesosRole.meta(meta('Role of the framework.', 'jupyter')).default('*'),
     failoverTimeout: duration

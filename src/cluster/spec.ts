@@ -101,6 +101,9 @@ export interface ZooKeeperSpec {
   }[];
 }
 
+/** The principal of a framework whose spec names none. */
+export const defaultPrincipal = 'perijove';
+
 export interface MesosSpec {
   readonly install: Install;
   /** `--cluster` */
@@ -116,6 +119,7 @@ export interface MesosSpec {
   readonly maxAgentPingTimeouts: number;
   /** Name of the framework. */
   readonly framework: string;
+  /** Masters and agents require it and its secret; absent: they are open. */
   readonly principal?: string;
   readonly role: string;
   readonly failoverTimeoutMs: number;

@@ -4,7 +4,7 @@ import ssh2 from 'ssh2';
 import { PerijoveError } from '../errors/error.js';
 import type { HostSecrets } from '../hosts/secrets.js';
 import { parseCredential } from '../mesos/masters/http.js';
-import type { ClusterSpec } from '../cluster/spec.js';
+import { defaultPrincipal, type ClusterSpec } from '../cluster/spec.js';
 import { secretNames, type SecretName, type Secrets } from '../cluster/secrets.js';
 
 /** Secrets that are not derived: a public key follows from its private key. */
@@ -94,7 +94,7 @@ export function makeSecret(name: PrimarySecret, spec: ClusterSpec): string {
       return `perijove:${randomBytes(24).toString('hex')}`;
     case 'mesos-credential':
       return JSON.stringify({
-        principal: spec.mesos.principal ?? 'perijove',
+        principal: spec.mesos.principal ?? defaultPrincipal,
         secret: randomBytes(24).toString('hex'),
       });
   }

@@ -31,23 +31,26 @@ async function promote(...words: readonly string[]): Promise<{ code: number; out
   }
 }
 
-async function work(build: string): Promise<void> {
+/** @param build undefined: without a version */
+async function work(build: string | undefined): Promise<void> {
   const worker = await createTestWorker({
     server,
     activities: {},
     identity: `worker of ${build}`,
-    options: {
-      workerDeploymentOptions: {
-        version: { deploymentName, buildId: build },
-        useWorkerVersioning: true,
-        defaultVersioningBehavior: 'AUTO_UPGRADE',
+    ...(build !== undefined && {
+      options: {
+        workerDeploymentOptions: {
+          version: { deploymentName, buildId: build },
+          useWorkerVersioning: true,
+          defaultVersioningBehavior: 'AUTO_UPGRADE',
+        },
       },
-    },
+    }),
   });
   workers.push(worker);
   await eventually(`${build} is known`, async () => {
     const { builds, token } = await observeVersions(server.client);
-    return token !== undefined && builds.some((each) => each.build === build && each.workers.length > 0);
+    return token !== undefined && builds.some((each) => each.build === (build ?? null) && each.workers.length > 0);
   });
 }
 
@@ -75,6 +78,8 @@ it('makes this release current once one of its workers polls, and shows what run
   expect(await promote()).toMatchObject({ code: 0, out: { changed: false } });
   expect((await observeVersions(server.client)).current).toBe(own);
 
+  expect((await promote('--unversioned')).stderr).toContain('no worker without a version asks for work');
+  await work(undefined);
   expect(await promote('--unversioned')).toMatchObject({ code: 0, out: { changed: true } });
   expect(await observeVersions(server.client)).toMatchObject({ current: null, isDecided: true });
 }, 300_000);

@@ -18,8 +18,8 @@ describe('the doors of a cluster', () => {
       'etcd, on nodes',
     ]);
     expect(doorsOf(bare).flatMap(({ closedBy }) => closedBy ?? [])).toEqual([
-      'mesos.principal',
-      'mesos.principal',
+      'mesos.security: authenticated',
+      'mesos.security: authenticated',
       'zookeeper.digest: true',
     ]);
   });

@@ -94,17 +94,29 @@ describe('a valid file', () => {
       agentPingTimeoutMs: 15_000,
       maxAgentPingTimeouts: 5,
       framework: 'demo',
+      principal: 'perijove',
       role: '*',
       failoverTimeoutMs: 604_800_000,
       fenceAfterMs: 300_000,
       masterFlags: {},
       agentFlags: {},
     });
-    expect(spec.zookeeper.install).toEqual({ kind: 'package', package: 'zookeeper' });
+    expect(spec.zookeeper).toMatchObject({
+      install: { kind: 'package', package: 'zookeeper' },
+      digest: true,
+    });
     expect(spec.network).toEqual({ kind: 'flat', subnet: '192.168.0.0/24' });
     expect(spec.nodes).toMatchObject({ count: 5, memoryBytes: 2 ** 29, firstAddress: '192.168.0.10' });
     expect(spec.etcd).toMatchObject({ token: 'demo', heartbeatMs: 50, electionMs: 500 });
     expect(JSON.parse(JSON.stringify(spec))).toEqual(spec);
+  });
+
+  it('has no principal and no digest where security is open; a digest where it says so', () => {
+    const open = specOf(edited('/usr/local\n', '/usr/local\n  security: open\n'));
+    expect(open.mesos.principal).toBeUndefined();
+    expect(open.zookeeper.digest).toBe(false);
+    const closed = edited('/usr/local\n', '/usr/local\n  security: open\nzookeeper:\n  digest: true\n');
+    expect(specOf(closed).zookeeper.digest).toBe(true);
   });
 
   it.each([
@@ -304,6 +316,11 @@ describe('a problem is reported with its code and place', () => {
       [
         'SPEC_BAD_VALUE 17:9 storage.path is inside /opt/perijove, which `perijove down --purge` deletes on h1',
       ],
+    ],
+    [
+      'a principal of open masters',
+      edited('/usr/local\n', '/usr/local\n  security: open\n  principal: me\n'),
+      ['SPEC_ONE_OF 15:14 mesos: a principal has no effect where security is open (see line 14)'],
     ],
     [
       'two kinds of network',

@@ -6,7 +6,7 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { hostPaths } from '../../src/hosts/paths.js';
 import { isAlive, signal } from '../../src/lab/processes.js';
-import { leadingMaster } from '../../src/mesos/masters/detector.js';
+import { leadingMaster, type MasterInfo } from '../../src/mesos/masters/detector.js';
 import { authorization, parseCredential } from '../../src/mesos/masters/http.js';
 import { directReach } from '../../src/ssh/reach.js';
 import type { StageName } from '../../src/deployment/stages.js';
@@ -18,9 +18,13 @@ const example = path.resolve(import.meta.dirname, '../../examples/lab.yaml');
 
 /** The leading master's record of every task it has ever known. */
 const masterStateSchema = z.object({
-  frameworks: z.array(z.object({ tasks: z.array(z.unknown()), completed_tasks: z.array(z.unknown()) })),
+  frameworks: z.array(
+    z.object({ principal: z.string(), tasks: z.array(z.unknown()), completed_tasks: z.array(z.unknown()) }),
+  ),
   completed_frameworks: z.array(z.unknown()),
 });
+
+const stateUrl = ({ address }: Pick<MasterInfo, 'address'>) => `http://${address.ip}:${address.port}/state`;
 
 /** Payloads of a history as text. */
 function readable(_key: string, value: unknown): unknown {
@@ -29,19 +33,18 @@ function readable(_key: string, value: unknown): unknown {
 
 /*
  * One first deployment, during which all parts of the deployment machinery die: every worker, several times,
- * and the Temporal server. Mesos requires a principal, and ZooKeeper a digest.
+ * and the Temporal server. It leaves Mesos and ZooKeeper open; the next one closes both.
  */
 describe('a deployment', () => {
   const lab = new TestLab('127.30');
-  const secured = path.join(mkdtempSync(path.join(tmpdir(), 'perijove-secured-')), 'cluster.yaml');
+  const open = path.join(mkdtempSync(path.join(tmpdir(), 'perijove-open-')), 'cluster.yaml');
   beforeAll(() => {
     const document = parseDocument(readFileSync(example, 'utf8'));
-    document.setIn(['mesos', 'principal'], 'perijove');
-    document.setIn(['zookeeper', 'digest'], true);
-    writeFileSync(secured, document.toString({ lineWidth: 0 }));
+    document.setIn(['mesos', 'security'], 'open');
+    writeFileSync(open, document.toString({ lineWidth: 0 }));
   });
   afterAll(async () => {
-    rmSync(path.dirname(secured), { recursive: true, force: true });
+    rmSync(path.dirname(open), { recursive: true, force: true });
     await lab.purge();
   });
 
@@ -74,7 +77,7 @@ describe('a deployment', () => {
   });
 
   it('succeeds even if all workers and the Temporal server die during it', async () => {
-    const first = lab.startUp('--file', secured);
+    const first = lab.startUp('--file', open);
     await lab.workersStarted();
     await replaceWorkersDuring('install');
     await replaceWorkersDuring('zookeeper');
@@ -107,15 +110,32 @@ describe('a deployment', () => {
     expect(await lab.cells('6*7')).toEqual({ h1: '42', h2: '42', h3: '42' });
   });
 
+  it('is closed by the next one, with a principal that the framework did not have, under running nodes', async () => {
+    const master = await leadingMaster(directReach, await lab.spec());
+    if (!master) expect.unreachable('a master leads');
+    expect((await fetch(stateUrl(master))).status).toBe(200);
+    const document = parseDocument(readFileSync(lab.specFile, 'utf8'));
+    document.deleteIn(['mesos', 'security']);
+    document.setIn(['mesos', 'principal'], 'lab');
+    writeFileSync(lab.specFile, document.toString({ lineWidth: 0 }));
+    const output = await lab.run('up', '--file', lab.specFile);
+    expect(output).toContain('so that masters accept the principal lab of the framework');
+    await lab.ready();
+    expect(await lab.cells('6*7')).toEqual({ h1: '42', h2: '42', h3: '42' });
+    expect(await lab.run('up', '--file', lab.specFile)).not.toContain('restarted');
+  });
+
   it('has launched nothing twice', async () => {
     const spec = await lab.spec();
     const master = await leadingMaster(directReach, spec);
     if (!master) expect.unreachable('a master leads');
-    const url = `http://${master.address.ip}:${master.address.port}/state`;
+    const url = stateUrl(master);
     expect((await fetch(url)).status).toBe(401);
     const credential = parseCredential((await secretsOf()).get('mesos-credential') ?? '');
+    expect(credential.principal).toBe('lab');
     const answer = await fetch(url, { headers: authorization(credential) });
     const state = masterStateSchema.parse(await answer.json());
+    expect(state.frameworks.map(({ principal }) => principal)).toEqual(['lab']);
     expect(
       state.frameworks.map(({ tasks, completed_tasks: completed }) => [tasks.length, completed.length]),
     ).toEqual([[5, 0]]);

@@ -2,7 +2,7 @@
  * Activities on a simulated in-memory cluster, which record their calls, to test the workflows' own
  * decisions: order, parallelism, what is skipped, the effect of a failure.
  */
-import { Context } from '@temporalio/activity';
+import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Activities } from '../../src/activities/index.js';
 import type { LeavingHost } from '../../src/deployment/leaving.js';
 import type { ConvergingStage } from '../../src/deployment/stages.js';
@@ -42,6 +42,9 @@ export class SimulatedCluster {
   secretsMissingOn: readonly string[] = [];
   /** Hosts with the node image. */
   readonly imageOn = new Set<string>();
+  /** Masters know the framework by another principal than the spec's. */
+  principalDiffers = false;
+  refusesPrincipal = false;
   /** What nodes wait for, in sequence. */
   missing: readonly string[] = [];
   /** Hosts that the spec lacks. */
@@ -160,6 +163,21 @@ export class SimulatedCluster {
       },
       agentMembers: () => this.#members('agents'),
       awaitAgents: () => this.#whole('awaitAgents', 'agents'),
+      principalDiffers: async () => {
+        await this.#did('principalDiffers');
+        return this.principalDiffers;
+      },
+      forgetPrincipal: wait('forgetPrincipal'),
+      awaitPrincipal: async () => {
+        await this.#did('awaitPrincipal');
+        if (this.refusesPrincipal) {
+          throw ApplicationFailure.nonRetryable('refused', 'MESOS_CREDENTIAL_REFUSED');
+        }
+      },
+      startAgents: async () => {
+        await this.#did('startAgents');
+        return [{ host: 'h1', what: 'restarted the Mesos agent' }];
+      },
       awaitFormedEtcd: wait('awaitFormedEtcd'),
       awaitEtcd: async () => {
         await this.#did('awaitEtcd');

@@ -28,6 +28,7 @@ test('there is a history for each shape of control flow', () => {
     'deploy-leaving',
     'deploy-leaving-silent',
     'deploy-member-ended',
+    'deploy-principal',
     'deploy-rolling',
     'deploy-unchanged',
     'host',

@@ -119,6 +119,24 @@ describe('a first deployment', () => {
     expect(result.stages.find(({ name }) => name === 'masters')).toMatchObject({ changed: 3 });
   });
 
+  it('a framework with another principal: it gets the spec while no agent runs', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'principal' }));
+    cluster.principalDiffers = true;
+    const { handle } = await deploy(cluster);
+    await record(handle, 'deploy-principal');
+    const calls = ['principalDiffers', 'forgetPrincipal', 'ensureFramework', 'awaitPrincipal', 'startAgents'];
+    expect(isAscending(order(cluster, ...calls)), cluster.calls.join(' ')).toBe(true);
+    expect(cluster.calls.lastIndexOf('awaitAgents')).toBeGreaterThan(cluster.calls.indexOf('startAgents'));
+  });
+
+  it('starts the agents again where the framework does not get it', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'no-principal' }));
+    cluster.principalDiffers = true;
+    cluster.refusesPrincipal = true;
+    await expect(deploy(cluster)).rejects.toThrow();
+    expect(isAscending(order(cluster, 'forgetPrincipal', 'awaitPrincipal', 'startAgents'))).toBe(true);
+  });
+
   it('installs and starts on all hosts concurrently, each host in its own child workflow', async () => {
     const cluster = SimulatedCluster.empty(makeSpec({ name: 'parallel' }));
     // Each stage's first host waits until all three have reached it.

@@ -64,7 +64,10 @@ function required(build: string | undefined): string {
 }
 
 function notRunning(build: Build): PerijoveError {
-  return new PerijoveError('RELEASE_NOT_RUNNING', `no worker of ${nameOf(build)} asks for work`);
+  return new PerijoveError(
+    'RELEASE_NOT_RUNNING',
+    `no worker ${build === null ? nameOf(build) : `of ${build}`} asks for work`,
+  );
 }
 
 const nameOf = (build: Build): string => build ?? 'without a version';

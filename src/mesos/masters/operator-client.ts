@@ -46,6 +46,7 @@ export interface FrameworkFacts {
   readonly registeredAt: number | undefined;
   readonly reregisteredAt: number | undefined;
   readonly labels: readonly Label[];
+  readonly principal?: string;
   /** Tasks that are not terminal, as far as agents have reported them. */
   readonly tasks: readonly TaskFacts[];
   readonly unreachableTasks: readonly TaskFacts[];
@@ -103,6 +104,7 @@ const stateSchema = agentsSchema.extend({
       registered_time: z.number().optional(),
       reregistered_time: z.number().optional(),
       labels,
+      principal: z.string().optional(),
       tasks: z.array(taskSchema).default([]),
       unreachable_tasks: z.array(taskSchema).default([]),
     }),
@@ -132,6 +134,7 @@ export async function masterState(endpoint: Endpoint, options: OperatorOptions =
       registeredAt: framework.registered_time,
       reregisteredAt: framework.reregistered_time,
       labels: framework.labels,
+      ...(framework.principal !== undefined && { principal: framework.principal }),
       tasks: framework.tasks.map(factsOf),
       unreachableTasks: framework.unreachable_tasks.map(factsOf),
     })),

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { hostPaths } from '../../hosts/paths.js';
 import {
+  defaultPrincipal,
   hostsWithRole,
   nodeAddress,
   sharedDirectory,
@@ -28,7 +29,6 @@ const capabilities = ['PARTITION_AWARE', 'TASK_KILLING_STATE'].map((type) => ({ 
 /** The framework of a cluster. Its tasks run as the user who installed them on the hosts. */
 export function frameworkInfo(spec: ClusterSpec): FrameworkInfo {
   const [host] = hostsWithRole(spec, 'agent');
-  const { principal } = spec.mesos;
   return {
     user: host === undefined ? 'root' : userOf(host),
     name: spec.mesos.framework,
@@ -36,7 +36,8 @@ export function frameworkInfo(spec: ClusterSpec): FrameworkInfo {
     failover_timeout: spec.mesos.failoverTimeoutMs / 1_000,
     checkpoint: true,
     hostname: hostname(),
-    ...(principal === undefined ? {} : { principal }),
+    // Of an open cluster, too: Mesos never changes it, and masters that require it come later.
+    principal: spec.mesos.principal ?? defaultPrincipal,
     capabilities,
     labels: { labels: [{ key: clusterLabel, value: spec.name }] },
   };

@@ -38,7 +38,7 @@ export class Frameworks {
     if (known) this.#failOver(known);
     clearTimeout(framework.failover);
     clearInterval(framework.heartbeat);
-    framework.info = { ...info, id: { value: id } };
+    framework.info = withPrincipalOf(framework.info, { ...info, id: { value: id } });
     framework.recovered = false;
     framework.suppressed = false;
     framework.filters = [];
@@ -173,4 +173,10 @@ function endWithFramework(task: Task): void {
     ),
   );
   task.state = 'TASK_KILLED';
+}
+
+/** Mesos keeps the principal that it was told first, whatever the framework says when it subscribes again. */
+function withPrincipalOf({ principal }: FrameworkInfo, info: FrameworkInfo): FrameworkInfo {
+  const { principal: _, ...rest } = info;
+  return principal === undefined ? rest : { ...rest, principal };
 }

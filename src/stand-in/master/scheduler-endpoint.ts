@@ -57,7 +57,7 @@ function subscribedFramework(
 ): Framework {
   const framework = cluster.frameworks.get(call.framework_id?.value ?? '');
   if (!framework) throw new HttpReply(400, 'Framework cannot be found');
-  const mismatch = principalMismatch(principal, framework.info.principal);
+  const mismatch = principalMismatch(principal, framework.info.principal ?? '');
   if (mismatch !== undefined) throw new HttpReply(400, mismatch);
   if (!framework.stream) throw new HttpReply(403, 'Framework is not subscribed');
   if (streamId === undefined) {

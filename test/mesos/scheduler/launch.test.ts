@@ -24,8 +24,9 @@ describe('the framework', () => {
     });
   });
 
-  it('has no principal if the spec names none', () => {
-    expect(frameworkInfo(makeSpec())).not.toHaveProperty('principal');
+  it('has one in an open cluster, too: Mesos would never let it have one later', () => {
+    expect(makeSpec().mesos.principal).toBeUndefined();
+    expect(frameworkInfo(makeSpec()).principal).toBe('perijove');
   });
 
   it('runs as the user of the hosts, or as root if that user may become root', () => {

@@ -50,7 +50,9 @@ async function work(build: string | undefined): Promise<void> {
   workers.push(worker);
   await eventually(`${build} is known`, async () => {
     const { builds, token } = await observeVersions(server.client);
-    return token !== undefined && builds.some((each) => each.build === (build ?? null) && each.workers.length > 0);
+    return (
+      token !== undefined && builds.some((each) => each.build === (build ?? null) && each.workers.length > 0)
+    );
   });
 }
 

@@ -80,6 +80,7 @@ function summary(status: ClusterStatus, colors: Colors, columns: number): string
         mesos.leader === null ? bad('no master leads') : `${mesos.leader} leads`,
         connected,
         ...(mesos.standIn ? ["Perijove's stand-in"] : []),
+        ...(mesos.open ? [bad('open to all')] : []),
       ].join(', '),
     ],
     [
@@ -186,6 +187,7 @@ function overview(status: ClusterStatus, colors: Colors, columns: number) {
       [
         mesos.leader === null ? bad('no master leads') : `the master of ${mesos.leader} leads`,
         ...(mesos.standIn ? ["this is Perijove's stand-in for Apache Mesos"] : []),
+        ...(mesos.open ? [bad('everyone on the network can run commands on the hosts')] : []),
       ].join('; '),
     ],
     [label('framework'), frameworkText(framework, bad)],

@@ -84,6 +84,8 @@ export interface ClusterStatus {
     readonly masters: readonly MasterObservation[];
     readonly agents: readonly AgentObservation[];
     readonly standIn: boolean;
+    /** The spec has masters and agents serve everyone. */
+    readonly open: boolean;
     readonly problem: MesosProblem | null;
   };
   readonly framework: {
@@ -303,6 +305,7 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
       masters: hosts('master').map(({ name }) => ({ ...noMaster, host: name })),
       agents: hosts('agent').map(({ name }) => ({ ...noAgent, host: name })),
       standIn: spec.mesos.install.kind === 'lab',
+      open: spec.mesos.principal === undefined,
       problem: null,
     },
     framework: {

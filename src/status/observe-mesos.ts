@@ -83,6 +83,7 @@ export async function observeMesosStatus(
       standIn:
         views.find(({ version }) => version !== undefined)?.version?.standIn ??
         spec.mesos.install.kind === 'lab',
+      open: spec.mesos.principal === undefined,
       problem: refused ?? election.problem ?? null,
     },
     framework: (id) => {

@@ -95,6 +95,18 @@ describe('a long status', () => {
   });
 });
 
+it.each([
+  [true, 'everyone on the network can run commands on the hosts'],
+  [false, 'open to all'],
+])('says that Mesos is open (long: %s)', (long, words) => {
+  const text = (open: boolean) =>
+    statusText({ status: { ...seen, mesos: { ...seen.mesos, open } }, reasons: [] }, createColors(false), {
+      long,
+    });
+  expect(text(true)).toContain(words);
+  expect(text(false)).not.toContain(words);
+});
+
 describe('a short status', () => {
   const incidents = Array.from({ length: 9 }, (_, index) => ({
     at: `2026-01-01T12:00:0${index}.000Z`,

@@ -51,6 +51,7 @@ const whole: Facts = {
     ],
     agents: ['h1', 'h2', 'h3'].map((host) => ({ ...noAgent, host, state: 'registered' as const })),
     standIn: true,
+    open: false,
     problem: null,
   },
   framework: {

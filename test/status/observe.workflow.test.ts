@@ -75,6 +75,7 @@ const contract = z.strictObject({
       }),
     ),
     standIn: z.boolean(),
+    open: z.boolean(),
     problem,
   }),
   framework: z.strictObject({

@@ -45,12 +45,16 @@ export const planCommand = defineCommand({
     } else {
       if (drains.known) printText(context, drainText(drainLines(spec, drains.value), context));
       else printNotice(context, `which nodes would leave their hosts is not known: ${drains.why}\n`);
+      if (spec.mesos.principal === undefined) printNotice(context, openNotice);
       printText(context, planText(stages, changes, survey, context));
     }
     const [first] = survey.problems;
     return first === undefined ? exitCodes.done : exitCodeOf(first.code);
   },
 });
+
+const openNotice =
+  'Mesos is open: whoever reaches its ports runs commands on the hosts (`mesos.security: open`).\n';
 
 /** What each stage would change, in the order of `up`; leaves out stages without changes. */
 export function plannedStages({ hosts }: Pick<Survey, 'hosts'>): PlannedStage[] {

@@ -34,6 +34,7 @@ export function clusterTests(lab: TestLab): void {
       workflows: { deploy: 'completed', framework: 'running', keeper: 'running' },
       mesos: {
         standIn: await isStandIn('127.28.1.1'),
+        open: false,
         agents: hosts.map((host) => ({ host, state: 'registered' })),
       },
       jupyter: { standby: 'warm' },

@@ -9,6 +9,7 @@ const seen: ClusterStatus = {
   ...empty,
   mesos: {
     ...empty.mesos,
+    open: false,
     leader: 'h2',
     masters: [
       { ...noMaster, host: 'h1', state: 'standing-by', version: '1.3.2', sequence: 4, logRecovered: true },

@@ -5,6 +5,7 @@ import { isAlive } from '../../src/lab/processes.js';
 import { TestLab } from '../support/lab.js';
 import { clusterTests, removalTests } from './lab/cluster.js';
 import { countTests } from './lab/counts.js';
+import { doorsTests } from './lab/doors.js';
 import { drillTests } from './lab/drill.js';
 import { keeperTests } from './lab/keeper.js';
 import { pageTests } from './lab/page.js';
@@ -22,6 +23,7 @@ describe('a lab', () => {
   afterAll(() => lab.purge());
 
   describe('its cluster', () => clusterTests(lab));
+  describe('its doors', () => doorsTests(lab));
   describe('its drills', () => drillTests(lab));
   describe('its Jupyter', () => keeperTests(lab));
   describe('its etcd', () => recoveryTests(lab));

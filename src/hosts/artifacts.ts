@@ -31,6 +31,12 @@ export function sha256OfText(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
+export async function sha256OfFile(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
 /** SHA-256 of a file's desired content. A local file is hashed once per version. */
 export async function sourceSha256(source: FileSource, artifacts: Artifacts): Promise<string> {
   if (source.kind === 'text') return sha256OfText(source.text);
@@ -39,9 +45,7 @@ export async function sourceSha256(source: FileSource, artifacts: Artifacts): Pr
   const version = JSON.stringify([file, size, mtimeMs, ino]);
   let sum = sums.get(version);
   if (sum === undefined) {
-    const hash = createHash('sha256');
-    await pipeline(createReadStream(file), hash);
-    sum = hash.digest('hex');
+    sum = await sha256OfFile(file);
     sums.set(version, sum);
   }
   return sum;

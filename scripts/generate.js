@@ -1,9 +1,10 @@
 // Writes files derived from the source: the JSON Schema of cluster.yaml; in docs/reference the command line,
-// the errors, and the tables of the spec, the drills and the changes on a host; and the manual page. With
+// the errors, and the tables of the spec, the drills, the changes on a host and the parts; and the manual page. With
 // --check it writes nothing, and fails if a file differs.
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as prettier from 'prettier';
+import { npmTable, pythonTable } from './parts.js';
 import { load, root } from './source.js';
 
 const source = await load([
@@ -16,6 +17,7 @@ const source = await load([
   'errors/codes',
   'errors/error',
   'hosts/footprint',
+  'lab/pins',
 ]);
 const { z } = source;
 
@@ -134,6 +136,17 @@ function footprintTable() {
   return ['| what | after `down --purge` |', '| --- | --- |', ...rows].join('\n');
 }
 
+/** docs/reference/parts.md with its tables. */
+function partsFile(text) {
+  const { jupyterPin, temporalPin } = source;
+  const tables = {
+    'packages of package-lock.json': npmTable(),
+    [`packages of ${jupyterPin.file}`]: pythonTable(jupyterPin.file),
+    [`packages of ${temporalPin.file}`]: pythonTable(temporalPin.file),
+  };
+  return Object.entries(tables).reduce((filled, [mark, rows]) => withTable(filled, mark, rows), text);
+}
+
 /** Every command with its help, as on a terminal of 80 columns. */
 async function commandSections() {
   const help = async (...words) => {
@@ -218,6 +231,7 @@ const files = {
     'footprint of src/hosts/footprint.ts',
     footprintTable(),
   ),
+  'docs/reference/parts.md': partsFile(await document('parts.md')),
   'docs/reference/spec.md': specFile(await document('spec.md')),
   'man/perijove.1': source.manPage(definitions, { version, description: source.programDescription }),
 };

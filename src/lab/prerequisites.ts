@@ -26,6 +26,9 @@ const requirements: readonly Requirement[] = [
   { package: 'socat', programs: ['socat'], files: [] },
 ];
 
+/** The Debian packages that a lab may install. */
+export const labPackages = [...requirements.map((each) => each.package), 'python3', 'python3-venv'];
+
 /** Missing prerequisites. */
 export interface Missing {
   /** Debian packages. */

@@ -5,10 +5,14 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withKnownServers } from './ensemble.js';
 import { surveyOf, type HostSurvey } from './host-survey.js';
-import { PerijoveError } from '../errors/error.js';
+import { decideIdentity, type IdentityObservation } from './identity.js';
+import { messageOf, PerijoveError } from '../errors/error.js';
 import type { HostItems } from '../hosts/items.js';
 import { noItems } from '../hosts/items.js';
+import { readMark } from '../hosts/identity.js';
+import { known, notKnown, type Observation } from '../hosts/observation.js';
 import type { Problem } from '../hosts/problem.js';
+import type { ClusterMark } from '../cluster/identity.js';
 import { preflightProblems } from './preflight.js';
 import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import type { SshPool } from '../ssh/connection.js';
@@ -61,10 +65,14 @@ export async function surveyCluster(
   const numbered = supported ? withKnownServers((host) => pool.get(host), spec) : undefined;
   // Each host of the ensemble reports it.
   numbered?.catch(() => undefined);
+  const marks: Record<string, Observation<ClusterMark | undefined>> = {};
   const surveys = await Promise.all(
     spec.hosts.map(async (host): Promise<HostSurvey | Problem | undefined> => {
       try {
         const connection = await pool.get(host);
+        marks[host.name] = await readMark(connection, signal).then(known, (error: unknown) =>
+          notKnown(messageOf(error)),
+        );
         if (numbered === undefined) return undefined;
         const isServer = host.roles.includes('zookeeper');
         return await surveyOf(connection, isServer ? await numbered : spec, deps, dirs);
@@ -84,6 +92,7 @@ export async function surveyCluster(
     pinned: (await Promise.all(unpinned.map((host) => pinnedKey(host, knownHostsDir)))).flat(),
     problems: [
       ...failures,
+      ...takenHosts(spec, marks),
       ...hosts.flatMap((survey) => survey.problems ?? []),
       ...preflightProblems(
         spec,
@@ -94,14 +103,25 @@ export async function surveyCluster(
   };
 }
 
-function problemOf(error: unknown, host: HostSpec): Problem {
+/** Hosts of another cluster; those whose mark is not known are reported otherwise. */
+function takenHosts(spec: ClusterSpec, marks: IdentityObservation['marks']): Problem[] {
+  try {
+    decideIdentity(spec, { marks });
+    return [];
+  } catch (error) {
+    return [problemOf(error)];
+  }
+}
+
+function problemOf(error: unknown, host?: HostSpec): Problem {
   if (!(error instanceof PerijoveError)) throw error;
-  const { code, message, remedy } = error;
+  const { code, message, remedy, place } = error;
+  const name = host?.name ?? place.host;
   return {
     code,
-    message: message.includes(host.name) ? message : `${host.name}: ${message}`,
+    message: name === undefined || message.includes(name) ? message : `${name}: ${message}`,
     remedy,
-    host: host.name,
+    ...(name !== undefined && { host: name }),
   };
 }
 

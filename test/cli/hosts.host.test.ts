@@ -86,6 +86,31 @@ describe('check', () => {
   });
 });
 
+it('check and plan name a host of another cluster', async () => {
+  await writeSpec();
+  const etc = path.join(sshds[1]?.dir ?? '', 'base', 'etc');
+  await mkdir(etc, { recursive: true });
+  const mark = { name: 'elsewhere', id: 'b7c1fa0c-96f7-4d39-9e26-5c5b1ab0f0aa' };
+  await writeFile(path.join(etc, 'cluster'), `${JSON.stringify(mark)}\n`);
+  try {
+    for (const verb of ['check', 'plan']) {
+      const { code, stdout } = await run(verb, '--json');
+      expect(code).toBe(4);
+      expect(JSON.parse(stdout)).toMatchObject({
+        problems: [
+          {
+            code: 'CLUSTER_HOSTS_TAKEN',
+            host: 'h2',
+            message: expect.stringContaining('elsewhere') as string,
+          },
+        ],
+      });
+    }
+  } finally {
+    await rm(path.dirname(etc), { recursive: true });
+  }
+});
+
 describe('on a terminal of 80 columns', () => {
   const wide = (text: string) => text.split('\n').filter((line) => line.length > 80);
   const onTerminal = (...argv: string[]) =>

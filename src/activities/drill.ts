@@ -9,6 +9,7 @@ import type { FaultDeps } from '../drill/faults/kind.js';
 import { observeInvariants, whoServes, type ObservationDeps } from '../drill/observe.js';
 import { observeMasters } from '../drill/observe-mesos.js';
 import type { DrillPlan, Healing, Recovery, Watched } from '../drill/model.js';
+import { proxyAddress } from '../proxy/address.js';
 import { readNotebooks, removeMarker, writeMarker } from '../drill/notebooks.js';
 import { Probe, type WorkflowFacts } from '../drill/probe.js';
 import type { Roles } from '../drill/roles.js';
@@ -111,8 +112,8 @@ async function prepare(
   const [first] = proxies;
   if (!first) throw new PerijoveError('DRILL_UNHEALTHY', 'no host has the role proxy');
   const marker = `perijove-drill-${number}.ipynb`;
-  const endpoint = await deps.reach.via(first.name, first.address, first.ports.proxy);
-  await writeMarker(endpoint, await jupyterToken(deps), marker, `Written before drill ${number}.`);
+  const proxy = await proxyAddress(spec, first, deps);
+  await writeMarker(proxy, await jupyterToken(deps), marker, `Written before drill ${number}.`);
   const notebooks = await readNotebooks(deps.pool, spec);
   if (!notebooks.some(({ path }) => path === marker)) {
     throw new PerijoveError('DRILL_UNHEALTHY', `${marker} was saved, but is missing on the storage`);

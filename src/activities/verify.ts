@@ -10,6 +10,7 @@ import type { Endpoint } from '../ssh/connection.js';
 import { sshReach } from '../ssh/reach.js';
 import type { ActivityDeps } from './deps.js';
 import { hostOf } from '../cluster/host-of.js';
+import { proxyAddress } from '../proxy/address.js';
 import { until, type PollResult } from './poll.js';
 import { frameworkStateOf, keeperStateOf } from './workflow-state.js';
 
@@ -32,18 +33,19 @@ export function createVerifyActivities({ client, pool }: Pick<ActivityDeps, 'cli
       const { cancellationSignal: signal } = Context.current();
       const reach = sshReach(pool, spec);
       const { 'jupyter-token': token } = await readSecrets(pool, spec, ['jupyter-token']);
-      const runNotebook = async ({ name, address, ports }: HostSpec): Promise<PollResult<undefined>> => {
-        const proxy = await reach.via(name, address, ports.proxy);
+      const runNotebook = async (host: HostSpec): Promise<PollResult<undefined>> => {
+        const { name } = host;
         const not = (why: string, cause?: unknown) => ({
           not: new PerijoveError('VERIFY_NOTEBOOK_FAILED', `${name}: ${why}`, { host: name, cause }),
         });
         try {
-          const base = `http://${proxy.host}:${proxy.port}`;
+          const { url: base, agent } = await proxyAddress(spec, host, { pool, reach });
+          const options = { signal, agent };
           const session = `perijove-verify-${name}`;
           // An earlier attempt may have left its kernel: its worker died, or its farewell was lost.
-          await endSessions(base, token, session, { signal });
-          const value = await runCell(base, token, cell.code, { timeoutMs: 60_000, signal, session });
-          await endSessions(base, token, session, { signal });
+          await endSessions(base, token, session, options);
+          const value = await runCell(base, token, cell.code, { ...options, timeoutMs: 60_000, session });
+          await endSessions(base, token, session, options);
           if (value.trim() === cell.value) return { done: undefined };
           return not(`${cell.code} gave ${JSON.stringify(value)}`);
         } catch (error) {

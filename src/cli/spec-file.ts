@@ -3,7 +3,7 @@ import path from 'node:path';
 import { PerijoveError } from '../errors/error.js';
 import { labPaths, labStateDir } from '../lab/state.js';
 import type { ClusterSpec } from '../cluster/spec.js';
-import { loadSpec } from '../cluster/load.js';
+import { loadSpec, type LoadOptions } from '../cluster/load.js';
 import type { CommandContext } from './command.js';
 
 /** The option of every command that reads a spec. */
@@ -58,9 +58,10 @@ export function findSpecFile(context: Pick<CommandContext, 'env' | 'cwd'>, given
 export async function openSpec(
   context: Pick<CommandContext, 'env' | 'cwd'>,
   given?: string,
+  options: LoadOptions = {},
 ): Promise<SpecFile> {
   const absolute = findSpecFile(context, given);
   const relative = path.relative(context.cwd, absolute);
   const file = relative.startsWith('..') ? absolute : relative;
-  return { file, absolute, spec: await loadSpec(absolute, file) };
+  return { file, absolute, spec: await loadSpec(absolute, file, options) };
 }

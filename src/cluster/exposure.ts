@@ -11,13 +11,15 @@ export interface Door {
   readonly open: boolean;
   /** The key of the spec that closes it, if there is one. */
   readonly closedBy?: string;
+  /** The key of the spec that hides what passes from the network, if it is readable there. */
+  readonly protectedBy?: string;
   /** Where it is on hosts; empty for ports of nodes. */
   readonly places: readonly { readonly host: string; readonly address: string; readonly port: number }[];
 }
 
 /** All doors of the cluster but SSH, which is there before it. */
 export function doorsOf(spec: ClusterSpec): readonly Door[] {
-  const { mesos, zookeeper, etcd, nodes, jupyter, network, storage } = spec;
+  const { mesos, zookeeper, etcd, nodes, jupyter, proxy, network, storage } = spec;
   const onHosts = (role: Role, ...keys: readonly (keyof HostPorts)[]): Pick<Door, 'ports' | 'places'> => {
     const places = hostsWithRole(spec, role).flatMap(({ name, address, ports }) =>
       keys.map((key) => ({ host: name, address, port: ports[key] })),
@@ -29,7 +31,9 @@ export function doorsOf(spec: ClusterSpec): readonly Door[] {
   const principal = hasPrincipal ? {} : { closedBy: 'mesos.security: authenticated' };
   const doors: readonly Door[] = [
     {
-      ...{ door: 'Jupyter', open: false, who: 'whoever has the token, which passes over plain HTTP' },
+      ...{ door: 'Jupyter', open: false },
+      who: `whoever has the token, which passes over ${proxy.tls ? 'HTTPS' : 'plain HTTP'}`,
+      ...(proxy.tls ? {} : { protectedBy: 'proxy.tls' }),
       ...onHosts('proxy', 'proxy'),
     },
     {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { homeDir } from './home.js';
 import { PerijoveError } from '../errors/error.js';
+import { checkCertificateFiles } from './certificate-files.js';
 import { check, type Finding, type SpecPath } from './checks.js';
 import type { ClusterSpec } from './spec.js';
 import { clusterFile, type ClusterFile } from './schema.js';
@@ -22,6 +23,11 @@ export interface ParsedSpec {
   readonly spec?: ClusterSpec;
   /** In line order. */
   readonly problems: readonly SpecProblem[];
+}
+
+export interface LoadOptions {
+  /** Also check the local files that go to hosts: the certificate and key for HTTPS. */
+  readonly files?: boolean;
 }
 
 /** `hosts[1].ports.master` */
@@ -252,12 +258,14 @@ function findingsBeside(
   file: ClusterFile,
   spec: ClusterSpec,
   places: LocalPlaces,
+  { files }: LoadOptions,
 ): Finding[] {
   const broken = flaws.flatMap(({ code, at, meant }): SpecPath[] => {
     if (code !== 'SPEC_UNKNOWN_KEY') return [at];
     return meant === undefined ? [] : [[...at.slice(0, -1), meant]];
   });
-  return [...check(file, spec), ...checkSshConfig(file, places)].filter(
+  const certificates = files === true ? checkCertificateFiles(spec) : [];
+  return [...check(file, spec), ...checkSshConfig(file, places), ...certificates].filter(
     ({ at, see = [], restsOn = [] }) =>
       !broken.some(
         (place) =>
@@ -291,7 +299,7 @@ function remedyOf(code: ErrorCode): string {
  * Parses a spec. Reports all problems at once. `file` names the text in problems; local paths in
  * it are relative to the directory of `file`.
  */
-export function parseSpec(text: string, file: string, home?: string): ParsedSpec {
+export function parseSpec(text: string, file: string, home?: string, options: LoadOptions = {}): ParsedSpec {
   const places: LocalPlaces = {
     directory: path.dirname(path.resolve(file)),
     // Not every user has one, and not every spec needs it.
@@ -317,7 +325,7 @@ export function parseSpec(text: string, file: string, home?: string): ParsedSpec
   const flaws = onePerPlace([...invisibleFlaws(data), ...invalid]);
   const nearest = result.success ? result.data : nearestValid(data, flaws, written);
   const spec = nearest && normalize(nearest, places);
-  const findings = nearest && spec ? findingsBeside(flaws, nearest, spec, places) : [];
+  const findings = nearest && spec ? findingsBeside(flaws, nearest, spec, places, options) : [];
   const problems = [...withoutEchoes(flaws), ...findings]
     .map((flaw) => problemOf(flaw, source, file))
     .sort((a, b) => a.line - b.line || a.column - b.column);
@@ -331,7 +339,7 @@ export function parseSpec(text: string, file: string, home?: string): ParsedSpec
  * @throws PerijoveError SPEC_NOT_FOUND, SPEC_YAML if the file cannot be YAML; SpecError (SPEC_INVALID) with
  *   all problems
  */
-export async function loadSpec(file: string, name = file): Promise<ClusterSpec> {
+export async function loadSpec(file: string, name = file, options: LoadOptions = {}): Promise<ClusterSpec> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(file);
@@ -348,7 +356,7 @@ export async function loadSpec(file: string, name = file): Promise<ClusterSpec> 
       remedy: read.remedy ?? 'Name a cluster.yaml with --file, or write one with `perijove init`.',
     });
   }
-  const { spec, problems } = parseSpec(read.text, file);
+  const { spec, problems } = parseSpec(read.text, file, undefined, options);
   if (spec) return spec;
   throw new SpecError(
     problems.map((problem) => ({ ...problem, file: name })),

@@ -7,6 +7,7 @@ import {
   type HostSpec,
   type Install,
   type NetworkSpec,
+  type ProxyTls,
   type SshTarget,
 } from './spec.js';
 import type { ClusterFile } from './schema.js';
@@ -129,6 +130,17 @@ function withoutUndefined<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as T;
 }
 
+function normalizeTls(
+  { certificate, key, hsts }: NonNullable<ClusterFile['proxy']['tls']>,
+  places: LocalPlaces,
+): ProxyTls {
+  return {
+    certificateFile: localPath(certificate, places),
+    keyFile: localPath(key, places),
+    ...(hsts !== undefined && { hstsMs: durationMs(hsts) }),
+  };
+}
+
 type InstallFile = Exclude<ClusterFile['mesos']['install'], 'lab'> | ClusterFile['zookeeper']['install'];
 
 /** If several sources are set (which `checks.ts` reports), the first one counts. */
@@ -219,6 +231,10 @@ export function normalize(file: ClusterFile, places: LocalPlaces): ClusterSpec {
       executable: etcd.executable,
     },
     jupyter: file.jupyter,
-    proxy: { topology: file.proxy.topology, drainMs: durationMs(file.proxy.drain) },
+    proxy: {
+      topology: file.proxy.topology,
+      drainMs: durationMs(file.proxy.drain),
+      ...(file.proxy.tls && { tls: normalizeTls(file.proxy.tls, places) }),
+    },
   };
 }

@@ -500,6 +500,34 @@ const jupyter = section(
   'JupyterLab on the nodes.',
 );
 
+const tls = section(
+  {
+    certificate: localPath.meta(
+      meta(
+        "PEM file on the worker's machine with the certificate of the server first, then those that issued it. `~` and paths relative to the spec are resolved.",
+        '/etc/ssl/jupyter/fullchain.pem',
+      ),
+    ),
+    key: localPath.meta(
+      meta(
+        "PEM file on the worker's machine with the private key of the certificate, without a passphrase. On the hosts it is a secret, with mode 0600.",
+        '/etc/ssl/jupyter/privkey.pem',
+      ),
+    ),
+    hsts: duration
+      .meta(
+        meta(
+          'How long browsers that were here once use nothing but HTTPS for this host name, on all of its ports (`Strict-Transport-Security`).',
+          '30d',
+          'not asked for',
+        ),
+      )
+      .optional(),
+  },
+  'Serve HTTPS instead of plain HTTP on the port where users reach Jupyter. Plain requests are redirected. See `docs/how-to/https.md`.',
+  { certificate: '/etc/ssl/jupyter/fullchain.pem', key: '/etc/ssl/jupyter/privkey.pem' },
+);
+
 const proxy = section(
   {
     topology: oneOf('direct', 'owner', 'chain')
@@ -516,6 +544,7 @@ const proxy = section(
         ),
       )
       .default('30s'),
+    tls: tls.optional(),
   },
   'The proxies. They run on all hosts with the role `proxy`.',
 );

@@ -194,6 +194,16 @@ export interface ProxySpec {
   readonly topology: 'direct' | 'owner' | 'chain';
   /** How long open connections to a live node that no longer serves may continue. */
   readonly drainMs: number;
+  /** Absent: plain HTTP. */
+  readonly tls?: ProxyTls;
+}
+
+/** HTTPS for people. The files are read on the machines of the workers, and of `check` and `plan`. */
+export interface ProxyTls {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  /** How long browsers remember to use HTTPS only. */
+  readonly hstsMs?: number;
 }
 
 /**
@@ -261,6 +271,15 @@ export function zookeeperConnect(spec: ClusterSpec): string {
 /** The directory that all nodes share, as a path on each agent host. */
 export function sharedDirectory({ storage }: Pick<ClusterSpec, 'storage'>): string {
   return storage.kind === 'path' ? storage.path : storage.mount;
+}
+
+/** Where people reach Jupyter through a host with a proxy, without a trailing slash. */
+export function proxyUrl(
+  { proxy }: Pick<ClusterSpec, 'proxy'>,
+  { address, ports }: HostSpec,
+  name = address,
+): string {
+  return `${proxy.tls === undefined ? 'http' : 'https'}://${name}:${ports.proxy}`;
 }
 
 /** The address of the proxy's API: 127.0.0.1, or the address of the host if that is loopback too. */

@@ -3,7 +3,8 @@ import { PerijoveError, messageOf } from '../errors/error.js';
 import { httpRequest, textOf } from '../net/http.js';
 import { nodeConfig } from '../node/config.js';
 import type { ClusterSpec } from '../cluster/spec.js';
-import type { Endpoint, SshPool } from '../ssh/connection.js';
+import type { ProxyAddress } from '../proxy/address.js';
+import type { SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import type { NotebookFile } from './model.js';
 
@@ -72,12 +73,11 @@ const savedSchema = z.object({ path: z.string() });
  * @throws PerijoveError DRILL_UNHEALTHY when that is not possible
  */
 export async function writeMarker(
-  { host, port }: Endpoint,
+  { url: base, agent }: ProxyAddress,
   token: string,
   marker: string,
   text: string,
 ): Promise<void> {
-  const base = `http://${host}:${port}`;
   const content = {
     nbformat: 4,
     nbformat_minor: 5,
@@ -90,6 +90,7 @@ export async function writeMarker(
       headers: { authorization: `token ${token}`, 'content-type': 'application/json' },
       body: JSON.stringify({ type: 'notebook', content }),
       signal: AbortSignal.timeout(10_000),
+      agent,
     });
     const body = await textOf(answer);
     if (answer.status > 299) throw new Error(`status ${answer.status}`);

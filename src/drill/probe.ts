@@ -8,6 +8,7 @@ import { messageOf } from '../errors/error.js';
 import { discard, httpRequest, textOf } from '../net/http.js';
 import { scope } from '../net/scope.js';
 import { hostsWithRole, nodeNames, type HostSpec } from '../cluster/spec.js';
+import { proxyAddress, type ProxyAddress } from '../proxy/address.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
 import { joinWatched, spansOf, type Sample, type View } from './decide.js';
 import type { DrillEvent, Lane, Span } from './evidence.js';
@@ -70,7 +71,7 @@ export class Probe {
   #healedAt: number | undefined;
 
   constructor(private readonly options: ProbeOptions) {
-    const { spec, reach, token, plan, earlier } = options;
+    const { spec, token, plan, earlier } = options;
     this.#faultAt = earlier?.faultAt;
     this.#healedAt = earlier?.healedAt;
     this.#kernel = new Kernel(token, earlier?.kernel, plan.marker.replace(/\.ipynb$/, ''));
@@ -78,7 +79,7 @@ export class Probe {
       (host) =>
         new HostLane(
           host,
-          async () => base(await reach.via(host.name, host.address, host.ports.proxy)),
+          kept(() => proxyAddress(spec, host, options)),
           token,
           this.#kernel,
         ),
@@ -180,7 +181,7 @@ export class Probe {
     await Promise.allSettled(this.#loops);
     const [lane] = this.#lanes;
     // A leftover kernel ends with its Jupyter.
-    if (!keepKernel && lane) await this.#kernel.end(await lane.base()).catch(() => undefined);
+    if (!keepKernel && lane) await this.#kernel.end(await lane.address()).catch(() => undefined);
   }
 
   #record(kind: DrillEvent['kind'], what: string, more: { subject?: string; term?: number } = {}): void {
@@ -266,7 +267,17 @@ export class Probe {
   }
 }
 
-const base = ({ host, port }: { readonly host: string; readonly port: number }) => `http://${host}:${port}`;
+/** Asks until there is an answer, which it keeps: its host may be gone when it is wanted next. */
+function kept<T>(ask: () => Promise<T>): () => Promise<T> {
+  let asked: Promise<T> | undefined;
+  return () => {
+    asked ??= ask().catch((error: unknown) => {
+      asked = undefined;
+      throw error;
+    });
+    return asked;
+  };
+}
 
 /** A sample without a result is still in flight. */
 type Asked = { readonly at: number; result?: Omit<Sample, 'at'> };
@@ -283,7 +294,7 @@ class HostLane {
 
   constructor(
     readonly host: HostSpec,
-    readonly base: () => Promise<string>,
+    readonly address: () => Promise<ProxyAddress>,
     private readonly token: string,
     private readonly kernel: Kernel,
   ) {}
@@ -316,8 +327,9 @@ class HostLane {
     this.#underWay += 1;
     const deadline = AbortSignal.timeout(requestDeadlineMs);
     try {
-      const answer = await httpRequest(`${await this.base()}/api/status`, {
-        agent: this.#agent,
+      const { url, agent = this.#agent } = await this.address();
+      const answer = await httpRequest(`${url}/api/status`, {
+        agent,
         headers: { authorization: `token ${this.token}` },
         signal: deadline,
       });
@@ -336,12 +348,13 @@ class HostLane {
 
   async #connect(): Promise<void> {
     if (this.#socket) return;
-    const address = await this.base();
+    const address = await this.address();
     const kernel = await this.kernel.provide(address);
-    const url = `${address.replace(/^http/, 'ws')}/api/kernels/${kernel}/channels`;
+    const url = `${address.url.replace(/^http/, 'ws')}/api/kernels/${kernel}/channels`;
     const socket = new WebSocket(url, {
       headers: { authorization: `token ${this.token}` },
       handshakeTimeout: requestDeadlineMs,
+      ...(address.agent && { agent: address.agent }),
     });
     this.#socket = socket;
     socket.on('unexpected-response', (_request, response) => {
@@ -401,7 +414,7 @@ class Kernel {
     private readonly name: string,
   ) {}
 
-  async provide(address: string): Promise<string> {
+  async provide(address: ProxyAddress): Promise<string> {
     if (this.id !== undefined) return this.id;
     if (!this.#starting) {
       if (Date.now() - this.#triedAt < kernelPauseMs) throw new Error('a kernel was asked for just now');
@@ -421,19 +434,25 @@ class Kernel {
   }
 
   /** Ends the kernel with its session. */
-  async end(address: string): Promise<void> {
+  async end(address: ProxyAddress): Promise<void> {
     if (this.id === undefined) return;
     const { id } = await this.#open(address);
-    await this.#ask('DELETE', `${address}/api/sessions/${id}`);
+    await this.#ask(address, 'DELETE', `/api/sessions/${id}`);
   }
 
-  async #open(address: string): Promise<z.infer<typeof sessionSchema>> {
+  async #open(address: ProxyAddress): Promise<z.infer<typeof sessionSchema>> {
     const session = { path: this.name, name: this.name, type: 'console', kernel: {} };
-    return sessionSchema.parse(await this.#ask('POST', `${address}/api/sessions`, session));
+    return sessionSchema.parse(await this.#ask(address, 'POST', '/api/sessions', session));
   }
 
-  async #ask(method: 'POST' | 'DELETE', url: string, body?: unknown): Promise<unknown> {
-    const answer = await httpRequest(url, {
+  async #ask(
+    { url, agent }: ProxyAddress,
+    method: 'POST' | 'DELETE',
+    path: string,
+    body?: unknown,
+  ): Promise<unknown> {
+    const answer = await httpRequest(`${url}${path}`, {
+      agent,
       method,
       headers: { authorization: `token ${this.token}`, 'content-type': 'application/json' },
       ...(body !== undefined && { body: JSON.stringify(body) }),

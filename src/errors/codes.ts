@@ -121,6 +121,13 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'usage',
   },
+  SPEC_CERTIFICATE: {
+    meaning: 'A server cannot use the certificate and the key that the spec names for HTTPS.',
+    remedy:
+      'Name PEM files of a valid certificate and its key, readable where `perijove` and its workers run.',
+    retryable: false,
+    exit: 'usage',
+  },
   SPEC_TIMEOUT: {
     meaning: 'A timeout is outside the range that ZooKeeper, Mesos, etcd or GlusterFS accepts.',
     remedy: 'Change the timeout, or the tick or heartbeat that limits it.',
@@ -814,6 +821,12 @@ export const errorCodes = facts({
       'Check that the host is up and that its `proxy` service is running. See `perijove logs HOST/proxy`.',
     retryable: true,
     exit: 'unreachable',
+  },
+  PROXY_CERTIFICATE_ABSENT: {
+    meaning: 'A host lacks the certificate for HTTPS that the spec asks for.',
+    remedy: 'Run `perijove up`.',
+    retryable: true,
+    exit: 'failed',
   },
   PROXY_TOKEN_REFUSED: {
     meaning: "A proxy's API rejected the token.",

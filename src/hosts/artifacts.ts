@@ -4,7 +4,8 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { xdgDirectory } from '../cluster/home.js';
-import type { HostConnection } from '../ssh/connection.js';
+import { readKeyAndCertificates } from '../cluster/certificate-files.js';
+import type { HostConnection, UploadSource } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { checksumFunctions } from './checksum.js';
 import type { WantedFile } from './diff.js';
@@ -40,6 +41,7 @@ export async function sha256OfFile(file: string): Promise<string> {
 /** SHA-256 of a file's desired content. A local file is hashed once per version. */
 export async function sourceSha256(source: FileSource, artifacts: Artifacts): Promise<string> {
   if (source.kind === 'text') return sha256OfText(source.text);
+  if (source.kind === 'certificate') return sha256OfText(readKeyAndCertificates(source));
   const file = localFile(source, artifacts);
   const { size, mtimeMs, ino } = await stat(file);
   const version = JSON.stringify([file, size, mtimeMs, ino]);
@@ -61,11 +63,21 @@ export async function bringFile(
   const { source, path: target, mode } = file;
   const options = signal === undefined ? {} : { signal };
   if (source.kind === 'node' && (await copiedOnHost(connection, file, artifacts, options))) return;
-  const content = source.kind === 'text' ? Buffer.from(source.text) : { file: localFile(source, artifacts) };
-  await connection.upload(content, target, { mode, ...options });
+  await connection.upload(contentOf(source, artifacts), target, { mode, ...options });
 }
 
-function localFile(source: Exclude<FileSource, { kind: 'text' }>, artifacts: Artifacts): string {
+function contentOf(source: FileSource, artifacts: Artifacts): UploadSource {
+  switch (source.kind) {
+    case 'text':
+      return Buffer.from(source.text);
+    case 'certificate':
+      return Buffer.from(readKeyAndCertificates(source));
+    default:
+      return { file: localFile(source, artifacts) };
+  }
+}
+
+function localFile(source: Extract<FileSource, { kind: 'program' | 'node' }>, artifacts: Artifacts): string {
   return source.kind === 'node' ? artifacts.nodeBinary : path.join(artifacts.programsDir, source.name);
 }
 

@@ -31,7 +31,9 @@ export type FileSource =
   /** A file of this package's `dist/programs`, such as `proxy.mjs`. */
   | { readonly kind: 'program'; readonly name: string }
   /** The Node.js binary that the worker runs on. */
-  | { readonly kind: 'node' };
+  | { readonly kind: 'node' }
+  /** A key and its certificate, from two files of the worker's machine, in one. */
+  | { readonly kind: 'certificate'; readonly certificateFile: string; readonly keyFile: string };
 
 export interface ServiceItem {
   /** Unique on the host: `zookeeper`, `mesos-master`, `mesos-agent`, `proxy`. */

@@ -1,5 +1,6 @@
 /** Jupyter as a user reaches it: on a node, or through any host's proxy. */
 import { randomUUID } from 'node:crypto';
+import type { Agent } from 'node:http';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
@@ -11,6 +12,8 @@ export interface JupyterClientOptions {
   /** For the whole call; 5,000 for `jupyterStatus`, 30,000 for `runCell` by default. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** Whose connections are used, as of `ProxyAddress`. */
+  readonly agent?: Agent | undefined;
 }
 
 const statusSchema = z.object({
@@ -38,9 +41,9 @@ export interface JupyterServerStatus {
 export async function jupyterStatus(
   baseUrl: string,
   token: string,
-  { timeoutMs = 5_000, signal }: JupyterClientOptions = {},
+  { timeoutMs = 5_000, signal, agent }: JupyterClientOptions = {},
 ): Promise<JupyterServerStatus> {
-  const call = new Call(baseUrl, token, timeoutMs, signal);
+  const call = new Call({ baseUrl, token, agent }, timeoutMs, signal);
   const status = await call.ask('GET', '/api/status', statusSchema).finally(() => call.end());
   return {
     started: status.started,
@@ -66,10 +69,11 @@ export async function runCell(
   {
     timeoutMs = 30_000,
     signal,
+    agent,
     session = `perijove-cell-${randomUUID()}`,
   }: JupyterClientOptions & { readonly session?: string } = {},
 ): Promise<string> {
-  const call = new Call(baseUrl, token, timeoutMs, signal);
+  const call = new Call({ baseUrl, token, agent }, timeoutMs, signal);
   try {
     const { id, kernel } = await call.ask('POST', '/api/sessions', sessionSchema, {
       path: session,
@@ -81,7 +85,7 @@ export async function runCell(
       return await call.runIn(kernel.id, code);
     } finally {
       // An earlier failure takes precedence; a remaining kernel ends with its server, or by `endSessions`.
-      const farewell = new Call(baseUrl, token, 5_000, undefined);
+      const farewell = new Call({ baseUrl, token, agent }, 5_000, undefined);
       await farewell.ask('DELETE', `/api/sessions/${id}`, undefined).catch(() => undefined);
       farewell.end();
     }
@@ -98,9 +102,9 @@ export async function endSessions(
   baseUrl: string,
   token: string,
   name: string,
-  { timeoutMs = 10_000, signal }: JupyterClientOptions = {},
+  { timeoutMs = 10_000, signal, agent }: JupyterClientOptions = {},
 ): Promise<void> {
-  const call = new Call(baseUrl, token, timeoutMs, signal);
+  const call = new Call({ baseUrl, token, agent }, timeoutMs, signal);
   try {
     for (;;) {
       const sessions = await call.ask('GET', '/api/sessions', z.array(sessionSchema));
@@ -121,15 +125,18 @@ export async function endSessions(
 /** A sequence of requests under one deadline. */
 class Call {
   private readonly base: string;
+  private readonly token: string;
+  private readonly agent: Agent | undefined;
   readonly #time: Limit;
 
   constructor(
-    baseUrl: string,
-    private readonly token: string,
+    server: { readonly baseUrl: string; readonly token: string; readonly agent: Agent | undefined },
     private readonly timeoutMs: number,
     private readonly given: AbortSignal | undefined,
   ) {
-    this.base = baseUrl.replace(/\/+$/, '');
+    this.base = server.baseUrl.replace(/\/+$/, '');
+    this.token = server.token;
+    this.agent = server.agent;
     this.#time = limit(timeoutMs, given);
   }
 
@@ -164,6 +171,7 @@ class Call {
         headers: { authorization: `token ${this.token}`, 'content-type': 'application/json' },
         ...(body !== undefined && { body: JSON.stringify(body) }),
         signal: this.#time.signal,
+        agent: this.agent,
       });
       status = response.status;
       text = await textOf(response);
@@ -182,7 +190,10 @@ class Call {
   async runIn(kernel: string, code: string): Promise<string> {
     const session = randomUUID();
     const url = `${this.base.replace(/^http/, 'ws')}/api/kernels/${kernel}/channels?session_id=${session}`;
-    const socket = new WebSocket(url, { headers: { authorization: `token ${this.token}` } });
+    const socket = new WebSocket(url, {
+      headers: { authorization: `token ${this.token}` },
+      ...(this.agent !== undefined && { agent: this.agent }),
+    });
     const cell = new CellRun(code, session);
     const give = () => socket.terminate();
     this.#time.signal.addEventListener('abort', give, { once: true });

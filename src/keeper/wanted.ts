@@ -7,6 +7,7 @@ import {
   hostsWithRole,
   nodeAddress,
   nodeNames,
+  proxyUrl,
   type ClusterSpec,
   type GateRule,
   type HostSpec,
@@ -100,7 +101,7 @@ export function waysTo(spec: ClusterSpec, from: HostSpec, node: string, owner: s
         return proxies.slice(proxies.findIndex(({ name }) => name === from.name) + 1);
     }
   };
-  return [...hops().map((host) => `http://${host.address}:${host.ports.proxy}`), gateUrl(spec, node)];
+  return [...hops().map((host) => proxyUrl(spec, host)), gateUrl(spec, node)];
 }
 
 /** Whether a proxy has exactly this order. */

@@ -139,7 +139,7 @@ async function provideSpec(options: LabUpOptions, subnet: string): Promise<Clust
   } else {
     const source = path.resolve(options.file ?? exampleSpec);
     // Loaded so that errors refer to lines of the user's file.
-    await loadSpec(source);
+    await loadSpec(source, source, { files: true });
     const place = {
       stateDir: options.stateDir,
       subnet,
@@ -149,7 +149,7 @@ async function provideSpec(options: LabUpOptions, subnet: string): Promise<Clust
     writeAtomically(target, renderLabSpec(readFileSync(source, 'utf8'), place));
     options.report(`wrote the spec ${target} from ${source}`);
   }
-  return loadSpec(target);
+  return loadSpec(target, target, { files: true });
 }
 
 function labHosts(spec: ClusterSpec): LabHost[] {

@@ -13,6 +13,13 @@ const httpTarget = z.string().refine((value) => URL.canParse(value) && new URL(v
   message: 'must be an http:// address',
 });
 
+/** Another host's proxy, which may serve HTTPS, or a node. */
+const wayTarget = z
+  .string()
+  .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol), {
+    message: 'must be an http:// or https:// address',
+  });
+
 const term = z.number().int().nonnegative();
 
 /** A node that could serve, and how this host reaches its gate. */
@@ -22,7 +29,10 @@ export const routeNodeSchema = z.object({
    * Addresses to connect to, best first: proxies of other hosts on the way (by topology), and last the node
    * itself, such as `http://127.0.2.10:8888`. Addresses that do not answer are skipped.
    */
-  ways: z.array(httpTarget).min(1),
+  ways: z
+    .array(wayTarget)
+    .min(1)
+    .refine((ways) => httpTarget.safeParse(ways.at(-1)).success, { message: 'must end at a node' }),
 });
 export type RouteNode = Readonly<z.infer<typeof routeNodeSchema>>;
 
@@ -46,7 +56,7 @@ export type RouteOrder = Readonly<z.infer<typeof routeOrderSchema>>;
 export const servingSchema = z.object({
   node: z.string().min(1),
   /** The address in use. */
-  target: httpTarget,
+  target: wayTarget,
   term,
   by: z.enum(['keeper', 'reflex']),
   /** ISO 8601. */

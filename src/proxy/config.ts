@@ -10,6 +10,14 @@ export const proxyConfigSchema = z.object({
   api: z.object({ address: z.string(), port }),
   /** Read once at startup. */
   tokenFile: z.string(),
+  /** Absent: plain HTTP. */
+  tls: z
+    .object({
+      /** A key and certificates, in one PEM file; watched. */
+      file: z.string(),
+      hstsSeconds: z.number().int().nonnegative().optional(),
+    })
+    .optional(),
   /** Keeps the last route for a restart. */
   routeFile: z.string(),
 });

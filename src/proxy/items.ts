@@ -1,7 +1,7 @@
-import { noItems, type HostItems } from '../hosts/items.js';
+import { noItems, type FileSource, type HostItems } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import { reloadFile } from '../hosts/record.js';
-import { proxyApiAddress, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import { proxyApiAddress, type ClusterSpec, type HostSpec, type ProxyTls } from '../cluster/spec.js';
 import type { SecretName } from '../cluster/secrets.js';
 import type { ProxyConfig } from './config.js';
 
@@ -23,8 +23,25 @@ export function proxyConfig(spec: ClusterSpec, host: HostSpec): ProxyConfig {
     listen: { address: host.address, port: host.ports.proxy },
     api: { address: proxyApiAddress(host), port: host.ports.proxyApi },
     tokenFile: `${paths.secrets}/${tokenSecret}`,
+    ...(spec.proxy.tls && { tls: tlsConfig(spec.proxy.tls, host) }),
     routeFile: `${paths.data}/proxy/route.json`,
   };
+}
+
+function tlsConfig({ hstsMs }: ProxyTls, host: HostSpec): ProxyConfig['tls'] {
+  return {
+    file: certificateFile(host),
+    ...(hstsMs !== undefined && { hstsSeconds: Math.floor(hstsMs / 1_000) }),
+  };
+}
+
+function certificateOf({ certificateFile, keyFile }: ProxyTls): FileSource {
+  return { kind: 'certificate', certificateFile, keyFile };
+}
+
+/** Path of the key and the certificate for HTTPS on the host. The proxy takes a new content over without a reload. */
+export function certificateFile(host: HostSpec): string {
+  return `${hostPaths(host).secrets}/proxy-https.pem`;
 }
 
 /** Path of the configuration on the host. */
@@ -39,9 +56,13 @@ export function proxyItems(spec: ClusterSpec, host: HostSpec): HostItems {
   const program = `${paths.bin}/perijove-proxy.mjs`;
   const worker = `${paths.bin}/perijove-proxy-worker.mjs`;
   const configFile = proxyConfigFile(host);
+  const { tls } = spec.proxy;
   return {
     packages: [],
-    directories: [{ path: `${paths.data}/proxy`, mode: 0o700 }],
+    directories: [
+      { path: `${paths.data}/proxy`, mode: 0o700 },
+      ...(tls ? [{ path: paths.secrets, mode: 0o700 }] : []),
+    ],
     files: [
       { path: paths.node, mode: 0o755, source: { kind: 'node' } },
       { path: program, mode: 0o644, source: { kind: 'program', name: 'perijove-proxy.mjs' } },
@@ -51,6 +72,7 @@ export function proxyItems(spec: ClusterSpec, host: HostSpec): HostItems {
         mode: 0o644,
         source: { kind: 'text', text: `${JSON.stringify(proxyConfig(spec, host), null, 2)}\n` },
       },
+      ...(tls ? [{ path: certificateFile(host), mode: 0o600, source: certificateOf(tls) }] : []),
     ],
     services: [
       {

@@ -1,6 +1,6 @@
 /** The status of a cluster, as printed by `status --json`, and its interpretation. Pure. */
 import type { PastTask } from '../temporal/contract.js';
-import { brickHosts, hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
+import { brickHosts, hostsWithRole, proxyUrl, type ClusterSpec } from '../cluster/spec.js';
 
 export type Phase = 'absent' | 'deploying' | 'ready' | 'degraded' | 'failed';
 
@@ -321,7 +321,7 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
     jupyter: { node: null, generation: null, standby: spec.jupyter.standby },
     proxies: hosts('proxy').map((host) => ({
       host: host.name,
-      url: `http://${host.address}:${host.ports.proxy}/`,
+      url: `${proxyUrl(spec, host)}/`,
       target: null,
       generation: null,
       healthy: false,

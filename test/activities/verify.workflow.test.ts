@@ -13,6 +13,8 @@ import { jupyterStatus } from '../../src/jupyter/client.js';
 import { nodeNames, type ClusterSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import type { FrameworkState, KeeperState } from '../../src/temporal/contract.js';
+import { makeAuthority } from '../support/certificates.js';
+import { startProxy } from '../support/proxy.js';
 import { eventually } from '../support/eventually.js';
 import { startKernel } from '../support/kernel.js';
 import { startKeeperCluster, type KeeperCluster } from '../support/keeper-cluster.js';
@@ -156,6 +158,28 @@ it('verifyNotebooks runs a cell through each host and leaves no kernel, also if 
     const { kernels } = await jupyterStatus(proxy?.url ?? '', cluster.nodes.jupyterToken);
     return kernels === 0;
   });
+});
+
+it('verifyNotebooks runs a cell over HTTPS, by the certificate of the host', async () => {
+  const authority = makeAuthority();
+  const tls = authority.issue('verified', { names: 'DNS:jupyter.example.org' });
+  const proxy = await startProxy({ address: '127.27.1.9', tls });
+  try {
+    const order = await cluster.proxies[0]?.client.route();
+    if (!order) throw new Error('no route');
+    await proxy.client.setRoute(order);
+    const [first, ...others] = spec.hosts;
+    if (!first) throw new Error('no host');
+    const { dir, address, ports } = proxy.host;
+    const hosts = [
+      { ...first, dir, address, ports },
+      ...others.map((host) => ({ ...host, roles: host.roles.filter((role) => role !== 'proxy') })),
+    ];
+    await call('verifyNotebooks', { spec: { ...spec, hosts, proxy: { ...spec.proxy, tls } } });
+  } finally {
+    await proxy.remove();
+    authority.remove();
+  }
 });
 
 it('verifyNotebooks leaves no kernel when its farewell is lost, and ends no other', async () => {

@@ -35,6 +35,19 @@ describe('the doors of a cluster', () => {
     expect(doorsOf(closed).flatMap(({ closedBy }) => closedBy ?? [])).toEqual([]);
   });
 
+  it('show the token to the network only without HTTPS', () => {
+    const jupyter = (spec: Parameters<typeof doorsOf>[0]) =>
+      doorsOf(spec).find(({ door }) => door === 'Jupyter');
+    expect(jupyter(makeSpec())).toMatchObject({
+      who: 'whoever has the token, which passes over plain HTTP',
+      protectedBy: 'proxy.tls',
+    });
+    const tls = { certificateFile: '/c.pem', keyFile: '/k.pem' };
+    const secure = jupyter(makeSpec({ proxy: { tls } }));
+    expect(secure?.who).toBe('whoever has the token, which passes over HTTPS');
+    expect(secure).not.toHaveProperty('protectedBy');
+  });
+
   it('are at the address and port of each host with the role', () => {
     const spec = makeSpec();
     const [first, ...others] = spec.hosts;

@@ -21,6 +21,7 @@ import { removeHost } from '../../src/hosts/remove.js';
 import { reloadFile } from '../../src/hosts/record.js';
 import { hostServices } from '../../src/hosts/services.js';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
+import { makeAuthority } from '../support/certificates.js';
 import { eventually } from '../support/eventually.js';
 import { processRuns, startSshd, type TestSshd } from '../support/sshd.js';
 import { silentPool } from '../support/ssh-pool.js';
@@ -70,6 +71,41 @@ const service = (name: string, overrides: Partial<ServiceItem> = {}): ServiceIte
   env: {},
   restartOn: [`${dir}/etc/${name}.conf`],
   ...overrides,
+});
+
+describe('a key and its certificate', () => {
+  it('are one file that only its owner reads, and are brought again when they change', async () => {
+    const authority = makeAuthority();
+    try {
+      const path = `${dir}/etc/secrets/proxy-https.pem`;
+      const tls = authority.issue('of-the-proxy');
+      const items: HostItems = {
+        ...noItems,
+        directories: [{ path: `${dir}/etc/secrets`, mode: 0o700 }],
+        files: [{ path, mode: 0o600, source: { kind: 'certificate', ...tls } }],
+      };
+      const changes = await converge(connection, items, deps);
+      const key = await readFile(tls.keyFile, 'utf8');
+      const certificates = await readFile(tls.certificateFile, 'utf8');
+      expect(await readFile(path, 'utf8')).toBe(key + certificates);
+      expect((await stat(path)).mode & 0o777).toBe(0o600);
+      expect(JSON.stringify(changes)).not.toContain('PRIVATE');
+      expect(await converge(connection, items, deps)).toEqual([]);
+
+      authority.issue('of-the-proxy');
+      expect((await planChanges(connection, items, deps)).map(({ what }) => what)).toEqual([`write ${path}`]);
+      await converge(connection, items, deps);
+      expect(await readFile(path, 'utf8')).toContain(await readFile(tls.keyFile, 'utf8'));
+
+      await rm(tls.keyFile);
+      await expect(converge(connection, items, deps)).rejects.toMatchObject({
+        code: 'SPEC_CERTIFICATE',
+        place: { file: tls.keyFile },
+      });
+    } finally {
+      authority.remove();
+    }
+  });
 });
 
 const twoServices = (

@@ -67,6 +67,18 @@ describe('the desired state', () => {
     expect(ways('chain', 2)).toEqual([itself]);
   });
 
+  test('has ways over HTTPS through hosts that serve it, and plain ones to nodes', () => {
+    const tls = { certificateFile: '/c.pem', keyFile: '/k.pem' };
+    const secure = { ...spec, proxy: { ...spec.proxy, topology: 'chain' as const, tls } };
+    const [first] = spec.hosts;
+    if (!first) throw new Error('no host');
+    expect(waysTo(secure, first, 'node1', undefined)).toEqual([
+      'https://127.0.1.2:8888',
+      'https://127.0.1.3:8888',
+      'http://127.0.2.11:8888',
+    ]);
+  });
+
   test('has proxies only on hosts with the role', () => {
     const [first, ...rest] = spec.hosts;
     if (!first) throw new Error('no host');

@@ -226,7 +226,7 @@ export async function makeProcess(items: HostItems, host: HostSpec, dir: string)
   for (const { path: file, source } of items.files) {
     mkdirSync(path.dirname(file), { recursive: true });
     if (source.kind === 'text') writeFileSync(file, source.text);
-    else
+    else if (source.kind !== 'certificate')
       link(
         source.kind === 'node' ? process.execPath : await builtProgram(path.parse(source.name).name),
         file,

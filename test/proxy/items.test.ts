@@ -41,6 +41,23 @@ test('the service runs its programs with its configuration, and only reloads wha
   expect(directories).toEqual([{ path: '/opt/perijove/data/proxy', mode: 0o700 }]);
 });
 
+test('HTTPS adds a secret file, which the proxy takes over by itself', () => {
+  const tls = { certificateFile: '/c.pem', keyFile: '/k.pem', hstsMs: 90_000 };
+  const secure = makeSpec({ name: 'lab', hosts: [host], proxy: { tls } });
+  const { files, directories, services } = proxyItems(secure, host);
+  const file = '/opt/perijove/etc/secrets/proxy-https.pem';
+  expect(proxyConfig(secure, host).tls).toEqual({ file, hstsSeconds: 90 });
+  expect(files.at(-1)).toEqual({
+    path: file,
+    mode: 0o600,
+    source: { kind: 'certificate', certificateFile: '/c.pem', keyFile: '/k.pem' },
+  });
+  expect(directories).toContainEqual({ path: '/opt/perijove/etc/secrets', mode: 0o700 });
+  // Neither restarts nor reloads it: both end connections.
+  const [service] = services;
+  expect([...(service?.restartOn ?? []), ...(service?.reloadOn ?? [])]).not.toContain(file);
+});
+
 test('a host without the role has no items', () => {
   expect(proxyItems(spec, { ...host, roles: ['zookeeper', 'master', 'agent'] })).toEqual(noItems);
 });

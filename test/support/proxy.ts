@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { HostSpec } from '../../src/cluster/spec.js';
+import { keyAndCertificates } from '../../src/cluster/certificate.js';
+import { proxyUrl, type HostSpec, type ProxyTls } from '../../src/cluster/spec.js';
 import { proxyClient, type ProxyClient } from '../../src/proxy/client.js';
-import { proxyConfig, proxyItems } from '../../src/proxy/items.js';
+import { certificateFile, proxyConfig, proxyItems } from '../../src/proxy/items.js';
 import { builtProgram } from './programs.js';
 import { makeHost, makeSpec } from './spec.js';
 
@@ -14,6 +15,8 @@ export interface TestProxyOptions {
   readonly address: string;
   readonly token?: string;
   readonly host?: HostSpec;
+  /** Serves HTTPS. */
+  readonly tls?: ProxyTls;
 }
 
 /** The real proxy program, with the flags and configuration of a host. */
@@ -24,6 +27,8 @@ export interface TestProxy {
   readonly client: ProxyClient;
   readonly token: string;
   readonly routeFile: string;
+  /** The key and certificate on the host. */
+  readonly certificateFile: string;
   /** The program of its workers. */
   readonly workerFile: string;
   /** What PERIJOVE_RELOAD names. */
@@ -47,9 +52,9 @@ process.once('exit', () => {
 
 export async function startProxy(options: TestProxyOptions): Promise<TestProxy> {
   const dir = await mkdtemp(path.join(tmpdir(), 'perijove-proxy-'));
-  const { address, token = 'the-proxy-token' } = options;
+  const { address, token = 'the-proxy-token', tls } = options;
   const host = { ...(options.host ?? makeHost('h1', { address })), dir };
-  const spec = makeSpec({ hosts: [host] });
+  const spec = makeSpec({ hosts: [host], ...(tls && { proxy: { tls } }) });
   const config = proxyConfig(spec, host);
   const program = await builtProgram('perijove-proxy');
   const workerFile = path.join(dir, 'worker.mjs');
@@ -57,6 +62,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
   for (const item of proxyItems(spec, host).directories) await mkdir(item.path, { recursive: true });
   await mkdir(path.dirname(config.tokenFile), { recursive: true });
   await writeFile(config.tokenFile, `${token}\n`);
+  if (tls) await place(tls, certificateFile(host));
   const configFile = path.join(dir, 'proxy.json');
   const reloadFile = path.join(dir, 'proxy.reload');
   await writeFile(configFile, JSON.stringify(config));
@@ -105,7 +111,8 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
     throw error;
   }
   return {
-    url: `http://${config.listen.address}:${config.listen.port}`,
+    url: proxyUrl(spec, host),
+    certificateFile: certificateFile(host),
     host,
     client,
     token,
@@ -122,6 +129,16 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
     end,
     remove,
   };
+}
+
+/** Puts a key and a certificate on a host, as `up` does. */
+export async function place(
+  { certificateFile: certificate, keyFile: key }: ProxyTls,
+  file: string,
+): Promise<void> {
+  const text = keyAndCertificates(await readFile(certificate, 'utf8'), await readFile(key, 'utf8'));
+  await writeFile(`${file}.new`, text, { mode: 0o600 });
+  await rename(`${file}.new`, file);
 }
 
 /** Resident memory of a process, in bytes. */

@@ -22,7 +22,7 @@ export const checkCommand = defineCommand({
   args: { file: fileArgument },
   options: { file: fileOption },
   async run(context, { args, options }) {
-    const { spec, file } = await openSpec(context, givenFile(args.file, options.file));
+    const { spec, file } = await openSpec(context, givenFile(args.file, options.file), { files: true });
     const pins = knownHostsDir(context.env);
     const survey = await withHosts(context, async (pool) => {
       const { surveyCluster } = await import('../../deployment/cluster-survey.js');
@@ -117,7 +117,12 @@ function exposureLines(exposure: readonly Exposure[], context: CommandContext): 
     keys.length === 0
       ? 'Keep others out of the ports for everyone with a firewall.'
       : `Close doors with ${keys.map((key) => `\`${key}\``).join(' and ')}, and keep others out of the rest with a firewall.`;
-  return [...table([head, ...rows], columns), ...hanging('', `${advice} See docs/security.md.`, columns)];
+  const hiding = exposure.flatMap(({ protectedBy }) => protectedBy ?? []);
+  const encrypt = hiding.map((key) => ` Encrypt what passes with \`${key}\`.`).join('');
+  return [
+    ...table([head, ...rows], columns),
+    ...hanging('', `${advice}${encrypt} See docs/security.md.`, columns),
+  ];
 }
 
 function factCells({ os, cpus, memoryBytes, freeBytes, init }: HostFacts): string[] {

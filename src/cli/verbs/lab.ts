@@ -3,7 +3,7 @@ import { exitCodes, PerijoveError } from '../../errors/error.js';
 import type { LabStatus } from '../../lab/status.js';
 import { labStateDir } from '../../lab/state.js';
 import type { RunningLab } from '../../lab/up.js';
-import { hostsWithRole } from '../../cluster/spec.js';
+import { hostsWithRole, proxyUrl } from '../../cluster/spec.js';
 import { answerOf } from '../answer.js';
 import { defineCommand, defineGroup, type CommandContext } from '../command.js';
 import { printJson, printText, textColumns, textFor } from '../io.js';
@@ -209,9 +209,7 @@ async function nextSteps(
     import('../../ssh/reach.js'),
   ]);
   const leader = await leadingMaster(directReach, spec).catch(() => undefined);
-  const proxies = hostsWithRole(spec, 'proxy').map(
-    ({ address, ports }) => `http://${address}:${ports.proxy}`,
-  );
+  const proxies = hostsWithRole(spec, 'proxy').map((host) => proxyUrl(spec, host));
   const file = stateDir === undefined ? '' : ` --file ${path.relative(context.cwd, specFile)}`;
   const columns = textColumns(context);
   const addresses = [

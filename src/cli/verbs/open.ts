@@ -1,10 +1,11 @@
+import { readFile } from 'node:fs/promises';
 import { exitCodes, PerijoveError } from '../../errors/error.js';
-import { hostsWithRole, type ClusterSpec } from '../../cluster/spec.js';
+import { hostsWithRole, proxyUrl, type ClusterSpec, type HostSpec } from '../../cluster/spec.js';
 import type { SshPool } from '../../ssh/connection.js';
 import { workflowIds } from '../../temporal/contract.js';
 import { choices } from '../../cluster/nearest.js';
 import { httpRequest } from '../../net/http.js';
-import { defineCommand } from '../command.js';
+import { defineCommand, type CommandContext } from '../command.js';
 import { withHosts } from '../hosts.js';
 import { printJson, printNotice, printText } from '../io.js';
 import { fileOption, openSpec } from '../spec-file.js';
@@ -41,7 +42,7 @@ export const openCommand = defineCommand({
     }
     const { spec, absolute } = await openSpec(context, options.file);
     const find: Record<Page, () => Promise<readonly PageAddress[]>> = {
-      jupyter: () => withHosts(context, (pool) => jupyterAddresses(pool, spec)),
+      jupyter: () => withHosts(context, (pool) => jupyterAddresses(pool, spec, context)),
       mesos: () => withHosts(context, (pool) => mesosAddress(pool, spec)),
       temporal: async () => {
         const ui = context.env['PERIJOVE_TEMPORAL_UI'] ?? labOf(absolute)?.temporal?.ui;
@@ -76,13 +77,49 @@ export const openCommand = defineCommand({
 });
 
 /** One URL per proxy, with the token. @throws PerijoveError SSH_*, SECRETS_ABSENT */
-async function jupyterAddresses(pool: SshPool, spec: ClusterSpec): Promise<PageAddress[]> {
+async function jupyterAddresses(
+  pool: SshPool,
+  spec: ClusterSpec,
+  context: CommandContext,
+): Promise<PageAddress[]> {
   const { readSecrets } = await import('../../hosts/secrets.js');
   const { 'jupyter-token': token } = await readSecrets(pool, spec, ['jupyter-token']);
-  return hostsWithRole(spec, 'proxy').map(({ name, address, ports }) => ({
-    host: name,
-    url: `http://${address}:${ports.proxy}/lab?token=${encodeURIComponent(token)}`,
+  const proxies = hostsWithRole(spec, 'proxy');
+  const names = await certifiedNames(spec, proxies, context);
+  return proxies.map((host) => ({
+    host: host.name,
+    url: `${proxyUrl(spec, host, names.get(host))}/lab?token=${encodeURIComponent(token)}`,
   }));
+}
+
+/** By which name a browser accepts the certificate of each host. Notifies if there is none. */
+async function certifiedNames(
+  { proxy: { tls } }: ClusterSpec,
+  proxies: readonly HostSpec[],
+  context: CommandContext,
+): Promise<ReadonlyMap<HostSpec, string>> {
+  if (tls === undefined) return new Map();
+  const { nameOfHost, namesIn } = await import('../../cluster/certificate.js');
+  let text: string;
+  try {
+    text = await readFile(tls.certificateFile, 'utf8');
+  } catch {
+    printNotice(
+      context,
+      `${tls.certificateFile} cannot be read here, so the addresses may differ from the names of the certificate.\n`,
+    );
+    return new Map();
+  }
+  const named = proxies.map((host) => [host, nameOfHost(text, host)] as const);
+  const without = named.flatMap(([host, name]) => (name === undefined ? [host.name] : []));
+  if (without.length > 0) {
+    printNotice(
+      context,
+      `The certificate is for ${namesIn(text)}, and not for ${without.join(', ')}: browsers warn at ` +
+        'these addresses. Use a name of the certificate that leads to the hosts.\n',
+    );
+  }
+  return new Map(named.flatMap(([host, name]) => (name === undefined ? [] : [[host, name]])));
 }
 
 /** @throws PerijoveError ADDRESS_UNKNOWN */

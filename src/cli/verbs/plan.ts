@@ -26,7 +26,7 @@ export const planCommand = defineCommand({
   args: { file: fileArgument },
   options: { file: fileOption, ...temporalOptions },
   async run(context, { args, options }) {
-    const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file));
+    const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file), { files: true });
     const drains = await plannedDrains(context, temporalSettings(context, options, absolute), spec);
     const leavingDirs = drains.known ? drains.value.leaving.map(({ dir }) => dir) : [];
     const survey = await withHosts(context, async (pool) => {

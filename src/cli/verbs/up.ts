@@ -36,7 +36,7 @@ export const upCommand = defineCommand({
     ['perijove up --json', 'print {result, changed, stages} at the end'],
   ],
   async run(context, { args, options }) {
-    const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file));
+    const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file), { files: true });
     return deployAndShow(context, spec, {
       temporal: temporalSettings(context, options, absolute),
       detach: options.detach,

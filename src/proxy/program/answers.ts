@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { wantsPage } from './headers.js';
+import { httpsAddress, wantsPage } from './headers.js';
 import type { Router } from './router.js';
 import { waitingPage } from './waiting-page.js';
 import { retryAfterSeconds, waitingAnswer, type WaitingAnswer, type WaitingStatus } from './waiting.js';
@@ -14,6 +14,7 @@ export interface AnswersOptions {
 
 const notFound = { code: 'NOT_FOUND', message: 'Not found.' };
 const twoHosts = { code: 'BAD_REQUEST', message: 'More than one Host header.' };
+const needsHttps = { code: 'HTTPS_ONLY', message: 'This port serves HTTPS.' };
 const noAnswer = {
   code: 'NO_RESPONSE',
   message: 'Jupyter closed the connection without a response, or with one that could not be read.',
@@ -53,6 +54,22 @@ export class Answers {
     const page = waitingPage(this.options.router.waiting, this.options, request.method ?? 'GET', nonce);
     response.writeHead(503, { ...page.headers, 'cache-control': 'no-store' });
     response.end(page.html);
+  }
+
+  /** 308, with the same method and body, to the same address over HTTPS. */
+  toHttps(request: IncomingMessage, response: ServerResponse, self: string): void {
+    request.resume();
+    if (!request.complete) response.setHeader('connection', 'close');
+    // Not to be kept: whoever turns HTTPS off would find browsers that never ask over HTTP again.
+    response.writeHead(308, { location: httpsAddress(request, self), 'cache-control': 'no-store' });
+    response.end();
+  }
+
+  toHttpsForWebsocket(request: IncomingMessage, socket: Duplex, self: string): void {
+    sendToSocket(socket, '308 Permanent Redirect', needsHttps, [
+      `Location: ${httpsAddress(request, self)}`,
+      'Cache-Control: no-store',
+    ]);
   }
 
   twoHosts(response: ServerResponse): void {

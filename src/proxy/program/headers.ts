@@ -49,6 +49,31 @@ export function ownPath(url: string): string | undefined {
   return /^\/\.perijove(\/|$)/i.test(path) ? path : undefined;
 }
 
+/** The same address over HTTPS. `self` stands for a host that the request does not name. */
+export function httpsAddress(
+  { headers, url = '/' }: Pick<IncomingMessage, 'headers' | 'url'>,
+  self: string,
+): string {
+  const { host = '' } = headers;
+  const authority = /^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/.test(host) ? host : self;
+  // The other form names the whole address, for proxies (RFC 9112, 3.2.2).
+  const path = url.startsWith('/')
+    ? url
+    : URL.canParse(url)
+      ? new URL(url).pathname + new URL(url).search
+      : '/';
+  return `https://${authority}${path}`;
+}
+
+/** The headers of a response, with cookies that a browser sends over HTTPS only. */
+export function withSecureCookies(headers: IncomingHttpHeaders): void {
+  const cookies = headers['set-cookie'];
+  if (cookies === undefined) return;
+  headers['set-cookie'] = cookies.map((each) =>
+    /;\s*secure\s*(;|$)/i.test(each) ? each : `${each}; Secure`,
+  );
+}
+
 /** All header lines as received. */
 export function headerLines({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>): [string, string][] {
   return Array.from({ length: rawHeaders.length / 2 }, (_, index) => [

@@ -1,7 +1,16 @@
 import type { IncomingMessage } from 'node:http';
 import { pipeline, type Duplex } from 'node:stream';
 import type { RouteNode } from '../api.js';
-import { authorityOf, nodeWay, tunnelHeader, viaHeader, type TunnelFailure, type Ways } from './ways.js';
+import { isEncrypted, proofOf } from './https.js';
+import {
+  authorityOf,
+  nodeWay,
+  proofHeader,
+  tunnelHeader,
+  viaHeader,
+  type TunnelFailure,
+  type Ways,
+} from './ways.js';
 
 const ignore = (): void => undefined;
 
@@ -14,8 +23,16 @@ export async function serveTunnel(
   request: IncomingMessage,
   client: Duplex,
   head: Buffer,
-  nodes: readonly RouteNode[] | undefined,
-  ways: Ways,
+  {
+    nodes,
+    ways,
+    secret,
+  }: {
+    readonly nodes: readonly RouteNode[] | undefined;
+    readonly ways: Ways;
+    /** Of this cluster's proxies. */
+    readonly secret: string;
+  },
 ): Promise<void> {
   client.on('error', () => client.destroy());
   const refuse = (status: string, failure: TunnelFailure): void => {
@@ -34,7 +51,8 @@ export async function serveTunnel(
     socket.destroy();
     return;
   }
-  client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+  const proof = isEncrypted(client) ? `${proofHeader}: ${proofOf(client, secret)}\r\n` : '';
+  client.write(`HTTP/1.1 200 Connection Established\r\n${proof}\r\n`);
   if (head.length > 0) socket.write(head);
   // A normal end is passed on; an error ends both sides.
   pipeline(client, socket, ignore);

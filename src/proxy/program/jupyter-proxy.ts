@@ -17,8 +17,10 @@ import {
   headWithoutUpgrade,
   ownPath,
   wantsPage,
+  withSecureCookies,
 } from './headers.js';
 import { serveTunnel } from './hop.js';
+import { isEncrypted } from './https.js';
 import type { Router } from './router.js';
 import { NotConnected, type Upstream } from './upstream.js';
 import { statusPath } from './waiting.js';
@@ -28,6 +30,17 @@ export interface JupyterProxyOptions {
   readonly host: string;
   readonly router: Router;
   readonly logger: Logger;
+  /** The secret of this cluster's proxies: proves to another one that a tunnel ends here. */
+  readonly secret: string;
+  /** Present if the server serves HTTPS (`addHttps`): plain requests are redirected. */
+  readonly https?: HttpsRules | undefined;
+}
+
+export interface HttpsRules {
+  /** This proxy's address for requests that name none: `127.0.1.1:8888`. */
+  readonly self: string;
+  /** How long browsers remember to use HTTPS only; absent to not ask them. */
+  readonly hstsSeconds?: number | undefined;
 }
 
 /**
@@ -111,7 +124,7 @@ export class JupyterProxy {
   #draining = false;
 
   constructor(options: JupyterProxyOptions) {
-    const { logger, router } = options;
+    const { logger, router, secret } = options;
     this.#options = options;
     this.#answers = new Answers(options);
     // An upload may take any time.
@@ -121,7 +134,7 @@ export class JupyterProxy {
     this.server.on('request', (request, response) => this.#onRequest(request, response));
     this.server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head));
     this.server.on('connect', (request, socket, head) => {
-      void serveTunnel(request, socket, head, router.route?.nodes, router.ways);
+      void serveTunnel(request, socket, head, { nodes: router.route?.nodes, ways: router.ways, secret });
     });
     this.#proxy.on('proxyReq', (upstream, request) => {
       const passage = this.#passages.get(request);
@@ -129,6 +142,7 @@ export class JupyterProxy {
     });
     this.#proxy.on('proxyRes', (answer, request, response) => {
       dropHopByHop(answer.headers);
+      if (isEncrypted(request.socket)) withSecureCookies(answer.headers);
       if (!request.complete) this.#answerEarly(request, answer);
       // A truncated response must not look complete.
       answer.once('close', () => {
@@ -154,6 +168,14 @@ export class JupyterProxy {
     if (hasTwoHosts(request)) {
       this.#answers.twoHosts(response);
       return;
+    }
+    const { https } = this.#options;
+    if (https !== undefined && !isEncrypted(request.socket)) {
+      this.#answers.toHttps(request, response, https.self);
+      return;
+    }
+    if (https?.hstsSeconds !== undefined) {
+      response.setHeader('strict-transport-security', `max-age=${https.hstsSeconds}`);
     }
     const own = ownPath(request.url ?? '/');
     if (own !== undefined) {
@@ -281,8 +303,11 @@ export class JupyterProxy {
     }
     // Until a gate opens there is no other listener, and an unhandled error event ends the process.
     socket.on('error', () => socket.destroy());
+    const { https } = this.#options;
     if (hasTwoHosts(request)) {
       this.#answers.twoHostsOfWebsocket(socket);
+    } else if (https !== undefined && !isEncrypted(socket)) {
+      this.#answers.toHttpsForWebsocket(request, socket, https.self);
     } else if (ownPath(request.url ?? '/') !== undefined) {
       this.#answers.noWebsocket(socket);
     } else {

@@ -1,7 +1,10 @@
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import { messageOf } from '../../errors/error.js';
+import { isSameSecret } from '../../net/same-secret.js';
 import type { RouteNode } from '../api.js';
+import { isEncrypted, proofOf } from './https.js';
 
 /** Deadline for a connection over any way; after it the node counts as unreachable. */
 export const dialDeadlineMs = 1_000;
@@ -18,6 +21,8 @@ const longestPauseMs = 4_000;
 
 /** The proxies of a tunnel so far, each by its listen address. */
 export const viaHeader = 'x-perijove-via';
+/** Of a tunnel over TLS: that it ends at a proxy of this cluster (`proofOf`). */
+export const proofHeader = 'x-perijove-proof';
 /** Why a proxy on the way could not make the tunnel. */
 export const tunnelHeader = 'x-perijove-tunnel';
 export const tunnelFailures = ['refused', 'unreachable', 'no-route', 'not-a-node'] as const;
@@ -38,8 +43,8 @@ export function nodeWay({ ways }: Node): string {
 
 /** `127.0.1.2:8888` of `http://127.0.1.2:8888`. */
 export function authorityOf(way: string): string {
-  const { hostname, port } = new URL(way);
-  return `${hostname}:${port === '' ? '80' : port}`;
+  const { host, port } = endpoint(way);
+  return `${host}:${port}`;
 }
 
 /**
@@ -95,8 +100,14 @@ export class Ways {
   readonly #silences = new Map<string, Silence>();
   #look: NodeJS.Timeout | undefined;
 
-  /** @param self this proxy's listen address: `127.0.1.1:8888` */
-  constructor(readonly self: string) {}
+  /**
+   * @param self this proxy's listen address: `127.0.1.1:8888`
+   * @param secret of this cluster's proxies
+   */
+  constructor(
+    readonly self: string,
+    private readonly secret: string,
+  ) {}
 
   /** The way to try first. */
   best(node: Node): string {
@@ -241,7 +252,8 @@ export class Ways {
   }
 
   #tunnel(way: string, node: Node, via: readonly string[], signal: AbortSignal): Promise<Dialled> {
-    return tunnel(way, authorityOf(nodeWay(node)), [...via, this.self], signal);
+    const authority = authorityOf(nodeWay(node));
+    return tunnel(way, { authority, via: [...via, this.self], secret: this.secret }, signal);
   }
 
   #passOver(way: string, node: Node): void {
@@ -265,8 +277,8 @@ export class Ways {
 }
 
 function endpoint(way: string): { readonly host: string; readonly port: number } {
-  const { hostname, port } = new URL(way);
-  return { host: hostname, port: port === '' ? 80 : Number(port) };
+  const { hostname, port, protocol } = new URL(way);
+  return { host: hostname, port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) };
 }
 
 function connect(way: string, signal: AbortSignal): Promise<Dialled> {
@@ -295,24 +307,41 @@ function connect(way: string, signal: AbortSignal): Promise<Dialled> {
   });
 }
 
-/** A connection to the node's gate through another host's proxy (RFC 9110, 9.3.6). */
+/**
+ * A connection to the node's gate through another host's proxy (RFC 9110, 9.3.6). Over TLS that proxy proves that it is
+ * of this cluster; until then nothing of a user is sent.
+ */
 function tunnel(
   way: string,
-  authority: string,
-  via: readonly string[],
+  {
+    authority,
+    via,
+    secret,
+  }: { readonly authority: string; readonly via: readonly string[]; readonly secret: string },
   signal: AbortSignal,
 ): Promise<Dialled> {
+  const isHttps = new URL(way).protocol === 'https:';
   return new Promise((resolve) => {
-    const request = http.request({
+    const request = (isHttps ? https : http).request({
       ...endpoint(way),
       method: 'CONNECT',
       path: authority,
       headers: { host: authority, [viaHeader]: via.join(', ') },
       agent: false,
+      // The certificate is for users, and names no address of a proxy.
+      ...(isHttps && { rejectUnauthorized: false }),
       signal,
     });
     request.once('connect', (answer, socket: net.Socket) => {
       socket.on('error', () => socket.destroy());
+      if (isHttps && answer.statusCode === 200) {
+        const proof = String(answer.headers[proofHeader] ?? '');
+        if (!isEncrypted(socket) || !isSameSecret(proof, proofOf(socket, secret))) {
+          socket.destroy();
+          resolve({ kind: 'unreachable', reason: 'it does not prove that it is a proxy of this cluster' });
+          return;
+        }
+      }
       if (answer.statusCode === 200) {
         socket.setNoDelay(true);
         socket.setKeepAlive(true, 2_000);

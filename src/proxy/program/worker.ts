@@ -8,6 +8,7 @@ import { messageOf, PerijoveError } from '../../errors/error.js';
 import { createApiServer } from './api-server.js';
 import { proxyConfigSchema, type ProxyConfig } from '../config.js';
 import { routeOrderSchema } from '../api.js';
+import { addHttps } from './https.js';
 import { JupyterProxy } from './jupyter-proxy.js';
 import { drainMessage, isHandover, servingMessage, type Handover } from './messages.js';
 import { RouteFile } from './route-file.js';
@@ -43,13 +44,16 @@ async function start(configFile: string): Promise<void> {
   const routeFile = new RouteFile(config.routeFile, logger);
   const stored = await routeFile.load();
   const { listen: place } = config;
+  const self = `${place.address}:${place.port}`;
   const router = new Router({
-    self: `${place.address}:${place.port}`,
-    logger,
+    ...{ self, secret: token, logger },
     onChange: (route) => void routeFile.store(route),
   });
   if (stored) router.restore(stored);
-  const proxy = new JupyterProxy({ cluster: config.cluster, host: config.host, router, logger });
+  const { cluster, host, tls } = config;
+  const https = tls && { self, hstsSeconds: tls.hstsSeconds };
+  const proxy = new JupyterProxy({ ...{ cluster, host, router, logger, secret: token }, https });
+  const unwatch = tls && (await addHttps(proxy.server, { file: tls.file, logger }));
   const api = createApiServer({ router, token, routeFile, logger });
   const servers = [proxy.server, api];
   const underWay = new Set<ServerResponse>();
@@ -89,6 +93,7 @@ async function start(configFile: string): Promise<void> {
     routeFile.close();
     if (router.route) tell({ kind: 'handover', route: router.route });
     proxy.drain();
+    unwatch?.();
     const late = setTimeout(() => void stop('drain'), drainMs);
     await Promise.all([apiClosed, stopListening(proxy.server)]);
     clearTimeout(late);

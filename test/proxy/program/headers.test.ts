@@ -1,5 +1,10 @@
-import { describe, expect, it } from 'vitest';
-import { headBytes, headWithoutUpgrade } from '../../../src/proxy/program/headers.js';
+import { describe, expect, it, test } from 'vitest';
+import {
+  headBytes,
+  headWithoutUpgrade,
+  httpsAddress,
+  withSecureCookies,
+} from '../../../src/proxy/program/headers.js';
 
 const request = (...rawHeaders: string[]) => ({
   method: 'GET',
@@ -30,6 +35,31 @@ describe('headWithoutUpgrade', () => {
       'GET /é?a=b HTTP/1.1\r\n\r\n',
     );
   });
+});
+
+describe('httpsAddress', () => {
+  it.each([
+    ['h1.example.org:8888', '/lab?a=b', 'https://h1.example.org:8888/lab?a=b'],
+    ['[2001:db8::1]:8888', '//evil.example/x', 'https://[2001:db8::1]:8888//evil.example/x'],
+    ['h1', 'http://h2/lab?a=b', 'https://h1/lab?a=b'],
+    ['h1', '*', 'https://h1/'],
+    [undefined, '/lab', 'https://10.0.0.1:8888/lab'],
+    ['a@evil.example', '/lab', 'https://10.0.0.1:8888/lab'],
+    ['evil.example/x', '/lab', 'https://10.0.0.1:8888/lab'],
+  ])('of Host %s and %s is %s', (host, url, expected) => {
+    expect(httpsAddress({ headers: { ...(host !== undefined && { host }) }, url }, '10.0.0.1:8888')).toBe(
+      expected,
+    );
+  });
+});
+
+test('withSecureCookies adds the attribute where it is not', () => {
+  const headers = { 'set-cookie': ['a=secure', 'b=1; Path=/;  SECURE', 'c=1; Secure; Path=/'] };
+  withSecureCookies(headers);
+  expect(headers['set-cookie']).toEqual(['a=secure; Secure', 'b=1; Path=/;  SECURE', 'c=1; Secure; Path=/']);
+  const none = {};
+  withSecureCookies(none);
+  expect(none).toEqual({});
 });
 
 describe('headBytes', () => {

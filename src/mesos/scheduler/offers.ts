@@ -74,7 +74,10 @@ export class Offers {
   }
 
   #ofHost(offer: Offer): HostOffer {
-    const { id, agentId, hostname, resources } = offer;
-    return { id, agentId, hostname, host: hostOfAgent(this.spec, offer)?.name, resources };
+    const { id, agentId, hostname, resources, address } = offer;
+    const host = hostOfAgent(this.spec, offer);
+    // Agents register without a credential, under any name.
+    const isThere = host !== undefined && (address === undefined || address.ip === host.address);
+    return { id, agentId, hostname, host: isThere ? host.name : undefined, resources };
   }
 }

@@ -6,6 +6,7 @@ import { known } from '../../../src/hosts/observation.js';
 import { PerijoveError } from '../../../src/errors/error.js';
 import { allProcesses, startVariable } from '../../../src/lab/processes.js';
 import type { NodeCommand } from '../../../src/mesos/scheduler/launch.js';
+import { agentItems } from '../../../src/mesos/installation/items.js';
 import { leadingMaster, withEnsemble } from '../../../src/mesos/masters/detector.js';
 import { watchLeader } from '../../../src/mesos/masters/leader-watch.js';
 import { authorization, masterReach, type Credential } from '../../../src/mesos/masters/http.js';
@@ -20,7 +21,7 @@ import { eventually } from '../../support/eventually.js';
 import { fence as withWord } from '../../../src/workflows/framework-state.js';
 import { RecordedMaster } from '../../support/recorded-master.js';
 import { MemoryStore, type StoreCall } from '../memory-store.js';
-import { startMesos, type MesosCluster } from '../mesos-cluster.js';
+import { makeProcess, startMesos, writeSecrets, type MesosCluster } from '../mesos-cluster.js';
 
 const logger = pino({ level: process.env['PERIJOVE_TEST_LOG'] ?? 'silent' });
 let cluster: MesosCluster;
@@ -515,6 +516,39 @@ describe('a master that requires a principal and its secret', () => {
     await allRun();
     expect(lines('launches')).toHaveLength(3);
   });
+});
+
+it('an agent elsewhere, under the name of a host, gets no node', async () => {
+  const [h1] = cluster.spec.hosts.filter(({ name }) => name === 'h1');
+  if (h1 === undefined) expect.unreachable('h1');
+  const elsewhere = {
+    ...h1,
+    address: '127.24.1.99',
+    hostname: h1.address,
+    dir: path.join(cluster.dir, 'other'),
+  };
+  writeSecrets(elsewhere, cluster.secrets);
+  // Two hosts are left for three nodes.
+  spec = { ...spec, nodes: { ...spec.nodes, allowMajorityOnOneHost: true } };
+  memory = new MemoryStore(spec);
+  const stranger = await makeProcess(agentItems(spec, elsewhere), elsewhere, cluster.dir);
+  const active = async () => (await cluster.state()).agents.filter((agent) => agent.active);
+  await cluster.agents['h1']?.kill();
+  await stranger.start();
+  try {
+    await eventually('the stranger is registered, and h1 is not', async () => {
+      const addresses = (await active()).map(({ address }) => address);
+      return addresses.includes(elsewhere.address) && !addresses.includes(h1.address);
+    });
+    start();
+    await allRun();
+    const hosts = Object.values(memory.state.tasks).map(({ host }) => host);
+    expect([...new Set(hosts)].toSorted()).toEqual(['h2', 'h3']);
+  } finally {
+    await stranger.kill();
+    await cluster.agents['h1']?.start();
+  }
+  await eventually('h1 is back', async () => (await active()).some(({ address }) => address === h1.address));
 });
 
 it('a leader outside the spec, named in ZooKeeper, is reported and sent nothing until it is gone', async () => {

@@ -81,3 +81,13 @@ export function doorsOf(spec: ClusterSpec): readonly Door[] {
   ];
   return doors.filter(({ ports }) => ports.length > 0);
 }
+
+/**
+ * The hosts whose SSH key, or whose jump host's, each worker and command line trusts when it first sees it: no
+ * `ssh.knownHosts` names a file.
+ */
+export function trustedAtFirstSight({ hosts }: Pick<ClusterSpec, 'hosts'>): readonly string[] {
+  return hosts
+    .filter(({ ssh, jump }) => [ssh, jump ?? ssh].some(({ knownHostsFile }) => knownHostsFile === undefined))
+    .map(({ name }) => name);
+}

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -59,6 +59,24 @@ describe('check', () => {
     expect(first.stdout).toContain('cluster.yaml: no problems found\n');
     const second = await run('check', '--json');
     expect(JSON.parse(second.stdout)).toMatchObject({ cluster: 'cli', pinned: [], problems: [] });
+  });
+
+  it('names the hosts that are trusted at first sight, until the pinned keys are in a file of the spec', async () => {
+    await writeSpec();
+    const before = await run('check', '--json');
+    expect(JSON.parse(before.stdout)).toMatchObject({ firstSight: ['h1', 'h2', 'h3'] });
+    expect((await run('check')).stdout).toContain('the SSH key of h1, h2, h3 that it sees first');
+    // As docs/how-to/host-key.md describes.
+    const pinned = path.join(directory, 'state', 'perijove', 'known_hosts');
+    const keys = (await readdir(pinned)).map((name) => readFile(path.join(pinned, name), 'utf8'));
+    await writeFile(path.join(directory, 'known_hosts'), (await Promise.all(keys)).join(''));
+    await writeSpec((text) => text.replace('hosts:', 'ssh: { knownHosts: known_hosts }\nhosts:'));
+    const after = await cli(['check', '--json'], {
+      cwd: directory,
+      env: { ...env, XDG_STATE_HOME: path.join(directory, 'another-machine') },
+    });
+    expect(JSON.parse(after.stdout)).toMatchObject({ firstSight: [], pinned: [], problems: [] });
+    expect((await run('check')).stdout).not.toContain('sees first');
   });
 
   it('lists every problem of every host with its remedy, and exits by the first', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { doorsOf } from '../../src/cluster/exposure.js';
-import { makeSpec } from '../support/spec.js';
+import { doorsOf, trustedAtFirstSight } from '../../src/cluster/exposure.js';
+import { makeHost, makeSpec } from '../support/spec.js';
 
 const open = (spec: Parameters<typeof doorsOf>[0]) =>
   doorsOf(spec).flatMap(({ door, open: isOpen }) => (isOpen ? [door] : []));
@@ -57,4 +57,16 @@ describe('the doors of a cluster', () => {
     expect(doors.map(({ door }) => door)).toEqual(['Jupyter', 'etcd, on nodes', 'nodes']);
     expect(doors[0]?.places).toEqual([{ host: first.name, address: first.address, port: 9999 }]);
   });
+});
+
+it('names the hosts whose SSH key is trusted at first sight, a jump host included', () => {
+  const { ssh } = makeHost('any');
+  const known = { ...ssh, knownHostsFile: '/etc/ssh/ssh_known_hosts' };
+  const hosts = [
+    makeHost('pinned', { ssh }),
+    makeHost('known', { ssh: known }),
+    makeHost('behind-pinned', { ssh: known, jump: ssh }),
+    makeHost('behind-known', { ssh: known, jump: known }),
+  ];
+  expect(trustedAtFirstSight({ hosts })).toEqual(['pinned', 'behind-pinned']);
 });

@@ -1,6 +1,6 @@
 import type { HostFacts } from '../../hosts/facts.js';
 import { exitCodes } from '../../errors/error.js';
-import { doorsOf, type Door } from '../../cluster/exposure.js';
+import { doorsOf, trustedAtFirstSight, type Door } from '../../cluster/exposure.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import { listens } from '../../net/listens.js';
 import { defineCommand, type CommandContext } from '../command.js';
@@ -35,7 +35,8 @@ export const checkCommand = defineCommand({
     );
     if (context.json) {
       const facts = hosts.map((each) => each.facts);
-      printJson(context, { cluster: spec.name, hosts: facts, pinned, problems, exposure });
+      const firstSight = trustedAtFirstSight(spec);
+      printJson(context, { cluster: spec.name, hosts: facts, pinned, problems, exposure, firstSight });
     } else printText(context, checkText(spec, file, survey, exposure, context));
     const [first] = problems;
     return first === undefined ? exitCodes.done : exitCodeOf(first.code);
@@ -71,6 +72,7 @@ function checkText(
     ...shown.flatMap((problem) => ['', ...problemLines(problem, colors, columns)]),
     '',
     ...exposureLines(exposure, context),
+    ...firstSightLines(spec, columns),
     '',
     problems.length === 0
       ? `${file}: ${colors.green('no problems found')}`
@@ -123,6 +125,13 @@ function exposureLines(exposure: readonly Exposure[], context: CommandContext): 
     ...table([head, ...rows], columns),
     ...hanging('', `${advice}${encrypt} See docs/security.md.`, columns),
   ];
+}
+
+function firstSightLines(spec: ClusterSpec, columns: number): string[] {
+  const hosts = trustedAtFirstSight(spec);
+  if (hosts.length === 0) return [];
+  const line = `Each worker and command line trusts the SSH key of ${hosts.join(', ')} that it sees first: \`ssh.knownHosts\` names no file. See docs/how-to/host-key.md.`;
+  return ['', ...hanging('', line, columns)];
 }
 
 function factCells({ os, cpus, memoryBytes, freeBytes, init }: HostFacts): string[] {

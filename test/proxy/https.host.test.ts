@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -23,7 +23,7 @@ let generation = 0;
 
 beforeAll(async () => {
   authority = makeAuthority();
-  const names = 'DNS:jupyter.test,IP:127.26.7.1,IP:127.26.7.2,IP:127.26.7.3';
+  const names = 'DNS:jupyter.test,IP:127.26.7.1,IP:127.26.7.6';
   first = authority.issue('first', { names });
   second = authority.issue('second', { names });
   proxy = await startProxy({ address: '127.26.7.1', tls: { ...first, hstsMs: 86_400_000 } });
@@ -309,6 +309,15 @@ describe('tunnels between proxies', () => {
 test('SIGHUP hands over to a worker with the same certificate, and cuts no websocket', async () => {
   const socket = await openSocket();
   const before = (await proxy.client.health()).pid;
+  // Clients that leave in the middle of a handshake, or right after it, leave nothing behind.
+  await served();
+  const wary = tls.connect({ host: proxy.host.address, port: 8888, ca: [] });
+  await expect(once(wary, 'secureConnect')).rejects.toThrow();
+  const early = net.connect(8888, proxy.host.address);
+  early.write(Buffer.from([0x16]));
+  early.end();
+  early.resume();
+  await once(early, 'close');
   process.kill(proxy.pid, 'SIGHUP');
   await expect
     .poll(async () => (await proxy.client.health().catch(() => ({ pid: before }))).pid, { timeout: 15_000 })
@@ -316,7 +325,44 @@ test('SIGHUP hands over to a worker with the same certificate, and cuts no webso
   await expect.poll(async () => (await ask(`${proxy.url}/api`)).status).toBe(200);
   expect(await served()).toBe(serialOf(first));
   expect(await echo(socket, 'in the worker before')).toBe('in the worker before');
+  expect(existsSync(`/proc/${before}`)).toBe(true);
   socket.terminate();
+  await expect.poll(() => existsSync(`/proc/${before}`), { timeout: 15_000 }).toBe(false);
+});
+
+test('a proxy goes from plain HTTP to HTTPS and back, and cuts no websocket', async () => {
+  const changing = await startProxy({ address: '127.26.7.6' });
+  try {
+    await routeThrough(changing, [gate.url]);
+    const over = async (protocol: 'http' | 'https'): Promise<number | undefined> =>
+      (await ask(`${protocol}://127.26.7.6:8888/api`)).status;
+    const opened = async (protocol: 'ws' | 'wss'): Promise<WebSocket> => {
+      const socket = new WebSocket(`${protocol}://127.26.7.6:8888/api/kernels/1/channels`, {
+        ca: authority.ca,
+      });
+      await once(socket, 'open');
+      return socket;
+    };
+    const plain = await opened('ws');
+    const config = JSON.parse(await readFile(changing.configFile, 'utf8')) as object;
+    await place(first, changing.certificateFile);
+    await writeFile(
+      changing.configFile,
+      JSON.stringify({ ...config, tls: { file: changing.certificateFile } }),
+    );
+    process.kill(changing.pid, 'SIGHUP');
+    await expect.poll(() => over('http'), { timeout: 15_000 }).toBe(308);
+    await expect.poll(() => over('https')).toBe(200);
+    const secure = await opened('wss');
+
+    await writeFile(changing.configFile, JSON.stringify(config));
+    process.kill(changing.pid, 'SIGHUP');
+    await expect.poll(() => over('http'), { timeout: 15_000 }).toBe(200);
+    for (const socket of [plain, secure]) expect(await echo(socket, 'still here')).toBe('still here');
+    for (const socket of [plain, secure]) socket.terminate();
+  } finally {
+    await changing.remove();
+  }
 });
 
 test('a proxy without a usable certificate does not start, and says why', async () => {

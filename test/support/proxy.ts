@@ -31,6 +31,8 @@ export interface TestProxy {
   readonly certificateFile: string;
   /** The program of its workers. */
   readonly workerFile: string;
+  /** The configuration of its workers. */
+  readonly configFile: string;
   /** What PERIJOVE_RELOAD names. */
   readonly reloadFile: string;
   /** Of the primary process. */
@@ -117,7 +119,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
     client,
     token,
     routeFile: config.routeFile,
-    ...{ workerFile, reloadFile },
+    ...{ workerFile, configFile, reloadFile },
     get pid() {
       return child?.pid ?? 0;
     },

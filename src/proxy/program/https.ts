@@ -100,6 +100,8 @@ function divide(
     socket.pause();
     socket.unshift(bytes);
     if (bytes[0] === handshakeByte) {
+      // A client that leaves in the middle of the handshake would stay half open, as servers of HTTP permit.
+      socket.allowHalfOpen = false;
       to.handshake(socket);
       return;
     }

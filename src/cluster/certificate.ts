@@ -40,6 +40,12 @@ export function namesIn(certificate: string): string {
   return read?.subjectAltName ?? 'no name';
 }
 
+/** Until when all certificates of a PEM text are valid; undefined if it has none. */
+export function validUntil(pem: string): Date | undefined {
+  const ends = certificatesIn(pem).map((each) => Date.parse(new X509Certificate(each).validTo));
+  return ends.length === 0 ? undefined : new Date(Math.min(...ends));
+}
+
 const remedies = {
   pem: 'Name a PEM file: the certificate of the server first, then those that issued it.',
   keyPem: 'Name a PEM file with a private key that has no passphrase.',

@@ -164,6 +164,24 @@ test('`check`, `plan` and `up` refuse a key that does not fit before they connec
   }
 });
 
+test('`check` says until when the certificate is valid, and asks for a new one in the last 30 days', async () => {
+  const day = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString();
+  const stamp = (days: number) => `${day(days).slice(0, 19).replace(/[-:T]/g, '')}Z`;
+  const check = async (files: ProxyTls, ...options: string[]) =>
+    (await cli(['check', write('cluster.yaml', specText(files)), ...options])).stdout;
+  const late = authority.issue('late', { to: stamp(3) });
+  expect(await check(late)).toContain(`valid until ${day(3).slice(0, 10)}. Renew it`);
+  expect(JSON.parse(await check(late, '--json'))).toMatchObject({
+    certificateValidUntil: expect.stringMatching(`^${day(3).slice(0, 10)}T`) as string,
+  });
+  const long = authority.issue('long', { to: stamp(90) });
+  const [leaf = ''] = readFileSync(long.certificateFile, 'utf8').split(/(?<=-----END CERTIFICATE-----\n)/);
+  const certificateFile = write('leaf.pem', leaf);
+  const text = await check({ ...long, certificateFile });
+  expect(text).toContain(`valid until ${day(90).slice(0, 10)}.`);
+  expect(text).not.toContain('Renew it');
+});
+
 test('a browser accepts the name or the address of a host that the certificate has', () => {
   const certificate = readFileSync(good.certificateFile, 'utf8');
   const names = [

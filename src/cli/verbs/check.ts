@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { validUntil } from '../../cluster/certificate.js';
 import type { HostFacts } from '../../hosts/facts.js';
 import { exitCodes } from '../../errors/error.js';
 import { doorsOf, trustedAtFirstSight, type Door } from '../../cluster/exposure.js';
@@ -36,7 +38,11 @@ export const checkCommand = defineCommand({
     if (context.json) {
       const facts = hosts.map((each) => each.facts);
       const firstSight = trustedAtFirstSight(spec);
-      printJson(context, { cluster: spec.name, hosts: facts, pinned, problems, exposure, firstSight });
+      const until = certificateEnd(spec);
+      printJson(context, {
+        ...{ cluster: spec.name, hosts: facts, pinned, problems, exposure, firstSight },
+        ...(until && { certificateValidUntil: until.toISOString() }),
+      });
     } else printText(context, checkText(spec, file, survey, exposure, context));
     const [first] = problems;
     return first === undefined ? exitCodes.done : exitCodeOf(first.code);
@@ -72,6 +78,7 @@ function checkText(
     ...shown.flatMap((problem) => ['', ...problemLines(problem, colors, columns)]),
     '',
     ...exposureLines(exposure, context),
+    ...certificateLines(spec, context),
     ...firstSightLines(spec, columns),
     '',
     problems.length === 0
@@ -102,6 +109,23 @@ async function exposureOf(spec: ClusterSpec, responding: readonly string[]): Pro
       return { ...door, reached: places.length === 0 ? null : reached };
     }),
   );
+}
+
+const warnDays = 30;
+const dayMs = 86_400_000;
+
+/** When the certificate for HTTPS ends; undefined without one. */
+function certificateEnd({ proxy: { tls } }: ClusterSpec): Date | undefined {
+  return tls && validUntil(readFileSync(tls.certificateFile, 'utf8'));
+}
+
+function certificateLines(spec: ClusterSpec, context: CommandContext): string[] {
+  const until = certificateEnd(spec);
+  if (until === undefined) return [];
+  const days = Math.floor((until.getTime() - Date.now()) / dayMs);
+  const text = `The certificate for HTTPS is valid until ${until.toISOString().slice(0, 10)}.`;
+  const shown = days < warnDays ? context.colors.yellow(`${text} Renew it, then run \`up\`.`) : text;
+  return hanging('', shown, textColumns(context));
 }
 
 function exposureLines(exposure: readonly Exposure[], context: CommandContext): string[] {

@@ -14,6 +14,9 @@ import type { ActivityDeps } from './deps.js';
 import { stateOfLeader } from './mesos.js';
 import { until } from './poll.js';
 
+/** Several times an election, and with all attempts well below the 15 minutes that tasks wait for agents. */
+const electedMs = 60_000;
+
 export interface PrincipalInput {
   readonly spec: ClusterSpec;
 }
@@ -37,7 +40,7 @@ export function createPrincipalActivities({ pool }: Pick<ActivityDeps, 'pool'>) 
      * Stops the agents, and restarts leading masters until one is elected that does not know the framework by
      * another principal. May be repeated. `startAgents` must follow within the 15 minutes that tasks wait for agents.
      *
-     * @throws PerijoveError MASTERS_DISAGREE after two minutes, SERVICE_FAILED, SSH_*
+     * @throws PerijoveError MASTERS_DISAGREE after a minute, SERVICE_FAILED, SSH_*
      */
     forgetPrincipal: ({ spec }: PrincipalInput): Promise<void> => forgetPrincipal(pool, spec),
 
@@ -113,15 +116,17 @@ async function awaitState(
   otherwise: string,
   isReached: (state: MasterState) => Promise<boolean>,
 ): Promise<void> {
-  await until(async () => {
-    try {
-      if (await isReached(await leaderState(pool, spec))) return { done: undefined };
-      return { not: new PerijoveError('MASTERS_DISAGREE', otherwise) };
-    } catch (error) {
-      if (!(error instanceof PerijoveError) || !error.retryable) throw error;
-      return {
-        not: new PerijoveError('MASTERS_DISAGREE', messageOf(error), { ...error.place, cause: error }),
-      };
-    }
-  });
+  await until(
+    async () => {
+      try {
+        if (await isReached(await leaderState(pool, spec))) return { done: undefined };
+        return { not: new PerijoveError('MASTERS_DISAGREE', otherwise) };
+      } catch (error) {
+        if (!(error instanceof PerijoveError) || !error.retryable) throw error;
+        const { place } = error;
+        return { not: new PerijoveError('MASTERS_DISAGREE', messageOf(error), { ...place, cause: error }) };
+      }
+    },
+    { deadlineMs: electedMs },
+  );
 }

@@ -12,6 +12,7 @@ import { createImageActivities } from '../../src/activities/image.js';
 import { createKeeperActivities } from '../../src/activities/keeper.js';
 import { createMesosActivities } from '../../src/activities/mesos.js';
 import { createNetworkActivities } from '../../src/activities/network.js';
+import { createPrincipalActivities } from '../../src/activities/principal.js';
 import { createRecoveryActivities } from '../../src/activities/recovery.js';
 import { createRemovalActivities } from '../../src/activities/removal.js';
 import { createSecretsActivities } from '../../src/activities/secrets.js';
@@ -37,6 +38,7 @@ it('no two subjects have an activity of the same name', () => {
     createStorageActivities(deps),
     createZooKeeperActivities(deps),
     createMesosActivities(deps),
+    createPrincipalActivities(deps),
     createFrameworkActivities(deps),
     createEtcdActivities(deps),
     createImageActivities(deps),

@@ -548,7 +548,12 @@ it('an agent elsewhere, under the name of a host, gets no node', async () => {
     await stranger.kill();
     await cluster.agents['h1']?.start();
   }
-  await eventually('h1 is back', async () => (await active()).some(({ address }) => address === h1.address));
+  // The next leader would wait for an agent that this one has not given up.
+  await eventually('h1 is back, and the stranger is given up', async () => {
+    const { agents } = await cluster.state();
+    const isBack = agents.some(({ active, address }) => active && address === h1.address);
+    return isBack && agents.every(({ address }) => address !== elsewhere.address);
+  });
 });
 
 it('a leader outside the spec, named in ZooKeeper, is reported and sent nothing until it is gone', async () => {

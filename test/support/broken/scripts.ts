@@ -117,6 +117,7 @@ export const scripts: Readonly<Record<string, Row>> = {
   'node/image/host.ts#fetchFromHost': { not: 'removes its own archive alone' },
   'node/image/host.ts#loadOnHost': { not: 'removes its own archive alone' },
   'node/image/host.ts#checkSpace': { not: 'refuses or goes on' },
+  'proxy/address.ts#proxyAddress': { not: 'without a certificate it is an error' },
   'ssh/upload.ts#uploadFile': ['converge a bare host', 'unpack an archive'],
   'ssh/upload.ts#downloadFile': { not: 'one cat, whose failure is no file' },
   'status/etcd-survey.ts#treesOn': { not: 'one program, whose empty answer is not known' },

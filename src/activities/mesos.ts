@@ -323,8 +323,8 @@ function changesOf(spec: ClusterSpec, paths: readonly string[], what: string): r
     : [{ host: host.name, what: `${what} ${paths.join(', ')}` }];
 }
 
-function notYet(code: 'MASTERS_DISAGREE' | 'AGENT_NOT_REGISTERED', error: unknown): PerijoveError {
-  // Errors that waiting does not heal end the wait.
+/** Why an observation of masters or agents has no result yet. @throws the error if waiting does not heal it */
+export function notYet(code: 'MASTERS_DISAGREE' | 'AGENT_NOT_REGISTERED', error: unknown): PerijoveError {
   if (!(error instanceof PerijoveError) || !error.retryable) throw error;
   return new PerijoveError(code, messageOf(error), { ...error.place, cause: error });
 }

@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
-import { messageOf, PerijoveError } from '../errors/error.js';
+import { PerijoveError } from '../errors/error.js';
 import type { Change } from '../hosts/items.js';
 import { hostServices } from '../hosts/services.js';
 import { agentService, masterService } from '../mesos/installation/items.js';
@@ -11,7 +11,7 @@ import { isOurs } from '../mesos/scheduler/launch.js';
 import type { SshPool } from '../ssh/connection.js';
 import { sshReach } from '../ssh/reach.js';
 import type { ActivityDeps } from './deps.js';
-import { stateOfLeader } from './mesos.js';
+import { notYet, stateOfLeader } from './mesos.js';
 import { until } from './poll.js';
 
 /** Several times an election, and with all attempts well below the 15 minutes that tasks wait for agents. */
@@ -122,9 +122,7 @@ async function awaitState(
         if (await isReached(await leaderState(pool, spec))) return { done: undefined };
         return { not: new PerijoveError('MASTERS_DISAGREE', otherwise) };
       } catch (error) {
-        if (!(error instanceof PerijoveError) || !error.retryable) throw error;
-        const { place } = error;
-        return { not: new PerijoveError('MASTERS_DISAGREE', messageOf(error), { ...place, cause: error }) };
+        return { not: notYet('MASTERS_DISAGREE', error) };
       }
     },
     { deadlineMs: electedMs },

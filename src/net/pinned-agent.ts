@@ -6,7 +6,7 @@ import tls from 'node:tls';
 
 /**
  * Connects over TLS to a server with exactly this certificate, under whatever name or address, expired or not, and to
- * no other: nothing is sent before the certificate was compared. Each request has a connection of its own.
+ * no other: nothing is sent before the certificate has been compared. Each request opens a new connection.
  */
 export class PinnedAgent extends https.Agent {
   readonly #pinned: X509Certificate;

@@ -41,7 +41,7 @@ describe('the check of locked packages', () => {
       /has no sha512$/m,
     ],
     [
-      'an npm package from a server of its own',
+      'an npm package that names a server',
       /"integrity"/,
       '"resolved": "https://packages.example.org/x.tgz", "integrity"',
       /names the server https:\/\/packages\.example\.org/,

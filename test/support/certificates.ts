@@ -12,7 +12,7 @@ export interface IssueOptions {
   readonly to?: string;
 }
 
-/** A CA of its own in a temporary directory, by OpenSSL. */
+/** A new CA in a temporary directory, made with OpenSSL. */
 export interface TestAuthority {
   readonly dir: string;
   /** Its certificate, as text. */

@@ -1,13 +1,15 @@
 import { Context } from '@temporalio/activity';
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
+import { hostKeysOf, withHostKeys, type HostKeys } from '../cluster/host-keys.js';
 import type { ClusterIdentity, ClusterMark } from '../cluster/identity.js';
-import type { ClusterSpec } from '../cluster/spec.js';
+import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { decideIdentity, type IdentityObservation } from '../deployment/identity.js';
 import { messageOf } from '../errors/error.js';
 import { hostTaken, markFile, readMark, writeMark } from '../hosts/identity.js';
 import type { Change } from '../hosts/items.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
 import type { SshPool } from '../ssh/connection.js';
+import { fingerprint, keyOfLine } from '../ssh/known-hosts.js';
 import { memoKeys, workflowIds } from '../temporal/contract.js';
 import { ask } from './asking.js';
 import type { ActivityDeps } from './deps.js';
@@ -16,19 +18,34 @@ export interface IdentityInput {
   readonly spec: ClusterSpec;
 }
 
+export interface CheckInput extends IdentityInput {
+  /** The keys that the command line has seen. */
+  readonly seen?: HostKeys;
+}
+
 export interface CheckedIdentity {
   /** Undefined: the cluster has none yet, or hosts that might have it are not known. */
   readonly id?: string;
   /** Every host is marked with it. */
   readonly isMarked: boolean;
+  /**
+   * The SSH keys for the hosts of which the spec has none: of the running deployment, else those that the command line
+   * has seen, else those that this worker saw first. Absent: there are none.
+   */
+  readonly hostKeys?: HostKeys;
+  /** For operators, those that this worker saw first: `address:port` and fingerprints. */
+  readonly firstSeen?: readonly string[];
 }
 
 type IdentityDeps = Pick<ActivityDeps, 'client' | 'pool'>;
 
 export function createIdentityActivities(deps: IdentityDeps) {
   return {
-    /** See `requireOwn`. To be called before anything is touched. */
-    checkIdentity: ({ spec }: IdentityInput): Promise<CheckedIdentity> => requireOwn(deps, spec),
+    /**
+     * See `requireOwn`. To be called before anything is touched. Hosts whose keys the spec lacks must present those of
+     * the running deployment, or those that were seen.
+     */
+    checkIdentity: (input: CheckInput): Promise<CheckedIdentity> => check(deps, input),
 
     /**
      * Marks every host as one of the cluster: with its ID, or with `proposed` if no host and no workflow has one.
@@ -45,6 +62,32 @@ export function createIdentityActivities(deps: IdentityDeps) {
       readonly changes: readonly Change[];
     }> => claim(deps, spec, proposed),
   };
+}
+
+async function check(deps: IdentityDeps, { spec, seen }: CheckInput): Promise<CheckedIdentity> {
+  const { client, pool } = deps;
+  const keyed = withHostKeys(spec, { ...seen, ...(await deployedKeys(client, spec.name)) });
+  const checked = await requireOwn(deps, keyed);
+  const first = await pool.pinned(keyed.hosts);
+  const given = hostKeysOf(spec.hosts);
+  const found = Object.entries({ ...first, ...hostKeysOf(keyed.hosts) });
+  const hostKeys = Object.fromEntries(found.filter(([place]) => given[place] === undefined));
+  const firstSeen = Object.entries(first).map(
+    ([place, lines]) => `${place} ${lines.map((line) => fingerprint(keyOfLine(line).key)).join(', ')}`,
+  );
+  return {
+    ...checked,
+    ...(Object.keys(hostKeys).length > 0 && { hostKeys }),
+    ...(firstSeen.length > 0 && { firstSeen }),
+  };
+}
+
+/** The keys with which the running framework reaches the hosts; reading its memo needs no worker. */
+async function deployedKeys(client: Client, cluster: string): Promise<HostKeys> {
+  const workflowId = workflowIds.framework(cluster);
+  const { status, memo } = (await describedIfThere(client, workflowId)) ?? {};
+  if (status?.name !== 'RUNNING') return {};
+  return hostKeysOf((memo?.[memoKeys.hosts] as readonly HostSpec[] | undefined) ?? []);
 }
 
 /**
@@ -116,18 +159,23 @@ async function marksOf(
 async function runningIdentity(client: Client, cluster: string): Promise<ClusterIdentity | undefined> {
   const found = await Promise.all(
     [workflowIds.keeper(cluster), workflowIds.framework(cluster)].map(async (workflowId) => {
-      try {
-        const { status, memo } = await ask(client, workflowId, () =>
-          client.workflow.getHandle(workflowId).describe(),
-        );
-        return status.name === 'RUNNING'
-          ? (memo?.[memoKeys.identity] as ClusterIdentity | undefined)
-          : undefined;
-      } catch (error) {
-        if (error instanceof WorkflowNotFoundError) return undefined;
-        throw error;
-      }
+      const { status, memo } = (await describedIfThere(client, workflowId)) ?? {};
+      return status?.name === 'RUNNING'
+        ? (memo?.[memoKeys.identity] as ClusterIdentity | undefined)
+        : undefined;
     }),
   );
   return found.find((each) => each !== undefined);
+}
+
+async function describedIfThere(
+  client: Client,
+  workflowId: string,
+): Promise<WorkflowExecutionDescription | undefined> {
+  try {
+    return await ask(client, workflowId, () => client.workflow.getHandle(workflowId).describe());
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
 }

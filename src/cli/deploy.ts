@@ -6,6 +6,7 @@ import {
   type Client,
   type WorkflowHandle,
 } from '@temporalio/client';
+import type { HostKeys } from '../cluster/host-keys.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 import { specDigest } from '../cluster/digest.js';
 import {
@@ -60,14 +61,17 @@ export async function startDeploy(
     signal,
     onWait,
     purgeRemoved = false,
+    seen,
   }: {
     readonly signal: AbortSignal;
     readonly onWait: (text: string) => void;
     readonly purgeRemoved?: boolean;
+    /** The keys of hosts that this machine has seen. */
+    readonly seen?: HostKeys;
   },
 ): Promise<StartedDeploy> {
   const digest = specDigest(spec);
-  const input: DeployInput = { spec, digest, ...(purgeRemoved && { purgeRemoved }) };
+  const input: DeployInput = { spec, digest, ...(seen && { seen }), ...(purgeRemoved && { purgeRemoved }) };
   const workflowId = workflowIds.deploy(spec.name);
   const askedAt = Date.now();
   await endMisfit(client, workflowId, { signal, onWait });

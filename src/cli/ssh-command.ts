@@ -1,9 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
-import { exitCodes, PerijoveError } from '../errors/error.js';
+import { isUnkeyed, targetsOf } from '../cluster/host-keys.js';
+import { exitCodes, messageOf, PerijoveError } from '../errors/error.js';
 import type { HostSpec, SshTarget } from '../cluster/spec.js';
 import { pinFile } from '../ssh/host-keys.js';
+import { keyOfLine, knownHostsLine } from '../ssh/known-hosts.js';
+import { replaceFile } from '../net/files.js';
 import { quote } from '../ssh/shell.js';
 
 /**
@@ -34,16 +38,16 @@ export function sshArguments(
 }
 
 function targetArguments(target: SshTarget, knownHostsDir: string): string[] {
-  const { user, port, keyFile, agent, knownHostsFile, hostKeyAlias, agentSocket } = target;
+  const { user, port, keyFile, agent, hostKeyAlias, agentSocket } = target;
   const { identityFiles = [], certificateFiles = [], identitiesOnly = false } = target;
   const keys = keyFile === undefined ? identityFiles : [keyFile];
   const options: readonly (readonly [string, string])[] = [
     ['User', user],
     ['Port', String(port)],
-    ['UserKnownHostsFile', fileOption(knownHostsFile ?? pinFile(target, knownHostsDir))],
+    ['UserKnownHostsFile', fileOption(keysFile(target, knownHostsDir))],
     ['GlobalKnownHostsFile', 'none'],
-    // As in workers: with a given file only its keys are accepted; otherwise the first key is pinned.
-    ['StrictHostKeyChecking', knownHostsFile === undefined ? 'accept-new' : 'yes'],
+    // As in workers: only keys that are given are accepted; without any, the first one is pinned.
+    ['StrictHostKeyChecking', isUnkeyed(target) ? 'accept-new' : 'yes'],
     ['HashKnownHosts', 'no'],
     ...(hostKeyAlias === undefined ? [] : [['HostKeyAlias', hostKeyAlias] as const]),
     ...(agentSocket === undefined ? [] : [['IdentityAgent', fileOption(agentSocket)] as const]),
@@ -52,6 +56,28 @@ function targetArguments(target: SshTarget, knownHostsDir: string): string[] {
     ...(identitiesOnly || (keyFile !== undefined && !agent) ? [['IdentitiesOnly', 'yes'] as const] : []),
   ];
   return options.flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+}
+
+/** Where `ssh` finds the keys of a target. Those of the spec are in a file of their own: see `writeSpecKeys`. */
+function keysFile(target: SshTarget, knownHostsDir: string): string {
+  const pins = pinFile(target, knownHostsDir);
+  return target.knownHostsFile ?? (target.hostKeys === undefined ? pins : `${pins}.spec`);
+}
+
+/** Writes the keys that the spec has for a host and its jump host, for `ssh`. @throws PerijoveError LOCAL_FILE */
+export async function writeSpecKeys(host: HostSpec, knownHostsDir: string): Promise<void> {
+  for (const target of targetsOf([host])) {
+    if (target.knownHostsFile !== undefined || target.hostKeys === undefined) continue;
+    const { address, port, hostKeys } = target;
+    const file = keysFile(target, knownHostsDir);
+    const lines = hostKeys.map((line) => knownHostsLine(address, port, keyOfLine(line).key));
+    try {
+      await mkdir(knownHostsDir, { recursive: true, mode: 0o700 });
+      await replaceFile(file, lines.join(''), 0o600);
+    } catch (cause) {
+      throw new PerijoveError('LOCAL_FILE', `cannot write ${file}: ${messageOf(cause)}`, { file, cause });
+    }
+  }
 }
 
 /** Option values are split at spaces, and `%` starts a token (ssh_config(5)). */

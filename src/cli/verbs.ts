@@ -17,6 +17,12 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./verbs/check.js')).checkCommand,
   },
   {
+    name: 'host-keys',
+    summary: 'print the SSH keys of the hosts, as the spec takes them',
+    group: groups.deploy,
+    load: async () => (await import('./verbs/host-keys.js')).hostKeysCommand,
+  },
+  {
     name: 'plan',
     summary: 'print what `up` would change, and change nothing',
     group: groups.deploy,

@@ -1,4 +1,5 @@
 /** What a cluster of a spec exposes to the network: each kind of port that it opens, and what closes it. Pure. */
+import { isUnkeyed, targetsOf } from './host-keys.js';
 import { hostsWithRole, type ClusterSpec, type HostPorts, type Role } from './spec.js';
 
 /** One kind of port that a cluster opens. */
@@ -82,12 +83,7 @@ export function doorsOf(spec: ClusterSpec): readonly Door[] {
   return doors.filter(({ ports }) => ports.length > 0);
 }
 
-/**
- * The hosts whose SSH key, or whose jump host's, each worker and command line trusts when it first sees it: no
- * `ssh.knownHosts` names a file.
- */
+/** The hosts whose SSH key, or whose jump host's, is trusted when it is first seen: the spec has no key for it. */
 export function trustedAtFirstSight({ hosts }: Pick<ClusterSpec, 'hosts'>): readonly string[] {
-  return hosts
-    .filter(({ ssh, jump }) => [ssh, jump ?? ssh].some(({ knownHostsFile }) => knownHostsFile === undefined))
-    .map(({ name }) => name);
+  return hosts.filter((host) => targetsOf([host]).some(isUnkeyed)).map(({ name }) => name);
 }

@@ -16,6 +16,7 @@ import { durationMs, sizeBytes } from './units.js';
 
 type HostFile = ClusterFile['hosts'][number];
 type SshFile = ClusterFile['ssh'];
+type TargetFile = SshFile & Pick<HostFile, 'hostKeys'>;
 
 /**
  * Presets of etcd's times. Its documentation asks for a heartbeat of about a round trip and an election timeout of ten
@@ -41,18 +42,28 @@ function localPath(text: string, places: LocalPlaces): string {
   return path.resolve(places.directory, expanded);
 }
 
+function withoutComment(publicKey: string): string {
+  return publicKey.split(' ', 2).join(' ');
+}
+
 function withoutTrailingSlash(text: string): string {
   return text.replace(/(.)\/$/, '$1');
 }
 
 /** How a target is reached: by its own settings, else those of `fallback`. Its own key disables the agent. */
-function targetOf(address: string, own: SshFile, fallback: SshFile, places: LocalPlaces): SshTarget {
+function targetOf(address: string, own: TargetFile, fallback: SshFile, places: LocalPlaces): SshTarget {
   const entry = sshConfigOf(address, own, fallback, places);
   const key = own.key ?? (own.agent === true ? undefined : fallback.key);
   const chosen = own.agent ?? (own.key === undefined ? fallback.agent : undefined);
   const agent = chosen ?? (key === undefined && entry?.identityAgent !== 'none');
   const knownHosts = own.knownHosts ?? fallback.knownHosts;
-  const knownHostsFile = knownHosts === undefined ? entry?.userKnownHostsFile : localPath(knownHosts, places);
+  const hostKeys = knownHosts === undefined ? own.hostKeys : undefined;
+  const knownHostsFile =
+    knownHosts !== undefined
+      ? localPath(knownHosts, places)
+      : hostKeys === undefined
+        ? entry?.userKnownHostsFile
+        : undefined;
   const limit = own.loginTimeout ?? fallback.loginTimeout;
   return {
     address: entry?.hostName ?? address,
@@ -61,6 +72,7 @@ function targetOf(address: string, own: SshFile, fallback: SshFile, places: Loca
     agent,
     ...(key !== undefined && { keyFile: localPath(key, places) }),
     ...(knownHostsFile !== undefined && { knownHostsFile }),
+    ...(hostKeys !== undefined && { hostKeys: hostKeys.map(withoutComment) }),
     ...(limit !== undefined && { loginTimeoutMs: durationMs(limit) }),
     ...(entry !== undefined && fromSshConfig(entry, { key, agent, knownHostsFile })),
   };

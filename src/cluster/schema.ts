@@ -17,6 +17,7 @@ import {
   flagName,
   flagValue,
   hostIpv4,
+  hostKey,
   hostPath,
   image,
   ipv4,
@@ -71,7 +72,7 @@ const sshKeys = (other?: string) => ({
   knownHosts: localPath
     .meta(
       meta(
-        "Path of a `known_hosts` file on the worker's machine. Without it, the first `check` or `up` pins the key of each host.",
+        "Path of a `known_hosts` file on the worker's machine. Without it, and without `hostKeys`, the key of each host is trusted at first sight.",
         '~/.ssh/known_hosts',
         other ?? 'pinned keys',
       ),
@@ -99,13 +100,26 @@ const sshKeys = (other?: string) => ({
     .optional(),
 });
 
+const hostKeys = z
+  .array(hostKey, { error: 'a list of public keys' })
+  .min(1, { error: 'at least one public key' })
+  .meta(
+    meta(
+      'SSH keys of the host, which it must present: all workers and command lines then trust only these. `perijove host-keys` prints them. `knownHosts` overrides it.',
+      ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAfBDNDvJWJBKFCMDaa5f9JYN+OAi1+vFdOs2yWvNnWT'],
+      'trusted at first sight, once for the deployment',
+    ),
+  )
+  .optional();
+
 const jump = section(
   {
     address: sshAddress.meta(meta('Address of the jump host.', 'gate.example.org')),
     ...sshKeys('same as the host'),
     port: sshKeys().port,
+    hostKeys,
   },
-  'Jump host. All keys but `port` default to those of the host behind it; `port` defaults to 22.',
+  'Jump host. All keys but `port` and `hostKeys` default to those of the host behind it; `port` defaults to 22.',
 );
 
 const become = oneOf('none', 'sudo').meta(
@@ -157,6 +171,7 @@ const host = section(
       .meta(meta('Host name that Mesos shows (`--hostname`).', '162.105.174.32', '`address`'))
       .optional(),
     ...sshKeys('same as `ssh`'),
+    hostKeys,
     jump: jump.optional(),
     become: become.optional(),
     dir: asciiPath

@@ -28,8 +28,10 @@ export interface SshTarget {
   readonly keyFile?: string;
   /** Use the agent at SSH_AUTH_SOCK. */
   readonly agent: boolean;
-  /** Path of a known_hosts file on the worker's machine; absent: keys are pinned on first contact. */
+  /** Path of a known_hosts file on the worker's machine; it overrides `hostKeys`. */
   readonly knownHostsFile?: string;
+  /** The public keys that it may present, each `TYPE BASE64`; absent: its key is pinned on first contact. */
+  readonly hostKeys?: readonly string[];
   /** Time limit for the login, after TCP has connected; absent: 30 s. */
   readonly loginTimeoutMs?: number;
   /** Key files of ssh_config, absolute. Those that do not exist are skipped. */

@@ -68,6 +68,18 @@ export const durationOrNever = text(
 );
 export const size = text('size', 'a size with its unit, such as 512MiB', sizePattern);
 export const flag = z.boolean({ error: '`true` or `false`' }).meta({ kind: '`true`, `false`' });
+const publicKeyText =
+  'an OpenSSH public key of the type ssh-ed25519, ecdsa-sha2-nistp256, -nistp384, -nistp521 or ssh-rsa';
+/** Whether it is `TYPE BASE64 …`, and the key is one of that type (RFC 4253, 6.6). */
+function isPublicKey(text: string): boolean {
+  const [, type, base64] =
+    /^(ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)|ssh-rsa) ([A-Za-z0-9+/]+={0,2})(?: .*)?$/.exec(text) ?? [];
+  if (type === undefined || base64 === undefined) return false;
+  const key = Buffer.from(base64, 'base64');
+  const start = Buffer.concat([Buffer.from([0, 0, 0, type.length]), Buffer.from(type)]);
+  // 32 bytes and their length are the shortest key.
+  return key.length >= start.length + 36 && key.subarray(0, start.length).equals(start);
+}
 /** Refuses characters that are special in shells, unit files, zoo.cfg or Docker options instead of quoting them. */
 export const hostPath = text(
   'path on hosts',
@@ -81,6 +93,11 @@ export const asciiPath = text(
   /^(?:\/(?!\.\.?(?:\/|$))[A-Za-z0-9._+@~-]+)+\/?$/,
 );
 export const localPath = text('local path', 'a path on this machine', /^\S.*$/);
+/** A line as `ssh-keyscan` or a `.pub` file has it, without the name of the host. A comment may follow. */
+export const hostKey = z
+  .string({ error: publicKeyText })
+  .refine(isPublicKey, { error: publicKeyText })
+  .meta({ kind: 'public key' });
 export const executable = text(
   'program',
   'the name of a program on PATH, or its absolute path',

@@ -12,6 +12,7 @@ import { noItems } from '../hosts/items.js';
 import { readMark } from '../hosts/identity.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
 import type { Problem } from '../hosts/problem.js';
+import { isUnkeyed } from '../cluster/host-keys.js';
 import type { ClusterMark } from '../cluster/identity.js';
 import { preflightProblems } from './preflight.js';
 import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
@@ -57,9 +58,7 @@ export async function surveyCluster(
     cluster: spec.name,
     signal,
   };
-  const unpinned = spec.hosts.filter(
-    ({ ssh }) => ssh.knownHostsFile === undefined && !existsSync(pinFile(ssh, knownHostsDir)),
-  );
+  const unpinned = spec.hosts.filter(({ ssh }) => isUnkeyed(ssh) && !existsSync(pinFile(ssh, knownHostsDir)));
   // A host cannot be compared with a spec that this release does not support.
   const supported = preflightProblems(spec, []).length === 0;
   const numbered = supported ? withKnownServers((host) => pool.get(host), spec) : undefined;

@@ -176,7 +176,7 @@ export const errorCodes = facts({
   SSH_HOST_KEY_CHANGED: {
     meaning: 'The host presents a different key than before.',
     remedy:
-      'If the host was reinstalled, remove its line from the known-hosts file. Otherwise, do not connect.',
+      'If the host was reinstalled, set `hostKeys` in the spec to its new key, or replace its line in the known_hosts file of the spec. Otherwise, do not connect.',
     retryable: false,
     exit: 'refused',
   },

@@ -6,7 +6,9 @@ import { labPaths } from './state.js';
 const defaultSubnet = '127.0';
 
 /** The lab decides how its hosts are reached, so these keys are removed from each host. */
-const hostKeys = ['user', 'key', 'agent', 'knownHosts', 'config', 'jump', 'sshAddress', 'become'] as const;
+const accessKeys = [
+  ...(['user', 'key', 'agent', 'knownHosts', 'hostKeys', 'config', 'jump', 'sshAddress', 'become'] as const),
+];
 
 export interface LabPlace {
   readonly stateDir: string;
@@ -45,7 +47,7 @@ export function renderLabSpec(text: string, place: LabPlace): string {
   const hosts = document.get('hosts');
   for (const host of isSeq(hosts) ? hosts.items : []) {
     if (!isMap(host)) continue;
-    for (const key of hostKeys) host.delete(key);
+    for (const key of accessKeys) host.delete(key);
     const name = host.get('name');
     if (typeof name === 'string') host.set('dir', paths.hostDir(name));
   }

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { HostKeys } from '../cluster/host-keys.js';
 import type { HostSpec } from '../cluster/spec.js';
 
 /** The result of a command, whatever its exit code. */
@@ -113,6 +114,8 @@ export interface SshPool {
    * listener per key; it ends with the pool.
    */
   listen(key: string, dial: () => Promise<Duplex>): Promise<Endpoint>;
+  /** See `pinnedKeys`. */
+  pinned(hosts: readonly HostSpec[]): Promise<HostKeys>;
   /** Closes all connections and listeners. */
   close(): Promise<void>;
 }

@@ -3,7 +3,8 @@ import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ServerHostKeyAlgorithm } from 'ssh2';
 import { messageOf, PerijoveError } from '../errors/error.js';
-import type { SshTarget } from '../cluster/spec.js';
+import { isUnkeyed, placeOfTarget, targetsOf, type HostKeys } from '../cluster/host-keys.js';
+import type { HostSpec, SshTarget } from '../cluster/spec.js';
 import { certifiedType, hostCertificateFlaw, parseCertificate, type Certificate } from './certificate.js';
 import {
   fingerprint,
@@ -11,7 +12,9 @@ import {
   knownAuthorities,
   knownHostName,
   knownHostsLine,
+  keyOfLine,
   knownKeys,
+  publicKeyLine,
   type KnownKey,
 } from './known-hosts.js';
 import { hostCertificateAlgorithms } from './ssh2-internals.js';
@@ -45,12 +48,16 @@ interface Known {
 interface Subject {
   readonly host: string;
   readonly target: SshTarget;
+  /** Where its keys are from. */
   readonly file: string;
 }
 
+/** What keys are from that the deployment or the spec gives. */
+const given = 'the deployment or the spec (`hostKeys`)';
+
 /**
- * Verifies host keys and host certificates against the target's known_hosts file if it has one, otherwise against
- * the file `<address>_<port>` in `knownHostsDir`, which is written on first contact.
+ * Verifies host keys and host certificates against the target's known_hosts file if it has one, else against its
+ * keys, else against the file `<address>_<port>` in `knownHostsDir`, which is written on first contact.
  *
  * @throws PerijoveError SSH_HOST_KEY_UNKNOWN when the known_hosts file cannot be read, LOCAL_FILE for the other one
  */
@@ -61,7 +68,7 @@ export async function hostKeyCheck(
 ): Promise<HostKeyCheck> {
   const { address, port, knownHostsFile } = target;
   const pinned = pinFile(target, knownHostsDir);
-  const subject: Subject = { host, target, file: knownHostsFile ?? pinned };
+  const subject = subjectOf(host, target, knownHostsDir);
   const known = await readKnown(subject);
 
   const verifyKey = async (key: Buffer, certificate?: Certificate) => {
@@ -87,6 +94,35 @@ export async function hostKeyCheck(
       return verdict === 'other authority' ? verifyKey(certificate.key, certificate) : verdict;
     },
   };
+}
+
+/** What is known of a key: `new` if no key of the target is known. @throws PerijoveError as `hostKeyCheck` */
+export async function judgeHostKey(
+  host: string,
+  target: SshTarget,
+  knownHostsDir: string,
+  key: Buffer,
+): Promise<'accepted' | 'refused' | 'new'> {
+  return judge((await readKnown(subjectOf(host, target, knownHostsDir))).keys, key);
+}
+
+/** The keys that are pinned for the unkeyed targets of the hosts; none for those never seen from here. */
+export async function pinnedKeys(hosts: readonly HostSpec[], knownHostsDir: string): Promise<HostKeys> {
+  const unkeyed = targetsOf(hosts).filter(isUnkeyed);
+  const found = await Promise.all(
+    unkeyed.map(async (target) => {
+      const { keys } = await readKnown(subjectOf(target.address, target, knownHostsDir));
+      const lines = keys.filter(({ revoked }) => !revoked).map(({ key }) => publicKeyLine(key));
+      return lines.length === 0 ? [] : [[placeOfTarget(target), lines] as const];
+    }),
+  );
+  return Object.fromEntries(found.flat());
+}
+
+function subjectOf(host: string, target: SshTarget, knownHostsDir: string): Subject {
+  const { knownHostsFile, hostKeys } = target;
+  const own = hostKeys === undefined ? pinFile(target, knownHostsDir) : given;
+  return { host, target, file: knownHostsFile ?? own };
 }
 
 /** The file, in known_hosts format, that pins the keys of targets without their own known_hosts file. */
@@ -118,6 +154,9 @@ function judgeCertificate(
   return flaw === undefined ? undefined : badCertificate(subject, flaw, certificate.keyId);
 }
 
+/** Of any type, as for a target of which nothing is known. */
+export const allAlgorithms = preferredAlgorithms({ keys: [], authorities: [] });
+
 function preferredAlgorithms({ keys, authorities }: Known): string[] {
   const types = new Set(keys.filter((each) => !each.revoked).map((each) => each.type));
   const rank = (type: string) => (types.has(type) ? 0 : 1);
@@ -136,6 +175,9 @@ function namesOf({ address, port, hostKeyAlias, knownHostsFile }: SshTarget): st
 }
 
 async function readKnown({ host, target, file }: Subject): Promise<Known> {
+  if (target.knownHostsFile === undefined && target.hostKeys !== undefined) {
+    return { keys: target.hostKeys.map(keyOfLine), authorities: [] };
+  }
   try {
     const text = await readFile(file, 'utf8');
     const found = namesOf(target).map((name) => ({
@@ -184,7 +226,7 @@ function unpinned(what: 'read' | 'write', host: string, file: string, cause: unk
 }
 
 function changedKey(
-  { host, target: { address, port }, file }: Subject,
+  { host, target: { address, port, knownHostsFile }, file }: Subject,
   known: readonly KnownKey[],
   key: Buffer,
 ): PerijoveError {
@@ -196,11 +238,14 @@ function changedKey(
       : `${before.revoked ? 'revoked ' : ''}${before.type} ${fingerprint(before.key)}`;
   return new PerijoveError(
     'SSH_HOST_KEY_CHANGED',
-    `${address}:${port} presents the key ${type ?? ''} ${fingerprint(key)} instead of ${was}`,
+    `${address}:${port} presents the key ${type ?? ''} ${fingerprint(key)} instead of ${was}, known from ${file}`,
     {
       host,
       subject: `${address}:${port}`,
-      remedy: `If the host was reinstalled, remove its line from ${file}. Otherwise, do not connect.`,
+      remedy:
+        knownHostsFile === undefined
+          ? 'If the host was reinstalled, set `hostKeys` in the spec to its new key: `perijove host-keys` prints it. Otherwise, do not connect.'
+          : `If the host was reinstalled, replace its line in ${file}. Otherwise, do not connect.`,
     },
   );
 }

@@ -47,7 +47,18 @@ function linesFor(
 
 /** A known_hosts line for a key. */
 export function knownHostsLine(address: string, port: number, key: Buffer): string {
-  return `${knownHostName(address, port)} ${keyType(key) ?? ''} ${key.toString('base64')}\n`;
+  return `${knownHostName(address, port)} ${publicKeyLine(key)}\n`;
+}
+
+/** `TYPE BASE64`, as in a `.pub` file. */
+export function publicKeyLine(key: Buffer): string {
+  return `${keyType(key) ?? ''} ${key.toString('base64')}`;
+}
+
+/** The key of such a line. */
+export function keyOfLine(line: string): KnownKey {
+  const [type = '', base64 = ''] = line.split(' ');
+  return { type, key: Buffer.from(base64, 'base64'), revoked: false };
 }
 
 /** The fingerprint in OpenSSH format: `SHA256:…`. */

@@ -5,6 +5,7 @@ import type { HostSpec, SshTarget } from '../cluster/spec.js';
 import { abortable } from '../net/abortable.js';
 import type { HostConnection, SshPool } from './connection.js';
 import { runScript, shellCommand, successOf, type ScriptRun } from './exec.js';
+import { pinnedKeys } from './host-keys.js';
 import { SshTransport } from './transport.js';
 import { openTunnel, type Tunnel } from './tunnel.js';
 import { downloadFile, uploadFile, type StreamedOptions } from './upload.js';
@@ -73,6 +74,7 @@ export function createSshPool({ logger, knownHostsDir }: SshPoolOptions): SshPoo
 
   return {
     listen,
+    pinned: (hosts) => pinnedKeys(hosts, knownHostsDir),
     async get(host) {
       if (closed) throw closedError();
       const transport = transportTo(host.name, host.ssh, host.jump);

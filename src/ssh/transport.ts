@@ -13,7 +13,7 @@ import { classifySshError } from './classify.js';
 import { readCredentials } from './credentials.js';
 import { pauseAfter, type BackOff } from '../net/back-off.js';
 import { dialledWithin } from '../net/deadline.js';
-import { hostKeyCheck } from './host-keys.js';
+import { hostKeyCheck, type HostKeyCheck } from './host-keys.js';
 import { connected, logIn } from './login.js';
 
 /** OpenSSH allows 10 sessions per connection (`MaxSessions`); two are reserved for ones that are ending. */
@@ -72,6 +72,8 @@ export interface TransportOptions {
   /** Connect through this jump host. */
   readonly through?: SshTransport;
   readonly knownHostsDir: string;
+  /** In place of the check against the known keys. */
+  readonly hostKeys?: HostKeyCheck;
   readonly logger: Logger;
 }
 
@@ -319,7 +321,7 @@ export class SshTransport {
     const { signal } = this.#closing;
     const [credentials, hostKeys] = await Promise.all([
       readCredentials(host, target, { signal }),
-      hostKeyCheck(host, target, knownHostsDir),
+      this.#options.hostKeys ?? hostKeyCheck(host, target, knownHostsDir),
     ]);
     const socket = await this.#dialTarget();
     this.#socket = socket;

@@ -14,6 +14,7 @@ import type { CordonFacts } from '../mesos/scheduler/cordons.js';
 import type { FrameworkHistory, MesosFacts } from '../mesos/scheduler/framework-events.js';
 import type { LaunchIntent, NodeTask, TaskTable, TaskUpdate } from '../mesos/scheduler/tasks.js';
 import type { KeeperState, Incident, MoveResult } from '../keeper/state.js';
+import type { HostKeys } from '../cluster/host-keys.js';
 import type { ClusterIdentity } from '../cluster/identity.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 import type { RecoveryPlan } from '../etcd/recovery.js';
@@ -59,8 +60,10 @@ export const memoKeys = {
 
 export interface DeployInput {
   readonly spec: ClusterSpec;
-  /** SHA-256 of the canonical JSON of `spec`. */
+  /** SHA-256 of the canonical JSON of `spec`, without keys of hosts. */
   readonly digest: string;
+  /** The keys of hosts that the command line has seen, for those of which the spec has none. */
+  readonly seen?: HostKeys;
   /** Remove data, secrets and logs of hosts that the spec no longer contains. */
   readonly purgeRemoved?: boolean;
 }

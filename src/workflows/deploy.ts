@@ -30,7 +30,12 @@ import { leavingWith, withLeaving } from '../deployment/leaving.js';
  * Brings a cluster to its spec, stage by stage. Each stage observes first and changes only what differs, so a
  * deployment that failed or was cancelled is continued by running it again.
  */
-export async function deploy({ spec, digest, purgeRemoved = false }: DeployInput): Promise<DeployResult> {
+export async function deploy({
+  spec,
+  digest,
+  seen,
+  purgeRemoved = false,
+}: DeployInput): Promise<DeployResult> {
   let progress = newProgress(spec.name, digest);
 
   setHandler(deployProgress, () => progress);
@@ -56,6 +61,7 @@ export async function deploy({ spec, digest, purgeRemoved = false }: DeployInput
 
   const deployment: Deployment = {
     spec,
+    seen,
     checked: undefined,
     identity: undefined,
     surveys: [],
@@ -63,13 +69,13 @@ export async function deploy({ spec, digest, purgeRemoved = false }: DeployInput
     leaving: [],
     get whole() {
       return withLeaving(
-        spec,
+        deployment.spec,
         deployment.leaving.map(({ host }) => host),
       );
     },
     purgeRemoved,
     pending: (stage) => [
-      ...hostsToConverge(spec, stage, deployment.surveys, deployment.gotSecrets),
+      ...hostsToConverge(deployment.spec, stage, deployment.surveys, deployment.gotSecrets),
       ...leavingWith(deployment.leaving, stage),
     ],
     note: () => undefined,
@@ -87,7 +93,7 @@ export async function deploy({ spec, digest, purgeRemoved = false }: DeployInput
     deployment.note = (text) => show(stageNoted(progress, stage.name, text));
     try {
       const changes = await stage.run(deployment);
-      show(stageDone(progress, stage.name, changes, Date.now() - startedAt, stage.proof?.(spec)));
+      show(stageDone(progress, stage.name, changes, Date.now() - startedAt, stage.proof?.(spec, deployment)));
     } catch (error) {
       const last = finalFailure(error);
       show(stageFailed(progress, stage.name, last.facts, Date.now() - startedAt));

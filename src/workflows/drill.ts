@@ -9,6 +9,7 @@ import {
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.js';
+import { withHostKeys } from '../cluster/host-keys.js';
 import { conclude } from '../drill/decide.js';
 import type { Recovery } from '../drill/model.js';
 import {
@@ -35,7 +36,8 @@ const { healFault } = proxyActivities<Activities>(endless);
  * always happens: with or without a recovery, after a cancellation, and when that worker is dead.
  */
 export async function drill(input: DrillInput): Promise<Evidence> {
-  const { spec, number, seed } = input;
+  const { number, seed } = input;
+  let { spec } = input;
   let state: DrillState = {
     cluster: spec.name,
     number,
@@ -53,12 +55,14 @@ export async function drill(input: DrillInput): Promise<Evidence> {
 
   try {
     if (patched('identity')) {
-      await checkIdentity.executeWithOptions({ summary: 'hosts and name are not of another cluster' }, [
-        { spec },
-      ]);
+      const { hostKeys = {} } = await checkIdentity.executeWithOptions(
+        { summary: 'hosts and name are not of another cluster' },
+        [{ spec }],
+      );
+      spec = withHostKeys(spec, hostKeys);
     }
     const plan = await prepareDrill.executeWithOptions({ summary: 'check that the cluster is healthy' }, [
-      input,
+      { ...input, spec },
     ]);
     const { target, budgetMs } = plan;
     enter({ phase: 'observing', target, budgetMs, unhealed: true });

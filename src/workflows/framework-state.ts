@@ -21,6 +21,7 @@ import {
   type TaskUpdate,
 } from '../mesos/scheduler/tasks.js';
 import { cordonRejection, withoutCordons } from '../mesos/scheduler/cordons.js';
+import { hostKeysOf, withHostKeys, withoutHostKeys } from '../cluster/host-keys.js';
 import type { ClusterIdentity } from '../cluster/identity.js';
 import { nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import type { NodePlan } from '../node/plan.js';
@@ -69,18 +70,26 @@ export function carriedOver({ spec, state, run, identity }: FrameworkMemory): Fr
 /**
  * Whether the scheduler must be restarted, and the memory with that spec.
  *
+ * Other keys of hosts are taken over with no other effect; known ones are kept where the spec has none.
+ *
  * @param plan of the nodes; undefined from a worker of an earlier release
  * @param asks ask about a removed framework's tasks; earlier versions took those last seen alive as ended
  */
 export function configure(
   memory: FrameworkMemory,
-  spec: ClusterSpec,
+  given: ClusterSpec,
   plan?: NodePlan,
   asks = true,
 ): { readonly memory: FrameworkMemory; readonly result: ConfigureResult } {
   const { failure } = memory.state;
-  const isSame = sameJson(memory.spec, spec) && sameJson(memory.state.plan, plan);
-  if (memory.configured && isSame && failure === undefined) return { memory, result: 'unchanged' };
+  const present = hostKeysOf(memory.spec.hosts);
+  const spec = withHostKeys(given, present);
+  const isRekeyed = !sameJson(hostKeysOf(spec.hosts), present);
+  const isSame =
+    sameJson(withoutHostKeys(memory.spec), withoutHostKeys(spec)) && sameJson(memory.state.plan, plan);
+  if (memory.configured && isSame && failure === undefined) {
+    return { memory: isRekeyed ? { ...memory, spec } : memory, result: 'unchanged' };
+  }
   const hosts = spec.hosts.map(({ name }) => name);
   const { forgotten = {} } = memory.state;
   const state = withoutCordons(
@@ -91,7 +100,7 @@ export function configure(
     memory: {
       ...memory,
       // By another spec the scheduler knows that it must end.
-      spec: isSame ? memory.spec : { ...spec },
+      spec: isSame && !isRekeyed ? memory.spec : { ...spec },
       configured: true,
       state: withoutSurplus(
         failure?.code === 'MESOS_FRAMEWORK_REMOVED' ? withoutFramework(state, asks) : state,

@@ -19,6 +19,7 @@ import {
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { KeeperActivities } from '../activities/keeper.js';
 import { isSameData } from '../cluster/canonical.js';
+import { hostKeysOf, withHostKeys, withoutHostKeys } from '../cluster/host-keys.js';
 import type { ClusterIdentity } from '../cluster/identity.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 import { knownOf, pauseMs, phaseOf, type Decision, type WatchEvent } from '../keeper/decide.js';
@@ -361,15 +362,22 @@ class KeeperRun {
     publishIdentity(identity);
   }
 
-  private configure(spec: ClusterSpec, identity: ClusterIdentity | undefined): { readonly changed: boolean } {
+  private configure(
+    given: ClusterSpec,
+    identity: ClusterIdentity | undefined,
+  ): { readonly changed: boolean } {
     this.identify(identity);
+    const present = hostKeysOf(this.memory.spec.hosts);
+    const spec = withHostKeys(given, present);
+    const [asked, inForce] = [withoutHostKeys(spec), withoutHostKeys(this.memory.spec)];
     const isSame =
-      JSON.stringify(spec) === JSON.stringify(this.memory.spec) ||
+      JSON.stringify(asked) === JSON.stringify(inForce) ||
       // Earlier histories contain the effects of a spec with its keys in another order.
-      (isSameData(spec, this.memory.spec) && patched('spec-as-data'));
+      (isSameData(asked, inForce) && patched('spec-as-data'));
     const { memory, changed } = configured(this.memory, spec, { differs: !isSame, now: new Date() });
-    this.memory = memory;
-    if (!isSame) this.underWay?.cancel();
+    const isRekeyed = isSame && !isSameData(hostKeysOf(spec.hosts), present);
+    this.memory = isRekeyed ? { ...memory, spec } : memory;
+    if (!isSame || isRekeyed) this.underWay?.cancel();
     return { changed };
   }
 

@@ -1,5 +1,6 @@
 import { patched, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.js';
+import { withHostKeys } from '../cluster/host-keys.js';
 import type { RecoveryInput, RecoveryResult } from '../temporal/contract.js';
 import { waiting } from '../temporal/options.js';
 import { clusterAttribute } from '../temporal/start-options.js';
@@ -14,16 +15,19 @@ const { checkIdentity, confirmRecovery, beginEpoch, awaitEpoch, spreadEpoch, awa
  * Everything before `beginEpoch` only looks; what follows it would also happen without this workflow, because nodes
  * learn of the epoch from each other.
  */
-export async function recovery({ spec, plan, lost }: RecoveryInput): Promise<RecoveryResult> {
+export async function recovery({ spec: given, plan, lost }: RecoveryInput): Promise<RecoveryResult> {
+  let spec = given;
   upsertSearchAttributes(clusterAttribute(spec.name));
   const { epoch, seed } = plan;
   const at = new Date().toISOString();
   const report = (what: string) => setCurrentDetails(`Epoch ${epoch} of etcd: ${what}.`);
   try {
     if (patched('identity')) {
-      await checkIdentity.executeWithOptions({ summary: 'hosts and name are not of another cluster' }, [
-        { spec },
-      ]);
+      const { hostKeys = {} } = await checkIdentity.executeWithOptions(
+        { summary: 'hosts and name are not of another cluster' },
+        [{ spec }],
+      );
+      spec = withHostKeys(spec, hostKeys);
     }
     report('looking whether what was found still holds');
     await confirmRecovery.executeWithOptions({ summary: 'a quorum is lost' }, [{ spec, plan, lost }]);

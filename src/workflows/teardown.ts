@@ -1,6 +1,7 @@
 import { patched, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import type { EndedDrill } from '../activities/drill-end.js';
 import type { Activities } from '../activities/index.js';
+import { withHostKeys } from '../cluster/host-keys.js';
 import type { Change } from '../hosts/items.js';
 import type { TeardownInput, TeardownResult } from '../temporal/contract.js';
 import { patient, waiting } from '../temporal/options.js';
@@ -17,7 +18,8 @@ const { cancelDeploy, checkIdentity, clearHost, deleteVolume } = growingActiviti
  * would repair) and the framework (which would relaunch), then clears all hosts concurrently. Whatever is already
  * gone is skipped. A host that cannot be cleared does not block the others; the workflow fails with it in the end.
  */
-export async function teardown({ spec, purge }: TeardownInput): Promise<TeardownResult> {
+export async function teardown({ spec: given, purge }: TeardownInput): Promise<TeardownResult> {
+  let spec = given;
   upsertSearchAttributes(clusterAttribute(spec.name));
   const changes: Change[] = [];
   const report = (...more: readonly Change[]) => {
@@ -26,9 +28,11 @@ export async function teardown({ spec, purge }: TeardownInput): Promise<Teardown
   };
   try {
     if (patched('identity')) {
-      await checkIdentity.executeWithOptions({ summary: 'hosts and name are not of another cluster' }, [
-        { spec },
-      ]);
+      const { hostKeys = {} } = await checkIdentity.executeWithOptions(
+        { summary: 'hosts and name are not of another cluster' },
+        [{ spec }],
+      );
+      spec = withHostKeys(spec, hostKeys);
     }
     const { cancelled } = await cancelDeploy.executeWithOptions({ summary: 'no deploy runs' }, [
       { cluster: spec.name },

@@ -27,7 +27,7 @@ import { makeHost, makeSpec } from '../support/spec.js';
 import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
 
 const noSsh = () => Promise.reject(new Error('no SSH here'));
-const noPool: SshPool = { get: noSsh, listen: noSsh, close: () => Promise.resolve() };
+const noPool: SshPool = { get: noSsh, listen: noSsh, pinned: noSsh, close: () => Promise.resolve() };
 const workflowsPath = fileURLToPath(new URL('framework.workflows.ts', import.meta.url));
 const spec = makeSpec({ name: 'lost-answers' });
 

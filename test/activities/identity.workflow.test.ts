@@ -7,14 +7,23 @@ import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { createIdentityActivities, type CheckedIdentity } from '../../src/activities/identity.js';
 import { createKeeperActivities } from '../../src/activities/keeper.js';
+import { withHostKeys, type HostKeys } from '../../src/cluster/host-keys.js';
 import { placesOf } from '../../src/cluster/identity.js';
 import type { ClusterSpec } from '../../src/cluster/spec.js';
 import type { Change } from '../../src/hosts/items.js';
-import { stopKeeper } from '../../src/temporal/contract.js';
+import {
+  memoKeys,
+  stopKeeper,
+  taskQueue,
+  workflowIds,
+  workflowNames,
+  type FrameworkInput,
+} from '../../src/temporal/contract.js';
 import type { SshPool } from '../../src/ssh/connection.js';
+import { eventually } from '../support/eventually.js';
 import { callWorkflows } from '../support/lost-answers.js';
 import { makeSpec } from '../support/spec.js';
-import { startSshd, type TestSshd } from '../support/sshd.js';
+import { fingerprintOf, startSshd, type TestSshd } from '../support/sshd.js';
 import { silentPool } from '../support/ssh-pool.js';
 import { createTestWorker, startTestServer, type TestServer, type TestWorker } from '../support/temporal.js';
 
@@ -26,6 +35,7 @@ let server: TestServer;
 let sshd: TestSshd;
 let local: string;
 let pool: SshPool;
+const pools = new Map<string, SshPool>();
 let count = 0;
 
 beforeAll(async () => {
@@ -33,7 +43,11 @@ beforeAll(async () => {
   [server, sshd] = await Promise.all([startTestServer(), startSshd({ address: '127.22.33.1' })]);
   pool = silentPool(path.join(local, 'known'));
   const deps = { client: server.client, pool };
-  const activities = { ...createIdentityActivities(deps), ...createKeeperActivities(deps) };
+  const activities = {
+    ...createIdentityActivities(deps),
+    ...createKeeperActivities(deps),
+    runScheduler: () => Promise.reject(ApplicationFailure.nonRetryable('there is no Mesos here')),
+  };
   workers.push(
     await createTestWorker({ server, activities }),
     await createTestWorker({ server, activities, taskQueue: callQueue, workflowsPath: callWorkflows }),
@@ -48,7 +62,7 @@ afterEach(async () => {
 }, 60_000);
 afterAll(async () => {
   await Promise.all(workers.map((worker) => worker.stop()));
-  await pool?.close();
+  await Promise.all([pool, ...pools.values()].map((each) => each.close()));
   await sshd?.remove();
   await server?.stop();
   await rm(local, { recursive: true, force: true });
@@ -63,15 +77,32 @@ function spec(name: string): ClusterSpec {
   return makeSpec({ name, hosts });
 }
 
-function call<T>(name: string, input: object): Promise<T> {
+function call<T>(name: string, input: object, queue = callQueue): Promise<T> {
   return server.client.workflow.execute('callActivity', {
     workflowId: `call-${name}-${crypto.randomUUID()}`,
-    taskQueue: callQueue,
+    taskQueue: queue,
     args: [name, input],
   }) as Promise<T>;
 }
 
-const check = (of: ClusterSpec) => call<CheckedIdentity>('checkIdentity', { spec: of });
+/** By a worker with known keys of its own, which has none at first. */
+async function checkBy(worker: string, of: ClusterSpec, seen?: HostKeys): Promise<CheckedIdentity> {
+  if (!pools.has(worker)) {
+    const own = silentPool(path.join(local, `known-${worker}`));
+    pools.set(worker, own);
+    const activities = createIdentityActivities({ client: server.client, pool: own });
+    workers.push(
+      await createTestWorker({ server, activities, taskQueue: worker, workflowsPath: callWorkflows }),
+    );
+  }
+  return call('checkIdentity', { spec: of, ...(seen && { seen }) }, worker);
+}
+const check = async (of: ClusterSpec) => {
+  const { id, isMarked } = await call<CheckedIdentity>('checkIdentity', { spec: of });
+  return { ...(id !== undefined && { id }), isMarked };
+};
+const publicKey = async () =>
+  (await readFile(path.join(sshd.dir, 'host_key.pub'), 'utf8')).split(' ').slice(0, 2).join(' ');
 const claim = (of: ClusterSpec, id: string) =>
   call<{ readonly id: string; readonly changes: readonly Change[] }>('claimHosts', {
     spec: of,
@@ -103,6 +134,48 @@ it('makes an ID once, and keeps it on every host', async () => {
     name: 'once',
     id: proposed,
   });
+});
+
+it('every worker demands the keys that the command line, the deployment or the first worker saw', async () => {
+  const demo = spec('keyed');
+  const place = `${sshd.address}:${sshd.port}`;
+  const key = await publicKey();
+  const seenFirst = await checkBy('first', demo);
+  expect(seenFirst).toEqual({
+    isMarked: false,
+    hostKeys: { [place]: [key] },
+    firstSeen: [`${place} ${await fingerprintOf(path.join(sshd.dir, 'host_key.pub'))}`],
+  });
+  expect(await checkBy('other', demo, { [place]: [key] })).toEqual({
+    isMarked: false,
+    hostKeys: { [place]: [key] },
+  });
+  const keyed = withHostKeys(demo, { [place]: [key] });
+  // The keys of the spec are its own.
+  expect(await checkBy('other', keyed)).toEqual({ isMarked: false });
+
+  const framework = await server.client.workflow.start(workflowNames.framework, {
+    workflowId: workflowIds.framework('keyed'),
+    taskQueue,
+    args: [{ spec: keyed } satisfies FrameworkInput],
+  });
+  try {
+    await eventually(async () => (await framework.describe()).memo?.[memoKeys.hosts] !== undefined);
+    expect(await checkBy('other', demo)).toMatchObject({ hostKeys: { [place]: [key] } });
+    await sshd.changeHostKey();
+    // Neither what a new worker sees nor what a command line saw counts for more than the deployment.
+    const seen = { [place]: [await publicKey()] };
+    const refused = await checkBy('third', demo, seen);
+    expect(refused).toEqual({ isMarked: false, hostKeys: { [place]: [key] } });
+    expect(await codeOf(call('claimHosts', { spec: keyed, proposed }))).toBe('SSH_HOST_KEY_CHANGED');
+    // The spec does.
+    expect(await checkBy('third', withHostKeys(demo, seen))).toEqual({ isMarked: false });
+    expect(await claim(withHostKeys(demo, seen), proposed)).toMatchObject({ id: proposed });
+  } finally {
+    await framework.terminate();
+    await rm(path.join(local, 'known'), { recursive: true, force: true });
+    await sshd.changeHostKey();
+  }
 });
 
 it('refuses a second cluster of the name while the first one runs, before its hosts are touched', async () => {

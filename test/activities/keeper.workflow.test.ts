@@ -13,7 +13,7 @@ import { createTestWorker, startTestServer, type TestServer, type TestWorker } f
 
 const workflowsPath = fileURLToPath(new URL('../support/keeper-workflows.ts', import.meta.url));
 const noSsh = () => Promise.reject(new Error('no SSH here'));
-const noPool: SshPool = { get: noSsh, listen: noSsh, close: () => Promise.resolve() };
+const noPool: SshPool = { get: noSsh, listen: noSsh, pinned: noSsh, close: () => Promise.resolve() };
 
 let server: TestServer;
 let cluster: KeeperCluster;

@@ -1,8 +1,10 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
+import { parse } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { marks } from '../../src/node/layout.js';
 import { cli } from '../support/cli.js';
@@ -65,8 +67,7 @@ describe('check', () => {
     await writeSpec();
     const before = await run('check', '--json');
     expect(JSON.parse(before.stdout)).toMatchObject({ firstSight: ['h1', 'h2', 'h3'] });
-    expect((await run('check')).stdout).toContain('the SSH key of h1, h2, h3 that it sees first');
-    // As docs/how-to/host-key.md describes.
+    expect((await run('check')).stdout).toContain('The SSH keys of h1, h2, h3 are trusted at first sight');
     const pinned = path.join(directory, 'state', 'perijove', 'known_hosts');
     const keys = (await readdir(pinned)).map((name) => readFile(path.join(pinned, name), 'utf8'));
     await writeFile(path.join(directory, 'known_hosts'), (await Promise.all(keys)).join(''));
@@ -76,7 +77,65 @@ describe('check', () => {
       env: { ...env, XDG_STATE_HOME: path.join(directory, 'another-machine') },
     });
     expect(JSON.parse(after.stdout)).toMatchObject({ firstSight: [], pinned: [], problems: [] });
-    expect((await run('check')).stdout).not.toContain('sees first');
+    expect((await run('check')).stdout).not.toContain('first sight');
+  });
+
+  it('trusts the keys that host-keys prints, once they are in the spec, on every machine', async () => {
+    await writeSpec();
+    const elsewhere = { ...env, XDG_STATE_HOME: path.join(directory, 'fresh-machine') };
+    const fresh = (...argv: string[]) => cli(argv, { cwd: directory, env: elsewhere });
+    const { code, stdout } = await fresh('host-keys');
+    expect(code).toBe(0);
+    const printed = parse(stdout) as { readonly hosts: readonly { name: string; hostKeys: string[] }[] };
+    expect(printed.hosts.map(({ name }) => name)).toEqual(['h1', 'h2', 'h3']);
+    for (const { dir } of sshds) {
+      expect(stdout).toContain(`${await fingerprintOf(path.join(dir, 'host_key.pub'))}, not known yet`);
+    }
+    const keyed = (text: string) =>
+      printed.hosts.reduce(
+        (spec, { name, hostKeys }) =>
+          spec.replace(`name: ${name},`, `name: ${name}, hostKeys: ${JSON.stringify(hostKeys)},`),
+        text,
+      );
+    await writeSpec(keyed);
+    const checked = JSON.parse((await fresh('check', '--json')).stdout) as object;
+    expect(checked).toMatchObject({ firstSight: [], pinned: [], problems: [] });
+    expect(JSON.parse((await fresh('host-keys', 'h2', '--json')).stdout)).toMatchObject({
+      keys: [{ host: 'h2', is: 'known' }],
+      errors: [],
+    });
+    await sshds[1]?.changeHostKey();
+    try {
+      for (const machine of [run, fresh]) {
+        expect(JSON.parse((await machine('check', '--json')).stdout)).toMatchObject({
+          problems: [{ code: 'SSH_HOST_KEY_CHANGED', host: 'h2' }],
+        });
+      }
+      expect((await fresh('host-keys', 'h2')).stdout).toContain('ANOTHER KEY THAN THE KNOWN ONE');
+      const ssh = (host: string) =>
+        promisify(execFile)(
+          process.execPath,
+          [path.resolve('bin/perijove.js'), 'ssh', host, '--', 'echo', 'in'],
+          {
+            cwd: directory,
+            env: elsewhere,
+          },
+        );
+      expect((await ssh('h1')).stdout).toBe('in\n');
+      await expect(ssh('h2')).rejects.toMatchObject({ code: 3 });
+    } finally {
+      await rm(path.join(directory, 'state'), { recursive: true, force: true });
+    }
+  });
+
+  it('host-keys reports a host that cannot be asked, and prints the others', async () => {
+    await writeSpec((text) => text.replace('127.21.1.3, port: 2200', '127.21.1.3, port: 2201'));
+    const { code, stdout, stderr } = await run('host-keys');
+    expect(code).toBe(3);
+    expect(stderr).toContain('SSH_REFUSED');
+    expect(stdout).toContain('- name: h2');
+    expect(stdout).not.toContain('- name: h3');
+    expect((await run('host-keys', 'h9')).code).toBe(2);
   });
 
   it('lists every problem of every host with its remedy, and exits by the first', async () => {

@@ -57,6 +57,38 @@ function specOf(text: string) {
   return spec;
 }
 
+const aKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAfBDNDvJWJBKFCMDaa5f9JYN+OAi1+vFdOs2yWvNnWT';
+
+describe('keys of hosts', () => {
+  const keyed = edited('10.0.0.2\n', `10.0.0.2\n    hostKeys: [${aKey} root@h2]\n`);
+
+  it('are those of the host or the jump host, without comments, and no part of the digest', () => {
+    const spec = specOf(keyed);
+    expect(spec.hosts.map(({ ssh }) => ssh.hostKeys)).toEqual([undefined, [aKey], undefined]);
+    expect(specDigest(spec)).toBe(specDigest(specOf(valid)));
+    const gate = `ssh:\n  jump: { address: gate, hostKeys: [${aKey}] }`;
+    expect(specOf(edited('ssh:', gate)).hosts[0]?.jump?.hostKeys).toEqual([aKey]);
+    expect(specDigest(specOf(edited('ssh:', gate)))).not.toBe(specDigest(spec));
+  });
+
+  it('give way to a known_hosts file', () => {
+    const both = edited('ssh:', 'ssh:\n  knownHosts: known', keyed);
+    expect(specOf(both).hosts[1]?.ssh).toMatchObject({ knownHostsFile: '/clusters/known' });
+    expect(specOf(both).hosts[1]?.ssh).not.toHaveProperty('hostKeys');
+  });
+
+  it.each([
+    'ssh-ed25519',
+    'ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIAfBDNDvJWJBKFCMDaa5f9JYN+OAi1+vFdOs2yWvNnWT',
+    'abc',
+    `h2 ${aKey}`,
+  ])('are OpenSSH public keys: %s', (key) => {
+    expect(problems(edited(aKey, key, keyed))).toEqual([
+      expect.stringContaining('SPEC_BAD_VALUE 9:16 hosts[1].hostKeys[0]: expected an OpenSSH public key'),
+    ]);
+  });
+});
+
 describe('a valid file', () => {
   it('gets all defaults, as plain JSON with units in the names', () => {
     const spec = specOf(valid);

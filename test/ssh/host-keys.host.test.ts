@@ -1,11 +1,14 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { SshTarget } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
+import { publicKeyLine } from '../../src/ssh/known-hosts.js';
+import { presentedKey } from '../../src/ssh/presented-key.js';
 import { fingerprintOf, makeKey, startSshd, type TestSshd } from '../support/sshd.js';
 import { silentPool } from '../support/ssh-pool.js';
 
@@ -64,6 +67,63 @@ async function knowing(server: TestSshd, lines: string[], target: Partial<SshTar
   await writeFile(knownHostsFile, lines.map((line) => `${line}\n`).join(''));
   return server.host({ ssh: { ...server.host().ssh, knownHostsFile, ...target } });
 }
+
+describe('keys of the spec', () => {
+  const plain = async () => {
+    const server = await startSshd({ address });
+    onTestFinished(() => server.remove());
+    const key = await publicKey(path.join(server.dir, 'host_key'));
+    const host = (...hostKeys: readonly string[]) => server.host({ ssh: { ...server.host().ssh, hostKeys } });
+    return { server, key, host };
+  };
+
+  it('are accepted, and nothing is pinned', async () => {
+    const { server, key, host } = await plain();
+    await makeKey(path.join(directory, 'other'));
+    const keyed = host(await publicKey(path.join(directory, 'other')), key);
+    expect(await (await pool.get(keyed)).run('echo in')).toBe('in\n');
+    await expect(readdir(path.join(directory, 'known'))).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await pool.pinned([keyed, server.host()])).toEqual({});
+    await pool.get(server.host());
+    expect(await pool.pinned([keyed, server.host()])).toEqual({ [`${address}:2200`]: [key] });
+  });
+
+  it('refuse every other key, whatever is pinned, and say what to do', async () => {
+    const { server, key, host } = await plain();
+    const before = await fingerprintOf(path.join(server.dir, 'host_key.pub'));
+    await server.changeHostKey();
+    await pool.get(server.host());
+    await expect(pool.get(host(key))).rejects.toMatchObject({
+      code: 'SSH_HOST_KEY_CHANGED',
+      retryable: false,
+      message: expect.stringContaining(before) as string,
+      remedy: expect.stringContaining('`hostKeys`') as string,
+    });
+  });
+
+  it('are overridden by a known_hosts file', async () => {
+    const { server, key } = await plain();
+    await makeKey(path.join(directory, 'other'));
+    const hostKeys = [await publicKey(path.join(directory, 'other'))];
+    const host = await knowing(server, [`[${address}]:2200 ${key}`], { hostKeys });
+    expect(await (await pool.get(host)).run('echo in')).toBe('in\n');
+  });
+
+  it('are seen without a login, through a jump host too', async () => {
+    const { server, key } = await plain();
+    const target = { ...server.host().ssh, user: 'nobody-of-this-name' };
+    const options = { knownHostsDir: path.join(directory, 'known'), logger: pino({ level: 'silent' }) };
+    const seen = async (jump?: SshTarget) =>
+      publicKeyLine(await presentedKey({ host: 'h1', target, ...(jump && { jump }) }, options));
+    expect(await seen()).toBe(key);
+    await expect(readdir(options.knownHostsDir)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await seen(server.host().ssh)).toBe(key);
+    await server.changeHostKey();
+    const changed = await publicKey(path.join(server.dir, 'host_key'));
+    expect(await seen()).toBe(changed);
+    await expect(seen(server.host().ssh)).rejects.toMatchObject({ code: 'SSH_HOST_KEY_CHANGED' });
+  });
+});
 
 describe('host certificates', () => {
   it.each([

@@ -98,6 +98,7 @@ export function mortalPool(pool: SshPool, last: number): MortalPool {
   return {
     get: async (host) => mortal(await pool.get(host)),
     listen: (...args) => pool.listen(...args),
+    pinned: (...args) => pool.pinned(...args),
     close: () => pool.close(),
     get begun() {
       return begun;

@@ -2,6 +2,7 @@
  * Activities on a simulated in-memory cluster, which record their calls, to test the workflows' own
  * decisions: order, parallelism, what is skipped, the effect of a failure.
  */
+import type { HostKeys } from '../../src/cluster/host-keys.js';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Activities } from '../../src/activities/index.js';
 import type { LeavingHost } from '../../src/deployment/leaving.js';
@@ -53,6 +54,8 @@ export class SimulatedCluster {
   keeper: 'absent' | 'running' = 'absent';
   /** The hosts are marked with it. */
   id: string | undefined;
+  /** What `checkIdentity` finds. */
+  hostKeys: HostKeys | undefined;
   facts: (host: HostSpec) => Partial<HostFacts> = () => ({});
 
   readonly #active = new Map<string, number>();
@@ -113,7 +116,11 @@ export class SimulatedCluster {
       checkNoTeardown: wait('checkNoTeardown'),
       checkIdentity: async () => {
         await this.#did('checkIdentity');
-        return this.id === undefined ? { isMarked: false } : { id: this.id, isMarked: true };
+        const { hostKeys } = this;
+        return {
+          ...(this.id === undefined ? { isMarked: false } : { id: this.id, isMarked: true }),
+          ...(hostKeys && { hostKeys }),
+        };
       },
       claimHosts: async ({ proposed }) => {
         await this.#did('claimHosts');

@@ -9,6 +9,7 @@ import {
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PerijoveError } from '../../src/errors/error.js';
+import { hostKeysOf, placeOfTarget } from '../../src/cluster/host-keys.js';
 import type { ClusterSpec } from '../../src/cluster/spec.js';
 import { stageNames } from '../../src/deployment/stages.js';
 import {
@@ -261,6 +262,27 @@ describe('an unchanged spec', () => {
     // Scheduled, started, completed; and up to three of the workflow task that received the result.
     const perHost = ((await eventsOf(larger.handle)) - (await eventsOf(handle))) / 10;
     expect(perHost).toBeLessThanOrEqual(6);
+  });
+});
+
+describe('keys of hosts', () => {
+  it('that preflight found are demanded by every later activity, and are no change', async () => {
+    const spec = makeSpec({ name: 'keyed' });
+    const cluster = SimulatedCluster.deployed(spec);
+    const keys = Object.fromEntries(spec.hosts.map(({ ssh }) => [placeOfTarget(ssh), ['ssh-ed25519 AAAA']]));
+    cluster.hostKeys = keys;
+    const { handle, result } = await deploy(cluster);
+    expect(result.changed).toBe(0);
+    const { events } = await handle.fetchHistory();
+    const given = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: activity }) => {
+      const data = activity?.input?.payloads?.[0]?.data;
+      const input = JSON.parse(Buffer.from(data ?? '{}').toString()) as { readonly spec?: ClusterSpec };
+      const name = activity?.activityType?.name ?? '';
+      return input.spec === undefined ? [] : [{ name, keys: hostKeysOf(input.spec.hosts) }];
+    });
+    expect(given.length).toBeGreaterThan(6);
+    for (const each of given)
+      expect(each).toEqual({ ...each, keys: each.name === 'checkIdentity' ? {} : keys });
   });
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { placeOfTarget, withHostKeys } from '../../src/cluster/host-keys.js';
 import { nodeConfig } from '../../src/node/config.js';
 import type { NodePlan } from '../../src/node/plan.js';
 import type { FrameworkState } from '../../src/temporal/contract.js';
@@ -48,6 +49,25 @@ const running = (...nodes: readonly string[]): FrameworkState =>
   );
 
 describe('configure', () => {
+  it('takes over keys of hosts, and keeps known ones, without a change', () => {
+    const keys = (line: string) =>
+      Object.fromEntries(spec.hosts.map(({ ssh }) => [placeOfTarget(ssh), [line]]));
+    const keyed = withHostKeys(spec, keys('ssh-ed25519 AAAA'));
+    const { memory } = configure(firstMemory({ spec }), spec, somePlan);
+    const rekeyed = configure(memory, keyed, somePlan);
+    expect(rekeyed).toEqual({ memory: { ...memory, spec: keyed }, result: 'unchanged' });
+    expect(rekeyed.memory.spec, 'the scheduler must be started anew').not.toBe(memory.spec);
+    expect(configure(rekeyed.memory, { ...spec }, somePlan).memory.spec).toBe(keyed);
+    const replaced = withHostKeys(spec, keys('ssh-ed25519 BBBB'));
+    expect(configure(rekeyed.memory, replaced, somePlan)).toMatchObject({
+      memory: { spec: replaced },
+      result: 'unchanged',
+    });
+    const other = { ...spec, etcd: { ...spec.etcd, token: 'other' } };
+    const changed = configure(rekeyed.memory, other, somePlan);
+    expect(changed).toMatchObject({ result: 'changed', memory: { spec: { hosts: keyed.hosts } } });
+  });
+
   it('starts once, changes with the spec, and otherwise changes nothing', () => {
     const fresh = firstMemory({ spec });
     const started = configure(fresh, { ...spec });

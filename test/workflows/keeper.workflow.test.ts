@@ -5,6 +5,9 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createKeeperActivities } from '../../src/activities/keeper.js';
+import { isSameData } from '../../src/cluster/canonical.js';
+import { hostKeysOf, placeOfTarget, withHostKeys } from '../../src/cluster/host-keys.js';
+import type { ClusterSpec } from '../../src/cluster/spec.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import {
   configureKeeper,
@@ -28,6 +31,7 @@ const workflowsPath = fileURLToPath(new URL('../../src/workflows/keeper.ts', imp
 const noPool: SshPool = {
   get: () => Promise.reject(new Error('no SSH here')),
   listen: () => Promise.reject(new Error('no SSH here')),
+  pinned: () => Promise.resolve({}),
   close: () => Promise.resolve(),
 };
 
@@ -290,6 +294,28 @@ describe('the keeper', { timeout: 240_000 }, () => {
     await expect(handle.executeUpdate(configureKeeper, { args: [other] })).rejects.toMatchObject({
       cause: { type: 'SPEC_DIFFERS' },
     });
+  });
+
+  test('takes over keys of hosts without a change', async () => {
+    const keys = Object.fromEntries(
+      cluster.spec.hosts.map(({ ssh }) => [placeOfTarget(ssh), ['ssh-ed25519 AAAA']]),
+    );
+    const keyed = withHostKeys(cluster.spec, keys);
+    expect(keyed).not.toEqual(cluster.spec);
+    await handle.executeUpdate(configureKeeper, { args: [cluster.spec] });
+    const before = await inLine((now) => now.drifts.length === 0);
+    for (const spec of [keyed, cluster.spec]) {
+      expect(await handle.executeUpdate(configureKeeper, { args: [spec] })).toEqual({ changed: false });
+    }
+    await eventually('the watch has the keys', async () => {
+      const { events } = await handle.fetchHistory();
+      const watched = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: activity }) =>
+        activity?.activityType?.name === 'watchCluster' ? [activity.input?.payloads?.[0]?.data] : [],
+      );
+      const { spec } = JSON.parse(Buffer.from(watched.at(-1) ?? '').toString()) as { spec: ClusterSpec };
+      return isSameData(hostKeysOf(spec.hosts), keys);
+    });
+    expect((await inLine((now) => now.drifts.length === 0)).generation).toBe(before.generation);
   });
 
   test('stops on request, and leaves everything unchanged', async () => {

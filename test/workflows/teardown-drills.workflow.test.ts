@@ -36,7 +36,12 @@ afterAll(() => server?.stop());
 
 const unreachable = () =>
   Promise.reject(new PerijoveError('SSH_TIMEOUT', 'h1 does not respond', { host: 'h1' }));
-const pool: SshPool = { get: unreachable, listen: unreachable, close: () => Promise.resolve() };
+const pool: SshPool = {
+  get: unreachable,
+  listen: unreachable,
+  pinned: unreachable,
+  close: () => Promise.resolve(),
+};
 const stopped = drillPlan({
   fault: { kind: 'process-signal', host: 'h1', signal: 'STOP', process: { pid: 7, start: 8 } },
 });

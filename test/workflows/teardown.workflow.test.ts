@@ -31,6 +31,7 @@ async function work(cluster: SimulatedCluster, instead: Partial<Activities> = {}
   const pool: SshPool = {
     get: () => Promise.reject(new Error('no host is to be reached')),
     listen: () => Promise.reject(new Error('no host is to be reached')),
+    pinned: () => Promise.resolve({}),
     close: () => Promise.resolve(),
   };
   const { checkNoTeardown, cancelDeploy } = createTeardownActivities({ client: server.client, pool });

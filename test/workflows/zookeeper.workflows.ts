@@ -7,6 +7,7 @@ export async function runZookeeperStage(spec: ClusterSpec): Promise<readonly Cha
   const hosts = spec.hosts;
   return zookeeper.run({
     spec,
+    seen: undefined,
     whole: spec,
     leaving: [],
     purgeRemoved: false,

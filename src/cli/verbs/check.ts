@@ -79,7 +79,7 @@ function checkText(
     '',
     ...exposureLines(exposure, context),
     ...certificateLines(spec, context),
-    ...firstSightLines(spec, columns),
+    ...firstSightLines(spec, context),
     '',
     problems.length === 0
       ? `${file}: ${colors.green('no problems found')}`
@@ -151,11 +151,11 @@ function exposureLines(exposure: readonly Exposure[], context: CommandContext): 
   ];
 }
 
-function firstSightLines(spec: ClusterSpec, columns: number): string[] {
+function firstSightLines(spec: ClusterSpec, context: CommandContext): string[] {
   const hosts = trustedAtFirstSight(spec);
   if (hosts.length === 0) return [];
-  const line = `Each worker and command line trusts the SSH key of ${hosts.join(', ')} that it sees first: \`ssh.knownHosts\` names no file. See docs/how-to/host-key.md.`;
-  return ['', ...hanging('', line, columns)];
+  const line = `The SSH keys of ${hosts.join(', ')} are trusted at first sight, once for the deployment: the spec has no \`hostKeys\` for them. \`${context.program} host-keys\` prints them. See docs/how-to/host-key.md.`;
+  return ['', ...hanging('', line, textColumns(context))];
 }
 
 function factCells({ os, cpus, memoryBytes, freeBytes, init }: HostFacts): string[] {

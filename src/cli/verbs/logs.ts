@@ -38,9 +38,11 @@ export const logsCommand = defineCommand({
     return withHosts(context, async (pool) => {
       const { host, print, follow } = await logOf(pool, spec, target, lines);
       if (options.follow) {
-        const { runSsh, sshArguments } = await import('../ssh-command.js');
+        const { runSsh, sshArguments, writeSpecKeys } = await import('../ssh-command.js');
         const command = host.become === 'sudo' ? `sudo -n sh -c ${quote(follow)}` : follow;
-        const words = sshArguments(host, knownHostsDir(context.env), { tty: false, command });
+        const pins = knownHostsDir(context.env);
+        await writeSpecKeys(host, pins);
+        const words = sshArguments(host, pins, { tty: false, command });
         await runSsh(host, {
           args: words,
           signal: context.signal,

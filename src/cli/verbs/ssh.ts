@@ -25,7 +25,7 @@ export const sshCommand = defineCommand({
   ],
   async run(context, { args, options }) {
     const { spec } = await openSpec(context, options.file);
-    const [{ parseTarget, locateNode }, { runSsh, sshArguments }] = await Promise.all([
+    const [{ parseTarget, locateNode }, { runSsh, sshArguments, writeSpecKeys }] = await Promise.all([
       import('../targets.js'),
       import('../ssh-command.js'),
     ]);
@@ -35,7 +35,9 @@ export const sshCommand = defineCommand({
     const tty = given === undefined && context.stdin.isTTY === true;
     const run = async (host: HostSpec, command: string | undefined) => {
       const withCommand = command === undefined ? {} : { command };
-      const words = sshArguments(host, knownHostsDir(context.env), { tty, ...withCommand });
+      const pins = knownHostsDir(context.env);
+      await writeSpecKeys(host, pins);
+      const words = sshArguments(host, pins, { tty, ...withCommand });
       const code = await runSsh(host, { args: words, signal: context.signal });
       return given === undefined ? exitCodes.done : code;
     };

@@ -4,6 +4,7 @@ import { limit } from '../../net/deadline.js';
 import { scope } from '../../net/scope.js';
 import type { DeployProgress, DeployResult } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
+import { knownHostsDir } from '../hosts.js';
 import { printJson, printNotice, printText, textColumns } from '../io.js';
 import { count, progressView } from '../progress-view.js';
 import { withReport } from '../internal-report.js';
@@ -55,11 +56,13 @@ export async function deployAndShow(
     purgeRemoved = false,
   }: { readonly temporal: TemporalSettings; readonly detach?: boolean; readonly purgeRemoved?: boolean },
 ): Promise<number> {
-  const [{ followDeploy, startDeploy }, { ensureSearchAttributes }, { prepareRelease }] = await Promise.all([
-    import('../deploy.js'),
-    import('../../temporal/connect.js'),
-    import('../versions.js'),
-  ]);
+  const [{ followDeploy, startDeploy }, { ensureSearchAttributes }, { prepareRelease }, { pinnedKeys }] =
+    await Promise.all([
+      import('../deploy.js'),
+      import('../../temporal/connect.js'),
+      import('../versions.js'),
+      import('../../ssh/host-keys.js'),
+    ]);
   return withTemporal(temporal, async ({ client, connection, namespace }) => {
     await ensureSearchAttributes(connection, namespace);
     const stop = detach ? limit(detachMs, context.signal).signal : context.signal;
@@ -68,7 +71,8 @@ export async function deployAndShow(
     };
     const preparing = scope(stop);
     await prepareRelease(client, { signal: preparing.signal, moves: spec.name, onWait });
-    const starting = startDeploy(client, spec, { signal: stop, onWait, purgeRemoved });
+    const seen = await pinnedKeys(spec.hosts, knownHostsDir(context.env));
+    const starting = startDeploy(client, spec, { signal: stop, onWait, purgeRemoved, seen });
     const { workflowId, untaken } = await starting.finally(() => preparing.abort());
     if (detach || context.signal.aborted) return detached(context, workflowId, untaken);
     const view = progressView(context);

@@ -1,5 +1,6 @@
 import { patched, proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../../activities/index.js';
+import { withHostKeys } from '../../cluster/host-keys.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import type { LeavingHost } from '../../deployment/leaving.js';
 import { preflightProblems } from '../../deployment/preflight.js';
@@ -21,11 +22,16 @@ export const preflight = {
   name: 'preflight',
   title: 'Check the hosts',
   async run(deployment) {
-    const { spec } = deployment;
+    const { seen } = deployment;
+    let { spec } = deployment;
     await checkNoTeardown.executeWithOptions({ summary: 'no teardown runs' }, [{ cluster: spec.name }]);
     if (patched('identity')) {
       const summary = 'hosts and name are not of another cluster';
-      deployment.checked = await checkIdentity.executeWithOptions({ summary }, [{ spec }]);
+      deployment.checked = await checkIdentity.executeWithOptions({ summary }, [
+        { spec, ...(seen && { seen }) },
+      ]);
+      spec = withHostKeys(spec, deployment.checked.hostKeys ?? {});
+      deployment.spec = spec;
     }
     if (patched('hosts-that-leave')) deployment.leaving = await leavingHosts(spec);
     deployment.surveys = await inParallel(spec.hosts, (host) =>
@@ -53,7 +59,11 @@ export const preflight = {
     if (first !== undefined) throw failureOfProblems(first, problems);
     return [];
   },
-  proof: ({ hosts }) => `no problems found on ${hosts.map(({ name }) => name).join(', ')}`,
+  proof: ({ hosts }, { checked }) => {
+    const found = `no problems found on ${hosts.map(({ name }) => name).join(', ')}`;
+    const { firstSeen = [] } = checked ?? {};
+    return firstSeen.length === 0 ? found : `${found}; keys trusted at first sight: ${firstSeen.join(', ')}`;
+  },
 } as const satisfies Stage;
 
 /** One that does not respond ends the deployment before anything is changed: it may still run services. */

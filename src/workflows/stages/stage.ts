@@ -2,6 +2,7 @@ import type { LeavingHost } from '../../deployment/leaving.js';
 import type { HostSurvey } from '../../deployment/host-survey.js';
 import type { Change } from '../../hosts/items.js';
 import type { CheckedIdentity } from '../../activities/identity.js';
+import type { HostKeys } from '../../cluster/host-keys.js';
 import type { ClusterIdentity } from '../../cluster/identity.js';
 import type { ClusterSpec, HostSpec } from '../../cluster/spec.js';
 import type { StageName } from '../../deployment/stages.js';
@@ -16,12 +17,15 @@ export interface Stage {
   /** Resolves to its changes when the stage's promise holds. */
   run(deployment: Deployment): Promise<readonly Change[]>;
   /** For operators: what holds after a stage that changes nothing and only verifies. */
-  proof?(spec: ClusterSpec): string;
+  proof?(spec: ClusterSpec, deployment: Pick<Deployment, 'checked'>): string;
 }
 
 /** What the stages of one deployment share. */
 export interface Deployment {
-  readonly spec: ClusterSpec;
+  /** With the keys of the hosts, once preflight knows them. */
+  spec: ClusterSpec;
+  /** The keys of hosts that the command line has seen. */
+  readonly seen: HostKeys | undefined;
   /** The hosts of the cluster that the spec no longer contains, as preflight found them. */
   leaving: readonly LeavingHost[];
   /** The spec with those hosts, without roles. */

@@ -46,6 +46,31 @@ export function validUntil(pem: string): Date | undefined {
   return ends.length === 0 ? undefined : new Date(Math.min(...ends));
 }
 
+/** So long before its end a certificate should be renewed. */
+const renewalDays = 30;
+const dayMs = 86_400_000;
+
+/** Whether a certificate is still valid. `ending`: for less than 30 days. */
+export interface Expiry {
+  /** ISO 8601. */
+  readonly validUntil: string;
+  readonly state: 'valid' | 'ending' | 'expired';
+}
+
+export function expiryOf(until: Date, now: Date): Expiry {
+  const leftMs = until.getTime() - now.getTime();
+  const state = leftMs < 0 ? 'expired' : leftMs < renewalDays * dayMs ? 'ending' : 'valid';
+  return { validUntil: until.toISOString(), state };
+}
+
+/** `ends in 12 days, on 2027-01-31`: the rest of a sentence. */
+export function expiryText({ validUntil, state }: Expiry, now: Date): string {
+  const days = Math.floor(Math.abs(Date.parse(validUntil) - now.getTime()) / dayMs);
+  const span = days === 1 ? '1 day' : days === 0 ? 'less than a day' : `${days} days`;
+  const when = state === 'expired' ? `expired ${span} ago` : `ends in ${span}`;
+  return `${when}, on ${day(validUntil)}`;
+}
+
 const remedies = {
   pem: 'Name a PEM file: the certificate of the server first, then those that issued it.',
   keyPem: 'Name a PEM file with a private key that has no passphrase.',

@@ -828,6 +828,12 @@ export const errorCodes = facts({
     retryable: true,
     exit: 'failed',
   },
+  PROXY_CERTIFICATE_EXPIRED: {
+    meaning: 'The certificate with which a proxy serves HTTPS has expired: browsers refuse it or warn.',
+    remedy: 'Renew it, then run `perijove up`.',
+    retryable: false,
+    exit: 'failed',
+  },
   PROXY_TOKEN_REFUSED: {
     meaning: "A proxy's API rejected the token.",
     remedy:

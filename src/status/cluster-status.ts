@@ -1,4 +1,6 @@
 /** The status of a cluster, as printed by `status --json`, and its interpretation. Pure. */
+import { expiryText, type Expiry } from '../cluster/certificate.js';
+import { errorCodes } from '../errors/codes.js';
 import type { PastTask } from '../temporal/contract.js';
 import { brickHosts, hostsWithRole, proxyUrl, type ClusterSpec } from '../cluster/spec.js';
 
@@ -137,6 +139,8 @@ export interface ClusterStatus {
     readonly target: string | null;
     readonly generation: number | null;
     readonly healthy: boolean;
+    /** That it serves; null while unknown. Absent with plain HTTP. */
+    readonly certificate?: Expiry | null;
   }[];
   readonly storage: {
     readonly kind: 'path' | 'gluster';
@@ -223,6 +227,14 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
   const closed = proxies.filter(({ healthy }) => !healthy).map(({ host }) => host);
   if (closed.length > 0) found.push(`Jupyter is not reachable through the proxy of ${closed.join(', ')}`);
 
+  const expired = proxies.filter(({ certificate }) => certificate?.state === 'expired');
+  if (expired.length > 0) {
+    const hosts = expired.map(({ host }) => host).join(', ');
+    const message = `the certificate for HTTPS has expired on ${hosts}`;
+    const { remedy } = errorCodes.PROXY_CERTIFICATE_EXPIRED;
+    found.push(problemText({ code: 'PROXY_CERTIFICATE_EXPIRED', message, remedy }));
+  }
+
   const { bricks } = storage;
   if (bricks.length > 0 && bricks.every(({ online }) => online === null)) {
     found.push('no host reports the GlusterFS volume');
@@ -230,6 +242,17 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
   const lost = bricks.filter(({ online }) => online === false).map(({ host }) => host);
   if (lost.length > 0) found.push(`GlusterFS brick down on ${lost.join(', ')}`);
   return found;
+}
+
+/** Certificates that end soon, which is no shortcoming yet. */
+export function endingCertificates({ proxies }: Pick<ClusterStatus, 'proxies'>, now: Date): string[] {
+  const texts = proxies.flatMap(({ host, certificate }) =>
+    certificate?.state === 'ending' ? [{ host, text: expiryText(certificate, now) }] : [],
+  );
+  return [...new Set(texts.map(({ text }) => text))].map((text) => {
+    const hosts = texts.filter((each) => each.text === text).map(({ host }) => host);
+    return `the certificate for HTTPS on ${hosts.join(', ')} ${text}. Renew it, then run \`perijove up\``;
+  });
 }
 
 /** A sentence without its full stop. */
@@ -325,6 +348,7 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
       target: null,
       generation: null,
       healthy: false,
+      ...(spec.proxy.tls && { certificate: null }),
     })),
     storage: {
       kind: spec.storage.kind,

@@ -12,6 +12,8 @@ import { within } from '../net/deadline.js';
 import type { NodeStatus } from '../node/api.js';
 import { nodeClient } from '../node/client.js';
 import { proxyClient } from '../proxy/client.js';
+import { servedUntil } from '../proxy/served-certificate.js';
+import { expiryOf, type Expiry } from '../cluster/certificate.js';
 import {
   brickHosts,
   hostsWithRole,
@@ -39,6 +41,7 @@ import { observeBricks } from '../storage/volume.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
 import {
   emptyStatus,
+  endingCertificates,
   phaseOf,
   shortcomings,
   type ClusterStatus,
@@ -129,6 +132,7 @@ export async function observeCluster(
     ...live.reasons,
     ...Object.values(framework?.masters ?? {}),
     ...(framework?.missing === undefined ? [] : [framework.missing]),
+    ...endingCertificates(status, new Date()),
     ...status.framework.cordons.map(
       (host) => `${host} is drained and gets no nodes until \`perijove uncordon ${host}\``,
     ),
@@ -399,13 +403,19 @@ async function observeNodesAndProxies(
       unknown.map(async (proxy, index) => {
         const host = hostsWithRole(spec, 'proxy')[index];
         if (!host || !hosts.includes(host)) return proxy;
-        const health = await reach
-          .via(host.name, proxyApiAddress(host), host.ports.proxyApi)
-          .then((endpoint) => proxyClient(endpoint, secrets['proxy-api-token']).health({ timeoutMs: askMs }))
-          .catch(() => undefined);
-        if (!health?.route) return proxy;
+        const [health, certificate] = await Promise.all([
+          reach
+            .via(host.name, proxyApiAddress(host), host.ports.proxyApi)
+            .then((endpoint) =>
+              proxyClient(endpoint, secrets['proxy-api-token']).health({ timeoutMs: askMs }),
+            )
+            .catch(() => undefined),
+          spec.proxy.tls && observeCertificate(reach, host),
+        ]);
+        const seen = { ...proxy, ...(certificate && { certificate }) };
+        if (!health?.route) return seen;
         const { serving, generation } = health.route;
-        return { ...proxy, target: serving.target, generation, healthy: health.answering === true };
+        return { ...seen, target: serving.target, generation, healthy: health.answering === true };
       }),
     ),
   ]);
@@ -420,6 +430,18 @@ async function observeNodesAndProxies(
     reasons,
     ...(lost !== undefined && { lost }),
   };
+}
+
+/** What people get from the proxy now, whatever is in its file or in the spec. */
+async function observeCertificate(
+  reach: Reach,
+  { name, address, ports }: HostSpec,
+): Promise<Expiry | undefined> {
+  try {
+    return expiryOf(await servedUntil(await reach.via(name, address, ports.proxy), askMs), new Date());
+  } catch {
+    return undefined;
+  }
 }
 
 /** Why a node's etcd member does not run, if the node knows. */

@@ -170,16 +170,24 @@ test('`check` says until when the certificate is valid, and asks for a new one i
   const check = async (files: ProxyTls, ...options: string[]) =>
     (await cli(['check', write('cluster.yaml', specText(files)), ...options])).stdout;
   const late = authority.issue('late', { to: stamp(3) });
-  expect(await check(late)).toContain(`valid until ${day(3).slice(0, 10)}. Renew it`);
+  const ends = (days: number) =>
+    `The certificate for HTTPS ends in ${days - 1} days, on ${day(days).slice(0, 10)}.`;
+  expect(await check(late)).toContain(`${ends(3)} Renew it, then run \`perijove up\`.`);
   expect(JSON.parse(await check(late, '--json'))).toMatchObject({
+    certificate: { state: 'ending' },
     certificateValidUntil: expect.stringMatching(`^${day(3).slice(0, 10)}T`) as string,
   });
   const long = authority.issue('long', { to: stamp(90) });
   const [leaf = ''] = readFileSync(long.certificateFile, 'utf8').split(/(?<=-----END CERTIFICATE-----\n)/);
   const certificateFile = write('leaf.pem', leaf);
   const text = await check({ ...long, certificateFile });
-  expect(text).toContain(`valid until ${day(90).slice(0, 10)}.`);
+  expect(text).toContain(ends(90));
   expect(text).not.toContain('Renew it');
+  const past = authority.issue('past', { from: stamp(-9), to: stamp(-1) });
+  const expired = await cli(['check', write('cluster.yaml', specText(past))]);
+  expect(expired.code).toBe(2);
+  expect(expired.stderr).toContain(`expired on ${day(-1).slice(0, 10)}`);
+  expect(expired.stderr).toContain('SPEC_CERTIFICATE');
 });
 
 test('a browser accepts the name or the address of a host that the certificate has', () => {

@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { WebSocket } from 'ws';
 import { certificatesIn } from '../../src/cluster/certificate.js';
 import type { ProxyTls } from '../../src/cluster/spec.js';
+import { servedUntil } from '../../src/proxy/served-certificate.js';
 import { makeAuthority, type TestAuthority } from '../support/certificates.js';
 import { startGate, type TestGate } from '../support/gate.js';
 import { place, startProxy, type TestProxy } from '../support/proxy.js';
@@ -99,6 +100,25 @@ async function echo(socket: WebSocket, text: string): Promise<string> {
   socket.send(text);
   return String((await answer)[0]);
 }
+
+test('the end of what is served is seen without an authority, of the certificate or an issuer', async () => {
+  const chain = certificatesIn(readFileSync(first.certificateFile, 'utf8')).map(
+    (each) => new X509Certificate(each),
+  );
+  expect(chain).toHaveLength(2);
+  const ends = chain.map(({ validTo }) => Date.parse(validTo));
+  const endpoint = { host: proxy.host.address, port: 8888 };
+  expect((await servedUntil(endpoint, 5_000)).getTime()).toBe(Math.min(...ends));
+  const silent = net.createServer();
+  await once(silent.listen(0, '127.26.7.9'), 'listening');
+  try {
+    const { port } = silent.address() as net.AddressInfo;
+    await expect(servedUntil({ host: '127.26.7.9', port }, 200)).rejects.toThrow('no TLS handshake');
+  } finally {
+    silent.close();
+  }
+  await expect(servedUntil({ host: '127.26.7.9', port: 1 }, 200)).rejects.toThrow('ECONNREFUSED');
+});
 
 describe('over HTTPS', () => {
   test('requests and bodies reach Jupyter, which is told the protocol', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   emptyStatus,
+  endingCertificates,
   noAgent,
   noFrameworkObservation,
   noMaster,
@@ -9,6 +10,7 @@ import {
   type ClusterStatus,
   type WorkflowStatus,
 } from '../../src/status/cluster-status.js';
+import { expiryOf, expiryText } from '../../src/cluster/certificate.js';
 import { loadSpec } from '../../src/cluster/load.js';
 
 const spec = await loadSpec('examples/lab.yaml');
@@ -87,6 +89,35 @@ describe('phaseOf', () => {
   it('is ready without shortcomings', () => {
     expect(shortcomings(spec, whole)).toEqual([]);
     expect(phaseOf(spec, whole, began)).toBe('ready');
+  });
+
+  it('is ready with a certificate that ends soon, and degraded with one that has expired', () => {
+    const now = new Date('2027-01-01T12:00:00Z');
+    const day = 86_400_000;
+    const serving = (...days: readonly number[]): Facts => ({
+      ...whole,
+      proxies: whole.proxies.map((proxy, index) => ({
+        ...proxy,
+        certificate: expiryOf(new Date(now.getTime() + (days[index] ?? 90) * day), now),
+      })),
+    });
+    expect(phaseOf(spec, serving(90, 30), began)).toBe('ready');
+    expect(endingCertificates(serving(90, 30), now)).toEqual([]);
+    expect(phaseOf(spec, serving(29, 12, 12), began)).toBe('ready');
+    expect(endingCertificates(serving(29, 12, 12), now)).toEqual([
+      'the certificate for HTTPS on h1 ends in 29 days, on 2027-01-30. Renew it, then run `perijove up`',
+      'the certificate for HTTPS on h2, h3 ends in 12 days, on 2027-01-13. Renew it, then run `perijove up`',
+    ]);
+    expect(phaseOf(spec, serving(90, -1), began)).toBe('degraded');
+    expect(shortcomings(spec, serving(90, -1))).toEqual([
+      'the certificate for HTTPS has expired on h2 (PROXY_CERTIFICATE_EXPIRED). Renew it, then run `perijove up`',
+    ]);
+    expect(expiryText(expiryOf(new Date(now.getTime() - 1), now), now)).toBe(
+      'expired less than a day ago, on 2027-01-01',
+    );
+    expect(expiryText(expiryOf(new Date(now.getTime() + 1.5 * day), now), now)).toBe(
+      'ends in 1 day, on 2027-01-03',
+    );
   });
 
   it('is ready while the keeper is paused, which is intended', () => {

@@ -1,11 +1,16 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { keeperSecretNames } from '../../src/keeper/access.js';
 import { observeCluster } from '../../src/status/observe.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { taskQueue, workflowIds, workflowNames } from '../../src/temporal/contract.js';
+import { makeAuthority } from '../support/certificates.js';
 import { makeSpec } from '../support/spec.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
 import { createTestWorker, startTestServer, type TestServer } from '../support/temporal.js';
@@ -125,6 +130,10 @@ const contract = z.strictObject({
       target: z.string().nullable(),
       generation: z.number().nullable(),
       healthy: z.boolean(),
+      certificate: z
+        .strictObject({ validUntil: z.iso.datetime(), state: z.enum(['valid', 'ending', 'expired']) })
+        .nullable()
+        .optional(),
     }),
   ),
   storage: z.strictObject({
@@ -159,6 +168,37 @@ describe('observeCluster', () => {
       { host: 'h2', mode: 'no-answer' },
     ]);
     expect(status.mesos.masters.map(({ state }) => state)).toEqual(['down', 'no-answer']);
+  });
+
+  it('reports when the certificate ends that a proxy serves', async () => {
+    const authority = makeAuthority();
+    const end = new Date(Date.now() + 5.5 * 86_400_000);
+    const files = authority.issue('served', {
+      to: `${end.toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`,
+    });
+    const [key, cert] = [readFileSync(files.keyFile), readFileSync(files.certificateFile)];
+    const proxy = tls.createServer({ key, cert });
+    const observed = makeSpec({ ...spec(), proxy: { tls: files } });
+    const [h1] = observed.hosts;
+    if (h1 === undefined) expect.unreachable('a host');
+    await once(proxy.listen(h1.ports.proxy, h1.address), 'listening');
+    const secrets = path.join(h1.dir, 'etc', 'secrets');
+    await mkdir(secrets, { recursive: true, mode: 0o700 });
+    for (const name of keeperSecretNames) await writeFile(path.join(secrets, name), 'abc\n', { mode: 0o600 });
+    try {
+      const { status, reasons } = await observeCluster({ pool }, observed);
+      expect(contract.parse(status)).toEqual(status);
+      const seconds = new Date(Math.floor(end.getTime() / 1_000) * 1_000);
+      expect(status.proxies.map(({ certificate }) => certificate)).toEqual([
+        { validUntil: seconds.toISOString(), state: 'ending' },
+        null,
+      ]);
+      expect(reasons.join('\n')).toContain('the certificate for HTTPS on h1 ends in 5 days');
+    } finally {
+      proxy.close();
+      authority.remove();
+      await rm(path.join(h1.dir, 'etc'), { recursive: true });
+    }
   });
 
   it('matches the schema without Temporal, and reports why it knows less', async () => {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { validUntil } from '../../cluster/certificate.js';
+import { expiryOf, expiryText, validUntil, type Expiry } from '../../cluster/certificate.js';
 import type { HostFacts } from '../../hosts/facts.js';
 import { exitCodes } from '../../errors/error.js';
 import { doorsOf, trustedAtFirstSight, type Door } from '../../cluster/exposure.js';
@@ -38,10 +38,10 @@ export const checkCommand = defineCommand({
     if (context.json) {
       const facts = hosts.map((each) => each.facts);
       const firstSight = trustedAtFirstSight(spec);
-      const until = certificateEnd(spec);
+      const certificate = certificateEnd(spec, new Date());
       printJson(context, {
         ...{ cluster: spec.name, hosts: facts, pinned, problems, exposure, firstSight },
-        ...(until && { certificateValidUntil: until.toISOString() }),
+        ...(certificate && { certificate, certificateValidUntil: certificate.validUntil }),
       });
     } else printText(context, checkText(spec, file, survey, exposure, context));
     const [first] = problems;
@@ -111,20 +111,19 @@ async function exposureOf(spec: ClusterSpec, responding: readonly string[]): Pro
   );
 }
 
-const warnDays = 30;
-const dayMs = 86_400_000;
-
-/** When the certificate for HTTPS ends; undefined without one. */
-function certificateEnd({ proxy: { tls } }: ClusterSpec): Date | undefined {
-  return tls && validUntil(readFileSync(tls.certificateFile, 'utf8'));
+/** When the certificate for HTTPS ends; undefined without one. An expired one has ended the command before. */
+function certificateEnd({ proxy: { tls } }: ClusterSpec, now: Date): Expiry | undefined {
+  const until = tls && validUntil(readFileSync(tls.certificateFile, 'utf8'));
+  return until && expiryOf(until, now);
 }
 
 function certificateLines(spec: ClusterSpec, context: CommandContext): string[] {
-  const until = certificateEnd(spec);
-  if (until === undefined) return [];
-  const days = Math.floor((until.getTime() - Date.now()) / dayMs);
-  const text = `The certificate for HTTPS is valid until ${until.toISOString().slice(0, 10)}.`;
-  const shown = days < warnDays ? context.colors.yellow(`${text} Renew it, then run \`up\`.`) : text;
+  const now = new Date();
+  const expiry = certificateEnd(spec, now);
+  if (expiry === undefined) return [];
+  const text = `The certificate for HTTPS ${expiryText(expiry, now)}.`;
+  const advice = ` Renew it, then run \`${context.program} up\`.`;
+  const shown = expiry.state === 'valid' ? text : context.colors.yellow(`${text}${advice}`);
   return hanging('', shown, textColumns(context));
 }
 

@@ -17,6 +17,7 @@ import { checkSafe, chooseTarget, struckHostOf } from '../drill/target.js';
 import { PerijoveError } from '../errors/error.js';
 import { termIn } from '../etcd/term.js';
 import { readSecrets } from '../hosts/secrets.js';
+import { readEtcdAccess } from '../etcd/access.js';
 import { createAccess, keeperSecretNames } from '../keeper/access.js';
 import { readMesosSecrets } from '../mesos/installation/secrets.js';
 import { hostsWithRole, type ClusterSpec } from '../cluster/spec.js';
@@ -239,6 +240,7 @@ async function withCluster<T>(
     spec,
     reach,
     secrets: () => readSecrets(pool, spec, keeperSecretNames),
+    etcdAccess: () => readEtcdAccess(pool, spec),
     // These activities set no route.
     placement: async () => ({}),
   });

@@ -1,5 +1,6 @@
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { PerijoveError, messageOf } from '../errors/error.js';
+import { readEtcdAccess } from '../etcd/access.js';
 import { createEtcdClient, type EtcdClient } from '../etcd/client.js';
 import { peerUrl } from '../etcd/command.js';
 import { hasStarted, type Member, type Membership } from '../etcd/members.js';
@@ -29,11 +30,12 @@ export function createEtcdActivities({
 }: Pick<ActivityDeps, 'client' | 'pool' | 'logger'>) {
   const awaitEtcd = async (spec: ClusterSpec): Promise<{ readonly leader: string }> => {
     const reach = sshReach(pool, spec);
+    const access = await readEtcdAccess(pool, spec);
     const names = nodeNames(spec);
     const members = await Promise.all(
       names.map(async (name, index) => ({
         name,
-        client: createEtcdClient(await reach.any(nodeAddress(spec, index), spec.etcd.clientPort)),
+        client: createEtcdClient(await reach.any(nodeAddress(spec, index), spec.etcd.clientPort), { access }),
       })),
     );
     try {

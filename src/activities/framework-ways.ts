@@ -1,5 +1,6 @@
 import { hostsWithRole, nodeAddress, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
+import { readEtcdAccess } from '../etcd/access.js';
 import { hostPaths } from '../hosts/paths.js';
 import { known, notKnown, observedOn, type Observation } from '../hosts/observation.js';
 import type { PresumedTask } from '../mesos/fencing/fences.js';
@@ -73,6 +74,7 @@ export function frameworkWays({
     client,
     reach: sshReach(pool, spec),
     spec,
+    etcdAccess: () => readEtcdAccess(pool, spec),
     node: async (name) => nodeOf(spec, name, (await readSchedulerSecrets(pool, spec)).nodeApiToken),
   });
   return {

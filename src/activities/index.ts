@@ -1,6 +1,7 @@
 import type { ActivityDeps } from './deps.js';
 import { createDrillActivities } from './drill.js';
 import { createEtcdActivities } from './etcd.js';
+import { createTransitionActivities } from './etcd-transition.js';
 import { createFrameworkActivities } from './framework.js';
 import { createHostActivities } from './hosts.js';
 import { createIdentityActivities } from './identity.js';
@@ -30,6 +31,7 @@ export function createActivities(deps: ActivityDeps) {
     ...createPrincipalActivities(deps),
     ...createImageActivities(deps),
     ...createFrameworkActivities(deps),
+    ...createTransitionActivities(deps),
     ...createEtcdActivities(deps),
     ...createKeeperActivities(deps),
     ...createVerifyActivities(deps),

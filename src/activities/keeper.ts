@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { readEtcdAccess } from '../etcd/access.js';
+import type { EtcdAccess } from '../etcd/security.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { createAccess, keeperSecretNames, type KeeperAccess, type KeeperSecrets } from '../keeper/access.js';
 import type { ReconcileResult, WatchEvent } from '../keeper/decide.js';
@@ -48,6 +50,7 @@ export interface KeeperSpecInput {
 export interface KeeperWays {
   reach(spec: ClusterSpec): Reach;
   secrets(spec: ClusterSpec): Promise<KeeperSecrets>;
+  etcdAccess(spec: ClusterSpec): Promise<EtcdAccess>;
   placement(spec: ClusterSpec): Promise<Placement>;
   /** Where the API of the host's proxy listens by its current configuration; undefined for none. */
   presentProxy(host: HostSpec): Promise<Observation<ProxyConfig['api'] | undefined>>;
@@ -126,6 +129,7 @@ function keeperWays(client: Client, pool: SshPool): KeeperWays {
   return {
     reach: (spec) => sshReach(pool, spec),
     secrets: (spec) => readSecrets(pool, spec, keeperSecretNames),
+    etcdAccess: (spec) => readEtcdAccess(pool, spec),
     placement: (spec) => storedPlacement(client, spec),
     presentProxy: (host) => presentProxy(pool, host),
     listens: (host, { address, port }) => listensAt(() => pool.get(host), address, port),
@@ -141,6 +145,7 @@ async function accessing<T>(
     spec,
     reach: ways.reach(spec),
     secrets: () => ways.secrets(spec),
+    etcdAccess: () => ways.etcdAccess(spec),
     placement: () => ways.placement(spec),
   });
   try {

@@ -2,6 +2,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import { hostOf } from '../cluster/host-of.js';
 import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
+import { readEtcdAccess } from '../etcd/access.js';
 import { createEtcdClient, type EtcdClient } from '../etcd/client.js';
 import { probeMember } from '../etcd/probe.js';
 import { decideRecovery, type RecoveryPlan } from '../etcd/recovery.js';
@@ -153,11 +154,13 @@ async function withMembers<T>(
   work: (members: readonly MemberClient[]) => Promise<T>,
 ): Promise<T> {
   const reach = sshReach(pool, spec);
+  const access = await readEtcdAccess(pool, spec);
   const members = await Promise.all(
     nodeNames(spec).map(async (node, index) => ({
       node,
       etcd: createEtcdClient(await reach.any(nodeAddress(spec, index), spec.etcd.clientPort), {
         deadlineMs: askMs,
+        access,
       }),
     })),
   );

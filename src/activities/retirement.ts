@@ -2,6 +2,7 @@
 import { WorkflowUpdateFailedError, type Client } from '@temporalio/client';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { createEtcdClient, type EtcdClient } from '../etcd/client.js';
+import type { EtcdAccess } from '../etcd/security.js';
 import { peerUrl } from '../etcd/command.js';
 import { quorumOf, type PeerView } from '../etcd/decide.js';
 import { viewMember } from '../etcd/probe.js';
@@ -20,6 +21,7 @@ export interface RetirementDeps {
   readonly client: Client;
   readonly reach: Reach;
   readonly spec: ClusterSpec;
+  readonly etcdAccess: () => Promise<EtcdAccess>;
   /** The control API of a node. */
   readonly node: (name: string) => Promise<NodeClient>;
 }
@@ -129,16 +131,18 @@ interface Members {
 }
 
 async function withMembers<T>(
-  { reach, spec }: RetirementDeps,
+  { reach, spec, etcdAccess }: RetirementDeps,
   node: string,
   work: (members: Members) => Promise<T>,
 ): Promise<T> {
+  const access = await etcdAccess();
   const clients = new Map<string, EtcdClient>();
   const view = async (name: string): Promise<PeerView> => {
     const address = nodeAddress(spec, nodeIndex(name));
     const present = clients.get(name);
     const client =
-      present ?? createEtcdClient(await reach.any(address, spec.etcd.clientPort), { deadlineMs: askMs });
+      present ??
+      createEtcdClient(await reach.any(address, spec.etcd.clientPort), { deadlineMs: askMs, access });
     clients.set(name, client);
     return await viewMember(name, client);
   };

@@ -46,10 +46,11 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
         );
         const decision = decideSecrets(held, spec);
         if (decision.kind === 'make') {
-          await write(
-            first,
-            Object.fromEntries(decision.names.map((name) => [name, makeSecret(name, spec)])),
-          );
+          const { names, authority } = decision;
+          const values = names.map(async (name) => [name, await makeSecret(name, spec, authority)] as const);
+          // One that is there and cannot be used gives way.
+          const stale = names.filter((name) => held[0]?.values[name] !== undefined);
+          await write(first, Object.fromEntries(await Promise.all(values)), stale);
           continue;
         }
         const { secrets } = decision;

@@ -1,6 +1,6 @@
 /** What a cluster of a spec exposes to the network: each kind of port that it opens, and what closes it. Pure. */
 import { isUnkeyed, targetsOf } from './host-keys.js';
-import { hostsWithRole, type ClusterSpec, type HostPorts, type Role } from './spec.js';
+import { etcdSecurity, hostsWithRole, type ClusterSpec, type HostPorts, type Role } from './spec.js';
 
 /** One kind of port that a cluster opens. */
 export interface Door {
@@ -28,6 +28,7 @@ export function doorsOf(spec: ClusterSpec): readonly Door[] {
     return { places, ports: [...new Set(places.map(({ port }) => port))] };
   };
   const onNodes = (...ports: readonly number[]): Pick<Door, 'ports' | 'places'> => ({ ports, places: [] });
+  const isClosed = etcdSecurity(spec) === 'authenticated';
   const hasPrincipal = mesos.principal !== undefined;
   const principal = hasPrincipal ? {} : { closedBy: 'mesos.security: authenticated' };
   const doors: readonly Door[] = [
@@ -59,7 +60,11 @@ export function doorsOf(spec: ClusterSpec): readonly Door[] {
       ...onHosts('zookeeper', 'zookeeperPeer', 'zookeeperElection'),
     },
     {
-      ...{ door: 'etcd, on nodes', open: true, who: 'everyone: read, write, remove members' },
+      ...{ door: 'etcd, on nodes', open: !isClosed },
+      ...(isClosed ? {} : { closedBy: 'etcd.security: authenticated' }),
+      who: isClosed
+        ? 'members and programs with a certificate of the cluster'
+        : 'everyone: read, write, remove members',
       ...onNodes(etcd.clientPort, etcd.peerPort),
     },
     {

@@ -241,6 +241,7 @@ export function normalize(file: ClusterFile, places: LocalPlaces): ClusterSpec {
       clientPort: etcd.clientPort,
       peerPort: etcd.peerPort,
       executable: etcd.executable,
+      security: etcd.security,
     },
     jupyter: file.jupyter,
     proxy: {

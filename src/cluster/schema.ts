@@ -475,6 +475,14 @@ const etcd = section(
         ),
       )
       .optional(),
+    security: z
+      .enum(['authenticated', 'transition', 'open'])
+      .meta(
+        meta(
+          'Who may read and change etcd. `authenticated`: members and programs of this cluster, by certificates of an authority of its own, over TLS. `open`: whoever reaches its ports, without TLS. `transition`: as `open`, but members can reach others by TLS; `up` has it for a moment on the way from one to the other.',
+        ),
+      )
+      .default('authenticated'),
     clientPort: port.meta(meta('Client port.')).default(2379),
     peerPort: port.meta(meta('Peer port.')).default(2380),
     executable: executable

@@ -10,13 +10,18 @@ export const secretNames = [
   'node-api-token',
   'zookeeper-digest',
   'mesos-credential',
+  'etcd-authority',
+  'etcd-authority.crt',
+  'etcd-member',
+  'etcd-client',
 ] as const;
 
 export type SecretName = (typeof secretNames)[number];
 
 /**
- * What a node needs: the keys of SSH among nodes, Jupyter's token and cookies, and the token by which this cluster's
- * programs order the node. Nothing in it opens Mesos, ZooKeeper or a proxy.
+ * What a node needs: the keys of SSH among nodes, Jupyter's token and cookies, the token by which this cluster's
+ * programs order the node, and the certificates of etcd. Nothing in it opens Mesos, ZooKeeper or a proxy, or issues a
+ * certificate.
  */
 export const nodeSecretNames = [
   'node-ssh-key',
@@ -26,6 +31,9 @@ export const nodeSecretNames = [
   'jupyter-token',
   'jupyter-cookie-secret',
   'node-api-token',
+  'etcd-authority.crt',
+  'etcd-member',
+  'etcd-client',
 ] as const satisfies readonly SecretName[];
 
 /** All secrets of a cluster, as read from its hosts. Never put them in a payload, a log or a command line. */

@@ -170,8 +170,16 @@ export interface NodesSpec {
   readonly allowMajorityOnOneHost: boolean;
 }
 
+/**
+ * `authenticated`: members and clients with a certificate of the cluster, over TLS. `open`: everyone, without TLS.
+ * `transition`, on the way from one to the other: everyone without TLS, but members reach others that demand it.
+ */
+export type EtcdSecurity = 'authenticated' | 'transition' | 'open';
+
 export interface EtcdSpec {
   readonly token: string;
+  /** `etcdSecurity` of the spec: earlier releases stored none. */
+  readonly security?: EtcdSecurity;
   readonly heartbeatMs: number;
   readonly electionMs: number;
   readonly clientPort: number;
@@ -218,6 +226,11 @@ export type GateRule = 'reflex' | 'word';
 export function gateRule({ jupyter }: Pick<ClusterSpec, 'jupyter'>): GateRule {
   const { standby, follow, reflexes } = jupyter;
   return standby === 'warm' && follow === 'leader' && reflexes ? 'reflex' : 'word';
+}
+
+/** Who may use etcd. */
+export function etcdSecurity({ etcd }: Pick<ClusterSpec, 'etcd'>): EtcdSecurity {
+  return etcd.security ?? 'open';
 }
 
 /** `node3` for index 3: the name of the node, of its Mesos task and of its etcd member. */

@@ -1,44 +1,105 @@
 /** Which secrets exist, and which must be generated, decided from what the hosts hold. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import ssh2 from 'ssh2';
 import { PerijoveError } from '../errors/error.js';
 import type { HostSecrets } from '../hosts/secrets.js';
 import { parseCredential } from '../mesos/masters/http.js';
+import { certificatesIn } from '../cluster/certificate.js';
 import { defaultPrincipal, type ClusterSpec } from '../cluster/spec.js';
 import { secretNames, type SecretName, type Secrets } from '../cluster/secrets.js';
+import { issueClient, issueMember, makeAuthority } from '../etcd/authority.js';
+import { authorityCertificates, authorityFlaw, isCurrent, memberNames } from '../etcd/certificates.js';
 
-/** Secrets that are not derived: a public key follows from its private key. */
-export type PrimarySecret = Exclude<SecretName, `${string}.pub`>;
+/** Secrets that are not derived: a public key follows from its private key, a certificate from the text with its key. */
+export type PrimarySecret = Exclude<SecretName, `${string}.pub` | `${string}.crt`>;
 
 const publicKeys = {
   'node-ssh-key.pub': 'node-ssh-key',
   'node-host-key.pub': 'node-host-key',
 } as const satisfies Partial<Record<SecretName, PrimarySecret>>;
 
+const authorityCertificate = 'etcd-authority.crt' satisfies SecretName;
+
 export type SecretsDecision =
-  /** No host holds these. */
-  | { readonly kind: 'make'; readonly names: readonly PrimarySecret[] }
+  /** No host holds these, or one that can be used. `authority` issues certificates. */
+  | { readonly kind: 'make'; readonly names: readonly PrimarySecret[]; readonly authority?: string }
   | { readonly kind: 'complete'; readonly secrets: Secrets };
+
+/** The authority issues these; they are replaced when they do not fit it or the spec any more, or end soon. */
+const issued = ['etcd-member', 'etcd-client'] as const satisfies readonly PrimarySecret[];
+type IssuedSecret = (typeof issued)[number];
 
 /**
  * The principal comes from the spec: a credential for another principal keeps its secret.
  *
  * @throws PerijoveError SECRETS_DIFFER if two hosts hold different values of a secret, SECRETS_DAMAGED if a
- *   private key or a credential is invalid
+ *   private key, a credential or the authority is invalid
  */
-export function decideSecrets(held: readonly HostSecrets[], spec: ClusterSpec): SecretsDecision {
-  const agreed = primarySecrets().map((name) => [name, agreedValue(name, held, spec)] as const);
-  const missing = agreed.flatMap(([name, value]) => (value === undefined ? [name] : []));
-  if (missing.length > 0) return { kind: 'make', names: missing };
-  const values = Object.fromEntries(agreed) as Record<PrimarySecret, string>;
-  const derived = Object.entries(publicKeys).map(
-    ([name, privateKey]) => [name, publicKeyOf(privateKey, values[privateKey])] as const,
+export function decideSecrets(
+  held: readonly HostSecrets[],
+  spec: ClusterSpec,
+  now = new Date(),
+): SecretsDecision {
+  const authority = agreedValue('etcd-authority', held, spec);
+  const flaw = authority === undefined ? undefined : authorityFlaw(authority);
+  if (flaw !== undefined) {
+    throw new PerijoveError('SECRETS_DAMAGED', `etcd-authority cannot be used: ${flaw}`, {
+      subject: 'etcd-authority',
+    });
+  }
+  const agreed = primarySecrets().map(
+    (name) =>
+      [
+        name,
+        isIssued(name) ? currentValue(name, held, { authority, spec, now }) : agreedValue(name, held, spec),
+      ] as const,
   );
+  const missing = agreed.flatMap(([name, value]) =>
+    // Without the authority, its certificates come with the next turn.
+    value === undefined && !(authority === undefined && isIssued(name)) ? [name] : [],
+  );
+  if (missing.length > 0) return { kind: 'make', names: missing, ...(authority && { authority }) };
+  const values = Object.fromEntries(agreed) as Record<PrimarySecret, string>;
+  const derived = [
+    ...Object.entries(publicKeys).map(
+      ([name, privateKey]) => [name, publicKeyOf(privateKey, values[privateKey])] as const,
+    ),
+    [authorityCertificate, authorityCertificates(values['etcd-authority'])] as const,
+  ];
   return { kind: 'complete', secrets: { ...values, ...Object.fromEntries(derived) } as Secrets };
 }
 
 function primarySecrets(): PrimarySecret[] {
-  return secretNames.filter((name): name is PrimarySecret => !(name in publicKeys));
+  return secretNames.filter(
+    (name): name is PrimarySecret => !(name in publicKeys) && name !== authorityCertificate,
+  );
+}
+
+function isIssued(name: SecretName): name is IssuedSecret {
+  return issued.some((each) => each === name);
+}
+
+/** Hosts may hold different ones: the newest that can be used. */
+function currentValue(
+  name: IssuedSecret,
+  held: readonly HostSecrets[],
+  {
+    authority,
+    spec,
+    now,
+  }: { readonly authority: string | undefined; readonly spec: ClusterSpec; readonly now: Date },
+): string | undefined {
+  if (authority === undefined) return undefined;
+  const names = name === 'etcd-member' ? memberNames(spec) : { names: [], addresses: [] };
+  const usable = held.flatMap(({ values }) => {
+    const text = values[name];
+    return text !== undefined && isCurrent(text, authority, names, now) ? [text] : [];
+  });
+  return usable.toSorted((a, b) => startOf(b) - startOf(a) || (a < b ? -1 : 1))[0];
+}
+
+function startOf(pem: string): number {
+  return Date.parse(new X509Certificate(certificatesIn(pem)[0] ?? '').validFrom);
 }
 
 function agreedValue(
@@ -78,9 +139,22 @@ function publicKeyOf(name: SecretName, privateKey: string): string {
   return `${key.type} ${key.getPublicSSH().toString('base64')} perijove\n`;
 }
 
-/** A new value. Text has no trailing newline; keys have one. */
-export function makeSecret(name: PrimarySecret, spec: ClusterSpec): string {
+/**
+ * A new value. Text has no trailing newline; keys have one. Only with `authority`, the certificates that it issues.
+ */
+export async function makeSecret(
+  name: PrimarySecret,
+  spec: ClusterSpec,
+  authority = '',
+  now = new Date(),
+): Promise<string> {
   switch (name) {
+    case 'etcd-authority':
+      return makeAuthority(spec.name, now);
+    case 'etcd-member':
+      return issueMember(authority, memberNames(spec), now);
+    case 'etcd-client':
+      return issueClient(authority, now);
     case 'node-ssh-key':
     case 'node-host-key':
       return makePrivateKey();

@@ -1,7 +1,9 @@
-import { Etcd3, type IMember } from 'etcd3';
+import { Etcd3, type IMember, type IStatusResponse } from 'etcd3';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { callOnce } from './call-once.js';
+import { memberName } from './certificates.js';
 import type { Member, Membership, MemberStatus } from './members.js';
+import { openAccess, type ClientTls, type EtcdAccess } from './security.js';
 import { highestEpoch } from './term.js';
 
 export interface CallOptions {
@@ -32,6 +34,8 @@ export interface EtcdClient {
   memberList(options?: CallOptions): Promise<Membership>;
   /** Adds a learner, which has no vote until it is promoted. Resolves to its ID. */
   memberAdd(peerUrl: string, options?: CallOptions): Promise<string>;
+  /** Tells the members where this one is from now on. */
+  memberUpdate(id: string, peerUrl: string, options?: CallOptions): Promise<void>;
   /** Gives a learner its vote. Also resolves if it has one, or if there is no such member. */
   memberPromote(id: string, options?: CallOptions): Promise<void>;
   /** Also resolves if there is no such member. */
@@ -42,25 +46,30 @@ export interface EtcdClient {
 }
 
 /**
- * A client of the member at `endpoint`. It uses one HTTP/2 connection for all calls, connects on the first
+ * A client of the member at `endpoint`. It uses one HTTP/2 connection for all calls (where it may speak with and
+ * without TLS, one of each), connects on the first
  * call, and reconnects on the next call after a loss. A lost member is detected within milliseconds if its
  * machine refuses the connection, otherwise at the deadline; a connection that dies silently is closed after
  * 8 s.
  */
 export function createEtcdClient(
   endpoint: { readonly host: string; readonly port: number },
-  { deadlineMs = 500 }: { readonly deadlineMs?: number } = {},
+  {
+    deadlineMs = 500,
+    access = openAccess,
+  }: { readonly deadlineMs?: number; readonly access?: EtcdAccess } = {},
 ): EtcdClient {
   const address = `${endpoint.host}:${endpoint.port}`;
-  const client = connectionTo(address);
+  const connections = new Connections(address, access);
 
   const call = async <Answer>(
     what: string,
     options: CallOptions | undefined,
-    ask: (callOptions: { deadline: number }) => Promise<Answer>,
+    ask: (client: Etcd3, callOptions: { deadline: number }) => Promise<Answer>,
   ): Promise<Answer> => {
+    const deadline = Date.now() + (options?.deadlineMs ?? deadlineMs);
     try {
-      return await ask({ deadline: Date.now() + (options?.deadlineMs ?? deadlineMs) });
+      return await connections.use((client) => ask(client, { deadline }));
     } catch (error) {
       throw classify(what, address, error);
     }
@@ -68,40 +77,34 @@ export function createEtcdClient(
 
   return {
     status: (options) =>
-      call('status', options, async (deadline) => {
-        const answer = await client.maintenance.status(deadline);
-        return {
-          clusterId: answer.header.cluster_id,
-          memberId: answer.header.member_id,
-          // Zero means none.
-          ...(answer.leader === '0' ? {} : { leader: answer.leader }),
-          term: Number(answer.raftTerm),
-          version: answer.version,
-          dbSizeBytes: Number(answer.dbSize),
-          learner: answer.isLearner,
-        };
+      call('status', options, async (client, deadline) => {
+        return statusOf(await client.maintenance.status(deadline));
       }),
     linearizableRead: (options) =>
-      call('linearizable read', options, async (deadline) => {
+      call('linearizable read', options, async (client, deadline) => {
         const { epoch } = await readEpoch(client, deadline);
         return { epoch };
       }),
     raiseEpoch: (epoch, options) =>
-      call('raise epoch', options, async (deadline) => {
+      call('raise epoch', options, async (client, deadline) => {
         await raiseEpoch(client, epoch, deadline);
       }),
     memberList: (options) =>
-      call('member list', options, async (deadline) => {
+      call('member list', options, async (client, deadline) => {
         const answer = await client.cluster.memberList({}, deadline);
         return { clusterId: answer.header.cluster_id, members: answer.members.map(memberOf) };
       }),
     memberAdd: (peerUrl, options) =>
-      call('member add', options, async (deadline) => {
+      call('member add', options, async (client, deadline) => {
         const answer = await client.cluster.memberAdd({ peerURLs: [peerUrl], isLearner: true }, deadline);
         return answer.member.ID;
       }),
+    memberUpdate: (id, peerUrl, options) =>
+      call('member update', options, async (client, deadline) => {
+        await client.cluster.memberUpdate({ ID: id, peerURLs: [peerUrl] }, deadline);
+      }),
     memberPromote: (id, options) =>
-      call('member promote', options, async (deadline) => {
+      call('member promote', options, async (client, deadline) => {
         try {
           await client.cluster.memberPromote({ ID: id }, deadline);
         } catch (error) {
@@ -109,7 +112,7 @@ export function createEtcdClient(
         }
       }),
     memberRemove: (id, options) =>
-      call('member remove', options, async (deadline) => {
+      call('member remove', options, async (client, deadline) => {
         try {
           await client.cluster.memberRemove({ ID: id }, deadline);
         } catch (error) {
@@ -117,10 +120,23 @@ export function createEtcdClient(
         }
       }),
     moveLeader: (targetId, options) =>
-      call('move leader', options, async (deadline) => {
+      call('move leader', options, async (client, deadline) => {
         await client.maintenance.moveLeader({ targetID: targetId }, deadline);
       }),
-    close: () => client.close(),
+    close: () => connections.close(),
+  };
+}
+
+function statusOf(answer: IStatusResponse): MemberStatus {
+  return {
+    clusterId: answer.header.cluster_id,
+    memberId: answer.header.member_id,
+    // Zero means none.
+    ...(answer.leader === '0' ? {} : { leader: answer.leader }),
+    term: Number(answer.raftTerm),
+    version: answer.version,
+    dbSizeBytes: Number(answer.dbSize),
+    learner: answer.isLearner,
   };
 }
 
@@ -150,13 +166,57 @@ async function raiseEpoch(client: Etcd3, epoch: number, deadline: { deadline: nu
   if (!succeeded) throw new Error('another member changed the epoch at the same time');
 }
 
-function connectionTo(address: string): Etcd3 {
+/** The ways to one member: the last one that was open comes first. */
+class Connections {
+  readonly #ways: Etcd3[];
+
+  constructor(address: string, { security, tls }: EtcdAccess) {
+    const closed = tls ? [connectionTo(`https://${address}`, tls)] : [];
+    const open = security === 'authenticated' ? [] : [connectionTo(`http://${address}`)];
+    this.#ways = security === 'open' ? [...open, ...closed] : [...closed, ...open];
+  }
+
+  /** Tries the next way where one is shut; what was asked has not arrived then. */
+  async use<Answer>(ask: (client: Etcd3) => Promise<Answer>): Promise<Answer> {
+    let failure: unknown = new Error('UNAVAILABLE: no certificate of this cluster is there to use');
+    for (const way of [...this.#ways]) {
+      try {
+        const answer = await ask(way);
+        this.#prefer(way);
+        return answer;
+      } catch (error) {
+        failure = error;
+        if (isAnswer(error)) this.#prefer(way);
+        if (!isShut(error)) break;
+      }
+    }
+    throw failure;
+  }
+
+  close(): void {
+    for (const way of this.#ways) way.close();
+  }
+
+  #prefer(way: Etcd3): void {
+    if (this.#ways[0] !== way) this.#ways.sort((a, b) => Number(b === way) - Number(a === way));
+  }
+}
+
+function connectionTo(url: string, tls?: ClientTls): Etcd3 {
   return new Etcd3({
-    hosts: `http://${address}`,
+    hosts: url,
+    ...(tls && {
+      credentials: {
+        rootCertificate: Buffer.from(tls.authority),
+        privateKey: Buffer.from(tls.client),
+        certChain: Buffer.from(tls.client),
+      },
+    }),
     // A caller that probes every 200 ms needs each result as it is: no retries, and no circuit breaker that
     // keeps refusing for seconds after the member is back.
     faultHandling: { host: () => callOnce, global: callOnce },
     grpcOptions: {
+      ...(tls && { 'grpc.ssl_target_name_override': memberName }),
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 500,
       // etcd drops a client that pings more often than every 5 s.
@@ -179,6 +239,16 @@ function memberOf(member: IMember): Member {
 /** etcd's errors for a missing quorum (UNAVAILABLE, like a refused connection). */
 const lacksQuorum = /etcdserver: (no leader|request timed out|leader changed|server stopped)/;
 const lacksAnswer = /UNAVAILABLE|DEADLINE_EXCEEDED|CANCELLED|client was already closed/;
+
+/** The connection could not be opened, with or without TLS. */
+function isShut(error: unknown): boolean {
+  const message = messageOf(error);
+  return message.includes('UNAVAILABLE') && !lacksQuorum.test(message);
+}
+
+function isAnswer(error: unknown): boolean {
+  return !lacksAnswer.test(messageOf(error)) || lacksQuorum.test(messageOf(error));
+}
 
 function classify(what: string, address: string, error: unknown): PerijoveError {
   const message = messageOf(error);

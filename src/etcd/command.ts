@@ -1,5 +1,6 @@
 import type { SeedSource } from './decide.js';
-import type { Member } from './members.js';
+import { peerScheme, type Member, type PeerScheme } from './members.js';
+import type { EtcdSecurity } from '../cluster/spec.js';
 
 export interface MemberSettings {
   readonly name: string;
@@ -14,10 +15,25 @@ export interface MemberSettings {
   readonly dataDir: string;
   /** Also serve clients on 127.0.0.1; only if no other node shares that address. */
   readonly onLoopback: boolean;
+  /** How peers reach the members that this one knows by configuration; `http` if absent. */
+  readonly scheme?: PeerScheme;
+  /** Absent: without TLS. */
+  readonly tls?: MemberTls;
 }
 
-export function peerUrl(settings: Pick<MemberSettings, 'address' | 'peerPort'>): string {
-  return `http://${settings.address}:${settings.peerPort}`;
+export interface MemberTls {
+  readonly security: Exclude<EtcdSecurity, 'open'>;
+  /** Files: the certificates by which others are checked, and the member's key and certificate. */
+  readonly authority: string;
+  readonly member: string;
+}
+
+export function peerUrl({
+  scheme = 'http',
+  address,
+  peerPort,
+}: Pick<MemberSettings, 'address' | 'peerPort' | 'scheme'>): string {
+  return `${scheme}://${address}:${peerPort}`;
 }
 
 /** The flags of etcd (3.4 and 3.5) for a start with or without data: etcd itself detects which it is. */
@@ -51,7 +67,9 @@ export function addedMemberFlags(settings: MemberSettings, members: readonly Mem
     settings,
     members.flatMap((member) =>
       member.peerUrls.map((url) => {
-        const node = settings.nodes.find(({ address }) => peerUrl({ ...settings, address }) === url);
+        const node = settings.nodes.find(
+          ({ address }) => peerScheme({ peerUrls: [url] }, peerUrl({ ...settings, address })) !== undefined,
+        );
         const name = url === own ? settings.name : member.name || node?.name || `member-${member.id}`;
         return `${name}=${url}`;
       }),
@@ -67,22 +85,21 @@ function flags(
   state: 'new' | 'existing',
   listen?: { readonly client: string; readonly peer: string },
 ): string[] {
-  const { name, address, clientPort, token, heartbeatMs, electionMs, dataDir, onLoopback } = settings;
+  const { name, address, token, heartbeatMs, electionMs, dataDir, tls } = settings;
   const peer = peerUrl(settings);
-  const client = `http://${address}:${clientPort}`;
-  const ownClients = `${client}${onLoopback ? `,http://127.0.0.1:${clientPort}` : ''}`;
   return [
     `--name=${name}`,
     `--data-dir=${dataDir}`,
     `--initial-advertise-peer-urls=${peer}`,
     `--listen-peer-urls=${listen?.peer ?? peer}`,
-    `--listen-client-urls=${listen?.client ?? ownClients}`,
-    `--advertise-client-urls=${client}`,
+    `--listen-client-urls=${listen?.client ?? clientUrls(settings).join(',')}`,
+    `--advertise-client-urls=${clientScheme(tls)}://${address}:${settings.clientPort}`,
     `--initial-cluster-token=${token}`,
     `--initial-cluster=${members.join(',')}`,
     `--initial-cluster-state=${state}`,
     `--heartbeat-interval=${heartbeatMs}`,
     `--election-timeout=${electionMs}`,
+    ...(tls ? tlsFlags(tls) : []),
     // A member that returns does not depose a healthy leader.
     '--pre-vote=true',
     // etcd's own check refuses to add a member while another one is down or has been up for less than 5 s, so
@@ -96,5 +113,33 @@ function flags(
     // Elections are logged at this level, for operators and to alert the node's gate.
     '--log-level=info',
     '--log-outputs=stderr',
+  ];
+}
+
+function clientUrls({ address, clientPort, onLoopback, tls }: MemberSettings): string[] {
+  const addresses = onLoopback ? [address, '127.0.0.1'] : [address];
+  return addresses.map((each) => `${clientScheme(tls)}://${each}:${clientPort}`);
+}
+
+/** Not both: etcd 3.4 that listens with and without TLS on one port often takes plain text for a broken handshake. */
+function clientScheme(tls: MemberTls | undefined): 'http' | 'https' {
+  return tls?.security === 'authenticated' ? 'https' : 'http';
+}
+
+/** etcd reads the certificate at each handshake, so a new one needs no restart. It finds the key in the same file. */
+function tlsFlags({ security, authority, member }: MemberTls): string[] {
+  return [
+    ...(security === 'authenticated'
+      ? [
+          `--cert-file=${member}`,
+          `--key-file=${member}`,
+          `--trusted-ca-file=${authority}`,
+          '--client-cert-auth=true',
+        ]
+      : []),
+    `--peer-cert-file=${member}`,
+    `--peer-key-file=${member}`,
+    `--peer-trusted-ca-file=${authority}`,
+    '--peer-client-cert-auth=true',
   ];
 }

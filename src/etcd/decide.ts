@@ -1,7 +1,14 @@
 /** How a node starts its etcd member, decided from its data and the other members' reports. */
 import { majority } from '../cluster/spec.js';
 import type { Identity } from './identity.js';
-import { hasStarted, voterIds, type Member, type Membership } from './members.js';
+import {
+  hasStarted,
+  peerScheme,
+  voterIds,
+  type Member,
+  type Membership,
+  type PeerScheme,
+} from './members.js';
 import type { StartFailure } from './start-failure.js';
 
 /** Another member as observed by this node. */
@@ -38,7 +45,12 @@ export type SeedSource = 'data' | 'nothing';
 
 export interface Observation {
   readonly name: string;
+  /** Where others are to reach it. */
   readonly peerUrl: string;
+  /** With or without TLS: as they know it. */
+  readonly anyScheme?: boolean;
+  /** As far as this node knows, they reach it in another way than they are to; and it may wait for them to be told. */
+  readonly mustTell?: boolean;
   /** The highest epoch that this node knows; 0 if absent. */
   readonly epoch?: number;
   /** The epoch of its data; 0 if absent. */
@@ -67,13 +79,28 @@ export interface Observation {
  */
 export const learnerPatienceMs = 60_000;
 
+/**
+ * A quorum answers within seconds, on a machine that is twenty times slower as well. A member that waited for longer may
+ * be the one that is missing.
+ */
+export const tellPatienceMs = 45_000;
+
 /** Keeps a member on a failing disk from being replaced over and over. */
 export const replacePauseMs = 10 * 60_000;
 
 export type Decision =
   /** Bootstrap with the static initial cluster. */
   | { readonly kind: 'start-new'; readonly reason: string }
-  | { readonly kind: 'start-with-data'; readonly reason: string }
+  /** `scheme`: how the others reach it; absent: as far as this node knows. */
+  | { readonly kind: 'start-with-data'; readonly reason: string; readonly scheme?: PeerScheme }
+  /** Tell the others, through one of `through`, to reach the member with or without TLS; then decide again. */
+  | {
+      readonly kind: 'announce';
+      readonly memberId: string;
+      readonly peerUrl: string;
+      readonly through: readonly string[];
+      readonly reason: string;
+    }
   /** Start without data as the added member, with these members as the initial cluster. */
   | { readonly kind: 'start-added'; readonly members: readonly Member[]; readonly reason: string }
   /** Begin an epoch as its only member, with the data of an earlier one or without data; then decide again. */
@@ -183,13 +210,13 @@ function decideWithQuorum(
     if (observation.failure?.kind === 'data') {
       return decideDamaged(own, observation.failure, voterIds({ clusterId, members }), healthy, observation);
     }
-    return { kind: 'start-with-data', reason: 'the data belongs to a current member of the cluster' };
+    return startListed(own, healthy, observation);
   }
   if (data.kind === 'unreadable') {
     return { kind: 'drop-data', reason: `the member of the data is unknown: ${data.why}` };
   }
 
-  const mine = members.filter((member) => member.name === name || member.peerUrls.includes(peerUrl));
+  const mine = members.filter((member) => member.name === name || peerScheme(member, peerUrl) !== undefined);
   const added = mine.find((member) => member.id === observation.added);
   if (added !== undefined && !hasStarted(added) && mine.length === 1) {
     return { kind: 'start-added', members, reason: `added as member ${added.id}` };
@@ -236,6 +263,20 @@ function decideWithQuorum(
     : { kind: 'wait', reason: `${whose} was added before, but has not caught up yet` };
 }
 
+/** Starts a member with its data, where the others look for it. */
+function startListed(own: Member, healthy: readonly string[], { peerUrl, anyScheme }: Observation): Decision {
+  const scheme = peerScheme(own, peerUrl);
+  if (scheme !== undefined && anyScheme !== true && !peerUrl.startsWith(`${scheme}:`)) {
+    const reason = `the others reach member ${own.id} by ${scheme}`;
+    return { kind: 'announce', memberId: own.id, peerUrl, through: healthy, reason };
+  }
+  return {
+    kind: 'start-with-data',
+    reason: 'the data belongs to a current member of the cluster',
+    ...(scheme !== undefined && { scheme }),
+  };
+}
+
 /** Replaces a member that cannot start because of its data, if the others are a quorum without it. */
 function decideDamaged(
   own: Member,
@@ -260,7 +301,21 @@ function decideDamaged(
   return { kind: 'drop-data', reason: `the data is damaged: ${words}`, damaged: { memberId: own.id } };
 }
 
-function decideWithoutQuorum({ name, peerUrl, formed, static: own, data, peers }: Observation): Decision {
+function decideWithoutQuorum({
+  name,
+  peerUrl,
+  mustTell,
+  formed,
+  static: own,
+  data,
+  peers,
+}: Observation): Decision {
+  if (data.kind === 'member' && mustTell === true) {
+    return {
+      kind: 'wait',
+      reason: `the others are to reach this member at ${peerUrl}; no quorum responds yet`,
+    };
+  }
   if (data.kind === 'member') {
     return { kind: 'start-with-data', reason: 'no quorum responds; this member may be the missing one' };
   }
@@ -279,7 +334,7 @@ function decideWithoutQuorum({ name, peerUrl, formed, static: own, data, peers }
     if (clusterId !== own.clusterId) {
       return { kind: 'wait', reason: `${peer.node} is in another cluster (${clusterId}) without a quorum` };
     }
-    const mine = members.find((member) => member.name === name || member.peerUrls.includes(peerUrl));
+    const mine = members.find((member) => member.name === name || peerScheme(member, peerUrl) !== undefined);
     if (mine === undefined || mine.id !== own.memberId || hasStarted(mine)) {
       return { kind: 'wait', reason: `${peer.node} has seen this node before, but no quorum responds` };
     }

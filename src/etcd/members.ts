@@ -10,6 +10,19 @@ export interface Member {
   readonly learner: boolean;
 }
 
+export type PeerScheme = 'http' | 'https';
+
+/** How others reach the member at the place of a peer URL; undefined if it is not there. */
+export function peerScheme(member: Pick<Member, 'peerUrls'>, url: string): PeerScheme | undefined {
+  const found = member.peerUrls.find((each) => placeOf(each) === placeOf(url));
+  return found === undefined ? undefined : found.startsWith('https:') ? 'https' : 'http';
+}
+
+/** `10.0.0.1:2380` of a URL. */
+function placeOf(url: string): string {
+  return url.replace(/^https?:\/\//, '');
+}
+
 export interface Membership {
   readonly clusterId: string;
   readonly members: readonly Member[];

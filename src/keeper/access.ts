@@ -1,4 +1,5 @@
 import { createEtcdClient, type EtcdClient } from '../etcd/client.js';
+import type { EtcdAccess } from '../etcd/security.js';
 import { probeMember } from '../etcd/probe.js';
 import type { Probe } from '../etcd/verdict.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
@@ -24,6 +25,8 @@ export interface AccessOptions {
   readonly reach: Reach;
   /** Reads them from a host; called once, and again after a token was rejected. */
   readonly secrets: () => Promise<KeeperSecrets>;
+  /** Reads the certificates for etcd from a host; called at the first use, and later where a member does not answer. */
+  readonly etcdAccess: () => Promise<EtcdAccess>;
   /** Called only if the topology needs it. */
   readonly placement: () => Promise<Placement>;
 }
@@ -49,8 +52,10 @@ const refusals = new Set(['NODE_AUTH_FAILED', 'PROXY_TOKEN_REFUSED']);
 /** Minimum time between searches for a new way to a member. */
 const rerouteMs = 1_000;
 const secretsKeptMs = 5_000;
+/** Certificates are replaced once in years; a member that is down is looked for each second. */
+const certificatesKeptMs = 30_000;
 
-export function createAccess({ spec, reach, secrets, placement }: AccessOptions): KeeperAccess {
+export function createAccess({ spec, reach, secrets, etcdAccess, placement }: AccessOptions): KeeperAccess {
   const members = new Map<string, MemberConnection>();
   let read: { readonly at: number; readonly value: Promise<KeeperSecrets> } | undefined;
 
@@ -74,12 +79,18 @@ export function createAccess({ spec, reach, secrets, placement }: AccessOptions)
     }
   };
 
+  const certificates = kept(etcdAccess, certificatesKeptMs);
+
   const addressOf = (name: string): string => nodeAddress(spec, nodeNames(spec).indexOf(name));
 
   const memberOf = (name: string): MemberConnection => {
     let member = members.get(name);
     if (!member) {
-      member = new MemberConnection(name, () => reach.any(addressOf(name), spec.etcd.clientPort));
+      member = new MemberConnection(
+        name,
+        () => reach.any(addressOf(name), spec.etcd.clientPort),
+        certificates,
+      );
       members.set(name, member);
     }
     return member;
@@ -108,6 +119,21 @@ export function createAccess({ spec, reach, secrets, placement }: AccessOptions)
   };
 }
 
+/** Asks again when an answer is that old, or none came. */
+function kept<T>(ask: () => Promise<T>, keptMs: number): () => Promise<T> {
+  let last: { readonly at: number; readonly value: Promise<T> } | undefined;
+  return () => {
+    if (last === undefined || Date.now() - last.at > keptMs) {
+      const asked = { at: Date.now(), value: ask() };
+      last = asked;
+      asked.value.catch(() => {
+        if (last === asked) last = undefined;
+      });
+    }
+    return last.value;
+  };
+}
+
 function proxyApiOf(spec: ClusterSpec, name: string) {
   const host = hostOf(spec, name);
   return { name, address: proxyApiAddress(host), port: host.ports.proxyApi };
@@ -125,6 +151,7 @@ function opened(way: Promise<Endpoint>, name: string): Promise<Endpoint> {
 /** The connection to one member; when a probe fails, it searches for a new way. */
 class MemberConnection {
   #endpoint: Endpoint | undefined;
+  #access: EtcdAccess | undefined;
   #client: EtcdClient | undefined;
   #routedAt = 0;
   #closed = false;
@@ -132,6 +159,7 @@ class MemberConnection {
   constructor(
     private readonly name: string,
     private readonly reach: () => Promise<Endpoint>,
+    private readonly access: () => Promise<EtcdAccess>,
   ) {}
 
   async probe(): Promise<Probe> {
@@ -164,12 +192,28 @@ class MemberConnection {
   /** The client for the current way; reused while the way is the same. */
   async #connect(): Promise<EtcdClient> {
     this.#routedAt = Date.now();
-    const endpoint = await opened(this.reach(), this.name);
+    const [endpoint, access] = await Promise.all([
+      opened(this.reach(), this.name),
+      within(
+        reachDeadlineMs,
+        this.access(),
+        () =>
+          new PerijoveError(
+            'SSH_TIMEOUT',
+            `the certificates of etcd were not read within ${reachDeadlineMs} ms`,
+          ),
+      ),
+    ]);
     if (this.#closed) throw new Error('closed');
-    const same = this.#endpoint?.host === endpoint.host && this.#endpoint.port === endpoint.port;
+    const same =
+      this.#endpoint?.host === endpoint.host &&
+      this.#endpoint.port === endpoint.port &&
+      this.#access?.tls?.client === access.tls?.client &&
+      this.#access?.tls?.authority === access.tls?.authority;
     if (same && this.#client) return this.#client;
     this.#client?.close();
     this.#endpoint = endpoint;
-    return createEtcdClient(endpoint);
+    this.#access = access;
+    return createEtcdClient(endpoint, { access });
   }
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { hostPaths } from '../hosts/paths.js';
 import { quote } from '../ssh/shell.js';
 import {
+  etcdSecurity,
   gateRule,
   nodeAddress,
   nodeName,
@@ -31,6 +32,8 @@ export const nodeConfigSchema = z.object({
     heartbeatMs: z.int().min(1),
     electionMs: z.int().min(1),
     executable: z.string().min(1),
+    /** Absent: open, without TLS. */
+    security: z.enum(['authenticated', 'transition']).optional(),
   }),
   jupyter: z.object({
     executable: z.string().min(1),
@@ -79,6 +82,7 @@ export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): No
   const name = nodeName(index);
   const base = paths.clusterNode(name);
   const ownsMachine = spec.nodes.containerizer === 'docker';
+  const security = etcdSecurity(spec);
   return {
     cluster: spec.name,
     name,
@@ -97,6 +101,7 @@ export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): No
       heartbeatMs: spec.etcd.heartbeatMs,
       electionMs: spec.etcd.electionMs,
       executable: spec.etcd.executable,
+      ...(security !== 'open' && { security }),
     },
     jupyter: {
       executable: spec.jupyter.executable,

@@ -30,6 +30,8 @@ export function nodeLayout(base: string) {
     etcdEpoch: `${base}/data/etcd-epoch`,
     /** Inside the data: their epoch. They are set aside with it. */
     etcdDataEpoch: `${base}/data/etcd/epoch`,
+    /** Exists while the other members reach this one by TLS. */
+    etcdPeerTls: `${base}/data/etcd-peer-tls`,
     /** A recovery begins an epoch with this node: the epoch, and `data` or `nothing`. Removed when it has begun. */
     etcdSeed: `${base}/data/etcd-seed`,
     /** Exists when the member leaves etcd for good: this life of the node does not join again. */

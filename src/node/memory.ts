@@ -1,5 +1,5 @@
 /** What hosts keep of the nodes of a cluster: by it a framework whose own state is lost or was ended goes on. */
-import { majority, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import { etcdSecurity, majority, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { hostPaths } from '../hosts/paths.js';
 import { parseTaskId } from '../mesos/scheduler/tasks.js';
@@ -29,6 +29,8 @@ export interface NodeTree {
   readonly etcdFormed: boolean;
   /** The highest epoch of etcd that it has heard of. */
   readonly etcdEpoch: number;
+  /** Other members reach its own by TLS. */
+  readonly peerTls: boolean;
 }
 
 const relative = nodeLayout('');
@@ -44,7 +46,7 @@ if [ -d ${nodes} ]; then
   [ -r ${nodes} ] && [ -x ${nodes} ] || exit 1
   for tree in ${nodes}/*; do
     [ -d "$tree" ] || continue
-    task='' fence='' formed=no data=no epoch=''
+    task='' fence='' formed=no data=no epoch='' tls=no
     if [ -e "$tree"${relative.task} ]; then
       [ -r "$tree"${relative.task} ] || exit 1
       read -r task <"$tree"${relative.task} || :
@@ -61,7 +63,8 @@ if [ -d ${nodes} ]; then
     fi
     [ ! -e "$tree"${relative.etcdFormed} ] || formed=yes
     [ ! -d "$tree"${relative.etcdData}/member ] || data=yes
-    echo "tree \${tree##*/} \${task:--} \${fence:--} $data $formed \${epoch:-0}"
+    [ ! -e "$tree"${relative.etcdPeerTls} ] || tls=yes
+    echo "tree \${tree##*/} \${task:--} \${fence:--} $data $formed \${epoch:-0} $tls"
   done
 fi
 echo complete`.trim();
@@ -72,10 +75,10 @@ export function parseNodeTrees(output: string): Observation<NodeTree[]> {
   if (lines.pop() !== 'complete') return notKnown('the list of node trees is truncated');
   const trees: NodeTree[] = [];
   for (const line of lines) {
-    const match = /^tree (node\d+) (\S+) (\S+) (yes|no) (yes|no) (\d+)$/.exec(line);
+    const match = /^tree (node\d+) (\S+) (\S+) (yes|no) (yes|no) (\d+) (yes|no)$/.exec(line);
     // Somebody else's directory, or a line that was printed by the login shell.
     if (match === null) continue;
-    const [, node = '', task = '', fence = '', data, formed, epoch = ''] = match;
+    const [, node = '', task = '', fence = '', data, formed, epoch = '', tls] = match;
     const launches = [parseTaskId(task)?.launch ?? 0, Number(fence)].filter(Number.isSafeInteger);
     trees.push({
       node,
@@ -83,6 +86,7 @@ export function parseNodeTrees(output: string): Observation<NodeTree[]> {
       hasData: data === 'yes',
       etcdFormed: formed === 'yes',
       etcdEpoch: Number(epoch),
+      peerTls: tls === 'yes',
     });
   }
   return known(trees);
@@ -99,6 +103,21 @@ for tree in ${nodes}/*; do
   [ -d "$tree"${relative.data} ] || continue
   [ -e "$tree"${relative.etcdFormed} ] || : >"$tree"${relative.etcdFormed} || exit 1
 done`.trim();
+}
+
+/**
+ * Whether members would not reach each other if the nodes were brought to this security one after the other: some are
+ * known to be reached by TLS and others are to speak none, or the other way round. The newest tree of each node counts.
+ */
+export function needsTransition(spec: ClusterSpec, trees: readonly NodeTree[]): boolean {
+  const security = etcdSecurity(spec);
+  if (security === 'transition') return false;
+  return nodeNames(spec).some((node) => {
+    const [newest] = trees
+      .filter((tree) => tree.node === node && tree.hasData)
+      .toSorted((a, b) => b.launch - a.launch);
+    return newest !== undefined && newest.peerTls !== (security === 'authenticated');
+  });
 }
 
 /** What the trees of all hosts, by the name of the host, say together; undefined where there is no tree at all. */

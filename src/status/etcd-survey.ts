@@ -1,6 +1,7 @@
 /** What the hosts keep of etcd, and whether a quorum responds: what a recovery is decided by. */
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
+import { readEtcdAccess } from '../etcd/access.js';
 import { createEtcdClient } from '../etcd/client.js';
 import { probeMember } from '../etcd/probe.js';
 import type { EtcdSurvey, SurveyedNode } from '../etcd/recovery.js';
@@ -114,11 +115,13 @@ async function leaderThrough(
 ): Promise<string | undefined> {
   if (hosts.length === 0) return undefined;
   const reach = sshReach(pool, { hosts });
+  const access = await readEtcdAccess(pool, { ...spec, hosts });
   const members = await Promise.all(
     nodeNames(spec).map(async (node, index) => ({
       node,
       client: createEtcdClient(await reach.any(nodeAddress(spec, index), spec.etcd.clientPort), {
         deadlineMs: askMs,
+        access,
       }),
     })),
   );

@@ -2,6 +2,7 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { QueryDefinition } from '@temporalio/common';
 import { messageOf, PerijoveError } from '../errors/error.js';
+import { readEtcdAccess } from '../etcd/access.js';
 import { createEtcdClient } from '../etcd/client.js';
 import { probeMember } from '../etcd/probe.js';
 import { epochOf, raftTermOf } from '../etcd/term.js';
@@ -287,7 +288,7 @@ async function observeHosts(
   const [zookeeper, mesos, etcd, nodesAndProxies, storage] = await Promise.all([
     observeZooKeeper(pool, reach, spec, hosts),
     observeMesosStatus(pool, reach, spec, hosts),
-    observeEtcd(reach, spec, hosts),
+    observeEtcd(pool, reach, spec, hosts),
     observeNodesAndProxies(pool, reach, spec, hosts),
     observeStorage(pool, spec, hosts),
   ]);
@@ -321,11 +322,17 @@ async function observeZooKeeper(pool: SshPool, reach: Reach, spec: ClusterSpec, 
   return { members: await Promise.all(members) };
 }
 
-async function observeEtcd(reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
+async function observeEtcd(pool: SshPool, reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
+  // Without the certificates, members are not known to be silent: the reason is that of the certificates.
+  const access =
+    hosts.length === 0 ? undefined : await readEtcdAccess(pool, { ...spec, hosts }).catch(messageOf);
   const probes: Probe[] = await Promise.all(
     nodeNames(spec).map(async (node, index) => {
-      if (hosts.length === 0) return { node, ok: false, reason: 'no host is reachable' } as const;
-      const client = createEtcdClient(await reach.any(nodeAddress(spec, index), spec.etcd.clientPort));
+      if (access === undefined) return { node, ok: false, reason: 'no host is reachable' } as const;
+      if (typeof access === 'string') return { node, ok: false, reason: access } as const;
+      const client = createEtcdClient(await reach.any(nodeAddress(spec, index), spec.etcd.clientPort), {
+        access,
+      });
       try {
         return await probeMember(node, client, { deadlineMs: askMs });
       } finally {

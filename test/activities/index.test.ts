@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import type { ActivityDeps } from '../../src/activities/deps.js';
 import { createDrillActivities } from '../../src/activities/drill.js';
 import { createEtcdActivities } from '../../src/activities/etcd.js';
+import { createTransitionActivities } from '../../src/activities/etcd-transition.js';
 import { createFrameworkActivities } from '../../src/activities/framework.js';
 import { createHostActivities } from '../../src/activities/hosts.js';
 import { createActivities } from '../../src/activities/index.js';
@@ -40,6 +41,7 @@ it('no two subjects have an activity of the same name', () => {
     createMesosActivities(deps),
     createPrincipalActivities(deps),
     createFrameworkActivities(deps),
+    createTransitionActivities(deps),
     createEtcdActivities(deps),
     createImageActivities(deps),
     createKeeperActivities(deps),

@@ -21,17 +21,19 @@ describe('the doors of a cluster', () => {
       'mesos.security: authenticated',
       'mesos.security: authenticated',
       'zookeeper.digest: true',
+      'etcd.security: authenticated',
     ]);
   });
 
-  it('are closed by a principal and a digest', () => {
+  it('are closed by a principal, a digest and certificates', () => {
     const spec = makeSpec();
     const closed = {
       ...spec,
       mesos: { ...spec.mesos, principal: 'perijove' },
       zookeeper: { ...spec.zookeeper, digest: true },
-    };
-    expect(open(closed)).toEqual(['ZooKeeper servers', 'etcd, on nodes']);
+      etcd: { ...spec.etcd, security: 'authenticated' },
+    } as const;
+    expect(open(closed)).toEqual(['ZooKeeper servers']);
     expect(doorsOf(closed).flatMap(({ closedBy }) => closedBy ?? [])).toEqual([]);
   });
 

@@ -602,7 +602,7 @@ describe('a problem is reported with its code and place', () => {
       'Did you mean `heartbeat`?',
       'Did you mean `election`?',
       'Did you mean `clientPort`?',
-      'Use one of token, timing, heartbeat, election, clientPort, peerPort, executable.',
+      'Use one of token, timing, heartbeat, election, security, clientPort, peerPort, executable.',
     ]);
   });
 });

@@ -15,7 +15,15 @@ const primary = [
   'zookeeper-digest',
   'mesos-credential',
 ] as const;
-const all = Object.fromEntries(primary.map((name) => [name, makeSecret(name, spec)]));
+const authority = await makeSecret('etcd-authority', spec);
+const all: Partial<Record<SecretName, string>> = {
+  ...Object.fromEntries(
+    await Promise.all(primary.map(async (name) => [name, await makeSecret(name, spec)] as const)),
+  ),
+  'etcd-authority': authority,
+  'etcd-member': await makeSecret('etcd-member', spec, authority),
+  'etcd-client': await makeSecret('etcd-client', spec, authority),
+};
 const held = (host: string, values: Partial<Record<SecretName, string>>): HostSecrets => ({
   host,
   values,
@@ -29,6 +37,7 @@ describe('decideSecrets', () => {
     expect(decideSecrets([held('h1', rest), held('h2', {})], spec)).toEqual({
       kind: 'make',
       names: ['jupyter-token'],
+      authority,
     });
   });
 
@@ -41,8 +50,49 @@ describe('decideSecrets', () => {
     if (decision.kind !== 'complete') throw new Error('it is not complete');
     expect(decision.secrets).toMatchObject(all);
     expect(decision.secrets['node-host-key.pub']).toMatch(/^ssh-ed25519 \S+ perijove\n$/);
-    expect(lackingSecrets(held('h2', {}), decision.secrets)).toHaveLength(primary.length + 2);
+    expect(lackingSecrets(held('h2', {}), decision.secrets)).toHaveLength(primary.length + 6);
     expect(lackingSecrets(held('h1', decision.secrets), decision.secrets)).toEqual([]);
+  });
+
+  it('makes the authority first, and then what it issues', () => {
+    const without = Object.fromEntries(Object.entries(all).filter(([name]) => !name.startsWith('etcd-')));
+    expect(decideSecrets([held('h1', without)], spec)).toEqual({ kind: 'make', names: ['etcd-authority'] });
+    expect(decideSecrets([held('h1', { ...without, 'etcd-authority': authority })], spec)).toEqual({
+      kind: 'make',
+      names: ['etcd-member', 'etcd-client'],
+      authority,
+    });
+  });
+
+  it('replaces certificates of another authority, for other addresses, or that end within a year', async () => {
+    const other = await makeSecret('etcd-authority', spec);
+    const makes = (values: typeof all, wanted = spec, now = new Date()) => {
+      const decision = decideSecrets([held('h1', values)], wanted, now);
+      return decision.kind === 'make' ? decision.names : [];
+    };
+    expect(makes(all)).toEqual([]);
+    const foreign = await makeSecret('etcd-member', spec, other);
+    expect(makes({ ...all, 'etcd-member': foreign })).toEqual(['etcd-member']);
+    const grown = makeSpec({ nodes: { count: spec.nodes.count + 2 } });
+    expect(makes(all, grown)).toEqual(['etcd-member']);
+    expect(makes({ ...all, 'etcd-client': 'nonsense' })).toEqual(['etcd-client']);
+    const later = new Date(Date.now() + 9.1 * 365 * 86_400_000);
+    expect(makes(all, spec, later)).toEqual(['etcd-member', 'etcd-client']);
+  });
+
+  it('takes the newest of the certificates that hosts hold', async () => {
+    const newer = await makeSecret('etcd-client', spec, authority, new Date(Date.now() + 3_600_000));
+    const decision = decideSecrets([held('h1', all), held('h2', { ...all, 'etcd-client': newer })], spec);
+    expect(decision).toMatchObject({ kind: 'complete', secrets: { 'etcd-client': newer } });
+  });
+
+  it('rejects a damaged authority: another one would shut out all members', () => {
+    const key = (pem: string) => pem.slice(0, pem.indexOf('-----BEGIN CERTIFICATE'));
+    for (const value of ['nonsense', key(authority), all['etcd-client'] ?? '']) {
+      expect(() => decideSecrets([held('h1', { ...all, 'etcd-authority': value })], spec)).toThrow(
+        expect.objectContaining({ code: 'SECRETS_DAMAGED' }) as Error,
+      );
+    }
   });
 
   it('rejects two values of one secret, naming the hosts and not the values', () => {

@@ -4,6 +4,9 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { nodeAddress } from '../../src/cluster/spec.js';
+import { createEtcdClient } from '../../src/etcd/client.js';
+import { openAccess, type EtcdAccess } from '../../src/etcd/security.js';
 import { hostPaths } from '../../src/hosts/paths.js';
 import { isAlive, signal } from '../../src/lab/processes.js';
 import { leadingMaster, type MasterInfo } from '../../src/mesos/masters/detector.js';
@@ -11,8 +14,10 @@ import { authorization, parseCredential } from '../../src/mesos/masters/http.js'
 import { directReach } from '../../src/ssh/reach.js';
 import type { StageName } from '../../src/deployment/stages.js';
 import { frameworkState, workflowIds } from '../../src/temporal/contract.js';
+import { labEtcdAccess } from '../support/etcd.js';
 import { eventually } from '../support/eventually.js';
 import { TestLab } from '../support/lab.js';
+import { Users } from '../support/users.js';
 
 const example = path.resolve(import.meta.dirname, '../../examples/lab.yaml');
 
@@ -33,7 +38,7 @@ function readable(_key: string, value: unknown): unknown {
 
 /*
  * One first deployment, during which all parts of the deployment machinery die: every worker, several times,
- * and the Temporal server. It leaves Mesos and ZooKeeper open; the next one closes both.
+ * and the Temporal server. It leaves Mesos, ZooKeeper and etcd open; the next ones close them.
  */
 describe('a deployment', () => {
   const lab = new TestLab('127.30');
@@ -41,6 +46,7 @@ describe('a deployment', () => {
   beforeAll(() => {
     const document = parseDocument(readFileSync(example, 'utf8'));
     document.setIn(['mesos', 'security'], 'open');
+    document.setIn(['etcd', 'security'], 'open');
     writeFileSync(open, document.toString({ lineWidth: 0 }));
   });
   afterAll(async () => {
@@ -145,6 +151,34 @@ describe('a deployment', () => {
       client.workflow.getHandle(workflowIds.framework(spec.name)).query(frameworkState),
     );
     expect(launches).toBe(5);
+  });
+
+  it('closes etcd, node by node: members keep their data, and users are served all the time', async () => {
+    const spec = await lab.spec();
+    const membersBy = async (access: EtcdAccess) => {
+      const place = { host: nodeAddress(spec, 0), port: spec.etcd.clientPort };
+      const client = createEtcdClient(place, { access, deadlineMs: 5_000 });
+      try {
+        return (await client.memberList()).members;
+      } finally {
+        client.close();
+      }
+    };
+    const before = await membersBy(openAccess);
+    const document = parseDocument(readFileSync(lab.specFile, 'utf8'));
+    document.deleteIn(['etcd', 'security']);
+    writeFileSync(lab.specFile, document.toString({ lineWidth: 0 }));
+    const users = new Users(await lab.jupyter());
+    const output = await lab.run('up', '--file', lab.specFile).finally(() => users.leave());
+    expect(users.failures).toEqual([]);
+    expect(output).toContain('members of etcd reach each other');
+    await lab.ready();
+
+    const after = await membersBy(await labEtcdAccess(spec));
+    expect(after.map(({ id }) => id).toSorted()).toEqual(before.map(({ id }) => id).toSorted());
+    for (const url of after.flatMap(({ peerUrls }) => peerUrls)) expect(url).toMatch(/^https:/);
+    await expect(membersBy(openAccess)).rejects.toMatchObject({ code: 'ETCD_UNREACHABLE' });
+    expect(await lab.run('up', '--file', lab.specFile)).not.toContain('replaced');
   });
 
   it('keeps its secrets out of histories, command lines, logs and output', async () => {

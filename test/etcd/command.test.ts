@@ -48,6 +48,58 @@ describe('newMemberFlags', () => {
   });
 });
 
+describe('the flags of TLS', () => {
+  const files = { authority: '/secrets/ca', member: '/secrets/member' };
+
+  it('have members and clients show certificates to each other', () => {
+    const flags = newMemberFlags({
+      ...settings,
+      scheme: 'https',
+      tls: { security: 'authenticated', ...files },
+    });
+    expect(flags).toEqual(
+      expect.arrayContaining([
+        '--listen-peer-urls=https://10.0.0.11:2380',
+        '--listen-client-urls=https://10.0.0.11:2379',
+        '--advertise-client-urls=https://10.0.0.11:2379',
+        '--initial-cluster=node0=https://10.0.0.10:2380,node1=https://10.0.0.11:2380,node2=https://10.0.0.12:2380',
+        '--client-cert-auth=true',
+        '--trusted-ca-file=/secrets/ca',
+        '--cert-file=/secrets/member',
+        '--key-file=/secrets/member',
+        '--peer-client-cert-auth=true',
+        '--peer-trusted-ca-file=/secrets/ca',
+        '--peer-cert-file=/secrets/member',
+        '--peer-key-file=/secrets/member',
+      ]),
+    );
+    expect(flags.filter((flag) => flag.includes('http:'))).toEqual([]);
+  });
+
+  it('let a member in transition reach others by TLS, and be reached without', () => {
+    const flags = newMemberFlags({ ...settings, tls: { security: 'transition', ...files } });
+    expect(flags).toEqual(
+      expect.arrayContaining([
+        '--listen-peer-urls=http://10.0.0.11:2380',
+        '--listen-client-urls=http://10.0.0.11:2379',
+        '--peer-cert-file=/secrets/member',
+      ]),
+    );
+    expect(flags.filter((flag) => /^--(cert-file|client-cert-auth|trusted-ca-file)/.test(flag))).toEqual([]);
+  });
+
+  it('name members as they are listed, whatever scheme they have there', () => {
+    const flags = addedMemberFlags({ ...settings, scheme: 'https' }, [
+      { id: '1', name: 'node0', peerUrls: ['http://10.0.0.10:2380'], clientUrls: [], learner: false },
+      { id: '2', name: '', peerUrls: ['https://10.0.0.11:2380'], clientUrls: [], learner: true },
+      { id: '3', name: '', peerUrls: ['http://10.0.0.12:2380'], clientUrls: [], learner: false },
+    ]);
+    expect(flags).toContain(
+      '--initial-cluster=node0=http://10.0.0.10:2380,node1=https://10.0.0.11:2380,node2=http://10.0.0.12:2380',
+    );
+  });
+});
+
 describe('beginningFlags', () => {
   const urls = { client: 'http://127.0.0.1:4000', peer: 'http://127.0.0.1:4001' };
 

@@ -464,3 +464,50 @@ describe('decideEtcdStart', () => {
     });
   });
 });
+
+describe('a member that others reach in another way than they are to', () => {
+  const members = [founder(0), founder(1), founder(2)];
+  const data: DataView = { kind: 'member', memberId: 'founder0', clusterId };
+  const peers = [peer(1, members), peer(2, members)];
+  const closed = 'https://10.0.0.0:2380';
+
+  it('tells a quorum, and starts once that knows', () => {
+    expect(decideEtcdStart(node0({ data, peers, peerUrl: closed }))).toMatchObject({
+      kind: 'announce',
+      memberId: 'founder0',
+      peerUrl: closed,
+      through: ['node1', 'node2'],
+    });
+    const told = [{ ...founder(0), peerUrls: [closed] }, founder(1), founder(2)];
+    const knowing = [peer(1, told), peer(2, told)];
+    expect(decideEtcdStart(node0({ data, peers: knowing, peerUrl: closed }))).toMatchObject({
+      kind: 'start-with-data',
+      scheme: 'https',
+    });
+    // The way back.
+    expect(decideEtcdStart(node0({ data, peers: knowing }))).toMatchObject({
+      kind: 'announce',
+      peerUrl: url(0),
+    });
+  });
+
+  it('starts as they know it while either will do, or while no quorum answers', () => {
+    const transition = node0({ data, peers, peerUrl: closed, anyScheme: true });
+    expect(decideEtcdStart(transition)).toMatchObject({ kind: 'start-with-data', scheme: 'http' });
+    const alone = decideEtcdStart(node0({ data, peers: [silent(1), silent(2)], peerUrl: closed }));
+    expect(alone).toMatchObject({ kind: 'start-with-data' });
+    expect(alone).not.toHaveProperty('scheme');
+    const early = node0({ data, peers: [silent(1), silent(2)], peerUrl: closed, mustTell: true });
+    expect(decideEtcdStart(early)).toEqual({
+      kind: 'wait',
+      reason: saying(`to reach this member at ${closed}`),
+    });
+  });
+
+  it('is the same member: without data, it is replaced', () => {
+    expect(decideEtcdStart(node0({ peers, peerUrl: closed }))).toMatchObject({
+      kind: 'remove',
+      memberId: 'founder0',
+    });
+  });
+});

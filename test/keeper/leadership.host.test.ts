@@ -16,6 +16,7 @@ beforeAll(async () => {
     spec,
     reach: ways.reach(spec),
     secrets: () => ways.secrets(spec),
+    etcdAccess: () => ways.etcdAccess(spec),
     placement: async () => ({}),
   });
 });

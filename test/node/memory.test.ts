@@ -7,10 +7,12 @@ import { known } from '../../src/hosts/observation.js';
 import {
   markFormedScript,
   memoryOf,
+  needsTransition,
   nodeTreesScript,
   parseNodeTrees,
   type NodeTree,
 } from '../../src/node/memory.js';
+import type { EtcdSecurity } from '../../src/cluster/spec.js';
 import { makeSpec } from '../support/spec.js';
 
 describe('the trees of a host', () => {
@@ -35,6 +37,7 @@ describe('the trees of a host', () => {
   it('tell the last launch, also of a fence, and whether there are data', () => {
     put('node0/run/task', 'node0.7');
     put('node0/data/etcd/member/wal/0.wal', '');
+    put('node0/data/etcd-peer-tls', '');
     put('node1/run/task', 'node1.3');
     put('node1/run/fenced', '9');
     put('node1/data/etcd-epoch', '3\n');
@@ -43,17 +46,17 @@ describe('the trees of a host', () => {
     put('somebody-else/file', '');
     expect(trees()).toEqual(
       known([
-        { node: 'node0', launch: 7, hasData: true, etcdFormed: false, etcdEpoch: 0 },
-        { node: 'node1', launch: 9, hasData: false, etcdFormed: false, etcdEpoch: 3 },
-        { node: 'node2', launch: 0, hasData: false, etcdFormed: true, etcdEpoch: 0 },
+        { node: 'node0', launch: 7, hasData: true, etcdFormed: false, etcdEpoch: 0, peerTls: true },
+        { node: 'node1', launch: 9, hasData: false, etcdFormed: false, etcdEpoch: 3, peerTls: false },
+        { node: 'node2', launch: 0, hasData: false, etcdFormed: true, etcdEpoch: 0, peerTls: false },
       ]),
     );
   });
 
   it.each([
     ['nothing', ''],
-    ['half of it', 'tree node0 node0.7 - yes no 0\n'],
-    ['half the last word', 'tree node0 node0.7 - yes no 0\ncompl'],
+    ['half of it', 'tree node0 node0.7 - yes no 0 no\n'],
+    ['half the last word', 'tree node0 node0.7 - yes no 0 no\ncompl'],
   ])('are not known when the host prints %s', (_what, output) => {
     expect(parseNodeTrees(output)).toMatchObject({ known: false });
   });
@@ -83,7 +86,7 @@ describe('the trees of a host', () => {
 describe('the memory of a cluster', () => {
   const spec = makeSpec({ nodes: { count: 3 } });
   const tree = (node: string, launch: number, more: Partial<NodeTree> = {}): NodeTree => ({
-    ...{ node, launch, hasData: true, etcdFormed: false, etcdEpoch: 0 },
+    ...{ node, launch, hasData: true, etcdFormed: false, etcdEpoch: 0, peerTls: false },
     ...more,
   });
 
@@ -114,5 +117,33 @@ describe('the memory of a cluster', () => {
   it('has the highest epoch of any tree', () => {
     const h1 = [tree('node0', 1, { etcdEpoch: 2 })];
     expect(memoryOf(spec, { h1, h2: [tree('node1', 2)] })).toMatchObject({ etcdEpoch: 2 });
+  });
+});
+
+describe('the way of etcd to another security', () => {
+  const spec = (security?: EtcdSecurity) =>
+    makeSpec({ nodes: { count: 3 }, etcd: security === undefined ? {} : { security } });
+  const tree = (node: string, launch: number, more: Partial<NodeTree> = {}): NodeTree => ({
+    ...{ node, launch, hasData: true, etcdFormed: true, etcdEpoch: 0, peerTls: false },
+    ...more,
+  });
+  const plain = [tree('node0', 1), tree('node1', 2), tree('node2', 3)];
+  const closed = plain.map((each) => ({ ...each, peerTls: true }));
+
+  it('begins with a transition where members are reached in another way', () => {
+    expect(needsTransition(spec('authenticated'), plain)).toBe(true);
+    expect(needsTransition(spec('authenticated'), [...closed.slice(1), tree('node0', 9)])).toBe(true);
+    expect(needsTransition(spec('open'), closed)).toBe(true);
+    expect(needsTransition(spec(), closed)).toBe(true);
+  });
+
+  it('needs none without data, for nodes that left, for older trees, or to be in it', () => {
+    expect(needsTransition(spec('authenticated'), [])).toBe(false);
+    expect(needsTransition(spec('authenticated'), [tree('node0', 1, { hasData: false })])).toBe(false);
+    expect(needsTransition(spec('authenticated'), [...closed, tree('node3', 9)])).toBe(false);
+    expect(needsTransition(spec('authenticated'), [...closed, tree('node0', 0)])).toBe(false);
+    expect(needsTransition(spec('transition'), [...closed, ...plain])).toBe(false);
+    expect(needsTransition(spec('authenticated'), closed)).toBe(false);
+    expect(needsTransition(spec(), plain)).toBe(false);
   });
 });

@@ -75,6 +75,7 @@ export async function startKeeperCluster(options: KeeperClusterOptions): Promise
       placement: async () => ({}),
       presentProxy: async () => known(undefined),
       listens: async (_host, { address, port }) => known(listenersAt(address, port).length > 0),
+      etcdAccess: async () => ({ security: 'open' }),
       secrets: async () => ({ 'node-api-token': nodeToken, 'proxy-api-token': proxies[0]?.token ?? '' }),
     },
     node,

@@ -6,13 +6,16 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { issueClient, issueMember, makeAuthority } from '../../src/etcd/authority.js';
+import { authorityCertificates, memberNames } from '../../src/etcd/certificates.js';
 import { createEtcdClient, type EtcdClient } from '../../src/etcd/client.js';
+import type { ClientTls } from '../../src/etcd/security.js';
 import { nodeClient, type NodeClient } from '../../src/node/client.js';
 import { nodeCommand, nodeConfig, nodeProgram } from '../../src/node/config.js';
 import { nodeWrapper } from '../../src/node/items.js';
 import { nodeLayout, type NodeLayout } from '../../src/node/layout.js';
 import { serviceState } from '../../src/node/runtime/runit.js';
-import type { ClusterSpec, HostSpec, JupyterSpec } from '../../src/cluster/spec.js';
+import type { ClusterSpec, EtcdSecurity, HostSpec, JupyterSpec } from '../../src/cluster/spec.js';
 import { eventually } from './eventually.js';
 import { builtProgram } from './programs.js';
 import { makeHost, makeSpec } from './spec.js';
@@ -32,6 +35,8 @@ export interface TestNodes {
   readonly spec: ClusterSpec;
   readonly dir: string;
   readonly jupyterToken: string;
+  /** Of a client of their etcd. */
+  readonly tls: ClientTls;
   readonly nodes: readonly TestNode[];
   /** Starts all, and resolves when every member has joined a quorum. */
   startAll(): Promise<void>;
@@ -51,6 +56,8 @@ export interface TestNode {
     readonly etcdFormed?: boolean;
     readonly etcdEpoch?: number;
     readonly on?: 'h1' | 'h2';
+    /** Open if absent. */
+    readonly security?: EtcdSecurity;
     /** ID of its Mesos task. */
     readonly taskId?: string;
   }): void;
@@ -88,7 +95,13 @@ export async function prepareNodes({
   for (const key of ['node-ssh-key', 'node-host-key']) {
     await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', key, '-f', `${secrets}/${key}`]);
   }
+  const now = new Date();
+  const authority = await makeAuthority(spec.name, now);
+  const tls = { authority: authorityCertificates(authority), client: await issueClient(authority, now) };
   for (const [name, value] of [
+    ['etcd-authority.crt', tls.authority],
+    ['etcd-client', tls.client],
+    ['etcd-member', await issueMember(authority, memberNames(spec), now)],
     ['node-api-token', apiToken],
     ['jupyter-token', jupyterToken],
     ['jupyter-cookie-secret', randomBytes(24).toString('hex')],
@@ -104,11 +117,12 @@ export async function prepareNodes({
     await writeFile(`${host.dir}/bin/perijove-node`, nodeWrapper(`${host.dir}/bin`), { mode: 0o755 });
   }
 
-  const nodes = Array.from({ length: count }, (_, index) => testNode(spec, index, apiToken));
+  const nodes = Array.from({ length: count }, (_, index) => testNode(spec, index, apiToken, tls));
   return {
     spec,
     dir,
     jupyterToken,
+    tls,
     nodes,
     startAll: async () => {
       for (const node of nodes) node.start();
@@ -127,7 +141,7 @@ export async function prepareNodes({
   };
 }
 
-function testNode(spec: ClusterSpec, index: number, apiToken: string): TestNode {
+function testNode(spec: ClusterSpec, index: number, apiToken: string, tls: ClientTls): TestNode {
   const [h1, h2] = spec.hosts as readonly [HostSpec, HostSpec];
   const config = nodeConfig(spec, index, h1);
   const layouts = [h1, h2].map((host) => nodeLayout(nodeConfig(spec, index, host).paths.base));
@@ -156,10 +170,13 @@ function testNode(spec: ClusterSpec, index: number, apiToken: string): TestNode 
     address: config.address,
     layout,
     control: nodeClient({ host: config.address, port: config.ports.control }, apiToken),
-    etcd: createEtcdClient({ host: config.address, port: config.ports.etcdClient }),
-    start: ({ etcdFormed = false, etcdEpoch = 0, on = 'h1', taskId } = {}) => {
+    etcd: createEtcdClient(
+      { host: config.address, port: config.ports.etcdClient },
+      { access: { security: 'open', tls } },
+    ),
+    start: ({ etcdFormed = false, etcdEpoch = 0, on = 'h1', security = 'open', taskId } = {}) => {
       const host = on === 'h1' ? h1 : h2;
-      const { value, environment } = nodeCommand(spec, index, host, {
+      const { value, environment } = nodeCommand({ ...spec, etcd: { ...spec.etcd, security } }, index, host, {
         etcdFormed,
         etcdEpoch,
         ...(taskId !== undefined && { taskId }),

@@ -12,9 +12,11 @@ import type { ServiceMember } from '../../src/deployment/members.js';
 import type { HostFacts } from '../../src/hosts/facts.js';
 import type { Change } from '../../src/hosts/items.js';
 import {
+  etcdSecurity,
   hostsWithRole,
   nodeAddress,
   type ClusterSpec,
+  type EtcdSecurity,
   type HostSpec,
   type Role,
 } from '../../src/cluster/spec.js';
@@ -45,6 +47,10 @@ export class SimulatedCluster {
   readonly imageOn = new Set<string>();
   /** Masters know the framework by another principal than the spec's. */
   principalDiffers = false;
+  /** Nodes must be brought to `transition` first. */
+  etcdTransition = false;
+  /** Of etcd, in the specs that the framework got. */
+  readonly securities: EtcdSecurity[] = [];
   refusesPrincipal = false;
   /** What nodes wait for, in sequence. */
   missing: readonly string[] = [];
@@ -170,6 +176,10 @@ export class SimulatedCluster {
       },
       agentMembers: () => this.#members('agents'),
       awaitAgents: () => this.#whole('awaitAgents', 'agents'),
+      etcdTransition: async () => {
+        await this.#did('etcdTransition');
+        return this.etcdTransition;
+      },
       principalDiffers: async () => {
         await this.#did('principalDiffers');
         return this.principalDiffers;
@@ -205,7 +215,8 @@ export class SimulatedCluster {
         await this.#did('announceNodes');
         return { changed: false };
       },
-      ensureFramework: async ({ leaving = [] }) => {
+      ensureFramework: async ({ spec: given, leaving = [] }) => {
+        this.securities.push(etcdSecurity(given));
         const names = leaving.map(({ name }) => `:${name}`).join('');
         await this.#did(`ensureFramework${names}`);
         const before = this.framework;

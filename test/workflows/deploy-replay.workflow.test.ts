@@ -22,6 +22,7 @@ test('there is a history for each shape of control flow', () => {
   expect(names).toEqual([
     'deploy-attached',
     'deploy-cancelled',
+    'deploy-etcd-transition',
     'deploy-failed',
     'deploy-first',
     'deploy-image',

@@ -130,6 +130,32 @@ describe('a first deployment', () => {
     expect(cluster.calls.lastIndexOf('awaitAgents')).toBeGreaterThan(cluster.calls.indexOf('startAgents'));
   });
 
+  it('an etcd that is to be closed: each node is brought to both ways first', async () => {
+    const cluster = SimulatedCluster.empty(
+      makeSpec({ name: 'etcd-closed', etcd: { security: 'authenticated' } }),
+    );
+    cluster.etcdTransition = true;
+    const { handle } = await deploy(cluster);
+    await record(handle, 'deploy-etcd-transition');
+    const calls = cluster.calls.filter((call) =>
+      ['etcdTransition', 'ensureFramework', 'awaitNodes'].includes(call),
+    );
+    expect(calls).toEqual([
+      'etcdTransition',
+      ...['ensureFramework', 'awaitNodes'],
+      ...['ensureFramework', 'awaitNodes'],
+    ]);
+    expect(cluster.securities).toEqual(['transition', 'authenticated']);
+  });
+
+  it('an etcd that is to be opened: the keeper speaks both ways before the first node does', async () => {
+    const cluster = SimulatedCluster.empty(makeSpec({ name: 'etcd-open', etcd: { security: 'open' } }));
+    cluster.etcdTransition = true;
+    await deploy(cluster);
+    expect(isAscending(order(cluster, 'etcdTransition', 'ensureKeeper', 'ensureFramework'))).toBe(true);
+    expect(cluster.securities).toEqual(['transition', 'open']);
+  });
+
   it('starts the agents again where the framework does not get it', async () => {
     const cluster = SimulatedCluster.empty(makeSpec({ name: 'no-principal' }));
     cluster.principalDiffers = true;

@@ -1,4 +1,5 @@
 import { exitCodes } from '../../errors/error.js';
+import { etcdSecurity } from '../../cluster/spec.js';
 import type { Change } from '../../hosts/items.js';
 import { stageNames, type StageName } from '../../deployment/stages.js';
 import { defineCommand, type CommandContext } from '../command.js';
@@ -46,6 +47,7 @@ export const planCommand = defineCommand({
       if (drains.known) printText(context, drainText(drainLines(spec, drains.value), context));
       else printNotice(context, `which nodes would leave their hosts is not known: ${drains.why}\n`);
       if (spec.mesos.principal === undefined) printNotice(context, openNotice);
+      if (etcdSecurity(spec) !== 'authenticated') printNotice(context, openEtcdNotice);
       printText(context, planText(stages, changes, survey, context));
     }
     const [first] = survey.problems;
@@ -55,6 +57,7 @@ export const planCommand = defineCommand({
 
 const openNotice =
   'Mesos is open: whoever reaches its ports runs commands on the hosts (`mesos.security: open`).\n';
+const openEtcdNotice = 'etcd is open: whoever reaches its ports ends its quorum (`etcd.security`).\n';
 
 /** What each stage would change, in the order of `up`; leaves out stages without changes. */
 export function plannedStages({ hosts }: Pick<Survey, 'hosts'>): PlannedStage[] {

@@ -1,4 +1,5 @@
 import { nodeAddress, nodeNames } from '../../cluster/spec.js';
+import { readEtcdAccess } from '../../etcd/access.js';
 import { createEtcdClient } from '../../etcd/client.js';
 import { raftTermOf } from '../../etcd/term.js';
 import { failover } from '../definition.js';
@@ -35,9 +36,12 @@ export const etcdMove: FaultKind<EtcdMove> = {
   healed: () => 'nothing to heal',
 };
 
-async function moveLeadership({ spec, reach }: FaultDeps, { from, to, term }: EtcdMove): Promise<void> {
+async function moveLeadership({ spec, pool, reach }: FaultDeps, { from, to, term }: EtcdMove): Promise<void> {
   const address = nodeAddress(spec, nodeNames(spec).indexOf(from));
-  const client = createEtcdClient(await reach.any(address, spec.etcd.clientPort), { deadlineMs: 3_000 });
+  const client = createEtcdClient(await reach.any(address, spec.etcd.clientPort), {
+    deadlineMs: 3_000,
+    access: await readEtcdAccess(pool, spec),
+  });
   try {
     const status = await client.status();
     if (status.leader !== status.memberId || status.term !== raftTermOf(term)) return;

@@ -1,4 +1,4 @@
-import { open, readdir, readFile } from 'node:fs/promises';
+import { open, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -9,19 +9,24 @@ import { clearData, dropData, keepData, readData } from '../../etcd/data.js';
 import {
   decideEtcdStart,
   quorumOf,
+  tellPatienceMs,
   type Decision,
   type Observation,
   type PeerView,
 } from '../../etcd/decide.js';
+import type { PeerScheme } from '../../etcd/members.js';
+import type { EtcdAccess } from '../../etcd/security.js';
 import { staticClusterId, staticMemberId } from '../../etcd/identity.js';
 import { startFailure, type StartFailure } from '../../etcd/start-failure.js';
 import { messageOf } from '../../errors/error.js';
 import { quote } from '../../ssh/shell.js';
+import type { SecretName } from '../../cluster/secrets.js';
 import type { NodeConfig } from '../config.js';
 import { readReplacement, storeDecision, storeReplacement } from './decision-file.js';
 import { isMissing, replaceFile } from '../../net/files.js';
 import { nodeLayout } from '../layout.js';
 import { beginEpoch } from './begin-epoch.js';
+import { isThere, peerAccess } from './etcd-access.js';
 import { forgetSeed, raiseEpoch, readEpoch, readSeed } from './epoch-files.js';
 import type { StartedNode } from './started.js';
 
@@ -36,7 +41,7 @@ const waitMs = 300;
  * is written. It may be killed and run again at any point.
  */
 export async function prepareEtcd({ config, programs }: StartedNode, logger: Logger): Promise<void> {
-  const clients = peerClients(config);
+  const clients = peerClients(config, await peerAccess(config));
   // Read before this start logs anything.
   const failure = startFailure(await logOf(`${nodeLayout(config.paths.base).log}/etcd`));
   if (failure !== undefined) logger.warn(failure, 'etcd ended by itself');
@@ -50,13 +55,13 @@ export async function prepareEtcd({ config, programs }: StartedNode, logger: Log
 
 type PeerClients = ReadonlyMap<string, EtcdClient>;
 
-function peerClients(config: NodeConfig): PeerClients {
+function peerClients(config: NodeConfig, access: EtcdAccess): PeerClients {
   return new Map(
     config.nodes
       .filter(({ name }) => name !== config.name)
       .map(({ name, address }) => [
         name,
-        createEtcdClient({ host: address, port: config.ports.etcdClient }, { deadlineMs: 800 }),
+        createEtcdClient({ host: address, port: config.ports.etcdClient }, { deadlineMs: 800, access }),
       ]),
   );
 }
@@ -70,6 +75,7 @@ class Preparation {
   readonly #layout: ReturnType<typeof nodeLayout>;
   readonly #settings: MemberSettings;
   readonly #learner = new LearnerWatch();
+  readonly #begunAt = performance.now();
   /** As of the last observation. */
   #epoch = 0;
   /** ID of the member that this process added. */
@@ -124,6 +130,7 @@ class Preparation {
     const replaced = await this.#replacedMsAgo(observation);
     const decided = decideEtcdStart({
       ...observation,
+      ...((await this.#mustTell()) && { mustTell: true }),
       learnerSilentMs: this.#learner.silentMs(observation.peers),
       // The data of a retiring node shows which member is to leave.
       ...(this.failure !== undefined && !retired && { failure: this.failure }),
@@ -145,13 +152,25 @@ class Preparation {
     switch (decision.kind) {
       case 'start-new':
         await this.#freshData();
+        await this.#reachedBy(this.#settings.scheme);
         await this.#writeCommand(newMemberFlags(this.#settings));
         return;
-      case 'start-with-data':
-        await this.#writeCommand(newMemberFlags(this.#settings));
+      case 'start-with-data': {
+        if (decision.scheme !== undefined) await this.#reachedBy(decision.scheme);
+        const scheme = (await isThere(this.#layout.etcdPeerTls)) ? 'https' : 'http';
+        await this.#writeCommand(newMemberFlags({ ...this.#settings, scheme }));
+        return;
+      }
+      case 'announce':
+        await throughAny(this.#clients, decision, (client) =>
+          client.memberUpdate(decision.memberId, decision.peerUrl, { deadlineMs: 5_000 }),
+        );
         return;
       case 'begin-epoch':
-        if (decision.from === 'nothing') await clearData(this.#layout.etcdData);
+        if (decision.from === 'nothing') {
+          await clearData(this.#layout.etcdData);
+          await this.#reachedBy(this.#settings.scheme);
+        }
         await beginEpoch([...architecture, this.#program], this.#settings, decision.from, this.#epoch);
         // In this order: until the seed is gone, all of it may be repeated.
         await raiseEpoch(this.#layout.etcdDataEpoch, this.#epoch);
@@ -164,6 +183,7 @@ class Preparation {
       }
       case 'start-added':
         await this.#freshData();
+        await this.#reachedBy(this.#settings.scheme);
         await this.#writeCommand(addedMemberFlags(this.#settings, decision.members));
         return;
       case 'drop-data':
@@ -198,6 +218,19 @@ class Preparation {
     await raiseEpoch(this.#layout.etcdDataEpoch, this.#epoch);
   }
 
+  /** While they may still answer, so that the member need not start where it is not to be. */
+  async #mustTell(): Promise<boolean> {
+    const { scheme, tls } = this.#settings;
+    if (tls?.security === 'transition' || performance.now() - this.#begunAt > tellPatienceMs) return false;
+    return (await isThere(this.#layout.etcdPeerTls)) !== (scheme === 'https');
+  }
+
+  /** Notes how the others reach the member, for a start at which none of them answers. */
+  async #reachedBy(scheme: PeerScheme | undefined): Promise<void> {
+    if (scheme === 'https') await replaceFile(this.#layout.etcdPeerTls, '');
+    else await rm(this.#layout.etcdPeerTls, { force: true });
+  }
+
   /** A replacement that was recorded but not carried out before a kill does not count. */
   async #replacedMsAgo({ data }: Observation): Promise<number | undefined> {
     const last = await readReplacement(this.#layout.etcdReplaced);
@@ -212,7 +245,13 @@ class Preparation {
 }
 
 function memberSettings(config: NodeConfig, dataDir: string): MemberSettings {
+  const { security } = config.etcd;
+  const file = (name: SecretName) => `${config.paths.secrets}/${name}`;
   return {
+    ...(security !== undefined && {
+      scheme: security === 'authenticated' ? 'https' : 'http',
+      tls: { security, authority: file('etcd-authority.crt'), member: file('etcd-member') },
+    }),
     name: config.name,
     address: config.address,
     nodes: config.nodes,
@@ -246,6 +285,7 @@ async function observe(
   return {
     name: config.name,
     peerUrl: peerUrl(settings),
+    ...(settings.tls?.security === 'transition' && { anyScheme: true }),
     formed,
     epoch,
     dataEpoch,
@@ -288,16 +328,6 @@ async function tailOf(file: string): Promise<string> {
   }
 }
 
-async function isThere(file: string): Promise<boolean> {
-  return readFile(file).then(
-    () => true,
-    (error: unknown) => {
-      if (isMissing(error)) return false;
-      throw error;
-    },
-  );
-}
-
 /** For how long the cluster's one learner has been listed without responding. */
 class LearnerWatch {
   #seen: { readonly id: string; readonly at: number } | undefined;
@@ -314,7 +344,7 @@ class LearnerWatch {
 /** Tries the members one after the other; rejects with the error of the last one. */
 async function throughAny<Result>(
   clients: PeerClients,
-  { through }: Extract<Decision, { kind: 'add' | 'remove' }>,
+  { through }: Extract<Decision, { kind: 'add' | 'remove' | 'announce' }>,
   ask: (client: EtcdClient) => Promise<Result>,
 ): Promise<Result> {
   let failure: unknown = new Error('no member to ask');

@@ -3,9 +3,11 @@ import { stat } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { messageOf } from '../../errors/error.js';
 import { createEtcdClient, type EtcdClient } from '../../etcd/client.js';
+import type { EtcdAccess } from '../../etcd/security.js';
 import { pause } from '../../net/pause.js';
 import type { NodeConfig } from '../config.js';
 import { nodeLayout, type NodeLayout } from '../layout.js';
+import { peerAccess } from './etcd-access.js';
 import { readDecision } from './decision-file.js';
 import { raiseEpoch, readEpoch } from './epoch-files.js';
 import { commandSupervisor, serviceState } from './runit.js';
@@ -26,7 +28,8 @@ export class EpochFollower {
   readonly #layout: NodeLayout;
 
   constructor(
-    private readonly config: Pick<NodeConfig, 'name' | 'address' | 'nodes' | 'ports' | 'paths'>,
+    private readonly config: Pick<NodeConfig, 'name' | 'address' | 'nodes' | 'ports' | 'etcd' | 'paths'>,
+    private readonly access: EtcdAccess,
     private readonly logger: Logger,
   ) {
     this.#layout = nodeLayout(config.paths.base);
@@ -39,7 +42,10 @@ export class EpochFollower {
 
   async run(signal: AbortSignal): Promise<void> {
     const { address, ports } = this.config;
-    const own = createEtcdClient({ host: address, port: ports.etcdClient }, { deadlineMs });
+    const own = createEtcdClient(
+      { host: address, port: ports.etcdClient },
+      { deadlineMs, access: this.access },
+    );
     try {
       while (!signal.aborted) {
         const failure = await this.#turn(own).then(() => undefined, messageOf);
@@ -91,11 +97,12 @@ export class EpochFollower {
     if (now - this.#askedAt < peersMs) return;
     this.#askedAt = now;
     const { name, nodes, ports } = this.config;
+    const access = await peerAccess(this.config);
     const epochs = await Promise.all(
       nodes
         .filter((node) => node.name !== name)
         .map(async ({ address }) => {
-          const client = createEtcdClient({ host: address, port: ports.etcdClient }, { deadlineMs });
+          const client = createEtcdClient({ host: address, port: ports.etcdClient }, { deadlineMs, access });
           try {
             return (await client.linearizableRead()).epoch;
           } catch {

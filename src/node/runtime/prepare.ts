@@ -124,7 +124,7 @@ export async function writeTree(config: NodeConfig, environment: Record<string, 
 }
 
 /** The text of a secret's file. Throws NODE_CONFIG_INVALID when it is missing or empty. */
-export async function readSecret(config: NodeConfig, name: string): Promise<string> {
+export async function readSecret(config: Pick<NodeConfig, 'paths'>, name: string): Promise<string> {
   const file = `${config.paths.secrets}/${name}`;
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     if (isMissing(error)) return '';

@@ -3,8 +3,10 @@ import { messageOf } from '../../errors/error.js';
 import { createEtcdClient } from '../../etcd/client.js';
 import { viewMember } from '../../etcd/probe.js';
 import { decidePromotion } from '../../etcd/promote.js';
+import type { EtcdAccess } from '../../etcd/security.js';
 import { pause } from '../../net/pause.js';
 import type { NodeConfig } from '../config.js';
+import { peerAccess } from './etcd-access.js';
 
 /** While the node's own member learns, or does not respond. */
 const soonMs = 500;
@@ -12,13 +14,16 @@ const soonMs = 500;
 const seldomMs = 5_000;
 const changeMs = 5_000;
 
+type PromotedNode = Pick<NodeConfig, 'name' | 'address' | 'nodes' | 'ports' | 'etcd' | 'paths'>;
+
 /** Promotes the node's own member once it has caught up; runs until the signal aborts. */
 export async function promoteOwnMember(
-  config: Pick<NodeConfig, 'name' | 'address' | 'nodes' | 'ports'>,
+  config: PromotedNode,
+  access: EtcdAccess,
   logger: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  const own = createEtcdClient({ host: config.address, port: config.ports.etcdClient });
+  const own = createEtcdClient({ host: config.address, port: config.ports.etcdClient }, { access });
   let said: string | undefined;
   try {
     while (!signal.aborted) {
@@ -38,16 +43,15 @@ export async function promoteOwnMember(
 }
 
 /** A learner cannot promote itself, so the others are asked. Resolves to the outcome, for the log. */
-async function promote(
-  { name, nodes, ports }: Pick<NodeConfig, 'name' | 'nodes' | 'ports'>,
-  memberId: string,
-): Promise<string> {
+async function promote(config: PromotedNode, memberId: string): Promise<string> {
+  const { name, nodes, ports } = config;
+  const access = await peerAccess(config);
   const clients = new Map(
     nodes
       .filter((node) => node.name !== name)
       .map((node) => [
         node.name,
-        createEtcdClient({ host: node.address, port: ports.etcdClient }, { deadlineMs: 800 }),
+        createEtcdClient({ host: node.address, port: ports.etcdClient }, { deadlineMs: 800, access }),
       ]),
   );
   try {

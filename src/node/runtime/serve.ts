@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { createEtcdClient } from '../../etcd/client.js';
 import { holderOf } from '../../hosts/sockets.js';
 import { nodeControl } from './control.js';
+import { etcdAccess } from './etcd-access.js';
 import { EpochFollower } from './follow-epoch.js';
 import { GateControl } from './gate-control.js';
 import { JupyterService } from './jupyter-service.js';
@@ -20,7 +21,9 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
   const jupyterToken = (await readSecret(config, 'jupyter-token')).trim();
   const apiToken = (await readSecret(config, 'node-api-token')).trim();
 
-  const etcd = { host: config.address, port: config.ports.etcdClient };
+  const access = await etcdAccess(config);
+  const etcdClient = () =>
+    createEtcdClient({ host: config.address, port: config.ports.etcdClient }, { access });
   const jupyter = new JupyterService({
     directory: `${layout.service}/jupyter`,
     standby: config.jupyter.standby,
@@ -36,14 +39,15 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
       ),
     logger,
   });
-  const follower = new EpochFollower(config, logger);
+  const health = etcdClient();
+  const follower = new EpochFollower(config, access, logger);
   const control = await nodeControl({
     config,
     jupyter,
     gateControl: (about) =>
       new GateControl({
         rule: config.jupyter.gate,
-        etcd: createEtcdClient(etcd),
+        etcd: etcdClient(),
         etcdLog: `${layout.log}/etcd`,
         epoch: () => follower.epoch,
         gate: {
@@ -55,8 +59,11 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
         about,
         logger,
       }),
-    // etcd answers this one only when a linearizable read succeeds.
-    etcdHealthy: () => answersOk({ ...etcd, path: '/health' }),
+    etcdHealthy: () =>
+      health.linearizableRead({ deadlineMs: 1_000 }).then(
+        () => true,
+        () => false,
+      ),
   });
   const server = controlServer(control, apiToken, logger);
   server.listen(config.ports.control, config.address);
@@ -68,9 +75,10 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
   await Promise.all([
     jupyter.run(ending.signal),
     control.gate.run(ending.signal),
-    promoteOwnMember(config, logger, ending.signal),
+    promoteOwnMember(config, access, logger, ending.signal),
     follower.run(ending.signal),
   ]);
+  health.close();
   server.close();
   server.closeAllConnections();
 }

@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { isAlive } from '../../../src/lab/processes.js';
 import type { DeployResult } from '../../../src/temporal/contract.js';
 import type { TestLab } from '../../support/lab.js';
+import { Users } from '../../support/users.js';
 
 type UpJson = DeployResult & { readonly result: string };
 
@@ -34,31 +34,4 @@ export function countTests(lab: TestLab): void {
     expect(users.failures).toEqual([]);
     expect(founders.filter(([, process]) => !isAlive(process)).map(([what]) => what)).toEqual([]);
   });
-}
-
-/** They send requests through every host repeatedly. */
-class Users {
-  readonly failures: string[] = [];
-  readonly #over = new AbortController();
-  readonly #loops: Promise<void>[];
-
-  constructor(urls: readonly { readonly url: string }[]) {
-    this.#loops = urls.map(({ url }) => this.#ask(`${url}/api`));
-  }
-
-  async leave(): Promise<void> {
-    this.#over.abort();
-    await Promise.all(this.#loops);
-  }
-
-  async #ask(url: string): Promise<void> {
-    while (!this.#over.signal.aborted) {
-      const failure = await fetch(url).then(
-        (answer) => (answer.ok ? undefined : `${answer.status}`),
-        (error: unknown) => String(error),
-      );
-      if (failure !== undefined) this.failures.push(`${new Date().toISOString()} ${url}: ${failure}`);
-      await delay(50);
-    }
-  }
 }

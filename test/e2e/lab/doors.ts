@@ -3,10 +3,18 @@ import path from 'node:path';
 import { Client } from 'ssh2';
 import { expect, it } from 'vitest';
 import { hostPaths } from '../../../src/hosts/paths.js';
+import { createEtcdClient } from '../../../src/etcd/client.js';
 import { leadingMaster } from '../../../src/mesos/masters/detector.js';
 import { directReach } from '../../../src/ssh/reach.js';
-import { hostsWithRole, nodeAddress, zookeeperConnect } from '../../../src/cluster/spec.js';
+import {
+  hostsWithRole,
+  nodeAddress,
+  nodeNames,
+  zookeeperConnect,
+  type ClusterSpec,
+} from '../../../src/cluster/spec.js';
 import { connectZooKeeper, type ZooKeeperClient } from '../../../src/zookeeper/client.js';
+import { labEtcdAccess } from '../../support/etcd.js';
 import type { TestLab } from '../../support/lab.js';
 
 /** A call of the scheduler API that gets offers, and with them commands on the hosts. */
@@ -40,6 +48,16 @@ function loginTo(host: string, port: number, password: string): Promise<string> 
   }).finally(() => client.end());
 }
 
+async function statusOfEtcd(spec: ClusterSpec) {
+  const place = { host: nodeAddress(spec, 0), port: spec.etcd.clientPort };
+  const client = createEtcdClient(place, { deadlineMs: 5_000, access: await labEtcdAccess(spec) });
+  try {
+    return await client.memberList();
+  } finally {
+    client.close();
+  }
+}
+
 /** What somebody on the network without a secret tries at a cluster with the default spec. */
 export function doorsTests(lab: TestLab): void {
   it('a stranger gets no offers of Mesos, and neither reads nor ends anything there', async () => {
@@ -61,6 +79,34 @@ export function doorsTests(lab: TestLab): void {
       expect(await statusOf(`${agent}/api/v1`, post({ type: 'GET_CONTAINERS' }))).toBe(401);
       expect(await statusOf(`${agent}/state`)).toBe(401);
     }
+  });
+
+  it('a stranger neither reads nor changes etcd, and adds no member', async () => {
+    const spec = await lab.spec();
+    const { members } = await statusOfEtcd(spec);
+    for (const [index] of nodeNames(spec).entries()) {
+      const place = { host: nodeAddress(spec, index), port: spec.etcd.clientPort };
+      const client = createEtcdClient(place, { deadlineMs: 5_000 });
+      try {
+        const attempts = [
+          client.memberList(),
+          client.linearizableRead(),
+          client.memberAdd('http://127.0.0.1:1'),
+          client.moveLeader('1'),
+        ];
+        for (const attempt of attempts)
+          await expect(attempt).rejects.toMatchObject({ code: 'ETCD_UNREACHABLE' });
+      } finally {
+        client.close();
+      }
+      // Members speak TLS to each other as well, and ask for a certificate before they read anything.
+      const { clientPort, peerPort } = spec.etcd;
+      for (const port of [clientPort, peerPort]) {
+        const url = `://${place.host}:${port}/members`;
+        for (const scheme of ['http', 'https']) await expect(fetch(scheme + url)).rejects.toThrow();
+      }
+    }
+    expect((await statusOfEtcd(spec)).members).toEqual(members);
   });
 
   it('a stranger names no other master in ZooKeeper, and removes none', async () => {

@@ -6,6 +6,7 @@ import { isAlive, signal } from '../../../src/lab/processes.js';
 import { gatePath } from '../../../src/node/api.js';
 import { nodeAddress, nodeNames } from '../../../src/cluster/spec.js';
 import { keeperState, workflowIds } from '../../../src/temporal/contract.js';
+import { labEtcdAccess } from '../../support/etcd.js';
 import { runInKernel, startKernel } from '../../support/kernel.js';
 import type { TestLab } from '../../support/lab.js';
 
@@ -17,10 +18,11 @@ export function keeperTests(lab: TestLab): void {
   beforeAll(async () => {
     entrances = await lab.jupyter();
     const spec = await lab.spec();
+    const access = await labEtcdAccess(spec);
     members = new Map(
       nodeNames(spec).map((name, index) => [
         name,
-        createEtcdClient({ host: nodeAddress(spec, index), port: spec.etcd.clientPort }),
+        createEtcdClient({ host: nodeAddress(spec, index), port: spec.etcd.clientPort }, { access }),
       ]),
     );
   });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { createEtcdClient } from '../../../src/etcd/client.js';
 import { signal } from '../../../src/lab/processes.js';
 import { nodeAddress, nodeNames } from '../../../src/cluster/spec.js';
+import { labEtcdAccess } from '../../support/etcd.js';
 import { startBrowser, type TestBrowser } from '../../support/chromium.js';
 import { JupyterPage } from '../../support/jupyter-page.js';
 import type { TestLab } from '../../support/lab.js';
@@ -79,8 +80,10 @@ export function pageTests(lab: TestLab): void {
   it('survives an election of etcd without a failed request', async () => {
     const { etcd } = await lab.ready();
     const spec = await lab.spec();
+    const access = await labEtcdAccess(spec);
     const members = nodeNames(spec).map((name, index) => ({
-      ...{ name, client: createEtcdClient({ host: nodeAddress(spec, index), port: spec.etcd.clientPort }) },
+      name,
+      client: createEtcdClient({ host: nodeAddress(spec, index), port: spec.etcd.clientPort }, { access }),
     }));
     page.failures.length = 0;
     await page.edit('# before the election');

@@ -1,0 +1,119 @@
+/**
+ * Issues the certificates of a cluster's etcd: one authority of its own, one certificate for all members, and one for
+ * their clients. PEM texts with the key first.
+ */
+// What the library of certificates needs, before it.
+import 'reflect-metadata';
+import { createPrivateKey, randomBytes, webcrypto } from 'node:crypto';
+import {
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  PemConverter,
+  SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
+  X509Certificate as Certificate,
+  X509CertificateGenerator,
+  type Extension,
+  type JsonGeneralName,
+} from '@peculiar/x509';
+import { certificatesIn, keyAndCertificates } from '../cluster/certificate.js';
+import type { MemberNames } from './certificates.js';
+
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const dayMs = 86_400_000;
+/** The clocks of hosts differ. */
+const beforeMs = 2 * dayMs;
+/** Nobody renews a certificate while nobody deploys. */
+const lastsMs = 3_650 * dayMs;
+
+/** The key and the certificate of a new authority. */
+export async function makeAuthority(cluster: string, now: Date): Promise<string> {
+  const keys = await makeKeys();
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    ...period(now),
+    serialNumber: serialNumber(),
+    name: nameOf(`${cluster} etcd authority`),
+    keys,
+    signingAlgorithm: algorithm,
+    extensions: [
+      new BasicConstraintsExtension(true, 0, true),
+      new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+      await SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return bundle(keys, certificate);
+}
+
+/** For members, who are servers and clients of each other; etcd compares a peer's address with its names. */
+export async function issueMember(authority: string, { names, addresses }: MemberNames, now: Date) {
+  const all: JsonGeneralName[] = [
+    ...names.map((value) => ({ type: 'dns', value }) as const),
+    ...addresses.map((value) => ({ type: 'ip', value }) as const),
+  ];
+  return issue(authority, 'etcd member', now, [
+    new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
+    new SubjectAlternativeNameExtension(all),
+  ]);
+}
+
+/** For clients, whose address may be any: etcd compares only names that there are. */
+export async function issueClient(authority: string, now: Date): Promise<string> {
+  return issue(authority, 'etcd client', now, [new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth])]);
+}
+
+async function issue(
+  authority: string,
+  what: string,
+  now: Date,
+  extensions: readonly Extension[],
+): Promise<string> {
+  const issuer = new Certificate(certificatesIn(authority)[0] ?? '');
+  const keys = await makeKeys();
+  const certificate = await X509CertificateGenerator.create({
+    ...period(now),
+    // No certificate outlives the one that issued it.
+    notAfter: new Date(Math.min(now.getTime() + lastsMs, issuer.notAfter.getTime())),
+    serialNumber: serialNumber(),
+    subject: nameOf(what),
+    issuer: issuer.subject,
+    publicKey: keys.publicKey,
+    signingKey: await signingKey(authority),
+    signingAlgorithm: algorithm,
+    extensions: [
+      new BasicConstraintsExtension(false, undefined, true),
+      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+      ...extensions,
+    ],
+  });
+  return bundle(keys, certificate);
+}
+
+function period(now: Date) {
+  return { notBefore: new Date(now.getTime() - beforeMs), notAfter: new Date(now.getTime() + lastsMs) };
+}
+
+/** Positive, and of at most 20 bytes (RFC 5280, 4.1.2.2). */
+function serialNumber(): string {
+  return `4${randomBytes(16).toString('hex').slice(1)}`;
+}
+
+function nameOf(commonName: string) {
+  return [{ O: ['Perijove'] }, { CN: [commonName] }];
+}
+
+async function makeKeys(): Promise<webcrypto.CryptoKeyPair> {
+  return webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+}
+
+async function signingKey(authority: string): Promise<webcrypto.CryptoKey> {
+  const key = createPrivateKey(authority).export({ type: 'pkcs8', format: 'der' });
+  return webcrypto.subtle.importKey('pkcs8', key, algorithm, false, ['sign']);
+}
+
+async function bundle({ privateKey }: webcrypto.CryptoKeyPair, certificate: Certificate): Promise<string> {
+  const key = PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', privateKey), 'PRIVATE KEY');
+  return keyAndCertificates(certificate.toString('pem'), key);
+}

@@ -5,6 +5,7 @@ import { addressNumber, addressText, isLoopback, parseSubnet } from './addresses
 import { bridgeAddresses, bridgeRange } from './bridges.js';
 import {
   agentPatienceMs,
+  etcdUid,
   hostsWithRole,
   majority,
   nodeAddress,
@@ -397,6 +398,32 @@ function checkContainerizer(spec: ClusterSpec): Finding[] {
   ];
 }
 
+/** A user of its own keeps notebooks away from etcd, which has one, too. */
+function checkUser({ nodes }: ClusterSpec): Finding[] {
+  const { user, containerizer } = nodes;
+  if (user === undefined || user.uid === 0) return [];
+  if (containerizer === 'docker') {
+    return [
+      {
+        code: 'SPEC_BAD_VALUE',
+        at: ['nodes', 'user'],
+        see: ['nodes', 'containerizer'],
+        message: 'nodes in containers run as root',
+        remedy: 'Remove `nodes.user`, or use `nodes.containerizer: mesos`.',
+      },
+    ];
+  }
+  if (user.uid !== etcdUid) return [];
+  return [
+    {
+      code: 'SPEC_BAD_VALUE',
+      at: ['nodes', 'user', 'uid'],
+      message: `${etcdUid} is the user of etcd`,
+      remedy: `Use another user ID, such as ${etcdUid - 1}.`,
+    },
+  ];
+}
+
 /** A majority of two is both of them, so a volume needs three hosts to survive the loss of one. */
 function checkGluster(spec: ClusterSpec): Finding[] {
   const { storage } = spec;
@@ -623,7 +650,7 @@ const longestSocketPath = 107;
 /** A node's Jupyter listens on a Unix socket in the node's tree (`nodeLayout`). */
 function checkDirectories(spec: ClusterSpec): Finding[] {
   if (spec.nodes.containerizer === 'docker') return [];
-  const below = `/data/nodes/${nodeName(spec.nodes.count - 1)}/run/jupyter.sock`;
+  const below = `/data/nodes/${nodeName(spec.nodes.count - 1)}/run/jupyter/sock`;
   return spec.hosts.flatMap((host, index): Finding[] => {
     const longest = longestSocketPath - below.length;
     if (!host.roles.includes('agent') || Buffer.byteLength(host.dir) <= longest) return [];
@@ -695,6 +722,7 @@ export function check(file: ClusterFile, spec: ClusterSpec): Finding[] {
     ...checkPorts(spec),
     ...checkNodeAddresses(spec),
     ...checkContainerizer(spec),
+    ...checkUser(spec),
     ...checkVxlan(spec),
     ...checkGluster(spec),
     ...checkSpreading(spec),

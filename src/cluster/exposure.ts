@@ -88,6 +88,27 @@ export function doorsOf(spec: ClusterSpec): readonly Door[] {
   return doors.filter(({ ports }) => ports.length > 0);
 }
 
+/** Who runs notebooks, terminals and kernels. */
+export interface NotebookUser {
+  readonly who: string;
+  /** It is neither root nor the user who deploys, so it reads no secret but its own. */
+  readonly apart: boolean;
+}
+
+/** In containers root starts nodes; a process is started by the user who deploys on its host. */
+export function notebookUser(spec: ClusterSpec): NotebookUser {
+  const { containerizer, user } = spec.nodes;
+  const uid = user?.uid ?? 0;
+  const others = hostsWithRole(spec, 'agent')
+    .map(({ become, ssh }) => (become === 'sudo' ? 'root' : ssh.user))
+    .filter((name) => name !== 'root');
+  if (containerizer === 'mesos' && others.length > 0) {
+    return { who: `${[...new Set(others)].join(', ')}, who owns all files of the cluster`, apart: false };
+  }
+  if (uid !== 0) return { who: `user ${uid}`, apart: true };
+  return { who: containerizer === 'docker' ? 'root of their container' : 'root of the host', apart: false };
+}
+
 /** The hosts whose SSH key, or whose jump host's, is trusted when it is first seen: the spec has no key for it. */
 export function trustedAtFirstSight({ hosts }: Pick<ClusterSpec, 'hosts'>): readonly string[] {
   return hosts.filter((host) => targetsOf([host]).some(isUnkeyed)).map(({ name }) => name);

@@ -221,8 +221,13 @@ export function normalize(file: ClusterFile, places: LocalPlaces): ClusterSpec {
           mount: withoutTrailingSlash(storage.gluster.mount),
           pingTimeoutMs: durationMs(storage.gluster.pingTimeout),
           ...(storage.gluster.force && { force: true }),
+          ...(storage.takeOwnership && { takeOwnership: true }),
         }
-      : { kind: 'path', path: withoutTrailingSlash(storage.path ?? '') },
+      : {
+          kind: 'path',
+          path: withoutTrailingSlash(storage.path ?? ''),
+          ...(storage.takeOwnership && { takeOwnership: true }),
+        },
     nodes: {
       count: nodes.count,
       cpus: nodes.cpus,
@@ -230,6 +235,7 @@ export function normalize(file: ClusterFile, places: LocalPlaces): ClusterSpec {
       firstAddress: nodes.firstAddress ?? defaultFirstAddress(file.network.subnet),
       containerizer: nodes.containerizer,
       image: nodes.image,
+      ...(nodes.user && { user: { uid: nodes.user.uid, gid: nodes.user.gid ?? nodes.user.uid } }),
       sshPort: nodes.sshPort,
       controlPort: nodes.controlPort,
       allowMajorityOnOneHost: nodes.allowMajorityOnOneHost,

@@ -408,9 +408,27 @@ const storage = section(
       )
       .optional(),
     gluster: gluster.optional(),
+    takeOwnership: flag
+      .meta(
+        meta(
+          'Give all existing notebooks to `nodes.user`, whenever a Jupyter starts. Meant for a cluster whose nodes ran as root; reads the whole directory each time.',
+        ),
+      )
+      .default(false),
   },
   'Where notebooks are stored. Set exactly one of `path` and `gluster`.',
   { path: '/srv/notebooks' },
+);
+
+const user = section(
+  {
+    uid: count(0, 4_294_967_293).meta(meta('User ID. `0`: everything in a node runs as root.', 60_801)),
+    gid: count(1, 4_294_967_293)
+      .meta(meta('Group ID.', 60_801, 'the user ID'))
+      .optional(),
+  },
+  'Who runs Jupyter, kernels, terminals and SSH sessions in a node, and owns new notebooks. Only with `containerizer: mesos`. It needs no account on hosts: take an ID that none of theirs has. Where the SSH user of a host is not root, its nodes run as that user instead.',
+  { uid: 60_801 },
 );
 
 const nodes = section(
@@ -442,6 +460,7 @@ const nodes = section(
         ),
       )
       .default('perijove-node'),
+    user: user.meta({ otherwise: 'root' }).optional(),
     sshPort: port.meta(meta("Port of each node's sshd.")).default(22),
     controlPort: port.meta(meta("Port of each node's control API.")).default(8889),
     allowMajorityOnOneHost: flag

@@ -143,18 +143,32 @@ export type NetworkSpec =
       readonly mtu: number;
     };
 
-export type StorageSpec =
+export type StorageSpec = {
+  /** Existing notebooks are given to the user of the nodes. */
+  readonly takeOwnership?: boolean;
+} &
   /** A directory that all hosts share: a mount, or a directory of the one machine that they run on. */
-  | { readonly kind: 'path'; readonly path: string }
-  | {
-      readonly kind: 'gluster';
-      readonly volume: string;
-      readonly brick: string;
-      readonly mount: string;
-      readonly pingTimeoutMs: number;
-      /** Accept bricks on the root file system. */
-      readonly force?: boolean;
-    };
+  (
+    | { readonly kind: 'path'; readonly path: string }
+    | {
+        readonly kind: 'gluster';
+        readonly volume: string;
+        readonly brick: string;
+        readonly mount: string;
+        readonly pingTimeoutMs: number;
+        /** Accept bricks on the root file system. */
+        readonly force?: boolean;
+      }
+  );
+
+/** Numbers, because the same files are seen from hosts and containers with different accounts. */
+export interface UserIds {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** The user and group of etcd beside a `nodes.user`: in a range that neither Debian nor systemd assigns, 60706 to 61183. */
+export const etcdUid = 60_802;
 
 export interface NodesSpec {
   readonly count: number;
@@ -164,6 +178,8 @@ export interface NodesSpec {
   readonly firstAddress: string;
   readonly containerizer: 'docker' | 'mesos';
   readonly image: string;
+  /** Who runs Jupyter and what it starts; absent or uid 0: root. */
+  readonly user?: UserIds;
   readonly sshPort: number;
   /** The API of `perijove-node`, on the address of the node. */
   readonly controlPort: number;
@@ -286,6 +302,11 @@ export function zookeeperConnect(spec: ClusterSpec): string {
 /** The directory that all nodes share, as a path on each agent host. */
 export function sharedDirectory({ storage }: Pick<ClusterSpec, 'storage'>): string {
   return storage.kind === 'path' ? storage.path : storage.mount;
+}
+
+/** The root of the notebooks. */
+export function notebooksDirectory(spec: Pick<ClusterSpec, 'storage'>): string {
+  return `${sharedDirectory(spec)}/notebooks`;
 }
 
 /** Where people reach Jupyter through a host with a proxy, without a trailing slash. */

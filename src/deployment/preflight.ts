@@ -4,13 +4,14 @@ import {
   brickHosts,
   nodeAddress,
   nodeName,
+  notebooksDirectory,
   proxyApiAddress,
   type ClusterSpec,
   type HostSpec,
 } from '../cluster/spec.js';
 import type { FactsWanted, HostFacts, Listener } from '../hosts/facts.js';
 import type { HostItems } from '../hosts/items.js';
-import { isSystemDirectory } from '../hosts/paths.js';
+import { hostPaths, isSystemDirectory } from '../hosts/paths.js';
 import type { Problem } from '../hosts/problem.js';
 
 /** The Node.js binary alone has 100 MB; data and logs are added to it. */
@@ -48,6 +49,22 @@ export function factsWanted(
     writable: [host.dir, ...storagePaths(spec, host)],
     apart: bricks(spec, host),
     dirs: [...new Set([...spec.hosts.map(({ dir }) => dir), ...dirs])],
+    ...userWanted(spec, host),
+  };
+}
+
+function userWanted(spec: ClusterSpec, host: HostSpec): Pick<FactsWanted, 'user'> {
+  const { user } = spec.nodes;
+  if (user === undefined || user.uid === 0 || !host.roles.includes('agent')) return {};
+  const paths = hostPaths(host);
+  return {
+    user: {
+      ...user,
+      processes: hasProcessNodes(spec, host),
+      notebooks: notebooksDirectory(spec),
+      trees: `${paths.data}/nodes`,
+      last: paths.nodesUser,
+    },
   };
 }
 
@@ -104,6 +121,7 @@ function hostProblems(
   return [
     ...(isSystemDirectory(host.dir) ? [at('DIR_REFUSED', `dir is a system directory: ${host.dir}`)] : []),
     ...directoryProblems(spec, host, facts, at),
+    ...userProblems(spec, facts, at),
     ...bricks(spec, host)
       .filter((brick) => !facts.apart.includes(brick))
       .map((brick) => at('STORAGE_BRICK_ROOT', `${brick} is on the root file system`)),
@@ -165,6 +183,21 @@ function directoryProblems(
     ...storagePaths(spec, host)
       .filter(unwritable)
       .map((path) => at('STORAGE_NOT_WRITABLE', `cannot write to ${path}`)),
+  ];
+}
+
+function userProblems({ nodes, storage }: ClusterSpec, facts: HostFacts, at: ProblemAt): Problem[] {
+  const { userObstacle, foreign, foreignUnknown } = facts;
+  const found =
+    foreign === undefined
+      ? foreignUnknown &&
+        `it is unknown whether user ${nodes.user?.uid} can write all notebooks: ${foreignUnknown}`
+      : `user ${nodes.user?.uid} cannot write ${foreign.replace('/./', '/').replace(/\/\.$/, '')}`;
+  return [
+    ...(userObstacle === undefined
+      ? []
+      : [at('NODE_USER_UNUSABLE', `nodes cannot run as user ${nodes.user?.uid}: ${userObstacle}`)]),
+    ...(found === undefined || storage.takeOwnership === true ? [] : [at('STORAGE_OF_OTHERS', found)]),
   ];
 }
 

@@ -890,6 +890,21 @@ export const errorCodes = facts({
     retryable: true,
     exit: 'failed',
   },
+  NODE_USER_UNUSABLE: {
+    meaning:
+      'The user of the nodes cannot work on a host: root lacks a capability or a program there, or may not give the user a view with the directories of the node.',
+    remedy:
+      'Give root there the capabilities SYS_ADMIN and SYS_PTRACE, or remove `nodes.user`: notebooks then run as root.',
+    retryable: false,
+    exit: 'refused',
+  },
+  STORAGE_OF_OTHERS: {
+    meaning: 'The user of the nodes could not write existing notebooks, which earlier nodes wrote as root.',
+    remedy:
+      'Set `storage.takeOwnership: true` to give them to `nodes.user`, or remove `nodes.user` to keep running notebooks as root.',
+    retryable: false,
+    exit: 'refused',
+  },
   NODE_FENCED: {
     meaning: 'A node did not start because its task had been fenced: the node may run elsewhere.',
     remedy: 'No action is needed: the framework has launched the node again.',

@@ -9,6 +9,7 @@ import { observeDaemons, parseDaemons } from './daemons.js';
 import type { DaemonItem } from './items.js';
 import { aptLockHolder } from './packages.js';
 import { installedScript } from './substitutes.js';
+import { userScript, type UserWanted } from './user-facts.js';
 
 /** What `gatherFacts` collects; `factsWanted` computes it from a spec. */
 export interface FactsWanted extends Omit<DirectoriesWanted, 'dir'>, ListenersWanted {
@@ -19,6 +20,8 @@ export interface FactsWanted extends Omit<DirectoriesWanted, 'dir'>, ListenersWa
   readonly programs: readonly string[];
   /** Addresses to look for on the interfaces. */
   readonly addresses: readonly string[];
+  /** The user of the nodes; absent where none run, or as root. */
+  readonly user?: UserWanted;
 }
 
 /** A listening TCP socket. */
@@ -70,6 +73,12 @@ export interface HostFacts {
   readonly programs: readonly string[];
   readonly addresses: readonly string[];
   readonly listeners: readonly Listener[];
+  /** Why nodes cannot run as their user. */
+  readonly userObstacle?: string;
+  /** The first file among the notebooks that the user cannot write, of those that count. */
+  readonly foreign?: string;
+  /** Why it is not known whether there is one. */
+  readonly foreignUnknown?: string;
 }
 
 /**
@@ -119,6 +128,7 @@ done
 for address in ${words(wanted.addresses)}; do
   if ! command -v ip >/dev/null || ip -4 route get "$address" 2>/dev/null | grep -q '^local '; then say address "$address"; fi
 done
+${userScript(wanted.user)}
 ${listenersFactScript(wanted)}
 exit 0`.trim();
 }
@@ -136,6 +146,9 @@ const facts = z.object({
   'free-kib': count,
   inodes: z.string().optional(),
   noexec: z.string().optional(),
+  'user-obstacle': z.string().optional(),
+  foreign: z.string().optional(),
+  'foreign-unknown': z.string().optional(),
   'memory-kib': count,
   cpus: count,
   clock: z.string().regex(/^\d{16,}$/),
@@ -191,6 +204,9 @@ export function parseFacts(
     programs: all('program'),
     addresses: all('address'),
     listeners: all('listener').flatMap(parseListener),
+    ...(one['user-obstacle'] === undefined ? {} : { userObstacle: one['user-obstacle'] }),
+    ...(one.foreign === undefined ? {} : { foreign: one.foreign }),
+    ...(one['foreign-unknown'] === undefined ? {} : { foreignUnknown: one['foreign-unknown'] }),
   };
 }
 

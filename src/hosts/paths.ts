@@ -13,6 +13,8 @@ export function hostPaths(host: Pick<HostSpec, 'dir'>) {
     secrets: `${dir}/etc/secrets`,
     /** Copies of the secrets that nodes need: all that a container sees of them. */
     nodeSecrets: `${dir}/etc/node-secrets`,
+    /** The user of the nodes, as of the last deployment. */
+    nodesUser: `${dir}/etc/nodes-user`,
     node: `${dir}/bin/node`,
     /** Base directory of a cluster node that runs as a process tree: its etcd data, sshd and hosts file. */
     clusterNode: (name: string) => `${dir}/data/nodes/${name}`,

@@ -1,3 +1,5 @@
+import { notebookUser, type NotebookUser } from '../cluster/exposure.js';
+import { loadSpec } from '../cluster/load.js';
 import { PerijoveError } from '../errors/error.js';
 import { choices } from '../cluster/nearest.js';
 import { sshdProcess } from './machine.js';
@@ -10,6 +12,8 @@ export interface LabStatus {
   readonly name: string;
   readonly subnet: string;
   readonly spec: string;
+  /** Who runs notebooks; null if the spec cannot be read. */
+  readonly notebooks: NotebookUser | null;
   readonly temporal: {
     readonly address: string;
     readonly ui: string;
@@ -22,9 +26,11 @@ export interface LabStatus {
 }
 
 /** @throws PerijoveError LAB_ABSENT, LAB_STATE_UNREADABLE */
-export function labStatus(stateDir: string): LabStatus {
+export async function labStatus(stateDir: string): Promise<LabStatus> {
   const { name, subnet, temporal, workers, hosts } = existingLab(stateDir);
+  const notebooks = await loadSpec(labPaths(stateDir).spec).then(notebookUser, () => null);
   return {
+    notebooks,
     stateDir,
     name,
     subnet,

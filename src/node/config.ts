@@ -9,7 +9,7 @@ import {
   nodeAddress,
   nodeName,
   nodeNames,
-  sharedDirectory,
+  notebooksDirectory,
   type ClusterSpec,
   type HostSpec,
 } from '../cluster/spec.js';
@@ -43,6 +43,10 @@ export const nodeConfigSchema = z.object({
     /** `gateRule` of the spec. */
     gate: z.enum(['reflex', 'word']),
   }),
+  /** Who runs Jupyter, if the node is started by root; absent: whoever starts the node. */
+  user: z.object({ uid: z.int().min(1), gid: z.int().min(1) }).optional(),
+  /** Existing notebooks are given to `user`. */
+  takeOwnership: z.boolean().optional(),
   /** The node has its own machine (a container), with its own 127.0.0.1 and /etc/hosts. */
   ownsMachine: z.boolean(),
   /** They differ between hosts and are not part of the digest. */
@@ -81,6 +85,7 @@ export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): No
   const paths = hostPaths(host);
   const name = nodeName(index);
   const base = paths.clusterNode(name);
+  const { user } = spec.nodes;
   const ownsMachine = spec.nodes.containerizer === 'docker';
   const security = etcdSecurity(spec);
   return {
@@ -105,10 +110,12 @@ export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): No
     },
     jupyter: {
       executable: spec.jupyter.executable,
-      notebooks: `${sharedDirectory(spec)}/notebooks`,
+      notebooks: notebooksDirectory(spec),
       standby: spec.jupyter.standby,
       gate: gateRule(spec),
     },
+    ...(user !== undefined && user.uid !== 0 && { user }),
+    ...(spec.storage.takeOwnership === true && { takeOwnership: true }),
     ownsMachine,
     paths: nodePaths(base, { secrets: paths.nodeSecrets, bin: paths.bin, ownsMachine }),
   };
@@ -126,13 +133,16 @@ export function nodePaths(
   return { base, secrets, bin, hosts: ownsMachine ? '/etc/hosts' : `${base}/etc/hosts` };
 }
 
+/** Of a configuration: what a running node need not be restarted for. */
+export const ofNoRestart = { paths: undefined, nodes: undefined, takeOwnership: undefined };
+
 /**
  * SHA-256 (hex) of what requires a restart of the node. Two hosts with different base directories give the
  * same digest, so moving a node is not a changed configuration; nor is adding or removing a node, which
  * running nodes learn through their hosts file. `image` is the image of its container.
  */
 export function configDigest(config: NodeConfig, image?: string): string {
-  const said = canonicalJson({ ...config, image, paths: undefined, nodes: undefined });
+  const said = canonicalJson({ ...config, image, ...ofNoRestart });
   return createHash('sha256').update(said).digest('hex');
 }
 

@@ -1,6 +1,8 @@
-import { noItems, type HostItems } from '../hosts/items.js';
+import { noItems, type ConditionItem, type HostItems } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
+import { userText } from '../hosts/user-facts.js';
+import { quote } from '../ssh/shell.js';
 import { nodeProgram } from './config.js';
 import { nodeSecretsCondition } from './secrets.js';
 
@@ -34,8 +36,31 @@ export function nodeItems(spec: ClusterSpec, host: HostSpec): HostItems {
       },
     ],
     services: [],
-    conditions: [nodeSecretsCondition(spec, host)],
+    conditions: [nodeSecretsCondition(spec, host), ...userConditions(spec, host)],
   };
+}
+
+/** Notes for whom the notebooks were found to fit. Nodes read it nowhere. */
+function userConditions({ nodes: { user } }: ClusterSpec, host: HostSpec): ConditionItem[] {
+  if (user === undefined) return [];
+  const file = quote(hostPaths(host).nodesUser);
+  const text = userText(user).trim();
+  return [
+    {
+      name: 'nodes-user',
+      observe: `if [ -e ${file} ]; then cat ${file}; else echo none; fi`,
+      actions: (printed) =>
+        printed.trim() === text
+          ? []
+          : [
+              {
+                plan: `let nodes run as user ${text}`,
+                done: `noted that nodes run as user ${text}`,
+                script: `mkdir -p ${quote(hostPaths(host).etc)} && echo ${quote(text)} >${file}`,
+              },
+            ],
+    },
+  ];
 }
 
 function packagesOfProcesses({ etcd }: ClusterSpec): string[] {

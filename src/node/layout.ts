@@ -21,8 +21,22 @@ export function nodeLayout(base: string) {
     jupyterPage: `${base}/etc/jupyter/labconfig/page_config.json`,
     /** Python modules that replace slow ones while Jupyter starts. */
     lazyImports: `${base}/etc/jupyter/lazy-imports`,
+    /** Copies of the secrets that the user of the node may read. */
+    userSecrets: `${base}/etc/user`,
+    /** The accounts that the node's users see: those of its host, and the user. */
+    accounts: `${base}/etc/passwd`,
+    /** Of Jupyter, which owns it; its runtime files are in it too. */
+    jupyterRun: `${base}/run/jupyter`,
     /** Jupyter listens on this Unix socket. The spec limits the length of its path (`checkDirectories`). */
-    jupyterSocket: `${base}/run/jupyter.sock`,
+    jupyterSocket: `${base}/run/jupyter/sock`,
+    jupyterData: `${base}/data/jupyter`,
+    ipython: `${base}/data/ipython`,
+    /** Runs a command as the user of the node. */
+    asUser: `${base}/bin/as-user`,
+    /** The same for etcd. */
+    asEtcd: `${base}/bin/as-etcd`,
+    /** Copies of the certificates for an etcd that is not root. */
+    etcdSecrets: `${base}/etc/etcd`,
     etcdData: `${base}/data/etcd`,
     /** Exists when a node without data must not bootstrap. */
     etcdFormed: `${base}/data/etcd-formed`,

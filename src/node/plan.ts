@@ -12,6 +12,7 @@ import {
   nodeConfig,
   nodePaths,
   nodeStart,
+  ofNoRestart,
   type NodeConfig,
   type NodeFacts,
 } from './config.js';
@@ -58,7 +59,7 @@ export async function makeNodePlan(spec: ClusterSpec, artifacts: Artifacts): Pro
     ...(image === undefined ? {} : { image }),
     hosts: Object.fromEntries(agents.map((host) => [host.name, placesOn(spec, host)])),
     digests: configs.map((config) =>
-      digest({ ...config, image, programs, secrets: secretsSeen(spec), paths: undefined, nodes: undefined }),
+      digest({ ...config, image, programs, secrets: secretsSeen(spec), ...ofNoRestart }),
     ),
   };
 }

@@ -1,6 +1,7 @@
 /** The shell scripts of a node's tree. */
 import { quote } from '../ssh/shell.js';
 import type { NodeConfig } from './config.js';
+import { asScript, type Identity, type View } from './identity.js';
 import { marks, nodeLayout, serviceMark, type ServiceName } from './layout.js';
 
 /** Absolute paths of the machine's programs that a node uses. */
@@ -12,6 +13,12 @@ export interface Programs {
   readonly scp: string;
   readonly sftp: string;
   readonly svlogd: string;
+}
+
+/** Who the services become; a service without an entry stays whoever started the node. */
+export interface Identities {
+  readonly user: { readonly identity: Identity; readonly view?: View };
+  readonly etcd: { readonly identity: Identity; readonly view?: View };
 }
 
 export interface Script {
@@ -26,7 +33,7 @@ export function sweepScript(config: NodeConfig): Script {
 }
 
 /** `run`, `finish` and `log/run` of every service, and the programs in the node's `bin`. */
-export function nodeScripts(config: NodeConfig, programs: Programs): Script[] {
+export function nodeScripts(config: NodeConfig, programs: Programs, as?: Identities): Script[] {
   const layout = nodeLayout(config.paths.base);
   const service = (name: ServiceName, run: string): Script[] => [
     { path: `${layout.service}/${name}/run`, text: run },
@@ -41,8 +48,17 @@ export function nodeScripts(config: NodeConfig, programs: Programs): Script[] {
     sweepScript(config),
     {
       path: `${layout.bin}/session`,
-      text: session(layout.bin, config.ownsMachine ? undefined : layout.home),
+      text:
+        as === undefined
+          ? session(layout.bin, config.ownsMachine ? undefined : layout.home)
+          : session(layout.bin, layout.home, { asUser: layout.asUser, ...as.user.identity }),
     },
+    ...(as === undefined
+      ? []
+      : [
+          { path: layout.asUser, text: asScript(as.user.identity, as.user.view) },
+          { path: layout.asEtcd, text: asScript(as.etcd.identity, as.etcd.view) },
+        ]),
     { path: `${layout.bin}/hostname`, text: hostname(config.name, layout.bin) },
     { path: `${layout.bin}/ssh`, text: sshWrapper(programs.ssh, layout.sshConfig) },
     {
@@ -53,12 +69,17 @@ export function nodeScripts(config: NodeConfig, programs: Programs): Script[] {
       path: `${layout.bin}/sftp`,
       text: sshWrapper(programs.sftp, layout.sshConfig, `-S ${quote(programs.ssh)}`),
     },
-    ...service('etcd', etcdRun(config)),
+    ...service('etcd', etcdRun(config, as)),
     ...service('sshd', run(config, 'sshd', sshd)),
     ...service('control', run(config, 'control', control)),
     ...service(
       'jupyter',
-      run(config, 'jupyter', jupyterCommand(config, programs.jupyter), config.jupyter.notebooks),
+      run(
+        config,
+        'jupyter',
+        jupyterCommand(config, programs.jupyter, as),
+        `${as === undefined ? '' : takeOwnership(config, as.user.identity)}cd ${quote(config.jupyter.notebooks)} || exit 1\n`,
+      ),
     ),
     {
       path: `${layout.service}/jupyter/finish`,
@@ -68,18 +89,32 @@ export function nodeScripts(config: NodeConfig, programs: Programs): Script[] {
 }
 
 /** Runs one service, after ending what an earlier supervisor of it may have left running. */
-function run(config: NodeConfig, service: ServiceName, command: string, directory?: string): string {
+function run(config: NodeConfig, service: ServiceName, command: string, first = ''): string {
   const mark = quote(serviceMark(config.paths.base, service));
-  const enter = directory === undefined ? '' : `cd ${quote(directory)} || exit 1\n`;
-  return `#!/bin/sh\nexec 2>&1\n${sweepCall(config, service, 'KILL 0')} || exit 1\n${enter}exec env ${mark} ${command}\n`;
+  return `#!/bin/sh\nexec 2>&1\n${sweepCall(config, service, 'KILL 0')} || exit 1\n${first}exec env ${mark} ${command}\n`;
+}
+
+/**
+ * Gives existing notebooks to the user, who may change directories meanwhile: each file is named within its directory,
+ * no link is followed, and a file with another name elsewhere stays.
+ */
+function takeOwnership({ takeOwnership: wanted, jupyter }: NodeConfig, { uid, gid }: Identity): string {
+  if (wanted !== true) return '';
+  const others = `\\( ! -uid ${uid} -o ! -gid ${gid} \\) \\( -type d -o -links 1 \\)`;
+  return `find ${quote(jupyter.notebooks)} -xdev ${others} -execdir chown -h ${uid}:${gid} {} +\n`;
 }
 
 function sweepCall(config: NodeConfig, service: ServiceName, how: string): string {
   return `${quote(`${nodeLayout(config.paths.base).bin}/sweep`)} ${service} ${how}`;
 }
 
-function etcdRun(config: NodeConfig): string {
+function etcdRun(config: NodeConfig, as: Identities | undefined): string {
   const layout = nodeLayout(config.paths.base);
+  // What decides and prepares its data is root.
+  const become =
+    as === undefined
+      ? ''
+      : `chown -hRP ${as.etcd.identity.uid}:${as.etcd.identity.gid} ${quote(layout.etcdData)} || exit 1\n`;
   return `#!/bin/sh
 exec 2>&1
 ${sweepCall(config, 'etcd', 'KILL 0')} || exit 1
@@ -90,19 +125,22 @@ ${quote(`${config.paths.bin}/perijove-node`)} etcd ${quote(layout.base)} &
 deciding=$!
 wait "$deciding" || exit 1
 trap - TERM
-exec sh ${quote(layout.etcdCommand)}
+${become}exec ${as === undefined ? '' : `${quote(layout.asEtcd)} `}sh ${quote(layout.etcdCommand)}
 `;
 }
 
-function jupyterCommand(config: NodeConfig, executable: string): string {
+function jupyterCommand(config: NodeConfig, executable: string, as: Identities | undefined): string {
   const layout = nodeLayout(config.paths.base);
+  const become = as === undefined ? '' : `${quote(layout.asUser)} `;
   const lab = `${config.jupyter.notebooks}/.jupyter/lab`;
   const environment = {
     PYTHONPATH: layout.lazyImports,
-    JUPYTER_CONFIG_DIR: `${layout.etc}/jupyter`,
-    JUPYTER_DATA_DIR: `${layout.data}/jupyter`,
-    JUPYTER_RUNTIME_DIR: `${layout.run}/jupyter`,
-    IPYTHONDIR: `${layout.data}/ipython`,
+    ...(as === undefined
+      ? { JUPYTER_CONFIG_DIR: `${layout.etc}/jupyter` }
+      : { JUPYTER_CONFIG_DIR: `${layout.home}/.jupyter`, JUPYTER_CONFIG_PATH: `${layout.etc}/jupyter` }),
+    JUPYTER_DATA_DIR: layout.jupyterData,
+    JUPYTER_RUNTIME_DIR: layout.jupyterRun,
+    IPYTHONDIR: layout.ipython,
     // Like the notebooks, the settings and the workspace layout move with Jupyter.
     JUPYTERLAB_SETTINGS_DIR: `${lab}/user-settings`,
     JUPYTERLAB_WORKSPACES_DIR: `${lab}/workspaces`,
@@ -110,7 +148,7 @@ function jupyterCommand(config: NodeConfig, executable: string): string {
   const words = Object.entries(environment).map(([name, value]) =>
     name === 'PYTHONPATH' ? `${name}=${quote(value)}"\${${name}:+:$${name}}"` : quote(`${name}=${value}`),
   );
-  return `${words.join(' ')} ${quote(executable)} ${quote(`--config=${layout.jupyterConfig}`)}`;
+  return `${words.join(' ')} ${become}${quote(executable)} ${quote(`--config=${layout.jupyterConfig}`)}`;
 }
 
 /**
@@ -211,13 +249,29 @@ done
  * /etc/profile on Debian resets PATH, which would lose the node's own programs. The start-up files of the
  * host's user are not made for a node, may take long, and bash reads them for each command over SSH.
  */
-function session(bin: string, home: string | undefined): string {
+function session(
+  bin: string,
+  home: string | undefined,
+  becomes?: { readonly asUser: string; readonly uid: number },
+): string {
+  // sshd starts it as root, and Jupyter as the user. The terminal is the user's, too.
+  const become =
+    becomes === undefined
+      ? ''
+      : `if [ "$(id -u)" = 0 ]; then
+  terminal=$(tty) && chown ${becomes.uid} "$terminal"
+  SHELL=/bin/bash
+  [ -x "$SHELL" ] || SHELL=/bin/sh
+  export SHELL
+  exec ${quote(becomes.asUser)} "$0"
+fi
+`;
   const atHome =
     home === undefined
       ? []
       : [`HOME=${quote(home)}`, 'export HOME', '[ -z "${SSH_CONNECTION-}" ] || cd "$HOME"', ''];
   return `#!/bin/sh
-PATH=${quote(bin)}:$PATH
+${become}PATH=${quote(bin)}:$PATH
 export PATH
 ${atHome.join('\n')}[ -z "\${SSH_ORIGINAL_COMMAND-}" ] || exec "\${SHELL:-/bin/sh}" -c "$SSH_ORIGINAL_COMMAND"
 exec "\${SHELL:-/bin/sh}" -i

@@ -57,6 +57,50 @@ describe('preflightProblems', () => {
     expect(problemsWith({})).toEqual([]);
   });
 
+  describe('with a user of the nodes', () => {
+    const user = { uid: 60_801, gid: 60_801 };
+    const of = makeSpec({ nodes: { user } });
+    const facts = {
+      userObstacle: 'root lacks the capability SYS_PTRACE',
+      foreign: '/srv/notebooks/./a.ipynb',
+    };
+
+    it('asks hosts about it, unless it is root', () => {
+      const [first] = of.hosts;
+      if (!first) expect.unreachable('a host');
+      expect(factsWanted(of, first, noItems).user).toEqual({
+        ...user,
+        processes: true,
+        notebooks: '/tmp/perijove-notebooks/notebooks',
+        trees: `${first.dir}/data/nodes`,
+        last: `${first.dir}/etc/nodes-user`,
+      });
+      const asRoot = makeSpec({ nodes: { user: { uid: 0, gid: 0 } } });
+      expect(factsWanted(asRoot, first, noItems).user).toBeUndefined();
+    });
+
+    it('refuses what keeps nodes from running as the user, and notebooks that it cannot write', () => {
+      expect(problemsWith(facts, of)).toMatchObject([
+        { code: 'NODE_USER_UNUSABLE', message: expect.stringContaining('SYS_PTRACE') as string },
+        { code: 'STORAGE_OF_OTHERS', message: 'h1: user 60801 cannot write /srv/notebooks/a.ipynb' },
+      ]);
+    });
+
+    it('refuses where it is not known', () => {
+      expect(problemsWith({ foreignUnknown: '/srv/notebooks cannot be listed' }, of)).toMatchObject([
+        { code: 'STORAGE_OF_OTHERS', message: expect.stringContaining('it is unknown whether') as string },
+      ]);
+    });
+
+    it('lets notebooks be that will be taken over', () => {
+      const taking = makeSpec({
+        nodes: { user },
+        storage: { kind: 'path', path: '/tmp/perijove-notebooks', takeOwnership: true },
+      });
+      expect(problemsWith({ foreign: '/srv/notebooks/./a.ipynb' }, taking)).toEqual([]);
+    });
+  });
+
   it.each<[string, Partial<HostFacts>]>([
     ['DISK_FULL', { freeBytes: 100 * 1024 * 1024 }],
     ['INODES_SHORT', { freeInodes: 40 }],

@@ -15,7 +15,7 @@ import { nodeCommand, nodeConfig, nodeProgram } from '../../src/node/config.js';
 import { nodeWrapper } from '../../src/node/items.js';
 import { nodeLayout, type NodeLayout } from '../../src/node/layout.js';
 import { serviceState } from '../../src/node/runtime/runit.js';
-import type { ClusterSpec, EtcdSecurity, HostSpec, JupyterSpec } from '../../src/cluster/spec.js';
+import type { ClusterSpec, EtcdSecurity, HostSpec, JupyterSpec, UserIds } from '../../src/cluster/spec.js';
 import { eventually } from './eventually.js';
 import { builtProgram } from './programs.js';
 import { makeHost, makeSpec } from './spec.js';
@@ -28,6 +28,9 @@ export interface TestNodesOptions {
   readonly firstAddress: string;
   /** By default, a cold Jupyter that follows the leader only by the keeper's orders. */
   readonly jupyter?: Pick<JupyterSpec, 'standby' | 'follow' | 'reflexes'>;
+  /** By default, everything runs as root. */
+  readonly user?: UserIds;
+  readonly takeOwnership?: boolean;
 }
 
 /** Real nodes, from the program that goes to hosts, in one directory. */
@@ -39,7 +42,7 @@ export interface TestNodes {
   readonly tls: ClientTls;
   readonly nodes: readonly TestNode[];
   /** Starts all, and resolves when every member has joined a quorum. */
-  startAll(): Promise<void>;
+  startAll(options?: { readonly security?: EtcdSecurity }): Promise<void>;
   /** Ends and removes everything. */
   remove(): Promise<void>;
 }
@@ -79,13 +82,15 @@ export async function prepareNodes({
   count,
   firstAddress,
   jupyter = { standby: 'cold', follow: 'leader', reflexes: false },
+  user,
+  takeOwnership,
 }: TestNodesOptions): Promise<TestNodes> {
   const dir = await mkdtemp(path.join(tmpdir(), 'perijove-nodes-'));
   const tools = process.env['PERIJOVE_TOOLS'];
   const spec = makeSpec({
     hosts: [makeHost('h1', { dir: `${dir}/h1` }), makeHost('h2', { dir: `${dir}/h2` })],
-    storage: { kind: 'path', path: `${dir}/shared` },
-    nodes: { count, firstAddress },
+    storage: { kind: 'path', path: `${dir}/shared`, ...(takeOwnership !== undefined && { takeOwnership }) },
+    nodes: { count, firstAddress, ...(user && { user }) },
     jupyter: { ...jupyter, executable: tools === undefined ? 'jupyter-lab' : `${tools}/bin/jupyter-lab` },
   });
   const apiToken = randomBytes(24).toString('hex');
@@ -124,8 +129,8 @@ export async function prepareNodes({
     jupyterToken,
     tls,
     nodes,
-    startAll: async () => {
-      for (const node of nodes) node.start();
+    startAll: async (options = {}) => {
+      for (const node of nodes) node.start(options);
       await eventually(async () => {
         await Promise.all(nodes.flatMap((node) => [node.etcd.linearizableRead(), node.control.status()]));
         return true;

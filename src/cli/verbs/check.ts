@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expiryOf, expiryText, validUntil, type Expiry } from '../../cluster/certificate.js';
 import type { HostFacts } from '../../hosts/facts.js';
 import { exitCodes } from '../../errors/error.js';
-import { doorsOf, trustedAtFirstSight, type Door } from '../../cluster/exposure.js';
+import { doorsOf, notebookUser, trustedAtFirstSight, type Door } from '../../cluster/exposure.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import { listens } from '../../net/listens.js';
 import { defineCommand, type CommandContext } from '../command.js';
@@ -41,6 +41,7 @@ export const checkCommand = defineCommand({
       const certificate = certificateEnd(spec, new Date());
       printJson(context, {
         ...{ cluster: spec.name, hosts: facts, pinned, problems, exposure, firstSight },
+        notebooks: notebookUser(spec),
         ...(certificate && { certificate, certificateValidUntil: certificate.validUntil }),
       });
     } else printText(context, checkText(spec, file, survey, exposure, context));
@@ -78,6 +79,7 @@ function checkText(
     ...shown.flatMap((problem) => ['', ...problemLines(problem, colors, columns)]),
     '',
     ...exposureLines(exposure, context),
+    ...notebookLines(spec, context),
     ...certificateLines(spec, context),
     ...firstSightLines(spec, context),
     '',
@@ -148,6 +150,13 @@ function exposureLines(exposure: readonly Exposure[], context: CommandContext): 
     ...table([head, ...rows], columns),
     ...hanging('', `${advice}${encrypt} See docs/security.md.`, columns),
   ];
+}
+
+function notebookLines(spec: ClusterSpec, context: CommandContext): string[] {
+  const { who, apart } = notebookUser(spec);
+  const isRoot = (spec.nodes.user?.uid ?? 0) === 0;
+  const text = `Notebooks run as ${who}.${isRoot && spec.nodes.containerizer === 'mesos' ? ' Set `nodes.user` to another user.' : ''}`;
+  return hanging('', apart ? text : context.colors.yellow(text), textColumns(context));
 }
 
 function firstSightLines(spec: ClusterSpec, context: CommandContext): string[] {

@@ -151,7 +151,7 @@ const statusCommand = defineCommand({
   options: { stateDir: stateDirOption },
   async run(context, { options }) {
     const { labStatus } = await import('../../lab/status.js');
-    const status = labStatus(labStateDir(options.stateDir, context.env));
+    const status = await labStatus(labStateDir(options.stateDir, context.env));
     if (context.json) printJson(context, status);
     else printText(context, statusText(status, context));
     return exitCodes.done;
@@ -230,7 +230,7 @@ async function nextSteps(
 }
 
 function statusText(
-  { name, stateDir, temporal, workers, hosts }: LabStatus,
+  { name, stateDir, notebooks, temporal, workers, hosts }: LabStatus,
   context: CommandContext,
 ): string {
   const { colors } = context;
@@ -240,6 +240,7 @@ function statusText(
     ['Temporal', state(temporal?.up === true), temporal?.ui ?? ''],
     ['workers', state(workers.length > 0), workers.map(({ pid }) => pid).join(' ')],
     ...hosts.map((host) => [host.name, state(host.up), host.address]),
+    ['notebooks', '', notebooks === null ? 'the spec cannot be read' : `run as ${notebooks.who}`],
   ];
   return `${table(rows, textColumns(context)).join('\n')}\n`;
 }

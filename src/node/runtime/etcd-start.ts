@@ -1,4 +1,4 @@
-import { open, readdir, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -26,7 +26,10 @@ import { readReplacement, storeDecision, storeReplacement } from './decision-fil
 import { isMissing, replaceFile } from '../../net/files.js';
 import { nodeLayout } from '../layout.js';
 import { beginEpoch } from './begin-epoch.js';
+import { etcdUser } from '../identity.js';
 import { isThere, peerAccess } from './etcd-access.js';
+import { readSecret, writeSecret } from './prepare.js';
+import { userOf } from './user.js';
 import { forgetSeed, raiseEpoch, readEpoch, readSeed } from './epoch-files.js';
 import type { StartedNode } from './started.js';
 
@@ -41,6 +44,7 @@ const waitMs = 300;
  * is written. It may be killed and run again at any point.
  */
 export async function prepareEtcd({ config, programs }: StartedNode, logger: Logger): Promise<void> {
+  await provideFiles(config);
   const clients = peerClients(config, await peerAccess(config));
   // Read before this start logs anything.
   const failure = startFailure(await logOf(`${nodeLayout(config.paths.base).log}/etcd`));
@@ -246,7 +250,7 @@ class Preparation {
 
 function memberSettings(config: NodeConfig, dataDir: string): MemberSettings {
   const { security } = config.etcd;
-  const file = (name: SecretName) => `${config.paths.secrets}/${name}`;
+  const file = (name: EtcdFile) => `${etcdFiles(config)}/${name}`;
   return {
     ...(security !== undefined && {
       scheme: security === 'authenticated' ? 'https' : 'http',
@@ -263,6 +267,25 @@ function memberSettings(config: NodeConfig, dataDir: string): MemberSettings {
     dataDir,
     onLoopback: config.ownsMachine,
   };
+}
+
+const etcdFileNames = ['etcd-authority.crt', 'etcd-member'] as const satisfies readonly SecretName[];
+type EtcdFile = (typeof etcdFileNames)[number];
+
+/** Directory of the files that the process of etcd reads. */
+function etcdFiles(config: NodeConfig): string {
+  return userOf(config) === undefined ? config.paths.secrets : nodeLayout(config.paths.base).etcdSecrets;
+}
+
+/** Copies for an etcd that is not root; nobody else reads them. */
+async function provideFiles(config: NodeConfig): Promise<void> {
+  if (userOf(config) === undefined || config.etcd.security === undefined) return;
+  const directory = etcdFiles(config);
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(directory, { mode: 0o755 });
+  for (const name of etcdFileNames) {
+    await writeSecret(`${directory}/${name}`, await readSecret(config, name), etcdUser, 0o400);
+  }
 }
 
 async function observe(

@@ -21,7 +21,7 @@ export interface GateControlOptions {
   readonly etcdLog: string;
   /** The epoch of etcd that the node knows. */
   readonly epoch: () => number;
-  readonly gate: Pick<GateOptions, 'address' | 'port' | 'socket' | 'holderOf'>;
+  readonly gate: Pick<GateOptions, 'address' | 'port' | 'socket' | 'owner' | 'holderOf'>;
   /** What the gate's status also reports about its node. */
   readonly about: () => Pick<GateStatus, 'node' | 'generation'>;
   readonly logger: Logger;

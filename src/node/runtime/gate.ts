@@ -1,6 +1,7 @@
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
+import type { UserIds } from '../../cluster/spec.js';
 import { messageOf } from '../../errors/error.js';
 import { gatePath, type GateStatus } from '../api.js';
 import { Passage } from './passage.js';
@@ -11,6 +12,8 @@ export interface GateOptions {
   readonly port: number;
   /** Path of Jupyter's Unix socket. */
   readonly socket: string;
+  /** Whose socket it must be; absent: it is not checked. */
+  readonly owner?: UserIds | undefined;
   /** Whether the last decision still holds at this moment. */
   readonly admits: () => boolean;
   readonly status: () => GateStatus;
@@ -179,6 +182,7 @@ export class Gate {
         connection.use = new Passage({
           client,
           socket: this.options.socket,
+          owner: this.options.owner,
           permits: () => this.permits(),
         });
       }

@@ -1,4 +1,7 @@
 import { Socket } from 'node:net';
+import type { UserIds } from '../../cluster/spec.js';
+import { messageOf } from '../../errors/error.js';
+import { doorAt } from './user.js';
 
 /** The beginning of the response that switches to a websocket. */
 const switching = Buffer.from('HTTP/1.1 101');
@@ -10,6 +13,8 @@ export interface PassageOptions {
   readonly client: Socket;
   /** Path of the Unix socket that receives everything. */
   readonly socket: string;
+  /** Whose socket it must be; absent: it is not checked. */
+  readonly owner?: UserIds | undefined;
   /** Checked before each piece that is passed on, except for a websocket; false ends the passage. */
   readonly permits: () => boolean;
 }
@@ -30,10 +35,16 @@ export class Passage {
   private last: { readonly by: 'client' | 'jupyter'; readonly at: number };
 
   constructor(private readonly options: PassageOptions) {
-    const { client, socket } = options;
+    const { client, socket, owner } = options;
     this.last = { by: 'client', at: performance.now() };
     const upstream = new JupyterSocket({ allowHalfOpen: true });
-    upstream.connect({ path: socket });
+    try {
+      const door = doorAt(socket, owner);
+      upstream.once('connect', door.close).once('close', door.close);
+      upstream.connect({ path: door.path });
+    } catch (error) {
+      upstream.destroy(error instanceof Error ? error : new Error(messageOf(error)));
+    }
     this.pass(client, upstream, 'client');
     this.pass(upstream, client, 'jupyter');
     client.on('close', () => upstream.destroy());

@@ -1,15 +1,32 @@
-import { access, chmod, constants, mkdir, readFile, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import {
+  access,
+  chmod,
+  constants,
+  lchown,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+} from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
+import type { UserIds } from '../../cluster/spec.js';
 import { PerijoveError } from '../../errors/error.js';
 import { jupyterConfig, jupyterPageConfig } from '../../jupyter/config.js';
 import { lazyRfc3987Syntax } from '../../jupyter/lazy-imports.js';
 import { nodeEnvironment, type NodeConfig } from '../config.js';
+import { etcdUser, userName } from '../identity.js';
 import { isMissing, replaceFile } from '../../net/files.js';
 import { marks, nodeLayout, serviceNames } from '../layout.js';
-import { nodeScripts, type Programs } from '../scripts.js';
+import { nodeScripts, type Identities, type Programs } from '../scripts.js';
 import { knownHosts, sshdConfig } from './sshd.js';
 import { storeStartedNode } from './started.js';
+import { interpreterOf, requireSight, userOf, userSecrets, viewFor, withAccount } from './user.js';
 
 /** Directories of administrative programs, which a task's PATH may lack. */
 const standardPath = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
@@ -43,20 +60,30 @@ function isNodes(name: string): boolean {
 /** Makes the directories of the node's tree; existing content stays. */
 export async function makeTree(config: NodeConfig): Promise<void> {
   const layout = nodeLayout(config.paths.base);
+  const user = userOf(config);
   for (const directory of [layout.base, layout.bin, layout.etc, layout.log, layout.run]) {
     await mkdir(directory, { recursive: true, mode: 0o755 });
+    // An earlier node may have made it for root alone.
+    if (user !== undefined) await chmod(directory, directory === layout.log ? 0o700 : 0o755);
   }
-  for (const directory of [
-    layout.home,
-    layout.data,
-    layout.etcdData,
-    `${layout.run}/jupyter`,
-    layout.lazyImports,
-  ]) {
+  for (const directory of [layout.data, path.dirname(layout.jupyterConfig), layout.lazyImports]) {
     await mkdir(directory, { recursive: true, mode: 0o700 });
+    if (user !== undefined) await chmod(directory, 0o755);
   }
+  await mkdir(layout.etcdData, { recursive: true, mode: 0o700 });
   // etcd refuses a data directory that others can read.
   await chmod(layout.etcdData, 0o700);
+  for (const directory of [layout.home, layout.jupyterRun, layout.jupyterData, layout.ipython]) {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    if (user !== undefined) await giveTree(directory, user);
+  }
+}
+
+/** Of a node that ran as another user. What the user of the node has put there is never followed by root again. */
+async function giveTree(directory: string, { uid, gid }: UserIds): Promise<void> {
+  const found = await lstat(directory);
+  if (found.uid === uid && found.gid === gid) return;
+  await promisify(execFile)('chown', ['-hRP', `${uid}:${gid}`, directory]);
 }
 
 /**
@@ -80,6 +107,8 @@ export async function writeTree(config: NodeConfig, environment: Record<string, 
   const sftpServer = await findSftpServer();
   const secret = (name: string) => readSecret(config, name);
 
+  const as = await prepareUser(config, programs);
+
   await storeStartedNode({ config, programs });
   await replaceFile(layout.authorizedKeys, await secret('node-ssh-key.pub'), 0o600);
   await replaceFile(layout.knownHosts, knownHosts(config, await secret('node-host-key.pub')));
@@ -92,22 +121,7 @@ export async function writeTree(config: NodeConfig, environment: Record<string, 
       environment: sessionEnvironment(environment),
     }),
   );
-  await replaceFile(
-    layout.jupyterConfig,
-    jupyterConfig({
-      socket: layout.jupyterSocket,
-      notebooks: config.jupyter.notebooks,
-      tokenFile: `${config.paths.secrets}/jupyter-token`,
-      cookieSecretFile: `${config.paths.secrets}/jupyter-cookie-secret`,
-      lazyImports: layout.lazyImports,
-      shell: `${layout.bin}/session`,
-      asRoot: uid === 0,
-    }),
-    0o600,
-  );
-  await mkdir(path.dirname(layout.jupyterPage), { recursive: true, mode: 0o700 });
-  await replaceFile(layout.jupyterPage, jupyterPageConfig);
-  await replaceFile(`${layout.lazyImports}/rfc3987_syntax.py`, lazyRfc3987Syntax);
+  await writeJupyterFiles(config);
 
   await rm(layout.service, { recursive: true, force: true });
   for (const service of serviceNames) {
@@ -116,11 +130,121 @@ export async function writeTree(config: NodeConfig, environment: Record<string, 
     await replaceFile(`${layout.log}/${service}/config`, 's1000000\nn5\n');
   }
   if (config.jupyter.standby === 'cold') await replaceFile(`${layout.service}/jupyter/down`, '');
-  for (const script of nodeScripts(config, programs)) await replaceFile(script.path, script.text, 0o755);
+  for (const script of nodeScripts(config, programs, as)) await replaceFile(script.path, script.text, 0o755);
 
   // sshd as root needs this directory for its unprivileged half; packages create it only at boot.
   if (uid === 0) await mkdir('/run/sshd', { recursive: true, mode: 0o755 });
+  await makeNotebooks(config);
+}
+
+async function writeJupyterFiles(config: NodeConfig): Promise<void> {
+  const layout = nodeLayout(config.paths.base);
+  const secrets = userSecrets(config);
+  const user = userOf(config);
+  await replaceFile(
+    layout.jupyterConfig,
+    jupyterConfig({
+      socket: layout.jupyterSocket,
+      notebooks: config.jupyter.notebooks,
+      tokenFile: `${secrets}/jupyter-token`,
+      cookieSecretFile: `${secrets}/jupyter-cookie-secret`,
+      lazyImports: layout.lazyImports,
+      shell: `${layout.bin}/session`,
+      asRoot: userInfo().uid === 0 && user === undefined,
+    }),
+    user === undefined ? 0o600 : 0o644,
+  );
+  await mkdir(path.dirname(layout.jupyterPage), {
+    recursive: true,
+    mode: user === undefined ? 0o700 : 0o755,
+  });
+  await replaceFile(layout.jupyterPage, jupyterPageConfig);
+  await replaceFile(`${layout.lazyImports}/rfc3987_syntax.py`, lazyRfc3987Syntax);
+}
+
+/** A directory without any file is given to the user of the node; any other one stays as it is. */
+async function makeNotebooks(config: NodeConfig): Promise<void> {
+  const { notebooks } = config.jupyter;
+  await mkdir(notebooks, { recursive: true });
+  const user = userOf(config);
+  if (user === undefined || (await readdir(notebooks)).length > 0) return;
+  // A storage that does not let root do this shows its own way of permissions.
+  await lchown(notebooks, user.uid, user.gid).catch((error: unknown) => {
+    if (!isRefused(error)) throw error;
+  });
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'EPERM' || error.code === 'EACCES');
+}
+
+/** Everything by which services become the user of the node; undefined where they do not. */
+async function prepareUser(config: NodeConfig, programs: Programs): Promise<Identities | undefined> {
+  const user = userOf(config);
+  if (user === undefined) return undefined;
+  const layout = nodeLayout(config.paths.base);
+  await requireSight();
+  await writeUserSecrets(config, user);
+  const accounts = withAccount(await readFile('/etc/passwd', 'utf8'), user, layout.home);
+  await replaceFile(layout.accounts, accounts);
   await mkdir(config.jupyter.notebooks, { recursive: true });
+  const view = await viewFor(user, [
+    layout.base,
+    config.jupyter.notebooks,
+    ...(await placesOf(programs.jupyter)),
+  ]);
+  // Its program is the machine's, and its data are in the tree.
+  const etcdView = await viewFor(etcdUser, [layout.base, ...(await placesOf(programs.etcd))]);
+  return {
+    user: {
+      identity: { ...user, account: { name: userName, home: layout.home } },
+      ...(view && { view: { ...view, accounts: layout.accounts } }),
+    },
+    etcd: { identity: etcdUser, ...(etcdView && { view: etcdView }) },
+  };
+}
+
+/** The directories of a program and of its interpreter: those above their `bin`. */
+async function placesOf(program: string): Promise<string[]> {
+  const real = await realpath(program);
+  await using file = await open(real);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(4_096), 0, 4_096, 0);
+  const head = buffer.subarray(0, bytesRead).toString('latin1');
+  const interpreter = interpreterOf(head);
+  const files = [
+    program,
+    real,
+    ...(interpreter === undefined ? [] : [interpreter, await realpath(interpreter)]),
+  ];
+  return files.map((each) => path.dirname(path.dirname(each)));
+}
+
+/** ssh refuses a key that others may read, but not one of its own user. The rest belongs to root. */
+async function writeUserSecrets(config: NodeConfig, { uid, gid }: UserIds): Promise<void> {
+  const { userSecrets: directory } = nodeLayout(config.paths.base);
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(directory, { mode: 0o755 });
+  for (const name of ['jupyter-token', 'jupyter-cookie-secret'] as const) {
+    await writeSecret(`${directory}/${name}`, await readSecret(config, name), { uid: 0, gid }, 0o440);
+  }
+  await writeSecret(
+    `${directory}/node-ssh-key`,
+    await readSecret(config, 'node-ssh-key'),
+    { uid, gid },
+    0o400,
+  );
+}
+
+export async function writeSecret(
+  file: string,
+  text: string,
+  { uid, gid }: UserIds,
+  mode: number,
+): Promise<void> {
+  await using handle = await open(file, 'wx', 0o600);
+  await handle.writeFile(text);
+  await handle.chown(uid, gid);
+  await handle.chmod(mode);
 }
 
 /** The text of a secret's file. Throws NODE_CONFIG_INVALID when it is missing or empty. */

@@ -8,11 +8,13 @@ import { etcdAccess } from './etcd-access.js';
 import { EpochFollower } from './follow-epoch.js';
 import { GateControl } from './gate-control.js';
 import { JupyterService } from './jupyter-service.js';
+import type { NodeConfig } from '../config.js';
 import { nodeLayout, serviceMark } from '../layout.js';
 import { promoteOwnMember } from './promotion.js';
 import { readSecret } from './prepare.js';
 import { controlServer } from './server.js';
 import { readStartedNode } from './started.js';
+import { doorAt, userOf, type Door } from './user.js';
 
 /** `perijove-node serve`: the control API, the node's Jupyter and its gate. Ends with SIGTERM. */
 export async function serveNode(base: string, logger: Logger): Promise<void> {
@@ -28,15 +30,7 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
     directory: `${layout.service}/jupyter`,
     standby: config.jupyter.standby,
     mark: serviceMark(layout.base, 'jupyter'),
-    answers: (withinMs) =>
-      answersOk(
-        {
-          socketPath: layout.jupyterSocket,
-          path: '/api/status',
-          headers: { authorization: `token ${jupyterToken}` },
-        },
-        withinMs,
-      ),
+    answers: (withinMs) => jupyterAnswers(config, jupyterToken, withinMs),
     logger,
   });
   const health = etcdClient();
@@ -54,6 +48,7 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
           address: config.address,
           port: config.ports.jupyter,
           socket: layout.jupyterSocket,
+          owner: userOf(config),
           holderOf,
         },
         about,
@@ -81,6 +76,18 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
   health.close();
   server.close();
   server.closeAllConnections();
+}
+
+/** It never waits for a Jupyter that has no socket yet, or whose socket is not its own. */
+async function jupyterAnswers(config: NodeConfig, token: string, withinMs: number): Promise<boolean> {
+  const headers = { authorization: `token ${token}` };
+  let door: Door;
+  try {
+    door = doorAt(nodeLayout(config.paths.base).jupyterSocket, userOf(config));
+  } catch {
+    return false;
+  }
+  return answersOk({ socketPath: door.path, path: '/api/status', headers }, withinMs).finally(door.close);
 }
 
 /** Whether a GET is answered with 200 in time. */

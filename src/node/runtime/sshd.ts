@@ -34,6 +34,9 @@ export function sshdConfig(config: NodeConfig, facts: SshdFacts): string {
     'UseDNS no',
     'PrintMotd no',
     'X11Forwarding no',
+    // Of a session that becomes another user, sshd itself stays root: it must use no file on its behalf.
+    'AllowStreamLocalForwarding no',
+    'PermitUserRC no',
     'LoginGraceTime 30',
     'MaxStartups 100',
     'AcceptEnv LANG LC_*',
@@ -44,7 +47,11 @@ export function sshdConfig(config: NodeConfig, facts: SshdFacts): string {
 }
 
 /** The client's configuration: each name in the hosts file, and each address, leads to a node's sshd. */
-export function sshConfig(config: NodeConfig, user: string, entries: readonly HostsEntry[]): string {
+export function sshConfig(
+  config: NodeConfig,
+  { user, secrets }: { readonly user: string; readonly secrets: string },
+  entries: readonly HostsEntry[],
+): string {
   const layout = nodeLayout(config.paths.base);
   const addresses = new Set([...config.nodes, ...entries].map(({ address }) => address));
   return lines(
@@ -52,7 +59,7 @@ export function sshConfig(config: NodeConfig, user: string, entries: readonly Ho
     `Host ${[...entries.map(({ name }) => name), ...addresses].join(' ')}`,
     `  Port ${config.ports.ssh}`,
     `  User ${user}`,
-    `  IdentityFile "${config.paths.secrets}/node-ssh-key"`,
+    `  IdentityFile "${secrets}/node-ssh-key"`,
     '  IdentitiesOnly yes',
     `  HostKeyAlias ${hostKeyAlias(config)}`,
     `  UserKnownHostsFile "${layout.knownHosts}"`,

@@ -11,6 +11,7 @@ import { raiseEpoch } from './epoch-files.js';
 import { forgetServe } from './orders.js';
 import { makeTree, nodeEnvironmentOf, writeTree } from './prepare.js';
 import { sweepScript } from '../scripts.js';
+import { userOf } from './user.js';
 
 /** How long the services have to exit when the node is stopped. Mesos gives a task 3 s or more. */
 const stopTenths = 25;
@@ -29,6 +30,8 @@ export async function startNode(index: number, own: NodeJS.ProcessEnv, logger: L
   const interrupted = once(process, 'SIGINT').then(() => 'SIGINT');
 
   await checkFence(layout, own);
+  // Of a tree for two users each file has its mode. The agent may have started this with another mask.
+  if (userOf(config) !== undefined) process.umask(0o022);
   await makeTree(config);
   await replaceFile(layout.owner, String(process.pid));
   await sweep(config, 'KILL', 0);

@@ -42,7 +42,8 @@ export function isIpv6(text: string): boolean {
   const halves = address.split('::');
   const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
   const last = groups.at(-1);
-  const embedded = last !== undefined && isIpv4(last);
+  // An embedded IPv4 address stands at the end.
+  const embedded = last !== undefined && isIpv4(last) && address.endsWith(last);
   const hex = embedded ? groups.slice(0, -1) : groups;
   const count = groups.length + (embedded ? 1 : 0);
   return (

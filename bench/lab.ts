@@ -85,6 +85,13 @@ export class BenchLab {
     await this.perijove('up', '--file', this.specFile);
   }
 
+  /** Removes a key of the spec, and deploys nothing. */
+  remove(section: string, key: string): void {
+    const document = parseDocument(readFileSync(this.specFile, 'utf8'));
+    document.deleteIn([section, key]);
+    writeFileSync(this.specFile, document.toString());
+  }
+
   /** Sets keys below `jupyter` in the spec, and deploys it. */
   async configure(jupyter: Readonly<Record<string, string>>): Promise<void> {
     const text = readFileSync(this.specFile, 'utf8');

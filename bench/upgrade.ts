@@ -1,6 +1,7 @@
 /**
  * An upgrade and the way back, under 100 requests per second through the hosts: a lab that an earlier release has
- * deployed is upgraded to this one, with a drill in the middle, then to a next one, and back. Prints the number of
+ * deployed is upgraded to this one, with a drill in the middle, then to a next one, and back. On the way back etcd is
+ * opened first, since the earlier release speaks no TLS with it: it is one of before that. Prints the number of
  * failed requests and of non-determinism errors, and how often each node was replaced.
  *
  *     npm run bench:upgrade -- [commit of the earlier release]
@@ -197,6 +198,14 @@ try {
     console.log(await lab.command('up'));
     lab.use('.');
     await lab.ready();
+  });
+  await part('etcd opened for the earlier release', async () => {
+    lab.use(next);
+    await lab.set('etcd', { security: 'open' });
+    lab.use('.');
+    await lab.ready();
+    // That release does not know the key.
+    lab.remove('etcd', 'security');
   });
   const again: number[] = [];
   await part('workers of the earlier release again', async () => {

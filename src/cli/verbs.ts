@@ -59,6 +59,12 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./verbs/ssh.js')).sshCommand,
   },
   {
+    name: 'secrets',
+    summary: 'the secrets that the hosts keep',
+    group: groups.look,
+    load: async () => (await import('./verbs/secrets.js')).secretsCommand,
+  },
+  {
     name: 'open',
     summary: 'open Jupyter, Temporal or Mesos in the browser',
     group: groups.look,

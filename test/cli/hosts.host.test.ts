@@ -128,6 +128,36 @@ describe('check', () => {
     }
   });
 
+  it('secrets list says which hosts have what, without a value, and reports a host that cannot be read', async () => {
+    await writeSpec();
+    const [first, second] = sshds;
+    if (!first || !second) expect.unreachable('three of them');
+    for (const [{ dir }, value] of [
+      [first, 'one-token'],
+      [second, 'two-token'],
+    ] as const) {
+      await mkdir(path.join(dir, 'base/etc/secrets'), { recursive: true });
+      await writeFile(path.join(dir, 'base/etc/secrets/jupyter-token'), value, { mode: 0o600 });
+    }
+    const { code, stdout } = await run('secrets', 'list');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^jupyter-token +people who use Jupyter +h1, h2: values differ +-$/m);
+    expect(stdout).toMatch(/^etcd-authority +issues the certificates of etcd +none +-$/m);
+    expect(stdout).not.toContain('-token\n');
+    expect(stdout).not.toMatch(/one-token|two-token/);
+    await writeSpec((text) => text.replace(/port: \d+/, 'port: 1'));
+    const partly = await run('secrets', 'list', '--json');
+    expect(partly.code).toBe(3);
+    const { secrets, errors } = JSON.parse(partly.stdout) as {
+      readonly secrets: readonly { readonly name: string; readonly hosts: readonly string[] }[];
+      readonly errors: readonly unknown[];
+    };
+    expect(errors).toHaveLength(1);
+    expect(secrets.find(({ name }) => name === 'jupyter-token')?.hosts).toEqual(['h2']);
+    for (const { dir } of [first, second]) await rm(path.join(dir, 'base'), { recursive: true });
+    await writeSpec();
+  });
+
   it('host-keys reports a host that cannot be asked, and prints the others', async () => {
     await writeSpec((text) => text.replace('127.21.1.3, port: 2200', '127.21.1.3, port: 2201'));
     const { code, stdout, stderr } = await run('host-keys');

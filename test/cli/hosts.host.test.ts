@@ -276,6 +276,17 @@ describe('plan', () => {
     expect(stdout).toMatch(/^\d+ changes to make\.$/m);
     expect((await run('plan')).stdout).toBe(stdout);
   });
+
+  it('says that closing an open etcd replaces each node twice', async () => {
+    await writeSpec();
+    const tree = path.join(sshds[1]?.dir ?? '', 'base/data/nodes/node0');
+    await mkdir(path.join(tree, 'data/etcd/member'), { recursive: true });
+    expect((await run('plan')).stdout.replace(/\s+/g, ' ')).toContain('each node is replaced twice');
+    expect(JSON.parse((await run('plan', '--json')).stdout)).toMatchObject({ etcdTransition: true });
+    await writeFile(path.join(tree, 'data/etcd-peer-tls'), '');
+    expect(JSON.parse((await run('plan', '--json')).stdout)).toMatchObject({ etcdTransition: false });
+    await rm(path.join(sshds[1]?.dir ?? '', 'base/data/nodes'), { recursive: true });
+  });
 });
 
 describe('status', () => {

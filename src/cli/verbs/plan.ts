@@ -1,5 +1,5 @@
 import { exitCodes } from '../../errors/error.js';
-import { etcdSecurity } from '../../cluster/spec.js';
+import { etcdSecurity, type ClusterSpec } from '../../cluster/spec.js';
 import type { Change } from '../../hosts/items.js';
 import { stageNames, type StageName } from '../../deployment/stages.js';
 import { defineCommand, type CommandContext } from '../command.js';
@@ -30,9 +30,13 @@ export const planCommand = defineCommand({
     const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file), { files: true });
     const drains = await plannedDrains(context, temporalSettings(context, options, absolute), spec);
     const leavingDirs = drains.known ? drains.value.leaving.map(({ dir }) => dir) : [];
-    const survey = await withHosts(context, async (pool) => {
+    const { survey, transition } = await withHosts(context, async (pool) => {
       const { surveyCluster } = await import('../../deployment/cluster-survey.js');
-      return surveyCluster(pool, spec, knownHostsDir(context.env), context.signal, leavingDirs);
+      const { etcdTransition } = await import('../../deployment/etcd-transition.js');
+      return {
+        survey: await surveyCluster(pool, spec, knownHostsDir(context.env), context.signal, leavingDirs),
+        transition: await etcdTransition(pool, spec),
+      };
     });
     const stages = plannedStages(survey);
     const changes = stages.reduce((sum, stage) => sum + stage.changes.length, 0);
@@ -41,6 +45,7 @@ export const planCommand = defineCommand({
       printJson(context, {
         ...{ cluster: spec.name, changes, stages, drains: nodes },
         leaving: leaving?.map(({ name }) => name) ?? null,
+        etcdTransition: transition,
         problems: survey.problems,
       });
     } else {
@@ -48,6 +53,7 @@ export const planCommand = defineCommand({
       else printNotice(context, `which nodes would leave their hosts is not known: ${drains.why}\n`);
       if (spec.mesos.principal === undefined) printNotice(context, openNotice);
       if (etcdSecurity(spec) !== 'authenticated') printNotice(context, openEtcdNotice);
+      if (transition) printText(context, transitionText(spec, context));
       printText(context, planText(stages, changes, survey, context));
     }
     const [first] = survey.problems;
@@ -72,6 +78,13 @@ function drainText(lines: readonly string[], context: CommandContext): string {
   return [context.colors.bold('nodes'), ...lines.flatMap((line) => hanging('  ', line, columns)), ''].join(
     '\n',
   );
+}
+
+/** Both rounds of nodes that `up` makes. */
+function transitionText(spec: ClusterSpec, context: CommandContext): string {
+  const end = etcdSecurity(spec) === 'authenticated' ? 'demands certificates' : 'is open to everyone';
+  const text = `each node is replaced twice, one at a time: first all members of etcd learn to reach each other with and without TLS, then etcd ${end}`;
+  return [context.colors.bold('framework'), ...hanging('  ', text, textColumns(context)), ''].join('\n');
 }
 
 function planText(

@@ -49,7 +49,7 @@ type Row = readonly [Scenario, ...Scenario[]] | { readonly not: string };
 export const scripts: Readonly<Record<string, Row>> = {
   'deployment/ensemble.ts#observeServer': { not: 'by the shell alone' },
   'deployment/host-survey.ts#observeNetwork': ['survey a network'],
-  'activities/etcd-transition.ts#treesOf': { not: 'by the shell alone' },
+  'deployment/etcd-transition.ts#treesOf': { not: 'by the shell alone' },
   'activities/framework-ways.ts#markFormed': { not: 'observes nothing' },
   'activities/framework-ways.ts#remember': { not: 'by the shell alone' },
   'activities/keeper.ts#presentProxy': { not: 'one cat, whose failure is no proxy to ask' },

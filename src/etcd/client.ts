@@ -16,6 +16,9 @@ export interface QuorumRead {
   readonly epoch: number;
 }
 
+/** A member on a slow machine is late for seconds; a silent connection is opened anew after this. */
+const renewMs = 10_000;
+
 /** Holds the epoch, in decimal; missing before the first recovery. */
 const epochKey = Buffer.from('perijove/epoch');
 
@@ -168,11 +171,11 @@ async function raiseEpoch(client: Etcd3, epoch: number, deadline: { deadline: nu
 
 /** The ways to one member: the last one that was open comes first. */
 class Connections {
-  readonly #ways: Etcd3[];
+  readonly #ways: Way[];
 
   constructor(address: string, { security, tls }: EtcdAccess) {
-    const closed = tls ? [connectionTo(`https://${address}`, tls)] : [];
-    const open = security === 'authenticated' ? [] : [connectionTo(`http://${address}`)];
+    const closed = tls ? [new Way(`https://${address}`, tls)] : [];
+    const open = security === 'authenticated' ? [] : [new Way(`http://${address}`)];
     this.#ways = security === 'open' ? [...open, ...closed] : [...closed, ...open];
   }
 
@@ -181,12 +184,13 @@ class Connections {
     let failure: unknown = new Error('UNAVAILABLE: no certificate of this cluster is there to use');
     for (const way of [...this.#ways]) {
       try {
-        const answer = await ask(way);
-        this.#prefer(way);
+        const answer = await ask(way.client);
+        this.#open(way);
         return answer;
       } catch (error) {
         failure = error;
-        if (isAnswer(error)) this.#prefer(way);
+        if (isAnswer(error)) this.#open(way);
+        else way.silent();
         if (!isShut(error)) break;
       }
     }
@@ -194,11 +198,41 @@ class Connections {
   }
 
   close(): void {
-    for (const way of this.#ways) way.close();
+    for (const way of this.#ways) way.client.close();
   }
 
-  #prefer(way: Etcd3): void {
+  #open(way: Way): void {
+    way.answered();
     if (this.#ways[0] !== way) this.#ways.sort((a, b) => Number(b === way) - Number(a === way));
+  }
+}
+
+/**
+ * A connection that is opened anew when it was silent for some seconds: one that somebody else accepted, who never says
+ * a word, would be waited for without end.
+ */
+class Way {
+  client: Etcd3;
+  #silentSince: number | undefined;
+
+  constructor(
+    private readonly url: string,
+    private readonly tls?: ClientTls,
+  ) {
+    this.client = connectionTo(url, tls);
+  }
+
+  answered(): void {
+    this.#silentSince = undefined;
+  }
+
+  silent(): void {
+    const now = performance.now();
+    this.#silentSince ??= now;
+    if (now - this.#silentSince < renewMs) return;
+    this.#silentSince = now;
+    this.client.close();
+    this.client = connectionTo(this.url, this.tls);
   }
 }
 
@@ -216,6 +250,8 @@ function connectionTo(url: string, tls?: ClientTls): Etcd3 {
     // keeps refusing for seconds after the member is back.
     faultHandling: { host: () => callOnce, global: callOnce },
     grpcOptions: {
+      // Else clients share connections, and a new one would get the silent one of another.
+      'grpc.use_local_subchannel_pool': 1,
       ...(tls && { 'grpc.ssl_target_name_override': memberName }),
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 500,

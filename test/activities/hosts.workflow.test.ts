@@ -195,8 +195,8 @@ describe('ensureSecrets', () => {
         expect(second).toMatchObject(left[1] ?? {});
       },
     });
-    // Observe, generate on the first host, observe, copy to all.
-    expect(commands).toBe(2 + 1 + 2 + 2);
+    // Observe, generate on the first host, observe, issue certificates there, observe, copy to all.
+    expect(commands).toBe(2 + 1 + 2 + 1 + 2 + 2);
   });
 
   it('keeps the secret when the principal changes, whenever its worker dies, on the only host', async () => {

@@ -88,14 +88,14 @@ export function doorsTests(lab: TestLab): void {
       const place = { host: nodeAddress(spec, index), port: spec.etcd.clientPort };
       const client = createEtcdClient(place, { deadlineMs: 5_000 });
       try {
-        const attempts = [
-          client.memberList(),
-          client.linearizableRead(),
-          client.memberAdd('http://127.0.0.1:1'),
-          client.moveLeader('1'),
-        ];
-        for (const attempt of attempts)
-          await expect(attempt).rejects.toMatchObject({ code: 'ETCD_UNREACHABLE' });
+        for (const attempt of [
+          () => client.memberList(),
+          () => client.linearizableRead(),
+          () => client.memberAdd('http://127.0.0.1:1'),
+          () => client.moveLeader('1'),
+        ]) {
+          await expect(attempt()).rejects.toMatchObject({ code: 'ETCD_UNREACHABLE' });
+        }
       } finally {
         client.close();
       }

@@ -10,6 +10,7 @@ import { verdict } from '../etcd/verdict.js';
 import { nodeIndex } from '../mesos/scheduler/launch.js';
 import { kindOf } from '../mesos/scheduler/tasks.js';
 import { nodeAddress, nodeNames, type ClusterSpec } from '../cluster/spec.js';
+import type { SshPool } from '../ssh/connection.js';
 import { sshReach } from '../ssh/reach.js';
 import { retryScheduler, workflowIds, type FrameworkState } from '../temporal/contract.js';
 import type { ActivityDeps } from './deps.js';
@@ -28,16 +29,11 @@ export function createEtcdActivities({
   pool,
   logger,
 }: Pick<ActivityDeps, 'client' | 'pool' | 'logger'>) {
-  const awaitEtcd = async (spec: ClusterSpec): Promise<{ readonly leader: string }> => {
-    const reach = sshReach(pool, spec);
-    const access = await readEtcdAccess(pool, spec);
-    const names = nodeNames(spec);
-    const members = await Promise.all(
-      names.map(async (name, index) => ({
-        name,
-        client: createEtcdClient(await reach.any(nodeAddress(spec, index), spec.etcd.clientPort), { access }),
-      })),
-    );
+  const awaitEtcd = async (
+    spec: ClusterSpec,
+    names: readonly string[] = nodeNames(spec),
+  ): Promise<{ readonly leader: string }> => {
+    const members = await membersOf(pool, spec, names);
     try {
       return await until(async () => {
         const probes = await Promise.all(members.map((member) => probeMember(member.name, member.client)));
@@ -85,8 +81,8 @@ export function createEtcdActivities({
     awaitEtcd: ({ spec }: EtcdInput): Promise<{ readonly leader: string }> => awaitEtcd(spec),
 
     /**
-     * The same; resolves at once if etcd was never complete, as before the first deployment's etcd stage. A scheduler
-     * that gave up is started again first.
+     * The same for the nodes that were launched before: others come with a later stage. Resolves at once if etcd was
+     * never complete, as before the first deployment's etcd stage. A scheduler that gave up is started again first.
      *
      * @throws PerijoveError ETCD_NOT_WHOLE after two minutes, FRAMEWORK_FAILED if the scheduler has given up again
      */
@@ -94,7 +90,7 @@ export function createEtcdActivities({
       if (!(await wasFormed(spec))) return;
       await retryScheduling({ client, logger }, spec);
       try {
-        await awaitEtcd(spec);
+        await awaitEtcd(spec, launchedNodes(spec, await frameworkStateOf(client, spec)));
       } catch (error) {
         const failure = (await frameworkStateOf(client, spec))?.failure;
         if (failure !== undefined) throw schedulerFailed(failure);
@@ -102,6 +98,23 @@ export function createEtcdActivities({
       }
     },
   };
+}
+
+async function membersOf(pool: SshPool, spec: ClusterSpec, names: readonly string[]) {
+  const reach = sshReach(pool, spec);
+  const access = await readEtcdAccess(pool, spec);
+  return Promise.all(
+    names.map(async (name) => {
+      const endpoint = await reach.any(nodeAddress(spec, nodeIndex(name)), spec.etcd.clientPort);
+      return { name, client: createEtcdClient(endpoint, { access }) };
+    }),
+  );
+}
+
+/** Those that have a task; all nodes where none has. */
+function launchedNodes(spec: ClusterSpec, framework: FrameworkState | undefined): readonly string[] {
+  const launched = nodeNames(spec).filter((name) => framework?.tasks[name] !== undefined);
+  return launched.length > 0 ? launched : nodeNames(spec);
 }
 
 /** Dead nodes come back by the scheduler alone, which a later stage would hand the spec to. */

@@ -188,10 +188,7 @@ export function doorsTests(lab: TestLab): void {
 
   it('check says what is open', async () => {
     const { exposure } = await lab.json<{ exposure: readonly { door: string; open: boolean }[] }>('check');
-    expect(exposure.filter(({ open }) => open).map(({ door }) => door)).toEqual([
-      'ZooKeeper servers',
-      'etcd, on nodes',
-    ]);
+    expect(exposure.filter(({ open }) => open).map(({ door }) => door)).toEqual(['ZooKeeper servers']);
   });
 }
 

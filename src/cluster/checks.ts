@@ -398,7 +398,7 @@ function checkContainerizer(spec: ClusterSpec): Finding[] {
   ];
 }
 
-/** A user of its own keeps notebooks away from etcd, which has one, too. */
+/** Notebooks must not run as the user of etcd. */
 function checkUser({ nodes }: ClusterSpec): Finding[] {
   const { user, containerizer } = nodes;
   if (user === undefined || user.uid === 0) return [];

@@ -498,7 +498,7 @@ const etcd = section(
       .enum(['authenticated', 'transition', 'open'])
       .meta(
         meta(
-          'Who may read and change etcd. `authenticated`: members and programs of this cluster, by certificates of an authority of its own, over TLS. `open`: whoever reaches its ports, without TLS. `transition`: as `open`, but members can reach others by TLS; `up` has it for a moment on the way from one to the other.',
+          'Who may read and change etcd. `authenticated`: members and programs of this cluster, by certificates that this cluster issues, over TLS. `open`: whoever reaches its ports, without TLS. `transition`: as `open`, but members can reach others by TLS; `up` has it for a moment on the way from one to the other.',
         ),
       )
       .default('authenticated'),

@@ -1,6 +1,6 @@
 /**
- * Issues the certificates of a cluster's etcd: one authority of its own, one certificate for all members, and one for
- * their clients. PEM texts with the key first.
+ * Issues the certificates of a cluster's etcd: an authority, a certificate for all members, and one for their
+ * clients. PEM texts with the key first.
  */
 // What the library of certificates needs, before it.
 import 'reflect-metadata';

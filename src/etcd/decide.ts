@@ -3,6 +3,7 @@ import { majority } from '../cluster/spec.js';
 import type { Identity } from './identity.js';
 import {
   hasStarted,
+  isMemberOf,
   peerScheme,
   voterIds,
   type Member,
@@ -216,7 +217,7 @@ function decideWithQuorum(
     return { kind: 'drop-data', reason: `the member of the data is unknown: ${data.why}` };
   }
 
-  const mine = members.filter((member) => member.name === name || peerScheme(member, peerUrl) !== undefined);
+  const mine = members.filter((member) => isMemberOf(member, { name, peerUrl }));
   const added = mine.find((member) => member.id === observation.added);
   if (added !== undefined && !hasStarted(added) && mine.length === 1) {
     return { kind: 'start-added', members, reason: `added as member ${added.id}` };
@@ -334,7 +335,7 @@ function decideWithoutQuorum({
     if (clusterId !== own.clusterId) {
       return { kind: 'wait', reason: `${peer.node} is in another cluster (${clusterId}) without a quorum` };
     }
-    const mine = members.find((member) => member.name === name || peerScheme(member, peerUrl) !== undefined);
+    const mine = members.find((member) => isMemberOf(member, { name, peerUrl }));
     if (mine === undefined || mine.id !== own.memberId || hasStarted(mine)) {
       return { kind: 'wait', reason: `${peer.node} has seen this node before, but no quorum responds` };
     }

@@ -18,6 +18,14 @@ export function peerScheme(member: Pick<Member, 'peerUrls'>, url: string): PeerS
   return found === undefined ? undefined : found.startsWith('https:') ? 'https' : 'http';
 }
 
+/** Whether a member is that of a node, by its name or, before it has started, by its place. */
+export function isMemberOf(
+  member: Pick<Member, 'name' | 'peerUrls'>,
+  { name, peerUrl }: { readonly name: string; readonly peerUrl: string },
+): boolean {
+  return member.name === name || peerScheme(member, peerUrl) !== undefined;
+}
+
 /** `10.0.0.1:2380` of a URL. */
 function placeOf(url: string): string {
   return url.replace(/^https?:\/\//, '');

@@ -1,7 +1,7 @@
 /** Decides how the member of a retiring node leaves etcd. */
 import { majority } from '../cluster/spec.js';
 import { quorumOf, type PeerView } from './decide.js';
-import { peerScheme, voterIds, type Member } from './members.js';
+import { isMemberOf, voterIds, type Member } from './members.js';
 
 export interface RetirementInput {
   /** Name of the retiring node. */
@@ -34,9 +34,7 @@ export function decideRetirement({ node, peerUrl, staying, peers, serves }: Reti
   const quorum = quorumOf({ peers });
   if (quorum === undefined) return { kind: 'wait', reason: `${node} stays: no etcd quorum responds` };
   const { membership, healthy, leader } = quorum;
-  const own = membership.members.find(
-    (each) => each.name === node || peerScheme(each, peerUrl) !== undefined,
-  );
+  const own = membership.members.find((each) => isMemberOf(each, { name: node, peerUrl }));
   const others = healthy.filter((name) => name !== node);
   const targets = staying.filter((name) => others.includes(name));
   const [target, ...rest] = targets;
@@ -77,8 +75,5 @@ export function strayMembers(
   members: readonly Member[],
   wanted: readonly { readonly name: string; readonly peerUrl: string }[],
 ): Member[] {
-  return members.filter(
-    (member) =>
-      !wanted.some((each) => member.name === each.name || peerScheme(member, each.peerUrl) !== undefined),
-  );
+  return members.filter((member) => !wanted.some((each) => isMemberOf(member, each)));
 }

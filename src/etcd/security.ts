@@ -20,8 +20,8 @@ export function clientTls(secrets: Pick<Secrets, (typeof etcdClientSecrets)[numb
 }
 
 /**
- * How a client speaks to members. Only where `security` is `authenticated`, it never speaks without TLS; else members
- * that know no TLS yet, or no more, are spoken to as well.
+ * How a client speaks to members. Only where `security` is `authenticated`, it never speaks without TLS; else also
+ * without, to members that do not speak it.
  */
 export interface EtcdAccess {
   readonly security: EtcdSecurity;

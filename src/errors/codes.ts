@@ -1014,6 +1014,20 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'refused',
   },
+  ETCD_CERTIFICATE_EXPIRED: {
+    meaning:
+      'A certificate of etcd has expired: members and programs that show it are refused at their next connection.',
+    remedy: 'Run `perijove up`: it issues a new one and gives it to every host.',
+    retryable: false,
+    exit: 'failed',
+  },
+  ETCD_AUTHORITY_EXPIRED: {
+    meaning:
+      'The certificate of the authority that issues those of etcd has expired: members refuse each other and all programs at their next connection.',
+    remedy: 'Replace it as `docs/how-to/secrets.md` says.',
+    retryable: false,
+    exit: 'failed',
+  },
   ETCD_REFUSED: {
     meaning: 'etcd rejected a request.',
     remedy: 'Read its response above.',

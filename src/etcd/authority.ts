@@ -28,12 +28,14 @@ const dayMs = 86_400_000;
 const beforeMs = 2 * dayMs;
 /** Nobody renews a certificate while nobody deploys. */
 const lastsMs = 3_650 * dayMs;
+/** What it issues must last as long after half of its time, too. */
+const authorityLastsMs = 2 * lastsMs;
 
 /** The key and the certificate of a new authority. */
 export async function makeAuthority(cluster: string, now: Date): Promise<string> {
   const keys = await makeKeys();
   const certificate = await X509CertificateGenerator.createSelfSigned({
-    ...period(now),
+    ...period(now, authorityLastsMs),
     serialNumber: serialNumber(),
     name: nameOf(`${cluster} etcd authority`),
     keys,
@@ -73,9 +75,8 @@ async function issue(
   const issuer = new Certificate(certificatesIn(authority)[0] ?? '');
   const keys = await makeKeys();
   const certificate = await X509CertificateGenerator.create({
-    ...period(now),
     // No certificate outlives the one that issued it.
-    notAfter: new Date(Math.min(now.getTime() + lastsMs, issuer.notAfter.getTime())),
+    ...period(now, Math.min(lastsMs, issuer.notAfter.getTime() - now.getTime())),
     serialNumber: serialNumber(),
     subject: nameOf(what),
     issuer: issuer.subject,
@@ -91,8 +92,8 @@ async function issue(
   return bundle(keys, certificate);
 }
 
-function period(now: Date) {
-  return { notBefore: new Date(now.getTime() - beforeMs), notAfter: new Date(now.getTime() + lastsMs) };
+function period(now: Date, forMs: number) {
+  return { notBefore: new Date(now.getTime() - beforeMs), notAfter: new Date(now.getTime() + forMs) };
 }
 
 /** Positive, and of at most 20 bytes (RFC 5280, 4.1.2.2). */

@@ -35,7 +35,10 @@ export function authorityCertificates(authority: string): string {
   return `${certificatesIn(authority).join('\n')}\n`;
 }
 
-/** Whether a member's or client's text is to be used: of this authority, for these names, and valid for long enough. */
+/**
+ * Whether a member's or client's text is to be used: of this authority, for these names, and valid for long enough. A new
+ * one would end with the authority: one that lasts as long as that is used to its end.
+ */
 export function isCurrent(
   issued: string,
   authority: string,
@@ -52,7 +55,8 @@ export function isCurrent(
       names.every((name) => own.checkHost(name) !== undefined) &&
       addresses.every((address) => own.checkIP(address) !== undefined) &&
       Date.parse(own.validFrom) <= now.getTime() &&
-      Date.parse(own.validTo) - now.getTime() > renewMs
+      (Date.parse(own.validTo) - now.getTime() > renewMs ||
+        Date.parse(own.validTo) >= Date.parse(issuer.validTo))
     );
   } catch {
     return false;

@@ -4,10 +4,13 @@ import type { Endpoint } from '../ssh/connection.js';
 /**
  * Until when the certificates that an HTTPS server presents are valid: the server's own, and those that it sends with
  * it. Nothing is verified, and nothing is sent but the handshake. Rejects if there is no handshake within the time.
+ *
+ * @param own key and certificate in one PEM text, for a server that asks for one
  */
-export function servedUntil({ host, port }: Endpoint, timeoutMs: number): Promise<Date> {
+export function servedUntil({ host, port }: Endpoint, timeoutMs: number, own?: string): Promise<Date> {
   return new Promise((resolve, reject) => {
-    const socket = tls.connect({ host, port, rejectUnauthorized: false, timeout: timeoutMs });
+    const identity = own === undefined ? {} : { key: own, cert: own };
+    const socket = tls.connect({ host, port, rejectUnauthorized: false, timeout: timeoutMs, ...identity });
     const fail = (error: Error) => {
       socket.destroy();
       reject(error);

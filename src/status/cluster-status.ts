@@ -1,8 +1,15 @@
 /** The status of a cluster, as printed by `status --json`, and its interpretation. Pure. */
-import { expiryText, type Expiry } from '../cluster/certificate.js';
-import { errorCodes } from '../errors/codes.js';
+import type { Expiry } from '../cluster/certificate.js';
 import type { PastTask } from '../temporal/contract.js';
-import { brickHosts, hostsWithRole, proxyUrl, type ClusterSpec } from '../cluster/spec.js';
+import { brickHosts, etcdSecurity, hostsWithRole, proxyUrl, type ClusterSpec } from '../cluster/spec.js';
+import {
+  endingTexts,
+  etcdCertificateNames,
+  expiredProblems,
+  placed,
+  type HostCertificate,
+  type PlacedCertificate,
+} from './certificates.js';
 
 export type Phase = 'absent' | 'deploying' | 'ready' | 'degraded' | 'failed';
 
@@ -124,7 +131,14 @@ export interface ClusterStatus {
     readonly term: number | null;
     /** How many times a lost quorum was recovered; 0 if absent. */
     readonly epoch?: number;
-    readonly members: readonly { readonly node: string; readonly healthy: boolean }[];
+    readonly members: readonly {
+      readonly node: string;
+      readonly healthy: boolean;
+      /** That it shows; null while unknown. Absent where etcd is open. */
+      readonly certificate?: Expiry | null;
+    }[];
+    /** As hosts keep them; null while unknown. Absent where etcd is open. */
+    readonly certificates?: readonly HostCertificate[];
   };
   readonly jupyter: {
     /** The serving node: its Jupyter is ready, its gate open. */
@@ -227,13 +241,7 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
   const closed = proxies.filter(({ healthy }) => !healthy).map(({ host }) => host);
   if (closed.length > 0) found.push(`Jupyter is not reachable through the proxy of ${closed.join(', ')}`);
 
-  const expired = proxies.filter(({ certificate }) => certificate?.state === 'expired');
-  if (expired.length > 0) {
-    const hosts = expired.map(({ host }) => host).join(', ');
-    const message = `the certificate for HTTPS has expired on ${hosts}`;
-    const { remedy } = errorCodes.PROXY_CERTIFICATE_EXPIRED;
-    found.push(problemText({ code: 'PROXY_CERTIFICATE_EXPIRED', message, remedy }));
-  }
+  found.push(...expiredProblems(certificatesOf(status)).map(problemText));
 
   const { bricks } = storage;
   if (bricks.length > 0 && bricks.every(({ online }) => online === null)) {
@@ -245,14 +253,18 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
 }
 
 /** Certificates that end soon, which is no shortcoming yet. */
-export function endingCertificates({ proxies }: Pick<ClusterStatus, 'proxies'>, now: Date): string[] {
-  const texts = proxies.flatMap(({ host, certificate }) =>
-    certificate?.state === 'ending' ? [{ host, text: expiryText(certificate, now) }] : [],
-  );
-  return [...new Set(texts.map(({ text }) => text))].map((text) => {
-    const hosts = texts.filter((each) => each.text === text).map(({ host }) => host);
-    return `the certificate for HTTPS on ${hosts.join(', ')} ${text}. Renew it, then run \`perijove up\``;
-  });
+export function endingCertificates(status: Pick<ClusterStatus, 'proxies' | 'etcd'>, now: Date): string[] {
+  return endingTexts(certificatesOf(status), now);
+}
+
+function certificatesOf({ proxies, etcd }: Pick<ClusterStatus, 'proxies' | 'etcd'>): PlacedCertificate[] {
+  return [
+    ...proxies.map(({ host, certificate = null }) => ({ kind: 'https', place: host, certificate }) as const),
+    ...placed(etcd.certificates ?? []),
+    ...etcd.members.map(
+      ({ node, certificate = null }) => ({ kind: 'served', place: node, certificate }) as const,
+    ),
+  ];
 }
 
 /** A sentence without its full stop. */
@@ -340,7 +352,7 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
       missing: null,
       cordons: [],
     },
-    etcd: { leader: null, term: null, members: [] },
+    etcd: { leader: null, term: null, members: [], ...noCertificates(spec) },
     jupyter: { node: null, generation: null, standby: spec.jupyter.standby },
     proxies: hosts('proxy').map((host) => ({
       host: host.name,
@@ -359,4 +371,12 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
     },
     incidents: [],
   };
+}
+
+function noCertificates(spec: ClusterSpec): Pick<ClusterStatus['etcd'], 'certificates'> {
+  if (etcdSecurity(spec) === 'open') return {};
+  const certificates = spec.hosts.flatMap(({ name: host }) =>
+    etcdCertificateNames.map((name) => ({ host, name, certificate: null })),
+  );
+  return { certificates };
 }

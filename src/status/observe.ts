@@ -3,6 +3,7 @@ import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { QueryDefinition } from '@temporalio/common';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { readEtcdAccess } from '../etcd/access.js';
+import type { EtcdAccess } from '../etcd/security.js';
 import { createEtcdClient } from '../etcd/client.js';
 import { probeMember } from '../etcd/probe.js';
 import { epochOf, raftTermOf } from '../etcd/term.js';
@@ -17,6 +18,7 @@ import { servedUntil } from '../proxy/served-certificate.js';
 import { expiryOf, type Expiry } from '../cluster/certificate.js';
 import {
   brickHosts,
+  etcdSecurity,
   hostsWithRole,
   nodeAddress,
   nodeNames,
@@ -24,7 +26,7 @@ import {
   type ClusterSpec,
   type HostSpec,
 } from '../cluster/spec.js';
-import type { SshPool } from '../ssh/connection.js';
+import type { Endpoint, SshPool } from '../ssh/connection.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import {
   frameworkState,
@@ -51,6 +53,8 @@ import {
   type WorkflowStatus,
 } from './cluster-status.js';
 import { answerOf, askMs } from './answer-of.js';
+import type { HostCertificate } from './certificates.js';
+import { surveyCertificates } from './certificates-survey.js';
 import { lostQuorum } from './lost-quorum.js';
 import { observeMesosStatus, type MesosStatus } from './observe-mesos.js';
 
@@ -324,31 +328,63 @@ async function observeZooKeeper(pool: SshPool, reach: Reach, spec: ClusterSpec, 
 
 async function observeEtcd(pool: SshPool, reach: Reach, spec: ClusterSpec, hosts: readonly HostSpec[]) {
   // Without the certificates, members are not known to be silent: the reason is that of the certificates.
-  const access =
-    hosts.length === 0 ? undefined : await readEtcdAccess(pool, { ...spec, hosts }).catch(messageOf);
-  const probes: Probe[] = await Promise.all(
+  const [access, kept] = await Promise.all([
+    hosts.length === 0 ? undefined : readEtcdAccess(pool, { ...spec, hosts }).catch(messageOf),
+    etcdSecurity(spec) === 'open'
+      ? undefined
+      : surveyCertificates(pool, hosts, { now: new Date(), timeoutMs: askMs }),
+  ]);
+  const answers = await Promise.all(
     nodeNames(spec).map(async (node, index) => {
-      if (access === undefined) return { node, ok: false, reason: 'no host is reachable' } as const;
-      if (typeof access === 'string') return { node, ok: false, reason: access } as const;
-      const client = createEtcdClient(await reach.any(nodeAddress(spec, index), spec.etcd.clientPort), {
-        access,
-      });
-      try {
-        return await probeMember(node, client, { deadlineMs: askMs });
-      } finally {
-        client.close();
+      if (access === undefined || typeof access === 'string') {
+        const probe: Probe = { node, ok: false, reason: access ?? 'no host is reachable' };
+        return { probe, certificate: null };
       }
+      return askMember(node, await reach.any(nodeAddress(spec, index), spec.etcd.clientPort), access);
     }),
   );
+  const probes = answers.map(({ probe }) => probe);
   const found = verdict(probes);
   const status: ClusterStatus['etcd'] = {
     leader: found.kind === 'verdict' ? found.verdict.leader : null,
     term: found.kind === 'verdict' ? raftTermOf(found.verdict.term) : null,
     ...(found.kind === 'verdict' &&
       epochOf(found.verdict.term) > 0 && { epoch: epochOf(found.verdict.term) }),
-    members: probes.map((probe) => ({ node: probe.node, healthy: probe.ok && probe.leader !== undefined })),
+    members: answers.map(({ probe, certificate }) => ({
+      node: probe.node,
+      healthy: probe.ok && probe.leader !== undefined,
+      ...(etcdSecurity(spec) !== 'open' && { certificate }),
+    })),
+    ...(kept && { certificates: [...kept, ...unreadCertificates(spec, hosts)] }),
   };
   return { status, reasons: found.kind === 'verdict' ? [] : [`etcd: ${found.reason}`] };
+}
+
+/** Whether a member takes part in a quorum, and until when the certificate is valid that it shows. */
+async function askMember(node: string, endpoint: Endpoint, access: EtcdAccess) {
+  const client = createEtcdClient(endpoint, { access });
+  const { security, tls } = access;
+  try {
+    const [probe, certificate] = await Promise.all([
+      probeMember(node, client, { deadlineMs: askMs }),
+      security === 'open' || tls === undefined ? null : shownBy(endpoint, tls.client),
+    ]);
+    return { probe, certificate };
+  } finally {
+    client.close();
+  }
+}
+
+async function shownBy(endpoint: Endpoint, client: string): Promise<Expiry | null> {
+  return servedUntil(endpoint, askMs, client).then(
+    (until) => expiryOf(until, new Date()),
+    () => null,
+  );
+}
+
+function unreadCertificates(spec: ClusterSpec, read: readonly HostSpec[]): readonly HostCertificate[] {
+  const { certificates = [] } = emptyStatus(spec).etcd;
+  return certificates.filter(({ host }) => !read.some(({ name }) => name === host));
 }
 
 /** Any host of a volume reports all its bricks. */

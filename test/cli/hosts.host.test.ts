@@ -6,6 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { issueClient, makeAuthority } from '../../src/etcd/authority.js';
 import { marks } from '../../src/node/layout.js';
 import { cli } from '../support/cli.js';
 import { eventually } from '../support/eventually.js';
@@ -156,6 +157,38 @@ describe('check', () => {
     expect(secrets.find(({ name }) => name === 'jupyter-token')?.hosts).toEqual(['h2']);
     for (const { dir } of [first, second]) await rm(path.join(dir, 'base'), { recursive: true });
     await writeSpec();
+  });
+
+  it('check fails for a certificate of etcd that has expired, and names one that ends soon', async () => {
+    await writeSpec();
+    const [first] = sshds;
+    if (!first) expect.unreachable('three of them');
+    const secrets = path.join(first.dir, 'base/etc/secrets');
+    await mkdir(secrets, { recursive: true });
+    const write = async (text: string) => writeFile(path.join(secrets, 'etcd-client'), text, { mode: 0o600 });
+    const day = 86_400_000;
+    const authority = await makeAuthority('cli', new Date());
+    const issuedAgo = (days: number) => issueClient(authority, new Date(Date.now() - days * day));
+    await write(await issuedAgo(3_649.5));
+    const ending = await run('check');
+    expect(ending.code).toBe(0);
+    expect(ending.stdout.replaceAll(/\s+/g, ' ')).toContain(
+      "The certificate of etcd's clients (etcd-client) on h1 ends in less than a day",
+    );
+    await write(await issuedAgo(3_651));
+    const ended = await run('check');
+    expect(ended.code).toBe(1);
+    expect(ended.stdout).toContain('ETCD_CERTIFICATE_EXPIRED');
+    expect(ended.stdout).toContain('cluster.yaml: 1 certificate has expired');
+    const { problems, certificates } = JSON.parse((await run('check', '--json')).stdout) as {
+      readonly problems: readonly unknown[];
+      readonly certificates: readonly unknown[];
+    };
+    expect(problems).toMatchObject([{ code: 'ETCD_CERTIFICATE_EXPIRED' }]);
+    expect(certificates).toMatchObject([
+      { host: 'h1', name: 'etcd-client', certificate: { state: 'expired' } },
+    ]);
+    await rm(path.join(first.dir, 'base'), { recursive: true });
   });
 
   it('host-keys reports a host that cannot be asked, and prints the others', async () => {

@@ -80,6 +80,19 @@ describe('decideSecrets', () => {
     expect(makes(all, spec, later)).toEqual(['etcd-member', 'etcd-client']);
   });
 
+  it('uses certificates that end with their authority to the end: new ones would not last longer', async () => {
+    const day = 86_400_000;
+    const old = await makeSecret('etcd-authority', spec, '', new Date(Date.now() - 7_290 * day));
+    const issued = {
+      'etcd-member': await makeSecret('etcd-member', spec, old),
+      'etcd-client': await makeSecret('etcd-client', spec, old),
+    };
+    for (const now of [new Date(), new Date(Date.now() + 20 * day)]) {
+      const decision = decideSecrets([held('h1', { ...all, 'etcd-authority': old, ...issued })], spec, now);
+      expect(decision.kind).toBe('complete');
+    }
+  });
+
   it('takes the newest of the certificates that hosts hold', async () => {
     const newer = await makeSecret('etcd-client', spec, authority, new Date(Date.now() + 3_600_000));
     const decision = decideSecrets([held('h1', all), held('h2', { ...all, 'etcd-client': newer })], spec);

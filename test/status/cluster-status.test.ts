@@ -91,6 +91,43 @@ describe('phaseOf', () => {
     expect(phaseOf(spec, whole, began)).toBe('ready');
   });
 
+  it('reports certificates of etcd in the same way, and is not degraded by what is not known', () => {
+    const now = new Date('2027-01-01T12:00:00Z');
+    const inDays = (days: number) => expiryOf(new Date(now.getTime() + days * 86_400_000), now);
+    const keeping = (days: Readonly<Record<string, number | null>>, shown: number | null = 90): Facts => ({
+      ...whole,
+      etcd: {
+        ...whole.etcd,
+        members: whole.etcd.members.map((member, index) => ({
+          ...member,
+          certificate: index > 0 || shown === null ? null : inDays(shown),
+        })),
+        certificates: Object.entries(days).flatMap(([name, left]) =>
+          ['h1', 'h2'].map((host) => ({
+            host,
+            name: name as 'etcd-member',
+            certificate: left === null ? null : inDays(left),
+          })),
+        ),
+      },
+    });
+    const unknown = keeping({ 'etcd-authority.crt': null, 'etcd-member': null, 'etcd-client': null }, null);
+    expect(phaseOf(spec, unknown, began)).toBe('ready');
+    expect(endingCertificates(unknown, now)).toEqual([]);
+    const ending = keeping({ 'etcd-authority.crt': 3_650, 'etcd-member': 12, 'etcd-client': 30 }, 12);
+    expect(phaseOf(spec, ending, began)).toBe('ready');
+    expect(endingCertificates(ending, now)).toEqual([
+      "the certificate of etcd's members (etcd-member) on h1, h2 ends in 12 days, on 2027-01-13. Run `perijove up`, which issues a new one",
+      'the certificate that etcd shows on node0 ends in 12 days, on 2027-01-13. Run `perijove up`. If etcd still shows it, drain the host of the node, then uncordon it',
+    ]);
+    const ended = keeping({ 'etcd-authority.crt': -2, 'etcd-member': -2, 'etcd-client': 29 });
+    expect(phaseOf(spec, ended, began)).toBe('degraded');
+    expect(shortcomings(spec, ended)).toEqual([
+      "the certificate of etcd's authority has expired on h1, h2 (ETCD_AUTHORITY_EXPIRED). Replace it as docs/how-to/secrets.md says",
+      "the certificate of etcd's members (etcd-member) has expired on h1, h2 (ETCD_CERTIFICATE_EXPIRED). Run `perijove up`, which issues a new one",
+    ]);
+  });
+
   it('is ready with a certificate that ends soon, and degraded with one that has expired', () => {
     const now = new Date('2027-01-01T12:00:00Z');
     const day = 86_400_000;

@@ -10,6 +10,8 @@ import { keeperSecretNames } from '../../src/keeper/access.js';
 import { observeCluster } from '../../src/status/observe.js';
 import type { SshPool } from '../../src/ssh/connection.js';
 import { taskQueue, workflowIds, workflowNames } from '../../src/temporal/contract.js';
+import { issueClient, makeAuthority as makeEtcdAuthority } from '../../src/etcd/authority.js';
+import { authorityCertificates } from '../../src/etcd/certificates.js';
 import { makeAuthority } from '../support/certificates.js';
 import { makeSpec } from '../support/spec.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
@@ -50,6 +52,11 @@ const spec = () =>
 const problem = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string() }).nullable();
 
 /** The exact documented schema of `status --json`. */
+const expiry = z.strictObject({
+  validUntil: z.iso.datetime(),
+  state: z.enum(['valid', 'ending', 'expired']),
+});
+
 const contract = z.strictObject({
   cluster: z.string(),
   phase: z.enum(['absent', 'deploying', 'ready', 'degraded', 'failed']),
@@ -116,7 +123,12 @@ const contract = z.strictObject({
   etcd: z.strictObject({
     leader: z.string().nullable(),
     term: z.number().nullable(),
-    members: z.array(z.strictObject({ node: z.string(), healthy: z.boolean() })),
+    members: z.array(
+      z.strictObject({ node: z.string(), healthy: z.boolean(), certificate: expiry.nullable().optional() }),
+    ),
+    certificates: z
+      .array(z.strictObject({ host: z.string(), name: z.string(), certificate: expiry.nullable() }))
+      .optional(),
   }),
   jupyter: z.strictObject({
     node: z.string().nullable(),
@@ -130,10 +142,7 @@ const contract = z.strictObject({
       target: z.string().nullable(),
       generation: z.number().nullable(),
       healthy: z.boolean(),
-      certificate: z
-        .strictObject({ validUntil: z.iso.datetime(), state: z.enum(['valid', 'ending', 'expired']) })
-        .nullable()
-        .optional(),
+      certificate: expiry.nullable().optional(),
     }),
   ),
   storage: z.strictObject({
@@ -197,6 +206,43 @@ describe('observeCluster', () => {
     } finally {
       proxy.close();
       authority.remove();
+      await rm(path.join(h1.dir, 'etc'), { recursive: true });
+    }
+  });
+
+  it('reports when the certificates of etcd end that a host keeps, and knows nothing of a dead host', async () => {
+    const observed = makeSpec({ ...spec(), etcd: { security: 'authenticated' } });
+    const [h1] = observed.hosts;
+    if (h1 === undefined) expect.unreachable('a host');
+    const day = 86_400_000;
+    const lasts = 3_650 * day;
+    const etcdAuthority = await makeEtcdAuthority('observed', new Date(Date.now() - 2 * lasts + 9.5 * day));
+    const client = await issueClient(etcdAuthority, new Date(Date.now() - lasts - day));
+    const secrets = path.join(h1.dir, 'etc', 'secrets');
+    await mkdir(secrets, { recursive: true, mode: 0o700 });
+    const files = {
+      'etcd-authority.crt': authorityCertificates(etcdAuthority),
+      'etcd-client': client,
+      'etcd-member': 'nonsense',
+    };
+    for (const [name, text] of Object.entries(files))
+      await writeFile(path.join(secrets, name), text, { mode: 0o600 });
+    try {
+      const { status, reasons } = await observeCluster({ pool }, observed);
+      expect(contract.parse(status)).toEqual(status);
+      const states = (status.etcd.certificates ?? []).map(({ host, name, certificate }) => [
+        ...[host, name, certificate?.state ?? null],
+      ]);
+      expect(states).toEqual([
+        ['h1', 'etcd-authority.crt', 'ending'],
+        ['h1', 'etcd-member', null],
+        ['h1', 'etcd-client', 'expired'],
+        ['h2', 'etcd-authority.crt', null],
+        ['h2', 'etcd-member', null],
+        ['h2', 'etcd-client', null],
+      ]);
+      expect(reasons.join('\n')).toContain("the certificate of etcd's authority on h1 ends in 9 days");
+    } finally {
       await rm(path.join(h1.dir, 'etc'), { recursive: true });
     }
   });

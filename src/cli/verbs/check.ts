@@ -3,11 +3,15 @@ import { expiryOf, expiryText, validUntil, type Expiry } from '../../cluster/cer
 import type { HostFacts } from '../../hosts/facts.js';
 import { exitCodes } from '../../errors/error.js';
 import { doorsOf, notebookUser, trustedAtFirstSight, type Door } from '../../cluster/exposure.js';
-import type { ClusterSpec } from '../../cluster/spec.js';
+import { etcdSecurity, type ClusterSpec } from '../../cluster/spec.js';
+import type { Problem } from '../../hosts/problem.js';
 import { listens } from '../../net/listens.js';
+import type { SshPool } from '../../ssh/connection.js';
+import { endingTexts, expiredProblems, placed, type HostCertificate } from '../../status/certificates.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { knownHostsDir, withHosts } from '../hosts.js';
 import { printJson, printText, textColumns } from '../io.js';
+import { typeable } from '../program.js';
 import { blockText, exitCodeOf, grouped, problemLines, withCommands } from '../report.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
 import type { Survey } from '../../deployment/cluster-survey.js';
@@ -20,17 +24,21 @@ export const checkCommand = defineCommand({
     'Reads the spec, connects to every host, and checks packages, ports, disks, clocks and permissions. It ' +
     'changes nothing on the hosts. The key of a host that is not known yet is pinned, and its fingerprint ' +
     'printed: compare it with the fingerprint on the host. At the end it lists the ports that the cluster ' +
-    'opens, who gets in, and which of them accept connections from this machine now.',
+    'opens, who gets in, and which of them accept connections from this machine now. Certificates that end ' +
+    'within 30 days are named, and one that has expired is an error.',
   args: { file: fileArgument },
   options: { file: fileOption },
   async run(context, { args, options }) {
     const { spec, file } = await openSpec(context, givenFile(args.file, options.file), { files: true });
     const pins = knownHostsDir(context.env);
-    const survey = await withHosts(context, async (pool) => {
+    const { survey, certificates } = await withHosts(context, async (pool) => {
       const { surveyCluster } = await import('../../deployment/cluster-survey.js');
-      return surveyCluster(pool, spec, pins, context.signal);
+      const found = await surveyCluster(pool, spec, pins, context.signal);
+      return { survey: found, certificates: await etcdCertificates(pool, spec, found) };
     });
-    const { hosts, pinned, problems } = survey;
+    const { hosts, pinned } = survey;
+    const expired = expiredProblems(placed(certificates));
+    const problems = [...survey.problems, ...expired];
     const exposure = await exposureOf(
       spec,
       hosts.flatMap(({ facts }) => (facts === undefined ? [] : [facts.host])),
@@ -43,8 +51,9 @@ export const checkCommand = defineCommand({
         ...{ cluster: spec.name, hosts: facts, pinned, problems, exposure, firstSight },
         notebooks: notebookUser(spec),
         ...(certificate && { certificate, certificateValidUntil: certificate.validUntil }),
+        certificates,
       });
-    } else printText(context, checkText(spec, file, survey, exposure, context));
+    } else printText(context, checkText(spec, file, { ...survey, expired, certificates }, exposure, context));
     const [first] = problems;
     return first === undefined ? exitCodes.done : exitCodeOf(first.code);
   },
@@ -53,13 +62,14 @@ export const checkCommand = defineCommand({
 function checkText(
   spec: ClusterSpec,
   file: string,
-  { hosts, pinned, problems }: Survey,
+  { hosts, pinned, problems, expired, certificates }: Checked,
   exposure: readonly Exposure[],
   context: CommandContext,
 ): string {
   const { colors } = context;
   const columns = textColumns(context);
-  const shown = grouped(problems).map((problem) => withCommands(problem, context.program));
+  const blocking = grouped(problems);
+  const shown = [...blocking, ...expired].map((problem) => withCommands(problem, context.program));
   const rows = spec.hosts.map((host) => {
     const facts = hosts.find((each) => each.host === host.name)?.facts;
     const hasProblem = problems.some((problem) => problem.host === host.name);
@@ -81,13 +91,49 @@ function checkText(
     ...exposureLines(exposure, context),
     ...notebookLines(spec, context),
     ...certificateLines(spec, context),
+    ...etcdCertificateLines(certificates, context),
     ...firstSightLines(spec, context),
     '',
-    problems.length === 0
-      ? `${file}: ${colors.green('no problems found')}`
-      : `${file}: ${colors.red(blockText(shown.length))}`,
+    `${file}: ${verdictText(blocking.length, expired.length, context)}`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** What has expired blocks no deployment: one may renew it. */
+interface Checked extends Survey {
+  readonly expired: readonly Problem[];
+  readonly certificates: readonly HostCertificate[];
+}
+
+function verdictText(blocking: number, expired: number, { colors }: CommandContext): string {
+  const ended = expired === 1 ? '1 certificate has expired' : `${expired} certificates have expired`;
+  if (blocking === 0) return expired === 0 ? colors.green('no problems found') : colors.red(ended);
+  return colors.red(expired === 0 ? blockText(blocking) : `${blockText(blocking)}, and ${ended}`);
+}
+
+/** Of the hosts that were surveyed; the others are reported already. */
+async function etcdCertificates(
+  pool: SshPool,
+  spec: ClusterSpec,
+  { hosts }: Survey,
+): Promise<readonly HostCertificate[]> {
+  if (etcdSecurity(spec) === 'open') return [];
+  const { surveyCertificates } = await import('../../status/certificates-survey.js');
+  const surveyed = spec.hosts.filter(({ name }) => hosts.some(({ host }) => host === name));
+  return surveyCertificates(pool, surveyed, { now: new Date(), timeoutMs: readMs });
+}
+
+function etcdCertificateLines(certificates: readonly HostCertificate[], context: CommandContext): string[] {
+  const { colors, program } = context;
+  const unread = certificates.flatMap(({ host, name, certificate }) =>
+    certificate === null ? [`When ${name} on ${host} ends is not known.`] : [],
+  );
+  const ending = endingTexts(placed(certificates), new Date()).map(
+    (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`,
+  );
+  return [...unread, ...ending].flatMap((text) =>
+    hanging('', colors.yellow(typeable(text, program)), textColumns(context)),
+  );
 }
 
 interface Exposure extends Omit<Door, 'places'> {
@@ -96,6 +142,7 @@ interface Exposure extends Omit<Door, 'places'> {
 }
 
 const reachMs = 1_000;
+const readMs = 10_000;
 
 /** Tries only hosts that were reached by SSH: the others would take the whole time limit. */
 async function exposureOf(spec: ClusterSpec, responding: readonly string[]): Promise<readonly Exposure[]> {

@@ -1,3 +1,5 @@
+import { keptKernels } from './kept-kernels.js';
+import { kernelRecords } from './kernel-records.js';
 import { wholeFiles } from './saving.js';
 import { sharedTrust } from './trust.js';
 
@@ -12,6 +14,8 @@ export interface JupyterSettings {
   /** The shell of terminals. */
   readonly shell: string;
   readonly asRoot: boolean;
+  /** In the environment of its kernels, which outlive it, and of nothing else. */
+  readonly kernelMarks: Readonly<Record<string, string>>;
 }
 
 /**
@@ -19,7 +23,8 @@ export interface JupyterSettings {
  * secret is on a command line, in the environment of kernels, or in a second file.
  */
 export function jupyterConfig(settings: JupyterSettings): string {
-  const { socket, notebooks, tokenFile, cookieSecretFile, lazyImports, shell, asRoot } = settings;
+  const { socket, notebooks, tokenFile, cookieSecretFile, lazyImports, shell, asRoot, kernelMarks } =
+    settings;
   return `import os
 
 c = get_config()
@@ -54,7 +59,10 @@ c.LabApp.extension_manager = "readonly"
 
 ${wholeFiles}
 
-${sharedTrust}`;
+${sharedTrust}
+kernel_marks = ${dictionary(kernelMarks)}
+${kernelRecords}
+${keptKernels}`;
 }
 
 /** JupyterLab's `page_config.json`: disables the question whether to fetch news, which nodes cannot. */
@@ -63,6 +71,11 @@ export const jupyterPageConfig = `${JSON.stringify(
   null,
   2,
 )}\n`;
+
+function dictionary(entries: Readonly<Record<string, string>>): string {
+  const items = Object.entries(entries).map(([name, value]) => `${python(name)}: ${python(value)}`);
+  return `{${items.join(', ')}}`;
+}
 
 /** A Python string literal: JSON's are valid ones if they contain only ASCII. */
 function python(text: string): string {

@@ -83,3 +83,8 @@ export const containerLabels = { tree: 'perijove.tree', task: 'perijove.task' } 
 export function serviceMark(base: string, service: ServiceName): string {
   return `${marks.service}=${base}:${service}`;
 }
+
+/** Instead of Jupyter's mark: what is in the environment of its kernels, which outlive the Jupyter that started them. */
+export function kernelMarks(base: string): Readonly<Record<string, string>> {
+  return { [marks.service]: `${base}:kernels` };
+}

@@ -83,10 +83,23 @@ export function nodeScripts(config: NodeConfig, programs: Programs, as?: Identit
     ),
     {
       path: `${layout.service}/jupyter/finish`,
-      text: `#!/bin/sh\n# Kernels and terminals end with the server that they belong to.\n${sweepCall(config, 'jupyter', 'TERM 10')}\n`,
+      text: `#!/bin/sh\n# Terminals end with the server that they belong to; the next server takes up the kernels.\n${sweepCall(config, 'jupyter', 'TERM 10')}\n`,
     },
+    { path: `${layout.service}/jupyter/control/t`, text: jupyterRestart },
   ];
 }
+
+/**
+ * Runs instead of SIGTERM, by which Jupyter ends its kernels: a restart ends it as a crash does. `runsv` sends SIGTERM
+ * where this fails.
+ */
+const jupyterRestart = `#!/bin/sh
+case $(cat supervise/stat) in
+*want*) exit 1 ;;
+run*) kill -s HUP "$(cat supervise/pid)" ;;
+*) exit 1 ;;
+esac
+`;
 
 /** Runs one service, after ending what an earlier supervisor of it may have left running. */
 function run(config: NodeConfig, service: ServiceName, command: string, first = ''): string {

@@ -31,7 +31,7 @@ const order = (serve: boolean) =>
 
 async function kernels(): Promise<number> {
   const lines = await Promise.all(
-    (await node.processes('jupyter')).map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
+    (await node.processes('kernels')).map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
   );
   return lines.filter((line) => line.includes('ipykernel_launcher')).length;
 }
@@ -187,14 +187,16 @@ describe('Jupyter that is killed or stopped', () => {
     await eventually(async () => (await kernels()) > 0);
   }
 
-  it('is restarted when it is killed, and its kernels end with it', async () => {
+  it('is restarted when it is killed, and its kernels go on', async () => {
     await startKernel();
+    const kept = await node.processes('kernels');
     const before = await node.processes('jupyter');
     killIfThere(await node.mainProcess('jupyter'));
     await eventually(async () => (await node.control.status()).jupyter.state === 'starting');
     await eventually(async () => (await node.control.status()).jupyter.state === 'ready', waitMs);
     expect((await node.processes('jupyter')).filter((pid) => before.includes(pid))).toEqual([]);
-    expect(await kernels()).toBe(0);
+    expect(await node.processes('kernels')).toEqual(expect.arrayContaining(kept));
+    expect((await jupyterStatus(base, token)).kernels).toBe(1);
   });
 
   it('is restarted once when its supervisor is killed', async () => {
@@ -242,7 +244,7 @@ describe('Jupyter that is killed or stopped', () => {
     await startKernel();
     await fetch(`${base}/api/terminals`, { method: 'POST', headers: { authorization: `token ${token}` } });
     expect(await order(false)).toMatchObject({ state: 'stopped', generation, gate: { open: false } });
-    expect(await node.processes('jupyter')).toEqual([]);
+    expect([...(await node.processes('jupyter')), ...(await node.processes('kernels'))]).toEqual([]);
   });
 
   it('is killed when it does not exit', async () => {

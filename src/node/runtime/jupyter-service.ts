@@ -13,6 +13,8 @@ export interface JupyterServiceOptions {
   readonly standby: NodeConfig['jupyter']['standby'];
   /** Resolves to true when Jupyter responded within that time; never rejects. */
   readonly answers: (withinMs: number) => Promise<boolean>;
+  /** Ends its kernels, which outlive it; rejects if any is left. */
+  readonly endKernels: () => Promise<void>;
   /** Present in the environment of its process, and of no other. */
   readonly mark: string;
   readonly logger: Logger;
@@ -45,7 +47,8 @@ const healthMs = 2_000;
 
 /**
  * Keeps the node's Jupyter in its desired state: each observation of the service is compared with it anew, so
- * it does not matter who restarted what in between. A warm Jupyter always runs, a cold one while it serves.
+ * it does not matter who restarted what in between. A warm Jupyter always runs, a cold one while it serves. Kernels
+ * end when it stops because it is not to run; after any other end its successor takes them up.
  */
 export class JupyterService {
   private wanted: boolean;
@@ -57,6 +60,8 @@ export class JupyterService {
   private missed = 0;
   private missedSince = 0;
   private stoppingSince: number | undefined;
+  /** Since it last ran. */
+  private kernelsEnded = false;
   private readonly bell = new Bell();
   private readonly supervisor: DirectoryWatch;
   /** Called when the state has changed. */
@@ -103,6 +108,7 @@ export class JupyterService {
   private async round(): Promise<void> {
     const { directory } = this.options;
     const { wanted } = this;
+    if (wanted) this.kernelsEnded = false;
     await startWithSupervisor(directory, wanted);
     const service = await serviceState(directory);
     this.follow(service);
@@ -155,9 +161,12 @@ export class JupyterService {
     if (this.wanted) return;
     if (service.state === 'down') {
       this.stoppingSince = undefined;
-      this.set('stopped');
+      if (!this.kernelsEnded) await this.options.endKernels();
+      this.kernelsEnded = true;
+      if (!this.wanted) this.set('stopped');
       return;
     }
+    this.kernelsEnded = false;
     this.set('stopping');
     this.stoppingSince ??= performance.now();
     if (service.state === 'up') await commandSupervisor(directory, 'd');
@@ -166,7 +175,7 @@ export class JupyterService {
 
   private async killLate({ pid }: ServiceState): Promise<void> {
     this.stoppingSince ??= performance.now();
-    // Not with the supervisor's command `k`: it then skips `finish`, which would leave kernels behind.
+    // Not with the supervisor's command `k`: it then skips `finish`, which would leave terminals behind.
     if (pid !== undefined && performance.now() - this.stoppingSince > graceMs) await this.kill(pid);
   }
 

@@ -22,7 +22,7 @@ import { lazyRfc3987Syntax } from '../../jupyter/lazy-imports.js';
 import { nodeEnvironment, type NodeConfig } from '../config.js';
 import { etcdUser, userName } from '../identity.js';
 import { isMissing, replaceFile } from '../../net/files.js';
-import { marks, nodeLayout, serviceNames } from '../layout.js';
+import { kernelMarks, marks, nodeLayout, serviceNames } from '../layout.js';
 import { nodeScripts, type Identities, type Programs } from '../scripts.js';
 import { knownHosts, sshdConfig } from './sshd.js';
 import { storeStartedNode } from './started.js';
@@ -129,6 +129,7 @@ export async function writeTree(config: NodeConfig, environment: Record<string, 
     await mkdir(`${layout.log}/${service}`, { recursive: true });
     await replaceFile(`${layout.log}/${service}/config`, 's1000000\nn5\n');
   }
+  await mkdir(`${layout.service}/jupyter/control`);
   if (config.jupyter.standby === 'cold') await replaceFile(`${layout.service}/jupyter/down`, '');
   for (const script of nodeScripts(config, programs, as)) await replaceFile(script.path, script.text, 0o755);
 
@@ -151,6 +152,7 @@ async function writeJupyterFiles(config: NodeConfig): Promise<void> {
       lazyImports: layout.lazyImports,
       shell: `${layout.bin}/session`,
       asRoot: userInfo().uid === 0 && user === undefined,
+      kernelMarks: kernelMarks(layout.base),
     }),
     user === undefined ? 0o600 : 0o644,
   );

@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { request, type RequestOptions } from 'node:http';
+import { promisify } from 'node:util';
 import type { Logger } from 'pino';
 import { createEtcdClient } from '../../etcd/client.js';
 import { holderOf } from '../../hosts/sockets.js';
@@ -10,6 +12,7 @@ import { GateControl } from './gate-control.js';
 import { JupyterService } from './jupyter-service.js';
 import type { NodeConfig } from '../config.js';
 import { nodeLayout, serviceMark } from '../layout.js';
+import { sweepScript } from '../scripts.js';
 import { promoteOwnMember } from './promotion.js';
 import { readSecret } from './prepare.js';
 import { controlServer } from './server.js';
@@ -31,6 +34,7 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
     standby: config.jupyter.standby,
     mark: serviceMark(layout.base, 'jupyter'),
     answers: (withinMs) => jupyterAnswers(config, jupyterToken, withinMs),
+    endKernels: () => sweepKernels(config),
     logger,
   });
   const health = etcdClient();
@@ -76,6 +80,11 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
   health.close();
   server.close();
   server.closeAllConnections();
+}
+
+/** Those that Jupyter has not ended itself, because it was killed. */
+async function sweepKernels(config: NodeConfig): Promise<void> {
+  await promisify(execFile)(sweepScript(config).path, ['kernels', 'TERM', '10']);
 }
 
 /** It never waits for a Jupyter that has no socket yet, or whose socket is not its own. */

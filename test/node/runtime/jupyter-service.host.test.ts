@@ -9,6 +9,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { JupyterService } from '../../../src/node/runtime/jupyter-service.js';
 import { serviceState } from '../../../src/node/runtime/runit.js';
 import { eventually } from '../../support/eventually.js';
+import { killIfThere } from '../../support/nodes.js';
 
 let directory: string;
 let supervisor: ChildProcess | undefined;
@@ -19,6 +20,8 @@ let answering: boolean;
 let late: boolean;
 let mark: string;
 let warnings: string[];
+let kernelsEnded: number;
+let failToEnd: number;
 
 beforeEach(() => {
   supervisor = undefined;
@@ -27,6 +30,8 @@ beforeEach(() => {
   answering = true;
   late = false;
   warnings = [];
+  kernelsEnded = 0;
+  failToEnd = 0;
   mark = `PERIJOVE_NODE_SERVICE=${directory}:jupyter`;
 });
 afterEach(async () => {
@@ -34,11 +39,8 @@ afterEach(async () => {
   await running;
   if (supervisor !== undefined) {
     const gone = once(supervisor, 'exit');
-    try {
-      process.kill(pid(), 'SIGKILL');
-    } catch {
-      // It does not run.
-    }
+    // 0 would be all processes of this group.
+    if (pid() > 0) killIfThere(pid());
     supervisor.kill('SIGTERM');
     await gone;
   }
@@ -61,6 +63,13 @@ function start(program: string, standby: 'warm' | 'cold'): JupyterService {
     directory,
     standby,
     mark: `PERIJOVE_NODE_SERVICE=${directory}:jupyter`,
+    endKernels: async () => {
+      if (failToEnd > 0) {
+        failToEnd -= 1;
+        throw new Error('some are left');
+      }
+      kernelsEnded += 1;
+    },
     answers: async (withinMs) => answering || (late && withinMs > 1_000),
     logger: pino(
       { level: 'warn' },
@@ -135,4 +144,19 @@ it('that hangs while it stops is killed, even if it is desired again meanwhile',
   );
   service.serve(true);
   await eventually(() => service.status.state === 'ready' && pid() !== first, 30_000);
+});
+
+it('has no kernel left when it is stopped, and keeps them over a restart', async () => {
+  const service = start('exec sleep 1000', 'cold');
+  await eventually(() => service.status.state === 'stopped' && kernelsEnded === 1, 20_000);
+  service.serve(true);
+  await eventually(() => service.status.state === 'ready', 20_000);
+  const first = pid();
+  process.kill(first, 'SIGKILL');
+  await eventually(() => service.status.state === 'ready' && pid() !== first, 20_000);
+  expect(kernelsEnded).toBe(1);
+  failToEnd = 2;
+  service.serve(false);
+  await eventually(() => service.status.state === 'stopped', 20_000);
+  expect([kernelsEnded, failToEnd]).toEqual([2, 0]);
 });

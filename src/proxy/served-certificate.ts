@@ -21,9 +21,9 @@ export function servedUntil({ host, port }: Endpoint, timeoutMs: number, own?: s
     socket.once('secureConnect', () => {
       const ends: number[] = [];
       const seen = new Set<string>();
-      let next = socket.getPeerCertificate(true);
-      // The last one is its own issuer.
-      while ('fingerprint256' in next && !seen.has(next.fingerprint256)) {
+      let next: tls.DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+      // The last one is its own issuer, or came without it.
+      while (next !== undefined && 'fingerprint256' in next && !seen.has(next.fingerprint256)) {
         seen.add(next.fingerprint256);
         ends.push(Date.parse(next.valid_to));
         next = next.issuerCertificate;

@@ -535,6 +535,18 @@ const jupyter = section(
         ),
       )
       .default(true),
+    kernels: section(
+      {
+        placement: oneOf('spread', 'leader')
+          .meta(
+            meta(
+              '`spread`: a new kernel starts on the node with the fewest kernels, and on the serving node only while no other has room. `leader`: on the serving node. Either way it stays on its node, whoever serves. This requires `standby: warm`; a cold Jupyter has its kernels with it.',
+            ),
+          )
+          .default('spread'),
+      },
+      'Where the kernels of notebooks run.',
+    ).prefault({}),
     executable: executable
       .meta(meta('The JupyterLab program, on the host or in the image.', '/opt/jupyter/bin/jupyter-lab'))
       .default('jupyter-lab'),

@@ -8,6 +8,7 @@ export const secretNames = [
   'jupyter-cookie-secret',
   'proxy-api-token',
   'node-api-token',
+  'node-kernels-token',
   'zookeeper-digest',
   'mesos-credential',
   'etcd-authority',
@@ -19,8 +20,8 @@ export const secretNames = [
 export type SecretName = (typeof secretNames)[number];
 
 /**
- * What a node needs: the keys of SSH among nodes, Jupyter's token and cookies, the token by which this cluster's
- * programs order the node, and the certificates of etcd. Nothing in it opens Mesos, ZooKeeper or a proxy, or issues a
+ * What a node needs: the keys of SSH among nodes, Jupyter's token and cookies, the tokens by which this cluster's
+ * programs order the node and reach its kernels, and the certificates of etcd. Nothing in it opens Mesos, ZooKeeper or a proxy, or issues a
  * certificate.
  */
 export const nodeSecretNames = [
@@ -31,6 +32,7 @@ export const nodeSecretNames = [
   'jupyter-token',
   'jupyter-cookie-secret',
   'node-api-token',
+  'node-kernels-token',
   'etcd-authority.crt',
   'etcd-member',
   'etcd-client',

@@ -212,8 +212,18 @@ export interface JupyterSpec {
   readonly follow: 'leader' | 'sticky';
   /** Nodes and proxies fail over automatically; see `gateRule` for when they can. */
   readonly reflexes: boolean;
+  /** Absent in specs that earlier releases stored: `leader`. */
+  readonly kernels?: { readonly placement: KernelPlacement };
   /** `jupyter-lab`: a name on PATH or an absolute path. */
   readonly executable: string;
+}
+
+/** `spread`: where the fewest kernels run; `leader`: on the serving node. */
+export type KernelPlacement = 'spread' | 'leader';
+
+/** Where new kernels start. A cold Jupyter is the only one that runs. */
+export function kernelPlacement({ jupyter }: Pick<ClusterSpec, 'jupyter'>): KernelPlacement {
+  return jupyter.standby === 'warm' ? (jupyter.kernels?.placement ?? 'leader') : 'leader';
 }
 
 export interface ProxySpec {

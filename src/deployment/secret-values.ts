@@ -161,6 +161,7 @@ export async function makeSecret(
     case 'jupyter-token':
     case 'proxy-api-token':
     case 'node-api-token':
+    case 'node-kernels-token':
       return randomBytes(24).toString('hex');
     case 'jupyter-cookie-secret':
       return randomBytes(32).toString('base64');

@@ -7,6 +7,8 @@ export interface JupyterSettings {
   /** Path of its Unix socket. */
   readonly socket: string;
   readonly notebooks: string;
+  /** What the names of its terminals begin with, and of no other node's: `terminalPrefix`. */
+  readonly terminalPrefix: string;
   readonly tokenFile: string;
   readonly cookieSecretFile: string;
   /** Directory that is first in PYTHONPATH at the start, and hidden from kernels. */
@@ -23,8 +25,17 @@ export interface JupyterSettings {
  * secret is on a command line, in the environment of kernels, or in a second file.
  */
 export function jupyterConfig(settings: JupyterSettings): string {
-  const { socket, notebooks, tokenFile, cookieSecretFile, lazyImports, shell, asRoot, kernelMarks } =
-    settings;
+  const {
+    socket,
+    notebooks,
+    terminalPrefix,
+    tokenFile,
+    cookieSecretFile,
+    lazyImports,
+    shell,
+    asRoot,
+    kernelMarks,
+  } = settings;
   return `import os
 
 c = get_config()
@@ -47,6 +58,12 @@ with open(c.ServerApp.cookie_secret_file, "rb") as file:
 # the Origin header stays on: it must match that Host header.
 c.ServerApp.allow_remote_access = True
 c.ServerApp.terminado_settings = {"shell_command": [${python(shell)}]}
+# Through every host, people see the terminals of all nodes.
+try:
+    from terminado.management import NamedTermManager
+    NamedTermManager.name_template = ${python(terminalPrefix)} + "%d"
+except ImportError:
+    pass
 # It was for the start of this server alone.
 path = [entry for entry in os.environ.get("PYTHONPATH", "").split(":") if entry not in ("", ${python(lazyImports)})]
 os.environ["PYTHONPATH"] = ":".join(path)

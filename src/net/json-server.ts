@@ -24,6 +24,8 @@ export interface JsonRequest {
 export interface JsonServerOptions {
   /** Required in every request: `Authorization: Bearer <token>`. */
   readonly token: string;
+  /** Routes that need another token in its place, by method and path. */
+  readonly otherTokens?: Readonly<Record<string, string>>;
   readonly longestBodyBytes: number;
   /** Handlers by method and path, such as `GET /status`; the result is sent with status 200. */
   readonly routes: Readonly<Record<string, (request: JsonRequest) => unknown>>;
@@ -34,13 +36,21 @@ export interface JsonServerOptions {
  * A small HTTP API: every request needs the token, every response is JSON. An error other than a `Refusal` is
  * logged and sent as 500 with the code FAILED. The caller starts the server.
  */
-export function jsonServer({ token, longestBodyBytes, routes, logger }: JsonServerOptions): Server {
+export function jsonServer({
+  token,
+  otherTokens = {},
+  longestBodyBytes,
+  routes,
+  logger,
+}: JsonServerOptions): Server {
   const answer = async (request: IncomingMessage): Promise<unknown> => {
-    if (!isSameSecret(request.headers.authorization ?? '', `Bearer ${token}`)) {
+    const url = new URL(request.url ?? '/', 'http://api');
+    const name = `${request.method ?? ''} ${url.pathname}`;
+    const needed = Object.hasOwn(otherTokens, name) ? otherTokens[name] : token;
+    if (!isSameSecret(request.headers.authorization ?? '', `Bearer ${needed}`)) {
       throw new Refusal(401, { code: 'UNAUTHORIZED', message: 'the token is missing or wrong' });
     }
-    const url = new URL(request.url ?? '/', 'http://api');
-    const route = routes[`${request.method ?? ''} ${url.pathname}`];
+    const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
     if (route === undefined) {
       const message = `the requests are: ${Object.keys(routes).join(', ')}`;
       throw new Refusal(404, { code: 'NOT_FOUND', message });

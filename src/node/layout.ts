@@ -52,6 +52,8 @@ export function nodeLayout(base: string) {
     etcdRetired: `${base}/data/etcd-retired`,
     /** When and why damaged data was last moved aside. */
     etcdReplaced: `${base}/data/etcd-replaced.json`,
+    /** Exists when Jupyter has answered since the node was started. */
+    jupyterAnswered: `${base}/run/jupyter-answered`,
     orders: `${base}/data/orders.json`,
     /** Process ID of the `perijove-node start` that owns the tree. */
     owner: `${base}/run/start.pid`,

@@ -18,6 +18,16 @@ export const proxyConfigSchema = z.object({
       hstsSeconds: z.number().int().nonnegative().optional(),
     })
     .optional(),
+  /** Absent: all kernels are those of the serving node. */
+  kernels: z
+    .object({
+      /** The control port of nodes. */
+      port,
+      /** Of `node-kernels-token`. */
+      tokenFile: z.string(),
+      placement: z.enum(['spread', 'leader']),
+    })
+    .optional(),
   /** Keeps the last route for a restart. */
   routeFile: z.string(),
 });

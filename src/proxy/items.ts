@@ -1,11 +1,18 @@
 import { noItems, type FileSource, type HostItems } from '../hosts/items.js';
 import { hostPaths } from '../hosts/paths.js';
 import { reloadFile } from '../hosts/record.js';
-import { proxyApiAddress, type ClusterSpec, type HostSpec, type ProxyTls } from '../cluster/spec.js';
+import {
+  kernelPlacement,
+  proxyApiAddress,
+  type ClusterSpec,
+  type HostSpec,
+  type ProxyTls,
+} from '../cluster/spec.js';
 import type { SecretName } from '../cluster/secrets.js';
 import type { ProxyConfig } from './config.js';
 
 const tokenSecret: SecretName = 'proxy-api-token';
+const kernelsSecret: SecretName = 'node-kernels-token';
 
 const nodeFlags = [
   // V8 returns memory early and keeps its young generation small: a proxy streams and stores nothing.
@@ -24,6 +31,11 @@ export function proxyConfig(spec: ClusterSpec, host: HostSpec): ProxyConfig {
     api: { address: proxyApiAddress(host), port: host.ports.proxyApi },
     tokenFile: `${paths.secrets}/${tokenSecret}`,
     ...(spec.proxy.tls && { tls: tlsConfig(spec.proxy.tls, host) }),
+    kernels: {
+      port: spec.nodes.controlPort,
+      tokenFile: `${paths.secrets}/${kernelsSecret}`,
+      placement: kernelPlacement(spec),
+    },
     routeFile: `${paths.data}/proxy/route.json`,
   };
 }
@@ -82,7 +94,11 @@ export function proxyItems(spec: ClusterSpec, host: HostSpec): HostItems {
         env: { PERIJOVE_RELOAD: reloadFile(host, 'proxy') },
         openFiles: 65_536,
         restartOn: [paths.node, program],
-        reloadOn: [worker, configFile, `${paths.secrets}/${tokenSecret}`],
+        reloadOn: [
+          worker,
+          configFile,
+          ...[tokenSecret, kernelsSecret].map((name) => `${paths.secrets}/${name}`),
+        ],
       },
     ],
   };

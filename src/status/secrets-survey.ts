@@ -14,6 +14,7 @@ const purposes: Readonly<Record<SecretName, string>> = {
   'jupyter-cookie-secret': 'their sessions',
   'proxy-api-token': 'the APIs of proxies',
   'node-api-token': 'the APIs of nodes',
+  'node-kernels-token': 'the kernels of each node, for proxies',
   'zookeeper-digest': 'the znodes of Mesos',
   'mesos-credential': 'Mesos masters and agents',
   'etcd-authority': 'issues the certificates of etcd',

@@ -12,6 +12,7 @@ const primary = [
   'jupyter-cookie-secret',
   'proxy-api-token',
   'node-api-token',
+  'node-kernels-token',
   'zookeeper-digest',
   'mesos-credential',
 ] as const;

@@ -8,6 +8,7 @@ import { countTests } from './lab/counts.js';
 import { doorsTests } from './lab/doors.js';
 import { drillTests } from './lab/drill.js';
 import { keeperTests } from './lab/keeper.js';
+import { kernelTests } from './lab/kernels.js';
 import { pageTests } from './lab/page.js';
 import { recoveryTests } from './lab/recovery.js';
 
@@ -24,6 +25,7 @@ describe('a lab', () => {
 
   describe('its cluster', () => clusterTests(lab));
   describe('its doors', () => doorsTests(lab));
+  describe('its kernels', () => kernelTests(lab));
   describe('its drills', () => drillTests(lab));
   describe('its Jupyter', () => keeperTests(lab));
   describe('its etcd', () => recoveryTests(lab));

@@ -14,6 +14,11 @@ test('users connect to the host’s address, orders only to loopback', () => {
     listen: { address: '172.16.6.103', port: 8888 },
     api: { address: '127.0.0.1', port: 8001 },
     tokenFile: '/opt/perijove/etc/secrets/proxy-api-token',
+    kernels: {
+      port: spec.nodes.controlPort,
+      tokenFile: '/opt/perijove/etc/secrets/node-kernels-token',
+      placement: 'leader',
+    },
     routeFile: '/opt/perijove/data/proxy/route.json',
   });
   const loopback = makeHost('h2', { address: '127.0.1.2' });
@@ -33,6 +38,7 @@ test('the service runs its programs with its configuration, and only reloads wha
     '/opt/perijove/bin/perijove-proxy-worker.mjs',
     '/opt/perijove/etc/proxy.json',
     '/opt/perijove/etc/secrets/proxy-api-token',
+    '/opt/perijove/etc/secrets/node-kernels-token',
   ]);
   expect(files.map(({ path }) => path)).toEqual([
     ...(service?.restartOn ?? []),

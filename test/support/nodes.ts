@@ -38,6 +38,8 @@ export interface TestNodes {
   readonly spec: ClusterSpec;
   readonly dir: string;
   readonly jupyterToken: string;
+  /** Opens the doors to their kernels. */
+  readonly kernelsToken: string;
   /** Of a client of their etcd. */
   readonly tls: ClientTls;
   readonly nodes: readonly TestNode[];
@@ -94,6 +96,7 @@ export async function prepareNodes({
     jupyter: { ...jupyter, executable: tools === undefined ? 'jupyter-lab' : `${tools}/bin/jupyter-lab` },
   });
   const apiToken = randomBytes(24).toString('hex');
+  const kernelsToken = randomBytes(24).toString('hex');
   const jupyterToken = randomBytes(24).toString('hex');
   const secrets = `${dir}/secrets`;
   await mkdir(secrets, { mode: 0o700 });
@@ -108,6 +111,7 @@ export async function prepareNodes({
     ['etcd-client', tls.client],
     ['etcd-member', await issueMember(authority, memberNames(spec), now)],
     ['node-api-token', apiToken],
+    ['node-kernels-token', kernelsToken],
     ['jupyter-token', jupyterToken],
     ['jupyter-cookie-secret', randomBytes(24).toString('hex')],
   ] as const) {
@@ -127,6 +131,7 @@ export async function prepareNodes({
     spec,
     dir,
     jupyterToken,
+    kernelsToken,
     tls,
     nodes,
     startAll: async (options = {}) => {

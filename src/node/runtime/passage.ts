@@ -15,6 +15,8 @@ export interface PassageOptions {
   readonly socket: string;
   /** Whose socket it must be; absent: it is not checked. */
   readonly owner?: UserIds | undefined;
+  /** A connection to that socket, if there is one already. */
+  readonly upstream?: JupyterSocket;
   /** Checked before each piece that is passed on, except for a websocket; false ends the passage. */
   readonly permits: () => boolean;
 }
@@ -37,14 +39,7 @@ export class Passage {
   constructor(private readonly options: PassageOptions) {
     const { client, socket, owner } = options;
     this.last = { by: 'client', at: performance.now() };
-    const upstream = new JupyterSocket({ allowHalfOpen: true });
-    try {
-      const door = doorAt(socket, owner);
-      upstream.once('connect', door.close).once('close', door.close);
-      upstream.connect({ path: door.path });
-    } catch (error) {
-      upstream.destroy(error instanceof Error ? error : new Error(messageOf(error)));
-    }
+    const upstream = options.upstream ?? connectToJupyter(socket, owner);
     this.pass(client, upstream, 'client');
     this.pass(upstream, client, 'jupyter');
     client.on('close', () => upstream.destroy());
@@ -93,8 +88,21 @@ function linger(client: Socket): void {
 
 type Written = (error?: Error | null) => void;
 
+/** @param owner whose socket it must be; undefined: it is not checked */
+export function connectToJupyter(socket: string, owner: UserIds | undefined): JupyterSocket {
+  const upstream = new JupyterSocket({ allowHalfOpen: true });
+  try {
+    const door = doorAt(socket, owner);
+    upstream.once('connect', door.close).once('close', door.close);
+    upstream.connect({ path: door.path });
+  } catch (error) {
+    upstream.destroy(error instanceof Error ? error : new Error(messageOf(error)));
+  }
+  return upstream;
+}
+
 /** A connection whose peer may stop reading; the peer's response is read nevertheless. */
-class JupyterSocket extends Socket {
+export class JupyterSocket extends Socket {
   private deaf = false;
 
   override _write(chunk: unknown, encoding: BufferEncoding, written: Written): void {

@@ -19,6 +19,7 @@ import type { UserIds } from '../../cluster/spec.js';
 import { PerijoveError } from '../../errors/error.js';
 import { jupyterConfig, jupyterPageConfig } from '../../jupyter/config.js';
 import { lazyRfc3987Syntax } from '../../jupyter/lazy-imports.js';
+import { terminalPrefix } from '../../jupyter/terminals.js';
 import { nodeEnvironment, type NodeConfig } from '../config.js';
 import { etcdUser, userName } from '../identity.js';
 import { isMissing, replaceFile } from '../../net/files.js';
@@ -147,6 +148,7 @@ async function writeJupyterFiles(config: NodeConfig): Promise<void> {
     jupyterConfig({
       socket: layout.jupyterSocket,
       notebooks: config.jupyter.notebooks,
+      terminalPrefix: terminalPrefix(config.name),
       tokenFile: `${secrets}/jupyter-token`,
       cookieSecretFile: `${secrets}/jupyter-cookie-secret`,
       lazyImports: layout.lazyImports,

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { request, type RequestOptions } from 'node:http';
+import { access } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
 import { createEtcdClient } from '../../etcd/client.js';
 import { holderOf } from '../../hosts/sockets.js';
+import { isMissing, replaceFile } from '../../net/files.js';
 import { nodeControl } from './control.js';
 import { etcdAccess } from './etcd-access.js';
 import { EpochFollower } from './follow-epoch.js';
@@ -14,10 +15,13 @@ import type { NodeConfig } from '../config.js';
 import { nodeLayout, serviceMark } from '../layout.js';
 import { sweepScript } from '../scripts.js';
 import { promoteOwnMember } from './promotion.js';
+import { askJupyter } from './ask-jupyter.js';
+import { addKernelDoor } from './kernel-door.js';
+import { kernelControl } from './kernel-control.js';
 import { readSecret } from './prepare.js';
 import { controlServer } from './server.js';
 import { readStartedNode } from './started.js';
-import { doorAt, userOf, type Door } from './user.js';
+import { userOf } from './user.js';
 
 /** `perijove-node serve`: the control API, the node's Jupyter and its gate. Ends with SIGTERM. */
 export async function serveNode(base: string, logger: Logger): Promise<void> {
@@ -29,11 +33,16 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
   const access = await etcdAccess(config);
   const etcdClient = () =>
     createEtcdClient({ host: config.address, port: config.ports.etcdClient }, { access });
+  const answered = await AnsweredOnce.open(layout.jupyterAnswered);
   const jupyter = new JupyterService({
     directory: `${layout.service}/jupyter`,
     standby: config.jupyter.standby,
     mark: serviceMark(layout.base, 'jupyter'),
-    answers: (withinMs) => jupyterAnswers(config, jupyterToken, withinMs),
+    answers: async (withinMs) => {
+      const answers = (await askJupyter(config, jupyterToken, '/api/status', withinMs)) !== undefined;
+      if (answers) await answered.note();
+      return answers;
+    },
     endKernels: () => sweepKernels(config),
     logger,
   });
@@ -64,7 +73,16 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
         () => false,
       ),
   });
-  const server = controlServer(control, apiToken, logger);
+  const kernels = await kernelControl({ config, jupyter, jupyterToken, logger });
+  const server = controlServer(control, apiToken, logger, kernels);
+  if (kernels) {
+    addKernelDoor(server, {
+      token: kernels.token,
+      socket: layout.jupyterSocket,
+      owner: userOf(config),
+      hasKernels: () => (answered.before && jupyter.status.state !== 'stopped' ? 'not-known' : 'none'),
+    });
+  }
   server.listen(config.ports.control, config.address);
   await once(server, 'listening');
   logger.info({ address: config.address, port: config.ports.control }, 'control API listens');
@@ -87,26 +105,27 @@ async function sweepKernels(config: NodeConfig): Promise<void> {
   await promisify(execFile)(sweepScript(config).path, ['kernels', 'TERM', '10']);
 }
 
-/** It never waits for a Jupyter that has no socket yet, or whose socket is not its own. */
-async function jupyterAnswers(config: NodeConfig, token: string, withinMs: number): Promise<boolean> {
-  const headers = { authorization: `token ${token}` };
-  let door: Door;
-  try {
-    door = doorAt(nodeLayout(config.paths.base).jupyterSocket, userOf(config));
-  } catch {
-    return false;
+/** Whether Jupyter has answered in this life of the node: before, nobody can have started a kernel. */
+class AnsweredOnce {
+  private constructor(
+    private readonly file: string,
+    public before: boolean,
+  ) {}
+
+  static async open(file: string): Promise<AnsweredOnce> {
+    return new AnsweredOnce(file, await exists(file));
   }
-  return answersOk({ socketPath: door.path, path: '/api/status', headers }, withinMs).finally(door.close);
+
+  async note(): Promise<void> {
+    if (this.before) return;
+    this.before = true;
+    await replaceFile(this.file, '');
+  }
 }
 
-/** Whether a GET is answered with 200 in time. */
-async function answersOk(options: RequestOptions, withinMs = 1_000): Promise<boolean> {
-  return new Promise((resolve) => {
-    const asked = request({ ...options, signal: AbortSignal.timeout(withinMs), agent: false }, (response) => {
-      response.resume();
-      resolve(response.statusCode === 200);
-    });
-    asked.on('error', () => resolve(false));
-    asked.end();
-  });
+async function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    (error: unknown) => !isMissing(error),
+  );
 }

@@ -15,6 +15,15 @@ import {
   type Retired,
   type RetireOrder,
 } from '../api.js';
+import {
+  endOfPlacementSchema,
+  kernelRoutes,
+  placeOrderSchema,
+  type EndOfPlacement,
+  type Placed,
+  type PlaceOrder,
+  type Room,
+} from '../kernels.js';
 
 /** The operations of the control API. A refused order rejects with a `refusal`. */
 export interface NodeControl {
@@ -24,6 +33,14 @@ export interface NodeControl {
   retire(order: RetireOrder): Promise<Retired>;
 }
 
+/** What proxies ask about kernels, with a token of their own. */
+export interface KernelControl {
+  readonly token: string;
+  room(): Promise<Room>;
+  place(order: PlaceOrder): Placed;
+  placed(order: EndOfPlacement): void;
+}
+
 /** A response other than 200, for an order to throw. */
 export function refusal(status: number, failure: NodeFailure): Refusal<NodeFailure> {
   return new Refusal(status, failure);
@@ -31,13 +48,32 @@ export function refusal(status: number, failure: NodeFailure): Refusal<NodeFailu
 
 const longestBodyBytes = 256 * 1024;
 
-/** The control API over HTTP; see `NodeControl` for its operations. */
-export function controlServer(control: NodeControl, token: string, logger: Logger): Server {
+/** The control API over HTTP; see `NodeControl` for its operations, and `KernelControl`. */
+export function controlServer(
+  control: NodeControl,
+  token: string,
+  logger: Logger,
+  kernels?: KernelControl,
+): Server {
+  const room = `GET ${kernelRoutes.room}`;
+  const place = `POST ${kernelRoutes.place}`;
+  const placed = `POST ${kernelRoutes.placed}`;
   return jsonServer({
     token,
     longestBodyBytes,
     logger,
+    ...(kernels && {
+      otherTokens: Object.fromEntries([room, place, placed].map((route) => [route, kernels.token])),
+    }),
     routes: {
+      ...(kernels && {
+        [room]: () => kernels.room(),
+        [place]: async ({ order }) => kernels.place(await order(placeOrderSchema)),
+        [placed]: async ({ order }) => {
+          kernels.placed(await order(endOfPlacementSchema));
+          return {};
+        },
+      }),
       'GET /status': () => control.status(),
       'PUT /jupyter': async ({ order, query }) =>
         control.jupyter(await order(jupyterOrderSchema), readWait(query)),

@@ -43,6 +43,7 @@ export async function startNode(index: number, own: NodeJS.ProcessEnv, logger: L
   const epoch = Number(own[nodeEnvironment.etcdEpoch] ?? 0);
   if (epoch > 0) await raiseEpoch(layout.etcdEpoch, epoch);
   await rm(layout.etcdDecision, { force: true });
+  await rm(layout.jupyterAnswered, { force: true });
   await rm(layout.etcdCommand, { force: true });
   await forgetServe(layout.orders);
   await initHosts(config);

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { httpsAddress, wantsPage } from './headers.js';
+import { dropHopByHop, httpsAddress, wantsPage, withSecureCookies } from './headers.js';
+import { isEncrypted } from './https.js';
+import type { Answer } from './kernels/door.js';
 import type { Router } from './router.js';
 import { waitingPage } from './waiting-page.js';
 import { retryAfterSeconds, waitingAnswer, type WaitingAnswer, type WaitingStatus } from './waiting.js';
@@ -15,6 +17,10 @@ export interface AnswersOptions {
 const notFound = { code: 'NOT_FOUND', message: 'Not found.' };
 const twoHosts = { code: 'BAD_REQUEST', message: 'More than one Host header.' };
 const needsHttps = { code: 'HTTPS_ONLY', message: 'This port serves HTTPS.' };
+const nodeUnreachable = {
+  code: 'NODE_UNREACHABLE',
+  message: 'The node that this belongs to does not answer at the moment.',
+};
 const noAnswer = {
   code: 'NO_RESPONSE',
   message: 'Jupyter closed the connection without a response, or with one that could not be read.',
@@ -87,6 +93,27 @@ export class Answers {
     request.resume();
     if (!request.complete) response.setHeader('connection', 'close');
     sendJson(response, 502, noAnswer);
+  }
+
+  /** 503: the node that has what the request names does not answer, while another one serves. */
+  nodeUnreachable(request: IncomingMessage, response: ServerResponse): void {
+    request.unpipe();
+    request.resume();
+    response.setHeader('retry-after', String(retryAfterSeconds));
+    if (!request.complete) response.setHeader('connection', 'close');
+    sendJson(response, 503, nodeUnreachable);
+  }
+
+  /** A list of all nodes, in place of one node's. */
+  list(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Answer): void {
+    const own = { ...headers };
+    dropHopByHop(own);
+    for (const name of ['content-length', 'content-encoding', 'transfer-encoding', 'etag', 'last-modified']) {
+      delete own[name];
+    }
+    if (isEncrypted(request.socket)) withSecureCookies(own);
+    response.writeHead(status, { ...own, 'content-length': body.length });
+    response.end(body);
   }
 
   noAnswerForWebsocket(socket: Duplex): void {

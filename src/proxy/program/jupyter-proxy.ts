@@ -5,7 +5,9 @@ import http, {
   type ServerResponse,
 } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { Readable, type Duplex } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createProxyServer, type ServerOptions } from 'http-proxy-3';
 import type { Logger } from 'pino';
 import { Answers } from './answers.js';
@@ -21,6 +23,8 @@ import {
 } from './headers.js';
 import { serveTunnel } from './hop.js';
 import { isEncrypted } from './https.js';
+import type { Destination, Kernels, Person } from './kernels/kernels.js';
+import { namedIn, type List, type Named } from './kernels/named.js';
 import type { Router } from './router.js';
 import { NotConnected, type Upstream } from './upstream.js';
 import { statusPath } from './waiting.js';
@@ -32,6 +36,8 @@ export interface JupyterProxyOptions {
   readonly logger: Logger;
   /** The secret of this cluster's proxies: proves to another one that a tunnel ends here. */
   readonly secret: string;
+  /** Absent: everything goes to the serving node. */
+  readonly kernels?: Kernels | undefined;
   /** Present if the server serves HTTPS (`addHttps`): plain requests are redirected. */
   readonly https?: HttpsRules | undefined;
 }
@@ -61,6 +67,12 @@ const noAnswerCode = 'NO_ANSWER';
 
 /** How often one request is sent to nodes with an open gate that do not respond. */
 const maxAttempts = 4;
+
+/** Between two attempts to reach the node that has a kernel. */
+const doorRetryMs = 100;
+
+/** In bytes. It names a notebook and a kernel. */
+const longestCreation = 64 * 1024;
 
 /** How long a lost request waits for the gate's reply: as long as a reply may take. */
 const confirmMs = 500;
@@ -94,8 +106,14 @@ interface Passage {
   readonly client: ServerResponse | Duplex;
   attempts: number;
   upstream?: Upstream | undefined;
-  socket?: Socket;
+  socket?: Socket | undefined;
   request?: ClientRequest;
+  /** For what belongs to one node, whoever serves: where it goes, found within `patienceMs`. */
+  readonly find?: ((patienceMs: number) => Promise<Destination>) | undefined;
+  /** The node that it went to, if not by the route. */
+  node?: string | undefined;
+  /** The whole body, which was read already, of a request that creates a kernel or a session. */
+  readonly creation?: { readonly list: 'kernels' | 'sessions'; readonly body: Buffer };
 }
 
 type ProxyError = Error & { readonly code?: string };
@@ -134,7 +152,9 @@ export class JupyterProxy {
     this.server.on('request', (request, response) => this.#onRequest(request, response));
     this.server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head));
     this.server.on('connect', (request, socket, head) => {
-      void serveTunnel(request, socket, head, { nodes: router.route?.nodes, ways: router.ways, secret });
+      const doors = options.kernels?.doors.nodes ?? [];
+      const nodes = router.route && [...router.route.nodes, ...doors];
+      void serveTunnel(request, socket, head, { nodes, ways: router.ways, secret });
     });
     this.#proxy.on('proxyReq', (upstream, request) => {
       const passage = this.#passages.get(request);
@@ -144,6 +164,7 @@ export class JupyterProxy {
       dropHopByHop(answer.headers);
       if (isEncrypted(request.socket)) withSecureCookies(answer.headers);
       if (!request.complete) this.#answerEarly(request, answer);
+      this.#learn(request, answer);
       // A truncated response must not look complete.
       answer.once('close', () => {
         if (!answer.complete) response.destroy();
@@ -204,11 +225,87 @@ export class JupyterProxy {
       headers: { ...headers },
       client: response,
       attempts: 0,
+      find: this.#finder(request, response),
     };
     this.#passages.set(request, passage);
     if (passage.kind === 'page') this.#watchPage(passage, response);
-    void this.#pass(passage, request, response);
+    const named = this.#named(request);
+    if (named?.kind === 'list' && bodiless) void this.#passList(named.list, passage, request, response);
+    else if (named?.kind === 'creation' && isSmall(headers)) {
+      void this.#passCreation(named.list, passage, request, response);
+    } else void this.#pass(passage, request, response);
   }
+
+  // --- kernels --------------------------------------------------------------------------------------------
+
+  #named({ method = 'GET', url = '/' }: IncomingMessage): Named | undefined {
+    return this.#options.kernels && namedIn(method, url);
+  }
+
+  #finder(request: IncomingMessage, client: Passage['client']): Passage['find'] {
+    const { kernels } = this.#options;
+    const named = this.#named(request);
+    if (kernels === undefined || named?.kind !== 'item') return undefined;
+    const person = personOf(request, client);
+    return (patienceMs) => kernels.find(named, person, patienceMs);
+  }
+
+  async #passList(
+    list: List,
+    passage: Passage,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    try {
+      const answer = await this.#options.kernels?.list(list, personOf(request, response));
+      if (response.destroyed) return;
+      if (answer !== undefined) {
+        this.#answers.list(request, response, answer);
+        return;
+      }
+    } catch (error) {
+      this.#logBug(error, request);
+    }
+    await this.#pass(passage, request, response);
+  }
+
+  /** The body is small, and is read first: who else has the notebook open decides where it goes. */
+  async #passCreation(
+    list: 'kernels' | 'sessions',
+    passage: Passage,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const { kernels } = this.#options;
+    let body: Buffer;
+    try {
+      body = await buffer(request);
+    } catch {
+      response.destroy();
+      return;
+    }
+    const person = personOf(request, response);
+    const whole: Passage = {
+      ...passage,
+      creation: { list, body },
+      find: kernels && ((patienceMs) => kernels.place(list, body.toString(), person, patienceMs)),
+    };
+    this.#passages.set(request, whole);
+    if (list === 'sessions') response.once('close', () => kernels?.placed(body.toString()));
+    await this.#pass(whole, request, response);
+  }
+
+  #learn(request: IncomingMessage, answer: IncomingMessage): void {
+    const { node, creation } = this.#passages.get(request) ?? {};
+    if (node === undefined || creation === undefined || answer.statusCode !== 201) return;
+    const chunks: Buffer[] = [];
+    answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+    answer.once('end', () => {
+      this.#options.kernels?.learn(creation.list, node, Buffer.concat(chunks).toString());
+    });
+  }
+
+  // --- to a node ------------------------------------------------------------------------------------------
 
   async #pass(passage: Passage, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const failed = (error?: ProxyError): void => this.#onFailure(passage, request, response, error);
@@ -249,6 +346,8 @@ export class JupyterProxy {
       await this.#pass(passage, request, response);
     } else if (serves && kind !== 'page') {
       this.#answers.noAnswer(request, response);
+    } else if (passage.find !== undefined && this.#options.router.passable !== undefined) {
+      this.#answers.nodeUnreachable(request, response);
     } else {
       this.#answers.waiting(request, response);
     }
@@ -312,7 +411,10 @@ export class JupyterProxy {
       this.#answers.noWebsocket(socket);
     } else {
       const { headers } = request;
-      const passage: Passage = { kind: 'websocket', repeatable: false, headers, client: socket, attempts: 0 };
+      const passage: Passage = {
+        ...{ kind: 'websocket', repeatable: false, headers: { ...headers }, client: socket, attempts: 0 },
+        find: this.#finder(request, socket),
+      };
       void this.#passWebsocket(passage, request, socket, head);
     }
   }
@@ -373,15 +475,15 @@ export class JupyterProxy {
 
   /** The node for the request; undefined when its time limit expires or the client has disconnected. */
   async #admit(passage: Passage): Promise<Upstream | undefined> {
-    const { router } = this.#options;
     const until = performance.now() + patienceMs[passage.kind];
     passage.upstream = undefined;
+    passage.socket = undefined;
     while (passage.attempts < maxAttempts) {
       passage.attempts += 1;
-      const upstream = await router.admit(Math.max(0, until - performance.now()), passage.client);
+      const upstream = await this.#nextHop(passage, Math.max(0, until - performance.now()));
       if (!upstream || passage.client.destroyed) return undefined;
       passage.upstream = upstream;
-      if (passage.repeatable) return upstream;
+      if (passage.repeatable && passage.node === undefined) return upstream;
       try {
         passage.socket = await upstream.connect();
         if (!passage.client.destroyed) return upstream;
@@ -389,10 +491,26 @@ export class JupyterProxy {
         return undefined;
       } catch (error) {
         if (!(error instanceof NotConnected)) throw error;
-        router.doubt(upstream);
+        if (passage.node === undefined) {
+          this.#options.router.doubt(upstream);
+          continue;
+        }
+        this.#options.kernels?.doors.note(passage.node, error);
+        passage.attempts -= 1;
+        if (performance.now() + doorRetryMs > until) return undefined;
+        await delay(doorRetryMs);
       }
     }
     return undefined;
+  }
+
+  /** Where to send it now: to the node that has what it names, or to the serving one. */
+  async #nextHop(passage: Passage, leftMs: number): Promise<Upstream | undefined> {
+    const destination = await passage.find?.(leftMs);
+    passage.node = destination?.kind === 'node' ? destination.node : undefined;
+    if (destination?.kind === 'node') return destination.upstream;
+    if (destination?.kind === 'not-known') return undefined;
+    return this.#options.router.admit(leftMs, passage.client);
   }
 
   /**
@@ -424,11 +542,29 @@ export class JupyterProxy {
 }
 
 /** The library's target and connection for the request. */
-function targetOf({ kind, socket }: Passage, request: IncomingMessage, upstream: Upstream): ServerOptions {
-  const common = { target: upstream.address, xfwd: headBytes(request) < roomyHeadBytes };
+function targetOf(
+  { kind, socket, creation }: Passage,
+  request: IncomingMessage,
+  upstream: Upstream,
+): ServerOptions {
+  const common = {
+    target: upstream.address,
+    xfwd: headBytes(request) < roomyHeadBytes,
+    ...(creation && { buffer: Readable.from([creation.body]) }),
+  };
   if (!socket) return { ...common, agent: upstream.agent };
   const options = { ...common, agent: upstream.agentFor(socket) };
   return kind === 'websocket' ? options : { ...options, headers: { connection: 'close' } };
+}
+
+function personOf({ url = '/', headers }: IncomingMessage, client: Passage['client']): Person {
+  return { url, headers: { ...headers }, client };
+}
+
+/** Whether a body is known to be small enough to be read first. */
+function isSmall(headers: IncomingHttpHeaders): boolean {
+  const length = Number(headers['content-length'] ?? NaN);
+  return headers['transfer-encoding'] === undefined && length > 0 && length <= longestCreation;
 }
 
 /** Jupyter rejects that; Node.js uses the first. */

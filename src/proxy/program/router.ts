@@ -154,6 +154,11 @@ export class Router {
     });
   }
 
+  /** The node for requests at this moment. */
+  get passable(): Upstream | undefined {
+    return this.#open ? this.#current?.upstream : undefined;
+  }
+
   serves(upstream: Upstream): boolean {
     return upstream === this.#current?.upstream;
   }

@@ -28,9 +28,11 @@ export class Upstream {
   #target: string;
   #probe: { readonly startedAt: number; readonly result: Promise<boolean> } | undefined;
 
+  /** @param enter makes the connection to Jupyter of one to the node; may throw `NotConnected` */
   constructor(
     node: RouteNode,
     private readonly ways: Ways,
+    private readonly enter: (socket: net.Socket) => Promise<net.Socket> = (socket) => Promise.resolve(socket),
   ) {
     this.#node = node;
     this.#target = ways.best(node);
@@ -68,11 +70,7 @@ export class Upstream {
 
   /** @throws NotConnected */
   async connect(): Promise<net.Socket> {
-    const dialled = await this.ways.dial(this.#node);
-    if (dialled.kind === 'refused') throw new NotConnected('ECONNREFUSED', `${this.#node.name} refuses`);
-    if (dialled.kind === 'unreachable') throw new NotConnected('ETIMEDOUT', dialled.reason);
-    const { socket, way } = dialled;
-    this.#target = way;
+    const socket = await this.#dial();
     this.#open.add(socket);
     socket.once('close', () => this.#open.delete(socket));
     return socket;
@@ -119,11 +117,22 @@ export class Upstream {
     }
   }
 
+  async #dial(): Promise<net.Socket> {
+    const dialled = await this.ways.dial(this.#node);
+    if (dialled.kind === 'refused') throw new NotConnected('ECONNREFUSED', `${this.#node.name} refuses`);
+    if (dialled.kind === 'unreachable') throw new NotConnected('ETIMEDOUT', dialled.reason);
+    this.#target = dialled.way;
+    return await this.enter(dialled.socket);
+  }
+
   async #answersNow(): Promise<boolean> {
     const signal = AbortSignal.timeout(probeDeadlineMs);
-    const dialled = await this.ways.dial(this.#node);
-    if (dialled.kind !== 'connected') return false;
-    const { socket } = dialled;
+    let socket: net.Socket;
+    try {
+      socket = await this.#dial();
+    } catch {
+      return false;
+    }
     return new Promise((resolve) => {
       const request = http.get({
         ...{ host: this.address.hostname, path: '/api', headers: { connection: 'close' } },

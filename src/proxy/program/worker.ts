@@ -10,6 +10,7 @@ import { proxyConfigSchema, type ProxyConfig } from '../config.js';
 import { routeOrderSchema } from '../api.js';
 import { addHttps } from './https.js';
 import { JupyterProxy } from './jupyter-proxy.js';
+import { Kernels } from './kernels/kernels.js';
 import { drainMessage, isHandover, servingMessage, type Handover } from './messages.js';
 import { RouteFile } from './route-file.js';
 import { Router } from './router.js';
@@ -36,6 +37,16 @@ async function listen(server: Server, { address, port }: ProxyConfig['listen'], 
   }
 }
 
+/** Undefined where nodes have no door yet: the hosts had no `up` by this release. */
+async function kernelsOf({ kernels }: ProxyConfig, router: Router): Promise<Kernels | undefined> {
+  if (kernels === undefined) return undefined;
+  const { port, placement, tokenFile } = kernels;
+  const token = (await readFile(tokenFile, 'utf8').catch(() => '')).trim();
+  if (token !== '') return new Kernels({ router, token, port, placement });
+  logger.warn({ tokenFile }, 'no token for the kernels of nodes: everything goes to the serving node');
+  return undefined;
+}
+
 async function start(configFile: string): Promise<void> {
   const config = proxyConfigSchema.parse(JSON.parse(await readFile(configFile, 'utf8')));
   const token = (await readFile(config.tokenFile, 'utf8')).trim();
@@ -51,8 +62,9 @@ async function start(configFile: string): Promise<void> {
   });
   if (stored) router.restore(stored);
   const { cluster, host, tls } = config;
+  const kernels = await kernelsOf(config, router);
   const https = tls && { self, hstsSeconds: tls.hstsSeconds };
-  const proxy = new JupyterProxy({ ...{ cluster, host, router, logger, secret: token }, https });
+  const proxy = new JupyterProxy({ ...{ cluster, host, router, logger, secret: token }, https, kernels });
   const unwatch = tls && (await addHttps(proxy.server, { file: tls.file, logger }));
   const api = createApiServer({ router, token, routeFile, logger });
   const servers = [proxy.server, api];

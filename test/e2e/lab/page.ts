@@ -41,10 +41,12 @@ export function pageTests(lab: TestLab): void {
     return contentsSchema.parse(await answer.json()).content.cells;
   }
 
-  /** The page continues: it gets a new kernel, saves what was edited meanwhile, and shows no dialog. */
-  async function goesOn(edit: string): Promise<void> {
-    await page.kernelLost();
-    expect(await page.run('6*7')).toBe('42');
+  /** The node of the notebook's kernel. */
+  const kernelNode = async () => (await page.run('import os; print(os.environ["NODE"])')).trim();
+
+  /** The page continues with its variables, saves what was edited meanwhile, and shows no dialog. */
+  async function goesOn(edit: string, value = '41'): Promise<void> {
+    expect(await page.run('kept')).toBe(value);
     await page.save();
     await vi.waitFor(async () => expect((await saved())[0]?.source).toBe(edit), { timeout: 60_000 });
     expect(await page.dialogs()).toEqual([]);
@@ -67,7 +69,7 @@ export function pageTests(lab: TestLab): void {
     const [entrance] = entrances;
     page = await JupyterPage.open(browser.context, `${entrance?.url}/lab/workspaces/moves`);
     await page.newNotebook(notebook);
-    expect(await page.run('6*7')).toBe('42');
+    expect(await page.run('kept = 41; kept + 1')).toBe('42');
     const { jupyter } = await lab.ready();
     const target = nodeNames(await lab.spec()).find((name) => name !== jupyter.node) ?? '';
     page.failures.length = 0;
@@ -105,15 +107,27 @@ export function pageTests(lab: TestLab): void {
     expect(page.failures).toEqual([]);
   });
 
-  it('survives the death of the serving node', async () => {
-    const { jupyter } = await lab.ready();
+  it('survives the death of the serving node with its variables', async () => {
+    const own = await kernelNode();
+    const other = nodeNames(await lab.spec()).find((name) => name !== own) ?? '';
+    await lab.run('move', other, '--file', lab.specFile);
+    await lab.ready();
     await page.edit('# before the crash');
-    for (const process of lab.nodeProcesses(jupyter.node ?? '')) signal(process, 'SIGKILL');
+    for (const process of lab.nodeProcesses(other)) signal(process, 'SIGKILL');
+    await goesOn('# before the crash');
+    await lab.ready();
+  });
+
+  it('says that the kernel is lost when its own node dies, and continues with a new one', async () => {
+    const own = await kernelNode();
+    await page.edit('# before the node of the kernel died');
+    for (const process of lab.nodeProcesses(own)) signal(process, 'SIGKILL');
     await page.kernelLost();
     // Nobody has saved it or run its cells on the node that serves now, and its outputs are still trusted
     // there.
     expect((await saved()).map(({ metadata }) => metadata.trusted)).not.toContain(false);
-    await goesOn('# before the crash');
+    expect(await page.run('kept = 43; kept')).toBe('43');
+    await goesOn('# before the node of the kernel died', '43');
   });
 
   it('continues when there is a quorum again, and the waiting page opens it', async () => {

@@ -1,0 +1,134 @@
+import http, { type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http';
+import type { Socket } from 'node:net';
+import { jupyterAuthority, kernelsHeader, type KernelsHeader } from '../../../node/kernels.js';
+import type { RouteNode } from '../../api.js';
+import { DialAgent, PreparedAgent } from '../agents.js';
+import { NotConnected, Upstream } from '../upstream.js';
+import { authorityOf, nodeWay, type Ways } from '../ways.js';
+
+const enterMs = 1_000;
+/** Longer than the list of a thousand kernels. */
+const longestBytes = 4 * 1024 * 1024;
+
+/** The node's Jupyter does not listen, and has no kernels. */
+export class NoKernels extends NotConnected {}
+/** What answers at the node's control port is of an earlier release. */
+export class NoDoor extends NotConnected {}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+export interface Question {
+  readonly method?: 'GET' | 'POST';
+  readonly path: string;
+  readonly headers: OutgoingHttpHeaders;
+  readonly body?: string;
+  readonly deadlineMs: number;
+}
+
+/** The node as its control port is reached: the ways are those to its gate, but for the last. */
+export function doorNode(node: RouteNode, port: number): RouteNode {
+  const { hostname } = new URL(nodeWay(node));
+  return { ...node, ways: [...node.ways.slice(0, -1), `http://${hostname}:${port}`] };
+}
+
+/** The way to one node's Jupyter that is open whether it serves or not. */
+export class Door {
+  /** Connections to Jupyter. */
+  readonly upstream: Upstream;
+  /** Connections to the node's own program. */
+  readonly #agent: DialAgent;
+
+  constructor(
+    readonly node: RouteNode,
+    ways: Ways,
+    private readonly token: string,
+  ) {
+    this.upstream = new Upstream(node, ways, (socket) => this.#enter(socket));
+    this.#agent = new DialAgent(() => new Upstream(node, ways).connect(), { timeout: 4_000 });
+  }
+
+  /** Asks Jupyter. @throws NotConnected, Error if no answer comes in time */
+  askJupyter(question: Question): Promise<Answer> {
+    return ask(this.upstream.agent, question);
+  }
+
+  /** Asks the node's program. @throws NotConnected, Error if no answer comes in time */
+  askNode(question: Omit<Question, 'headers'>): Promise<Answer> {
+    const headers = {
+      host: authorityOf(nodeWay(this.node)),
+      authorization: `Bearer ${this.token}`,
+      ...(question.body !== undefined && { 'content-type': 'application/json' }),
+    };
+    return ask(this.#agent, { ...question, headers });
+  }
+
+  #enter(socket: Socket): Promise<Socket> {
+    const { name } = this.node;
+    return new Promise((resolve, reject) => {
+      const request = http.request({
+        method: 'CONNECT',
+        path: jupyterAuthority,
+        headers: { host: jupyterAuthority, authorization: `Bearer ${this.token}` },
+        agent: new PreparedAgent(socket),
+      });
+      const end = (error: NotConnected): void => {
+        clearTimeout(timer);
+        socket.destroy();
+        reject(error);
+      };
+      const timer = setTimeout(() => {
+        end(new NotConnected('ETIMEDOUT', `the door of ${name} does not answer`));
+      }, enterMs);
+      request.once('connect', (answer, jupyter: Socket) => {
+        if (answer.statusCode === 200) {
+          clearTimeout(timer);
+          jupyter.on('error', () => jupyter.destroy());
+          resolve(jupyter);
+        } else if (answer.headers[kernelsHeader] === ('none' satisfies KernelsHeader)) {
+          end(new NoKernels('ECONNREFUSED', `Jupyter on ${name} does not run`));
+        } else {
+          end(new NotConnected('ECONNREFUSED', `the door of ${name}: status ${answer.statusCode}`));
+        }
+      });
+      // An earlier release ends the connection without a word.
+      request.once('error', (error) => end(new NoDoor('ECONNREFUSED', `${name}: ${error.message}`)));
+      request.end();
+    });
+  }
+}
+
+/** @throws NotConnected, Error if no answer comes in time */
+export function ask(
+  agent: http.Agent,
+  { method = 'GET', path, headers, body, deadlineMs }: Question,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
+    const request = http.request(
+      {
+        ...{ method, path, agent, headers: { ...headers, ...length } },
+        signal: AbortSignal.timeout(Math.max(1, Math.ceil(deadlineMs))),
+      },
+      (answer) => {
+        const chunks: Buffer[] = [];
+        let bytes = 0;
+        answer.on('data', (chunk: Buffer) => {
+          chunks.push(chunk);
+          bytes += chunk.length;
+          if (bytes > longestBytes) request.destroy(new Error('the response is too long'));
+        });
+        answer.once('error', reject);
+        answer.once('end', () => {
+          const { statusCode: status = 0, headers: received } = answer;
+          resolve({ status, headers: received, body: Buffer.concat(chunks) });
+        });
+      },
+    );
+    request.on('error', reject);
+    request.end(body);
+  });
+}

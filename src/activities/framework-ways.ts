@@ -20,6 +20,7 @@ import {
   type NodeMemory,
 } from '../node/memory.js';
 import { makeNodePlan, plannedCommand, type NodePlan } from '../node/plan.js';
+import { startSecretsDigest } from '../node/start-secrets.js';
 import type { SshPool } from '../ssh/connection.js';
 import { sshReach, type Reach } from '../ssh/reach.js';
 import type { ActivityDeps } from './deps.js';
@@ -29,7 +30,7 @@ import { retire, vacate, type RetirementDeps } from './retirement.js';
 export interface FrameworkWays {
   reach(spec: ClusterSpec): Reach;
   secrets(spec: ClusterSpec): Promise<SchedulerSecrets>;
-  /** What this release makes of the spec. */
+  /** What this release makes of the spec and the secrets. @throws PerijoveError SSH_*, SECRETS_ABSENT */
   plan(spec: ClusterSpec): Promise<NodePlan | undefined>;
   /** What the hosts keep of the nodes; undefined where they have none. @throws PerijoveError OBSERVATION_INCOMPLETE, SSH_* */
   remember(spec: ClusterSpec): Promise<NodeMemory | undefined>;
@@ -80,7 +81,7 @@ export function frameworkWays({
   return {
     reach: (spec) => sshReach(pool, spec),
     secrets: (spec) => readSchedulerSecrets(pool, spec),
-    plan: (spec) => makeNodePlan(spec, artifacts),
+    plan: async (spec) => makeNodePlan(spec, artifacts, await startSecretsDigest(pool, spec)),
     remember: (spec) => remember(pool, spec),
     markFormed: async (spec) => {
       await Promise.all(

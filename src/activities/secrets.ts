@@ -1,12 +1,10 @@
 import { Context } from '@temporalio/activity';
-import { z } from 'zod';
 import type { Change } from '../hosts/items.js';
-import { hostPaths } from '../hosts/paths.js';
 import { hostSecrets } from '../hosts/secrets.js';
 import type { ClusterSpec } from '../cluster/spec.js';
-import { secretNames, type SecretName, type Secrets } from '../cluster/secrets.js';
+import { heldNames, type HeldName, type HeldSecrets } from '../cluster/secrets.js';
+import { closeSecrets, writeSecrets } from '../hosts/secret-files.js';
 import type { HostConnection } from '../ssh/connection.js';
-import { quote } from '../ssh/shell.js';
 import type { ActivityDeps } from './deps.js';
 import { decideSecrets, lackingSecrets, makeSecret } from '../deployment/secret-values.js';
 
@@ -29,11 +27,11 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
       const connections = await Promise.all(spec.hosts.map((host) => pool.get(host)));
       const [first] = connections;
       if (first === undefined) return [];
-      const written = new Map<string, SecretName[]>();
+      const written = new Map<string, HeldName[]>();
       const write = async (
         connection: HostConnection,
-        values: Partial<Secrets>,
-        stale: readonly SecretName[] = [],
+        values: HeldSecrets,
+        stale: readonly HeldName[] = [],
       ) => {
         const names = await writeSecrets(connection, values, stale, signal);
         if (names.length === 0) return;
@@ -42,7 +40,7 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
 
       for (;;) {
         const held = await Promise.all(
-          connections.map((connection) => hostSecrets(connection, secretNames, signal)),
+          connections.map((connection) => hostSecrets(connection, heldNames, signal)),
         );
         const decision = decideSecrets(held, spec);
         if (decision.kind === 'make') {
@@ -81,57 +79,4 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
       }
     },
   };
-}
-
-const name = z.enum(secretNames);
-
-/**
- * Writes secrets that are missing or `stale`, each one atomically, and resolves to the names of those it
- * wrote. They travel in the script, over stdin, and are no argument of any process.
- */
-async function writeSecrets(
-  connection: HostConnection,
-  values: Partial<Secrets>,
-  stale: readonly SecretName[],
-  signal: AbortSignal,
-): Promise<SecretName[]> {
-  const entries = Object.entries(values);
-  if (entries.length === 0) return [];
-  const { secrets } = hostPaths(connection.host);
-  const script = `set -e
-mkdir -p ${quote(secrets)}
-chmod 700 ${quote(secrets)}
-cd ${quote(secrets)}
-umask 077
-put() {
-  base64 -d > ".$1.$$" && [ "$(stat -c %s ".$1.$$")" = "$2" ] && sync ".$1.$$" || { rm -f ".$1.$$"; exit 1; }
-  if [ "$3" = stale ]; then mv -fT ".$1.$$" "$1"; printf '%s\\n' "$1"; return; fi
-  # An empty one gives way. One that is not there yet may be somebody else's whole one a moment later.
-  if [ -e "$1" ] && [ ! -s "$1" ]; then rm -f "$1"; fi
-  if ln ".$1.$$" "$1" 2>/dev/null; then printf '%s\\n' "$1"; fi
-  rm -f ".$1.$$"
-}
-${entries
-  .map(([secret, value]) => {
-    const bytes = Buffer.from(value);
-    const how = stale.some((each) => each === secret) ? 'stale' : 'new';
-    return `put ${secret} ${bytes.length} ${how} <<'END'\n${bytes.toString('base64')}\nEND`;
-  })
-  .join('\n')}`;
-  const output = await connection.run(script, { signal });
-  return output
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => name.parse(line));
-}
-
-async function closeSecrets(
-  connection: HostConnection,
-  names: readonly SecretName[],
-  signal: AbortSignal,
-): Promise<void> {
-  if (names.length === 0) return;
-  await connection.run(`cd ${quote(hostPaths(connection.host).secrets)} && chmod 600 ${names.join(' ')}`, {
-    signal,
-  });
 }

@@ -38,5 +38,58 @@ export const nodeSecretNames = [
   'etcd-client',
 ] as const satisfies readonly SecretName[];
 
+/** Secrets that follow from others: a public key from its private key, the authority's certificate from the text with its key. */
+export type DerivedSecret = Extract<SecretName, `${string}.pub` | `${string}.crt`>;
+export type PrimarySecret = Exclude<SecretName, DerivedSecret>;
+
+/**
+ * Of these, programs accept two values while one replaces the other. A host then has three files: the one in force, the
+ * one to come (`.next`), and, once that is in force, the one before (`.last`). Of other secrets, the first two.
+ */
+export const acceptedTwice = [
+  'proxy-api-token',
+  'node-api-token',
+  'node-kernels-token',
+  'etcd-authority',
+] as const satisfies readonly PrimarySecret[];
+
+/** Members and clients of etcd have certificates that are replaced at once. */
+type Issued = 'etcd-member' | 'etcd-client';
+/** A secret that is replaced in steps. */
+export type SteppedSecret = Exclude<PrimarySecret, Issued>;
+export type NextName = `${SteppedSecret}.next`;
+export type LastName = `${(typeof acceptedTwice)[number]}.last`;
+/** All files of secrets that a host may have. */
+export type HeldName = SecretName | NextName | LastName;
+export type HeldSecrets = Readonly<Partial<Record<HeldName, string>>>;
+
+export const nextOf = (name: SteppedSecret): NextName => `${name}.next`;
+export const lastOf = (name: (typeof acceptedTwice)[number]): LastName => `${name}.last`;
+
+export function isDerived(name: SecretName): name is DerivedSecret {
+  return name.endsWith('.pub') || name.endsWith('.crt');
+}
+
+export function isAcceptedTwice(name: SecretName): name is (typeof acceptedTwice)[number] {
+  return acceptedTwice.some((each) => each === name);
+}
+
+export const steppedNames: readonly SteppedSecret[] = secretNames.filter(
+  (name): name is SteppedSecret => !isDerived(name) && name !== 'etcd-member' && name !== 'etcd-client',
+);
+
+/** Files that a host has only while a secret is replaced. */
+export const passingNames: readonly (NextName | LastName)[] = [
+  ...steppedNames.map(nextOf),
+  ...acceptedTwice.map(lastOf),
+];
+
+export const heldNames: readonly HeldName[] = [...secretNames, ...passingNames];
+
+/** The files of a token that its servers accept; only the first one must be there. */
+export function acceptedFiles(name: (typeof acceptedTwice)[number]): readonly HeldName[] {
+  return [name, nextOf(name), lastOf(name)];
+}
+
 /** All secrets of a cluster, as read from its hosts. Never put them in a payload, a log or a command line. */
 export type Secrets = Readonly<Record<SecretName, string>>;

@@ -6,12 +6,21 @@ import type { HostSecrets } from '../hosts/secrets.js';
 import { parseCredential } from '../mesos/masters/http.js';
 import { certificatesIn } from '../cluster/certificate.js';
 import { defaultPrincipal, type ClusterSpec } from '../cluster/spec.js';
-import { secretNames, type SecretName, type Secrets } from '../cluster/secrets.js';
+import {
+  isDerived,
+  lastOf,
+  nextOf,
+  passingNames,
+  secretNames,
+  type HeldName,
+  type HeldSecrets,
+  type PrimarySecret,
+  type SecretName,
+  type Secrets,
+  type SteppedSecret,
+} from '../cluster/secrets.js';
 import { issueClient, issueMember, makeAuthority } from '../etcd/authority.js';
 import { authorityCertificates, authorityFlaw, isCurrent, memberNames } from '../etcd/certificates.js';
-
-/** Secrets that are not derived: a public key follows from its private key, a certificate from the text with its key. */
-export type PrimarySecret = Exclude<SecretName, `${string}.pub` | `${string}.crt`>;
 
 const publicKeys = {
   'node-ssh-key.pub': 'node-ssh-key',
@@ -23,7 +32,8 @@ const authorityCertificate = 'etcd-authority.crt' satisfies SecretName;
 export type SecretsDecision =
   /** No host holds these, or one that can be used. `authority` issues certificates. */
   | { readonly kind: 'make'; readonly names: readonly PrimarySecret[]; readonly authority?: string }
-  | { readonly kind: 'complete'; readonly secrets: Secrets };
+  /** With what replaces a secret now, where hosts have that. */
+  | { readonly kind: 'complete'; readonly secrets: Secrets & HeldSecrets };
 
 /** The authority issues these; they are replaced when they do not fit it or the spec any more, or end soon. */
 const issued = ['etcd-member', 'etcd-client'] as const satisfies readonly PrimarySecret[];
@@ -60,19 +70,34 @@ export function decideSecrets(
   );
   if (missing.length > 0) return { kind: 'make', names: missing, ...(authority && { authority }) };
   const values = Object.fromEntries(agreed) as Record<PrimarySecret, string>;
+  const passing = passingSecrets(held);
   const derived = [
     ...Object.entries(publicKeys).map(
       ([name, privateKey]) => [name, publicKeyOf(privateKey, values[privateKey])] as const,
     ),
-    [authorityCertificate, authorityCertificates(values['etcd-authority'])] as const,
+    [authorityCertificate, trusted(values['etcd-authority'], passing)] as const,
   ];
-  return { kind: 'complete', secrets: { ...values, ...Object.fromEntries(derived) } as Secrets };
+  return { kind: 'complete', secrets: { ...passing, ...values, ...Object.fromEntries(derived) } as Secrets };
 }
 
 function primarySecrets(): PrimarySecret[] {
-  return secretNames.filter(
-    (name): name is PrimarySecret => !(name in publicKeys) && name !== authorityCertificate,
+  return secretNames.filter((name): name is PrimarySecret => !isDerived(name));
+}
+
+/** What hosts have of a replacement that has begun. The first host decides, to which each value was written first. */
+function passingSecrets(held: readonly HostSecrets[]): HeldSecrets {
+  return Object.fromEntries(
+    passingNames.flatMap((name) => {
+      const value = held.map(({ values }) => values[name]).find((each) => each !== undefined);
+      return value === undefined ? [] : [[name, value] as const];
+    }),
   );
+}
+
+/** While one authority replaces another, members and clients trust both. */
+function trusted(authority: string, passing: HeldSecrets): string {
+  const others = [passing[nextOf('etcd-authority')], passing[lastOf('etcd-authority')]];
+  return authorityCertificates([authority, ...others.filter((each) => each !== undefined)].join('\n'));
 }
 
 function isIssued(name: SecretName): name is IssuedSecret {
@@ -115,6 +140,8 @@ function agreedValue(
   }
   const [first, second] = holders.values();
   if (first !== undefined && second !== undefined) {
+    const next = isIssued(name) ? undefined : replacementOf(name, held, spec);
+    if (next !== undefined && holders.size === 2 && holders.has(next)) return next;
     throw new PerijoveError(
       'SECRETS_DIFFER',
       `${name} differs between ${first.join(', ')} and ${second.join(', ')}`,
@@ -122,6 +149,16 @@ function agreedValue(
     );
   }
   return holders.keys().next().value;
+}
+
+/** The value that replaces the secret; a replacement that was cut leaves it on some hosts. */
+function replacementOf(
+  name: SteppedSecret,
+  held: readonly HostSecrets[],
+  spec: ClusterSpec,
+): string | undefined {
+  const text = passingSecrets(held)[nextOf(name)];
+  return text !== undefined && name === 'mesos-credential' ? credentialOf(text, spec) : text;
 }
 
 function credentialOf(text: string, spec: ClusterSpec): string {
@@ -183,7 +220,9 @@ function makePrivateKey(): string {
   }
 }
 
-/** Secrets that a host lacks or holds with another value. */
-export function lackingSecrets(held: HostSecrets, secrets: Secrets): SecretName[] {
-  return secretNames.filter((name) => held.values[name] !== secrets[name]);
+/** Secrets that a host lacks or holds with another value. What replaces a secret comes before what it replaces. */
+export function lackingSecrets(held: HostSecrets, secrets: Secrets & HeldSecrets): HeldName[] {
+  return [...passingNames, ...secretNames].filter(
+    (name) => secrets[name] !== undefined && held.values[name] !== secrets[name],
+  );
 }

@@ -1014,6 +1014,12 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'refused',
   },
+  ROTATION_NOT_CONFIRMED: {
+    meaning: 'The replacement of secrets was not confirmed. Nothing was done.',
+    remedy: 'Answer `yes` on a terminal, or pass `--yes`.',
+    retryable: false,
+    exit: 'refused',
+  },
   ETCD_CERTIFICATE_EXPIRED: {
     meaning:
       'A certificate of etcd has expired: members and programs that show it are refused at their next connection.',
@@ -1024,7 +1030,7 @@ export const errorCodes = facts({
   ETCD_AUTHORITY_EXPIRED: {
     meaning:
       'The certificate of the authority that issues those of etcd has expired: members refuse each other and all programs at their next connection.',
-    remedy: 'Replace it as `docs/how-to/secrets.md` says.',
+    remedy: 'See "Replace the authority" in `docs/how-to/secrets.md`.',
     retryable: false,
     exit: 'failed',
   },

@@ -31,13 +31,18 @@ const lastsMs = 3_650 * dayMs;
 /** What it issues must last as long after half of its time, too. */
 const authorityLastsMs = 2 * lastsMs;
 
-/** The key and the certificate of a new authority. */
+/**
+ * The key and the certificate of a new authority. No other one has its name: OpenSSL takes an issuer by its name, and of two
+ * that are trusted while one replaces the other, it tries the first alone.
+ */
 export async function makeAuthority(cluster: string, now: Date): Promise<string> {
   const keys = await makeKeys();
+  const number = randomBytes(8).toString('hex');
   const certificate = await X509CertificateGenerator.createSelfSigned({
     ...period(now, authorityLastsMs),
     serialNumber: serialNumber(),
-    name: nameOf(`${cluster} etcd authority`),
+    // A common name has at most 64 characters.
+    name: nameOf(`${cluster.slice(0, 24)} etcd authority ${number}`),
     keys,
     signingAlgorithm: algorithm,
     extensions: [

@@ -30,9 +30,9 @@ export function memberNames(spec: ClusterSpec): MemberNames {
   };
 }
 
-/** The certificates by which others are checked: those of an authority, without its key. */
-export function authorityCertificates(authority: string): string {
-  return `${certificatesIn(authority).join('\n')}\n`;
+/** The certificates by which others are checked: those of authorities, without their keys. */
+export function authorityCertificates(authorities: string): string {
+  return `${[...new Set(certificatesIn(authorities))].join('\n')}\n`;
 }
 
 /**

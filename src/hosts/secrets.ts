@@ -1,7 +1,7 @@
 import { PerijoveError } from '../errors/error.js';
 import type { ClusterMark } from '../cluster/identity.js';
 import type { ClusterSpec } from '../cluster/spec.js';
-import type { SecretName } from '../cluster/secrets.js';
+import type { HeldName, HeldSecrets, SecretName } from '../cluster/secrets.js';
 import type { HostConnection, SshPool } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
 import { hostTaken, parseMark, printMarkScript } from './identity.js';
@@ -11,11 +11,11 @@ import { hostPaths } from './paths.js';
 /** The secrets found on one host. */
 export interface HostSecrets {
   readonly host: string;
-  readonly values: Readonly<Partial<Record<SecretName, string>>>;
+  readonly values: HeldSecrets;
   /** The cluster that the host belongs to; undefined for none. */
   readonly mark: ClusterMark | undefined;
   /** Secrets that users other than their owner may read. */
-  readonly exposed: readonly SecretName[];
+  readonly exposed: readonly HeldName[];
 }
 
 /**
@@ -26,7 +26,7 @@ export interface HostSecrets {
  */
 export async function hostSecrets(
   connection: HostConnection,
-  names: readonly SecretName[],
+  names: readonly HeldName[],
   signal?: AbortSignal,
 ): Promise<HostSecrets> {
   const { host } = connection;
@@ -58,11 +58,11 @@ done`;
 export function parseSecrets(
   output: string,
   host: string,
-  names: readonly SecretName[],
+  names: readonly HeldName[],
 ): Observation<Omit<HostSecrets, 'mark'>> {
   const lines = new Map(output.split('\n').map((line) => [line.split(' ')[0], line.split(' ').slice(1)]));
-  const values: Partial<Record<SecretName, string>> = {};
-  const exposed: SecretName[] = [];
+  const values: Partial<Record<HeldName, string>> = {};
+  const exposed: HeldName[] = [];
   for (const name of names) {
     const [mode, size, encoded = ''] = lines.get(name) ?? [];
     if (mode === 'none' && size === undefined) continue;

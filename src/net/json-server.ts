@@ -21,11 +21,14 @@ export interface JsonRequest {
   readonly order: <Order>(schema: z.ZodType<Order>) => Promise<Order>;
 }
 
+/** Those accepted now. */
+export type Tokens = () => readonly string[] | Promise<readonly string[]>;
+
 export interface JsonServerOptions {
-  /** Required in every request: `Authorization: Bearer <token>`. */
-  readonly token: string;
-  /** Routes that need another token in its place, by method and path. */
-  readonly otherTokens?: Readonly<Record<string, string>>;
+  /** One of them is required in every request: `Authorization: Bearer <token>`. Two while one replaces the other. */
+  readonly tokens: Tokens;
+  /** Routes that need others in their place, by method and path. */
+  readonly otherTokens?: Readonly<Record<string, Tokens>>;
   readonly longestBodyBytes: number;
   /** Handlers by method and path, such as `GET /status`; the result is sent with status 200. */
   readonly routes: Readonly<Record<string, (request: JsonRequest) => unknown>>;
@@ -37,7 +40,7 @@ export interface JsonServerOptions {
  * logged and sent as 500 with the code FAILED. The caller starts the server.
  */
 export function jsonServer({
-  token,
+  tokens,
   otherTokens = {},
   longestBodyBytes,
   routes,
@@ -46,8 +49,8 @@ export function jsonServer({
   const answer = async (request: IncomingMessage): Promise<unknown> => {
     const url = new URL(request.url ?? '/', 'http://api');
     const name = `${request.method ?? ''} ${url.pathname}`;
-    const needed = Object.hasOwn(otherTokens, name) ? otherTokens[name] : token;
-    if (!isSameSecret(request.headers.authorization ?? '', `Bearer ${needed}`)) {
+    const needed = Object.hasOwn(otherTokens, name) ? otherTokens[name] : tokens;
+    if (needed === undefined || !isBearer(request, await needed())) {
       throw new Refusal(401, { code: 'UNAUTHORIZED', message: 'the token is missing or wrong' });
     }
     const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
@@ -71,6 +74,11 @@ export function jsonServer({
       },
     );
   });
+}
+
+/** Whether a request has one of these tokens. */
+export function isBearer({ headers }: IncomingMessage, tokens: readonly string[]): boolean {
+  return tokens.some((token) => isSameSecret(headers.authorization ?? '', `Bearer ${token}`));
 }
 
 function reply(request: IncomingMessage, response: ServerResponse, status: number, body: unknown): void {

@@ -21,7 +21,9 @@ export function nodeLayout(base: string) {
     jupyterPage: `${base}/etc/jupyter/labconfig/page_config.json`,
     /** Python modules that replace slow ones while Jupyter starts. */
     lazyImports: `${base}/etc/jupyter/lazy-imports`,
-    /** Copies of the secrets that the user of the node may read. */
+    /** The key of sshd, as it was when the node started: others know it by that. */
+    hostKey: `${base}/etc/host_key`,
+    /** Copies of the secrets that Jupyter and sessions read, as they were when the node started. */
     userSecrets: `${base}/etc/user`,
     /** The accounts that the node's users see: those of its host, and the user. */
     accounts: `${base}/etc/passwd`,

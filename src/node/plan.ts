@@ -45,8 +45,15 @@ export interface NodePlan {
   readonly digests: readonly string[];
 }
 
-/** The plan by which this release makes the nodes of the spec. `artifacts` are the programs that it brings. */
-export async function makeNodePlan(spec: ClusterSpec, artifacts: Artifacts): Promise<NodePlan> {
+/**
+ * The plan by which this release makes the nodes of the spec. `artifacts` are the programs that it brings, `secrets` the
+ * digest of the secrets that a node reads at its start alone (`startSecretsDigest`).
+ */
+export async function makeNodePlan(
+  spec: ClusterSpec,
+  artifacts: Artifacts,
+  secrets: string,
+): Promise<NodePlan> {
   const agents = hostsWithRole(spec, 'agent');
   const [first] = agents;
   if (first === undefined) throw new TypeError('a cluster has an agent');
@@ -59,7 +66,7 @@ export async function makeNodePlan(spec: ClusterSpec, artifacts: Artifacts): Pro
     ...(image === undefined ? {} : { image }),
     hosts: Object.fromEntries(agents.map((host) => [host.name, placesOn(spec, host)])),
     digests: configs.map((config) =>
-      digest({ ...config, image, programs, secrets: secretsSeen(spec), ...ofNoRestart }),
+      digest({ ...config, image, programs, secrets: [secretsSeen(spec), secrets], ...ofNoRestart }),
     ),
   };
 }

@@ -8,7 +8,7 @@ export const proxyConfigSchema = z.object({
   host: z.string(),
   listen: z.object({ address: z.string(), port }),
   api: z.object({ address: z.string(), port }),
-  /** Read once at startup. */
+  /** Read once at startup, with `.next` and `.last` beside it: these are accepted, too. */
   tokenFile: z.string(),
   /** Absent: plain HTTP. */
   tls: z

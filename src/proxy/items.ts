@@ -8,10 +8,10 @@ import {
   type HostSpec,
   type ProxyTls,
 } from '../cluster/spec.js';
-import type { SecretName } from '../cluster/secrets.js';
+import { acceptedFiles, type SecretName } from '../cluster/secrets.js';
 import type { ProxyConfig } from './config.js';
 
-const tokenSecret: SecretName = 'proxy-api-token';
+const tokenSecret = 'proxy-api-token';
 const kernelsSecret: SecretName = 'node-kernels-token';
 
 const nodeFlags = [
@@ -97,7 +97,7 @@ export function proxyItems(spec: ClusterSpec, host: HostSpec): HostItems {
         reloadOn: [
           worker,
           configFile,
-          ...[tokenSecret, kernelsSecret].map((name) => `${paths.secrets}/${name}`),
+          ...[...acceptedFiles(tokenSecret), kernelsSecret].map((name) => `${paths.secrets}/${name}`),
         ],
       },
     ],

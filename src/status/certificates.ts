@@ -25,7 +25,7 @@ const kinds = {
   'etcd-authority.crt': {
     what: "the certificate of etcd's authority",
     expired: 'ETCD_AUTHORITY_EXPIRED',
-    renew: 'Replace it as docs/how-to/secrets.md says',
+    renew: 'Run `perijove secrets rotate etcd-authority` before that',
   },
   'etcd-member': {
     what: "the certificate of etcd's members (etcd-member)",
@@ -80,7 +80,7 @@ export function expiredProblems(certificates: readonly PlacedCertificate[]): Pro
   return byKind(certificates, 'expired').map(({ kind, found }) => {
     const { what, expired, renew } = kinds[kind];
     const places = found.map(({ place }) => place).join(', ');
-    const remedy = kind === 'https' ? errorCodes[expired].remedy : `${renew}.`;
+    const remedy = kind === 'etcd-authority.crt' ? errorCodes[expired].remedy : `${renew}.`;
     return { code: expired, message: `${what} has expired on ${places}`, remedy };
   });
 }

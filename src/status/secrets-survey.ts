@@ -1,7 +1,8 @@
 /** What hosts keep of the secrets of a cluster, without their values. */
 import { createHash } from 'node:crypto';
 import { validUntil } from '../cluster/certificate.js';
-import { secretNames, type SecretName } from '../cluster/secrets.js';
+import { isDerived, secretNames, type SecretName } from '../cluster/secrets.js';
+import { isStepped, rotationState } from '../deployment/rotation.js';
 import type { HostSecrets } from '../hosts/secrets.js';
 
 /** What each one opens or proves, for people. */
@@ -33,6 +34,8 @@ export interface SecretStatus {
   readonly differs: boolean;
   /** Users other than the owner may read it there. */
   readonly exposed: readonly string[];
+  /** Its replacement has begun; `committed`: the new value is in force, or about to be. */
+  readonly rotation?: 'prepared' | 'committed';
   /** When its certificate ends, as an ISO 8601 date; absent for what does not end, or cannot be read. */
   readonly ends?: string;
 }
@@ -43,6 +46,7 @@ export function secretStatuses(held: readonly HostSecrets[]): readonly SecretSta
     const values = held.flatMap(({ values: { [name]: value } }) => (value === undefined ? [] : [value]));
     const having = held.filter(({ values: { [name]: value } }) => value !== undefined);
     const ends = endOf(values);
+    const rotation = !isDerived(name) && isStepped(name) ? rotationState(name, held) : 'none';
     return {
       name,
       purpose: purposes[name],
@@ -50,6 +54,7 @@ export function secretStatuses(held: readonly HostSecrets[]): readonly SecretSta
       lacking: held.filter((each) => !having.includes(each)).map(({ host }) => host),
       differs: new Set(values.map(digest)).size > 1,
       exposed: held.filter(({ exposed }) => exposed.includes(name)).map(({ host }) => host),
+      ...(rotation !== 'none' && { rotation }),
       ...(ends !== undefined && { ends }),
     };
   });

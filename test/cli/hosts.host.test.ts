@@ -159,6 +159,24 @@ describe('check', () => {
     await writeSpec();
   });
 
+  it('secrets rotate says what it means, and changes nothing until it is confirmed', async () => {
+    await writeSpec();
+    const before = await Promise.all(sshds.map(({ dir }) => readdir(dir, { recursive: true })));
+    const unknown = await run('secrets', 'rotate', 'jupyter-tokn', '--yes');
+    expect(unknown).toMatchObject({ code: 2 });
+    expect(unknown.stderr).toContain('UNKNOWN_TARGET');
+    const asked = await run('secrets', 'rotate', 'jupyter-token', 'node-api-token');
+    expect(asked).toMatchObject({ code: 4 });
+    expect(asked.stderr).toContain('ROTATION_NOT_CONFIRMED');
+    expect(asked.stdout.replaceAll(/\s+/g, ' ')).toMatch(
+      /jupyter-token: each node is replaced, one at a time/,
+    );
+    expect(asked.stdout.replaceAll(/\s+/g, ' ')).toMatch(/node-api-token: nothing restarts/);
+    const silent = await run('secrets', 'rotate', '--json');
+    expect(silent).toMatchObject({ code: 4 });
+    expect(await Promise.all(sshds.map(({ dir }) => readdir(dir, { recursive: true })))).toEqual(before);
+  });
+
   it('check fails for a certificate of etcd that has expired, and names one that ends soon', async () => {
     await writeSpec();
     const [first] = sshds;

@@ -29,7 +29,9 @@ beforeAll(async () => {
       return { value: value * 2 };
     },
   };
-  base = await listening(jsonServer({ token: 's3cret', longestBodyBytes: 64, routes, logger }));
+  base = await listening(
+    jsonServer({ tokens: () => ['s3cret', 'next'], longestBodyBytes: 64, routes, logger }),
+  );
 });
 afterAll(() => {
   for (const server of servers) {
@@ -45,6 +47,13 @@ describe('a JSON API', () => {
   it('responds to queries and orders', async () => {
     expect(await client()('/sum?of=1&of=2', {})).toMatchObject({ status: 200, body: { of: ['1', '2'] } });
     expect(await client()('/double', {}, { value: 4 })).toMatchObject({ status: 200, body: { value: 8 } });
+  });
+
+  it('accepts each of its tokens, and no other', async () => {
+    expect(await client('next')('/sum', {})).toMatchObject({ status: 200 });
+    for (const wrong of ['', 's3cret,next', 's3cre']) {
+      expect(await client(wrong)('/sum', {})).toMatchObject({ status: 401, body: { code: 'UNAUTHORIZED' } });
+    }
   });
 
   it.each([

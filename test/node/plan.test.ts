@@ -41,7 +41,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 /** As the framework workflow keeps it. */
 const stored = async (of: ClusterSpec, artifacts = present): Promise<NodePlan> =>
-  JSON.parse(JSON.stringify(await makeNodePlan(of, artifacts))) as NodePlan;
+  JSON.parse(JSON.stringify(await makeNodePlan(of, artifacts, 'secrets'))) as NodePlan;
 
 const parsed = ({ [nodeEnvironment.config]: config = '', ...rest }: Readonly<Record<string, string>>) => ({
   ...rest,
@@ -90,6 +90,14 @@ describe('the digests of a plan', () => {
     for (const [index, digest] of before.digests.entries()) expect(after.digests[index]).not.toBe(digest);
   });
 
+  it('change with the secrets that nodes take at their start', async () => {
+    const [one, other] = await Promise.all(
+      ['secrets', 'others'].map((secrets) => makeNodePlan(spec, present, secrets)),
+    );
+    for (const [index, digest] of (one?.digests ?? []).entries())
+      expect(other?.digests[index]).not.toBe(digest);
+  });
+
   it('of containers change once with the secrets that they see, and those of processes do not', async () => {
     const seen = async (of: ClusterSpec) => (await stored(of)).hosts['h2']?.secrets;
     expect(await seen(docker)).toBe('/srv/perijove/etc/node-secrets');
@@ -101,7 +109,8 @@ describe('the digests of a plan', () => {
       return digests.map((digest, index) => {
         const image = nodeImage(of)?.reference;
         const config = nodeConfig(of, index, hosts[0] as HostSpec);
-        const said = { ...config, image, programs: sums, paths: undefined, nodes: undefined };
+        const secrets = [undefined, 'secrets'];
+        const said = { ...config, image, programs: sums, secrets, paths: undefined, nodes: undefined };
         return sha256OfText(canonicalJson(said)) === digest;
       });
     };

@@ -78,6 +78,30 @@ describe('the directory of the secrets of nodes', () => {
     expect(planned()).toEqual([]);
   });
 
+  it('has the values that a node accepts while its token is replaced, for as long as all secrets have them', () => {
+    const write = (name: string, text: string) =>
+      writeFileSync(path.join(all(), name), text, { mode: 0o600 });
+    const tokens = () => readdirSync(own()).filter((name) => name.startsWith('node-api-token'));
+    apply();
+    write('node-api-token.next', 'new');
+    write('jupyter-token.next', 'new');
+    expect(planned()).toHaveLength(1);
+    apply();
+    expect(tokens()).toEqual(['node-api-token', 'node-api-token.next']);
+    expect(readdirSync(own())).not.toContain('jupyter-token.next');
+    expect(planned()).toEqual([]);
+    write('node-api-token.last', 'old');
+    write('node-api-token', 'new');
+    apply();
+    expect(readFileSync(path.join(own(), 'node-api-token.last'), 'utf8')).toBe('old');
+    expect(readFileSync(path.join(own(), 'node-api-token'), 'utf8')).toBe('new');
+    for (const name of ['next', 'last']) rmSync(path.join(all(), `node-api-token.${name}`));
+    expect(planned()).toHaveLength(1);
+    apply();
+    expect(tokens()).toEqual(['node-api-token']);
+    expect(planned()).toEqual([]);
+  });
+
   it('is not made without the secrets', () => {
     rmSync(path.join(all(), 'node-api-token'));
     expect(() => apply()).toThrow(/the secret node-api-token is missing/);
@@ -94,6 +118,20 @@ describe('the directory of the secrets of nodes', () => {
     expect(planned('docker').map(({ plan }) => plan)).toEqual([
       `copy the secrets that nodes need to ${own()}`,
     ]);
+  });
+
+  it('announces the replacement of nodes for a secret that they take at their start alone', () => {
+    apply();
+    const announced = (name: string) => {
+      writeFileSync(path.join(all(), name), `other ${name}`);
+      const found = planned().map(({ plan }) => plan.endsWith('; its nodes are replaced, one at a time'));
+      apply();
+      return found;
+    };
+    expect(announced('jupyter-token')).toEqual([true]);
+    expect(announced('etcd-authority.crt')).toEqual([true]);
+    expect(announced('node-api-token')).toEqual([false]);
+    expect(announced('etcd-client')).toEqual([false]);
   });
 
   it.each(['stat', 'sha256sum'])('is not taken for different while %s fails', (program) => {

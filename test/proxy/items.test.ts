@@ -38,6 +38,8 @@ test('the service runs its programs with its configuration, and only reloads wha
     '/opt/perijove/bin/perijove-proxy-worker.mjs',
     '/opt/perijove/etc/proxy.json',
     '/opt/perijove/etc/secrets/proxy-api-token',
+    '/opt/perijove/etc/secrets/proxy-api-token.next',
+    '/opt/perijove/etc/secrets/proxy-api-token.last',
     '/opt/perijove/etc/secrets/node-kernels-token',
   ]);
   expect(files.map(({ path }) => path)).toEqual([

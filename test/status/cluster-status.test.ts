@@ -123,7 +123,7 @@ describe('phaseOf', () => {
     const ended = keeping({ 'etcd-authority.crt': -2, 'etcd-member': -2, 'etcd-client': 29 });
     expect(phaseOf(spec, ended, began)).toBe('degraded');
     expect(shortcomings(spec, ended)).toEqual([
-      "the certificate of etcd's authority has expired on h1, h2 (ETCD_AUTHORITY_EXPIRED). Replace it as docs/how-to/secrets.md says",
+      'the certificate of etcd\'s authority has expired on h1, h2 (ETCD_AUTHORITY_EXPIRED). See "Replace the authority" in `docs/how-to/secrets.md`',
       "the certificate of etcd's members (etcd-member) has expired on h1, h2 (ETCD_CERTIFICATE_EXPIRED). Run `perijove up`, which issues a new one",
     ]);
   });

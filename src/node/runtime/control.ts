@@ -13,7 +13,6 @@ import { readOrders, staleness, storeOrders, type Orders } from './orders.js';
 import { serviceState } from './runit.js';
 import { refusal, type NodeControl } from './server.js';
 import { sshConfig } from './sshd.js';
-import { userSecrets } from './user.js';
 
 export interface ControlOptions {
   readonly config: NodeConfig;
@@ -192,8 +191,8 @@ class HostsFile {
   }
 
   async writeSshConfig(entries: readonly HostsEntry[]): Promise<void> {
-    const { sshConfig: file } = nodeLayout(this.#config.paths.base);
-    const way = { user: userInfo().username, secrets: userSecrets(this.#config) };
+    const { sshConfig: file, userSecrets } = nodeLayout(this.#config.paths.base);
+    const way = { user: userInfo().username, secrets: userSecrets };
     await replaceFile(file, sshConfig(this.#config, way, entries));
   }
 }

@@ -1,12 +1,12 @@
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { messageOf } from '../../errors/error.js';
+import { readTokens } from '../../net/tokens.js';
 import type { NodeConfig } from '../config.js';
 import type { Room } from '../kernels.js';
 import { Placements } from '../placement.js';
 import { askJupyter } from './ask-jupyter.js';
 import type { JupyterService } from './jupyter-service.js';
-import { readSecret } from './prepare.js';
 import type { KernelControl } from './server.js';
 
 /** A proxy waits about as long for a node. */
@@ -26,16 +26,16 @@ export async function kernelControl({
   readonly jupyterToken: string;
   readonly logger: Logger;
 }): Promise<KernelControl | undefined> {
-  let token: string;
+  const tokens = () => readTokens(`${config.paths.secrets}/node-kernels-token`);
   try {
-    token = (await readSecret(config, 'node-kernels-token')).trim();
+    await tokens();
   } catch (error) {
     logger.warn({ reason: messageOf(error) }, 'no door to the kernels');
     return undefined;
   }
   const placements = new Placements(config.name);
   return {
-    token,
+    tokens,
     room: () => roomOf(config, jupyter, jupyterToken),
     place: (order) => placements.place(order, performance.now()),
     placed: ({ path }) => placements.end(path),

@@ -27,7 +27,7 @@ import { kernelMarks, marks, nodeLayout, serviceNames } from '../layout.js';
 import { nodeScripts, type Identities, type Programs } from '../scripts.js';
 import { knownHosts, sshdConfig } from './sshd.js';
 import { storeStartedNode } from './started.js';
-import { interpreterOf, requireSight, userOf, userSecrets, viewFor, withAccount } from './user.js';
+import { interpreterOf, requireSight, userOf, viewFor, withAccount } from './user.js';
 
 /** Directories of administrative programs, which a task's PATH may lack. */
 const standardPath = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
@@ -108,9 +108,11 @@ export async function writeTree(config: NodeConfig, environment: Record<string, 
   const sftpServer = await findSftpServer();
   const secret = (name: string) => readSecret(config, name);
 
+  await writeUserSecrets(config);
   const as = await prepareUser(config, programs);
 
   await storeStartedNode({ config, programs });
+  await replaceFile(layout.hostKey, await secret('node-host-key'), 0o600);
   await replaceFile(layout.authorizedKeys, await secret('node-ssh-key.pub'), 0o600);
   await replaceFile(layout.knownHosts, knownHosts(config, await secret('node-host-key.pub')));
   await replaceFile(
@@ -141,7 +143,7 @@ export async function writeTree(config: NodeConfig, environment: Record<string, 
 
 async function writeJupyterFiles(config: NodeConfig): Promise<void> {
   const layout = nodeLayout(config.paths.base);
-  const secrets = userSecrets(config);
+  const secrets = layout.userSecrets;
   const user = userOf(config);
   await replaceFile(
     layout.jupyterConfig,
@@ -188,7 +190,6 @@ async function prepareUser(config: NodeConfig, programs: Programs): Promise<Iden
   if (user === undefined) return undefined;
   const layout = nodeLayout(config.paths.base);
   await requireSight();
-  await writeUserSecrets(config, user);
   const accounts = withAccount(await readFile('/etc/passwd', 'utf8'), user, layout.home);
   await replaceFile(layout.accounts, accounts);
   await mkdir(config.jupyter.notebooks, { recursive: true });
@@ -223,13 +224,18 @@ async function placesOf(program: string): Promise<string[]> {
   return files.map((each) => path.dirname(path.dirname(each)));
 }
 
-/** ssh refuses a key that others may read, but not one of its own user. The rest belongs to root. */
-async function writeUserSecrets(config: NodeConfig, { uid, gid }: UserIds): Promise<void> {
+/**
+ * Copies, so that all that runs in the node has the same ones until it is replaced. ssh refuses a key that others may read,
+ * but not one of its own user. The rest belongs to whoever started the node.
+ */
+async function writeUserSecrets(config: NodeConfig): Promise<void> {
+  const own = { uid: userInfo().uid, gid: userInfo().gid };
+  const { uid, gid } = userOf(config) ?? own;
   const { userSecrets: directory } = nodeLayout(config.paths.base);
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { mode: 0o755 });
   for (const name of ['jupyter-token', 'jupyter-cookie-secret'] as const) {
-    await writeSecret(`${directory}/${name}`, await readSecret(config, name), { uid: 0, gid }, 0o440);
+    await writeSecret(`${directory}/${name}`, await readSecret(config, name), { uid: own.uid, gid }, 0o440);
   }
   await writeSecret(
     `${directory}/node-ssh-key`,

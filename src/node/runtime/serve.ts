@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { access } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
 import { createEtcdClient } from '../../etcd/client.js';
+import { readTokens } from '../../net/tokens.js';
 import { holderOf } from '../../hosts/sockets.js';
 import { isMissing, replaceFile } from '../../net/files.js';
 import { nodeControl } from './control.js';
@@ -18,7 +19,6 @@ import { promoteOwnMember } from './promotion.js';
 import { askJupyter } from './ask-jupyter.js';
 import { addKernelDoor } from './kernel-door.js';
 import { kernelControl } from './kernel-control.js';
-import { readSecret } from './prepare.js';
 import { controlServer } from './server.js';
 import { readStartedNode } from './started.js';
 import { userOf } from './user.js';
@@ -27,8 +27,11 @@ import { userOf } from './user.js';
 export async function serveNode(base: string, logger: Logger): Promise<void> {
   const { config } = await readStartedNode(base);
   const layout = nodeLayout(config.paths.base);
-  const jupyterToken = (await readSecret(config, 'jupyter-token')).trim();
-  const apiToken = (await readSecret(config, 'node-api-token')).trim();
+  // Of this life of the node, as Jupyter reads it; that of the control API may be replaced while the node runs.
+  const jupyterToken = (
+    await readFile(`${nodeLayout(config.paths.base).userSecrets}/jupyter-token`, 'utf8')
+  ).trim();
+  const tokens = () => readTokens(`${config.paths.secrets}/node-api-token`);
 
   const access = await etcdAccess(config);
   const etcdClient = () =>
@@ -74,10 +77,10 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
       ),
   });
   const kernels = await kernelControl({ config, jupyter, jupyterToken, logger });
-  const server = controlServer(control, apiToken, logger, kernels);
+  const server = controlServer(control, tokens, logger, kernels);
   if (kernels) {
     addKernelDoor(server, {
-      token: kernels.token,
+      tokens: kernels.tokens,
       socket: layout.jupyterSocket,
       owner: userOf(config),
       hasKernels: () => (answered.before && jupyter.status.state !== 'stopped' ? 'not-known' : 'none'),

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import type { Logger } from 'pino';
-import { jsonServer, Refusal } from '../../net/json-server.js';
+import { jsonServer, Refusal, type Tokens } from '../../net/json-server.js';
 import {
   hostsOrderSchema,
   jupyterOrderSchema,
@@ -35,7 +35,7 @@ export interface NodeControl {
 
 /** What proxies ask about kernels, with a token of their own. */
 export interface KernelControl {
-  readonly token: string;
+  readonly tokens: Tokens;
   room(): Promise<Room>;
   place(order: PlaceOrder): Placed;
   placed(order: EndOfPlacement): void;
@@ -48,10 +48,13 @@ export function refusal(status: number, failure: NodeFailure): Refusal<NodeFailu
 
 const longestBodyBytes = 256 * 1024;
 
-/** The control API over HTTP; see `NodeControl` for its operations, and `KernelControl`. */
+/**
+ * The control API over HTTP, which accepts `tokens` as they are at each request; see `NodeControl` for its operations, and
+ * `KernelControl`.
+ */
 export function controlServer(
   control: NodeControl,
-  token: string,
+  tokens: Tokens,
   logger: Logger,
   kernels?: KernelControl,
 ): Server {
@@ -59,11 +62,11 @@ export function controlServer(
   const place = `POST ${kernelRoutes.place}`;
   const placed = `POST ${kernelRoutes.placed}`;
   return jsonServer({
-    token,
+    tokens,
     longestBodyBytes,
     logger,
     ...(kernels && {
-      otherTokens: Object.fromEntries([room, place, placed].map((route) => [route, kernels.token])),
+      otherTokens: Object.fromEntries([room, place, placed].map((route) => [route, kernels.tokens])),
     }),
     routes: {
       ...(kernels && {

@@ -20,7 +20,7 @@ export function sshdConfig(config: NodeConfig, facts: SshdFacts): string {
   return lines(
     `ListenAddress ${config.address}`,
     `Port ${config.ports.ssh}`,
-    `HostKey ${config.paths.secrets}/node-host-key`,
+    `HostKey ${layout.hostKey}`,
     'PidFile none',
     `AuthorizedKeysFile ${layout.authorizedKeys}`,
     'AuthenticationMethods publickey',

@@ -8,16 +8,10 @@ import { PerijoveError } from '../../errors/error.js';
 import type { UserIds } from '../../cluster/spec.js';
 import type { NodeConfig } from '../config.js';
 import { mostKept, userName, type View } from '../identity.js';
-import { nodeLayout } from '../layout.js';
 
 /** The user of Jupyter, kernels, terminals and sessions; undefined where all is run by whoever started the node. */
 export function userOf({ user }: Pick<NodeConfig, 'user'>): UserIds | undefined {
   return process.getuid?.() === 0 ? user : undefined;
-}
-
-/** Directory of the secrets that the user of the node reads. */
-export function userSecrets(config: NodeConfig): string {
-  return userOf(config) === undefined ? config.paths.secrets : nodeLayout(config.paths.base).userSecrets;
 }
 
 /**

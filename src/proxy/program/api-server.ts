@@ -13,7 +13,8 @@ import type { Router } from './router.js';
 
 export interface ApiServerOptions {
   readonly router: Router;
-  readonly token: string;
+  /** The accepted ones. */
+  readonly tokens: readonly string[];
   readonly routeFile: RouteFile;
   readonly logger: Logger;
 }
@@ -21,7 +22,7 @@ export interface ApiServerOptions {
 const longestBodyBytes = 64 * 1024;
 
 /** The API described in `api.ts`; the caller starts listening. */
-export function createApiServer({ router, token, routeFile, logger }: ApiServerOptions): Server {
+export function createApiServer({ router, tokens, routeFile, logger }: ApiServerOptions): Server {
   const take = (order: RouteOrder): RouteSet => {
     const { node, nodes } = order;
     if (nodes.every(({ name }) => name !== node))
@@ -39,7 +40,7 @@ export function createApiServer({ router, token, routeFile, logger }: ApiServerO
   };
 
   return jsonServer({
-    token,
+    tokens: () => tokens,
     longestBodyBytes,
     logger,
     routes: {

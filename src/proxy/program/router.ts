@@ -10,8 +10,8 @@ import { authorityOf, nodeWay, Ways } from './ways.js';
 export interface RouterOptions {
   /** This proxy's address for users: `127.0.1.1:8888`. */
   readonly self: string;
-  /** Of this cluster's proxies. */
-  readonly secret: string;
+  /** Those by which proxies of this cluster prove themselves. */
+  readonly secrets: readonly string[];
   readonly logger: Logger;
   /** Called with each change of the route, by an order or a reflex. */
   readonly onChange: (route: Route) => void;
@@ -74,7 +74,7 @@ export class Router {
 
   constructor(options: RouterOptions) {
     this.#options = options;
-    this.ways = new Ways(options.self, options.secret);
+    this.ways = new Ways(options.self, options.secrets);
   }
 
   get route(): Route | undefined {

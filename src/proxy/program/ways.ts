@@ -102,11 +102,11 @@ export class Ways {
 
   /**
    * @param self this proxy's listen address: `127.0.1.1:8888`
-   * @param secret of this cluster's proxies
+   * @param secrets of this cluster's proxies; two while one replaces the other
    */
   constructor(
     readonly self: string,
-    private readonly secret: string,
+    private readonly secrets: readonly string[],
   ) {}
 
   /** The way to try first. */
@@ -253,7 +253,7 @@ export class Ways {
 
   #tunnel(way: string, node: Node, via: readonly string[], signal: AbortSignal): Promise<Dialled> {
     const authority = authorityOf(nodeWay(node));
-    return tunnel(way, { authority, via: [...via, this.self], secret: this.secret }, signal);
+    return tunnel(way, { authority, via: [...via, this.self], secrets: this.secrets }, signal);
   }
 
   #passOver(way: string, node: Node): void {
@@ -316,8 +316,8 @@ function tunnel(
   {
     authority,
     via,
-    secret,
-  }: { readonly authority: string; readonly via: readonly string[]; readonly secret: string },
+    secrets,
+  }: { readonly authority: string; readonly via: readonly string[]; readonly secrets: readonly string[] },
   signal: AbortSignal,
 ): Promise<Dialled> {
   const isHttps = new URL(way).protocol === 'https:';
@@ -336,7 +336,7 @@ function tunnel(
       socket.on('error', () => socket.destroy());
       if (isHttps && answer.statusCode === 200) {
         const proof = String(answer.headers[proofHeader] ?? '');
-        if (!isEncrypted(socket) || !isSameSecret(proof, proofOf(socket, secret))) {
+        if (!isEncrypted(socket) || !secrets.some((secret) => isSameSecret(proof, proofOf(socket, secret)))) {
           socket.destroy();
           resolve({ kind: 'unreachable', reason: 'it does not prove that it is a proxy of this cluster' });
           return;

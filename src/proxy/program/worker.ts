@@ -9,6 +9,7 @@ import { createApiServer } from './api-server.js';
 import { proxyConfigSchema, type ProxyConfig } from '../config.js';
 import { routeOrderSchema } from '../api.js';
 import { addHttps } from './https.js';
+import { readTokens } from '../../net/tokens.js';
 import { JupyterProxy } from './jupyter-proxy.js';
 import { Kernels } from './kernels/kernels.js';
 import { drainMessage, isHandover, servingMessage, type Handover } from './messages.js';
@@ -49,15 +50,15 @@ async function kernelsOf({ kernels }: ProxyConfig, router: Router): Promise<Kern
 
 async function start(configFile: string): Promise<void> {
   const config = proxyConfigSchema.parse(JSON.parse(await readFile(configFile, 'utf8')));
-  const token = (await readFile(config.tokenFile, 'utf8')).trim();
-  if (token === '') throw new Error(`${config.tokenFile} is empty`);
+  const tokens = await readTokens(config.tokenFile);
+  const [token] = tokens;
 
   const routeFile = new RouteFile(config.routeFile, logger);
   const stored = await routeFile.load();
   const { listen: place } = config;
   const self = `${place.address}:${place.port}`;
   const router = new Router({
-    ...{ self, secret: token, logger },
+    ...{ self, secrets: tokens, logger },
     onChange: (route) => void routeFile.store(route),
   });
   if (stored) router.restore(stored);
@@ -66,7 +67,7 @@ async function start(configFile: string): Promise<void> {
   const https = tls && { self, hstsSeconds: tls.hstsSeconds };
   const proxy = new JupyterProxy({ ...{ cluster, host, router, logger, secret: token }, https, kernels });
   const unwatch = tls && (await addHttps(proxy.server, { file: tls.file, logger }));
-  const api = createApiServer({ router, token, routeFile, logger });
+  const api = createApiServer({ router, tokens, routeFile, logger });
   const servers = [proxy.server, api];
   const underWay = new Set<ServerResponse>();
   const ended = new EventEmitter();

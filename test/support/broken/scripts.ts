@@ -59,8 +59,9 @@ export const scripts: Readonly<Record<string, Row>> = {
   'activities/recovery.ts#noteEpoch': {
     not: 'by the shell alone, and a file that was not written is an error',
   },
-  'activities/secrets.ts#writeSecrets': ['provide secrets'],
-  'activities/secrets.ts#closeSecrets': ['keep secrets'],
+  'hosts/secret-files.ts#writeSecrets': ['provide secrets'],
+  'hosts/secret-files.ts#closeSecrets': ['keep secrets'],
+  'hosts/secret-files.ts#removeSecrets': { not: 'looks at nothing' },
   'activities/teardown.ts#clearHost': ['clear a host', 'clear a server of containers'],
   'activities/zookeeper.ts#requireReadableData': { not: 'explains a failure, and changes nothing' },
   'activities/zookeeper.ts#configuredPort': { not: 'one sed, whose failure is no port to ask' },

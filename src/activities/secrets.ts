@@ -44,8 +44,8 @@ export function createSecretsActivities({ pool }: Pick<ActivityDeps, 'pool'>) {
         );
         const decision = decideSecrets(held, spec);
         if (decision.kind === 'make') {
-          const { names, authority } = decision;
-          const values = names.map(async (name) => [name, await makeSecret(name, spec, authority)] as const);
+          const { names, issuing } = decision;
+          const values = names.map(async (name) => [name, await makeSecret(name, spec, issuing)] as const);
           // One that is there and cannot be used gives way.
           const stale = names.filter((name) => held[0]?.values[name] !== undefined);
           await write(first, Object.fromEntries(await Promise.all(values)), stale);

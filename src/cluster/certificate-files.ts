@@ -3,9 +3,9 @@ import { hostname } from 'node:os';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { certificateFlaw, keyAndCertificates } from './certificate.js';
 import type { Finding } from './checks.js';
-import type { ClusterSpec, ProxyTls } from './spec.js';
+import { tlsFiles, type ClusterSpec, type ProxyTlsFiles } from './spec.js';
 
-type Files = Pick<ProxyTls, 'certificateFile' | 'keyFile'>;
+type Files = Pick<ProxyTlsFiles, 'certificateFile' | 'keyFile'>;
 
 /** What is wrong with the files for HTTPS on this machine. */
 export interface FilesFlaw {
@@ -42,7 +42,8 @@ export function readCertificateFiles({ certificateFile, keyFile }: Files, now: D
 }
 
 /** What `check`, `plan` and `up` find before they touch anything. */
-export function checkCertificateFiles({ proxy: { tls } }: Pick<ClusterSpec, 'proxy'>): Finding[] {
+export function checkCertificateFiles(spec: Pick<ClusterSpec, 'proxy'>): Finding[] {
+  const tls = tlsFiles(spec);
   const read = tls && readCertificateFiles(tls, new Date());
   if (read === undefined || !('message' in read)) return [];
   const { of, message, remedy } = read;

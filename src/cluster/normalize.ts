@@ -142,10 +142,9 @@ function withoutUndefined<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as T;
 }
 
-function normalizeTls(
-  { certificate, key, hsts }: NonNullable<ClusterFile['proxy']['tls']>,
-  places: LocalPlaces,
-): ProxyTls {
+function normalizeTls(tls: NonNullable<ClusterFile['proxy']['tls']>, places: LocalPlaces): ProxyTls {
+  if (tls === 'cluster') return { issuer: 'cluster' };
+  const { certificate, key, hsts } = tls;
   return {
     certificateFile: localPath(certificate, places),
     keyFile: localPath(key, places),

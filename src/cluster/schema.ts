@@ -554,7 +554,7 @@ const jupyter = section(
   'JupyterLab on the nodes.',
 );
 
-const tls = section(
+const ownTls = section(
   {
     certificate: localPath.meta(
       meta(
@@ -578,9 +578,20 @@ const tls = section(
       )
       .optional(),
   },
-  'Serve HTTPS instead of plain HTTP on the port where users reach Jupyter. Plain requests are redirected. See `docs/how-to/https.md`.',
+  'A certificate of yours.',
   { certificate: '/etc/ssl/jupyter/fullchain.pem', key: '/etc/ssl/jupyter/privkey.pem' },
 );
+
+const tls = z
+  .union([z.literal('cluster'), ownTls], { error: '`cluster`, or the keys certificate and key' })
+  .meta({
+    ...meta(
+      'Serve HTTPS instead of plain HTTP on the port where users reach Jupyter: with a certificate that an authority of this cluster issues (`cluster`), or with one of yours. Plain requests are redirected. See `docs/how-to/https.md`.',
+      'cluster',
+      'plain HTTP',
+    ),
+    kind: '`cluster`, keys',
+  });
 
 const proxy = section(
   {

@@ -15,6 +15,9 @@ export const secretNames = [
   'etcd-authority.crt',
   'etcd-member',
   'etcd-client',
+  'https-authority',
+  'https-authority.crt',
+  'https-server',
 ] as const;
 
 export type SecretName = (typeof secretNames)[number];
@@ -53,10 +56,16 @@ export const acceptedTwice = [
   'etcd-authority',
 ] as const satisfies readonly PrimarySecret[];
 
-/** Members and clients of etcd have certificates that are replaced at once. */
-type Issued = 'etcd-member' | 'etcd-client';
+/** Certificates by the authority that issues them; they are replaced at once. */
+export const issuers = {
+  'etcd-member': 'etcd-authority',
+  'etcd-client': 'etcd-authority',
+  'https-server': 'https-authority',
+} as const satisfies Partial<Record<PrimarySecret, PrimarySecret>>;
+export type IssuedSecret = keyof typeof issuers;
+export type Authority = (typeof issuers)[IssuedSecret];
 /** A secret that is replaced in steps. */
-export type SteppedSecret = Exclude<PrimarySecret, Issued>;
+export type SteppedSecret = Exclude<PrimarySecret, IssuedSecret>;
 export type NextName = `${SteppedSecret}.next`;
 export type LastName = `${(typeof acceptedTwice)[number]}.last`;
 /** All files of secrets that a host may have. */
@@ -70,12 +79,16 @@ export function isDerived(name: SecretName): name is DerivedSecret {
   return name.endsWith('.pub') || name.endsWith('.crt');
 }
 
+export function isIssued(name: SecretName): name is IssuedSecret {
+  return name in issuers;
+}
+
 export function isAcceptedTwice(name: SecretName): name is (typeof acceptedTwice)[number] {
   return acceptedTwice.some((each) => each === name);
 }
 
 export const steppedNames: readonly SteppedSecret[] = secretNames.filter(
-  (name): name is SteppedSecret => !isDerived(name) && name !== 'etcd-member' && name !== 'etcd-client',
+  (name): name is SteppedSecret => !isDerived(name) && !isIssued(name),
 );
 
 /** Files that a host has only while a secret is replaced. */

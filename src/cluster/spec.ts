@@ -234,12 +234,25 @@ export interface ProxySpec {
   readonly tls?: ProxyTls;
 }
 
-/** HTTPS for people. The files are read on the machines of the workers, and of `check` and `plan`. */
-export interface ProxyTls {
+/** HTTPS for people. */
+export type ProxyTls = ProxyTlsFiles | ProxyTlsCluster;
+
+/** By a certificate of theirs. The files are read on the machines of the workers, and of `check` and `plan`. */
+export interface ProxyTlsFiles {
   readonly certificateFile: string;
   readonly keyFile: string;
   /** How long browsers remember to use HTTPS only. */
   readonly hstsMs?: number;
+}
+
+/** By a certificate that an authority of the cluster issues for the hosts. */
+export interface ProxyTlsCluster {
+  readonly issuer: 'cluster';
+}
+
+/** The files of people's own certificate; undefined with another one, or over plain HTTP. */
+export function tlsFiles({ proxy: { tls } }: Pick<ClusterSpec, 'proxy'>): ProxyTlsFiles | undefined {
+  return tls === undefined || 'issuer' in tls ? undefined : tls;
 }
 
 /**

@@ -47,10 +47,14 @@ export async function prepareRotation(rotation: Rotation): Promise<void> {
   if (decision.kind === 'make') {
     throw new PerijoveError('SECRETS_ABSENT', `no host has a valid ${decision.names.join(', ')}`);
   }
-  const authority = decision.secrets['etcd-authority'];
   for (const name of names) {
     if (isStepped(name)) continue;
-    await writeSecrets(first.connection, { [name]: await makeSecret(name, spec, authority) }, [name], signal);
+    await writeSecrets(
+      first.connection,
+      { [name]: await makeSecret(name, spec, decision.secrets) },
+      [name],
+      signal,
+    );
   }
   const stepped = names.filter(isStepped).filter((name) => stateOf(name, holders) !== 'committed');
   for (const name of stepped) {

@@ -2,6 +2,7 @@
 import {
   isAcceptedTwice,
   isDerived,
+  isIssued,
   lastOf,
   nextOf,
   secretNames,
@@ -31,6 +32,8 @@ const effects: Readonly<Record<PrimarySecret, string>> = {
   'mesos-credential': `${restarts}; until the scheduler has read it again, lost nodes are not relaunched`,
   'etcd-authority': `${oneByOne}, three times: members trust the new authority first, then get certificates of it, then no longer trust the old one`,
   'etcd-member': `${nothingRestarts}: etcd reads it at each new connection`,
+  'https-authority': `nothing restarts; browsers warn until its certificate is installed where the old one was (\`proxy.tls: cluster\`)`,
+  'https-server': `${nothingRestarts}: proxies show it from their next connection on`,
   'etcd-client': `${nothingRestarts}; the old one is accepted until its authority is replaced`,
 };
 
@@ -44,7 +47,7 @@ export function effectOf(name: PrimarySecret, nodesUser: boolean): string {
 }
 
 export function isStepped(name: PrimarySecret): name is SteppedSecret {
-  return name !== 'etcd-member' && name !== 'etcd-client';
+  return !isIssued(name);
 }
 
 /**

@@ -8,36 +8,47 @@ import { certificatesIn } from '../cluster/certificate.js';
 import { defaultPrincipal, type ClusterSpec } from '../cluster/spec.js';
 import {
   isDerived,
+  isIssued,
+  issuers,
   lastOf,
   nextOf,
   passingNames,
   secretNames,
+  type Authority,
   type HeldName,
   type HeldSecrets,
+  type IssuedSecret,
   type PrimarySecret,
   type SecretName,
   type Secrets,
   type SteppedSecret,
 } from '../cluster/secrets.js';
-import { issueClient, issueMember, makeAuthority } from '../etcd/authority.js';
-import { authorityCertificates, authorityFlaw, isCurrent, memberNames } from '../etcd/certificates.js';
+import {
+  issueClient,
+  issueMember,
+  issueServer,
+  makeAuthority,
+  type CertifiedNames,
+} from '../cluster/authority.js';
+import { authorityCertificates, authorityFlaw, isCurrent } from '../cluster/issued.js';
+import { memberNames } from '../etcd/certificates.js';
+import { serverNames } from '../proxy/certificate.js';
 
 const publicKeys = {
   'node-ssh-key.pub': 'node-ssh-key',
   'node-host-key.pub': 'node-host-key',
 } as const satisfies Partial<Record<SecretName, PrimarySecret>>;
 
-const authorityCertificate = 'etcd-authority.crt' satisfies SecretName;
+const authorities = ['etcd-authority', 'https-authority'] as const satisfies readonly Authority[];
 
 export type SecretsDecision =
-  /** No host holds these, or one that can be used. `authority` issues certificates. */
-  | { readonly kind: 'make'; readonly names: readonly PrimarySecret[]; readonly authority?: string }
+  /** No host holds these, or one that can be used. `issuing` are the authorities that there are. */
+  | { readonly kind: 'make'; readonly names: readonly PrimarySecret[]; readonly issuing: Issuing }
   /** With what replaces a secret now, where hosts have that. */
   | { readonly kind: 'complete'; readonly secrets: Secrets & HeldSecrets };
 
-/** The authority issues these; they are replaced when they do not fit it or the spec any more, or end soon. */
-const issued = ['etcd-member', 'etcd-client'] as const satisfies readonly PrimarySecret[];
-type IssuedSecret = (typeof issued)[number];
+/** Texts of the authorities that hosts hold. */
+export type Issuing = Readonly<Partial<Record<Authority, string>>>;
 
 /**
  * The principal comes from the spec: a credential for another principal keeps its secret.
@@ -50,32 +61,32 @@ export function decideSecrets(
   spec: ClusterSpec,
   now = new Date(),
 ): SecretsDecision {
-  const authority = agreedValue('etcd-authority', held, spec);
-  const flaw = authority === undefined ? undefined : authorityFlaw(authority);
-  if (flaw !== undefined) {
-    throw new PerijoveError('SECRETS_DAMAGED', `etcd-authority cannot be used: ${flaw}`, {
-      subject: 'etcd-authority',
-    });
-  }
+  const issuing: Issuing = Object.fromEntries(
+    authorities.flatMap((name) => {
+      const value = usableAuthority(name, held, spec);
+      return value === undefined ? [] : [[name, value] as const];
+    }),
+  );
   const agreed = primarySecrets().map(
     (name) =>
       [
         name,
-        isIssued(name) ? currentValue(name, held, { authority, spec, now }) : agreedValue(name, held, spec),
+        isIssued(name) ? currentValue(name, held, { issuing, spec, now }) : agreedValue(name, held, spec),
       ] as const,
   );
   const missing = agreed.flatMap(([name, value]) =>
     // Without the authority, its certificates come with the next turn.
-    value === undefined && !(authority === undefined && isIssued(name)) ? [name] : [],
+    value === undefined && !(isIssued(name) && issuing[issuers[name]] === undefined) ? [name] : [],
   );
-  if (missing.length > 0) return { kind: 'make', names: missing, ...(authority && { authority }) };
+  if (missing.length > 0) return { kind: 'make', names: missing, issuing };
   const values = Object.fromEntries(agreed) as Record<PrimarySecret, string>;
   const passing = passingSecrets(held);
   const derived = [
     ...Object.entries(publicKeys).map(
       ([name, privateKey]) => [name, publicKeyOf(privateKey, values[privateKey])] as const,
     ),
-    [authorityCertificate, trusted(values['etcd-authority'], passing)] as const,
+    ['etcd-authority.crt', trusted(values['etcd-authority'], passing)] as const,
+    ['https-authority.crt', authorityCertificates(values['https-authority'])] as const,
   ];
   return { kind: 'complete', secrets: { ...passing, ...values, ...Object.fromEntries(derived) } as Secrets };
 }
@@ -100,8 +111,27 @@ function trusted(authority: string, passing: HeldSecrets): string {
   return authorityCertificates([authority, ...others.filter((each) => each !== undefined)].join('\n'));
 }
 
-function isIssued(name: SecretName): name is IssuedSecret {
-  return issued.some((each) => each === name);
+/** @throws PerijoveError SECRETS_DIFFER, SECRETS_DAMAGED */
+function usableAuthority(
+  name: Authority,
+  held: readonly HostSecrets[],
+  spec: ClusterSpec,
+): string | undefined {
+  const value = agreedValue(name, held, spec);
+  const flaw = value === undefined ? undefined : authorityFlaw(value);
+  if (flaw === undefined) return value;
+  throw new PerijoveError('SECRETS_DAMAGED', `${name} cannot be used: ${flaw}`, { subject: name });
+}
+
+function namesOf(name: IssuedSecret, spec: ClusterSpec): CertifiedNames {
+  switch (name) {
+    case 'etcd-member':
+      return memberNames(spec);
+    case 'etcd-client':
+      return { names: [], addresses: [] };
+    case 'https-server':
+      return serverNames(spec);
+  }
 }
 
 /** Hosts may hold different ones: the newest that can be used. */
@@ -109,13 +139,13 @@ function currentValue(
   name: IssuedSecret,
   held: readonly HostSecrets[],
   {
-    authority,
+    issuing: { [issuers[name]]: authority },
     spec,
     now,
-  }: { readonly authority: string | undefined; readonly spec: ClusterSpec; readonly now: Date },
+  }: { readonly issuing: Issuing; readonly spec: ClusterSpec; readonly now: Date },
 ): string | undefined {
   if (authority === undefined) return undefined;
-  const names = name === 'etcd-member' ? memberNames(spec) : { names: [], addresses: [] };
+  const names = namesOf(name, spec);
   const usable = held.flatMap(({ values }) => {
     const text = values[name];
     return text !== undefined && isCurrent(text, authority, names, now) ? [text] : [];
@@ -177,21 +207,25 @@ function publicKeyOf(name: SecretName, privateKey: string): string {
 }
 
 /**
- * A new value. Text has no trailing newline; keys have one. Only with `authority`, the certificates that it issues.
+ * A new value. Text has no trailing newline; keys have one. A certificate only with its authority.
  */
 export async function makeSecret(
   name: PrimarySecret,
   spec: ClusterSpec,
-  authority = '',
+  issuing: Issuing = {},
   now = new Date(),
 ): Promise<string> {
   switch (name) {
     case 'etcd-authority':
       return makeAuthority(spec.name, now);
     case 'etcd-member':
-      return issueMember(authority, memberNames(spec), now);
+      return issueMember(issuing['etcd-authority'] ?? '', memberNames(spec), now);
     case 'etcd-client':
-      return issueClient(authority, now);
+      return issueClient(issuing['etcd-authority'] ?? '', now);
+    case 'https-authority':
+      return makeAuthority(spec.name, now, 'HTTPS');
+    case 'https-server':
+      return issueServer(issuing['https-authority'] ?? '', serverNames(spec), now);
     case 'node-ssh-key':
     case 'node-host-key':
       return makePrivateKey();

@@ -29,7 +29,7 @@ export async function proxyAddress(
 ): Promise<ProxyAddress> {
   const { host, port } = await reach.via(proxyHost.name, proxyHost.address, proxyHost.ports.proxy);
   if (spec.proxy.tls === undefined) return { url: `http://${host}:${port}` };
-  const file = certificateFile(proxyHost);
+  const file = certificateFile(spec, proxyHost);
   // The key is in the same file: it stays on the host.
   const script = `[ ! -e ${quote(file)} ] || sed -n '/^-----BEGIN CERTIFICATE-----/,/^-----END CERTIFICATE-----/p' ${quote(file)}`;
   const [certificate] = certificatesIn(await (await pool.get(proxyHost)).run(script));

@@ -4,15 +4,17 @@ import { reloadFile } from '../hosts/record.js';
 import {
   kernelPlacement,
   proxyApiAddress,
+  tlsFiles,
   type ClusterSpec,
   type HostSpec,
-  type ProxyTls,
+  type ProxyTlsFiles,
 } from '../cluster/spec.js';
 import { acceptedFiles, type SecretName } from '../cluster/secrets.js';
 import type { ProxyConfig } from './config.js';
 
 const tokenSecret = 'proxy-api-token';
 const kernelsSecret: SecretName = 'node-kernels-token';
+const serverSecret = 'https-server' satisfies SecretName;
 
 const nodeFlags = [
   // V8 returns memory early and keeps its young generation small: a proxy streams and stores nothing.
@@ -30,7 +32,7 @@ export function proxyConfig(spec: ClusterSpec, host: HostSpec): ProxyConfig {
     listen: { address: host.address, port: host.ports.proxy },
     api: { address: proxyApiAddress(host), port: host.ports.proxyApi },
     tokenFile: `${paths.secrets}/${tokenSecret}`,
-    ...(spec.proxy.tls && { tls: tlsConfig(spec.proxy.tls, host) }),
+    ...(spec.proxy.tls && { tls: tlsConfig(spec, host) }),
     kernels: {
       port: spec.nodes.controlPort,
       tokenFile: `${paths.secrets}/${kernelsSecret}`,
@@ -40,20 +42,22 @@ export function proxyConfig(spec: ClusterSpec, host: HostSpec): ProxyConfig {
   };
 }
 
-function tlsConfig({ hstsMs }: ProxyTls, host: HostSpec): ProxyConfig['tls'] {
+function tlsConfig(spec: ClusterSpec, host: HostSpec): ProxyConfig['tls'] {
+  const { hstsMs } = tlsFiles(spec) ?? {};
   return {
-    file: certificateFile(host),
+    file: certificateFile(spec, host),
     ...(hstsMs !== undefined && { hstsSeconds: Math.floor(hstsMs / 1_000) }),
   };
 }
 
-function certificateOf({ certificateFile, keyFile }: ProxyTls): FileSource {
+function certificateOf({ certificateFile, keyFile }: ProxyTlsFiles): FileSource {
   return { kind: 'certificate', certificateFile, keyFile };
 }
 
 /** Path of the key and the certificate for HTTPS on the host. The proxy takes a new content over without a reload. */
-export function certificateFile(host: HostSpec): string {
-  return `${hostPaths(host).secrets}/proxy-https.pem`;
+export function certificateFile(spec: Pick<ClusterSpec, 'proxy'>, host: HostSpec): string {
+  const { secrets } = hostPaths(host);
+  return tlsFiles(spec) === undefined ? `${secrets}/${serverSecret}` : `${secrets}/proxy-https.pem`;
 }
 
 /** Path of the configuration on the host. */
@@ -68,7 +72,7 @@ export function proxyItems(spec: ClusterSpec, host: HostSpec): HostItems {
   const program = `${paths.bin}/perijove-proxy.mjs`;
   const worker = `${paths.bin}/perijove-proxy-worker.mjs`;
   const configFile = proxyConfigFile(host);
-  const { tls } = spec.proxy;
+  const tls = tlsFiles(spec);
   return {
     packages: [],
     directories: [
@@ -84,7 +88,7 @@ export function proxyItems(spec: ClusterSpec, host: HostSpec): HostItems {
         mode: 0o644,
         source: { kind: 'text', text: `${JSON.stringify(proxyConfig(spec, host), null, 2)}\n` },
       },
-      ...(tls ? [{ path: certificateFile(host), mode: 0o600, source: certificateOf(tls) }] : []),
+      ...(tls ? [{ path: certificateFile(spec, host), mode: 0o600, source: certificateOf(tls) }] : []),
     ],
     services: [
       {

@@ -3,9 +3,11 @@ import { expiryText, type Expiry } from '../cluster/certificate.js';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import type { Problem } from '../hosts/problem.js';
 
-/** The secrets of hosts that contain a certificate of etcd. Of the authority, the file without its key. */
+/** The secrets of hosts that contain a certificate of etcd. Of an authority, the file without its key. */
 export const etcdCertificateNames = ['etcd-authority.crt', 'etcd-member', 'etcd-client'] as const;
-export type EtcdCertificateName = (typeof etcdCertificateNames)[number];
+/** The same for HTTPS with `proxy.tls: cluster`. */
+export const httpsCertificateNames = ['https-authority.crt', 'https-server'] as const;
+export type CertificateName = (typeof etcdCertificateNames | typeof httpsCertificateNames)[number];
 
 interface Kind {
   /** With the place after it. */
@@ -37,12 +39,22 @@ const kinds = {
     expired: 'ETCD_CERTIFICATE_EXPIRED',
     renew: issueAnew,
   },
+  'https-authority.crt': {
+    what: "the certificate of the cluster's authority for HTTPS",
+    expired: 'PROXY_CERTIFICATE_EXPIRED',
+    renew: 'Run `perijove secrets rotate https-authority`, then install the new one in browsers',
+  },
+  'https-server': {
+    what: "the cluster's certificate for HTTPS (https-server)",
+    expired: 'PROXY_CERTIFICATE_EXPIRED',
+    renew: issueAnew,
+  },
   served: {
     what: 'the certificate that etcd shows',
     expired: 'ETCD_CERTIFICATE_EXPIRED',
     renew: 'Run `perijove up`. If etcd still shows it, drain the host of the node, then uncordon it',
   },
-} as const satisfies Readonly<Record<'https' | 'served' | EtcdCertificateName, Kind>>;
+} as const satisfies Readonly<Record<'https' | 'served' | CertificateName, Kind>>;
 
 /** One certificate at one place. */
 export interface PlacedCertificate {
@@ -53,10 +65,10 @@ export interface PlacedCertificate {
   readonly certificate: Expiry | null;
 }
 
-/** A certificate of etcd as a host keeps it. A host that was read and has none has no entry. */
+/** A certificate as a host keeps it. A host that was read and has none has no entry. */
 export interface HostCertificate {
   readonly host: string;
-  readonly name: EtcdCertificateName;
+  readonly name: CertificateName;
   readonly certificate: Expiry | null;
 }
 

@@ -53,7 +53,7 @@ import {
   type WorkflowStatus,
 } from './cluster-status.js';
 import { answerOf, askMs } from './answer-of.js';
-import type { HostCertificate } from './certificates.js';
+import { etcdCertificateNames, type HostCertificate } from './certificates.js';
 import { surveyCertificates } from './certificates-survey.js';
 import { lostQuorum } from './lost-quorum.js';
 import { observeMesosStatus, type MesosStatus } from './observe-mesos.js';
@@ -332,7 +332,7 @@ async function observeEtcd(pool: SshPool, reach: Reach, spec: ClusterSpec, hosts
     hosts.length === 0 ? undefined : readEtcdAccess(pool, { ...spec, hosts }).catch(messageOf),
     etcdSecurity(spec) === 'open'
       ? undefined
-      : surveyCertificates(pool, hosts, { now: new Date(), timeoutMs: askMs }),
+      : surveyCertificates(pool, hosts, etcdCertificateNames, { now: new Date(), timeoutMs: askMs }),
   ]);
   const answers = await Promise.all(
     nodeNames(spec).map(async (node, index) => {

@@ -22,6 +22,9 @@ const purposes: Readonly<Record<SecretName, string>> = {
   'etcd-authority.crt': 'checks them',
   'etcd-member': 'members of etcd',
   'etcd-client': 'clients of etcd',
+  'https-authority': 'issues the certificate for HTTPS',
+  'https-authority.crt': 'checks it, in browsers',
+  'https-server': 'HTTPS, with `proxy.tls: cluster`',
 };
 
 export interface SecretStatus {

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { issueClient, makeAuthority } from '../../src/etcd/authority.js';
+import { issueClient, makeAuthority } from '../../src/cluster/authority.js';
 import { marks } from '../../src/node/layout.js';
 import { cli } from '../support/cli.js';
 import { eventually } from '../support/eventually.js';

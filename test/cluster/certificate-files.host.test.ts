@@ -5,13 +5,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { nameOfHost } from '../../src/cluster/certificate.js';
 import { readKeyAndCertificates } from '../../src/cluster/certificate-files.js';
 import { parseSpec } from '../../src/cluster/load.js';
-import type { ProxyTls } from '../../src/cluster/spec.js';
+import type { ProxyTlsFiles } from '../../src/cluster/spec.js';
 import { makeAuthority, type TestAuthority } from '../support/certificates.js';
 import { cli } from '../support/cli.js';
 
 let authority: TestAuthority;
-let good: ProxyTls;
-let other: ProxyTls;
+let good: ProxyTlsFiles;
+let other: ProxyTlsFiles;
 
 beforeAll(() => {
   authority = makeAuthority();
@@ -28,7 +28,7 @@ function write(name: string, text: string): string {
 }
 
 /** Line 11 has the certificate, and line 12 the key. */
-const specText = ({ certificateFile, keyFile }: ProxyTls) => `name: demo
+const specText = ({ certificateFile, keyFile }: ProxyTlsFiles) => `name: demo
 hosts:
   - { name: h1, address: 127.26.9.1, hostname: h1.example.org }
 mesos:
@@ -43,7 +43,7 @@ proxy:
 `;
 
 /** `LINE message` and the remedy of what is wrong. */
-function problemOf(files: ProxyTls): { readonly at: string; readonly remedy: string } | undefined {
+function problemOf(files: ProxyTlsFiles): { readonly at: string; readonly remedy: string } | undefined {
   const { problems } = parseSpec(specText(files), 'cluster.yaml', '/home/ann', { files: true });
   expect(problems.length).toBeLessThan(2);
   const [problem] = problems;
@@ -167,7 +167,7 @@ test('`check`, `plan` and `up` refuse a key that does not fit before they connec
 test('`check` says until when the certificate is valid, and asks for a new one in the last 30 days', async () => {
   const day = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString();
   const stamp = (days: number) => `${day(days).slice(0, 19).replace(/[-:T]/g, '')}Z`;
-  const check = async (files: ProxyTls, ...options: string[]) =>
+  const check = async (files: ProxyTlsFiles, ...options: string[]) =>
     (await cli(['check', write('cluster.yaml', specText(files)), ...options])).stdout;
   const late = authority.issue('late', { to: stamp(3) });
   const ends = (days: number) =>

@@ -171,6 +171,18 @@ describe('a valid file', () => {
     expect(specOf(`${valid}jupyter:\n  # port: 9999\n`).jupyter.port).toBe(8888);
   });
 
+  it('has HTTPS by the cluster, or by files of a person', () => {
+    const tls = (text: string) => specOf(`${valid}proxy: { tls: ${text} }\n`).proxy.tls;
+    expect(tls('cluster')).toEqual({ issuer: 'cluster' });
+    expect(tls('{ certificate: /c.pem, key: /k.pem, hsts: 1d }')).toEqual({
+      certificateFile: '/c.pem',
+      keyFile: '/k.pem',
+      hstsMs: 86_400_000,
+    });
+    for (const wrong of ['clusters', 'true', '{ certificate: /c.pem }'])
+      expect(() => tls(wrong)).toThrow();
+  });
+
   it('resolves local paths against the directory of the file', () => {
     expect(specOf(edited('~/.ssh/id_ed25519', 'keys/id')).hosts[0]?.ssh.keyFile).toBe('/clusters/keys/id');
   });

@@ -8,7 +8,7 @@ import type { HostSpec } from '../../src/cluster/spec.js';
 import { commitRotation, finishRotation, prepareRotation } from '../../src/deployment/rotate.js';
 import { rotatable } from '../../src/deployment/rotation.js';
 import { decideSecrets, lackingSecrets, makeSecret } from '../../src/deployment/secret-values.js';
-import { authorityCertificates, isCurrent } from '../../src/etcd/certificates.js';
+import { authorityCertificates, isCurrent } from '../../src/cluster/issued.js';
 import { writeSecrets } from '../../src/hosts/secret-files.js';
 import { hostSecrets } from '../../src/hosts/secrets.js';
 import type { HostConnection, SshPool } from '../../src/ssh/connection.js';
@@ -50,9 +50,9 @@ async function up(): Promise<void> {
     const found = await held();
     const decision = decideSecrets(found, spec());
     if (decision.kind === 'make') {
-      const { names, authority } = decision;
+      const { names, issuing } = decision;
       const made = await Promise.all(
-        names.map(async (name) => [name, await makeSecret(name, spec(), authority)] as const),
+        names.map(async (name) => [name, await makeSecret(name, spec(), issuing)] as const),
       );
       const [first] = hosts;
       if (first === undefined) return;

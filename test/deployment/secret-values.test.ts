@@ -17,13 +17,17 @@ const primary = [
   'mesos-credential',
 ] as const;
 const authority = await makeSecret('etcd-authority', spec);
+const httpsAuthority = await makeSecret('https-authority', spec);
+const issuing = { 'etcd-authority': authority, 'https-authority': httpsAuthority };
 const all: Partial<Record<SecretName, string>> = {
   ...Object.fromEntries(
     await Promise.all(primary.map(async (name) => [name, await makeSecret(name, spec)] as const)),
   ),
   'etcd-authority': authority,
-  'etcd-member': await makeSecret('etcd-member', spec, authority),
-  'etcd-client': await makeSecret('etcd-client', spec, authority),
+  'etcd-member': await makeSecret('etcd-member', spec, issuing),
+  'etcd-client': await makeSecret('etcd-client', spec, issuing),
+  'https-authority': httpsAuthority,
+  'https-server': await makeSecret('https-server', spec, issuing),
 };
 const held = (host: string, values: Partial<Record<SecretName, string>>): HostSecrets => ({
   host,
@@ -38,7 +42,7 @@ describe('decideSecrets', () => {
     expect(decideSecrets([held('h1', rest), held('h2', {})], spec)).toEqual({
       kind: 'make',
       names: ['jupyter-token'],
-      authority,
+      issuing,
     });
   });
 
@@ -51,17 +55,21 @@ describe('decideSecrets', () => {
     if (decision.kind !== 'complete') throw new Error('it is not complete');
     expect(decision.secrets).toMatchObject(all);
     expect(decision.secrets['node-host-key.pub']).toMatch(/^ssh-ed25519 \S+ perijove\n$/);
-    expect(lackingSecrets(held('h2', {}), decision.secrets)).toHaveLength(primary.length + 6);
+    expect(lackingSecrets(held('h2', {}), decision.secrets)).toHaveLength(primary.length + 9);
     expect(lackingSecrets(held('h1', decision.secrets), decision.secrets)).toEqual([]);
   });
 
   it('makes the authority first, and then what it issues', () => {
     const without = Object.fromEntries(Object.entries(all).filter(([name]) => !name.startsWith('etcd-')));
-    expect(decideSecrets([held('h1', without)], spec)).toEqual({ kind: 'make', names: ['etcd-authority'] });
+    expect(decideSecrets([held('h1', without)], spec)).toEqual({
+      kind: 'make',
+      names: ['etcd-authority'],
+      issuing: { 'https-authority': httpsAuthority },
+    });
     expect(decideSecrets([held('h1', { ...without, 'etcd-authority': authority })], spec)).toEqual({
       kind: 'make',
       names: ['etcd-member', 'etcd-client'],
-      authority,
+      issuing,
     });
   });
 
@@ -72,21 +80,31 @@ describe('decideSecrets', () => {
       return decision.kind === 'make' ? decision.names : [];
     };
     expect(makes(all)).toEqual([]);
-    const foreign = await makeSecret('etcd-member', spec, other);
+    const foreign = await makeSecret('etcd-member', spec, { 'etcd-authority': other });
     expect(makes({ ...all, 'etcd-member': foreign })).toEqual(['etcd-member']);
     const grown = makeSpec({ nodes: { count: spec.nodes.count + 2 } });
     expect(makes(all, grown)).toEqual(['etcd-member']);
     expect(makes({ ...all, 'etcd-client': 'nonsense' })).toEqual(['etcd-client']);
     const later = new Date(Date.now() + 9.1 * 365 * 86_400_000);
-    expect(makes(all, spec, later)).toEqual(['etcd-member', 'etcd-client']);
+    expect(makes(all, spec, later)).toEqual(['etcd-member', 'etcd-client', 'https-server']);
+    const inTwoYears = new Date(Date.now() + 2 * 365 * 86_400_000);
+    expect(makes(all, spec, inTwoYears)).toEqual(['https-server']);
+    const [first, ...rest] = spec.hosts;
+    if (first === undefined) expect.unreachable('a host');
+    const renamed = makeSpec({ hosts: [{ ...first, hostname: 'jupyter.test' }, ...rest] });
+    expect(makes(all, renamed)).toEqual(['https-server']);
+    const ofEtcd = { ...issuing, 'https-authority': authority };
+    expect(makes({ ...all, 'https-server': await makeSecret('https-server', spec, ofEtcd) })).toEqual([
+      'https-server',
+    ]);
   });
 
   it('uses certificates that end with their authority to the end: new ones would not last longer', async () => {
     const day = 86_400_000;
-    const old = await makeSecret('etcd-authority', spec, '', new Date(Date.now() - 7_290 * day));
+    const old = await makeSecret('etcd-authority', spec, {}, new Date(Date.now() - 7_290 * day));
     const issued = {
-      'etcd-member': await makeSecret('etcd-member', spec, old),
-      'etcd-client': await makeSecret('etcd-client', spec, old),
+      'etcd-member': await makeSecret('etcd-member', spec, { 'etcd-authority': old }),
+      'etcd-client': await makeSecret('etcd-client', spec, { 'etcd-authority': old }),
     };
     for (const now of [new Date(), new Date(Date.now() + 20 * day)]) {
       const decision = decideSecrets([held('h1', { ...all, 'etcd-authority': old, ...issued })], spec, now);
@@ -95,7 +113,7 @@ describe('decideSecrets', () => {
   });
 
   it('takes the newest of the certificates that hosts hold', async () => {
-    const newer = await makeSecret('etcd-client', spec, authority, new Date(Date.now() + 3_600_000));
+    const newer = await makeSecret('etcd-client', spec, issuing, new Date(Date.now() + 3_600_000));
     const decision = decideSecrets([held('h1', all), held('h2', { ...all, 'etcd-client': newer })], spec);
     expect(decision).toMatchObject({ kind: 'complete', secrets: { 'etcd-client': newer } });
   });

@@ -1,7 +1,7 @@
 /** etcd of real nodes by TLS: who gets in, and the way there and back without a moment without a quorum. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeAuthority, issueClient } from '../../src/etcd/authority.js';
-import { authorityCertificates } from '../../src/etcd/certificates.js';
+import { makeAuthority, issueClient } from '../../src/cluster/authority.js';
+import { authorityCertificates } from '../../src/cluster/issued.js';
 import { createEtcdClient, type EtcdClient } from '../../src/etcd/client.js';
 import type { EtcdAccess } from '../../src/etcd/security.js';
 import type { EtcdSecurity } from '../../src/cluster/spec.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { issueClient, issueMember, makeAuthority } from '../../src/etcd/authority.js';
-import { authorityCertificates } from '../../src/etcd/certificates.js';
+import { issueClient, issueMember, makeAuthority } from '../../src/cluster/authority.js';
+import { authorityCertificates } from '../../src/cluster/issued.js';
 import { digestOf } from '../../src/node/start-secrets.js';
 import { makeSpec } from '../support/spec.js';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import type { HostSpec, ProxyTls } from '../../src/cluster/spec.js';
+import type { HostSpec, ProxyTlsFiles } from '../../src/cluster/spec.js';
 import { httpRequest, textOf } from '../../src/net/http.js';
 import { proxyAddress, type ProxyAddress } from '../../src/proxy/address.js';
 import { certificateFile } from '../../src/proxy/items.js';
@@ -18,8 +18,8 @@ import { silentPool } from '../support/ssh-pool.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
 
 let authority: TestAuthority;
-let tls: ProxyTls;
-let other: ProxyTls;
+let tls: ProxyTlsFiles;
+let other: ProxyTlsFiles;
 let sshd: TestSshd;
 let proxy: TestProxy;
 let gate: TestGate;
@@ -58,6 +58,8 @@ afterAll(async () => {
 
 const hostIn = (dir: string): HostSpec => ({ ...proxy.host, ssh: sshd.host().ssh, dir });
 
+const fileIn = (dir: string) => certificateFile({ proxy: makeSpec({ proxy: { tls } }).proxy }, hostIn(dir));
+
 async function addressIn(dir: string): Promise<ProxyAddress> {
   const host = hostIn(dir);
   const spec = makeSpec({ hosts: [host], proxy: { tls } });
@@ -78,8 +80,8 @@ test('a proxy is asked over TLS, through SSH, and must have the certificate of i
 
 test('nothing is sent to a server with another certificate', async () => {
   const dir = path.join(local, 'impostor');
-  await mkdir(path.dirname(certificateFile(hostIn(dir))), { recursive: true });
-  await place(other, certificateFile(hostIn(dir)));
+  await mkdir(path.dirname(fileIn(dir)), { recursive: true });
+  await place(other, fileIn(dir));
   const { url, agent } = await addressIn(dir);
   seen.length = 0;
   const headers = { authorization: 'token secret' };
@@ -94,7 +96,7 @@ test('nothing is sent to a server with another certificate', async () => {
 test('a host without the certificate is named', async () => {
   const dir = path.join(local, 'bare');
   await expect(addressIn(dir)).rejects.toMatchObject({ code: 'PROXY_CERTIFICATE_ABSENT' });
-  await mkdir(path.dirname(certificateFile(hostIn(dir))), { recursive: true });
-  await writeFile(certificateFile(hostIn(dir)), '');
+  await mkdir(path.dirname(fileIn(dir)), { recursive: true });
+  await writeFile(fileIn(dir), '');
   await expect(addressIn(dir)).rejects.toMatchObject({ code: 'PROXY_CERTIFICATE_ABSENT' });
 });

@@ -9,15 +9,15 @@ import tls from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { certificatesIn } from '../../src/cluster/certificate.js';
-import type { ProxyTls } from '../../src/cluster/spec.js';
+import type { ProxyTlsFiles } from '../../src/cluster/spec.js';
 import { servedUntil } from '../../src/proxy/served-certificate.js';
 import { makeAuthority, type TestAuthority } from '../support/certificates.js';
 import { startGate, type TestGate } from '../support/gate.js';
 import { place, startProxy, type TestProxy } from '../support/proxy.js';
 
 let authority: TestAuthority;
-let first: ProxyTls;
-let second: ProxyTls;
+let first: ProxyTlsFiles;
+let second: ProxyTlsFiles;
 let proxy: TestProxy;
 let gate: TestGate;
 let generation = 0;
@@ -74,7 +74,7 @@ async function ask(url: string, { method = 'GET', headers, body, agent }: Asked 
   return { status: answer.statusCode, headers: answer.headers, text };
 }
 
-const serialOf = ({ certificateFile }: ProxyTls) => {
+const serialOf = ({ certificateFile }: ProxyTlsFiles) => {
   const [leaf = ''] = certificatesIn(readFileSync(certificateFile, 'utf8'));
   return new X509Certificate(leaf).serialNumber;
 };
@@ -294,7 +294,7 @@ describe('tunnels between proxies', () => {
 
   async function beside(
     address: string,
-    options: { readonly token?: string; readonly tls?: ProxyTls },
+    options: { readonly token?: string; readonly tls?: ProxyTlsFiles },
   ): Promise<TestProxy> {
     const other = await startProxy({ address, ...options });
     others.push(other);

@@ -69,3 +69,13 @@ test('HTTPS adds a secret file, which the proxy takes over by itself', () => {
 test('a host without the role has no items', () => {
   expect(proxyItems(spec, { ...host, roles: ['zookeeper', 'master', 'agent'] })).toEqual(noItems);
 });
+
+test('HTTPS by the cluster serves a secret that all hosts have, and needs no file of a person', () => {
+  const secure = makeSpec({ name: 'lab', hosts: [host], proxy: { tls: { issuer: 'cluster' } } });
+  const file = '/opt/perijove/etc/secrets/https-server';
+  expect(proxyConfig(secure, host).tls).toEqual({ file });
+  const { files, services } = proxyItems(secure, host);
+  expect(files.map(({ path }) => path)).not.toContain(file);
+  const [service] = services;
+  expect([...(service?.restartOn ?? []), ...(service?.reloadOn ?? [])]).not.toContain(file);
+});

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { certificatesIn } from '../../src/cluster/certificate.js';
-import { issueClient, issueMember, makeAuthority } from '../../src/etcd/authority.js';
+import { issueClient, issueMember, makeAuthority } from '../../src/cluster/authority.js';
 import { servedUntil } from '../../src/proxy/served-certificate.js';
 
 const day = 86_400_000;

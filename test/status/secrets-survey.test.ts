@@ -26,7 +26,7 @@ describe('what hosts keep of the secrets', () => {
 
   it('tells when certificates end, and nothing of what cannot be read', async () => {
     const made = new Date('2026-11-30T12:00:00Z');
-    const authority = await makeSecret('etcd-authority', makeSpec(), '', made);
+    const authority = await makeSecret('etcd-authority', makeSpec(), {}, made);
     const found = secretStatuses([held('h1', { 'etcd-authority': authority, 'etcd-client': 'damaged' })]);
     expect(found.find(({ name }) => name === 'etcd-authority')).toMatchObject({ ends: '2046-11-25' });
     for (const name of ['etcd-client', 'jupyter-token'])

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { ProxyTls } from '../../src/cluster/spec.js';
+import type { ProxyTlsFiles } from '../../src/cluster/spec.js';
 
 export interface IssueOptions {
   /** As OpenSSL names them: `DNS:localhost`, `IP:127.0.0.1`. */
@@ -18,7 +18,7 @@ export interface TestAuthority {
   /** Its certificate, as text. */
   readonly ca: string;
   /** Writes `NAME.pem`, with the CA after the certificate, and `NAME-key.pem`. */
-  issue(name: string, options?: IssueOptions): ProxyTls;
+  issue(name: string, options?: IssueOptions): ProxyTlsFiles;
   remove(): void;
 }
 

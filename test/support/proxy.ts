@@ -4,7 +4,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { keyAndCertificates } from '../../src/cluster/certificate.js';
-import { proxyUrl, type HostSpec, type ProxyTls } from '../../src/cluster/spec.js';
+import { proxyUrl, type HostSpec, type ProxyTlsFiles } from '../../src/cluster/spec.js';
 import { proxyClient, type ProxyClient } from '../../src/proxy/client.js';
 import { certificateFile, proxyConfig, proxyItems } from '../../src/proxy/items.js';
 import { builtProgram } from './programs.js';
@@ -16,7 +16,7 @@ export interface TestProxyOptions {
   readonly token?: string;
   readonly host?: HostSpec;
   /** Serves HTTPS. */
-  readonly tls?: ProxyTls;
+  readonly tls?: ProxyTlsFiles;
 }
 
 /** The real proxy program, with the flags and configuration of a host. */
@@ -64,7 +64,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
   for (const item of proxyItems(spec, host).directories) await mkdir(item.path, { recursive: true });
   await mkdir(path.dirname(config.tokenFile), { recursive: true });
   await writeFile(config.tokenFile, `${token}\n`);
-  if (tls) await place(tls, certificateFile(host));
+  if (tls) await place(tls, certificateFile(spec, host));
   const configFile = path.join(dir, 'proxy.json');
   const reloadFile = path.join(dir, 'proxy.reload');
   await writeFile(configFile, JSON.stringify(config));
@@ -114,7 +114,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
   }
   return {
     url: proxyUrl(spec, host),
-    certificateFile: certificateFile(host),
+    certificateFile: certificateFile(spec, host),
     host,
     client,
     token,
@@ -135,7 +135,7 @@ export async function startProxy(options: TestProxyOptions): Promise<TestProxy> 
 
 /** Puts a key and a certificate on a host, as `up` does. */
 export async function place(
-  { certificateFile: certificate, keyFile: key }: ProxyTls,
+  { certificateFile: certificate, keyFile: key }: ProxyTlsFiles,
   file: string,
 ): Promise<void> {
   const text = keyAndCertificates(await readFile(certificate, 'utf8'), await readFile(key, 'utf8'));

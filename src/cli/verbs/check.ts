@@ -3,11 +3,18 @@ import { expiryOf, expiryText, validUntil, type Expiry } from '../../cluster/cer
 import type { HostFacts } from '../../hosts/facts.js';
 import { exitCodes } from '../../errors/error.js';
 import { doorsOf, notebookUser, trustedAtFirstSight, type Door } from '../../cluster/exposure.js';
-import { etcdSecurity, type ClusterSpec } from '../../cluster/spec.js';
+import { etcdSecurity, tlsFiles, type ClusterSpec } from '../../cluster/spec.js';
 import type { Problem } from '../../hosts/problem.js';
 import { listens } from '../../net/listens.js';
 import type { SshPool } from '../../ssh/connection.js';
-import { endingTexts, expiredProblems, placed, type HostCertificate } from '../../status/certificates.js';
+import {
+  endingTexts,
+  etcdCertificateNames,
+  expiredProblems,
+  httpsCertificateNames,
+  placed,
+  type HostCertificate,
+} from '../../status/certificates.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { knownHostsDir, withHosts } from '../hosts.js';
 import { printJson, printText, textColumns } from '../io.js';
@@ -34,7 +41,7 @@ export const checkCommand = defineCommand({
     const { survey, certificates } = await withHosts(context, async (pool) => {
       const { surveyCluster } = await import('../../deployment/cluster-survey.js');
       const found = await surveyCluster(pool, spec, pins, context.signal);
-      return { survey: found, certificates: await etcdCertificates(pool, spec, found) };
+      return { survey: found, certificates: await hostCertificates(pool, spec, found) };
     });
     const { hosts, pinned } = survey;
     const expired = expiredProblems(placed(certificates));
@@ -91,7 +98,7 @@ function checkText(
     ...exposureLines(exposure, context),
     ...notebookLines(spec, context),
     ...certificateLines(spec, context),
-    ...etcdCertificateLines(certificates, context),
+    ...hostCertificateLines(certificates, context),
     ...firstSightLines(spec, context),
     '',
     `${file}: ${verdictText(blocking.length, expired.length, context)}`,
@@ -112,18 +119,22 @@ function verdictText(blocking: number, expired: number, { colors }: CommandConte
 }
 
 /** Of the hosts that were surveyed; the others are reported already. */
-async function etcdCertificates(
+async function hostCertificates(
   pool: SshPool,
   spec: ClusterSpec,
   { hosts }: Survey,
 ): Promise<readonly HostCertificate[]> {
-  if (etcdSecurity(spec) === 'open') return [];
+  const names = [
+    ...(etcdSecurity(spec) === 'open' ? [] : etcdCertificateNames),
+    ...(spec.proxy.tls === undefined || tlsFiles(spec) !== undefined ? [] : httpsCertificateNames),
+  ];
+  if (names.length === 0) return [];
   const { surveyCertificates } = await import('../../status/certificates-survey.js');
   const surveyed = spec.hosts.filter(({ name }) => hosts.some(({ host }) => host === name));
-  return surveyCertificates(pool, surveyed, { now: new Date(), timeoutMs: readMs });
+  return surveyCertificates(pool, surveyed, names, { now: new Date(), timeoutMs: readMs });
 }
 
-function etcdCertificateLines(certificates: readonly HostCertificate[], context: CommandContext): string[] {
+function hostCertificateLines(certificates: readonly HostCertificate[], context: CommandContext): string[] {
   const { colors, program } = context;
   const unread = certificates.flatMap(({ host, name, certificate }) =>
     certificate === null ? [`When ${name} on ${host} ends is not known.`] : [],
@@ -161,7 +172,9 @@ async function exposureOf(spec: ClusterSpec, responding: readonly string[]): Pro
 }
 
 /** When the certificate for HTTPS ends; undefined without one. An expired one has ended the command before. */
-function certificateEnd({ proxy: { tls } }: ClusterSpec, now: Date): Expiry | undefined {
+/** Of a certificate of the cluster, hosts tell. */
+function certificateEnd(spec: ClusterSpec, now: Date): Expiry | undefined {
+  const tls = tlsFiles(spec);
   const until = tls && validUntil(readFileSync(tls.certificateFile, 'utf8'));
   return until && expiryOf(until, now);
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { exitCodes, PerijoveError } from '../../errors/error.js';
-import { hostsWithRole, proxyUrl, type ClusterSpec, type HostSpec } from '../../cluster/spec.js';
+import { hostsWithRole, proxyUrl, tlsFiles, type ClusterSpec, type HostSpec } from '../../cluster/spec.js';
 import type { SshPool } from '../../ssh/connection.js';
 import { workflowIds } from '../../temporal/contract.js';
 import { choices } from '../../cluster/nearest.js';
@@ -94,10 +94,12 @@ async function jupyterAddresses(
 
 /** By which name a browser accepts the certificate of each host. Notifies if there is none. */
 async function certifiedNames(
-  { proxy: { tls } }: ClusterSpec,
+  spec: ClusterSpec,
   proxies: readonly HostSpec[],
   context: CommandContext,
 ): Promise<ReadonlyMap<HostSpec, string>> {
+  const tls = tlsFiles(spec);
+  // That of the cluster is for all names and addresses of hosts.
   if (tls === undefined) return new Map();
   const { nameOfHost, namesIn } = await import('../../cluster/certificate.js');
   let text: string;

@@ -113,6 +113,26 @@ const rotateCommand = defineCommand({
   },
 });
 
+const authorityCommand = defineCommand({
+  name: 'authority',
+  summary: "print the certificate of the cluster's authority for HTTPS",
+  description:
+    'With `proxy.tls: cluster`, whoever installs this certificate in a browser or a system trusts the proxies. It is ' +
+    'the public part alone, as PEM.',
+  options: { file: fileOption },
+  examples: [['perijove secrets authority > lab.crt', 'write it to a file']],
+  async run(context, { options }) {
+    const { spec } = await openSpec(context, options.file);
+    const { readSecrets } = await import('../../hosts/secrets.js');
+    const { 'https-authority.crt': certificate } = await withHosts(context, (pool) =>
+      readSecrets(pool, spec, ['https-authority.crt']),
+    );
+    if (context.json) printJson(context, { cluster: spec.name, certificate });
+    else context.stdout.write(`${certificate}\n`);
+    return exitCodes.done;
+  },
+});
+
 /** @throws PerijoveError UNKNOWN_TARGET */
 function rotatedNames(given: readonly string[]): readonly PrimarySecret[] {
   if (given.length === 0) return rotatable.filter((name) => name !== 'etcd-authority');
@@ -129,5 +149,5 @@ export const secretsCommand = defineGroup({
   summary: 'the secrets that the hosts keep',
   description:
     'Which secrets there are, where, and for how long; and how to replace them. `up` makes them, and gives them to every host.',
-  commands: [listCommand, rotateCommand],
+  commands: [listCommand, rotateCommand, authorityCommand],
 });

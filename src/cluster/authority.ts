@@ -1,6 +1,6 @@
 /**
- * Issues the certificates of a cluster's etcd: an authority, a certificate for all members, and one for their
- * clients. PEM texts with the key first.
+ * Issues the certificates of a cluster: an authority for etcd, with a certificate for all members and one for their
+ * clients; and another authority for HTTPS, with a certificate for all proxies. PEM texts with the key first.
  */
 // What the library of certificates needs, before it.
 import 'reflect-metadata';
@@ -16,33 +16,45 @@ import {
   SubjectKeyIdentifierExtension,
   X509Certificate as Certificate,
   X509CertificateGenerator,
-  type Extension,
   type JsonGeneralName,
 } from '@peculiar/x509';
-import { certificatesIn, keyAndCertificates } from '../cluster/certificate.js';
-import type { MemberNames } from './certificates.js';
+import { certificatesIn, keyAndCertificates } from './certificate.js';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const dayMs = 86_400_000;
 /** The clocks of hosts differ. */
 const beforeMs = 2 * dayMs;
 /** Nobody renews a certificate while nobody deploys. */
-const lastsMs = 3_650 * dayMs;
+const longestMs = 3_650 * dayMs;
+/** Browsers refuse one for a server that lasts longer than 825 days. */
+const serverLastsMs = 800 * dayMs;
 /** What it issues must last as long after half of its time, too. */
-const authorityLastsMs = 2 * lastsMs;
+const authorityLastsMs = 2 * longestMs;
+
+/** What a certificate is for. */
+export interface CertifiedNames {
+  /** DNS names. */
+  readonly names: readonly string[];
+  /** IPv4 addresses. */
+  readonly addresses: readonly string[];
+}
 
 /**
  * The key and the certificate of a new authority. No other one has its name: OpenSSL takes an issuer by its name, and of two
  * that are trusted while one replaces the other, it tries the first alone.
  */
-export async function makeAuthority(cluster: string, now: Date): Promise<string> {
+export async function makeAuthority(
+  cluster: string,
+  now: Date,
+  purpose: 'etcd' | 'HTTPS' = 'etcd',
+): Promise<string> {
   const keys = await makeKeys();
   const number = randomBytes(8).toString('hex');
   const certificate = await X509CertificateGenerator.createSelfSigned({
     ...period(now, authorityLastsMs),
     serialNumber: serialNumber(),
     // A common name has at most 64 characters.
-    name: nameOf(`${cluster.slice(0, 24)} etcd authority ${number}`),
+    name: nameOf(`${cluster.slice(0, 24)} ${purpose} authority ${number}`),
     keys,
     signingAlgorithm: algorithm,
     extensions: [
@@ -55,27 +67,34 @@ export async function makeAuthority(cluster: string, now: Date): Promise<string>
 }
 
 /** For members, who are servers and clients of each other; etcd compares a peer's address with its names. */
-export async function issueMember(authority: string, { names, addresses }: MemberNames, now: Date) {
-  const all: JsonGeneralName[] = [
-    ...names.map((value) => ({ type: 'dns', value }) as const),
-    ...addresses.map((value) => ({ type: 'ip', value }) as const),
-  ];
-  return issue(authority, 'etcd member', now, [
-    new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
-    new SubjectAlternativeNameExtension(all),
-  ]);
+export async function issueMember(authority: string, names: CertifiedNames, now: Date): Promise<string> {
+  const usage = [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth];
+  return issue(authority, { what: 'etcd member', usage, names }, now);
+}
+
+/** For proxies, as browsers know them. */
+export async function issueServer(authority: string, names: CertifiedNames, now: Date): Promise<string> {
+  const usage = [ExtendedKeyUsage.serverAuth];
+  return issue(authority, { what: 'Jupyter', usage, names, lastsMs: serverLastsMs }, now);
 }
 
 /** For clients, whose address may be any: etcd compares only names that there are. */
 export async function issueClient(authority: string, now: Date): Promise<string> {
-  return issue(authority, 'etcd client', now, [new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth])]);
+  return issue(authority, { what: 'etcd client', usage: [ExtendedKeyUsage.clientAuth] }, now);
+}
+
+interface Subject {
+  readonly what: string;
+  readonly usage: ExtendedKeyUsage[];
+  readonly names?: CertifiedNames;
+  /** Ten years if absent. */
+  readonly lastsMs?: number;
 }
 
 async function issue(
   authority: string,
-  what: string,
+  { what, usage, names, lastsMs = longestMs }: Subject,
   now: Date,
-  extensions: readonly Extension[],
 ): Promise<string> {
   const issuer = new Certificate(certificatesIn(authority)[0] ?? '');
   const keys = await makeKeys();
@@ -91,10 +110,18 @@ async function issue(
     extensions: [
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      ...extensions,
+      new ExtendedKeyUsageExtension(usage),
+      ...(names ? [new SubjectAlternativeNameExtension(generalNames(names))] : []),
     ],
   });
   return bundle(keys, certificate);
+}
+
+function generalNames({ names, addresses }: CertifiedNames): JsonGeneralName[] {
+  return [
+    ...names.map((value) => ({ type: 'dns', value }) as const),
+    ...addresses.map((value) => ({ type: 'ip', value }) as const),
+  ];
 }
 
 function period(now: Date, forMs: number) {

@@ -179,8 +179,7 @@ describe('a valid file', () => {
       keyFile: '/k.pem',
       hstsMs: 86_400_000,
     });
-    for (const wrong of ['clusters', 'true', '{ certificate: /c.pem }'])
-      expect(() => tls(wrong)).toThrow();
+    for (const wrong of ['clusters', 'true', '{ certificate: /c.pem }']) expect(() => tls(wrong)).toThrow();
   });
 
   it('resolves local paths against the directory of the file', () => {

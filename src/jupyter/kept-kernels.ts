@@ -81,7 +81,7 @@ class KeptKernel(ServerKernelManager):
             self.kernel_id = kwargs.pop("kernel_id", None) or self.kernel_id or str(uuid.uuid4())
             about = {"kernel_id": self.kernel_id, "kernel_spec": self.kernel_spec, "parent": self}
             self.provisioner = KernelProvisionerFactory.instance(parent=self.parent).create_provisioner_instance(**about)
-            if type(self.provisioner) is LocalProvisioner:
+            if type(self.provisioner) is LocalProvisioner and self.parent.keeps:
                 self.provisioner = KeptProvisioner(**about)
             if "JPY_SESSION_NAME" not in kwargs.get("env", {}):
                 self.sessions = []
@@ -165,14 +165,20 @@ class KeptKernels(AsyncMappingKernelManager):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.records = KernelRecords(Path(self.connection_dir) / "kernels", self.log)
-        records = self.records.read()
+        self.keeps = self.records.claim()
+        records = self.records.read() if self.keeps else None
         if records is not None:
             for kernel_id, record in records.items():
-                self._consider(kernel_id, record)
+                try:
+                    self._consider(kernel_id, record)
+                except Exception as error:
+                    self._drop(kernel_id)
+                    self.records.set_aside(kernel_id, repr(error))
             IOLoop.current().add_callback(self._end_strangers)
         if self._kernels:
             self.initialize_culler()
-        PeriodicCallback(self.records.limit_output, 60_000).start()
+        if self.keeps:
+            PeriodicCallback(self.records.limit_output, 60_000).start()
 
     @default("kernel_manager_factory")
     def _kernel_manager_factory_default(self):
@@ -194,13 +200,15 @@ class KeptKernels(AsyncMappingKernelManager):
             self.log.info("Kernel %s has nobody who knows of it", kernel_id)
             self._forget(kernel_id, record)
         else:
-            try:
-                self._take_up(kernel_id, record)
-                self.log.info("Kernel taken up: %s", kernel_id)
-            except Exception as error:
-                for known in (self._kernels, self._kernel_connections, self._kernel_ports):
-                    known.pop(kernel_id, None)
-                self.records.set_aside(kernel_id, repr(error))
+            self._take_up(kernel_id, record)
+            self.log.info("Kernel taken up: %s", kernel_id)
+
+    def _drop(self, kernel_id):
+        kernel = self._kernels.pop(kernel_id, None)
+        if kernel is not None:
+            kernel.stop_restarter()
+        self._kernel_connections.pop(kernel_id, None)
+        self._kernel_ports.pop(kernel_id, None)
 
     def _forget(self, kernel_id, record):
         self.records.report_output(kernel_id)

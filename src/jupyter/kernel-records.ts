@@ -3,7 +3,8 @@
  * is, and the file that describes it. It reads the Python variable `kernel_marks` (a dictionary): what the
  * environment of every kernel of this node contains, and of nothing else.
  */
-export const kernelRecords = `import json
+export const kernelRecords = `import fcntl
+import json
 import os
 import re
 import signal
@@ -111,10 +112,23 @@ class KernelRecords:
     def __init__(self, directory, log):
         self.directory = Path(directory)
         self.log = log
-        self.here = here()
         self.written = {}
         # Kernels of which it is not known what they are.
         self.unknown = set()
+
+    def claim(self):
+        """For the life of this server. False if they belong to another one: a user may start servers as well."""
+        if "PERIJOVE_NODE_KERNEL" in os.environ:
+            return False
+        try:
+            self.here = here()
+            # Closed on exec: no kernel and no terminal holds it.
+            self.lock = self._open(self.directory / "lock", 0)
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.log.warning("Kernels will end with this server; it does not have their records: %s", error)
+            return False
+        return True
 
     def _file(self, kernel_id, kind):
         return self.directory / f"{kernel_id}.{kind}"

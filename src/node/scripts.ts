@@ -2,7 +2,7 @@
 import { quote } from '../ssh/shell.js';
 import type { NodeConfig } from './config.js';
 import { asScript, type Identity, type View } from './identity.js';
-import { marks, nodeLayout, serviceMark, type ServiceName } from './layout.js';
+import { kernelMarks, marks, nodeLayout, serviceMark, type ServiceName } from './layout.js';
 
 /** Absolute paths of the machine's programs that a node uses. */
 export interface Programs {
@@ -184,11 +184,44 @@ whole") printf '%s\\n' "\${matches%?whole}" ;;
 pids_of() { for file in $1; do file=\${file#/proc/}; printf '%s\\n' "\${file%%/*}"; done; }`;
 
 /**
+ * The shell function `recorded`: prints the process IDs of kernels that run by their records (`kernelRecords`), which
+ * finds one that has overwritten its environment. The user of the node owns the records: only processes of their owner
+ * are printed.
+ */
+function recordedFunction(base: string): string {
+  const mark = Object.entries(kernelMarks(base)).map((entry) =>
+    entry.map((each) => JSON.stringify(each)).join(': '),
+  );
+  return `recorded() {
+  boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+  for record in ${quote(`${nodeLayout(base).jupyterRun}/kernels`)}/*.json; do
+    [ -f "$record" ] || continue
+    line=$(head -c 4096 "$record" 2>/dev/null)
+    case $line in
+    '{"here": {"boot": "'"$boot"'", '*${quote(`, ${mark.join(', ')}}, "pid": `)}*', "started": '*', '*) ;;
+    *) continue ;;
+    esac
+    pid=\${line#*'}, "pid": '} started=\${line#*', "started": '}
+    pid=\${pid%%,*} started=\${started%%,*}
+    case $pid:$started in *[!0-9:]* | :* | *:) continue ;; esac
+    line=$(cat "/proc/$pid/stat" 2>/dev/null) || continue
+    set -- \${line##*) }
+    case $1 in Z | X) continue ;; esac
+    [ "\${20}" = "$started" ] || continue
+    set -- $(stat -c %u "$record" "/proc/$pid" 2>/dev/null)
+    [ $# = 2 ] && [ "$1" = "$2" ] && printf '%s\\n' "$pid"
+  done
+  return 0
+}`;
+}
+
+/**
  * The functions of `markedFunction`, and `left SERVICE|node`, which prints the process IDs that are marked as
  * the service's or the node's. It fails when they cannot be determined.
  */
 export function leftFunction(base: string, sshdConfig: string): string {
   return `${markedFunction}
+${recordedFunction(base)}
 left() {
   case $1 in
   node) mark=${quote(`${marks.tree}=${base}`)} ;;
@@ -206,6 +239,7 @@ left() {
   *) titles='' ;;
   esac
   pids_of "$files $titles"
+  case $1 in node | kernels) recorded ;; esac
 }`;
 }
 

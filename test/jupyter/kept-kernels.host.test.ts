@@ -83,6 +83,13 @@ async function killJupyter(meanwhile: () => void = () => undefined): Promise<voi
   await eventually(async () => (await node.control.status()).jupyter.state === 'ready', waitMs);
 }
 
+/** As libraries do that set the title of a process. */
+const overwriteEnvironment = `import ctypes
+fields = open("/proc/self/stat").read().rpartition(")")[2].split()
+start, end = int(fields[47]), int(fields[48])
+ctypes.memset(start, 0, end - start)
+len(open("/proc/self/environ").read().strip("\\0"))`;
+
 /** As a page does: it comes back under the same name. */
 class Page {
   readonly received: string[] = [];
@@ -90,6 +97,8 @@ class Page {
   #socket: WebSocket | undefined;
   #cell: CellRun | undefined;
   end: CellEnd | undefined;
+  /** The header of the last request for input. */
+  asked: object | undefined;
 
   async connect(kernel: string): Promise<void> {
     const url = `${base.replace('http', 'ws')}/api/kernels/${kernel}/channels?session_id=${this.#name}`;
@@ -99,6 +108,7 @@ class Page {
       const text = (data as Buffer).toString();
       const message = JSON.parse(text) as { header: { msg_type: string }; content: { text?: string } };
       if (message.header.msg_type === 'stream') this.received.push(message.content.text ?? '');
+      if (message.header.msg_type === 'input_request') this.asked = message.header;
       this.end ??= this.#cell?.take(text);
     });
     this.#socket = socket;
@@ -108,7 +118,30 @@ class Page {
   run(code: string): void {
     this.end = undefined;
     this.#cell = new CellRun(code, this.#name);
-    this.#socket?.send(JSON.stringify(this.#cell.request));
+    const request = this.#cell.request as { readonly content: object };
+    const content = { ...request.content, allow_stdin: true };
+    this.#socket?.send(JSON.stringify({ ...request, content }));
+  }
+
+  /** Answers what a cell has asked for. */
+  reply(value: string): void {
+    const header = {
+      msg_id: 'reply',
+      msg_type: 'input_reply',
+      session: this.#name,
+      username: '',
+      version: '5.3',
+    };
+    this.#socket?.send(
+      JSON.stringify({
+        channel: 'stdin',
+        header: { ...header, date: new Date().toISOString() },
+        parent_header: this.asked,
+        metadata: {},
+        content: { value, status: 'ok' },
+        buffers: [],
+      }),
+    );
   }
 
   close(): void {
@@ -194,6 +227,19 @@ describe('a Jupyter that is killed', () => {
     page.close();
   });
 
+  it('leaves a cell that waits for input', async () => {
+    const page = new Page();
+    await page.connect(kernel);
+    page.run('input("?")');
+    await eventually(() => page.asked !== undefined);
+    await killJupyter();
+    await page.connect(kernel);
+    page.reply('an answer');
+    await eventually(() => page.end !== undefined);
+    expect(page.end).toEqual({ ok: true, result: "'an answer'" });
+    page.close();
+  });
+
   it('has a successor that interrupts and restarts them', async () => {
     const page = new Page();
     await page.connect(kernel);
@@ -235,7 +281,7 @@ describe('a Jupyter that is killed', () => {
     await eventually(async () => (await node.processes('kernels')).length === 0);
     await killJupyter();
     expect([await kernels(), await sessions()]).toEqual([[], []]);
-    expect(readdirSync(`${node.layout.jupyterRun}/kernels`)).toEqual([]);
+    expect(readdirSync(`${node.layout.jupyterRun}/kernels`)).toEqual(['lock']);
     expect(readdirSync(node.layout.jupyterRun).filter((name) => name.startsWith('kernel-'))).toEqual([]);
   });
 });
@@ -275,7 +321,7 @@ describe('a kernel that cannot be taken up', () => {
       if (changed === text) throw new Error(`nothing to change in ${text}`);
       writeFileSync(record(broken), changed);
     });
-    expect((await kernels()).map(({ id }) => id)).toEqual(before);
+    expect((await kernels()).map(({ id }) => id).sort()).toEqual(before.sort());
     await eventually(async () => !(await node.processes('kernels')).includes(pid));
     expect(await node.processes('kernels')).toContain(otherPid);
     expect(existsSync(record(broken))).toBe(false);
@@ -294,7 +340,37 @@ describe('a restart by the supervisor', () => {
   });
 });
 
+describe('a server that a user starts beside it', () => {
+  it('takes up nothing, and ends nothing', async () => {
+    const { id, kernel } = await openNotebook('f.ipynb');
+    const before = (await kernels()).length;
+    const options = '--ServerApp.port=28899 --ServerApp.ip=127.25.7.10 --ServerApp.sock=';
+    const command = `${cluster.spec.jupyter.executable} --config=${node.layout.jupyterConfig} ${options}`;
+    const code = `import os, subprocess
+env = {name: value for name, value in os.environ.items() if name != "PERIJOVE_NODE_KERNEL"}
+server = subprocess.Popen(${JSON.stringify(command)}.split(" "), env=env, stderr=subprocess.PIPE, text=True)
+said = ""
+for line in server.stderr:
+    said += line
+    if "is running at" in line:
+        server.kill()
+[server.wait(), "it does not have their records" in said]`;
+    expect(await run(kernel.id, code)).toBe('[-9, True]');
+    expect((await sessions()).map((each) => each.id)).toContain(id);
+    expect(await kernels()).toHaveLength(before);
+  });
+});
+
 describe('the end of all kernels', () => {
+  it('is "Shut Down" in JupyterLab', async () => {
+    const pid = await node.mainProcess('jupyter');
+    expect(await kernels()).not.toEqual([]);
+    await ask('POST', '/api/shutdown').catch(() => undefined);
+    await eventually(async () => (await node.mainProcess('jupyter')) !== pid, waitMs);
+    await eventually(async () => (await sessions()).length === 0 && (await kernels()).length === 0, waitMs);
+    await startKernel(base, token);
+  });
+
   it('is an ordered stop, also of kernels that were taken up', async () => {
     await killJupyter();
     expect((await node.processes('kernels')).length).toBeGreaterThan(0);
@@ -304,13 +380,20 @@ describe('the end of all kernels', () => {
     expect([await kernels(), await sessions()]).toEqual([[], []]);
   });
 
-  it('is a stop of a Jupyter that has to be killed for it', async () => {
+  it('is a stop of a Jupyter that has to be killed for it, whatever they did to their environment', async () => {
     await startKernel(base, token);
+    const strange = await startKernel(base, token);
+    const pid = await pidOf(strange);
+    expect(await run(strange, overwriteEnvironment)).toBe('0');
+    expect(await node.processes()).not.toContain(pid);
+    await killJupyter();
+    expect(await pidOf(strange)).toBe(pid);
     const stopped = order(false);
     await eventually(async () => (await node.control.status()).jupyter.state === 'stopping');
     for (const pid of await node.processes('jupyter')) killIfThere(pid, 'SIGSTOP');
     expect(await stopped).toMatchObject({ state: 'stopped' });
     expect(await node.processes('kernels')).toEqual([]);
+    await eventually(() => !existsSync(`/proc/${pid}`));
   });
 
   it('is the end of the node', async () => {
@@ -328,11 +411,14 @@ describe('the end of all kernels', () => {
     await eventually(async () => (await node.control.status()).node === 'node0');
     await order(true);
     const kernel = await startKernel(base, token);
-    const pid = await pidOf(kernel);
+    const strange = await startKernel(base, token);
+    const [pid, strangePid] = [await pidOf(kernel), await pidOf(strange)];
+    expect(await run(strange, overwriteEnvironment)).toBe('0');
     await node.stop('SIGKILL');
     expect(await node.processes()).toContain(pid);
+    expect(existsSync(`/proc/${strangePid}`)).toBe(true);
     node.start();
-    await eventually(async () => !(await node.processes()).includes(pid));
+    await eventually(() => !existsSync(`/proc/${pid}`) && !existsSync(`/proc/${strangePid}`));
     await eventually(async () => (await node.control.status()).node === 'node0');
     await order(true);
     expect(await kernels()).toEqual([]);

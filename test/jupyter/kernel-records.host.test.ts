@@ -100,6 +100,28 @@ describe('the record of a kernel', () => {
     expect(await inJupyter(read)).toEqual([null, [], [expect.stringContaining('are not known')]]);
   });
 
+  it('belongs to one server at a time, and never to one that a kernel has started', async () => {
+    const code = `def claims(seconds, **more):
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.environ.update(more)
+        os.write(writing, b"yes" if KernelRecords(sys.argv[1], log).claim() else b"no")
+        os.close(writing)
+        time.sleep(seconds)
+        os._exit(0)
+    os.close(writing)
+    return pid, os.read(reading, 3).decode()
+kernel = claims(0, PERIJOVE_NODE_KERNEL="a")
+first = claims(600)
+second = claims(0)
+os.kill(first[0], signal.SIGKILL)
+os.waitpid(first[0], 0)
+third = claims(0)
+print(json.dumps([each[1] for each in (kernel, first, second, third)]))`;
+    expect(await inJupyter(code)).toEqual(['no', 'yes', 'no', 'yes']);
+  });
+
   it('that cannot be written is reported, and stops nothing', async () => {
     writeFileSync(directory, '');
     expect(await inJupyter(`records.write("${id}", {})\nprint(json.dumps(said))`)).toEqual([

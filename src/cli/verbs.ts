@@ -47,6 +47,12 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./verbs/status.js')).statusCommand,
   },
   {
+    name: 'kernels',
+    summary: 'the kernels of notebooks, on all nodes',
+    group: groups.look,
+    load: async () => (await import('./verbs/kernels.js')).kernelsCommand,
+  },
+  {
     name: 'logs',
     summary: 'print the log of a service or a node',
     group: groups.look,

@@ -859,6 +859,12 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'failed',
   },
+  KERNEL_UNKNOWN: {
+    meaning: 'No kernel, or more than one, matches what was asked for.',
+    remedy: 'List the kernels with `perijove kernels list`, and name one by its whole ID.',
+    retryable: false,
+    exit: 'usage',
+  },
   NODE_UNREACHABLE: {
     meaning: "A node's control API did not respond in time.",
     remedy: 'Check the node with `perijove status` and `perijove logs NODE`.',

@@ -15,6 +15,7 @@ import {
   type Retired,
   type RetireOrder,
 } from './api.js';
+import { nodeKernelRoutes, nodeKernelsSchema, type NodeKernels, type StopKernel } from './kernels.js';
 
 const defaultTimeoutMs = 2_000;
 
@@ -41,6 +42,10 @@ export interface NodeClient {
    * when the node is another task by now.
    */
   retire(order: RetireOrder, options?: CallOptions): Promise<Retired>;
+  /** Throws NODE_REFUSED when its Jupyter does not answer, or when the node has no door to its kernels yet. */
+  kernels(options?: CallOptions): Promise<NodeKernels>;
+  /** Ends a kernel and its session; resolves to those that are left. Throws NODE_REFUSED if the node has no such one. */
+  stopKernel(order: StopKernel, options?: CallOptions): Promise<NodeKernels>;
 }
 
 export function nodeClient(
@@ -90,5 +95,7 @@ export function nodeClient(
       }),
     orderHosts: (order, options = {}) => call(hostsStatusSchema, '/hosts', order, options),
     retire: (order, options = {}) => call(retiredSchema, '/retire', order, options),
+    kernels: (options = {}) => call(nodeKernelsSchema, nodeKernelRoutes.list, undefined, options),
+    stopKernel: (order, options = {}) => call(nodeKernelsSchema, nodeKernelRoutes.stop, order, options),
   };
 }

@@ -18,6 +18,9 @@ export const jupyterAuthority = 'jupyter:80';
 export const kernelsHeader = 'x-perijove-kernels';
 export type KernelsHeader = 'none' | 'not-known';
 
+/** Of the control API, with its token: what `NodeClient` asks. */
+export const nodeKernelRoutes = { list: '/kernels', stop: '/kernels/stop' } as const;
+
 export const kernelRoutes = {
   room: '/kernels/room',
   place: '/kernels/place',
@@ -58,3 +61,25 @@ export type Placed = Readonly<z.infer<typeof placedSchema>>;
 /** The end of what was placed: the path of its `PlaceOrder`. */
 export const endOfPlacementSchema = z.strictObject({ path: z.string().max(4_096) });
 export type EndOfPlacement = Readonly<z.infer<typeof endOfPlacementSchema>>;
+
+export const nodeKernelsSchema = z.object({
+  kernels: z.array(
+    z.object({
+      id: z.string(),
+      /** Of its specification, such as `python3`. */
+      name: z.string(),
+      /** Such as `idle` or `busy`. */
+      state: z.string(),
+      /** ISO 8601. */
+      lastActivity: z.string(),
+      /** Of the notebook; absent for a kernel without a session. */
+      path: z.string().optional(),
+    }),
+  ),
+});
+/** The kernels of one node. */
+export type NodeKernels = Readonly<z.infer<typeof nodeKernelsSchema>>;
+export type NodeKernel = Readonly<NodeKernels['kernels'][number]>;
+
+export const stopKernelSchema = z.strictObject({ id: z.string().min(1).max(256) });
+export type StopKernel = Readonly<z.infer<typeof stopKernelSchema>>;

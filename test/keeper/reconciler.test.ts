@@ -77,6 +77,8 @@ class Model implements KeeperAccess {
         return status;
       },
       retire: async () => ({}),
+      kernels: async () => ({ kernels: [] }),
+      stopKernel: async () => ({ kernels: [] }),
       orderJupyter: async ({ generation, serve }) =>
         this.#ask(name, () => {
           accept(generation);

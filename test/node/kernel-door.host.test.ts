@@ -48,7 +48,7 @@ async function post(path: string, token: string, body?: unknown) {
     headers: { authorization: `Bearer ${token}` },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
-  return { status: answer.status, body: (await answer.json()) };
+  return { status: answer.status, body: await answer.json() };
 }
 
 const ready = () => eventually(async () => (await node.control.status()).jupyter.state === 'ready', 50_000);
@@ -114,6 +114,25 @@ describe('the door to the kernels of a node that does not serve', () => {
     }
     // The other way round, too: it orders nothing.
     expect((await post('/status', cluster.kernelsToken)).status).toBe(401);
+  });
+
+  it('lets operators list and stop kernels', async () => {
+    await ready();
+    expect(await node.control.kernels()).toEqual({ kernels: [] });
+    const { socket } = await withToken();
+    const asked = request({
+      ...{ host: 'jupyter', path: '/api/sessions', method: 'POST', agent: new PreparedAgent(socket) },
+      headers: { authorization: `token ${cluster.jupyterToken}` },
+    });
+    asked.end(JSON.stringify({ path: 'a.ipynb', name: 'a', type: 'notebook', kernel: { name: 'python3' } }));
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    const { kernel } = JSON.parse(await text(answer)) as { readonly kernel: { readonly id: string } };
+    socket.destroy();
+    expect((await node.control.kernels()).kernels).toMatchObject([
+      { id: kernel.id, name: 'python3', path: 'a.ipynb' },
+    ]);
+    await expect(node.control.stopKernel({ id: 'another' })).rejects.toMatchObject({ code: 'NODE_REFUSED' });
+    expect(await node.control.stopKernel({ id: kernel.id })).toEqual({ kernels: [] });
   });
 
   it('does not say that there are none while Jupyter has only died', async () => {

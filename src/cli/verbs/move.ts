@@ -12,7 +12,8 @@ export const moveCommand = defineCommand({
   summary: 'move Jupyter and leadership to a node, without a failed request',
   description:
     "First Jupyter is made ready on that node, then etcd's leadership moves, then every host's proxy is " +
-    'pointed there. Kernels do not move: they end with their connections. Ctrl-C detaches: the move continues.',
+    'pointed there. Kernels stay on the node where they run, and notebooks stay connected to them; with ' +
+    '`standby: cold` they end. Ctrl-C detaches: the move continues.',
   args: { node: { description: 'name of the node, such as node3' } },
   options: { file: fileOption, ...temporalOptions },
   examples: [['perijove move node3', 'before maintenance of the host that runs Jupyter']],

@@ -18,8 +18,12 @@ import {
 import {
   endOfPlacementSchema,
   kernelRoutes,
+  nodeKernelRoutes,
   placeOrderSchema,
+  stopKernelSchema,
   type EndOfPlacement,
+  type NodeKernels,
+  type StopKernel,
   type Placed,
   type PlaceOrder,
   type Room,
@@ -41,6 +45,14 @@ export interface KernelControl {
   placed(order: EndOfPlacement): void;
 }
 
+/** What operators ask about them, with the token of the control API. */
+export interface KernelOperations {
+  /** Refuses with FAILED if Jupyter does not say. */
+  kernels(): Promise<NodeKernels>;
+  /** Ends a kernel and its session. Refuses with NOT_FOUND for a kernel of another node. */
+  stopKernel(order: StopKernel): Promise<NodeKernels>;
+}
+
 /** A response other than 200, for an order to throw. */
 export function refusal(status: number, failure: NodeFailure): Refusal<NodeFailure> {
   return new Refusal(status, failure);
@@ -56,7 +68,7 @@ export function controlServer(
   control: NodeControl,
   tokens: Tokens,
   logger: Logger,
-  kernels?: KernelControl,
+  kernels?: KernelControl & KernelOperations,
 ): Server {
   const room = `GET ${kernelRoutes.room}`;
   const place = `POST ${kernelRoutes.place}`;
@@ -76,6 +88,9 @@ export function controlServer(
           kernels.placed(await order(endOfPlacementSchema));
           return {};
         },
+        [`GET ${nodeKernelRoutes.list}`]: () => kernels.kernels(),
+        [`PUT ${nodeKernelRoutes.stop}`]: async ({ order }) =>
+          kernels.stopKernel(await order(stopKernelSchema)),
       }),
       'GET /status': () => control.status(),
       'PUT /jupyter': async ({ order, query }) =>

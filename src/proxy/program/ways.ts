@@ -32,7 +32,12 @@ export type Dialled =
   | { readonly kind: 'connected'; readonly socket: net.Socket; readonly way: string }
   /** The node itself refuses, or a proxy on the way says that it does. */
   | { readonly kind: 'refused' }
-  | { readonly kind: 'unreachable'; readonly reason: string };
+  | {
+      readonly kind: 'unreachable';
+      readonly reason: string;
+      /** The proxy on the way works, and does not know the node (yet). */
+      readonly answered?: boolean;
+    };
 
 type Node = Pick<RouteNode, 'ways'>;
 
@@ -159,7 +164,7 @@ export class Ways {
             return;
           }
           reasons.push(`${way}: ${result.reason}`);
-          if (way !== last) this.#passOver(way, node);
+          if (way !== last && result.answered !== true) this.#passOver(way, node);
           tryNext();
         });
       };
@@ -267,7 +272,7 @@ export class Ways {
         const begun = performance.now();
         const result = await this.#tunnel(way, node, [], AbortSignal.timeout(dialDeadlineMs));
         if (result.kind === 'connected') result.socket.destroy();
-        if (result.kind === 'unreachable') this.dead(way, begun);
+        if (result.kind === 'unreachable' && result.answered !== true) this.dead(way, begun);
         else this.#passedOver.delete(way);
       }),
     );
@@ -353,7 +358,11 @@ function tunnel(
       resolve(
         failure === 'refused'
           ? { kind: 'refused' }
-          : { kind: 'unreachable', reason: `status ${answer.statusCode}, ${String(failure ?? 'no proxy')}` },
+          : {
+              kind: 'unreachable',
+              reason: `status ${answer.statusCode}, ${String(failure ?? 'no proxy')}`,
+              answered: failure === ('not-a-node' satisfies TunnelFailure),
+            },
       );
     });
     request.once('response', (answer) => {

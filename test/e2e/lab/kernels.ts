@@ -125,6 +125,12 @@ export function kernelTests(lab: TestLab): void {
       const ids = (await list(at, 'sessions')).map(({ id }) => id);
       expect(ids).toEqual(expect.arrayContaining(sessions.map(({ id }) => id)));
     }
+    const named = await lab.json<{ readonly kernels: readonly object[] }>('kernels', 'list');
+    for (const [index, { kernel, path }] of sessions.entries()) {
+      expect(named.kernels).toContainEqual(
+        expect.objectContaining({ id: kernel.id, path, node: nodes[index] }),
+      );
+    }
     const twice = await Promise.all([0, 1, 2].map((index) => open('twice.ipynb', url(index))));
     expect(new Set(twice.map(({ id }) => id)).size).toBe(1);
     expect((await open('list-2.ipynb', url(0))).id).toBe(sessions[2]?.id);
@@ -132,6 +138,9 @@ export function kernelTests(lab: TestLab): void {
       expect((await api(url(index), `/api/sessions/${id}`, 'DELETE')).status).toBe(204);
     }
     await vi.waitFor(async () => expect(await list(url(1), 'sessions')).toEqual([]), 10_000);
+    await open('stopped.ipynb', url(0));
+    await lab.run('kernels', 'stop', 'stopped.ipynb', '--file', lab.specFile);
+    expect(await list(url(2), 'sessions')).toEqual([]);
   });
 
   it('do not exist where no node has them, and are nobody’s without a token', async () => {

@@ -4,6 +4,7 @@ import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import type { RouteOrder } from '../../../src/proxy/api.js';
+import { Ways } from '../../../src/proxy/program/ways.js';
 import { startGate, type TestGate } from '../../support/gate.js';
 import { startProxy, type TestProxy } from '../../support/proxy.js';
 
@@ -174,4 +175,22 @@ test('a tunnel leads only to the gates of nodes', async () => {
     socket.end();
     expect([answer.statusCode, answer.headers['x-perijove-tunnel']]).toEqual([status, failure]);
   }
+});
+
+test('a proxy that does not know a node is no dead way: others keep their tunnels through it', async () => {
+  const [, direct] = gates;
+  const [proxy] = proxies;
+  if (!direct || !proxy) throw new Error('they were started');
+  await openOnly(1);
+  await orderAll('owner', 1);
+  const ways = new Ways('127.26.1.49:8888', [proxy.token]);
+  const known = { ways: [proxy.url, direct.url] };
+  const tunnel = await ways.dial(known);
+  if (tunnel.kind !== 'connected') throw new Error(`it is ${tunnel.kind}`);
+  // The proxies' routes have no such node.
+  const unknown = { ways: [proxy.url, 'http://127.26.2.49:1'] };
+  expect(await ways.dial(unknown)).toMatchObject({ kind: 'refused' });
+  expect(ways.best(known)).toBe(proxy.url);
+  expect(tunnel.socket.destroyed).toBe(false);
+  tunnel.socket.destroy();
 });

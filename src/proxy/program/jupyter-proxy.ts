@@ -495,7 +495,6 @@ export class JupyterProxy {
           this.#options.router.doubt(upstream);
           continue;
         }
-        this.#options.kernels?.doors.note(passage.node, error);
         passage.attempts -= 1;
         if (performance.now() + doorRetryMs > until) return undefined;
         await delay(doorRetryMs);

@@ -28,11 +28,15 @@ export class Upstream {
   #target: string;
   #probe: { readonly startedAt: number; readonly result: Promise<boolean> } | undefined;
 
-  /** @param enter makes the connection to Jupyter of one to the node; may throw `NotConnected` */
+  /**
+   * @param enter makes the connection to Jupyter of one to the node; may throw `NotConnected`
+   * @param report called with the result of each attempt to connect
+   */
   constructor(
     node: RouteNode,
     private readonly ways: Ways,
     private readonly enter: (socket: net.Socket) => Promise<net.Socket> = (socket) => Promise.resolve(socket),
+    private readonly report: (error?: NotConnected) => void = () => undefined,
   ) {
     this.#node = node;
     this.#target = ways.best(node);
@@ -118,6 +122,17 @@ export class Upstream {
   }
 
   async #dial(): Promise<net.Socket> {
+    try {
+      const socket = await this.#enterNode();
+      this.report();
+      return socket;
+    } catch (error) {
+      if (error instanceof NotConnected) this.report(error);
+      throw error;
+    }
+  }
+
+  async #enterNode(): Promise<net.Socket> {
     const dialled = await this.ways.dial(this.#node);
     if (dialled.kind === 'refused') throw new NotConnected('ECONNREFUSED', `${this.#node.name} refuses`);
     if (dialled.kind === 'unreachable') throw new NotConnected('ETIMEDOUT', dialled.reason);

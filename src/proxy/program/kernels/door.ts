@@ -12,6 +12,8 @@ const longestBytes = 4 * 1024 * 1024;
 
 /** The node's Jupyter does not listen, and has no kernels. */
 export class NoKernels extends NotConnected {}
+/** The node is there, and its Jupyter does not listen or its program does not answer: it may have kernels. */
+export class NotReady extends NotConnected {}
 /** What answers at the node's control port is of an earlier release. */
 export class NoDoor extends NotConnected {}
 
@@ -46,8 +48,9 @@ export class Door {
     readonly node: RouteNode,
     ways: Ways,
     private readonly token: string,
+    report: (error?: NotConnected) => void,
   ) {
-    this.upstream = new Upstream(node, ways, (socket) => this.#enter(socket));
+    this.upstream = new Upstream(node, ways, (socket) => this.#enter(socket), report);
     this.#agent = new DialAgent(() => new Upstream(node, ways).connect(), { timeout: 4_000 });
   }
 
@@ -81,7 +84,7 @@ export class Door {
         reject(error);
       };
       const timer = setTimeout(() => {
-        end(new NotConnected('ETIMEDOUT', `the door of ${name} does not answer`));
+        end(new NotReady('ETIMEDOUT', `the door of ${name} does not answer`));
       }, enterMs);
       request.once('connect', (answer, jupyter: Socket) => {
         if (answer.statusCode === 200) {
@@ -91,7 +94,7 @@ export class Door {
         } else if (answer.headers[kernelsHeader] === ('none' satisfies KernelsHeader)) {
           end(new NoKernels('ECONNREFUSED', `Jupyter on ${name} does not run`));
         } else {
-          end(new NotConnected('ECONNREFUSED', `the door of ${name}: status ${answer.statusCode}`));
+          end(new NotReady('ECONNREFUSED', `the door of ${name}: status ${answer.statusCode}`));
         }
       });
       // An earlier release ends the connection without a word.

@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import { isDeepStrictEqual } from 'node:util';
 import type { RouteNode } from '../../api.js';
-import { NotConnected, type Upstream } from '../upstream.js';
+import type { NotConnected, Upstream } from '../upstream.js';
 import type { Ways } from '../ways.js';
-import { Door, doorNode, NoDoor, NoKernels, type Answer, type Question } from './door.js';
+import { Door, doorNode, NoDoor, NoKernels, NotReady, type Answer, type Question } from './door.js';
 
 /** A node that refuses connections for this long has no kernels any more: its program starts again within a second. */
 const refusedMs = 10_000;
@@ -76,27 +76,15 @@ export class Doors {
     return this.#current().get(node)?.hasDoor === false;
   }
 
-  /** What became of an attempt to reach the node: a failure, or none. */
-  note(node: string, error?: unknown): void {
-    const entry = this.#current().get(node);
-    if (entry === undefined) return;
-    entry.last = judge(entry, error);
-    if (entry.last === 'answered' || error instanceof NoKernels)
-      Object.assign(entry, { hasDoor: true, failing: undefined });
-    // A node that has a door ends connections without a word when it dies.
-    else if (error instanceof NoDoor && entry.last === 'nothing') entry.hasDoor ??= false;
-  }
-
   async #reply(node: string, ask: (door: Door) => Promise<Answer>): Promise<Reply> {
     const entry = this.#current().get(node);
     if (entry === undefined) return { kind: 'nothing' };
     try {
       const answer = await ask(entry.door);
-      this.note(node);
       // Of Jupyter while it starts a kernel, among others: it says nothing about what there is.
       return answer.status >= 500 ? { kind: 'not-known' } : { kind: 'answered', answer };
-    } catch (error) {
-      this.note(node, error);
+    } catch {
+      // Of a node that was reached, this means that it is slow.
       return { kind: entry.last === 'nothing' ? 'nothing' : 'not-known' };
     }
   }
@@ -107,18 +95,37 @@ export class Doors {
     for (const node of nodes()) {
       const held = this.#entries.get(node.name);
       const same = held !== undefined && isDeepStrictEqual(held.node, node);
-      const door = same ? held.door : new Door(doorNode(node, port), ways, token);
-      entries.set(node.name, same ? held : { node, door, hasDoor: undefined, last: 'not-known' });
+      entries.set(
+        node.name,
+        same ? held : newEntry(node, (report) => new Door(doorNode(node, port), ways, token, report)),
+      );
     }
     this.#entries = entries;
     return entries;
   }
 }
 
-function judge(entry: Entry, error: unknown): Reply['kind'] {
+function newEntry(node: RouteNode, door: (report: (error?: NotConnected) => void) => Door): Entry {
+  const entry: Entry = {
+    ...{ node, hasDoor: undefined, last: 'not-known' },
+    door: door((error) => {
+      entry.last = judge(entry, error);
+      if (error === undefined || error instanceof NoKernels || error instanceof NotReady) {
+        Object.assign(entry, { hasDoor: true, failing: undefined });
+      } else if (error instanceof NoDoor) {
+        // A node that has a door ends connections without a word when it dies.
+        entry.hasDoor ??= false;
+      }
+    }),
+  };
+  return entry;
+}
+
+function judge(entry: Entry, error: NotConnected | undefined): Reply['kind'] {
   if (error === undefined) return 'answered';
   if (error instanceof NoKernels || (error instanceof NoDoor && entry.hasDoor !== true)) return 'nothing';
-  const refused = error instanceof NotConnected && error.code === 'ECONNREFUSED';
+  if (error instanceof NotReady) return 'not-known';
+  const refused = error.code === 'ECONNREFUSED';
   const now = performance.now();
   if (entry.failing?.refused !== refused) entry.failing = { since: now, refused };
   return now - entry.failing.since > (refused ? refusedMs : silentMs) ? 'nothing' : 'not-known';

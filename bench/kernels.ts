@@ -4,7 +4,8 @@
  * nodes, and with kernels on the serving node. Then the round trip of an empty cell, compared to that of a JupyterLab
  * without Perijove in the same run.
  *
- *     npm run bench:kernels -- [kills of each kind, 20 by default] [moves, 20 by default] [cells, 300 by default]
+ *     npm run bench:kernels -- [kills, 20 by default] [moves, 20 by default] [cells, 300 by default]
+ *       [kills with all kernels on the serving node, 5 by default]
  */
 import { spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
@@ -22,6 +23,7 @@ import { printTable, summary, writeResult } from './report.js';
 const kills = Number(process.argv[2] ?? 20);
 const moves = Number(process.argv[3] ?? 20);
 const cells = Number(process.argv[4] ?? 300);
+const killsOfAll = Number(process.argv[5] ?? 5);
 const notebooks = 10;
 const patienceMs = 60_000;
 
@@ -274,7 +276,7 @@ try {
   });
   await lab.set('jupyter', { kernels: '{ placement: leader }' });
   await lab.ready();
-  rows.push(await survive('kill, leader', kills, kill));
+  rows.push(await survive('kill, leader', killsOfAll, kill));
 } finally {
   await lab.purge();
 }

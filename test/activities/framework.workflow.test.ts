@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createFrameworkActivities } from '../../src/activities/framework.js';
 import { frameworkWays } from '../../src/activities/framework-ways.js';
 import type { NodeMemory } from '../../src/node/memory.js';
+import { makeNodePlan } from '../../src/node/plan.js';
 import { createTeardownActivities } from '../../src/activities/teardown.js';
 import type { SchedulerInput } from '../../src/activities/scheduler-run.js';
 import type { Artifacts } from '../../src/hosts/artifacts.js';
@@ -53,6 +54,7 @@ beforeAll(async () => {
   const deps = { client: server.client, pool: noPool, logger: pino({ level: 'silent' }), artifacts };
   const framework = createFrameworkActivities(deps, {
     ...frameworkWays(deps),
+    plan: (spec) => makeNodePlan(spec, artifacts, 'of the secrets'),
     remember: async () => remembered,
     markFormed: async () => void (marks += 1),
   });

@@ -8,8 +8,10 @@ import { Context } from '@temporalio/activity';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createFrameworkActivities } from '../../src/activities/framework.js';
+import { frameworkWays } from '../../src/activities/framework-ways.js';
 import { createKeeperActivities } from '../../src/activities/keeper.js';
 import type { ClusterSpec } from '../../src/cluster/spec.js';
+import { makeNodePlan } from '../../src/node/plan.js';
 import type { SchedulerInput } from '../../src/activities/scheduler-run.js';
 import { observeCluster } from '../../src/status/observe.js';
 import {
@@ -63,7 +65,10 @@ beforeAll(async () => {
     taskQueue: callQueue,
     workflowsPath: callsPath,
     activities: {
-      ...createFrameworkActivities(deps),
+      ...createFrameworkActivities(deps, {
+        ...frameworkWays(deps),
+        plan: (spec) => makeNodePlan(spec, artifacts, 'of the secrets'),
+      }),
       ...createKeeperActivities(deps),
     },
   });

@@ -25,7 +25,7 @@ export function countTests(lab: TestLab): void {
         expect(await lab.json<UpJson>('up')).toMatchObject({ result: 'done' });
         const status = await lab.ready();
         const nodes = Array.from({ length: count }, (_, index) => `node${index}`);
-        expect(status.etcd.members).toEqual(nodes.map((node) => ({ node, healthy: true })));
+        expect(status.etcd.members).toMatchObject(nodes.map((node) => ({ node, healthy: true })));
         expect(status.framework.tasks.map(({ node }) => node)).toEqual(nodes);
       }
     } finally {

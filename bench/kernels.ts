@@ -196,7 +196,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** A JupyterLab of its own, without anything in front of it. */
+/** A JupyterLab without Perijove. */
 async function plain(work: (at: Server) => Promise<void>): Promise<void> {
   const { jupyter } = await lab.spec();
   const directory = mkdtempSync(path.join(tmpdir(), 'perijove-bench-plain-'));

@@ -4,9 +4,9 @@ import { exitCodes, messageOf, type PerijoveError } from '../errors/error.js';
 import { contextOf, type CommandContext } from './command.js';
 import { interruptible, interruptionOf } from './interrupt.js';
 import { withReport } from './internal-report.js';
-import { colorsOf, printJson, printNotice, processIo, textColumns, type Io } from './io.js';
+import { colorsOf, printJson, printNotice, processIo, type Io } from './io.js';
 import { parse, type Call } from './parser.js';
-import { reportJson, reportOf, reportText, type Report } from './report.js';
+import { reportJson, reportOf, printReport, type Report } from './report.js';
 import { verbs } from './verbs.js';
 import { packageVersion } from './version.js';
 
@@ -43,8 +43,7 @@ export async function main(argv: readonly string[], io?: Partial<Io>): Promise<n
     const report = await withReport(context, withHelpOf(call, reportOf(thrown)));
     if (context.json) printJson(context, { error: reportJson(report, context.debug) });
     else {
-      const { colors, debug, program } = context;
-      printNotice(context, reportText(report, colors, { debug, columns: textColumns(context), program }));
+      printReport(context, report);
     }
     return report.exitCode;
   } finally {

@@ -7,6 +7,8 @@ import { localFileError } from '../errors/local-file.js';
 import { SpecError, type SpecProblem } from '../cluster/problem.js';
 import type { Problem } from '../hosts/problem.js';
 import type { FailureDetails, FailureProblem } from '../temporal/failure.js';
+import type { CommandContext } from './command.js';
+import { printNotice, textColumns } from './io.js';
 import { typeable } from './program.js';
 import { hanging, wrapped } from './table.js';
 
@@ -114,6 +116,12 @@ export function reportJson(report: Report, debug: boolean) {
 const mostProblems = 20;
 /** Maximum length of a message line; it may quote a file. */
 const longestLine = 500;
+
+/** Prints the human-readable error as a notice. */
+export function printReport(context: CommandContext, report: Report): void {
+  const { colors, debug, program } = context;
+  printNotice(context, reportText(report, colors, { debug, columns: textColumns(context), program }));
+}
 
 /** A human-readable error: what failed, where, what to do, the code. */
 export function reportText(report: Report, colors: Colors, { debug, columns, program }: TextOptions): string {

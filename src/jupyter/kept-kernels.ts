@@ -5,7 +5,7 @@
  * that ends in order ends its kernels, as Jupyter does. It needs the Python of `kernelRecords`.
  *
  * By default a kernel ends when its parent does, and both kernels and sessions are known to the memory of one server
- * alone. Kernels whose specification names a provisioner of its own stay so.
+ * alone. Kernels whose specification names another provisioner stay so.
  */
 export const keptKernels = `import uuid
 from concurrent.futures import Future as ReadyFuture

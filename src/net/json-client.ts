@@ -1,5 +1,6 @@
 import { messageOf } from '../errors/error.js';
 import { limit } from './deadline.js';
+import { jsonOf } from './json.js';
 import { httpRequest, textOf } from './http.js';
 
 export interface CallOptions {
@@ -46,7 +47,7 @@ export function jsonClient({ base, token, unreachable, ...defaults }: JsonClient
         signal: time.signal,
       });
       const text = await textOf(answer);
-      return { status: answer.status, text, body: parsed(text) };
+      return { status: answer.status, text, body: jsonOf(text) };
     } catch (error) {
       signal?.throwIfAborted();
       throw unreachable(time.passed ? `no answer within ${timeoutMs} ms` : messageOf(error), error);
@@ -54,12 +55,4 @@ export function jsonClient({ base, token, unreachable, ...defaults }: JsonClient
       time.end();
     }
   };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

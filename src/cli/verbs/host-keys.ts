@@ -4,8 +4,8 @@ import { placeOfTarget } from '../../cluster/host-keys.js';
 import type { ClusterSpec, SshTarget } from '../../cluster/spec.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { knownHostsDir } from '../hosts.js';
-import { printJson, printNotice, printText, textColumns } from '../io.js';
-import { reportOf, reportText } from '../report.js';
+import { printJson, printText } from '../io.js';
+import { reportOf, printReport } from '../report.js';
 import { fileOption, openSpec } from '../spec-file.js';
 import { unknownTarget } from '../targets.js';
 
@@ -41,10 +41,7 @@ export const hostKeysCommand = defineCommand({
       printJson(context, { cluster: spec.name, keys: found, errors: failed });
     } else {
       printText(context, textOf(found));
-      const { colors, debug, program } = context;
-      for (const report of reports) {
-        printNotice(context, reportText(report, colors, { debug, columns: textColumns(context), program }));
-      }
+      for (const report of reports) printReport(context, report);
     }
     return reports[0]?.exitCode ?? exitCodes.done;
   },

@@ -4,8 +4,8 @@ import type { NodeClient } from '../../node/client.js';
 import type { NodeKernel } from '../../node/kernels.js';
 import { defineCommand, defineGroup, type CommandContext } from '../command.js';
 import { withHosts } from '../hosts.js';
-import { printJson, printNotice, printText, textColumns } from '../io.js';
-import { reportOf, reportText } from '../report.js';
+import { printJson, printText, textColumns } from '../io.js';
+import { reportOf, printReport } from '../report.js';
 import { fileOption, openSpec } from '../spec-file.js';
 import { table } from '../table.js';
 
@@ -39,7 +39,7 @@ const listCommand = defineCommand({
     } else {
       if (kernels.length > 0) printText(context, textOf(kernels, context));
       else if (errors.length === 0) printText(context, 'No kernel runs.\n');
-      report(context, errors);
+      for (const error of errors) printReport(context, reportOf(error));
     }
     return errors[0]?.exitCode ?? exitCodes.done;
   },
@@ -134,16 +134,6 @@ function textOf(kernels: readonly Found[], context: CommandContext): string {
   ]);
   const head = ['notebook', 'kernel', 'node', 'state', 'last active', 'ID'].map((each) => colors.dim(each));
   return `${table([head, ...rows], textColumns(context)).join('\n')}\n`;
-}
-
-function report(context: CommandContext, errors: readonly PerijoveError[]): void {
-  const { colors, debug, program } = context;
-  for (const error of errors) {
-    printNotice(
-      context,
-      reportText(reportOf(error), colors, { debug, columns: textColumns(context), program }),
-    );
-  }
 }
 
 export const kernelsCommand = defineGroup({

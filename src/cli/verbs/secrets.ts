@@ -5,8 +5,8 @@ import type { HostSecrets } from '../../hosts/secrets.js';
 import type { SecretStatus } from '../../status/secrets-survey.js';
 import { defineCommand, defineGroup, type CommandContext } from '../command.js';
 import { withHosts } from '../hosts.js';
-import { printJson, printNotice, printText, textColumns } from '../io.js';
-import { reportOf, reportText } from '../report.js';
+import { printJson, printText, textColumns } from '../io.js';
+import { reportOf, printReport } from '../report.js';
 import { fileOption, openSpec } from '../spec-file.js';
 import { table } from '../table.js';
 import { unknownTarget } from '../targets.js';
@@ -43,10 +43,7 @@ const listCommand = defineCommand({
       printJson(context, { cluster: spec.name, secrets, errors });
     } else {
       if (held.length > 0) printText(context, textOf(secrets, held.length, context));
-      const { colors, debug, program } = context;
-      for (const report of reports) {
-        printNotice(context, reportText(report, colors, { debug, columns: textColumns(context), program }));
-      }
+      for (const report of reports) printReport(context, report);
     }
     return reports[0]?.exitCode ?? exitCodes.done;
   },

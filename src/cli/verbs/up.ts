@@ -5,10 +5,10 @@ import { scope } from '../../net/scope.js';
 import type { DeployProgress, DeployResult } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { knownHostsDir } from '../hosts.js';
-import { printJson, printNotice, printText, textColumns } from '../io.js';
+import { printJson, printNotice, printText } from '../io.js';
 import { count, progressView } from '../progress-view.js';
 import { withReport } from '../internal-report.js';
-import { reportJson, reportOf, reportText } from '../report.js';
+import { reportJson, reportOf, printReport } from '../report.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
 import { temporalOptions, temporalSettings, withTemporal } from '../temporal.js';
 import { formatDuration } from '../../cluster/units.js';
@@ -125,8 +125,7 @@ async function failed(context: CommandContext, error: unknown, progress?: Deploy
     const changed = stages.reduce((sum, stage) => sum + stage.changed, 0);
     printJson(context, { result: 'failed', changed, stages, error: reportJson(report, context.debug) });
   } else {
-    const { colors, debug, program } = context;
-    printNotice(context, reportText(report, colors, { debug, columns: textColumns(context), program }));
+    printReport(context, report);
   }
   return report.exitCode;
 }

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { messageOf } from '../../errors/error.js';
+import { jsonOf } from '../../net/json.js';
 import { readTokens } from '../../net/tokens.js';
 import type { NodeConfig } from '../config.js';
 import type { NodeKernels, Room } from '../kernels.js';
@@ -72,7 +73,7 @@ async function roomOf(
   const { state } = jupyter.status;
   const text =
     state === 'ready' ? await askJupyter(config, jupyterToken, '/api/kernels', countMs) : undefined;
-  const list = text === undefined ? undefined : listSchema.safeParse(parsed(text));
+  const list = text === undefined ? undefined : listSchema.safeParse(jsonOf(text));
   return {
     jupyter: state,
     ...(list?.success === true && { kernels: list.data.length }),
@@ -86,7 +87,7 @@ function silent({ name }: NodeConfig) {
 
 async function listed<T>(config: NodeConfig, token: string, path: string, schema: z.ZodType<T>): Promise<T> {
   const text = await askJupyter(config, token, path, askMs);
-  const list = text === undefined ? undefined : schema.safeParse(parsed(text));
+  const list = text === undefined ? undefined : schema.safeParse(jsonOf(text));
   if (list?.success !== true) throw silent(config);
   return list.data;
 }
@@ -108,12 +109,4 @@ async function kernelsOf(
       return { id, name, state, lastActivity, ...(path !== undefined && { path }) };
     }),
   };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -219,17 +219,17 @@ export class JupyterProxy {
     delete headers.expect;
     const bodiless =
       headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
+    const named = this.#named(request);
     const passage: Passage = {
       kind: kindOf(request),
       repeatable: bodiless && (method === 'GET' || method === 'HEAD'),
       headers: { ...headers },
       client: response,
       attempts: 0,
-      find: this.#finder(request, response),
+      find: this.#finder(named, request, response),
     };
     this.#passages.set(request, passage);
     if (passage.kind === 'page') this.#watchPage(passage, response);
-    const named = this.#named(request);
     if (named?.kind === 'list' && bodiless) void this.#passList(named.list, passage, request, response);
     else if (named?.kind === 'creation' && isSmall(headers)) {
       void this.#passCreation(named.list, passage, request, response);
@@ -242,9 +242,8 @@ export class JupyterProxy {
     return this.#options.kernels && namedIn(method, url);
   }
 
-  #finder(request: IncomingMessage, client: Passage['client']): Passage['find'] {
+  #finder(named: Named | undefined, request: IncomingMessage, client: Passage['client']): Passage['find'] {
     const { kernels } = this.#options;
-    const named = this.#named(request);
     if (kernels === undefined || named?.kind !== 'item') return undefined;
     const person = personOf(request, client);
     return (patienceMs) => kernels.find(named, person, patienceMs);
@@ -413,7 +412,7 @@ export class JupyterProxy {
       const { headers } = request;
       const passage: Passage = {
         ...{ kind: 'websocket', repeatable: false, headers: { ...headers }, client: socket, attempts: 0 },
-        find: this.#finder(request, socket),
+        find: this.#finder(this.#named(request), request, socket),
       };
       void this.#passWebsocket(passage, request, socket, head);
     }

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { KernelPlacement } from '../../../cluster/spec.js';
+import { jsonOf } from '../../../net/json.js';
 import {
   kernelRoutes,
   placedSchema,
@@ -16,7 +17,7 @@ import { Doors, inTheNameOf, pathWith, type Reply } from './doors.js';
 import { ownerByName, type List, type Named } from './named.js';
 import { idOf, kernelOf, readList, union, unreachable, type Model } from './union.js';
 
-/** A node that does not answer costs a list no more than this. */
+/** How long a list waits for a node. */
 const listMs = 300;
 /** A slow node gets more time when the answer depends on it. */
 const patientMs = 1_000;
@@ -259,13 +260,5 @@ export class Kernels {
   #to(node: string): Destination {
     const upstream = this.doors.upstream(node);
     return upstream === undefined || this.doors.lacksDoor(node) ? gate : { kind: 'node', node, upstream };
-  }
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

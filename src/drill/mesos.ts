@@ -269,14 +269,17 @@ export function followsOf(
 
 /**
  * A master's log message about losing its leadership: the newest line of its log not older than `clockMs`;
- * undefined if there is none. Reads the formats of svlogd and journald, each line with its time.
+ * undefined if there is none. Reads the formats of svlogd and journald, each line with its time. Mesos writes no newline
+ * after it, so the next message, of its ZooKeeper client or of glog, may follow in the same line.
  */
 export function lastWordsIn(log: string, clockMs: number): string | undefined {
   return log
     .split('\n')
     .flatMap((line) => {
       const { at, text } = timed(line);
-      return text.startsWith('Lost leadership...') && at >= clockMs ? [text] : [];
+      const [words] =
+        /^Lost leadership\.\.\..*?(?=\d{4}-\d\d-\d\d \d\d:|[IWEF]\d{4} \d\d:|$)/.exec(text) ?? [];
+      return words !== undefined && at >= clockMs ? [words] : [];
     })
     .at(-1);
 }

@@ -205,6 +205,13 @@ describe('the last message of a master', () => {
     expect(lastWordsIn(`2026-11-22T10:10:03+0100 h1 mesos-master[77]: ${words}\n`, at)).toBe(words);
   });
 
+  it.each([
+    '2026-11-22 09:10:03,051:22785(0x7f2e62d016c0):ZOO_INFO@zookeeper_close@3877: Freeing zookeeper resources',
+    'I1122 09:10:03.051559 22826 contender.cpp:217] Membership cancelled: 2',
+  ])('ends where the next message begins on the same line: %s', (next) => {
+    expect(lastWordsIn(`2026-11-22_09:10:03.05991 ${words}${next}\n`, at)).toBe(words);
+  });
+
   it('is not that of an earlier process', () => {
     const log = `2026-11-22_09:10:02.99991 ${words}\n2026-11-22_09:10:04.0 I1122 Elected as the leading master!`;
     expect(lastWordsIn(log, at)).toBeUndefined();

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { CommandBody } from './agent/command-body.js';
 import {
@@ -16,6 +15,7 @@ import { DockerBody } from './agent/docker-body.js';
 import { readProcess } from './agent/process-tree.js';
 import { signalText } from './agent/signals.js';
 import type { TaskBody } from './agent/task-body.js';
+import { updateUuid } from './update-uuid.js';
 
 /**
  * Runs and supervises one task, independently of the agent: it starts in its own session, continues when the
@@ -86,7 +86,7 @@ class Executor {
 
   #write(state: ExecutorStatus['state'], more: Pick<ExecutorStatus, 'message' | 'address'> = {}): void {
     const status: ExecutorStatus = {
-      uuid: randomBytes(16).toString('base64'),
+      uuid: updateUuid(),
       state,
       timestamp: Date.now() / 1000,
       ...more,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { request, type IncomingMessage, type Server } from 'node:http';
 import { once } from 'node:events';
@@ -16,6 +17,7 @@ import { readProcess } from '../../src/stand-in/agent/process-tree.js';
 import { readMessage } from '../../src/stand-in/proto.js';
 import { noResources, parseResources } from '../../src/stand-in/resources.js';
 import { TaskRun } from '../../src/stand-in/agent/task-run.js';
+import { updateUuid } from '../../src/stand-in/update-uuid.js';
 import { at } from '../support/mesos.js';
 import { exchanges, shapeOf } from '../support/mesos-recordings.js';
 import { recordedStream } from '../support/stand-in-replay.js';
@@ -101,8 +103,9 @@ async function taskOf(
   name: string,
   states: readonly ('TASK_RUNNING' | 'TASK_FAILED')[],
 ): Promise<TaskRun> {
-  const run = meta.runDir(agentId, frameworkId, name, `container-${name}`);
-  const sandbox = meta.sandbox(agentId, frameworkId, name, `container-${name}`);
+  const containerId = randomUUID();
+  const run = meta.runDir(agentId, frameworkId, name, containerId);
+  const sandbox = meta.sandbox(agentId, frameworkId, name, containerId);
   const scalar = (resource: string, value: number) => ({
     name: resource,
     type: 'SCALAR',
@@ -111,7 +114,7 @@ async function taskOf(
   });
   const options = { run, agentIp: '127.0.0.1', log, send: () => undefined, settled: () => undefined };
   TaskRun.create(options, {
-    container_id: `container-${name}`,
+    container_id: containerId,
     framework_id: frameworkId,
     task_id: name,
     agent_id: agentId,
@@ -134,7 +137,7 @@ async function taskOf(
   writeAtomically(files.executor, readProcess(process.pid));
   for (const [index, state] of states.entries()) {
     writeAtomically(path.join(files.statuses, `${index}.json`), {
-      uuid: Buffer.alloc(16, index).toString('base64'),
+      uuid: updateUuid(),
       state,
       timestamp: 1_795_337_715 + index,
       ...(state === 'TASK_FAILED' && { message: 'Command exited with status 3' }),

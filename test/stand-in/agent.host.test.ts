@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { allProcesses } from '../../src/stand-in/agent/process-tree.js';
 import { eventually } from '../support/eventually.js';
 import { at, MesosProgram, TestScheduler } from '../support/mesos.js';
+import { formatOf } from '../support/mesos-formats.js';
 
 /** Without ZooKeeper: a standalone master and an agent with its address. */
 const ip = '127.23.3.1';
@@ -98,7 +99,10 @@ describe('a task', () => {
     });
     const running = await scheduler.status('ok', 'TASK_RUNNING');
     expect(running).toMatchObject({ source: 'SOURCE_EXECUTOR', executor_id: { value: 'ok' } });
-    expect(Buffer.from(String(at(running, 'uuid')), 'base64')).toHaveLength(16);
+    expect(formatOf(at(running, 'uuid'))).toBe('UUID of version 4 in base64');
+    expect(formatOf(at(running, 'container_status', 'container_id', 'value'))).toBe('UUID of version 4');
+    expect(formatOf(at(running, 'agent_id', 'value'))).toBe('UUID of version 4-S0');
+    expect(formatOf(scheduler.frameworkId)).toBe('UUID of version 4-0000');
     await scheduler.acknowledge(running);
     const finished = await scheduler.status('ok', 'TASK_FINISHED');
     expect(at(finished, 'message')).toBe('Command exited with status 0');

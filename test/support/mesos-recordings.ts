@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { formatOf } from './mesos-formats.js';
 
 /** One request to Apache Mesos 1.3.2 and its reply. */
 export interface Exchange {
@@ -114,7 +115,7 @@ export function recordsOf(file: string): string[] {
 }
 
 /**
- * The shape of JSON, as a sorted list of paths with the types of their values: `.slaves[].port: number`.
+ * The shape of JSON, as a sorted list of paths with the formats or types of their values: `.slaves[].port: number`.
  * Empty values are listed as `{}` or `[]`, unless another element of the same list has more.
  */
 export function shapeOf(json: unknown): string[] {
@@ -128,7 +129,7 @@ export function shapeOf(json: unknown): string[] {
       if (entries.length === 0) paths.add(`${path}: {}`);
       for (const [name, item] of entries) walk(item, `${path}.${name}`);
     } else {
-      paths.add(`${path}: ${value === null ? 'null' : typeof value}`);
+      paths.add(`${path}: ${value === null ? 'null' : (formatOf(value) ?? typeof value)}`);
     }
   };
   walk(json, '');

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -26,6 +25,7 @@ import type { Log } from '../log.js';
 import { taskInfoKind, type TaskInfo, type TaskState, type TaskStatus } from '../messages.js';
 import { findByArgument, isAlive, killTree, readProcess, type ProcessId } from './process-tree.js';
 import { readMessage } from '../proto.js';
+import { updateUuid, uuidText } from '../update-uuid.js';
 import { UpdateStream } from './update-stream.js';
 
 /** Poll interval of the executor; its files are also watched. */
@@ -241,7 +241,7 @@ export class TaskRun {
   #end(state: 'TASK_FAILED', reason: string, text: string): void {
     this.#add({
       ...this.#toStatus({
-        uuid: randomBytes(16).toString('base64'),
+        uuid: updateUuid(),
         state,
         timestamp: Date.now() / 1000,
         message: text,
@@ -253,7 +253,7 @@ export class TaskRun {
 
   #add(status: TaskStatus): void {
     this.#options.log.info(
-      `Handling status update ${status.state} (UUID: ${status.uuid ?? ''}) for task ${this.taskId} of framework ${this.frameworkId}`,
+      `Handling status update ${status.state} (UUID: ${uuidText(status.uuid ?? '')}) for task ${this.taskId} of framework ${this.frameworkId}`,
     );
     this.updates.add(status);
     if (!this.updates.ended) return;

@@ -9,6 +9,7 @@
  */
 export const keptKernels = `import uuid
 from concurrent.futures import Future as ReadyFuture
+from datetime import datetime, timezone
 
 from jupyter_client.connect import LocalPortCache
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
@@ -71,6 +72,15 @@ class KeptKernel(ServerKernelManager):
     # The name of the client that was connected last.
     client_session = None
     _probe = None
+
+    # Whoever asks for a list between the start and the server's note of it gets an answer: without these, a 500.
+    @default("execution_state")
+    def _execution_state_default(self):
+        return "starting"
+
+    @default("last_activity")
+    def _last_activity_default(self):
+        return datetime.now(timezone.utc)
 
     @property
     def records(self):

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { messageOf } from '../../src/errors/error.js';
 import { CellRun, type CellEnd } from '../../src/jupyter/cell.js';
 import { commandSupervisor } from '../../src/node/runtime/runit.js';
 import { eventually } from '../support/eventually.js';
@@ -148,6 +149,24 @@ class Page {
     this.#socket?.terminate();
   }
 }
+
+it('answers for its status and its lists while kernels start', async () => {
+  const refused: string[] = [];
+  const started: Promise<SessionModel[]> = Promise.all(
+    Array.from({ length: 8 }, (_, index) => openNotebook(`start-${index}.ipynb`)),
+  );
+  let starting = true;
+  void started.finally(() => (starting = false));
+  const people = Array.from({ length: 300 }, async (_, index) => {
+    const path = ['/api/status', '/api/kernels', '/api/sessions'][index % 3] ?? '';
+    while (starting) {
+      await ask('GET', path).catch((error: unknown) => refused.push(messageOf(error)));
+    }
+  });
+  await Promise.all(people);
+  for (const { id } of await started) await ask('DELETE', `/api/sessions/${id}`);
+  expect(refused).toEqual([]);
+});
 
 describe('a Jupyter that is killed', () => {
   let session: SessionModel;

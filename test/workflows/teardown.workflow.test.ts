@@ -1,6 +1,11 @@
 import { once } from 'node:events';
 import { Context } from '@temporalio/activity';
-import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import {
+  Client,
+  WorkflowFailedError,
+  type WorkflowClientInterceptor,
+  type WorkflowHandle,
+} from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import type { Activities } from '../../src/activities/index.js';
@@ -47,6 +52,19 @@ function holdAt(cluster: SimulatedCluster, held: string): () => void {
     if (call === held) await mayGoOn;
   };
   return goOn;
+}
+
+/** Calls back when the server has answered a start of a workflow. */
+function clientThatTells(started: () => void): Client {
+  const tell: WorkflowClientInterceptor = {
+    startWithDetails: async (input, next) => {
+      const output = await next(input);
+      started();
+      return output;
+    },
+  };
+  const { connection } = server;
+  return new Client({ connection, namespace: 'default', interceptors: { workflow: [tell] } });
 }
 
 function teardown(
@@ -144,18 +162,12 @@ it('is joined by the same command, and by none that removes more, or less', asyn
   const cluster = SimulatedCluster.deployed(makeSpec({ name: 'joined' }));
   const goOn = holdAt(cluster, 'clearHost:h1');
   await work(cluster);
-  const down = (purge: boolean) =>
-    startTeardown(
-      server.client,
-      { spec: cluster.spec, purge },
-      new AbortController().signal,
-      () => undefined,
-    );
+  const down = (purge: boolean, client = server.client) =>
+    startTeardown(client, { spec: cluster.spec, purge }, new AbortController().signal, () => undefined);
   const first = down(false);
   await vi.waitFor(() => expect(cluster.calls).toContain('clearHost:h1'), 20_000);
   await expect(down(true)).rejects.toMatchObject({ code: 'TEARDOWN_RUNNING' });
-  const second = down(false);
-  goOn();
+  const second = down(false, clientThatTells(goOn));
   expect(await first).toEqual(await second);
 });
 

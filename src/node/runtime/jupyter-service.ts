@@ -34,9 +34,11 @@ const hungMs = 60_000;
 const neverReadyMs = 180_000;
 /** It must also have left this many requests in a row unanswered. */
 const leastMisses = 10;
-/** A ready Jupyter responds within this time. */
+/** A Jupyter that has started responds within this time. */
 const answerMs = 1_000;
-/** A slow one within this time: it gets one last request before it is killed. */
+/** The same for one that has responded before: people whom it serves slowly would not be served elsewhere. */
+const busyAnswerMs = 3_000;
+/** A late one responds within this time: it gets one last request before it is killed. */
 const lastAnswerMs = 20_000;
 /** Between two checks during a transition. */
 const quickMs = 50;
@@ -141,7 +143,7 @@ export class JupyterService {
       return;
     }
     if (this.answeredAt !== 0 && this.missed === 0 && performance.now() - this.answeredAt < healthMs) return;
-    const answered = await this.options.answers(answerMs);
+    const answered = await this.options.answers(this.answeredAt === 0 ? answerMs : busyAnswerMs);
     if (!this.wanted || this.process !== seen) return;
     if (!answered) {
       if (this.missed === 0) this.missedSince = performance.now();

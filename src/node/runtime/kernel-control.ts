@@ -10,8 +10,8 @@ import { askJupyter } from './ask-jupyter.js';
 import type { JupyterService } from './jupyter-service.js';
 import { refusal, type KernelControl, type KernelOperations } from './server.js';
 
-/** A proxy waits about as long for a node. */
-const countMs = 250;
+/** A proxy waits somewhat longer for a node that has answered before. */
+const countMs = 900;
 
 /** To end a kernel in order. */
 const stopMs = 10_000;

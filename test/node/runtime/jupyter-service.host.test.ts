@@ -16,8 +16,9 @@ let supervisor: ChildProcess | undefined;
 let ended: AbortController;
 let running: Promise<void> | undefined;
 let answering: boolean;
-/** It responds to waiting clients. */
-let late: boolean;
+/** So long it takes to respond where it is not `answering`. */
+let takesMs: number;
+let asked: number;
 let mark: string;
 let warnings: string[];
 let kernelsEnded: number;
@@ -28,7 +29,8 @@ beforeEach(() => {
   directory = mkdtempSync(path.join(tmpdir(), 'perijove-jupyter-'));
   ended = new AbortController();
   answering = true;
-  late = false;
+  takesMs = Infinity;
+  asked = 0;
   warnings = [];
   kernelsEnded = 0;
   failToEnd = 0;
@@ -70,12 +72,15 @@ function start(program: string, standby: 'warm' | 'cold'): JupyterService {
       }
       kernelsEnded += 1;
     },
-    answers: async (withinMs) => answering || (late && withinMs > 1_000),
+    answers: async (withinMs) => {
+      asked += 1;
+      return answering || withinMs > takesMs;
+    },
     logger: pino(
       { level: 'warn' },
       { write: (line) => warnings.push((JSON.parse(line) as { msg: string }).msg) },
     ),
-    patience: { hungMs: 300, neverReadyMs: 1_500, lastAnswerMs: 2_000 },
+    patience: { hungMs: 300, neverReadyMs: 1_500, lastAnswerMs: 4_000 },
   });
   running = service.run(ended.signal);
   return service;
@@ -92,11 +97,23 @@ it('that stops responding is killed, and responds after its restart', async () =
   await eventually(() => service.status.state === 'ready', 20_000);
 });
 
+it('that responds slowly under load stays ready', async () => {
+  const service = start('exec sleep 1000', 'warm');
+  await eventually(() => service.status.state === 'ready', 20_000);
+  const states: string[] = [];
+  service.onChange = () => states.push(service.status.state);
+  takesMs = 2_000;
+  answering = false;
+  asked = 0;
+  await eventually(() => asked >= 3, 20_000);
+  expect(states).toEqual([]);
+});
+
 it('that responds late is not ready, and stays', async () => {
   const service = start('exec sleep 1000', 'warm');
   await eventually(() => service.status.state === 'ready', 20_000);
   const first = pid();
-  late = true;
+  takesMs = 3_500;
   answering = false;
   await eventually(() => warnings.filter((each) => each === 'Jupyter responds late').length >= 3, 20_000);
   expect([service.status.state, pid()]).toEqual(['starting', first]);

@@ -209,7 +209,9 @@ export class Kernels {
   async #rooms(askMs: number): Promise<PlaceOrder['rooms']> {
     const rooms = await Promise.all(
       this.doors.names.map(async (node) => {
-        const reply = await this.doors.program(node, { path: kernelRoutes.room, deadlineMs: askMs });
+        // A kernel takes longer to start, and a node that is busy for a moment is no worse a place for it.
+        const deadlineMs = this.doors.last(node) === 'answered' ? patientMs : askMs;
+        const reply = await this.doors.program(node, { path: kernelRoutes.room, deadlineMs });
         if (reply.kind !== 'answered') return [];
         const room = roomSchema.safeParse(jsonOf(reply.answer.body.toString()));
         if (!room.success || room.data.jupyter !== 'ready' || room.data.kernels === undefined) return [];

@@ -1,5 +1,6 @@
-/** Reports repairs made outside the keeper to it, since it stores the incidents. */
+/** Reports to the keeper what happened outside of it, since it stores the incidents. */
 import type { Client } from '@temporalio/client';
+import { withInvisibleNamed } from '../cluster/characters.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 import type { NodeView } from '../keeper/drift.js';
 import { PerijoveError } from '../errors/error.js';
@@ -18,7 +19,10 @@ export async function noteAtKeeper(client: Client, spec: ClusterSpec, incident: 
   );
 }
 
-/** Older replacements were reported then, or no longer matter. */
+/** So many notebooks are named in an incident. */
+const namedNotebooks = 5;
+
+/** What is older was reported then, or no longer matters. */
 const newsMs = 60 * 60_000;
 
 /** The incident of a node that replaced its damaged etcd member and runs a new one. */
@@ -35,13 +39,35 @@ export function replacementOf(name: string, view: NodeView, now: Date): Incident
   };
 }
 
-/** Reports repairs made by nodes. A failed report is retried at the next observation. */
-export function repairNotes(client: Client, spec: ClusterSpec): (name: string, view: NodeView) => void {
+/** The incident of a node that ended with its kernels, and whose Jupyter is ready again. */
+export function lossOf(name: string, view: NodeView, now: Date): Incident | undefined {
+  const jupyter = view.ok ? view.status.jupyter : undefined;
+  if (jupyter?.lost === undefined || jupyter.state !== 'ready') return undefined;
+  const { at, kernels, notebooks } = jupyter.lost;
+  const tookMs = Math.max(0, now.getTime() - Date.parse(at));
+  if (!(tookMs < newsMs)) return undefined;
+  return { at, what: `${name} ended, and with it ${lostText(kernels, notebooks)}`, tookMs };
+}
+
+function lostText(kernels: number, notebooks: readonly string[]): string {
+  const count = kernels === 1 ? 'a kernel' : `${kernels} kernels`;
+  if (notebooks.length === 0) return count;
+  const named = notebooks.slice(0, namedNotebooks).map(withInvisibleNamed);
+  const more = notebooks.length - named.length;
+  return `${count}: ${named.join(', ')}${more === 0 ? '' : ` and ${more} more`}`;
+}
+
+/** Reports what nodes tell of themselves. A failed report is retried at the next observation. */
+export function nodeNotes(client: Client, spec: ClusterSpec): (name: string, view: NodeView) => void {
   const noted = new Set<string>();
   return (name, view) => {
-    const incident = replacementOf(name, view, new Date());
-    if (incident === undefined || noted.has(incident.what)) return;
-    noted.add(incident.what);
-    noteAtKeeper(client, spec, incident).catch(() => noted.delete(incident.what));
+    for (const incidentOf of [replacementOf, lossOf]) {
+      const incident = incidentOf(name, view, new Date());
+      if (incident === undefined) continue;
+      const key = `${incident.at} ${incident.what}`;
+      if (noted.has(key)) continue;
+      noted.add(key);
+      noteAtKeeper(client, spec, incident).catch(() => noted.delete(key));
+    }
   };
 }

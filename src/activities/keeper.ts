@@ -38,7 +38,7 @@ import { until } from './poll.js';
 import { incompatibility } from '../temporal/incompatibility.js';
 import { storedState } from '../temporal/running.js';
 import { ask, askRunning, askToDo } from './asking.js';
-import { repairNotes } from './incidents.js';
+import { nodeNotes } from './incidents.js';
 import { endIncompatible, startOrConfigure } from './lasting-workflow.js';
 import { frameworkStateOf, keeperStateOf } from './workflow-state.js';
 
@@ -74,7 +74,7 @@ export function createKeeperActivities(
     /** Resolves when there is something for the keeper to do. */
     watchCluster: (input: WatchInput): Promise<WatchEvent> =>
       withAccess(input.spec, (access) =>
-        watch(access, input, Context.current().cancellationSignal, repairNotes(client, input.spec)),
+        watch(access, input, Context.current().cancellationSignal, nodeNotes(client, input.spec)),
       ),
 
     /** Brings Jupyter, the routes and the hosts files in line with a verdict. */

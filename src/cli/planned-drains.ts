@@ -18,6 +18,8 @@ export interface Drains {
   readonly nodes: Readonly<Record<string, readonly string[]>>;
   /** Hosts of the deployed cluster that the spec lacks: their services will end. */
   readonly leaving: readonly HostSpec[];
+  /** As the framework has stored them, by node. */
+  readonly tasks: FrameworkState['tasks'];
 }
 
 /** By the state that the framework stored, so no worker is needed; no nodes where no framework runs. */
@@ -34,10 +36,10 @@ export async function plannedDrains(
         throw error;
       });
       const state = found?.status.name === 'RUNNING' ? storedState<FrameworkState>(found) : undefined;
-      if (found === undefined || state === undefined) return known({ nodes: {}, leaving: [] });
+      if (found === undefined || state === undefined) return known({ nodes: {}, leaving: [], tasks: {} });
       const deployed = (found.memo?.[memoKeys.hosts] as readonly HostSpec[] | undefined) ?? [];
       const leaving = hostsThatLeave(spec, deployed, Object.keys(state.forgotten ?? {}));
-      return known({ nodes: nodesToDrain(spec, state), leaving });
+      return known({ nodes: nodesToDrain(spec, state), leaving, tasks: state.tasks });
     });
   } catch (error) {
     context.signal.throwIfAborted();
@@ -47,7 +49,10 @@ export async function plannedDrains(
 }
 
 /** One sentence per host. */
-export function drainLines(spec: ClusterSpec, { nodes, leaving: hosts }: Drains): readonly string[] {
+export function drainLines(
+  spec: ClusterSpec,
+  { nodes, leaving: hosts }: Omit<Drains, 'tasks'>,
+): readonly string[] {
   const leaving = hosts.map(({ name }) => name);
   return [...new Set([...Object.keys(nodes), ...leaving])].map((host) => {
     const moving = [...(nodes[host] ?? [])].sort();

@@ -318,7 +318,12 @@ function nodeTable(
   const rows = names.map((node) => {
     const task = framework.tasks.find((each) => each.node === node);
     const member = etcd.members.find((each) => each.node === node);
-    const roles = [node === etcd.leader ? 'leads' : '', node === jupyter.node ? 'Jupyter' : ''];
+    const kernels = jupyter.nodes.find((each) => each.node === node)?.kernels ?? 0;
+    const roles = [
+      node === etcd.leader ? 'leads' : '',
+      node === jupyter.node ? 'Jupyter' : '',
+      kernels > 0 ? `${kernels} ${kernels === 1 ? 'kernel' : 'kernels'}` : '',
+    ];
     return [
       node,
       task?.host ?? '-',

@@ -7,6 +7,7 @@ import { withKnownServers } from './ensemble.js';
 import { surveyOf, type HostSurvey } from './host-survey.js';
 import { decideIdentity, type IdentityObservation } from './identity.js';
 import { messageOf, PerijoveError } from '../errors/error.js';
+import type { Artifacts } from '../hosts/artifacts.js';
 import type { HostItems } from '../hosts/items.js';
 import { noItems } from '../hosts/items.js';
 import { readMark } from '../hosts/identity.js';
@@ -37,6 +38,11 @@ export interface Survey {
   readonly problems: readonly Problem[];
 }
 
+/** The programs that this release brings to hosts. */
+export function ownArtifacts(): Artifacts {
+  return { programsDir: path.join(dist, 'programs'), nodeBinary: process.execPath };
+}
+
 /**
  * Connects to all hosts in parallel and surveys them. Pins the keys of hosts without a known key.
  *
@@ -49,12 +55,12 @@ export async function surveyCluster(
   signal: AbortSignal,
   dirs: readonly string[] = [],
 ): Promise<Survey> {
-  const programsDir = path.join(dist, 'programs');
+  const { programsDir } = ownArtifacts();
   if (!existsSync(programsDir)) {
     throw new PerijoveError('NOT_BUILT', `${programsDir} does not exist`, { file: programsDir });
   }
   const deps = {
-    artifacts: { programsDir, nodeBinary: process.execPath },
+    artifacts: ownArtifacts(),
     cluster: spec.name,
     signal,
   };

@@ -25,6 +25,15 @@ export const gateStatusSchema = z.object({
 });
 export type GateStatus = Readonly<z.infer<typeof gateStatusSchema>>;
 
+/** Kernels that ended with an earlier life of their node. `at`: when the node was started again, ISO 8601. */
+export const lostKernelsSchema = z.object({
+  at: z.iso.datetime(),
+  kernels: z.int().min(1),
+  /** Paths below the root of Jupyter; the first 20. */
+  notebooks: z.array(z.string()),
+});
+export type LostKernels = Readonly<z.infer<typeof lostKernelsSchema>>;
+
 export const jupyterStatusSchema = z.object({
   state: z.enum(jupyterStates),
   /** Generation of the current order. */
@@ -34,6 +43,10 @@ export const jupyterStatusSchema = z.object({
   gate: gateStatusSchema.pick({ open: true, closing: true, term: true }),
   /** From the start of the current Jupyter process to its first response, once it is ready. */
   startMs: z.number().optional(),
+  /** Number of kernels, as Jupyter last reported it; absent while it is not ready, and from an earlier release. */
+  kernels: z.int().min(0).optional(),
+  /** Absent if none is known. */
+  lost: lostKernelsSchema.optional(),
 });
 export type JupyterStatus = Readonly<z.infer<typeof jupyterStatusSchema>>;
 

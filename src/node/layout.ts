@@ -54,6 +54,8 @@ export function nodeLayout(base: string) {
     etcdRetired: `${base}/data/etcd-retired`,
     /** When and why damaged data was last moved aside. */
     etcdReplaced: `${base}/data/etcd-replaced.json`,
+    /** Which kernels ended with an earlier life of the node. */
+    kernelsLost: `${base}/data/kernels-lost.json`,
     /** Exists when Jupyter has answered since the node was started. */
     jupyterAnswered: `${base}/run/jupyter-answered`,
     orders: `${base}/data/orders.json`,

@@ -1,7 +1,15 @@
 /** The status of a cluster, as printed by `status --json`, and its interpretation. Pure. */
 import type { Expiry } from '../cluster/certificate.js';
 import type { PastTask } from '../temporal/contract.js';
-import { brickHosts, etcdSecurity, hostsWithRole, proxyUrl, type ClusterSpec } from '../cluster/spec.js';
+import {
+  brickHosts,
+  etcdSecurity,
+  hostsWithRole,
+  nodeNames,
+  proxyUrl,
+  type ClusterSpec,
+} from '../cluster/spec.js';
+import type { JupyterState } from '../node/api.js';
 import {
   endingTexts,
   etcdCertificateNames,
@@ -145,6 +153,14 @@ export interface ClusterStatus {
     readonly node: string | null;
     readonly generation: number | null;
     readonly standby: string;
+    /** On each node. */
+    readonly nodes: readonly {
+      readonly node: string;
+      /** Null while unknown. */
+      readonly state: JupyterState | null;
+      /** Number of kernels on it; null while unknown. */
+      readonly kernels: number | null;
+    }[];
   };
   readonly proxies: readonly {
     readonly host: string;
@@ -353,7 +369,10 @@ export function emptyStatus(spec: ClusterSpec): Omit<ClusterStatus, 'phase'> {
       cordons: [],
     },
     etcd: { leader: null, term: null, members: [], ...noCertificates(spec) },
-    jupyter: { node: null, generation: null, standby: spec.jupyter.standby },
+    jupyter: {
+      ...{ node: null, generation: null, standby: spec.jupyter.standby },
+      nodes: nodeNames(spec).map((node) => ({ node, state: null, kernels: null })),
+    },
     proxies: hosts('proxy').map((host) => ({
       host: host.name,
       url: `${proxyUrl(spec, host)}/`,

@@ -11,7 +11,7 @@ import { verdict, type Probe } from '../etcd/verdict.js';
 import { readSecrets } from '../hosts/secrets.js';
 import { keeperSecretNames } from '../keeper/access.js';
 import { within } from '../net/deadline.js';
-import type { NodeStatus } from '../node/api.js';
+import type { JupyterStatus, NodeStatus } from '../node/api.js';
 import { nodeClient } from '../node/client.js';
 import { proxyClient } from '../proxy/client.js';
 import { servedUntil } from '../proxy/served-certificate.js';
@@ -257,7 +257,7 @@ async function observeWorkflow<T>(
 // --- hosts ----------------------------------------------------------------------------------------------
 
 type LiveStatus = Pick<ClusterStatus, 'zookeeper' | 'mesos' | 'etcd' | 'proxies' | 'storage'> & {
-  readonly jupyter: Pick<ClusterStatus['jupyter'], 'node' | 'standby'>;
+  readonly jupyter: Omit<ClusterStatus['jupyter'], 'generation'>;
 };
 
 async function observeHosts(
@@ -468,11 +468,23 @@ async function observeNodesAndProxies(
   const reasons = nodes.flatMap(({ node, etcd }) => troubleOf(node, etcd) ?? []);
   const lost = lostQuorum(nodes);
   return {
-    jupyter: { ...jupyter, node: serving?.node ?? null },
+    jupyter: { ...jupyter, node: serving?.node ?? null, nodes: nodes.map(jupyterOf) },
     proxies,
     reasons,
     ...(lost !== undefined && { lost }),
   };
+}
+
+function jupyterOf({
+  node,
+  jupyter,
+}: {
+  readonly node: string;
+  readonly jupyter?: JupyterStatus | undefined;
+}) {
+  if (jupyter === undefined) return { node, state: null, kernels: null };
+  const { state, kernels = null } = jupyter;
+  return { node, state, kernels: state === 'stopped' ? 0 : kernels };
 }
 
 /** What people get from the proxy now, whatever is in its file or in the spec. */

@@ -70,7 +70,14 @@ const whole: Facts = {
     term: 3,
     members: [0, 1, 2, 3, 4].map((index) => ({ node: `node${index}`, healthy: true })),
   },
-  jupyter: { node: 'node2', generation: 1, standby: 'cold' },
+  jupyter: {
+    ...{ node: 'node2', generation: 1, standby: 'cold' },
+    nodes: [
+      { node: 'node0', state: 'stopped', kernels: 0 },
+      { node: 'node1', state: null, kernels: null },
+      { node: 'node2', state: 'ready', kernels: 2 },
+    ],
+  },
   proxies: emptyStatus(spec).proxies.map((proxy) => ({
     ...proxy,
     target: 'http://x',

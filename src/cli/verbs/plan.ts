@@ -4,6 +4,7 @@ import type { Change } from '../../hosts/items.js';
 import { stageNames, type StageName } from '../../deployment/stages.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { knownHostsDir, withHosts } from '../hosts.js';
+import { notKnown } from '../../hosts/observation.js';
 import { printJson, printNotice, printText, textColumns } from '../io.js';
 import { drainLines, plannedDrains } from '../planned-drains.js';
 import { count } from '../progress-view.js';
@@ -22,20 +23,24 @@ export const planCommand = defineCommand({
   name: 'plan',
   summary: 'print what `up` would change, and change nothing',
   description:
-    'Compares every host with the spec, and names nodes that must leave their hosts, and hosts that leave. It does not list what follows ' +
-    'from these changes: nodes that are launched or relaunched, and moves of Jupyter.',
+    'Compares every host with the spec, and names nodes that must leave their hosts, nodes that are replaced, and hosts that leave. ' +
+    'It does not list what follows from these changes: nodes that are launched, and moves of Jupyter.',
   args: { file: fileArgument },
   options: { file: fileOption, ...temporalOptions },
   async run(context, { args, options }) {
     const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file), { files: true });
     const drains = await plannedDrains(context, temporalSettings(context, options, absolute), spec);
     const leavingDirs = drains.known ? drains.value.leaving.map(({ dir }) => dir) : [];
-    const { survey, transition } = await withHosts(context, async (pool) => {
-      const { surveyCluster } = await import('../../deployment/cluster-survey.js');
+    const { survey, transition, replaced } = await withHosts(context, async (pool) => {
+      const { ownArtifacts, surveyCluster } = await import('../../deployment/cluster-survey.js');
       const { etcdTransition } = await import('../../deployment/etcd-transition.js');
+      const { nodesToReplace } = await import('../../deployment/replaced-nodes.js');
       return {
         survey: await surveyCluster(pool, spec, knownHostsDir(context.env), context.signal, leavingDirs),
         transition: await etcdTransition(pool, spec),
+        replaced: drains.known
+          ? await nodesToReplace(pool, spec, ownArtifacts(), drains.value.tasks)
+          : notKnown(drains.why),
       };
     });
     const stages = plannedStages(survey);
@@ -46,11 +51,15 @@ export const planCommand = defineCommand({
         ...{ cluster: spec.name, changes, stages, drains: nodes },
         leaving: leaving?.map(({ name }) => name) ?? null,
         etcdTransition: transition,
+        replaced: replaced.known ? replaced.value : null,
         problems: survey.problems,
       });
     } else {
       if (drains.known) printText(context, drainText(drainLines(spec, drains.value), context));
       else printNotice(context, `which nodes would leave their hosts is not known: ${drains.why}\n`);
+      if (replaced.known) printText(context, replacedText(spec, replaced.value, context));
+      else if (drains.known)
+        printNotice(context, `which nodes would be replaced is not known: ${replaced.why}\n`);
       if (spec.mesos.principal === undefined) printNotice(context, openNotice);
       if (etcdSecurity(spec) !== 'authenticated') printNotice(context, openEtcdNotice);
       if (transition) printText(context, transitionText(spec, context));
@@ -78,6 +87,23 @@ function drainText(lines: readonly string[], context: CommandContext): string {
   return [context.colors.bold('nodes'), ...lines.flatMap((line) => hanging('  ', line, columns)), ''].join(
     '\n',
   );
+}
+
+/** Kernels end with their node; with a cold standby also when Jupyter moves away from a node that is replaced. */
+function replacedText(spec: ClusterSpec, nodes: readonly string[], context: CommandContext): string {
+  if (nodes.length === 0) return '';
+  const [first] = nodes;
+  const all = nodes.length === spec.nodes.count && nodes.length > 1;
+  const which =
+    nodes.length === 1
+      ? `${first} is replaced`
+      : all
+        ? 'all nodes are replaced'
+        : `${nodes.join(', ')} are replaced`;
+  const how = nodes.length === 1 ? '' : ', one at a time';
+  const kernels = nodes.length === 1 ? 'the kernels on it end' : 'the kernels on each end with it';
+  const text = `${which}${how}; ${kernels} (\`${context.program} kernels list\`), notebooks stay`;
+  return [context.colors.bold('framework'), ...hanging('  ', text, textColumns(context)), ''].join('\n');
 }
 
 /** Both rounds of nodes that `up` makes. */

@@ -9,6 +9,7 @@ import type { GateControl } from './gate-control.js';
 import { hostsDigest, readHosts, renderHosts } from '../hosts.js';
 import type { JupyterService } from './jupyter-service.js';
 import { nodeLayout } from '../layout.js';
+import { readLostKernels } from './lost-kernels.js';
 import { readOrders, staleness, storeOrders, type Orders } from './orders.js';
 import { serviceState } from './runit.js';
 import { refusal, type NodeControl } from './server.js';
@@ -43,9 +44,14 @@ export async function nodeControl(
   return {
     gate: serving.gate,
     status: async () => {
-      const [etcd, hostsNow] = await Promise.all([etcdStatus(options), hostsStatus()]);
+      const [etcd, hostsNow, lost] = await Promise.all([
+        etcdStatus(options),
+        hostsStatus(),
+        readLostKernels(nodeLayout(config.paths.base)),
+      ]);
       const { generation } = log.orders;
-      return { node: config.name, generation, etcd, jupyter: serving.status, hosts: hostsNow };
+      const jupyter = { ...serving.status, ...(lost && { lost }) };
+      return { node: config.name, generation, etcd, jupyter, hosts: hostsNow };
     },
     jupyter: (order, waitMs) => serving.order(order, waitMs),
     retire: ({ task }) => retire(config, task),

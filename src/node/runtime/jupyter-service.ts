@@ -7,12 +7,17 @@ import { isMissing } from '../../net/files.js';
 import { DirectoryWatch } from './directory-watch.js';
 import { serviceState, startWithSupervisor, commandSupervisor, type ServiceState } from './runit.js';
 
+export interface JupyterAnswer {
+  /** Undefined if it does not say. */
+  readonly kernels: number | undefined;
+}
+
 export interface JupyterServiceOptions {
   /** Its runit directory. */
   readonly directory: string;
   readonly standby: NodeConfig['jupyter']['standby'];
-  /** Resolves to true when Jupyter responded within that time; never rejects. */
-  readonly answers: (withinMs: number) => Promise<boolean>;
+  /** What Jupyter says of itself, undefined if it did not respond within that time; never rejects. */
+  readonly answers: (withinMs: number) => Promise<JupyterAnswer | undefined>;
   /** Ends its kernels, which outlive it; rejects if any is left. */
   readonly endKernels: () => Promise<void>;
   /** Present in the environment of its process, and of no other. */
@@ -56,6 +61,7 @@ export class JupyterService {
   private wanted: boolean;
   private current: JupyterState;
   private startMs: number | undefined;
+  private kernels: number | undefined;
   /** The watched process, and when it was first seen to have started. */
   private process: { readonly pid: number; readonly startedAt: number } | undefined;
   private answeredAt = 0;
@@ -76,9 +82,10 @@ export class JupyterService {
     this.current = this.wanted ? 'starting' : 'stopped';
   }
 
-  get status(): Pick<JupyterStatus, 'state' | 'startMs'> {
-    const { current: state, startMs } = this;
-    return { state, ...(state === 'ready' && startMs !== undefined ? { startMs } : {}) };
+  get status(): Pick<JupyterStatus, 'state' | 'startMs' | 'kernels'> {
+    const { current: state, startMs, kernels } = this;
+    if (state !== 'ready') return { state };
+    return { state, ...(startMs !== undefined && { startMs }), ...(kernels !== undefined && { kernels }) };
   }
 
   /** Sets whether it should serve; `status` no longer shows an earlier state then. */
@@ -145,7 +152,7 @@ export class JupyterService {
     if (this.answeredAt !== 0 && this.missed === 0 && performance.now() - this.answeredAt < healthMs) return;
     const answered = await this.options.answers(this.answeredAt === 0 ? answerMs : busyAnswerMs);
     if (!this.wanted || this.process !== seen) return;
-    if (!answered) {
+    if (answered === undefined) {
       if (this.missed === 0) this.missedSince = performance.now();
       this.missed += 1;
       if (this.answeredAt === 0 || this.missed >= 2) this.set('starting');
@@ -155,6 +162,7 @@ export class JupyterService {
     if (this.answeredAt === 0) this.startMs = Math.max(0, Math.round(Date.now() - seen.startedAt));
     this.answeredAt = performance.now();
     this.missed = 0;
+    this.kernels = answered.kernels;
     this.set('ready');
   }
 

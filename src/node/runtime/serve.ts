@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { access, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
+import { z } from 'zod';
 import { createEtcdClient } from '../../etcd/client.js';
+import { jsonOf } from '../../net/json.js';
 import { readTokens } from '../../net/tokens.js';
 import { holderOf } from '../../hosts/sockets.js';
 import { isMissing, replaceFile } from '../../net/files.js';
@@ -22,6 +24,9 @@ import { kernelControl } from './kernel-control.js';
 import { controlServer } from './server.js';
 import { readStartedNode } from './started.js';
 import { userOf } from './user.js';
+
+/** Of Jupyter's `/api/status`. */
+const statusSchema = z.object({ kernels: z.int().min(0) });
 
 /** `perijove-node serve`: the control API, the node's Jupyter and its gate. Ends with SIGTERM. */
 export async function serveNode(base: string, logger: Logger): Promise<void> {
@@ -42,9 +47,10 @@ export async function serveNode(base: string, logger: Logger): Promise<void> {
     standby: config.jupyter.standby,
     mark: serviceMark(layout.base, 'jupyter'),
     answers: async (withinMs) => {
-      const answers = (await askJupyter(config, jupyterToken, '/api/status', withinMs)) !== undefined;
-      if (answers) await answered.note();
-      return answers;
+      const text = await askJupyter(config, jupyterToken, '/api/status', withinMs);
+      if (text === undefined) return undefined;
+      await answered.note();
+      return { kernels: statusSchema.safeParse(jsonOf(text)).data?.kernels };
     },
     endKernels: () => sweepKernels(config),
     logger,

@@ -8,6 +8,7 @@ import { isMissing, overwriteFile, replaceFile } from '../../net/files.js';
 import { hostsEntries, readHosts, renderHosts } from '../hosts.js';
 import { nodeLayout, type NodeLayout } from '../layout.js';
 import { raiseEpoch } from './epoch-files.js';
+import { noteLostKernels } from './lost-kernels.js';
 import { forgetServe } from './orders.js';
 import { makeTree, nodeEnvironmentOf, writeTree } from './prepare.js';
 import { sweepScript } from '../scripts.js';
@@ -35,6 +36,9 @@ export async function startNode(index: number, own: NodeJS.ProcessEnv, logger: L
   await makeTree(config);
   await replaceFile(layout.owner, String(process.pid));
   await sweep(config, 'KILL', 0);
+  await noteLostKernels(layout, new Date())
+    .then((lost) => lost && logger.warn(lost, 'kernels ended with the last life of the node'))
+    .catch((error: unknown) => logger.warn({ err: error }, 'it is unknown which kernels ended'));
   // Only the others know whether the member has left: `etcd-start.ts` asks them, and sets its data aside.
   await rm(layout.etcdRetired, { force: true });
   await replaceFile(layout.task, own[nodeEnvironment.task] ?? '');

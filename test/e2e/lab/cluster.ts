@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import { expect, it } from 'vitest';
 import type { DeployResult } from '../../../src/temporal/contract.js';
@@ -76,6 +76,19 @@ export function clusterTests(lab: TestLab): void {
     expect(again).toMatchObject({ result: 'done', changed: 0 });
     expect(again.stages.filter(({ changed }) => changed > 0)).toEqual([]);
     expect([...before].filter(([, process]) => !isAlive(process)).map(([what]) => what)).toEqual([]);
+  });
+
+  it('tells before a change which nodes it replaces', async () => {
+    expect(await lab.json('plan')).toMatchObject({ changes: 0, replaced: [] });
+    const document = parseDocument(readFileSync(lab.specFile, 'utf8'));
+    document.setIn(['etcd', 'election'], '2s');
+    const changed = `${lab.specFile}.changed`;
+    writeFileSync(changed, document.toString());
+    const { tasks } = (await lab.status()).framework;
+    const planned = JSON.parse(await lab.run('plan', '--file', changed, '--json')) as object;
+    expect(planned).toMatchObject({ replaced: tasks.map(({ node }) => node) });
+    expect(await lab.run('plan', '--file', changed)).toContain('all nodes are replaced, one at a time');
+    rmSync(changed);
   });
 
   it('changes only what a changed port affects', async () => {

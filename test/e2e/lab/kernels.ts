@@ -113,7 +113,11 @@ export function kernelTests(lab: TestLab): void {
   }
 
   it('are one list through every host, spread over the nodes that do not serve, and one for each notebook', async () => {
-    const { jupyter } = await lab.ready();
+    // A node whose Jupyter still starts has no room.
+    const { jupyter } = await lab.eventually((status) => {
+      expect(status.phase).toBe('ready');
+      expect(status.jupyter.nodes.map(({ state }) => state)).toEqual(status.jupyter.nodes.map(() => 'ready'));
+    });
     const sessions = await Promise.all([0, 1, 2, 3].map((index) => open(`list-${index}.ipynb`, url(index))));
     const nodes = await Promise.all(sessions.map((session, index) => nodeOf(url(index + 2), session)));
     expect(new Set(nodes).size).toBe(4);
@@ -125,6 +129,9 @@ export function kernelTests(lab: TestLab): void {
       const ids = (await list(at, 'sessions')).map(({ id }) => id);
       expect(ids).toEqual(expect.arrayContaining(sessions.map(({ id }) => id)));
     }
+    await lab.eventually(({ jupyter: { nodes: all } }) => {
+      for (const { node, kernels } of all) expect(kernels).toBe(nodes.includes(node) ? 1 : 0);
+    });
     const named = await lab.json<{ readonly kernels: readonly object[] }>('kernels', 'list');
     for (const [index, { kernel, path }] of sessions.entries()) {
       expect(named.kernels).toContainEqual(
@@ -187,7 +194,11 @@ export function kernelTests(lab: TestLab): void {
     await vi.waitFor(() => expect(alive.map(({ lines }) => lines)).toEqual(alive.map(() => expected)), {
       timeout: 60_000,
     });
-    await lab.ready();
+    await lab.eventually(({ phase, incidents }) => {
+      expect(phase).toBe('ready');
+      const loss = incidents.find(({ what }) => what.startsWith(`${to} ended, and with it`));
+      for (const { session } of dead) expect(loss?.what).toContain(session.path);
+    });
     for (const [index, { session, url: at, socket, node }] of loops.entries()) {
       const lost = node === to;
       expect(socket.readyState === WebSocket.OPEN).toBe(!lost);

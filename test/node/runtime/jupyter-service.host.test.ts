@@ -74,7 +74,7 @@ function start(program: string, standby: 'warm' | 'cold'): JupyterService {
     },
     answers: async (withinMs) => {
       asked += 1;
-      return answering || withinMs > takesMs;
+      return answering || withinMs > takesMs ? { kernels: 3 } : undefined;
     },
     logger: pino(
       { level: 'warn' },

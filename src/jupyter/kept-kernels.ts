@@ -169,6 +169,48 @@ class KeptKernel(ServerKernelManager):
         await super()._async_cleanup_resources(restart=restart)
 
 
+class OfflineOutput(list):
+    """What a kernel says while its page is away: all of it up to a limit, then only what is no output."""
+
+    # What the server sends at once when the page is back: it drops what exceeds its limits for three seconds.
+    most_text = 2 << 20
+    most_messages = 2_000
+    most_bytes = 32 << 20
+    kept = {"status", "execute_input"}
+
+    def __init__(self, kernel):
+        super().__init__()
+        self.kernel = kernel
+        self.text = 0
+        self.bytes = 0
+        self.has_dropped = False
+
+    def append(self, message):
+        channel, parts = message
+        if channel != "iopub":
+            super().append(message)
+            return
+        session = self.kernel.session
+        _, (_, header, parent, *_) = session.feed_identities(parts)
+        kind = session.unpack(header)["msg_type"]
+        size = sum(map(len, parts))
+        text = size if kind == "stream" else 0
+        # Text that has a gap has no more text after it.
+        is_full = (
+            (text > 0 and (self.has_dropped or self.text + text > self.most_text))
+            or self.bytes + size > self.most_bytes
+            or len(self) >= self.most_messages
+        )
+        if kind in self.kept or not is_full:
+            self.text += text
+            self.bytes += size
+            super().append(message)
+        elif not self.has_dropped:
+            self.has_dropped = True
+            note = {"name": "stderr", "text": "Output is missing here: nobody was connected, and it was too much to keep.\\n"}
+            super().append((channel, session.serialize(session.msg("stream", note, parent=session.unpack(parent)))))
+
+
 class KeptKernels(AsyncMappingKernelManager):
     """All kernels of this node, whichever server has started them."""
 
@@ -250,6 +292,11 @@ class KeptKernels(AsyncMappingKernelManager):
     async def _end_strangers(self):
         kept = {*self._kernels, *self.records.unknown}
         await IOLoop.current().run_in_executor(None, end_strangers, kept, start_time(os.getpid()))
+
+    def start_buffering(self, kernel_id, session_key, channels):
+        super().start_buffering(kernel_id, session_key, channels)
+        if kernel_id in self._kernel_buffers:
+            self._kernel_buffers[kernel_id]["buffer"] = OfflineOutput(self._kernels[kernel_id])
 
     def get_buffer(self, kernel_id, session_key):
         kernel = self._kernels.get(kernel_id)

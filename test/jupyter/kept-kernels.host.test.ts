@@ -232,6 +232,27 @@ describe('a Jupyter that is killed', () => {
     await isIdle(kernel);
   });
 
+  it('is asked for much while nobody is connected: the page gets the beginning, is told, and gets the result', async () => {
+    const page = new Page();
+    await page.connect(kernel);
+    page.run(
+      'import os, time\nwhile not os.path.exists("flood"):\n  time.sleep(.05)\nfor n in range(400):\n  print(n, "x" * 50_000, flush=True)\n"flooded"',
+    );
+    await eventually(async () => (await kernels())[0]?.execution_state === 'busy');
+    page.close();
+    writeFileSync(`${cluster.dir}/shared/notebooks/flood`, '');
+    await isIdle(kernel);
+    await page.connect(kernel);
+    await eventually(() => page.end !== undefined);
+    const text = page.received.join('');
+    expect(page.end).toEqual({ ok: true, result: "'flooded'" });
+    expect(text.length).toBeGreaterThan(1_000_000);
+    expect(text.length).toBeLessThan(2_200_000);
+    expect(text.match(/^\d+(?= )/gm)).toEqual(Array.from({ length: 41 }, (_, n) => String(n)));
+    expect(text).toMatch(/\nOutput is missing here: [^\n]*\n$/);
+    page.close();
+  });
+
   it('keeps the answer for a page that comes back after the cell has ended', async () => {
     const page = new Page();
     await page.connect(kernel);

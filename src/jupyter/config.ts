@@ -18,6 +18,8 @@ export interface JupyterSettings {
   readonly asRoot: boolean;
   /** In the environment of its kernels, which outlive it, and of nothing else. */
   readonly kernelMarks: Readonly<Record<string, string>>;
+  /** `oom_score_adj` of kernels. */
+  readonly oomScore: number;
 }
 
 /**
@@ -78,6 +80,7 @@ ${wholeFiles}
 
 ${sharedTrust}
 kernel_marks = ${dictionary(kernelMarks)}
+kernel_oom_score = ${settings.oomScore}
 ${kernelRecords}
 ${keptKernels}`;
 }

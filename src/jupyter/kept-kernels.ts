@@ -20,6 +20,13 @@ from tornado.ioloop import IOLoop, PeriodicCallback
 from traitlets import default
 
 
+def prefer_when_out_of_memory(pid):
+    """Where memory runs out, a kernel ends before what serves everybody: etcd, sshd and Jupyter."""
+    score = Path(f"/proc/{pid}/oom_score_adj")
+    with suppress(OSError, ValueError):
+        score.write_text(str(max(kernel_oom_score, int(score.read_text()))))
+
+
 class KeptProvisioner(LocalProvisioner):
     """Starts a kernel that does not end with this server, or takes one up."""
 
@@ -34,6 +41,7 @@ class KeptProvisioner(LocalProvisioner):
             streams = {"stdout": output, "stderr": output}
             info = await super().launch_kernel(cmd, **{**streams, **kwargs, "independent": True})
         self.started = start_time(self.process.pid)
+        prefer_when_out_of_memory(self.process.pid)
         self.parent.record()
         return info
 

@@ -90,6 +90,12 @@ export function serviceMark(base: string, service: ServiceName): string {
   return `${marks.service}=${base}:${service}`;
 }
 
+/**
+ * `oom_score_adj` of what users run, in thousandths of the machine's memory: where memory runs out, it ends before etcd,
+ * sshd and Jupyter, and what uses most of it first.
+ */
+export const userOomScore = 300;
+
 /** Instead of Jupyter's mark: what is in the environment of its kernels, which outlive the Jupyter that started them. */
 export function kernelMarks(base: string): Readonly<Record<string, string>> {
   return { [marks.service]: `${base}:kernels` };

@@ -2,7 +2,7 @@
 import { quote } from '../ssh/shell.js';
 import type { NodeConfig } from './config.js';
 import { asScript, type Identity, type View } from './identity.js';
-import { kernelMarks, marks, nodeLayout, serviceMark, type ServiceName } from './layout.js';
+import { kernelMarks, marks, nodeLayout, serviceMark, userOomScore, type ServiceName } from './layout.js';
 
 /** Absolute paths of the machine's programs that a node uses. */
 export interface Programs {
@@ -318,7 +318,8 @@ fi
       ? []
       : [`HOME=${quote(home)}`, 'export HOME', '[ -z "${SSH_CONNECTION-}" ] || cd "$HOME"', ''];
   return `#!/bin/sh
-${become}PATH=${quote(bin)}:$PATH
+${become}[ "$(cat /proc/self/oom_score_adj)" -ge ${userOomScore} ] || echo ${userOomScore} 2>/dev/null >/proc/self/oom_score_adj
+PATH=${quote(bin)}:$PATH
 export PATH
 ${atHome.join('\n')}[ -z "\${SSH_ORIGINAL_COMMAND-}" ] || exec "\${SHELL:-/bin/sh}" -c "$SSH_ORIGINAL_COMMAND"
 exec "\${SHELL:-/bin/sh}" -i

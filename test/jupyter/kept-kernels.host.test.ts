@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { messageOf } from '../../src/errors/error.js';
 import { CellRun, type CellEnd } from '../../src/jupyter/cell.js';
+import { userOomScore } from '../../src/node/layout.js';
 import { commandSupervisor } from '../../src/node/runtime/runit.js';
 import { eventually } from '../support/eventually.js';
 import { runInKernel, startKernel } from '../support/kernel.js';
@@ -176,6 +177,20 @@ describe('a Jupyter that is killed', () => {
     session = await openNotebook('a.ipynb');
     kernel = session.kernel.id;
     await run(kernel, 'variable = 41');
+  });
+
+  it('runs kernels that end before it does where memory runs out, also restarted ones', async () => {
+    const scoreOf = (pid: number) => Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8'));
+    expect(scoreOf(await pidOf(kernel))).toBe(userOomScore);
+    const other = await startKernel(base, token);
+    const before = await pidOf(other);
+    await ask('POST', `/api/kernels/${other}/restart`);
+    const after = await pidOf(other);
+    expect([after === before, scoreOf(after)]).toEqual([false, userOomScore]);
+    await ask('DELETE', `/api/kernels/${other}`);
+    for (const service of ['jupyter', 'etcd', 'sshd'] as const) {
+      expect(scoreOf(await node.mainProcess(service))).toBe(scoreOf(process.pid));
+    }
   });
 
   it('leaves its kernels and sessions to its successor', async () => {

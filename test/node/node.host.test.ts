@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeClient } from '../../src/node/client.js';
 import { hostsDigest, hostsEntries, readHosts } from '../../src/node/hosts.js';
+import { userOomScore } from '../../src/node/layout.js';
 import { eventually } from '../support/eventually.js';
 import { killIfThere, prepareNodes, type TestNode, type TestNodes } from '../support/nodes.js';
 
@@ -132,6 +133,11 @@ describe('SSH among the nodes', () => {
 
   it('continues from node to node', async () => {
     expect(await inNode(node0, 'ssh node-1 ssh node-2 ssh node-0 hostname')).toBe('node1');
+  });
+
+  it('runs what ends before the node’s services where memory runs out', async () => {
+    const read = 'ssh node1 cat /proc/self/oom_score_adj';
+    expect(Number(await inNode(node0, read))).toBe(userOomScore);
   });
 
   it('refuses a server with another key', async () => {

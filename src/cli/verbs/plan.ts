@@ -62,6 +62,7 @@ export const planCommand = defineCommand({
         printNotice(context, `which nodes would be replaced is not known: ${replaced.why}\n`);
       if (spec.mesos.principal === undefined) printNotice(context, openNotice);
       if (etcdSecurity(spec) !== 'authenticated') printNotice(context, openEtcdNotice);
+      if (spec.jupyter.standby === 'cold') printNotice(context, coldNotice);
       if (transition) printText(context, transitionText(spec, context));
       printText(context, planText(stages, changes, survey, context));
     }
@@ -72,6 +73,8 @@ export const planCommand = defineCommand({
 
 const openNotice =
   'Mesos is open: whoever reaches its ports runs commands on the hosts (`mesos.security: open`).\n';
+const coldNotice =
+  'Kernels end whenever Jupyter moves, since only the serving node has a Jupyter (`jupyter.standby: cold`).\n';
 const openEtcdNotice = 'etcd is open: whoever reaches its ports ends its quorum (`etcd.security`).\n';
 
 /** What each stage would change, in the order of `up`; leaves out stages without changes. */

@@ -23,7 +23,7 @@ import { terminalPrefix } from '../../jupyter/terminals.js';
 import { nodeEnvironment, type NodeConfig } from '../config.js';
 import { etcdUser, userName } from '../identity.js';
 import { isMissing, replaceFile } from '../../net/files.js';
-import { kernelMarks, marks, nodeLayout, serviceNames } from '../layout.js';
+import { kernelMarks, marks, nodeLayout, serviceNames, userOomScore } from '../layout.js';
 import { nodeScripts, type Identities, type Programs } from '../scripts.js';
 import { knownHosts, sshdConfig } from './sshd.js';
 import { storeStartedNode } from './started.js';
@@ -157,6 +157,7 @@ async function writeJupyterFiles(config: NodeConfig): Promise<void> {
       shell: `${layout.bin}/session`,
       asRoot: userInfo().uid === 0 && user === undefined,
       kernelMarks: kernelMarks(layout.base),
+      oomScore: userOomScore,
     }),
     user === undefined ? 0o600 : 0o644,
   );

@@ -7,6 +7,7 @@ import {
   hostsWithRole,
   nodeNames,
   proxyUrl,
+  tlsFiles,
   type ClusterSpec,
 } from '../cluster/spec.js';
 import type { JupyterState } from '../node/api.js';
@@ -257,7 +258,7 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
   const closed = proxies.filter(({ healthy }) => !healthy).map(({ host }) => host);
   if (closed.length > 0) found.push(`Jupyter is not reachable through the proxy of ${closed.join(', ')}`);
 
-  found.push(...expiredProblems(certificatesOf(status)).map(problemText));
+  found.push(...expiredProblems(certificatesOf(spec, status)).map(problemText));
 
   const { bricks } = storage;
   if (bricks.length > 0 && bricks.every(({ online }) => online === null)) {
@@ -269,13 +270,21 @@ export function shortcomings(spec: ClusterSpec, status: Omit<ClusterStatus, 'pha
 }
 
 /** Certificates that end soon, which is no shortcoming yet. */
-export function endingCertificates(status: Pick<ClusterStatus, 'proxies' | 'etcd'>, now: Date): string[] {
-  return endingTexts(certificatesOf(status), now);
+export function endingCertificates(
+  spec: ClusterSpec,
+  status: Pick<ClusterStatus, 'proxies' | 'etcd'>,
+  now: Date,
+): string[] {
+  return endingTexts(certificatesOf(spec, status), now);
 }
 
-function certificatesOf({ proxies, etcd }: Pick<ClusterStatus, 'proxies' | 'etcd'>): PlacedCertificate[] {
+function certificatesOf(
+  spec: ClusterSpec,
+  { proxies, etcd }: Pick<ClusterStatus, 'proxies' | 'etcd'>,
+): PlacedCertificate[] {
+  const shown = tlsFiles(spec) ? 'https' : 'https-server';
   return [
-    ...proxies.map(({ host, certificate = null }) => ({ kind: 'https', place: host, certificate }) as const),
+    ...proxies.map(({ host, certificate = null }) => ({ kind: shown, place: host, certificate }) as const),
     ...placed(etcd.certificates ?? []),
     ...etcd.members.map(
       ({ node, certificate = null }) => ({ kind: 'served', place: node, certificate }) as const,

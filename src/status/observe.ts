@@ -137,7 +137,7 @@ export async function observeCluster(
     ...live.reasons,
     ...Object.values(framework?.masters ?? {}),
     ...(framework?.missing === undefined ? [] : [framework.missing]),
-    ...endingCertificates(status, new Date()),
+    ...endingCertificates(spec, status, new Date()),
     ...status.framework.cordons.map(
       (host) => `${host} is drained and gets no nodes until \`perijove uncordon ${host}\``,
     ),

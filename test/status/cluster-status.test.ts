@@ -120,10 +120,10 @@ describe('phaseOf', () => {
     });
     const unknown = keeping({ 'etcd-authority.crt': null, 'etcd-member': null, 'etcd-client': null }, null);
     expect(phaseOf(spec, unknown, began)).toBe('ready');
-    expect(endingCertificates(unknown, now)).toEqual([]);
+    expect(endingCertificates(spec, unknown, now)).toEqual([]);
     const ending = keeping({ 'etcd-authority.crt': 3_650, 'etcd-member': 12, 'etcd-client': 30 }, 12);
     expect(phaseOf(spec, ending, began)).toBe('ready');
-    expect(endingCertificates(ending, now)).toEqual([
+    expect(endingCertificates(spec, ending, now)).toEqual([
       "the certificate of etcd's members (etcd-member) on h1, h2 ends in 12 days, on 2027-01-13. Run `perijove up`, which issues a new one",
       'the certificate that etcd shows on node0 ends in 12 days, on 2027-01-13. Run `perijove up`. If etcd still shows it, drain the host of the node, then uncordon it',
     ]);
@@ -145,16 +145,24 @@ describe('phaseOf', () => {
         certificate: expiryOf(new Date(now.getTime() + (days[index] ?? 90) * day), now),
       })),
     });
-    expect(phaseOf(spec, serving(90, 30), began)).toBe('ready');
-    expect(endingCertificates(serving(90, 30), now)).toEqual([]);
-    expect(phaseOf(spec, serving(29, 12, 12), began)).toBe('ready');
-    expect(endingCertificates(serving(29, 12, 12), now)).toEqual([
+    const ofFiles = {
+      ...spec,
+      proxy: { ...spec.proxy, tls: { certificateFile: 'https.pem', keyFile: 'https.key' } },
+    };
+    expect(phaseOf(ofFiles, serving(90, 30), began)).toBe('ready');
+    expect(endingCertificates(ofFiles, serving(90, 30), now)).toEqual([]);
+    expect(phaseOf(ofFiles, serving(29, 12, 12), began)).toBe('ready');
+    expect(endingCertificates(ofFiles, serving(29, 12, 12), now)).toEqual([
       'the certificate for HTTPS on h1 ends in 29 days, on 2027-01-30. Renew it, then run `perijove up`',
       'the certificate for HTTPS on h2, h3 ends in 12 days, on 2027-01-13. Renew it, then run `perijove up`',
     ]);
-    expect(phaseOf(spec, serving(90, -1), began)).toBe('degraded');
-    expect(shortcomings(spec, serving(90, -1))).toEqual([
+    expect(phaseOf(ofFiles, serving(90, -1), began)).toBe('degraded');
+    expect(shortcomings(ofFiles, serving(90, -1))).toEqual([
       'the certificate for HTTPS has expired on h2 (PROXY_CERTIFICATE_EXPIRED). Renew it, then run `perijove up`',
+    ]);
+    const ofCluster = { ...spec, proxy: { ...spec.proxy, tls: { issuer: 'cluster' as const } } };
+    expect(endingCertificates(ofCluster, serving(29), now)).toEqual([
+      "the cluster's certificate for HTTPS (https-server) on h1 ends in 29 days, on 2027-01-30. Run `perijove up`, which issues a new one",
     ]);
     expect(expiryText(expiryOf(new Date(now.getTime() - 1), now), now)).toBe(
       'expired less than a day ago, on 2027-01-01',

@@ -24,7 +24,7 @@ import {
 import { serveTunnel } from './hop.js';
 import { isEncrypted } from './https.js';
 import type { Destination, Kernels, Person } from './kernels/kernels.js';
-import { namedIn, type List, type Named } from './kernels/named.js';
+import { bringsCredential, namedIn, type List, type Named } from './kernels/named.js';
 import type { Router } from './router.js';
 import { NotConnected, type Upstream } from './upstream.js';
 import { statusPath } from './waiting.js';
@@ -238,8 +238,9 @@ export class JupyterProxy {
 
   // --- kernels --------------------------------------------------------------------------------------------
 
-  #named({ method = 'GET', url = '/' }: IncomingMessage): Named | undefined {
-    return this.#options.kernels && namedIn(method, url);
+  /** A stranger's request goes to the serving node alone, which refuses it. */
+  #named({ method = 'GET', url = '/', headers }: IncomingMessage): Named | undefined {
+    return this.#options.kernels && bringsCredential(headers, url) ? namedIn(method, url) : undefined;
   }
 
   #finder(named: Named | undefined, request: IncomingMessage, client: Passage['client']): Passage['find'] {

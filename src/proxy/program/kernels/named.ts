@@ -1,4 +1,5 @@
 /** What of Jupyter's API a request names: things that belong to one node, whoever serves. */
+import type { IncomingHttpHeaders } from 'node:http';
 import { nodeOfTerminal } from '../../../jupyter/terminals.js';
 
 /** Lists that are the union over all nodes. */
@@ -24,6 +25,11 @@ export function namedIn(method: string, url: string): Named | undefined {
   if (method === 'GET') return { kind: 'list', list };
   // A terminal belongs to the node that serves.
   return method === 'POST' && list !== 'terminals' ? { kind: 'creation', list } : undefined;
+}
+
+/** Whether a request brings anything by which Jupyter could know its sender. Who brings nothing is refused by every node. */
+export function bringsCredential(headers: IncomingHttpHeaders, url: string): boolean {
+  return headers.authorization !== undefined || headers.cookie !== undefined || /[?&]token=/.test(url);
 }
 
 /** The node that gave the terminal its name. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { namedIn, ownerByName } from '../../../../src/proxy/program/kernels/named.js';
+import { bringsCredential, namedIn, ownerByName } from '../../../../src/proxy/program/kernels/named.js';
 
 test.each([
   ['GET', '/api/kernels', { kind: 'list', list: 'kernels' }],
@@ -37,4 +37,14 @@ test('a terminal names its node', () => {
   expect(ownerByName({ list: 'terminals', id: 'node12_3' })).toBe('node12');
   expect(ownerByName({ list: 'terminals', id: '1' })).toBeUndefined();
   expect(ownerByName({ list: 'kernels', id: 'node1_3' })).toBeUndefined();
+});
+
+test.each([
+  [{ authorization: 'token abc' }, '/api/kernels', true],
+  [{ cookie: 'username-1=2' }, '/api/kernels', true],
+  [{}, '/api/kernels?a=1&token=abc', true],
+  [{}, '/api/kernels?nottoken=abc', false],
+  [{ host: 'h1:8888' }, '/api/kernels', false],
+])('%o with %s could be known to Jupyter: %s', (headers, url, known) => {
+  expect(bringsCredential(headers, url)).toBe(known);
 });

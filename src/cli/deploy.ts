@@ -71,7 +71,7 @@ export async function startDeploy(
   },
 ): Promise<StartedDeploy> {
   const digest = specDigest(spec);
-  const input: DeployInput = { spec, digest, ...(seen && { seen }), ...(purgeRemoved && { purgeRemoved }) };
+  const input = { spec, digest, ...(seen && { seen }), ...(purgeRemoved && { purgeRemoved }) };
   const workflowId = workflowIds.deploy(spec.name);
   const askedAt = Date.now();
   await endMisfit(client, workflowId, { signal, onWait });
@@ -106,7 +106,7 @@ export async function startDeploy(
 
 interface Attaching {
   readonly workflowId: string;
-  readonly input: DeployInput;
+  readonly input: DeployInput & { readonly digest: string };
   readonly title: string;
   /** Milliseconds since the epoch. */
   readonly askedAt: number;

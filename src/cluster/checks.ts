@@ -21,6 +21,14 @@ import type { ClusterFile } from './schema.js';
 /** Keys and indices of a value in the file. */
 export type SpecPath = readonly (string | number)[];
 
+/** `hosts[1].ports.master` */
+export function pathText(steps: SpecPath): string {
+  return steps
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
+    .join('')
+    .replace(/^\./, '');
+}
+
 export interface Finding {
   readonly code: ErrorCode;
   /** The invalid value; if it is a default, the nearest enclosing value in the file. */
@@ -653,13 +661,13 @@ function checkDirectories(spec: ClusterSpec): Finding[] {
   const below = `/data/nodes/${nodeName(spec.nodes.count - 1)}/run/jupyter/sock`;
   return spec.hosts.flatMap((host, index): Finding[] => {
     const longest = longestSocketPath - below.length;
-    if (!host.roles.includes('agent') || Buffer.byteLength(host.dir) <= longest) return [];
+    if (!host.roles.includes('agent') || new TextEncoder().encode(host.dir).length <= longest) return [];
     return [
       {
         code: 'SPEC_BAD_VALUE',
         at: ['hosts', index, 'dir'],
         restsOn: [['ssh', 'dir']],
-        message: `hosts[${index}].dir is ${Buffer.byteLength(host.dir)} bytes long, too long for the paths of Unix sockets below it`,
+        message: `hosts[${index}].dir is ${new TextEncoder().encode(host.dir).length} bytes long, too long for the paths of Unix sockets below it`,
         remedy: `Use a directory of at most ${longest} bytes.`,
       },
     ];
@@ -714,9 +722,12 @@ function checkLoginTimes({ ssh, hosts }: ClusterFile): Finding[] {
 
 /** All findings for a file in which the format of each value is valid. */
 export function check(file: ClusterFile, spec: ClusterSpec): Finding[] {
+  return [...checkChoices(file), ...checkLoginTimes(file), ...checkSpec(spec)];
+}
+
+/** The findings that need no file: what the values of a spec mean together. */
+export function checkSpec(spec: ClusterSpec): Finding[] {
   return [
-    ...checkChoices(file),
-    ...checkLoginTimes(file),
     ...checkRoles(spec),
     ...checkHosts(spec),
     ...checkPorts(spec),

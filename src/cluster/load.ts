@@ -5,7 +5,7 @@ import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { homeDir } from './home.js';
 import { PerijoveError } from '../errors/error.js';
 import { checkCertificateFiles } from './certificate-files.js';
-import { check, type Finding, type SpecPath } from './checks.js';
+import { check, pathText, type Finding, type SpecPath } from './checks.js';
 import type { ClusterSpec } from './spec.js';
 import { clusterFile, type ClusterFile } from './schema.js';
 import { invisibleIn, withInvisibleNamed } from './characters.js';
@@ -28,14 +28,6 @@ export interface ParsedSpec {
 export interface LoadOptions {
   /** Also check the local files that go to hosts: the certificate and key for HTTPS. */
   readonly files?: boolean;
-}
-
-/** `hosts[1].ports.master` */
-function pathText(steps: SpecPath): string {
-  return steps
-    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
-    .join('')
-    .replace(/^\./, '');
 }
 
 function valueAt(data: unknown, steps: SpecPath): unknown {

@@ -1146,6 +1146,21 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'refused',
   },
+  DEPLOY_RUNNING: {
+    meaning:
+      'A workflow was started to deploy a cluster that another workflow is deploying. It changed nothing.',
+    remedy: 'Wait until the running deployment ends, then start it again. `perijove up` attaches to it.',
+    retryable: false,
+    exit: 'refused',
+  },
+  WORKFLOW_INPUT_INVALID: {
+    meaning:
+      'A workflow was started with input that lacks something, or has it in another form. It did nothing.',
+    remedy:
+      'Correct the value at that place. `perijove up --print-start` prints a valid call for a deployment; `docs/how-to/start-workflows.md` has the input of every workflow.',
+    retryable: false,
+    exit: 'usage',
+  },
   CLUSTER_NAME_TAKEN: {
     meaning:
       'A cluster with this name, on other hosts, is running in the Temporal namespace. Nothing was touched.',

@@ -119,7 +119,10 @@ async function openClient(settings: TemporalSettings): Promise<TemporalClient> {
  * Registers missing search attributes. Returns false when the server does not permit it: in Temporal Cloud an
  * administrator creates them.
  */
-export async function ensureSearchAttributes(connection: Connection, namespace: string): Promise<boolean> {
+export async function ensureSearchAttributes(
+  connection: Pick<Connection, 'operatorService'>,
+  namespace: string,
+): Promise<boolean> {
   const { INDEXED_VALUE_TYPE_KEYWORD } = proto.temporal.api.enums.v1.IndexedValueType;
   try {
     const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });

@@ -43,6 +43,8 @@ export const workflowIds = {
   recovery: (cluster: string) => `recovery:${cluster}`,
 } as const;
 
+export type WorkflowName = keyof typeof workflowNames;
+
 /** Search attributes, of type Keyword. */
 export const searchAttributes = { cluster: 'PerijoveCluster', stage: 'PerijoveStage' } as const;
 
@@ -60,8 +62,8 @@ export const memoKeys = {
 
 export interface DeployInput {
   readonly spec: ClusterSpec;
-  /** SHA-256 of the canonical JSON of `spec`, without keys of hosts. */
-  readonly digest: string;
+  /** SHA-256 of the canonical JSON of `spec`, without keys of hosts; absent: the workflow computes it. */
+  readonly digest?: string;
   /** The keys of hosts that the command line has seen, for those of which the spec has none. */
   readonly seen?: HostKeys;
   /** Remove data, secrets and logs of hosts that the spec no longer contains. */
@@ -318,8 +320,8 @@ export const keeperState = defineQuery<KeeperState>('state');
 
 export interface TeardownInput {
   readonly spec: ClusterSpec;
-  /** Remove data, secrets and logs too. */
-  readonly purge: boolean;
+  /** Remove data, secrets and logs too; absent: false. */
+  readonly purge?: boolean;
 }
 
 export interface TeardownResult {

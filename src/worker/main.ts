@@ -9,8 +9,8 @@ import { PerijoveError } from '../errors/error.js';
 import { scope } from '../net/scope.js';
 import type { Artifacts } from '../hosts/artifacts.js';
 import { createSshPool } from '../ssh/pool.js';
-import { clientOf, type TemporalSettings } from '../temporal/connect.js';
-import { taskQueue } from '../temporal/contract.js';
+import { clientOf, ensureSearchAttributes, type TemporalSettings } from '../temporal/connect.js';
+import { searchAttributes, taskQueue } from '../temporal/contract.js';
 import { untilAnswered } from '../temporal/answers.js';
 import { deploymentName, serverVersions } from '../temporal/versions.js';
 import { adopt } from './adoption.js';
@@ -101,6 +101,7 @@ async function serve(options: RunWorkerOptions, logger: Logger): Promise<void> {
       const { connection, address, namespace } = await connectPatiently(options, logger, ending);
       try {
         const client = clientOf(connection, namespace, options.payloadKeys);
+        await registerAttributes({ client, connection, namespace }, logger, ending);
         const activities = createActivities({
           client,
           pool,
@@ -123,6 +124,24 @@ async function serve(options: RunWorkerOptions, logger: Logger): Promise<void> {
   } finally {
     await pool.close();
     logger.info('the worker has shut down');
+  }
+}
+
+/** Workflows set them, also those that another client than the command line starts on a new server. */
+async function registerAttributes(
+  { client, connection, namespace }: Pick<Work, 'client' | 'connection' | 'namespace'>,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const permitted = await untilAnswered(client, () => ensureSearchAttributes(connection, namespace), {
+    receiver: 'the Temporal server',
+    signal,
+  });
+  if (!permitted) {
+    logger.warn(
+      { names: Object.values(searchAttributes) },
+      'cannot tell whether the search attributes exist',
+    );
   }
 }
 

@@ -9,7 +9,9 @@ import {
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.js';
+import { number as numeric, optional, text, whole } from '../cluster/flaws.js';
 import { withHostKeys } from '../cluster/host-keys.js';
+import { clusterSpec } from '../cluster/spec-data.js';
 import { conclude } from '../drill/decide.js';
 import type { Recovery } from '../drill/model.js';
 import {
@@ -22,6 +24,7 @@ import {
 import { endless, waiting } from '../temporal/options.js';
 import { clusterAttribute } from '../temporal/start-options.js';
 import { failure, finalFailure } from './failure.js';
+import { requireInput } from './input.js';
 
 const { checkIdentity, prepareDrill, injectFault } = proxyActivities<Activities>({
   ...waiting,
@@ -36,6 +39,16 @@ const { healFault } = proxyActivities<Activities>(endless);
  * always happens: with or without a recovery, after a cancellation, and when that worker is dead.
  */
 export async function drill(input: DrillInput): Promise<Evidence> {
+  requireInput<DrillInput>('drill', input, {
+    spec: clusterSpec,
+    number: whole,
+    drill: text,
+    target: optional(text),
+    pick: optional(whole),
+    budgetMs: optional(numeric),
+    seed: optional(text),
+    waitMs: optional(numeric),
+  });
   const { number, seed } = input;
   let { spec } = input;
   let state: DrillState = {

@@ -32,7 +32,8 @@ export function failureOfProblems(first: FailureProblem, all: readonly FailurePr
   );
 }
 
-function failureFrom(
+/** A failure with these facts. Never retried. */
+export function failureFrom(
   { code, message }: Pick<FailureFacts, 'code' | 'message'>,
   details: FailureDetails,
   cause?: Error,

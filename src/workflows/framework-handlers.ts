@@ -26,9 +26,11 @@ import {
   type FrameworkState,
   type SchedulerLease,
 } from '../temporal/contract.js';
+import { described } from '../temporal/descriptions.js';
 import { cordonRejection, withCordon, withoutCordons } from '../mesos/scheduler/cordons.js';
 import { now, type FrameworkRun } from './framework-run.js';
 import { identityRejection } from './identity.js';
+import { requireSpec } from './input.js';
 import {
   claim,
   claimRejection,
@@ -70,6 +72,7 @@ function handleSpec(run: FrameworkRun): void {
       return result;
     },
     (spec, _plan, identity) => {
+      requireSpec('framework', spec);
       const { name } = run.memory.spec;
       reject('SPEC_DIFFERS', spec.name === name ? undefined : `this is the framework of ${name}`);
       reject('CLUSTER_NAME_TAKEN', identityRejection(spec.name, run.memory.identity, identity));
@@ -182,7 +185,7 @@ function on<Result, Args extends unknown[]>(run: FrameworkRun, definition: Updat
           run.noteHistoryLength();
           return handler(...args);
         },
-        { validator },
+        { validator, ...described(definition) },
       ),
   };
 }

@@ -9,11 +9,14 @@ import {
   setWorkflowOptions,
 } from '@temporalio/workflow';
 import type { FrameworkActivities } from '../activities/framework.js';
+import { anything, map, optional } from '../cluster/flaws.js';
+import { clusterSpec } from '../cluster/spec-data.js';
 import type { FrameworkInput, StopFrameworkResult } from '../temporal/contract.js';
 import { endless, quick } from '../temporal/options.js';
 import { finalFailure } from './failure.js';
 import { handleAll } from './framework-handlers.js';
 import { FrameworkRun } from './framework-run.js';
+import { ensureClusterAttribute, requireFirstInput } from './input.js';
 import { pinned } from './pinned.js';
 import { continueOnCurrentBuild } from './history.js';
 import { identified } from './identity.js';
@@ -37,6 +40,13 @@ const { teardownFramework } = proxyActivities<FrameworkActivities>({
  * scheduler activity running, which stores here whatever it does before it does it.
  */
 export async function framework(input: FrameworkInput): Promise<void> {
+  requireFirstInput<FrameworkInput>('framework', input, {
+    spec: clusterSpec,
+    remembered: optional(map(anything)),
+    identity: optional(map(anything)),
+    state: optional(map(anything)),
+  });
+  ensureClusterAttribute(input.spec.name);
   const run = new FrameworkRun(input);
   handleAll(run);
   run.publish();

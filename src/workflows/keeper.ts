@@ -19,8 +19,10 @@ import {
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { KeeperActivities } from '../activities/keeper.js';
 import { isSameData } from '../cluster/canonical.js';
+import { anything, map, optional } from '../cluster/flaws.js';
 import { hostKeysOf, withHostKeys, withoutHostKeys } from '../cluster/host-keys.js';
 import type { ClusterIdentity } from '../cluster/identity.js';
+import { clusterSpec } from '../cluster/spec-data.js';
 import type { ClusterSpec } from '../cluster/spec.js';
 import { knownOf, pauseMs, phaseOf, type Decision, type WatchEvent } from '../keeper/decide.js';
 import {
@@ -61,10 +63,13 @@ import {
   type KeeperInput,
   type KeeperState,
   type MoveResult,
+  type PauseInput,
 } from '../temporal/contract.js';
+import { described } from '../temporal/descriptions.js';
 import { endless, quick } from '../temporal/options.js';
 import { growingActivities } from './growing.js';
 import { failure } from './failure.js';
+import { ensureClusterAttribute, requireFirstInput, requireSpec } from './input.js';
 import { pinned } from './pinned.js';
 import { continueOnCurrentBuild, isHistoryLong } from './history.js';
 import { identified, identityRejection, publishIdentity } from './identity.js';
@@ -86,6 +91,12 @@ const stageKey = defineSearchAttributeKey(searchAttributes.stage, 'KEYWORD');
  * something to do, decides, reconciles, and watches again, forever. An idle keeper adds no history.
  */
 export async function keeper(input: KeeperInput): Promise<void> {
+  requireFirstInput<KeeperInput>('keeper', input, {
+    spec: clusterSpec,
+    identity: optional(map(anything)),
+    state: optional(map(anything)),
+  });
+  ensureClusterAttribute(input.spec.name);
   const run = new KeeperRun(input);
   run.listen();
   await run.untilStopped();
@@ -307,24 +318,40 @@ class KeeperRun {
   listen(): void {
     setHandler(keeperState, () => this.memory.state);
     setHandler(moveJupyter, (to) => this.move(to), {
+      ...described(moveJupyter),
       validator: (to: string) => {
         const refusal = moveRefusal(this.memory, to);
         if (refusal) throw failure(refusal.code, refusal.message);
       },
     });
-    setHandler(pauseKeeper, ({ reason }) => this.take(paused(this.memory, reason, new Date())));
-    setHandler(resumeKeeper, () => {
-      const { memory, changed } = resumed(this.memory, new Date());
-      this.memory = memory;
-      return { changed };
-    });
-    setHandler(noteIncident, (incident) => {
-      const { memory, changed } = incidentNoted(this.memory, incident, new Date());
-      this.memory = memory;
-      if (changed) this.publish(this.published.doing ?? 'watching');
-    });
+    setHandler(
+      pauseKeeper,
+      (given?: PauseInput) => this.take(paused(this.memory, given?.reason, new Date())),
+      described(pauseKeeper),
+    );
+    setHandler(
+      resumeKeeper,
+      () => {
+        const { memory, changed } = resumed(this.memory, new Date());
+        this.memory = memory;
+        return { changed };
+      },
+      described(resumeKeeper),
+    );
+    setHandler(
+      noteIncident,
+      (incident) => {
+        const { memory, changed } = incidentNoted(this.memory, incident, new Date());
+        this.memory = memory;
+        if (changed) this.publish(this.published.doing ?? 'watching');
+      },
+      described(noteIncident),
+    );
     setHandler(configureKeeper, (spec, identity?: ClusterIdentity) => this.configure(spec, identity), {
-      validator: ({ name }: ClusterSpec, identity?: ClusterIdentity) => {
+      ...described(configureKeeper),
+      validator: (spec: ClusterSpec, identity?: ClusterIdentity) => {
+        requireSpec('keeper', spec);
+        const { name } = spec;
         const cluster = this.memory.spec.name;
         if (name !== cluster) {
           throw ApplicationFailure.nonRetryable(`this is the keeper of ${cluster}`, 'SPEC_DIFFERS');
@@ -333,15 +360,27 @@ class KeeperRun {
         if (taken !== undefined) throw ApplicationFailure.nonRetryable(taken, 'CLUSTER_NAME_TAKEN');
       },
     });
-    setHandler(announceNodes, (count) => this.take(nodesAnnounced(this.memory, count, new Date())));
-    setHandler(renewKeeper, () => {
-      this.renewing = true;
-      if (this.isIdle) this.underWay?.cancel();
-    });
-    setHandler(stopKeeper, () => {
-      this.memory = stopped(this.memory, new Date());
-      this.underWay?.cancel();
-    });
+    setHandler(
+      announceNodes,
+      (count) => this.take(nodesAnnounced(this.memory, count, new Date())),
+      described(announceNodes),
+    );
+    setHandler(
+      renewKeeper,
+      () => {
+        this.renewing = true;
+        if (this.isIdle) this.underWay?.cancel();
+      },
+      described(renewKeeper),
+    );
+    setHandler(
+      stopKeeper,
+      () => {
+        this.memory = stopped(this.memory, new Date());
+        this.underWay?.cancel();
+      },
+      described(stopKeeper),
+    );
   }
 
   /** Continues with the request; an operation in progress is interrupted, and begun again with it. */

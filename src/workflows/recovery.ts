@@ -1,11 +1,15 @@
 import { patched, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.js';
+import { list, object, text, whole } from '../cluster/flaws.js';
 import { withHostKeys } from '../cluster/host-keys.js';
+import { clusterSpec } from '../cluster/spec-data.js';
+import type { RecoveryPlan } from '../etcd/recovery.js';
 import type { RecoveryInput, RecoveryResult } from '../temporal/contract.js';
 import { waiting } from '../temporal/options.js';
 import { clusterAttribute } from '../temporal/start-options.js';
 import { growingActivities } from './growing.js';
 import { finalFailure } from './failure.js';
+import { requireInput } from './input.js';
 
 const { checkIdentity, confirmRecovery, beginEpoch, awaitEpoch, spreadEpoch, awaitMembers, noteRecovery } =
   growingActivities<Activities>(waiting);
@@ -15,8 +19,14 @@ const { checkIdentity, confirmRecovery, beginEpoch, awaitEpoch, spreadEpoch, awa
  * Everything before `beginEpoch` only looks; what follows it would also happen without this workflow, because nodes
  * learn of the epoch from each other.
  */
-export async function recovery({ spec: given, plan, lost }: RecoveryInput): Promise<RecoveryResult> {
-  let spec = given;
+export async function recovery(input: RecoveryInput): Promise<RecoveryResult> {
+  requireInput<RecoveryInput>('recovery', input, {
+    spec: clusterSpec,
+    plan: object<RecoveryPlan>({ epoch: whole, seed: text, host: text, from: text }),
+    lost: list(text),
+  });
+  let { spec } = input;
+  const { plan, lost } = input;
   upsertSearchAttributes(clusterAttribute(spec.name));
   const { epoch, seed } = plan;
   const at = new Date().toISOString();

@@ -1,13 +1,22 @@
-import { patched, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import {
+  patched,
+  setCurrentDetails,
+  upsertMemo,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { EndedDrill } from '../activities/drill-end.js';
 import type { Activities } from '../activities/index.js';
+import { flag, optional } from '../cluster/flaws.js';
 import { withHostKeys } from '../cluster/host-keys.js';
+import { clusterSpec } from '../cluster/spec-data.js';
 import type { Change } from '../hosts/items.js';
-import type { TeardownInput, TeardownResult } from '../temporal/contract.js';
+import { memoKeys, type TeardownInput, type TeardownResult } from '../temporal/contract.js';
 import { patient, waiting } from '../temporal/options.js';
 import { clusterAttribute } from '../temporal/start-options.js';
 import { growingActivities } from './growing.js';
 import { finalFailure } from './failure.js';
+import { requireInput } from './input.js';
 import { specForHost } from '../deployment/hosts-to-converge.js';
 
 const { stopKeeper, stopFramework, endDrills } = growingActivities<Activities>(waiting);
@@ -18,9 +27,15 @@ const { cancelDeploy, checkIdentity, clearHost, deleteVolume } = growingActiviti
  * would repair) and the framework (which would relaunch), then clears all hosts concurrently. Whatever is already
  * gone is skipped. A host that cannot be cleared does not block the others; the workflow fails with it in the end.
  */
-export async function teardown({ spec: given, purge }: TeardownInput): Promise<TeardownResult> {
-  let spec = given;
+export async function teardown(input: TeardownInput): Promise<TeardownResult> {
+  requireInput<TeardownInput>('teardown', input, { spec: clusterSpec, purge: optional(flag) });
+  let { spec } = input;
+  const { purge = false } = input;
   upsertSearchAttributes(clusterAttribute(spec.name));
+  // `perijove down` attaches only to a teardown that does the same.
+  if (workflowInfo().memo?.[memoKeys.purge] === undefined && patched('own-purge-memo')) {
+    upsertMemo({ [memoKeys.purge]: purge });
+  }
   const changes: Change[] = [];
   const report = (...more: readonly Change[]) => {
     changes.push(...more);

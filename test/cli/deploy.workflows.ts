@@ -25,7 +25,7 @@ const { reach, install } = proxyActivities<{ reach(): Promise<void>; install(): 
 });
 
 /** The cluster's name selects the behaviour. */
-export async function deploy({ spec, digest }: DeployInput): Promise<DeployResult> {
+export async function deploy({ spec, digest = '' }: DeployInput): Promise<DeployResult> {
   const progress: DeployProgress = {
     cluster: spec.name,
     digest,

@@ -21,6 +21,7 @@ beforeAll(() => quiet());
 test('there is a history for each shape of control flow', () => {
   expect(names).toEqual([
     'deploy-attached',
+    'deploy-by-its-id',
     'deploy-cancelled',
     'deploy-etcd-transition',
     'deploy-failed',
@@ -31,12 +32,14 @@ test('there is a history for each shape of control flow', () => {
     'deploy-member-ended',
     'deploy-principal',
     'deploy-rolling',
+    'deploy-started-elsewhere',
     'deploy-unchanged',
     'host',
     'host-failed',
     'teardown',
     'teardown-drill',
     'teardown-failed',
+    'teardown-started-elsewhere',
   ]);
 });
 

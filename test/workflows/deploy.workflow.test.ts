@@ -229,7 +229,7 @@ describe('nodes in containers', () => {
   const spec = (image = 'perijove-node') =>
     makeSpec({
       name: `image-${image.length}`,
-      hosts: ['h1', 'h2', 'h3'].map((name) => makeHost(name)),
+      network: { kind: 'existing', name: 'calico_net', subnet: '127.0.2.0/24' },
       nodes: { containerizer: 'docker', image },
     });
   const imageCalls = (cluster: SimulatedCluster) => cluster.calls.filter((call) => /image/i.test(call));

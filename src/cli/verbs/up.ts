@@ -1,8 +1,8 @@
-import { exitCodes } from '../../errors/error.js';
+import { exitCodes, PerijoveError } from '../../errors/error.js';
 import type { ClusterSpec } from '../../cluster/spec.js';
 import { limit } from '../../net/deadline.js';
 import { scope } from '../../net/scope.js';
-import type { DeployProgress, DeployResult } from '../../temporal/contract.js';
+import type { DeployInput, DeployProgress, DeployResult } from '../../temporal/contract.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { knownHostsDir } from '../hosts.js';
 import { printJson, printNotice, printText } from '../io.js';
@@ -30,21 +30,55 @@ export const upCommand = defineCommand({
       flags: '--purge-removed',
       description: 'also remove data, logs and secrets of hosts that the spec no longer contains',
     },
+    printStart: {
+      flags: '--print-start',
+      description: 'print the `temporal workflow start` call of this deployment, and start nothing',
+    },
+    sdk: {
+      flags: '--sdk',
+      description: "with --print-start: print a program for Temporal's TypeScript SDK instead",
+    },
     ...temporalOptions,
   },
   examples: [
     ['perijove up', 'deploy ./cluster.yaml'],
+    ['perijove up --print-start > deploy.sh', 'write what a CI job or a schedule runs'],
     ['perijove up --json', 'print {result, changed, stages} at the end'],
   ],
   async run(context, { args, options }) {
     const { spec, absolute } = await openSpec(context, givenFile(args.file, options.file), { files: true });
-    return deployAndShow(context, spec, {
-      temporal: temporalSettings(context, options, absolute),
-      detach: options.detach,
-      purgeRemoved: options.purgeRemoved,
-    });
+    const temporal = temporalSettings(context, options, absolute);
+    const { detach, purgeRemoved, printStart, sdk } = options;
+    if (printStart) return printStartOf(context, spec, { temporal, purgeRemoved, sdk });
+    if (sdk) throw new PerijoveError('USAGE', '--sdk is only for --print-start');
+    return deployAndShow(context, spec, { temporal, detach, purgeRemoved });
   },
 });
+
+/** Prints how others start this deployment. Contacts nobody. */
+async function printStartOf(
+  context: CommandContext,
+  spec: ClusterSpec,
+  {
+    temporal,
+    purgeRemoved,
+    sdk,
+  }: { readonly temporal: TemporalSettings; readonly purgeRemoved: boolean; readonly sdk: boolean },
+): Promise<number> {
+  const [{ sdkCall, shellCall, startOf }, { pinnedKeys }] = await Promise.all([
+    import('../print-start.js'),
+    import('../../ssh/host-keys.js'),
+  ]);
+  const seen = await pinnedKeys(spec.hosts, knownHostsDir(context.env));
+  const input: DeployInput = {
+    spec,
+    ...(Object.keys(seen).length > 0 && { seen }),
+    ...(purgeRemoved && { purgeRemoved }),
+  };
+  if (context.json) printJson(context, { ...startOf(input), input });
+  else context.stdout.write(sdk ? sdkCall(input, temporal) : shellCall(input, temporal));
+  return exitCodes.done;
+}
 
 /** Deploys and shows the progress. Resolves to the exit code. */
 export async function deployAndShow(

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadSpec } from '../../src/cluster/load.js';
 import type { Verb } from '../../src/cli/parser.js';
 import { verbs } from '../../src/cli/verbs.js';
 import { cli } from '../support/cli.js';
@@ -169,6 +170,57 @@ describe('init', () => {
     expect(again.stderr).toContain('FILE_EXISTS');
     expect((await run('init', '--force', '--example', 'lab')).code).toBe(0);
     expect(await readFile(path.join(cwd, 'cluster.yaml'), 'utf8')).toContain('name: lab');
+  });
+
+  it('writes a spec for hosts that are named, which is valid as it is', async () => {
+    const hosts = [
+      '--hosts',
+      '10.0.0.11,10.0.0.12,c=10.0.0.13',
+      '--mesos',
+      'path:/usr/local',
+      '--user',
+      'ops',
+    ];
+    expect(await run('init', ...hosts)).toMatchObject({ code: 0, stderr: '' });
+    const spec = await loadSpec(path.join(cwd, 'cluster.yaml'));
+    expect(spec.hosts.map(({ name, address, ssh }) => [name, address, ssh.user])).toEqual([
+      ['h1', '10.0.0.11', 'ops'],
+      ['h2', '10.0.0.12', 'ops'],
+      ['c', '10.0.0.13', 'ops'],
+    ]);
+    expect(spec).toMatchObject({
+      mesos: { install: { kind: 'path', path: '/usr/local' } },
+      network: { kind: 'vxlan' },
+      storage: { kind: 'gluster', force: true },
+      nodes: { containerizer: 'docker', image: 'perijove-node' },
+    });
+    const others = [
+      ...hosts.slice(0, 2),
+      '--mesos',
+      'lab',
+      '--network',
+      'calico_net',
+      '--storage',
+      '/mnt/shared',
+    ];
+    expect((await run('init', '--force', ...others)).code).toBe(0);
+    expect(await loadSpec(path.join(cwd, 'cluster.yaml'))).toMatchObject({
+      mesos: { install: { kind: 'lab' } },
+      network: { kind: 'existing', name: 'calico_net' },
+      storage: { kind: 'path', path: '/mnt/shared' },
+    });
+  });
+
+  it.each([
+    [['--hosts', '10.0.0.11'], 2, '--mesos is missing'],
+    [['--user', 'ops'], 2, '--hosts is missing'],
+    [['--hosts', '10.0.0.11', '--mesos', 'apt'], 2, 'invalid source of Mesos: apt'],
+    [['--hosts', '10.0.0.300', '--mesos', 'lab'], 2, 'an IPv4 address'],
+  ])('%j: writes nothing', async (argv, code, text) => {
+    const result = await run('init', ...argv);
+    expect(result.code).toBe(code);
+    expect(result.stderr).toContain(text);
+    await expect(stat(path.join(cwd, 'cluster.yaml'))).rejects.toThrow('ENOENT');
   });
 
   it('reports an unwritable directory', async () => {

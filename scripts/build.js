@@ -42,11 +42,26 @@ const { code } = await bundleWorkflowCode({
 });
 writeFileSync(path.join(dist, 'workflow-bundle.js'), code);
 
+const commit = commitOf();
+if (commit !== undefined) writeFileSync(path.join(dist, 'commit.json'), JSON.stringify(commit));
+
 rmSync(path.join(root, 'dist'), { recursive: true, force: true });
 renameSync(dist, path.join(root, 'dist'));
 
 const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 console.log(`perijove ${version}: dist/ is built`);
+
+/** For `perijove --version`; undefined where this is not a clone, or there is no git. */
+function commitOf() {
+  if (!existsSync(path.join(root, '.git'))) return undefined;
+  try {
+    const options = { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] };
+    const [commit, date] = execFileSync('git', ['log', '-1', '--format=%h %cs'], options).trim().split(' ');
+    return { commit, date };
+  } catch {
+    return undefined;
+  }
+}
 
 function sources() {
   const configuration = readdirSync(root).filter((name) => /^(package(-lock)?|tsconfig.*)\.json$/.test(name));

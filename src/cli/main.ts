@@ -8,7 +8,7 @@ import { colorsOf, printJson, printNotice, processIo, type Io } from './io.js';
 import { parse, type Call } from './parser.js';
 import { reportJson, reportOf, printReport, type Report } from './report.js';
 import { verbs } from './verbs.js';
-import { packageVersion } from './version.js';
+import { versionText } from './version.js';
 
 /**
  * Runs one command line (without `node` and the program's name) and resolves to its exit code; see
@@ -25,7 +25,7 @@ export async function main(argv: readonly string[], io?: Partial<Io>): Promise<n
   let call: Call | undefined;
   try {
     const words = argv.length === 0 ? ['--help'] : argv;
-    call = await parse(words, verbs, packageVersion(), {
+    call = await parse(words, verbs, versionText(), {
       colors: colorsOf(whole),
       columns: whole.columns,
       isTTY: whole.isTTY,

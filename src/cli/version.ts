@@ -1,1 +1,1 @@
-export { packageVersion } from '../worker/release.js';
+export { packageVersion, versionText } from '../worker/release.js';

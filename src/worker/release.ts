@@ -12,6 +12,14 @@ export function packageVersion(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
+/** `0.1.0 (778ca0a, 2026-11-30)`: the release, and the commit that it was built from, with its date, if that is known. */
+export function versionText(dist: string = ownDist): string {
+  const file = path.join(dist, 'commit.json');
+  if (!existsSync(file)) return packageVersion();
+  const { commit, date } = JSON.parse(readFileSync(file, 'utf8')) as { commit: string; date: string };
+  return `${packageVersion()} (${commit}, ${date})`;
+}
+
 /** The code of all workflows, as workers run it. */
 export function bundleFile(dist: string = ownDist): string {
   return path.join(dist, 'workflow-bundle.js');

@@ -315,6 +315,16 @@ export function agentPatienceMs({
   return agentPingTimeoutMs * maxAgentPingTimeouts;
 }
 
+/** Names of the variables that the spec adds to tasks' environment; none if an agent would refuse the flag. */
+export function taskVariables({ mesos }: Pick<ClusterSpec, 'mesos'>): readonly string[] {
+  try {
+    const variables: unknown = JSON.parse(mesos.agentFlags['executor_environment_variables'] ?? '{}');
+    return typeof variables === 'object' && variables !== null ? Object.keys(variables).sort() : [];
+  } catch {
+    return [];
+  }
+}
+
 /** `10.0.0.1:2181,10.0.0.2:2181`: the connection string of ZooKeeper clients. */
 export function zookeeperConnect(spec: ClusterSpec): string {
   return hostsWithRole(spec, 'zookeeper')

@@ -10,6 +10,7 @@ import {
   nodeName,
   nodeNames,
   notebooksDirectory,
+  taskVariables,
   type ClusterSpec,
   type HostSpec,
 } from '../cluster/spec.js';
@@ -47,6 +48,8 @@ export const nodeConfigSchema = z.object({
   user: z.object({ uid: z.int().min(1), gid: z.int().min(1) }).optional(),
   /** Existing notebooks are given to `user`. */
   takeOwnership: z.boolean().optional(),
+  /** Names of further variables that a process takes over from its executor's environment. */
+  variables: z.array(z.string()).readonly().optional(),
   /** The node has its own machine (a container), with its own 127.0.0.1 and /etc/hosts. */
   ownsMachine: z.boolean(),
   /** They differ between hosts and are not part of the digest. */
@@ -88,6 +91,7 @@ export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): No
   const { user } = spec.nodes;
   const ownsMachine = spec.nodes.containerizer === 'docker';
   const security = etcdSecurity(spec);
+  const variables = ownsMachine ? [] : taskVariables(spec);
   return {
     cluster: spec.name,
     name,
@@ -116,6 +120,7 @@ export function nodeConfig(spec: ClusterSpec, index: number, host: HostSpec): No
     },
     ...(user !== undefined && user.uid !== 0 && { user }),
     ...(spec.storage.takeOwnership === true && { takeOwnership: true }),
+    ...(variables.length > 0 && { variables }),
     ownsMachine,
     paths: nodePaths(base, { secrets: paths.nodeSecrets, bin: paths.bin, ownsMachine }),
   };
@@ -154,13 +159,17 @@ export interface NodeFacts {
   readonly taskId?: string;
 }
 
+/** By these an executor finds the libraries of Mesos, in which a node's programs would find others than their own. */
+const loaderVariables = ['LD_LIBRARY_PATH', 'LD_PRELOAD', 'NODE_OPTIONS'];
+
 /**
  * The shell command that starts a node on the host, without the node's index. In a container `tini` is PID 1: it passes
- * signals on, and reaps orphaned processes.
+ * signals on, and reaps orphaned processes; its environment is that of its image.
  */
 export function nodeStart(spec: ClusterSpec, host: HostSpec): string {
-  const init = spec.nodes.containerizer === 'docker' ? 'tini -- ' : '';
-  return `exec ${init}${quote(`${hostPaths(host).bin}/perijove-node`)} start`;
+  const before =
+    spec.nodes.containerizer === 'docker' ? 'exec tini --' : `unset ${loaderVariables.join(' ')}; exec`;
+  return `${before} ${quote(`${hostPaths(host).bin}/perijove-node`)} start`;
 }
 
 export function environmentOf(

@@ -60,9 +60,20 @@ describe('configDigest', () => {
 describe('nodeCommand', () => {
   it('passes the configuration in the environment, without a secret', () => {
     const { value, environment } = nodeCommand(spec, 2, host, { etcdFormed: true });
-    expect(value).toBe(`exec ${host.dir}/bin/perijove-node start 2`);
+    expect(value).toBe(
+      `unset LD_LIBRARY_PATH LD_PRELOAD NODE_OPTIONS; exec ${host.dir}/bin/perijove-node start 2`,
+    );
     expect(environment['PERIJOVE_ETCD_FORMED']).toBe('true');
     expect(JSON.parse(environment['PERIJOVE_NODE_CONFIG'] ?? '')).toEqual(nodeConfig(spec, 2, host));
+  });
+
+  it('names what the spec adds to the environment of processes', () => {
+    const flags = { executor_environment_variables: '{"https_proxy":"http://10.0.0.9:3128","A":"1"}' };
+    const withFlags = (each: typeof spec, agentFlags: Record<string, string>) =>
+      nodeConfig({ ...each, mesos: { ...each.mesos, agentFlags } }, 2, host);
+    expect(withFlags(spec, flags).variables).toEqual(['A', 'https_proxy']);
+    expect(withFlags(docker, flags).variables).toBeUndefined();
+    expect(withFlags(spec, { executor_environment_variables: 'no JSON' })).toEqual(nodeConfig(spec, 2, host));
   });
 
   it('has an init in a container', () => {

@@ -264,6 +264,28 @@ describe('SIGTERM', () => {
   });
 });
 
+describe('an executor that exports variables for itself', () => {
+  it('starts the node and its Jupyter without them', async () => {
+    expect(await node2.stop('SIGTERM')).toEqual({ code: 0, signal: null });
+    // With each of these, Node.js or Python would not start.
+    const exported = {
+      LD_LIBRARY_PATH: cluster.dir,
+      NODE_OPTIONS: '--require=/nowhere.js',
+      PYTHONHOME: '/nowhere',
+    };
+    node2.start({ exported });
+    await eventually(() => works(node2), 20_000);
+    await node2.control.orderJupyter({ generation: 20, term: 1, serve: true });
+    await eventually(async () => (await node2.control.status()).jupyter.state === 'ready', 60_000);
+    for (const pid of await node2.processes()) {
+      const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+      const names = environment.split('\0').map((entry) => entry.split('=')[0] ?? '');
+      expect(names.filter((name) => name in exported)).toEqual([]);
+    }
+    expect(node2.pid && (await nameOf(node2.pid))).toMatch(/^node/);
+  });
+});
+
 describe('a start that must fail', () => {
   it('reports why, without a stack trace', async () => {
     const program = `${cluster.dir}/h1/bin/perijove-node`;

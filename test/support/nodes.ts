@@ -66,6 +66,8 @@ export interface TestNode {
     readonly security?: EtcdSecurity;
     /** ID of its Mesos task. */
     readonly taskId?: string;
+    /** What its executor exports besides. */
+    readonly exported?: Readonly<Record<string, string>>;
   }): void;
   /** Signals `perijove-node start` and resolves to how it ended. */
   stop(signal?: NodeJS.Signals): Promise<{ readonly code: number | null; readonly signal: string | null }>;
@@ -185,7 +187,7 @@ function testNode(spec: ClusterSpec, index: number, apiToken: string, tls: Clien
       { host: config.address, port: config.ports.etcdClient },
       { access: { security: 'open', tls } },
     ),
-    start: ({ etcdFormed = false, etcdEpoch = 0, on = 'h1', security = 'open', taskId } = {}) => {
+    start: ({ etcdFormed = false, etcdEpoch = 0, on = 'h1', security = 'open', taskId, exported } = {}) => {
       const host = on === 'h1' ? h1 : h2;
       const { value, environment } = nodeCommand({ ...spec, etcd: { ...spec.etcd, security } }, index, host, {
         etcdFormed,
@@ -193,7 +195,7 @@ function testNode(spec: ClusterSpec, index: number, apiToken: string, tls: Clien
         ...(taskId !== undefined && { taskId }),
       });
       const child = spawn('sh', ['-c', value], {
-        env: { PATH: process.env['PATH'], ...environment },
+        env: { PATH: process.env['PATH'], ...exported, ...environment },
         stdio: ['ignore', 'ignore', 'pipe'],
       });
       child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));

@@ -32,11 +32,19 @@ import { interpreterOf, requireSight, userOf, viewFor, withAccount } from './use
 /** Directories of administrative programs, which a task's PATH may lack. */
 const standardPath = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
-/** The environment of everything that runs in the node. */
+/**
+ * What a process takes over from its executor, which exports what is for itself: locale and time zone, and Mesos' mark of
+ * the task's processes, by which the stand-in ends them.
+ */
+const takenOver = /^(?:LANG|LANGUAGE|LC_[A-Z]+|TZ|MESOS_CONTAINER_ID)$/;
+
+/** The environment of everything that runs in the node. A container keeps that of its image. */
 export function nodeEnvironmentOf(config: NodeConfig, own: NodeJS.ProcessEnv): Record<string, string> {
   const { bin, base, home } = nodeLayout(config.paths.base);
+  const isKept = (name: string) =>
+    config.ownsMachine ? !isNodes(name) : takenOver.test(name) || (config.variables ?? []).includes(name);
   const given = Object.entries(own).flatMap(([name, value]): [string, string][] =>
-    value === undefined || isNodes(name) ? [] : [[name, value]],
+    value === undefined || !isKept(name) ? [] : [[name, value]],
   );
   const search = [bin, ...(own['PATH'] ?? '').split(':').filter(Boolean), ...standardPath];
   return {

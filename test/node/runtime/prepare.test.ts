@@ -18,7 +18,31 @@ describe('nodeEnvironmentOf', () => {
     });
   });
 
-  it('keeps a given locale', () => {
-    expect(nodeEnvironmentOf(config, { LANG: 'de_DE.UTF-8' })).toMatchObject({ LANG: 'de_DE.UTF-8' });
+  it('keeps a given locale and the mark of the task', () => {
+    const own = { LANG: 'de_DE.UTF-8', LC_TIME: 'C', TZ: 'Asia/Shanghai', MESOS_CONTAINER_ID: 'c1' };
+    expect(nodeEnvironmentOf(config, own)).toMatchObject(own);
+  });
+
+  it('takes over nothing that an executor exports for itself', () => {
+    const own = {
+      LD_LIBRARY_PATH: '/build/src/.libs',
+      LIBPROCESS_IP: '10.0.0.1',
+      MESOS_DIRECTORY: '/sandbox',
+      PYTHONHOME: '/usr',
+      PERIJOVE_ETCD_EPOCH: '2',
+    };
+    expect(nodeEnvironmentOf(config, own)).toEqual(nodeEnvironmentOf(config, {}));
+  });
+
+  it('takes over what the spec adds', () => {
+    const own = { https_proxy: 'http://10.0.0.9:3128', http_proxy: 'http://10.0.0.9:3128' };
+    const environment = nodeEnvironmentOf({ ...config, variables: ['https_proxy', 'no_proxy'] }, own);
+    expect(environment).toMatchObject({ https_proxy: own.https_proxy });
+    expect(environment).not.toHaveProperty('http_proxy');
+  });
+
+  it('has what the image of a container sets', () => {
+    const image = { LD_LIBRARY_PATH: '/usr/local/cuda/lib64', CONDA_DIR: '/opt/conda' };
+    expect(nodeEnvironmentOf({ ...config, ownsMachine: true }, image)).toMatchObject(image);
   });
 });

@@ -335,6 +335,30 @@ describe('a stopped leader', () => {
   });
 });
 
+describe('masters that are stopped', () => {
+  it('end on SIGTERM as Mesos does: without closing their sessions, so their znodes outlive them', async () => {
+    await startMasters(['--zk_session_timeout=10secs']);
+    await leader(0);
+    const zookeeper = await connectZooKeeper(ensemble.connect, {
+      sessionTimeoutMs: 10_000,
+      connectTimeoutMs: 5_000,
+    });
+    try {
+      const registered = async () => candidates(await zookeeper.getChildren(zkPath));
+      const before = await eventually('all are registered', async () => {
+        const names = await registered();
+        return names.length === masters.length ? names : undefined;
+      });
+      for (const master of masters) master.signal('SIGTERM');
+      for (const master of masters) expect(await master.ended()).toEqual({ code: null, signal: 'SIGTERM' });
+      expect(await registered()).toEqual(before);
+      await eventually('their sessions end', async () => (await registered()).length === 0, 60_000);
+    } finally {
+      await zookeeper.close();
+    }
+  });
+});
+
 describe('an outage of ZooKeeper', () => {
   it('ends the leader; the others answer 503 and elect once it returns', async () => {
     await startMasters();

@@ -67,7 +67,8 @@ const host = object<HostSpec>({
   hostname: text,
   dir: text,
   init: oneOf('auto', 'systemd', 'runit'),
-  roles: list(oneOf('zookeeper', 'master', 'agent', 'proxy'), 1),
+  // A host that leaves the cluster has none.
+  roles: list(oneOf('zookeeper', 'master', 'agent', 'proxy')),
   ports: object<HostPorts>(ports),
 });
 

@@ -1,10 +1,7 @@
-import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { clusterSpec } from '../../src/cluster/spec-data.js';
 import { loadSpec } from '../../src/cluster/load.js';
-import { sha256Hex } from '../../src/cluster/sha256.js';
 import { makeGluster, makeSpec } from '../support/spec.js';
 
 const messages = (value: unknown) =>
@@ -49,20 +46,5 @@ describe('the data of a spec', () => {
     ],
   ])('%s: each flaw with its place', (_what, value, expected) => {
     expect(messages(value)).toEqual(expected);
-  });
-});
-
-describe('sha256Hex', () => {
-  it('is that of Node.js for any text', () => {
-    fc.assert(
-      fc.property(fc.string({ unit: 'grapheme', maxLength: 300 }), (text) => {
-        expect(sha256Hex(text)).toBe(createHash('sha256').update(text).digest('hex'));
-      }),
-    );
-  });
-
-  it.each([0, 55, 56, 63, 64, 65, 100_000])('of %d bytes', (length) => {
-    const text = 'a'.repeat(length);
-    expect(sha256Hex(text)).toBe(createHash('sha256').update(text).digest('hex'));
   });
 });

@@ -183,6 +183,7 @@ const where = {
   'lab or network': 'a lab, hosts with a network between them',
   network: 'hosts with a network between them',
   gluster: 'a GlusterFS volume',
+  warm: '`standby: warm`',
 };
 
 /** All drills with their budgets. */

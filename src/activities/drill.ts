@@ -4,10 +4,13 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import { budgetOf, refusalOf } from '../drill/definition.js';
 import { invariantsOf, missingRecovery, patienceMs } from '../drill/decide.js';
-import { findDrill, kindOf, type Fault } from '../drill/faults/index.js';
+import { closeCounters, endCounters, observeKernels, startCounters } from '../drill/counters.js';
+import { findDrill, kindOf, type Drill, type Fault } from '../drill/faults/index.js';
 import type { FaultDeps } from '../drill/faults/kind.js';
+import { fateOf, kernelsOf } from '../drill/kernels.js';
 import { observeInvariants, whoServes, type ObservationDeps } from '../drill/observe.js';
 import { observeMasters } from '../drill/observe-mesos.js';
+import type { Invariant } from '../drill/evidence.js';
 import type { DrillPlan, Healing, Recovery, Watched } from '../drill/model.js';
 import { proxyAddress } from '../proxy/address.js';
 import { readNotebooks, removeMarker, writeMarker } from '../drill/notebooks.js';
@@ -51,6 +54,8 @@ const aftermathMs = 2_000;
 const wholeMs = 240_000;
 /** A cluster that looks healthy for this long while an invariant is violated will not recover. */
 const brokenMs = 20_000;
+/** The same for kernels: a killed one is started again, and a Jupyter that was killed takes up its own. */
+const kernelsBrokenMs = 90_000;
 /** Later than this the attempt may have been given up, and its fault healed elsewhere: it must not strike. */
 const strikeMs = 15_000;
 
@@ -59,8 +64,8 @@ type DrillDeps = Pick<ActivityDeps, 'client' | 'pool' | 'lab'>;
 export function createDrillActivities(drillDeps: DrillDeps) {
   return {
     /**
-     * Checks whether the cluster can be drilled, decides on the fault and its target, and saves a notebook
-     * that must survive. Changes nothing else.
+     * Checks whether the cluster can be drilled, decides on the fault and its target, saves a notebook that must
+     * survive, and starts a kernel on each node, which ends with the drill. Changes nothing else.
      *
      * @throws PerijoveError DRILL_UNKNOWN, DRILL_UNHEALTHY, DRILL_NOT_POSSIBLE, DRILL_UNSAFE, UNKNOWN_TARGET,
      *   TEARDOWN_RUNNING, and WORKFLOW_NOT_ANSWERING while the framework or the keeper does not answer
@@ -107,14 +112,46 @@ async function prepare(
   const roles = await until(() => rolesOf(drillDeps, deps), { everyMs: 1_000, deadlineMs: waitMs });
   const target = chooseTarget(definition, roles, spec, chosen);
   checkSafe(definition, roles, spec, target);
-  const fault = await definition.plan(deps, roles, target);
+  const token = await jupyterToken(deps);
+  let starting: ReturnType<typeof startCounters> | undefined;
+  const kernels = () => (starting ??= startCounters(deps, { number, token, hostOf: roles.hostOf }));
+  try {
+    const fault = await definition.plan({ ...deps, kernels }, roles, target);
+    const plan = await planOf(
+      { ...deps, kernels },
+      { definition, roles, target, fault, number, budgetMs, token },
+    );
+    // After this, the healing ends the kernels.
+    Context.current().cancellationSignal.throwIfAborted();
+    return plan;
+  } catch (error) {
+    if (starting) await endCounters(deps, token, (await starting).counters);
+    throw error;
+  }
+}
 
+interface Planned {
+  readonly definition: Drill;
+  readonly roles: Roles;
+  readonly target: string;
+  readonly fault: Fault;
+  readonly number: number;
+  readonly budgetMs: number | undefined;
+  /** Jupyter's. */
+  readonly token: string;
+}
+
+async function planOf(
+  deps: ObservationDeps & FaultDeps & Required<Pick<FaultDeps, 'kernels'>>,
+  { definition, roles, target, fault, number, budgetMs, token }: Planned,
+): Promise<DrillPlan> {
+  const { spec } = deps;
   const proxies = hostsWithRole(spec, 'proxy');
   const [first] = proxies;
   if (!first) throw new PerijoveError('DRILL_UNHEALTHY', 'no host has the role proxy');
   const marker = `perijove-drill-${number}.ipynb`;
   const proxy = await proxyAddress(spec, first, deps);
-  await writeMarker(proxy, await jupyterToken(deps), marker, `Written before drill ${number}.`);
+  await writeMarker(proxy, token, marker, `Written before drill ${number}.`);
   const notebooks = await readNotebooks(deps.pool, spec);
   if (!notebooks.some(({ path }) => path === marker)) {
     throw new PerijoveError('DRILL_UNHEALTHY', `${marker} was saved, but is missing on the storage`);
@@ -122,6 +159,8 @@ async function prepare(
   const { hostOf: _, ...before } = roles;
   const struckHost = struckHostOf(definition, roles, target);
   const downHost = kindOf(fault).downHost?.(fault);
+  const { counters, without } = await deps.kernels();
+  const strike = { definition, target, struckHost, downHost, spec };
   return {
     drill: definition.name,
     target,
@@ -135,6 +174,7 @@ async function prepare(
     ...(downHost !== undefined && { downHost }),
     notebooks,
     marker,
+    kernels: { counters: counters.map((each) => ({ ...each, fate: fateOf(each, strike) })), without },
   };
 }
 
@@ -152,7 +192,7 @@ async function injectAndWatch(
     }
     const what = kindOf(plan.fault).injected(plan.fault);
     probe.fault(what);
-    await stored(drillDeps, probe.watched(), startedAt + strikeMs);
+    await stored(drillDeps, probe.watched(), startedAt + strikeMs, ({ faultAt }) => faultAt !== undefined);
     probe.fault(what);
     await kindOf(plan.fault).inject(deps, plan.fault);
     const recovered = await watch(probe, plan, deps.spec, signal);
@@ -201,16 +241,44 @@ async function healAndProve(
     probe ??= (await starting) ?? (await startProbe(drillDeps, deps, plan));
     probe.healed(kindOf(plan.fault).healed(plan.fault));
     const over = scope(Context.current().cancellationSignal, cluster.signal);
-    const invariants = await untilWhole(drillDeps, deps, { probe, plan, cluster }, over.signal).finally(
+    const whole = await proveAndClose(drillDeps, deps, { probe, plan, cluster }, over.signal).finally(
       over.end,
     );
-    const healing = { ...probe.watched(), invariants };
+    const healing = { ...probe.watched(), invariants: whole };
     if (cluster.fate !== 'kept') return { ...healing, tornDown: true };
-    if (invariants.every(({ holds }) => holds)) await removeMarker(deps.pool, deps.spec, plan.marker);
+    if (whole.every(({ holds }) => holds !== false)) await removeMarker(deps.pool, deps.spec, plan.marker);
     return healing;
   } finally {
     await (probe ?? (await starting))?.end({ keepKernel: false });
   }
+}
+
+interface Proof {
+  readonly probe: Probe;
+  readonly plan: DrillPlan;
+  readonly cluster: FateWatch;
+}
+
+/**
+ * What must hold while the drill's kernels run, and then that they end with their sessions. They are ended in a teardown
+ * too.
+ */
+async function proveAndClose(
+  drillDeps: DrillDeps,
+  deps: ObservationDeps,
+  { probe, plan, cluster }: Proof,
+  signal: AbortSignal,
+): Promise<Healing['invariants']> {
+  const token = await jupyterToken(deps);
+  const invariants = await untilWhole(drillDeps, deps, { probe, plan, cluster, token }, signal);
+  if (plan.kernels === undefined || plan.kernels.counters.length === 0) return invariants;
+  probe.closing();
+  if (cluster.fate !== 'kept') {
+    await endCounters(deps, token, plan.kernels.counters);
+    return invariants;
+  }
+  await stored(drillDeps, probe.watched(), Date.now() + wholeMs, ({ closing }) => closing === true);
+  return [...invariants, await closeCounters(deps, token, plan.kernels, signal)];
 }
 
 /** Which worker runs what of a cluster's workflows, as far as Temporal responds in time. Never rejects. */
@@ -278,12 +346,17 @@ async function startProbe(drillDeps: DrillDeps, deps: ObservationDeps, plan: Dri
 }
 
 /**
- * Heartbeats the observations, and resolves when Temporal has stored them: if this worker dies, perhaps from
- * its own fault, its successor knows the state before the fault and the time of it.
+ * Heartbeats the observations, and resolves when Temporal has stored what `has` asks for: if this worker dies, perhaps
+ * from its own fault, its successor knows the state before the fault and the time of it.
  *
  * @throws PerijoveError STEP_TIMED_OUT
  */
-async function stored({ client }: DrillDeps, watched: Watched, end: number): Promise<void> {
+async function stored(
+  { client }: DrillDeps,
+  watched: Watched,
+  end: number,
+  has: (watched: Watched) => boolean,
+): Promise<void> {
   const { info, heartbeat, cancellationSignal: signal } = Context.current();
   const { workflowId, runId } = info.workflowExecution ?? {};
   if (workflowId === undefined) throw new Error('a drill is a workflow');
@@ -297,7 +370,7 @@ async function stored({ client }: DrillDeps, watched: Watched, end: number): Pro
     const [payload] = own?.heartbeatDetails?.payloads ?? [];
     const { loadedDataConverter } = client.options;
     const details = payload && (await decodePayload<Watched | undefined>(loadedDataConverter, payload));
-    if (details?.faultAt !== undefined) return;
+    if (details && has(details)) return;
     await delay(storedEveryMs, undefined, { signal });
   }
 }
@@ -305,7 +378,7 @@ async function stored({ client }: DrillDeps, watched: Watched, end: number): Pro
 async function untilWhole(
   { client, pool }: DrillDeps,
   deps: ObservationDeps,
-  { probe, plan, cluster }: { readonly probe: Probe; readonly plan: DrillPlan; readonly cluster: FateWatch },
+  { probe, plan, cluster, token }: Proof & { readonly token: string },
   signal: AbortSignal,
 ): Promise<Healing['invariants']> {
   const healedAt = Date.now();
@@ -319,12 +392,16 @@ async function untilWhole(
     const now = Date.now();
     // A teardown waits for the healing, not for a cluster that is whole again.
     const isLate = now - healedAt > wholeMs || cluster.fate === 'ending';
-    const isBroken = readySince !== undefined && now - readySince > brokenMs;
+    const readyForMs = readySince === undefined ? 0 : now - readySince;
     if (isReady || isLate) {
-      const invariants = invariantsOf(await observeInvariants(deps, plan), plan);
-      const holds = invariants.every((each) => each.holds);
-      if (isLate || isBroken) return invariants;
-      if (holds) {
+      const [whole, kernels] = await Promise.all([
+        observeInvariants(deps, plan).then((observation) => invariantsOf(observation, plan)),
+        kernelInvariants(deps, { probe, plan, token }),
+      ]);
+      const invariants = [...whole, ...kernels];
+      const holds = whole.every((each) => each.holds);
+      if (isLate || readyForMs > (holds ? kernelsBrokenMs : brokenMs)) return invariants;
+      if (holds && (probe.isClosing || !kernels.some((each) => isAwaited(plan, each)))) {
         probe.whole();
         const rest = healedAt + aftermathMs - Date.now();
         await delay(Math.max(0, rest), undefined, { signal });
@@ -333,6 +410,26 @@ async function untilWhole(
     }
     await delay(heartbeatMs, undefined, { signal });
   }
+}
+
+async function kernelInvariants(
+  deps: ObservationDeps,
+  { probe, plan: { kernels }, token }: Pick<Proof, 'probe' | 'plan'> & { readonly token: string },
+): Promise<readonly Invariant[]> {
+  if (kernels === undefined) return [];
+  if (probe.isClosing) {
+    return [
+      { name: 'kernels', holds: null, what: 'a worker died while it closed the sessions of the drill' },
+    ];
+  }
+  return kernelsOf(kernels, await observeKernels(deps, token, kernels, probe.counting()));
+}
+
+/** Whether it may still come to hold, or to be known. */
+function isAwaited({ kernels }: DrillPlan, { name, holds }: Invariant): boolean {
+  if (holds !== null) return !holds;
+  const { counters = [] } = kernels ?? {};
+  return name === 'lists' ? counters.length > 0 : counters.some(({ fate }) => fate !== 'lost');
 }
 
 async function rolesOf(drillDeps: DrillDeps, deps: ObservationDeps): Promise<PollResult<Roles>> {

@@ -6,6 +6,7 @@
 import { termText } from '../etcd/term.js';
 import { formatDuration } from '../cluster/units.js';
 import type { BrickObservation } from '../storage/gluster.js';
+import { outputsOf } from './kernels.js';
 import type { DrillEvent, Evidence, HostMeasure, Invariant, Lane, Span } from './evidence.js';
 import {
   followsOf,
@@ -116,6 +117,10 @@ export function joinWatched<T extends Watched>(earlier: Watched | undefined, lat
       };
     }),
     events: [...earlier.events, ...later.events].toSorted((a, b) => a.at - b.at),
+    ...(earlier.closing && { closing: true as const }),
+    ...((earlier.tallies ?? later.tallies) && {
+      tallies: [...(earlier.tallies ?? []), ...(later.tallies ?? [])],
+    }),
   };
 }
 
@@ -323,7 +328,9 @@ export function conclude(input: Conclusion): Evidence {
     healedMs,
     wholeMs: first('whole'),
   };
-  const reasons = judge(plan, { recoveredMs, healedMs, hosts, mayFail }, after, input.healing.invariants);
+  const outputs = plan.kernels ? outputsOf(plan.kernels, all.tallies ?? []) : [];
+  const invariants = [...input.healing.invariants, ...outputs];
+  const reasons = judge(plan, { recoveredMs, healedMs, hosts, mayFail }, after, invariants);
   return {
     version: 1,
     cluster,
@@ -339,7 +346,7 @@ export function conclude(input: Conclusion): Evidence {
     lanes: [...all.lanes],
     events: [...all.events],
     measures,
-    invariants: [...input.healing.invariants],
+    invariants,
     verdict: { passed: reasons.length === 0, reasons },
   };
 }
@@ -377,7 +384,7 @@ function judge(
     const count = late.reduce((sum, { probes }) => sum + probes, 0);
     reasons.push(`${count} requests failed through ${lane.host} after the recovery`);
   }
-  reasons.push(...invariants.filter(({ holds }) => !holds).map(({ what }) => what));
+  reasons.push(...invariants.filter(({ holds }) => holds === false).map(({ what }) => what));
   return reasons;
 }
 

@@ -13,7 +13,11 @@ export type TargetKind =
   | 'zookeeper-leader'
   | 'master-leader'
   | 'agent'
-  | 'brick';
+  | 'brick'
+  /** A node that does not serve, and has a Jupyter. */
+  | 'standby'
+  /** A node with a Jupyter. */
+  | 'kernel';
 
 /** What a fault changes besides answers through the proxies; a drill waits for it. */
 export type Expectation =
@@ -33,6 +37,17 @@ export type Expectation =
 /** Hosts through which requests may fail meanwhile. */
 export type MayFail = 'all' | 'target' | 'none';
 
+/** What a fault may do to a kernel. */
+export type KernelFate =
+  /** Nothing. */
+  | 'kept'
+  /** Its websockets may be cut, and what it prints meanwhile may be lost. It runs on. */
+  | 'cut'
+  /** It is killed, and Jupyter starts it again under its ID. */
+  | 'restarted'
+  /** It may end with its node. */
+  | 'lost';
+
 export interface DrillDefinition {
   readonly name: string;
   /** Human-readable: what is done. */
@@ -40,18 +55,20 @@ export interface DrillDefinition {
   readonly target: TargetKind;
   readonly expects: Expectation;
   readonly mayFail: MayFail;
+  /** What it may do to the kernels of its target, a node or a host; absent: nothing. */
+  readonly kernels?: Exclude<KernelFate, 'kept'>;
   /** From the fault until everything it took down is back. */
   readonly budgetMs: { readonly warm: number; readonly cold: number };
   /** A timeout of the spec added to the budget, because nothing can happen before it expires. */
   readonly beginsAfter?: 'session' | 'agent-patience' | 'storage';
-  /** `lab`: only possible from a worker in a lab; `network`: hosts with a network between them. */
-  readonly needs: 'ssh' | 'lab' | 'lab or network' | 'network' | 'gluster';
+  /** `lab`: only possible from a worker in a lab; `network`: hosts with a network between them; `warm`: standbys with a Jupyter. */
+  readonly needs: 'ssh' | 'lab' | 'lab or network' | 'network' | 'gluster' | 'warm';
 }
 
 /** Why this cluster cannot run a drill, as a sentence without its full stop; undefined when it can. */
 export function refusalOf(
   { needs }: DrillDefinition,
-  { hosts, storage }: Pick<ClusterSpec, 'hosts' | 'storage'>,
+  { hosts, jupyter, storage }: Pick<ClusterSpec, 'hosts' | 'jupyter' | 'storage'>,
   inLab: boolean,
 ): string | undefined {
   const isApart = hosts.every(({ address }) => !isLoopback(address));
@@ -68,6 +85,8 @@ export function refusalOf(
         : 'the hosts share one machine: one disk, and a loopback interface that cannot be cut';
     case 'gluster':
       return storage.kind === 'gluster' ? undefined : 'notebooks are not on a GlusterFS volume';
+    case 'warm':
+      return jupyter.standby === 'warm' ? undefined : 'only the serving node has a Jupyter (standby: cold)';
   }
 }
 

@@ -76,8 +76,12 @@ export const hostMeasureSchema = z.object({
 export type HostMeasure = Readonly<z.infer<typeof hostMeasureSchema>>;
 
 export const invariantSchema = z.object({
-  name: z.enum(['serving', 'routes', 'etcd', 'mesos', 'nodes', 'tasks', 'master', 'notebooks', 'storage']),
-  holds: z.boolean(),
+  name: z.enum([
+    ...['serving', 'routes', 'etcd', 'mesos', 'nodes', 'tasks', 'master', 'notebooks', 'storage'],
+    ...['kernels', 'lists', 'closed', 'outputs'],
+  ] as const),
+  /** Null: it is not known. */
+  holds: z.boolean().nullable(),
   /** What was observed. */
   what: z.string(),
 });

@@ -1,6 +1,8 @@
 /** Identifies a process across PID reuse, in POSIX shell. */
 import { PerijoveError } from '../errors/error.js';
+import { kernelMark } from '../node/layout.js';
 import type { HostConnection } from '../ssh/connection.js';
+import { quote } from '../ssh/shell.js';
 
 /** Identifies a process: a reused PID has another start time. */
 export interface ProcessMark {
@@ -39,4 +41,13 @@ export async function isSame(connection: HostConnection, { pid, start }: Process
   throw new PerijoveError('COMMAND_FAILED', `${host} did not report whether process ${pid} is alive`, {
     host,
   });
+}
+
+/** Prints `KERNEL PID` for each process on the host that belongs to one of these kernels of nodes, by its environment. */
+export function processesOfKernels(kernels: readonly string[]): string {
+  const each = kernels.map((kernel) => {
+    const mark = quote(`${kernelMark}=${kernel}`);
+    return `grep -lsazxF -e ${mark} /proc/[0-9]*/environ | sed -n 's|^/proc/\\([0-9]*\\)/.*|${kernel} \\1|p'`;
+  });
+  return `{ ${each.join('\n')}\n}`;
 }

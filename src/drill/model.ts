@@ -2,6 +2,7 @@
 import type { Expectation, MayFail } from './definition.js';
 import type { DrillEvent, Invariant, Lane } from './evidence.js';
 import type { DrillName, Fault } from './faults/index.js';
+import type { KernelPlan, Tally } from './kernels.js';
 import type { Before } from './roles.js';
 
 export interface NotebookFile {
@@ -32,6 +33,8 @@ export interface DrillPlan {
   readonly notebooks: readonly NotebookFile[];
   /** The notebook written by the drill, relative to the notebooks' root. */
   readonly marker: string;
+  /** Absent in plans of earlier releases. */
+  readonly kernels?: KernelPlan;
 }
 
 /** Observations of one phase, up to now if it still runs. */
@@ -45,6 +48,10 @@ export interface Watched {
   readonly events: readonly DrillEvent[];
   /** The kernel of the websockets. */
   readonly kernel?: string;
+  /** Output of the plan's kernels; several of a node when several workers watched one after the other. */
+  readonly tallies?: readonly Tally[];
+  /** The plan's sessions are being closed: what is missing from now on was not lost. */
+  readonly closing?: true;
 }
 
 export interface Recovery extends Watched {

@@ -5,11 +5,13 @@ import { z } from 'zod';
 import { termText } from '../etcd/term.js';
 import { verdict, type Probe as MemberProbe, type Verdict } from '../etcd/verdict.js';
 import { messageOf } from '../errors/error.js';
+import { endSessions } from '../jupyter/client.js';
 import { discard, httpRequest, textOf } from '../net/http.js';
 import { scope } from '../net/scope.js';
 import { hostsWithRole, nodeNames, type HostSpec } from '../cluster/spec.js';
 import { proxyAddress, type ProxyAddress } from '../proxy/address.js';
 import { serverStatus } from '../zookeeper/four-letter.js';
+import { CounterWatch } from './counter-watch.js';
 import { joinWatched, spansOf, type Sample, type View } from './decide.js';
 import type { DrillEvent, Lane, Span } from './evidence.js';
 import { every } from './every.js';
@@ -49,8 +51,9 @@ const mostUnderWay = 20;
 
 /**
  * Probes a cluster continuously, as its users would: `GET /api/status` through every host's proxy every 50
- * ms, each time over a new connection, and one websocket to a kernel through each host. Also watches etcd's
- * leader, which nodes serve port 8888, and the workflows. No failure ends it.
+ * ms, each time over a new connection, and one websocket to the kernel of an open notebook through each host. Also
+ * watches the output of the plan's kernels, etcd's leader, which nodes serve port 8888, and the workflows. No failure
+ * ends it.
  */
 export class Probe {
   readonly #startedAt = Date.now();
@@ -62,6 +65,7 @@ export class Probe {
   readonly #serving = new Map<string, boolean>();
   readonly #tasks = new Map<string, string>();
   readonly #kernel: Kernel;
+  readonly #counters: CounterWatch | undefined;
   readonly #mesos: MesosWatch | undefined;
   #leader: Verdict | undefined;
   #lost = false;
@@ -69,12 +73,14 @@ export class Probe {
   #workflows: WorkflowFacts = {};
   #faultAt: number | undefined;
   #healedAt: number | undefined;
+  #closing: boolean;
 
   constructor(private readonly options: ProbeOptions) {
     const { spec, token, plan, earlier } = options;
     this.#faultAt = earlier?.faultAt;
     this.#healedAt = earlier?.healedAt;
-    this.#kernel = new Kernel(token, earlier?.kernel, plan.marker.replace(/\.ipynb$/, ''));
+    this.#closing = earlier?.closing === true;
+    this.#kernel = new Kernel(token, earlier?.kernel, plan.marker);
     this.#lanes = hostsWithRole(spec, 'proxy').map(
       (host) =>
         new HostLane(
@@ -84,6 +90,15 @@ export class Probe {
           this.#kernel,
         ),
     );
+    const counters = this.#closing ? [] : (plan.kernels?.counters ?? []);
+    if (counters.length > 0) {
+      const lanes = new Map(this.#lanes.map((lane) => [lane.host.name, lane]));
+      this.#counters = new CounterWatch(counters, token, async (host) => {
+        const lane = lanes.get(host);
+        if (!lane) throw new Error(`${host} has no proxy`);
+        return lane.address();
+      });
+    }
     this.#mesos = isOfMesos(plan.expects)
       ? new MesosWatch({
           ...options,
@@ -109,6 +124,7 @@ export class Probe {
         () => this.#askNode(node),
       );
     }
+    if (this.#counters) this.#loops.push(...this.#counters.loops(this.#stop.signal));
     if (this.#mesos) this.#loops.push(...this.#mesos.run(this.#stop.signal));
     if (plan.expects === 'zookeeper-moves') this.#every(zookeeperEveryMs, () => this.#askZooKeeper());
     this.#every(workflowsEveryMs, () => this.#askWorkflows());
@@ -117,7 +133,10 @@ export class Probe {
   /** Resolves when every lane has been answered, or after `timeoutMs`: from then on faults are recognized. */
   async ready(timeoutMs: number): Promise<void> {
     const end = Date.now() + timeoutMs;
-    const isReady = () => this.#leader && this.#lanes.every((lane) => lane.hasSample && lane.isConnected);
+    const isReady = () =>
+      this.#leader &&
+      this.#lanes.every((lane) => lane.hasSample && lane.isConnected) &&
+      (this.#counters?.isReady ?? true);
     while (!isReady() && Date.now() < end) await delay(requestEveryMs);
   }
 
@@ -133,7 +152,23 @@ export class Probe {
 
   healed(what: string): void {
     this.#healedAt ??= Date.now();
+    this.#counters?.healed();
     this.#record('healed', what);
+  }
+
+  /** By node: whether its kernel has printed since the healing; undefined while that is not known. */
+  counting(): Readonly<Record<string, boolean | undefined>> {
+    return this.#counters?.counting() ?? {};
+  }
+
+  /** The sessions of the plan's kernels are about to be closed, by this worker or by an earlier one. */
+  closing(): void {
+    this.#closing = true;
+    this.#counters?.end();
+  }
+
+  get isClosing(): boolean {
+    return this.#closing;
   }
 
   whole(): void {
@@ -171,6 +206,8 @@ export class Probe {
       lanes: this.#lanes.map((lane) => lane.seen()),
       events: this.#events,
       ...(kernel !== undefined && { kernel }),
+      ...(this.#counters && { tallies: this.#counters.tallies() }),
+      ...(this.#closing && { closing: true as const }),
     });
   }
 
@@ -178,9 +215,9 @@ export class Probe {
   async end({ keepKernel }: { readonly keepKernel: boolean }): Promise<void> {
     this.#stop.abort();
     for (const lane of this.#lanes) lane.end();
+    this.#counters?.end();
     await Promise.allSettled(this.#loops);
     const [lane] = this.#lanes;
-    // A leftover kernel ends with its Jupyter.
     if (!keepKernel && lane) await this.#kernel.end(await lane.address()).catch(() => undefined);
   }
 
@@ -401,8 +438,8 @@ const kernelDeadlineMs = 20_000;
 const kernelPauseMs = 2_000;
 
 /**
- * The kernel that all websockets connect to, replaced when it dies. It belongs to a session with a fixed
- * name: a repeated request, after a late answer, finds the same kernel.
+ * The kernel that the lanes' websockets connect to, replaced when it dies. It belongs to the session of the notebook
+ * that the drill has saved: a repeated request, after a late answer, finds the same kernel.
  */
 class Kernel {
   #starting: Promise<string> | undefined;
@@ -434,32 +471,22 @@ class Kernel {
   }
 
   /** Ends the kernel with its session. */
-  async end(address: ProxyAddress): Promise<void> {
-    if (this.id === undefined) return;
-    const { id } = await this.#open(address);
-    await this.#ask(address, 'DELETE', `/api/sessions/${id}`);
+  async end({ url, agent }: ProxyAddress): Promise<void> {
+    await this.#starting?.catch(() => undefined);
+    await endSessions(url, this.token, this.name, { agent });
   }
 
-  async #open(address: ProxyAddress): Promise<z.infer<typeof sessionSchema>> {
-    const session = { path: this.name, name: this.name, type: 'console', kernel: {} };
-    return sessionSchema.parse(await this.#ask(address, 'POST', '/api/sessions', session));
-  }
-
-  async #ask(
-    { url, agent }: ProxyAddress,
-    method: 'POST' | 'DELETE',
-    path: string,
-    body?: unknown,
-  ): Promise<unknown> {
-    const answer = await httpRequest(`${url}${path}`, {
+  async #open({ url, agent }: ProxyAddress): Promise<z.infer<typeof sessionSchema>> {
+    const session = { path: this.name, name: this.name, type: 'notebook', kernel: {} };
+    const answer = await httpRequest(`${url}/api/sessions`, {
       agent,
-      method,
+      method: 'POST',
       headers: { authorization: `token ${this.token}`, 'content-type': 'application/json' },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+      body: JSON.stringify(session),
       signal: AbortSignal.timeout(kernelDeadlineMs),
     });
     const text = await textOf(answer);
     if (answer.status > 299) throw new Error(`status ${answer.status}`);
-    return text === '' ? undefined : (JSON.parse(text) as unknown);
+    return sessionSchema.parse(JSON.parse(text));
   }
 }

@@ -48,6 +48,10 @@ export function candidates(definition: DrillDefinition, roles: Roles, spec: Clus
     }
     case 'brick':
       return brickHosts(spec).map(({ name }) => name);
+    case 'standby':
+      return nodeNames(spec).filter((node) => node !== roles.serving);
+    case 'kernel':
+      return spec.jupyter.standby === 'cold' ? [roles.serving] : byServing(roles, nodeNames(spec));
   }
 }
 
@@ -55,6 +59,11 @@ export function candidates(definition: DrillDefinition, roles: Roles, spec: Clus
 function byLeader(roles: Roles, hosts: readonly string[]): string[] {
   const leaders = roles.hostOf[roles.leader];
   return hosts.toSorted((a, b) => Number(b === leaders) - Number(a === leaders));
+}
+
+/** The node that serves last. */
+function byServing({ serving }: Roles, nodes: readonly string[]): string[] {
+  return nodes.toSorted((a, b) => Number(a === serving) - Number(b === serving));
 }
 
 /**
@@ -68,6 +77,8 @@ export function checkTarget(definition: DrillDefinition, spec: ClusterSpec, targ
     leader: nodeNames(spec),
     follower: nodeNames(spec),
     serving: nodeNames(spec),
+    standby: nodeNames(spec),
+    kernel: nodeNames(spec),
     proxy: hostsWithRole(spec, 'proxy').map(({ name }) => name),
     host: hosts,
     worker: workerTargets,
@@ -112,7 +123,7 @@ export function struckHostOf(
   { hostOf }: Roles,
   target: string,
 ): string | undefined {
-  const ofNode = ['leader', 'follower', 'serving'].includes(kind);
+  const ofNode = ['leader', 'follower', 'serving', 'standby', 'kernel'].includes(kind);
   if (ofNode) return hostOf[target];
   return kind === 'worker' ? undefined : target;
 }

@@ -43,8 +43,13 @@ export function evidenceText(evidence: Evidence): string {
   const timeline = [...events, ...backs, ...gaps].toSorted((a, b) => a.at - b.at);
   lines.push(...aligned(timeline.map(({ at, what }) => [offset(at).padStart(10), what])), '');
   lines.push('invariants');
-  lines.push(...aligned(invariants.map(({ name, holds, what }) => [holds ? 'ok' : 'BROKEN', name, what])));
+  lines.push(...aligned(invariants.map(({ name, holds, what }) => [judgement(holds), name, what])));
   return `${lines.join('\n')}\n`;
+}
+
+function judgement(holds: boolean | null): string {
+  if (holds === null) return 'not known';
+  return holds ? 'ok' : 'BROKEN';
 }
 
 /** Aligns columns two spaces apart, without trailing spaces. */

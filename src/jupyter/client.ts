@@ -95,6 +95,21 @@ export async function runCell(
 }
 
 /**
+ * Runs one cell in a kernel that is there, and leaves it. Resolves and throws like `runCell`; a cell that never begins
+ * takes the whole time.
+ */
+export async function runCellIn(
+  baseUrl: string,
+  token: string,
+  kernel: string,
+  code: string,
+  { timeoutMs = 30_000, signal, agent }: JupyterClientOptions = {},
+): Promise<string> {
+  const call = new Call({ baseUrl, token, agent }, timeoutMs, signal);
+  return await call.runIn(kernel, code).finally(() => call.end());
+}
+
+/**
  * Deletes the sessions of that name and their kernels, and no others. Resolves when the server has none of them. Throws
  * like `jupyterStatus`.
  */

@@ -96,6 +96,9 @@ export function serviceMark(base: string, service: ServiceName): string {
  */
 export const userOomScore = 300;
 
+/** Also there: the kernel that a process is, or belongs to. */
+export const kernelMark = 'PERIJOVE_NODE_KERNEL';
+
 /** Instead of Jupyter's mark: what is in the environment of its kernels, which outlive the Jupyter that started them. */
 export function kernelMarks(base: string): Readonly<Record<string, string>> {
   return { [marks.service]: `${base}:kernels` };

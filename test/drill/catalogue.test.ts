@@ -28,7 +28,7 @@ function drill(name: string): Drill {
 }
 
 it('has every drill once, with a budget', () => {
-  expect(new Set(catalogue.map(({ name }) => name)).size).toBe(17);
+  expect(new Set(catalogue.map(({ name }) => name)).size).toBe(19);
   for (const definition of catalogue) expect(budgetOf(definition, spec)).toBeGreaterThan(0);
 });
 
@@ -49,6 +49,9 @@ it('knows from the spec which drills are possible', () => {
     'gluster-brick-down',
   ]);
   expect(refused(apart, false)).toEqual(['worker-kill', 'gluster-brick-down']);
+  const cold = { ...apart, jupyter: { ...spec.jupyter, standby: 'cold' as const } };
+  expect(refused(cold, false)).toEqual(['jupyter-kill-follower', 'worker-kill', 'gluster-brick-down']);
+  expect(candidates(drill('kernel-kill'), roles, cold)).toEqual(['node1']);
   const gluster = makeGluster();
   expect(refused({ ...apart, storage: gluster }, false)).toEqual(['worker-kill']);
 });
@@ -58,6 +61,8 @@ describe('targets', () => {
     ['node-kill', 'node1'],
     ['node-kill-follower', 'node0'],
     ['jupyter-kill', 'node1'],
+    ['jupyter-kill-follower', 'node0'],
+    ['kernel-kill', 'node0'],
     ['proxy-kill', 'h1'],
     ['zookeeper-kill-leader', 'h3'],
     ['worker-kill', 'scheduler'],
@@ -83,6 +88,7 @@ describe('targets', () => {
 
   it.each([
     ['node-kill-follower', 'node1'],
+    ['jupyter-kill-follower', 'node1'],
     ['node-kill', 'node0'],
     ['proxy-kill', 'h9'],
   ])('%s of %s is currently rejected', (name, target) => {

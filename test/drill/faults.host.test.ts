@@ -3,6 +3,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -10,7 +11,7 @@ import { startBricksScript } from '../../src/drill/faults/brick-kill.js';
 import type { FaultDeps } from '../../src/drill/faults/kind.js';
 import { processSignal, type ProcessSignal } from '../../src/drill/faults/process-signal.js';
 import { serviceStop, type ServiceStop } from '../../src/drill/faults/service-stop.js';
-import { sameScript } from '../../src/drill/marks.js';
+import { processesOfKernels, sameScript } from '../../src/drill/marks.js';
 import { hostServices, initDriver, type HostServices } from '../../src/hosts/services.js';
 import { directReach } from '../../src/ssh/reach.js';
 import { eventually } from '../support/eventually.js';
@@ -56,6 +57,24 @@ describe('a process mark', () => {
     expect(same('', 1)).toBe(3);
     expect(same('NaN', 1)).toBe(3);
     expect(same(`${process.pid}/fdinfo`, 1)).toBe(3);
+  });
+});
+
+describe('the processes of a kernel', () => {
+  it('are found by the environment, and no others', async () => {
+    const kernel = randomUUID();
+    const start = (of: string) =>
+      spawn('/bin/sleep', ['100'], { env: { PERIJOVE_NODE_KERNEL: of }, stdio: 'ignore' });
+    const children = [start(kernel), start(`${kernel}0`), start(randomUUID())];
+    const found = () =>
+      spawnSync('/bin/sh', ['-c', processesOfKernels([randomUUID(), kernel])], { encoding: 'utf8' }).stdout;
+    try {
+      await eventually('it is found', () => found() !== '');
+      expect(found()).toBe(`${kernel} ${children[0]?.pid}\n`);
+    } finally {
+      for (const child of children) child.kill('SIGKILL');
+    }
+    await eventually('it is gone', () => found() === '');
   });
 });
 

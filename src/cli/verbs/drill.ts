@@ -243,7 +243,7 @@ async function runSeries(
       const mark = evidence.verdict.passed ? colors.green('✔') : colors.red('✖');
       report(`${mark} ${index + 1}/${steps.length} ${headline(evidence)}`);
       for (const reason of evidence.verdict.reasons) report(`    ${reason}`);
-      if (evidence.invariants.every(({ holds }) => holds)) continue;
+      if (evidence.invariants.every(({ holds }) => holds !== false)) continue;
       broken = evidence;
       break;
     } catch (error) {

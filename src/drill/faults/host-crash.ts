@@ -30,6 +30,7 @@ export const hostCrashDrills = [
     target: 'host',
     expects: 'jupyter-back',
     mayFail: 'all',
+    kernels: 'lost',
     budgetMs: { warm: 5_000, cold: 20_000 },
     beginsAfter: 'storage',
     needs: 'lab or network',

@@ -2,6 +2,7 @@ import type { ClusterSpec } from '../../cluster/spec.js';
 import type { SshPool } from '../../ssh/connection.js';
 import type { Reach } from '../../ssh/reach.js';
 import type { DrillDefinition } from '../definition.js';
+import type { KernelPlan, Started } from '../kernels.js';
 import type { LabFaults } from '../lab.js';
 import type { Roles } from '../roles.js';
 
@@ -11,6 +12,8 @@ export interface FaultDeps {
   readonly reach: Reach;
   /** Present if the worker runs in a lab. */
   readonly lab?: LabFaults;
+  /** Starts the kernels of the drill, once; present while it is planned. */
+  readonly kernels?: () => Promise<Pick<KernelPlan, 'without'> & { readonly counters: readonly Started[] }>;
 }
 
 /** Any fault, as plain JSON. It holds all that healing needs, so it is stored before the injection. */

@@ -2,7 +2,7 @@ import { agentService, masterService } from '../../mesos/installation/items.js';
 import { zookeeperService } from '../../zookeeper/items.js';
 import type { ProcessMark } from '../marks.js';
 import type { DrillOf, FaultKind } from './kind.js';
-import { hostService, nodeService, signalProcess, startAgain } from './reaching.js';
+import { hostService, kernelOn, nodeService, signalProcess, startAgain } from './reaching.js';
 
 /** Kills or suspends one process. */
 export interface ProcessSignal {
@@ -40,9 +40,32 @@ export const processSignalDrills = [
     target: 'serving',
     expects: 'jupyter-back',
     mayFail: 'all',
+    kernels: 'cut',
     budgetMs: { warm: 15_000, cold: 15_000 },
     needs: 'ssh',
     plan: async (deps, roles, target) => signalled('KILL', await nodeService(deps, roles, target, 'jupyter')),
+  },
+  {
+    name: 'jupyter-kill-follower',
+    what: 'SIGKILL to the Jupyter of a node that does not serve; its successor takes up the kernels',
+    target: 'standby',
+    expects: 'jupyter-back',
+    mayFail: 'none',
+    kernels: 'cut',
+    budgetMs: { warm: 1_000, cold: 1_000 },
+    needs: 'warm',
+    plan: async (deps, roles, target) => signalled('KILL', await nodeService(deps, roles, target, 'jupyter')),
+  },
+  {
+    name: 'kernel-kill',
+    what: 'SIGKILL to a kernel; Jupyter starts it again, and other kernels are untouched',
+    target: 'kernel',
+    expects: 'jupyter-back',
+    mayFail: 'none',
+    kernels: 'restarted',
+    budgetMs: { warm: 1_000, cold: 1_000 },
+    needs: 'ssh',
+    plan: async (deps, _roles, target) => signalled('KILL', await kernelOn(deps, target)),
   },
   {
     name: 'proxy-kill',

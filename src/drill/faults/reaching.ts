@@ -10,7 +10,7 @@ import { hostOf } from '../../cluster/host-of.js';
 import type { ClusterSpec, HostSpec } from '../../cluster/spec.js';
 import { quote } from '../../ssh/shell.js';
 import type { LabFaults } from '../lab.js';
-import { sameScript, type ProcessMark } from '../marks.js';
+import { processesOfKernels, sameScript, type ProcessMark } from '../marks.js';
 import type { Roles } from '../roles.js';
 import type { FaultDeps } from './kind.js';
 
@@ -93,6 +93,23 @@ export async function nodeService(deps: FaultDeps, roles: Roles, node: string, s
   const { host, base } = treeOf(deps.spec, roles, node);
   const file = `${nodeLayout(base).service}/${service}/supervise/pid`;
   return { host: host.name, process: await readMark(deps, host, base, file) };
+}
+
+/** The process of the drill's own kernel on a node. */
+export async function kernelOn(deps: FaultDeps, node: string) {
+  const { counters = [], without = {} } = (await deps.kernels?.()) ?? {};
+  const counter = counters.find((each) => each.node === node);
+  if (!counter) {
+    const why = without[node] ?? 'the drill has none there';
+    throw new PerijoveError('DRILL_NOT_POSSIBLE', `no kernel to kill on ${node}: ${why}`);
+  }
+  const connection = await deps.pool.get(hostNamed(deps.spec, counter.host));
+  const found = await connection.run(`${sameScript}
+${processesOfKernels([counter.kernel])} |
+while read -r kernel pid; do stat_of "$pid" && echo "$pid $start"; done`);
+  const [pid, start, ...more] = found.trim().split(/\s+/).map(Number);
+  if (!pid || !start || more.length > 0) throw absent(`the kernel on ${node} is not one process`);
+  return { host: counter.host, process: { pid, start } };
 }
 
 export async function readMark(

@@ -31,10 +31,25 @@ export function drillTests(lab: TestLab): void {
   }
 
   function expectWhole({ invariants }: Evidence): void {
-    expect(invariants.filter(({ holds }) => !holds)).toEqual([]);
+    expect(invariants.filter(({ holds }) => holds === false)).toEqual([]);
     expect(invariants.map(({ name }) => name)).toEqual(
-      expect.arrayContaining(['serving', 'routes', 'etcd', 'mesos', 'nodes', 'notebooks']),
+      expect.arrayContaining([
+        ...['serving', 'routes', 'etcd', 'mesos', 'nodes', 'notebooks'],
+        ...['kernels', 'lists', 'closed', 'outputs'],
+      ]),
     );
+  }
+
+  /** Through every host: the counting kernels of drills. */
+  async function left(): Promise<unknown[]> {
+    const entrances = await lab.jupyter();
+    const lists = await Promise.all(
+      entrances.map(async ({ url, token }) => {
+        const answer = await fetch(`${url}/api/sessions`, { headers: { authorization: `token ${token}` } });
+        return (await answer.json()) as { readonly path: string }[];
+      }),
+    );
+    return lists.flat().filter(({ path: of }) => /^perijove-drill-\d+-counter-/.test(of));
   }
 
   it('moves etcd’s leadership, reports it, and keeps all invariants', async () => {
@@ -52,9 +67,24 @@ export function drillTests(lab: TestLab): void {
     for (const value of Object.values(files)) expect(value).not.toContain('perijove-drill');
   });
 
+  it.each([
+    ['kernel-kill', /the killed kernel on node\d was started again/],
+    ['jupyter-kill-follower', /the kernels on node0, node1, node2, node3, node4 run on/],
+  ])('sees in the drill %s what became of a kernel on each node, and ends them', async (name, what) => {
+    const { jupyter } = await lab.ready();
+    const evidence = await drill(name);
+    expectWhole(evidence);
+    expect(evidence.target).not.toBe(jupyter.node);
+    const kernels = evidence.invariants.find((each) => each.name === 'kernels');
+    expect(kernels).toMatchObject({ holds: true, what: expect.stringMatching(what) as string });
+    for (const node of ['node0', 'node1', 'node2', 'node3', 'node4']) expect(kernels?.what).toContain(node);
+    expect(evidence.invariants.find((each) => each.name === 'closed')).toMatchObject({ holds: true });
+    expect(await left()).toEqual([]);
+  });
+
   it('shows the evidence again, as text and as a picture', async () => {
     const picture = path.join(path.dirname(lab.stateDir), 'drill.svg');
-    const report = await lab.json<Evidence>('drill', 'report', '--svg', picture);
+    const report = await lab.json<Evidence>('drill', 'report', '1', '--svg', picture);
     expect(report).toMatchObject({ number: 1, drill: 'etcd-move' });
     expect(readFileSync(picture, 'utf8')).toContain('</svg>');
     expect(await lab.run('drill', 'report', '1', '--file', lab.specFile)).toContain('invariants');
@@ -150,6 +180,7 @@ export function drillTests(lab: TestLab): void {
     const { code: exit, stdout } = await running.ended;
     expect([exit, JSON.parse(stdout)]).toMatchObject([130, { error: { code: 'INTERRUPTED' } }]);
     expect(isPaused()).toBe(false);
+    expect(await left()).toEqual([]);
     expect([...lab.allResidents().keys()].filter((name) => name.includes('/etcd '))).toEqual(before);
     await lab.ready();
   });

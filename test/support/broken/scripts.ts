@@ -75,6 +75,8 @@ export const scripts: Readonly<Record<string, Row>> = {
   'drill/faults/reaching.ts#onHost': { not: 'drills need a whole cluster' },
   'drill/faults/asking.ts#ask': { not: 'drills need a whole cluster' },
   'drill/observe.ts#findProcesses': { not: 'drills need a whole cluster' },
+  'drill/counters.ts#countProcesses': { not: 'drills need a whole cluster' },
+  'drill/faults/reaching.ts#kernelOn': { not: 'drills need a whole cluster' },
   'drill/marks.ts#isSame': { not: 'drills need a whole cluster' },
   'drill/notebooks.ts#readNotebooks': { not: 'drills need a whole cluster' },
   'drill/notebooks.ts#removeMarker': { not: 'looks at nothing' },

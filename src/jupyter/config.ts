@@ -39,6 +39,12 @@ export function jupyterConfig(settings: JupyterSettings): string {
     kernelMarks,
   } = settings;
   return `import os
+from functools import partial
+import jupyter_server.serverapp as server_module
+
+# The gate connects once for each connection of people, and a Unix socket refuses at once when its queue is full: by
+# default with 128 that a server which is busy for a moment has not accepted. Linux limits it to net.core.somaxconn.
+server_module.bind_unix_socket = partial(server_module.bind_unix_socket, backlog=4096)
 
 c = get_config()
 notebooks = ${python(notebooks)}

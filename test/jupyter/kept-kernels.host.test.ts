@@ -151,6 +151,28 @@ class Page {
   }
 }
 
+it('answers all who come while it is busy for a moment', async () => {
+  const pid = await node.mainProcess('jupyter');
+  const people = 600;
+  const atItsDoor = () =>
+    readFileSync('/proc/net/unix', 'utf8')
+      .split('\n')
+      .filter((line) => line.endsWith(node.layout.jupyterSocket)).length;
+  killIfThere(pid, 'SIGSTOP');
+  const asked = Array.from({ length: people }, () =>
+    ask('GET', '/api').then(
+      () => 'answered',
+      (error: unknown) => messageOf(error),
+    ),
+  );
+  try {
+    await eventually(() => atItsDoor() >= people, 5_000);
+  } finally {
+    killIfThere(pid, 'SIGCONT');
+  }
+  expect(new Set(await Promise.all(asked))).toEqual(new Set(['answered']));
+});
+
 it('answers for its status and its lists while kernels start', async () => {
   const refused: string[] = [];
   const started: Promise<SessionModel[]> = Promise.all(

@@ -134,6 +134,13 @@ const contract = z.strictObject({
     node: z.string().nullable(),
     generation: z.number().nullable(),
     standby: z.string(),
+    nodes: z.array(
+      z.strictObject({
+        node: z.string(),
+        state: z.enum(['stopped', 'starting', 'ready', 'stopping']).nullable(),
+        kernels: z.number().nullable(),
+      }),
+    ),
   }),
   proxies: z.array(
     z.strictObject({

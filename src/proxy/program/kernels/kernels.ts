@@ -116,9 +116,9 @@ export class Kernels {
     const id = kernel?.id;
     if (typeof id === 'string') return this.find({ kind: 'item', list: 'kernels', id }, person, patienceMs);
     return this.#retry(person, patienceMs, async (askMs) => {
-      const existing = path === undefined ? gate : await this.#sessionOf(path, person, askMs);
-      if (existing.kind !== 'gate' || this.options.placement === 'leader') return existing;
-      return this.#placeNow(path, askMs);
+      const existing = await this.#sessionOf(path, person, askMs);
+      if (existing !== undefined) return existing;
+      return this.options.placement === 'leader' ? gate : this.#placeNow(path, askMs);
     });
   }
 
@@ -176,9 +176,21 @@ export class Kernels {
     return [...replies.values()].some(({ kind }) => kind === 'not-known') ? notKnown : gate;
   }
 
-  /** The node with the notebook's session. */
-  async #sessionOf(path: string, person: Person, askMs: number): Promise<Destination> {
+  /**
+   * The node with the notebook's session; undefined if there is none. Whom every Jupyter refuses is refused by the serving
+   * one: no room is counted for a kernel that never starts.
+   */
+  async #sessionOf(
+    path: string | undefined,
+    person: Person,
+    askMs: number,
+  ): Promise<Destination | undefined> {
     const replies = await this.#askAll('/api/sessions', person, askMs);
+    const statuses = [...replies.values()].flatMap((reply) =>
+      reply.kind === 'answered' ? [reply.answer.status] : [],
+    );
+    if (!statuses.includes(200) && statuses.some((status) => status === 401 || status === 403)) return gate;
+    if (path === undefined) return undefined;
     let missing = false;
     for (const [node, reply] of replies) {
       const models = this.#learn('sessions', node, reply);
@@ -187,7 +199,7 @@ export class Kernels {
       if (models !== undefined) return this.#to(node);
       missing = true;
     }
-    return missing ? notKnown : gate;
+    return missing ? notKnown : undefined;
   }
 
   async #placeNow(path: string | undefined, askMs: number): Promise<Destination> {

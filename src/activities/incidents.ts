@@ -30,13 +30,7 @@ export function replacementOf(name: string, view: NodeView, now: Date): Incident
   const etcd = view.ok ? view.status.etcd : undefined;
   if (etcd?.replaced === undefined || etcd.state !== 'running') return undefined;
   const { at, why } = etcd.replaced;
-  const tookMs = Math.max(0, now.getTime() - Date.parse(at));
-  if (!(tookMs < newsMs)) return undefined;
-  return {
-    at,
-    what: `the etcd member of ${name} was replaced, because its data was damaged: ${why}`,
-    tookMs,
-  };
+  return news(at, `the etcd member of ${name} was replaced, because its data was damaged: ${why}`, now);
 }
 
 /** The incident of a node that ended with its kernels, and whose Jupyter is ready again. */
@@ -44,9 +38,13 @@ export function lossOf(name: string, view: NodeView, now: Date): Incident | unde
   const jupyter = view.ok ? view.status.jupyter : undefined;
   if (jupyter?.lost === undefined || jupyter.state !== 'ready') return undefined;
   const { at, kernels, notebooks } = jupyter.lost;
+  return news(at, `${name} ended, and with it ${lostText(kernels, notebooks)}`, now);
+}
+
+/** Undefined if it is too old, or its time is none. */
+function news(at: string, what: string, now: Date): Incident | undefined {
   const tookMs = Math.max(0, now.getTime() - Date.parse(at));
-  if (!(tookMs < newsMs)) return undefined;
-  return { at, what: `${name} ended, and with it ${lostText(kernels, notebooks)}`, tookMs };
+  return tookMs < newsMs ? { at, what, tookMs } : undefined;
 }
 
 function lostText(kernels: number, notebooks: readonly string[]): string {

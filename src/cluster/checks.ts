@@ -661,13 +661,14 @@ function checkDirectories(spec: ClusterSpec): Finding[] {
   const below = `/data/nodes/${nodeName(spec.nodes.count - 1)}/run/jupyter/sock`;
   return spec.hosts.flatMap((host, index): Finding[] => {
     const longest = longestSocketPath - below.length;
-    if (!host.roles.includes('agent') || new TextEncoder().encode(host.dir).length <= longest) return [];
+    const { length } = new TextEncoder().encode(host.dir);
+    if (!host.roles.includes('agent') || length <= longest) return [];
     return [
       {
         code: 'SPEC_BAD_VALUE',
         at: ['hosts', index, 'dir'],
         restsOn: [['ssh', 'dir']],
-        message: `hosts[${index}].dir is ${new TextEncoder().encode(host.dir).length} bytes long, too long for the paths of Unix sockets below it`,
+        message: `hosts[${index}].dir is ${length} bytes long, too long for the paths of Unix sockets below it`,
         remedy: `Use a directory of at most ${longest} bytes.`,
       },
     ];

@@ -1,7 +1,7 @@
-import http from 'node:http';
+import type http from 'node:http';
 import net, { type Socket } from 'node:net';
-import { jupyterAuthority, kernelsHeader, type KernelsHeader } from '../node/kernels.js';
-import { DialAgent, PreparedAgent } from '../proxy/program/agents.js';
+import { DialAgent } from '../proxy/program/agents.js';
+import { enterDoor } from '../proxy/program/kernels/enter.js';
 import type { Endpoint } from '../ssh/connection.js';
 
 const enterMs = 5_000;
@@ -11,32 +11,18 @@ export function doorAgent(controlPort: () => Promise<Endpoint>, token: string): 
   return new DialAgent(async () => enter(await controlPort(), token), { timeout: 4_000 });
 }
 
-function enter({ host, port }: Endpoint, token: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = net.connect({ host, port });
-    const request = http.request({
-      method: 'CONNECT',
-      path: jupyterAuthority,
-      headers: { host: jupyterAuthority, authorization: `Bearer ${token}` },
-      agent: new PreparedAgent(socket),
-    });
-    const fail = (why: string): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      reject(new Error(why));
-    };
-    const timer = setTimeout(() => fail('its door does not answer'), enterMs);
-    request.once('connect', (answer, jupyter: Socket) => {
-      if (answer.statusCode === 200) {
-        clearTimeout(timer);
-        jupyter.on('error', () => jupyter.destroy());
-        resolve(jupyter);
-      } else if (answer.headers[kernelsHeader] === ('none' satisfies KernelsHeader)) {
-        fail('its Jupyter does not run');
-      } else fail(`its door answered ${answer.statusCode}`);
-    });
-    // An earlier release ends the connection without a word.
-    request.once('error', () => fail('it has no door to its kernels'));
-    request.end();
-  });
+async function enter({ host, port }: Endpoint, token: string): Promise<Socket> {
+  const entry = await enterDoor(net.connect({ host, port }), token, enterMs);
+  switch (entry.kind) {
+    case 'entered':
+      return entry.jupyter;
+    case 'no-kernels':
+      throw new Error('its Jupyter does not run');
+    case 'refused':
+      throw new Error(`its door answered ${entry.status}`);
+    case 'silent':
+      throw new Error('its door does not answer');
+    case 'no-door':
+      throw new Error('it has no door to its kernels');
+  }
 }

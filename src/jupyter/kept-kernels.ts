@@ -203,7 +203,7 @@ class OfflineOutput(list):
         kind = session.unpack(header)["msg_type"]
         size = sum(map(len, parts))
         text = size if kind == "stream" else 0
-        # Text that has a gap has no more text after it.
+        # Once text is missing, all that follows is left out too.
         is_full = (
             (text > 0 and (self.has_dropped or self.text + text > self.most_text))
             or self.bytes + size > self.most_bytes

@@ -24,7 +24,6 @@ import {
   type DeployResult,
 } from '../temporal/contract.js';
 import type { StageName } from '../deployment/stages.js';
-import { described } from '../temporal/descriptions.js';
 import { passing } from '../temporal/options.js';
 import { clusterAttribute } from '../temporal/start-options.js';
 import { failure, finalFailure } from './failure.js';
@@ -44,6 +43,7 @@ import { stages } from './stages/index.js';
 import type { Deployment } from './stages/stage.js';
 import { hostsToConverge } from '../deployment/hosts-to-converge.js';
 import { leavingWith, withLeaving } from '../deployment/leaving.js';
+import { handleUpdate } from './updates.js';
 
 /**
  * Brings a cluster to its spec, stage by stage. Each stage observes first and changes only what differs, so a
@@ -93,16 +93,17 @@ async function runStages({
   let progress = newProgress(spec.name, digest);
 
   setHandler(deployProgress, () => progress);
-  setHandler(attachDeploy, () => ({ digest }), {
-    ...described(attachDeploy),
-    validator(asked) {
+  handleUpdate(
+    attachDeploy,
+    () => ({ digest }),
+    (asked) => {
       if (asked !== digest) {
         throw failure('SPEC_DIFFERS', `a deployment of ${spec.name} with another spec is already running`, {
           subject: spec.name,
         });
       }
     },
-  });
+  );
 
   const show = (next: DeployProgress) => {
     progress = next;

@@ -26,7 +26,6 @@ import {
   type FrameworkState,
   type SchedulerLease,
 } from '../temporal/contract.js';
-import { described } from '../temporal/descriptions.js';
 import { cordonRejection, withCordon, withoutCordons } from '../mesos/scheduler/cordons.js';
 import { now, type FrameworkRun } from './framework-run.js';
 import { identityRejection } from './identity.js';
@@ -51,6 +50,7 @@ import {
   withRetiring,
   withTaskUpdates,
 } from './framework-state.js';
+import { handleUpdate } from './updates.js';
 
 export function handleAll(run: FrameworkRun): void {
   setHandler(frameworkState, () => run.state);
@@ -175,17 +175,14 @@ function handleOperator(run: FrameworkRun): void {
 
 function on<Result, Args extends unknown[]>(run: FrameworkRun, definition: UpdateDefinition<Result, Args>) {
   return {
-    do: (
-      handler: (...args: Args) => Result | Promise<Result>,
-      validator: (...args: Args) => void = () => undefined,
-    ): void =>
-      setHandler(
+    do: (handler: (...args: Args) => Result | Promise<Result>, validator?: (...args: Args) => void): void =>
+      handleUpdate(
         definition,
         (...args: Args) => {
           run.noteHistoryLength();
           return handler(...args);
         },
-        { validator, ...described(definition) },
+        validator,
       ),
   };
 }

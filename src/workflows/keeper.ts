@@ -65,7 +65,6 @@ import {
   type MoveResult,
   type PauseInput,
 } from '../temporal/contract.js';
-import { described } from '../temporal/descriptions.js';
 import { endless, quick } from '../temporal/options.js';
 import { growingActivities } from './growing.js';
 import { failure } from './failure.js';
@@ -74,6 +73,7 @@ import { pinned } from './pinned.js';
 import { continueOnCurrentBuild, isHistoryLong } from './history.js';
 import { identified, identityRejection, publishIdentity } from './identity.js';
 import { compact, details } from './keeper-state.js';
+import { handleUpdate } from './updates.js';
 
 // Two concurrent reconciles could undo each other's work: a cancelled one is waited for.
 const oneAtATime = { ...quick, cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED };
@@ -317,39 +317,31 @@ class KeeperRun {
 
   listen(): void {
     setHandler(keeperState, () => this.memory.state);
-    setHandler(moveJupyter, (to) => this.move(to), {
-      ...described(moveJupyter),
-      validator: (to: string) => {
+    handleUpdate(
+      moveJupyter,
+      (to) => this.move(to),
+      (to) => {
         const refusal = moveRefusal(this.memory, to);
         if (refusal) throw failure(refusal.code, refusal.message);
       },
+    );
+    handleUpdate(pauseKeeper, (given?: PauseInput) =>
+      this.take(paused(this.memory, given?.reason, new Date())),
+    );
+    handleUpdate(resumeKeeper, () => {
+      const { memory, changed } = resumed(this.memory, new Date());
+      this.memory = memory;
+      return { changed };
     });
-    setHandler(
-      pauseKeeper,
-      (given?: PauseInput) => this.take(paused(this.memory, given?.reason, new Date())),
-      described(pauseKeeper),
-    );
-    setHandler(
-      resumeKeeper,
-      () => {
-        const { memory, changed } = resumed(this.memory, new Date());
-        this.memory = memory;
-        return { changed };
-      },
-      described(resumeKeeper),
-    );
-    setHandler(
-      noteIncident,
-      (incident) => {
-        const { memory, changed } = incidentNoted(this.memory, incident, new Date());
-        this.memory = memory;
-        if (changed) this.publish(this.published.doing ?? 'watching');
-      },
-      described(noteIncident),
-    );
-    setHandler(configureKeeper, (spec, identity?: ClusterIdentity) => this.configure(spec, identity), {
-      ...described(configureKeeper),
-      validator: (spec: ClusterSpec, identity?: ClusterIdentity) => {
+    handleUpdate(noteIncident, (incident) => {
+      const { memory, changed } = incidentNoted(this.memory, incident, new Date());
+      this.memory = memory;
+      if (changed) this.publish(this.published.doing ?? 'watching');
+    });
+    handleUpdate(
+      configureKeeper,
+      (spec, identity?: ClusterIdentity) => this.configure(spec, identity),
+      (spec, identity?: ClusterIdentity) => {
         requireSpec('keeper', spec);
         const { name } = spec;
         const cluster = this.memory.spec.name;
@@ -359,28 +351,16 @@ class KeeperRun {
         const taken = identityRejection(cluster, this.identity, identity);
         if (taken !== undefined) throw ApplicationFailure.nonRetryable(taken, 'CLUSTER_NAME_TAKEN');
       },
+    );
+    handleUpdate(announceNodes, (count) => this.take(nodesAnnounced(this.memory, count, new Date())));
+    handleUpdate(renewKeeper, () => {
+      this.renewing = true;
+      if (this.isIdle) this.underWay?.cancel();
     });
-    setHandler(
-      announceNodes,
-      (count) => this.take(nodesAnnounced(this.memory, count, new Date())),
-      described(announceNodes),
-    );
-    setHandler(
-      renewKeeper,
-      () => {
-        this.renewing = true;
-        if (this.isIdle) this.underWay?.cancel();
-      },
-      described(renewKeeper),
-    );
-    setHandler(
-      stopKeeper,
-      () => {
-        this.memory = stopped(this.memory, new Date());
-        this.underWay?.cancel();
-      },
-      described(stopKeeper),
-    );
+    handleUpdate(stopKeeper, () => {
+      this.memory = stopped(this.memory, new Date());
+      this.underWay?.cancel();
+    });
   }
 
   /** Continues with the request; an operation in progress is interrupted, and begun again with it. */

@@ -108,7 +108,12 @@ describe('what must hold of kernels', () => {
   });
 
   it.each<[string, Partial<KernelsObservation>, string, RegExp]>([
-    ['a kernel prints no more', { counting: { node0: true, node1: false } }, 'kernels', /node1 prints noth/],
+    [
+      'a kernel has stopped printing',
+      { counting: { node0: true, node1: false } },
+      'kernels',
+      /node1 prints noth/,
+    ],
     ['a kernel is gone', { listed: { h1: without, h2: without } }, 'kernels', /kernel on node1 is gone/],
     [
       'its notebook has another one',

@@ -55,7 +55,7 @@ export const planCommand = defineCommand({
         problems: survey.problems,
       });
     } else {
-      if (drains.known) printText(context, drainText(drainLines(spec, drains.value), context));
+      if (drains.known) printText(context, sectionText('nodes', drainLines(spec, drains.value), context));
       else printNotice(context, `which nodes would leave their hosts is not known: ${drains.why}\n`);
       if (replaced.known) printText(context, replacedText(spec, replaced.value, context));
       else if (drains.known)
@@ -84,36 +84,31 @@ export function plannedStages({ hosts }: Pick<Survey, 'hosts'>): PlannedStage[] 
     .filter(({ changes }) => changes.length > 0);
 }
 
-function drainText(lines: readonly string[], context: CommandContext): string {
+/** Empty without lines. */
+function sectionText(head: string, lines: readonly string[], context: CommandContext): string {
   if (lines.length === 0) return '';
   const columns = textColumns(context);
-  return [context.colors.bold('nodes'), ...lines.flatMap((line) => hanging('  ', line, columns)), ''].join(
-    '\n',
-  );
+  return [context.colors.bold(head), ...lines.flatMap((line) => hanging('  ', line, columns)), ''].join('\n');
 }
 
 /** Kernels end with their node; with a cold standby also when Jupyter moves away from a node that is replaced. */
 function replacedText(spec: ClusterSpec, nodes: readonly string[], context: CommandContext): string {
   if (nodes.length === 0) return '';
-  const [first] = nodes;
-  const all = nodes.length === spec.nodes.count && nodes.length > 1;
-  const which =
-    nodes.length === 1
-      ? `${first} is replaced`
-      : all
-        ? 'all nodes are replaced'
-        : `${nodes.join(', ')} are replaced`;
-  const how = nodes.length === 1 ? '' : ', one at a time';
-  const kernels = nodes.length === 1 ? 'the kernels on it end' : 'the kernels on each end with it';
-  const text = `${which}${how}; ${kernels} (\`${context.program} kernels list\`), notebooks stay`;
-  return [context.colors.bold('framework'), ...hanging('  ', text, textColumns(context)), ''].join('\n');
+  const [first, ...more] = nodes;
+  const which = nodes.length === spec.nodes.count ? 'all nodes' : nodes.join(', ');
+  const what =
+    more.length === 0
+      ? `${first} is replaced; the kernels on it end`
+      : `${which} are replaced, one at a time; the kernels on each end with it`;
+  const text = `${what} (\`${context.program} kernels list\`), notebooks stay`;
+  return sectionText('framework', [text], context);
 }
 
 /** Both rounds of nodes that `up` makes. */
 function transitionText(spec: ClusterSpec, context: CommandContext): string {
   const end = etcdSecurity(spec) === 'authenticated' ? 'demands certificates' : 'is open to everyone';
   const text = `each node is replaced twice, one at a time: first all members of etcd learn to reach each other with and without TLS, then etcd ${end}`;
-  return [context.colors.bold('framework'), ...hanging('  ', text, textColumns(context)), ''].join('\n');
+  return sectionText('framework', [text], context);
 }
 
 function planText(

@@ -23,6 +23,9 @@ const signalled = (signal: ProcessSignal['signal'], struck: Struck): ProcessSign
   ...struck,
 });
 
+const killJupyter: DrillOf<ProcessSignal>['plan'] = async (deps, roles, target) =>
+  signalled('KILL', await nodeService(deps, roles, target, 'jupyter'));
+
 export const processSignalDrills = [
   {
     name: 'etcd-pause',
@@ -43,7 +46,7 @@ export const processSignalDrills = [
     kernels: 'cut',
     budgetMs: { warm: 15_000, cold: 15_000 },
     needs: 'ssh',
-    plan: async (deps, roles, target) => signalled('KILL', await nodeService(deps, roles, target, 'jupyter')),
+    plan: killJupyter,
   },
   {
     name: 'jupyter-kill-follower',
@@ -54,7 +57,7 @@ export const processSignalDrills = [
     kernels: 'cut',
     budgetMs: { warm: 1_000, cold: 1_000 },
     needs: 'warm',
-    plan: async (deps, roles, target) => signalled('KILL', await nodeService(deps, roles, target, 'jupyter')),
+    plan: killJupyter,
   },
   {
     name: 'kernel-kill',

@@ -41,7 +41,7 @@ const neverReadyMs = 180_000;
 const leastMisses = 10;
 /** A Jupyter that has started responds within this time. */
 const answerMs = 1_000;
-/** The same for one that has responded before: people whom it serves slowly would not be served elsewhere. */
+/** The same for one that has responded before: no other node would serve people while this one is slow. */
 const busyAnswerMs = 3_000;
 /** A late one responds within this time: it gets one last request before it is killed. */
 const lastAnswerMs = 20_000;

@@ -24,7 +24,7 @@ const noteSchema = lostKernelsSchema.extend({ ids: z.array(z.string()) });
  */
 export async function noteLostKernels(layout: NodeLayout, now: Date): Promise<LostKernels | undefined> {
   const records = await recordsIn(`${layout.jupyterRun}/kernels`);
-  const before = await readNote(layout.kernelsLost);
+  const before = noteSchema.safeParse(await readNote(layout)).data;
   const lost = [...records].filter(([id]) => before?.ids.includes(id) !== true);
   if (lost.length === 0) return undefined;
   const notebooks = [...new Set(lost.flatMap(([, paths]) => paths))].toSorted();
@@ -39,16 +39,15 @@ export async function noteLostKernels(layout: NodeLayout, now: Date): Promise<Lo
 
 /** The last ones; undefined if there are none, or the note is unreadable. */
 export async function readLostKernels(layout: NodeLayout): Promise<LostKernels | undefined> {
-  const note = await readNote(layout.kernelsLost);
-  return note && { at: note.at, kernels: note.kernels, notebooks: note.notebooks };
+  return lostKernelsSchema.safeParse(await readNote(layout)).data;
 }
 
-async function readNote(file: string): Promise<z.infer<typeof noteSchema> | undefined> {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+async function readNote({ kernelsLost }: NodeLayout): Promise<unknown> {
+  const text = await readFile(kernelsLost, 'utf8').catch((error: unknown) => {
     if (isMissing(error)) return '';
     throw error;
   });
-  return noteSchema.safeParse(jsonOf(text)).data;
+  return jsonOf(text);
 }
 
 /** The notebooks of each kernel, by its ID. What is no record counts for nothing. */

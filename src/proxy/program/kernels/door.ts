@@ -1,10 +1,10 @@
 import http, { type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
-import { jupyterAuthority, kernelsHeader, type KernelsHeader } from '../../../node/kernels.js';
 import type { RouteNode } from '../../api.js';
-import { DialAgent, PreparedAgent } from '../agents.js';
+import { DialAgent } from '../agents.js';
 import { NotConnected, Upstream } from '../upstream.js';
 import { authorityOf, nodeWay, type Ways } from '../ways.js';
+import { enterDoor } from './enter.js';
 
 const enterMs = 1_000;
 /** Longer than the list of a thousand kernels. */
@@ -69,38 +69,21 @@ export class Door {
     return ask(this.#agent, { ...question, headers });
   }
 
-  #enter(socket: Socket): Promise<Socket> {
+  async #enter(socket: Socket): Promise<Socket> {
     const { name } = this.node;
-    return new Promise((resolve, reject) => {
-      const request = http.request({
-        method: 'CONNECT',
-        path: jupyterAuthority,
-        headers: { host: jupyterAuthority, authorization: `Bearer ${this.token}` },
-        agent: new PreparedAgent(socket),
-      });
-      const end = (error: NotConnected): void => {
-        clearTimeout(timer);
-        socket.destroy();
-        reject(error);
-      };
-      const timer = setTimeout(() => {
-        end(new NotReady('ETIMEDOUT', `the door of ${name} does not answer`));
-      }, enterMs);
-      request.once('connect', (answer, jupyter: Socket) => {
-        if (answer.statusCode === 200) {
-          clearTimeout(timer);
-          jupyter.on('error', () => jupyter.destroy());
-          resolve(jupyter);
-        } else if (answer.headers[kernelsHeader] === ('none' satisfies KernelsHeader)) {
-          end(new NoKernels('ECONNREFUSED', `Jupyter on ${name} does not run`));
-        } else {
-          end(new NotReady('ECONNREFUSED', `the door of ${name}: status ${answer.statusCode}`));
-        }
-      });
-      // An earlier release ends the connection without a word.
-      request.once('error', (error) => end(new NoDoor('ECONNREFUSED', `${name}: ${error.message}`)));
-      request.end();
-    });
+    const entry = await enterDoor(socket, this.token, enterMs);
+    switch (entry.kind) {
+      case 'entered':
+        return entry.jupyter;
+      case 'no-kernels':
+        throw new NoKernels('ECONNREFUSED', `Jupyter on ${name} does not run`);
+      case 'refused':
+        throw new NotReady('ECONNREFUSED', `the door of ${name}: status ${entry.status}`);
+      case 'silent':
+        throw new NotReady('ETIMEDOUT', `the door of ${name} does not answer`);
+      case 'no-door':
+        throw new NoDoor('ECONNREFUSED', `${name}: ${entry.why}`);
+    }
   }
 }
 

@@ -115,10 +115,12 @@ export class Kernels {
     const { path, kernel } = wanted?.data ?? {};
     const id = kernel?.id;
     if (typeof id === 'string') return this.find({ kind: 'item', list: 'kernels', id }, person, patienceMs);
+    const isOfLeader = this.options.placement === 'leader';
+    if (isOfLeader && path === undefined) return gate;
     return this.#retry(person, patienceMs, async (askMs) => {
       const existing = await this.#sessionOf(path, person, askMs);
       if (existing !== undefined) return existing;
-      return this.options.placement === 'leader' ? gate : this.#placeNow(path, askMs);
+      return isOfLeader ? gate : this.#placeNow(path, askMs);
     });
   }
 
@@ -177,8 +179,8 @@ export class Kernels {
   }
 
   /**
-   * The node with the notebook's session; undefined if there is none. Whom every Jupyter refuses is refused by the serving
-   * one: no room is counted for a kernel that never starts.
+   * The node with the notebook's session; undefined if there is none. The serving node refuses people whom every Jupyter
+   * refuses, so that no room is counted for a kernel that never starts.
    */
   async #sessionOf(
     path: string | undefined,

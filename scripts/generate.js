@@ -1,6 +1,6 @@
 // Writes files derived from the source: the JSON Schema of cluster.yaml; in docs/reference the command line,
-// the errors, and the tables of the spec, the drills, the changes on a host and the parts; and the manual page. With
-// --check it writes nothing, and fails if a file differs.
+// the errors, and the tables of the spec, the drills, the changes on a host, the metrics and the parts; and the manual
+// page. With --check it writes nothing, and fails if a file differs.
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as prettier from 'prettier';
@@ -18,6 +18,7 @@ const source = await load([
   'errors/error',
   'hosts/footprint',
   'lab/pins',
+  'status/metrics',
 ]);
 const { z } = source;
 
@@ -136,6 +137,15 @@ function footprintTable() {
   return ['| what | after `down --purge` |', '| --- | --- |', ...rows].join('\n');
 }
 
+/** What `statusMetrics` writes. */
+function statusMetricTable() {
+  const rows = source.statusMetricCatalogue.map(({ name, type, labels, help }) => {
+    const cells = [`\`${name}\``, type, labels.map((label) => `\`${label}\``).join(', '), help];
+    return `| ${cells.join(' | ')} |`;
+  });
+  return ['| metric | type | labels | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
 /** docs/reference/parts.md with its tables. */
 function partsFile(text) {
   const { jupyterPin, temporalPin } = source;
@@ -231,6 +241,11 @@ const files = {
     await document('host-changes.md'),
     'footprint of src/hosts/footprint.ts',
     footprintTable(),
+  ),
+  'docs/reference/metrics.md': withTable(
+    await document('metrics.md'),
+    'metrics of src/status/metrics.ts',
+    statusMetricTable(),
   ),
   'docs/reference/parts.md': partsFile(await document('parts.md')),
   'docs/reference/spec.md': specFile(await document('spec.md')),

@@ -40,7 +40,7 @@ const { code } = await bundleWorkflowCode({
   workflowsPath: path.join(dist, 'workflows', 'index.js'),
   logger: { log() {}, trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error },
 });
-writeFileSync(path.join(dist, 'workflow-bundle.js'), code);
+writeFileSync(path.join(dist, 'workflow-bundle.js'), withoutSources(code));
 
 const commit = commitOf();
 if (commit !== undefined) writeFileSync(path.join(dist, 'commit.json'), JSON.stringify(commit));
@@ -50,6 +50,19 @@ renameSync(dist, path.join(root, 'dist'));
 
 const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 console.log(`perijove ${version}: dist/ is built`);
+
+/**
+ * The workflow bundle with the source map that stack traces need, but without the sources in it, which are two
+ * thirds of the file.
+ */
+function withoutSources(code) {
+  const comment = '//# sourceMappingURL=data:application/json;charset=utf-8;base64,';
+  const [bundle, encoded, ...more] = code.split(comment);
+  if (encoded === undefined || more.length > 0)
+    throw new Error('the workflow bundle has no inline source map');
+  const { sourcesContent: _, ...map } = JSON.parse(Buffer.from(encoded, 'base64').toString());
+  return bundle + comment + Buffer.from(JSON.stringify(map)).toString('base64');
+}
 
 /** For `perijove --version`; undefined where this is not a clone, or there is no git. */
 function commitOf() {

@@ -10,7 +10,7 @@ export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 export async function load(modules) {
   const entry = modules
     .map((module) => `export * from './src/${module}.ts';`)
-    .concat("export { z } from 'zod';")
+    .concat("export * as z from 'zod';")
     .join('\n');
   // Inside the project, so that imports from node_modules resolve.
   const directory = await mkdtemp(path.join(root, 'node_modules', '.source-'));

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { homeDir } from './home.js';
 import { PerijoveError } from '../errors/error.js';

@@ -5,7 +5,7 @@
  * Metadata: `kind` names the kind of value; `description` is what the docs and editors show; `examples[0]` is
  * a valid value; `otherwise` describes the default if it is not a fixed value.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   asciiPath,
   count,

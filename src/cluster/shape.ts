@@ -1,6 +1,6 @@
 /** Queries on the schema itself: the keys of a section, and valid values of a key. */
 import { stringify } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { SpecPath } from './checks.js';
 
 /** The schema without its optional and default wrappers. */

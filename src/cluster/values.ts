@@ -6,7 +6,7 @@
  * all of them (`characters.ts`). Values that reach a host are either of characters that mean nothing to shells,
  * unit files and the programs' own files, or free text, which is quoted (`quote` in `ssh/shell.ts`).
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { addressText, isIpv6, isUnicast, parseSubnet } from './addresses.js';
 import { durationPattern, sizePattern } from './units.js';
 

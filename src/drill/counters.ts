@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { z } from 'zod';
+import * as z from 'zod';
 import { hostsWithRole, nodeAddress, nodeNames, type ClusterSpec } from '../cluster/spec.js';
 import { messageOf } from '../errors/error.js';
 import { readSecrets } from '../hosts/secrets.js';

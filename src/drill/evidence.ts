@@ -1,5 +1,5 @@
 /** The evidence of a drill. `perijove drill report` prints it as JSON, so its schema is a contract. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Milliseconds after the fault; negative before it. */
 const ms = z.number();

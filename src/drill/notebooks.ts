@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { httpRequest, textOf } from '../net/http.js';
 import { nodeConfig } from '../node/config.js';

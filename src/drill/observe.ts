@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { verdict } from '../etcd/verdict.js';
 import { hostPaths } from '../hosts/paths.js';
 import type { KeeperAccess } from '../keeper/access.js';

@@ -1,7 +1,7 @@
 import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { z } from 'zod';
+import * as z from 'zod';
 import { termText } from '../etcd/term.js';
 import { verdict, type Probe as MemberProbe, type Verdict } from '../etcd/verdict.js';
 import { messageOf } from '../errors/error.js';

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { z } from 'zod';
+import * as z from 'zod';
 import { PerijoveError } from '../errors/error.js';
 import type { ExecOptions, HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';

@@ -1,5 +1,5 @@
 /** The mark on a host that names the cluster it belongs to. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ClusterMark } from '../cluster/identity.js';
 import type { ClusterSpec, HostSpec } from '../cluster/spec.js';
 import { PerijoveError } from '../errors/error.js';

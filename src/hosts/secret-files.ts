@@ -1,5 +1,5 @@
 /** Writes and removes secrets on a host. Their values travel in the script, over stdin, and are no argument of a process. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { heldNames, type HeldName, type HeldSecrets } from '../cluster/secrets.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';

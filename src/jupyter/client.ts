@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Agent } from 'node:http';
 import { WebSocket } from 'ws';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { limit, type Limit } from '../net/deadline.js';
 import { httpRequest, textOf } from '../net/http.js';

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { xdgDirectory } from '../cluster/home.js';
 import { PerijoveError, messageOf } from '../errors/error.js';
 import { processIdentitySchema } from './processes.js';

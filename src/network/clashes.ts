@@ -1,5 +1,5 @@
 /** The problems that block the nodes' network on a host, decided from its observed state. Pure. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { errorCodes, type ErrorCode } from '../errors/codes.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
 import type { Problem } from '../hosts/problem.js';

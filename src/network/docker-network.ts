@@ -1,5 +1,5 @@
 /** Parses `docker network inspect`, and decides what to change for the cluster's network. Pure. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { PerijoveError } from '../errors/error.js';
 import type { Action } from '../hosts/items.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';

@@ -1,5 +1,5 @@
 /** Parses the output of `ip -j` and `bridge -j` about an overlay, and finds differences. Pure. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { known, notKnown, type Observation } from '../hosts/observation.js';
 import { ethernetAddress, type Overlay } from './overlay.js';
 

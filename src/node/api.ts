@@ -1,5 +1,5 @@
 /** The requests and responses of `perijove-node` on its control port. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const generation = z.int().min(0);
 

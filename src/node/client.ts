@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { PerijoveError } from '../errors/error.js';
 import { jsonClient, type CallOptions } from '../net/json-client.js';
 import {

@@ -1,6 +1,6 @@
 /** The configuration of one node at its launch: derived from the spec, plain JSON, without secrets. */
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { hostPaths } from '../hosts/paths.js';
 import { quote } from '../ssh/shell.js';
 import {

@@ -1,5 +1,5 @@
 /** What the trees of nodes on a host keep of etcd, and how an operator's recovery begins there. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { HostSpec } from '../cluster/spec.js';
 import type { SeedSource } from '../etcd/decide.js';
 import { known, notKnown, type Observation } from '../hosts/observation.js';

@@ -9,7 +9,7 @@
  * | `POST /kernels/place` | of the serving node: 200 `Placed`, for a `PlaceOrder` |
  * | `POST /kernels/placed` | of the serving node: 200 `{}`, once the kernel is there or its creation has failed |
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { jupyterStates } from './api.js';
 
 export const jupyterAuthority = 'jupyter:80';

@@ -7,7 +7,7 @@
  * | `PUT /route` | 200 `RouteSet`; 409 `StaleRoute` for a generation below the stored one |
  * | `GET /health` | `ProxyHealth` |
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const httpTarget = z.string().refine((value) => URL.canParse(value) && new URL(value).protocol === 'http:', {
   message: 'must be an http:// address',

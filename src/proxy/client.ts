@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { PerijoveError } from '../errors/error.js';
 import type { Endpoint } from '../ssh/connection.js';
 import { jsonClient, type CallOptions, type JsonAnswer } from '../net/json-client.js';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { cpus, hostname, totalmem } from 'node:os';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { agentAuthentication } from './authentication.js';
 import { Agent, type AgentSettings } from './agent/agent.js';
 import { handleAgentRequest } from './agent/http.js';

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { Payload, PayloadCodec } from '@temporalio/common';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, PerijoveError } from '../errors/error.js';
 import { isSameSecret } from '../net/same-secret.js';
 

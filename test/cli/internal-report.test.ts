@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { withReport } from '../../src/cli/internal-report.js';
 import { redacted, redactedText } from '../../src/cli/redact.js';
 import { reportOf, reportText } from '../../src/cli/report.js';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { hostsWithRole, nodeAddress, zookeeperConnect } from '../../src/cluster/spec.js';
 import { loadSpec } from '../../src/cluster/load.js';
 

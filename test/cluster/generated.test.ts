@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { clusterFile } from '../../src/cluster/schema.js';
 import { parseSpec } from '../../src/cluster/load.js';
 import { core, objectOf, sample } from '../../src/cluster/shape.js';

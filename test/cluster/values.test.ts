@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { invisibleIn } from '../../src/cluster/characters.js';
 import { parseSpec } from '../../src/cluster/load.js';
 import {

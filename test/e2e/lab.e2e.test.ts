@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isAlive } from '../../src/lab/processes.js';
 import { TestLab } from '../support/lab.js';
+import { PackedPackage } from '../support/package.js';
 import { clusterTests, removalTests } from './lab/cluster.js';
 import { countTests } from './lab/counts.js';
 import { doorsTests } from './lab/doors.js';
@@ -30,17 +31,27 @@ describe('a lab', () => {
   describe('its Jupyter', () => keeperTests(lab));
   describe('its etcd', () => recoveryTests(lab));
 
-  describe('with a second lab', () => {
-    const other = new TestLab('127.29');
+  describe('with a second lab, of the packed package', () => {
+    const installed = new PackedPackage();
+    const other = new TestLab('127.29', installed.bin);
     let before: ReturnType<TestLab['allResidents']>;
     beforeAll(async () => {
+      installed.install();
       await lab.ready();
       before = lab.allResidents();
       const spec = path.join(path.dirname(other.stateDir), 'three-nodes.yaml');
       writeFileSync(spec, readFileSync(example, 'utf8').replace('count: 5', 'count: 3'));
       await other.up('--file', spec);
     });
-    afterAll(() => other.purge());
+    afterAll(async () => {
+      await other.purge();
+      installed.remove();
+    });
+
+    it('runs what npm packs, outside of the repository', async () => {
+      expect(await other.run('--version')).toBe(await lab.run('--version'));
+      expect(other.workers()).not.toEqual([]);
+    });
 
     it('has three nodes, and both answer notebook cells', async () => {
       expect((await other.ready()).etcd.members).toHaveLength(3);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { nodeAddress } from '../../src/cluster/spec.js';
 import { createEtcdClient } from '../../src/etcd/client.js';
 import { openAccess, type EtcdAccess } from '../../src/etcd/security.js';

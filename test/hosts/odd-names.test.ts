@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { clusterFile } from '../../src/cluster/schema.js';
 import { schemaAt } from '../../src/cluster/shape.js';
 import type { ClusterSpec } from '../../src/cluster/spec.js';

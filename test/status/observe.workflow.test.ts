@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { keeperSecretNames } from '../../src/keeper/access.js';
 import { observeCluster } from '../../src/status/observe.js';
 import type { SshPool } from '../../src/ssh/connection.js';

@@ -33,7 +33,7 @@ import { connectClient, type TemporalClient } from '../../src/temporal/connect.j
 import { deployProgress, workflowIds, type DeployProgress } from '../../src/temporal/contract.js';
 import { expectReady, untilStatus } from './status.js';
 
-const perijove = path.resolve(import.meta.dirname, '../../bin/perijove.js');
+const program = path.resolve(import.meta.dirname, '../../bin/perijove.js');
 
 /** Without the user's settings for Temporal and the spec. */
 const environment = Object.fromEntries(
@@ -111,8 +111,14 @@ export class TestLab {
   private readonly running: Running[] = [];
   private observer: Observer | undefined;
 
-  /** @param subnet not shared with other labs, such as `127.28` */
-  constructor(readonly subnet: string) {
+  /**
+   * @param subnet not shared with other labs, such as `127.28`
+   * @param perijove the program; this repository's, unless given
+   */
+  constructor(
+    readonly subnet: string,
+    private readonly perijove = program,
+  ) {
     this.stateDir = path.join(this.directory, 'lab');
   }
 
@@ -132,7 +138,7 @@ export class TestLab {
 
   /** Starts a command; the lab ends it at the end if it still runs. */
   start(...args: readonly string[]): Running {
-    const child = spawn(process.execPath, [perijove, ...args], {
+    const child = spawn(process.execPath, [this.perijove, ...args], {
       cwd: this.directory,
       env: environment,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -267,14 +273,14 @@ export class TestLab {
   /** All worker processes of the lab's Temporal server. */
   workers(): ProcessIdentity[] {
     return [...labProcesses(this.stateDir)]
-      .filter((pid) => commandArguments(pid).slice(1, 3).join(' ') === `${perijove} worker`)
+      .filter((pid) => commandArguments(pid).slice(1, 3).join(' ') === `${this.perijove} worker`)
       .map(identify)
       .filter((identity) => identity !== undefined);
   }
 
   /** Starts one more worker, unknown to the lab. */
   startWorker(): void {
-    const child = spawn(process.execPath, [perijove, 'worker'], {
+    const child = spawn(process.execPath, [this.perijove, 'worker'], {
       cwd: this.stateDir,
       detached: true,
       stdio: 'ignore',

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { PerijoveError } from '../../errors/error.js';
 import { hostsWithRole, type ClusterSpec } from '../../cluster/spec.js';
 import type { Reach } from '../../ssh/reach.js';

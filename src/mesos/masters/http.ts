@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { PerijoveError } from '../../errors/error.js';
 import { hostsWithRole, type ClusterSpec, type HostSpec } from '../../cluster/spec.js';
 import type { Endpoint } from '../../ssh/connection.js';

@@ -1,5 +1,5 @@
 /** What anyone may ask a Mesos master, without being a framework. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, PerijoveError } from '../../errors/error.js';
 import type { Endpoint } from '../../ssh/connection.js';
 import { limit } from '../../net/deadline.js';

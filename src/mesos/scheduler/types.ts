@@ -1,5 +1,5 @@
 /** The part of Mesos' v1 scheduler API that Perijove reads and writes, as JSON. Drops unknown fields. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { PerijoveError } from '../../errors/error.js';
 
 const id = z.object({ value: z.string() });

@@ -6,7 +6,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/p
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, PerijoveError } from '../../errors/error.js';
 import { cacheDir } from '../../hosts/artifacts.js';
 import type { ImageSizes } from './plan.js';

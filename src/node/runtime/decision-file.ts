@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { isMissing, replaceFile } from '../../net/files.js';
 
 const decisionFileSchema = z.object({

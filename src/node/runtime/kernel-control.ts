@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf } from '../../errors/error.js';
 import { jsonOf } from '../../net/json.js';
 import { readTokens } from '../../net/tokens.js';

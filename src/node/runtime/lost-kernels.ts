@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { open, readdir, readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { isMissing, replaceFile } from '../../net/files.js';
 import { jsonOf } from '../../net/json.js';
 import { lostKernelsSchema, type LostKernels } from '../api.js';

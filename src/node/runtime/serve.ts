@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { access, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
-import { z } from 'zod';
+import * as z from 'zod';
 import { createEtcdClient } from '../../etcd/client.js';
 import { jsonOf } from '../../net/json.js';
 import { readTokens } from '../../net/tokens.js';

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { nodeConfigSchema } from '../config.js';
 import { replaceFile } from '../../net/files.js';
 import { nodeLayout } from '../layout.js';

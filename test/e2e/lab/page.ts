@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { createEtcdClient } from '../../../src/etcd/client.js';
 import { signal } from '../../../src/lab/processes.js';
 import { nodeAddress, nodeNames } from '../../../src/cluster/spec.js';

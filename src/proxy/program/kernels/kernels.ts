@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { KernelPlacement } from '../../../cluster/spec.js';
 import { jsonOf } from '../../../net/json.js';
 import {

@@ -1,5 +1,5 @@
 /** Lists of several nodes as one. No clock and no I/O. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { List } from './named.js';
 
 const models: Readonly<Record<List, z.ZodType<readonly Model[]>>> = {

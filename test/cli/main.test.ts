@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadSpec } from '../../src/cluster/load.js';
 import type { Verb } from '../../src/cli/parser.js';
@@ -22,6 +23,12 @@ afterEach(async () => {
 });
 
 const run = (...argv: string[]) => cli(argv, { cwd, env });
+
+/** With these lines typed. */
+const atTerminal = (lines: readonly string[], ...argv: string[]) => {
+  const stdin = Object.assign(Readable.from(lines.map((line) => `${line}\n`)), { isTTY: true });
+  return cli(argv, { cwd, env, stdin, isTTY: true });
+};
 
 /** Every command as typed; the first is the program itself. */
 const paths = ['', ...(await Promise.all(verbs.map(pathsOf))).flat()];
@@ -157,7 +164,7 @@ describe('usage errors', () => {
 
 describe('init', () => {
   it('writes a valid example, and never overwrites a file', async () => {
-    expect((await run('init')).code).toBe(0);
+    expect((await run('init', '--example', 'origin')).code).toBe(0);
     const text = await readFile(path.join(cwd, 'cluster.yaml'), 'utf8');
     const schema = /\$schema=(.*)/.exec(text)?.[1] ?? '';
     expect((await stat(schema)).isFile()).toBe(true);
@@ -165,7 +172,7 @@ describe('init', () => {
       (await readFile('examples/three-hosts.yaml', 'utf8')).split('\n').slice(1),
     );
 
-    const again = await run('init');
+    const again = await run('init', '--example', 'origin');
     expect(again.code).toBe(4);
     expect(again.stderr).toContain('FILE_EXISTS');
     expect((await run('init', '--force', '--example', 'lab')).code).toBe(0);
@@ -211,7 +218,46 @@ describe('init', () => {
     });
   });
 
+  it('asks on a terminal, again for an answer that does not fit', async () => {
+    const answers = [
+      '10.0.0.300',
+      'a=10.0.0.11,b=10.0.0.12,10.0.0.13',
+      '',
+      '',
+      'apt',
+      'lab',
+      '',
+      '/mnt/shared',
+    ];
+    const result = await atTerminal(answers, 'init');
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(result.stdout).toContain('an IPv4 address');
+    expect(result.stdout).toContain('An answer is necessary.');
+    expect(result.stdout).toContain('invalid source of Mesos: apt');
+    expect(result.stdout.match(/Directory that all hosts share/g)).toHaveLength(1);
+    const spec = await loadSpec(path.join(cwd, 'cluster.yaml'));
+    expect(spec.hosts.map(({ name, ssh }) => [name, ssh.user])).toEqual([
+      ['a', 'root'],
+      ['b', 'root'],
+      ['h3', 'root'],
+    ]);
+    expect(spec).toMatchObject({
+      mesos: { install: { kind: 'lab' } },
+      network: { kind: 'vxlan' },
+      storage: { kind: 'path', path: '/mnt/shared' },
+    });
+  });
+
+  it('writes nothing if the answers end', async () => {
+    const result = await atTerminal(['10.0.0.11', ''], 'init');
+    expect(result.code).toBe(2);
+    expect(result.stderr).toContain('--hosts is missing');
+    await expect(stat(path.join(cwd, 'cluster.yaml'))).rejects.toThrow('ENOENT');
+  });
+
   it.each([
+    [[], 2, '--hosts is missing'],
+    [['--example', 'lab', '--user', 'ops'], 2, '--example is not for a spec of your hosts'],
     [['--hosts', '10.0.0.11'], 2, '--mesos is missing'],
     [['--user', 'ops'], 2, '--hosts is missing'],
     [['--hosts', '10.0.0.11', '--mesos', 'apt'], 2, 'invalid source of Mesos: apt'],
@@ -224,7 +270,7 @@ describe('init', () => {
   });
 
   it('reports an unwritable directory', async () => {
-    const { code, stderr } = await run('init', 'no/such/directory.yaml');
+    const { code, stderr } = await run('init', 'no/such/directory.yaml', '--example', 'lab');
     expect(code).toBe(2);
     expect(stderr).toContain('cannot write no/such/directory.yaml (ENOENT)');
   });
@@ -240,7 +286,7 @@ describe('the spec', () => {
 
   it('is the argument or --file, else PERIJOVE_FILE, else ./cluster.yaml, else the lab’s', async () => {
     const lab = path.join(cwd, 'state', 'perijove', 'lab');
-    await run('init', 'given.yaml');
+    await run('init', 'given.yaml', '--example', 'origin');
     const named = async (argv: string[], more: NodeJS.ProcessEnv = {}) =>
       (await cli(['status', ...argv], { cwd, env: { ...env, ...more } })).stderr.split('\n')[0];
     await mkdir(lab, { recursive: true });
@@ -329,7 +375,7 @@ describe('targets', () => {
     [['logs', 'node1', '-n', 'many'], '--lines must be a number, not `many`', ''],
     [['open', 'nothing'], 'unknown page `nothing`', 'jupyter, temporal, mesos'],
   ])('%j is explained', async (argv, message, remedy) => {
-    await run('init');
+    await run('init', '--example', 'origin');
     const { code, stderr } = await run(...argv);
     expect(code).toBe(2);
     expect(stderr).toContain(message);

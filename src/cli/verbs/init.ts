@@ -5,9 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { exitCodes, PerijoveError } from '../../errors/error.js';
 import { parseSpec } from '../../cluster/load.js';
 import { SpecError } from '../../cluster/problem.js';
-import { defineCommand } from '../command.js';
-import { firstSpec } from '../first-spec.js';
+import { defineCommand, type CommandContext } from '../command.js';
+import { firstSpec, type FirstSpec } from '../first-spec.js';
 import { printJson, printText } from '../io.js';
+import { askForSpec } from '../spec-questions.js';
 
 const packageRoot = fileURLToPath(new URL('../../../', import.meta.url));
 const examples = ['origin', 'three-hosts', 'lab'] as const;
@@ -17,13 +18,13 @@ export const initCommand = defineCommand({
   summary: 'write a commented cluster.yaml',
   description:
     'With `--hosts` and `--mesos`, writes a spec for bare Debian hosts: Docker nodes in a VXLAN, notebooks on a ' +
-    'GlusterFS volume. Without them, writes an example to start from: change its hosts and addresses. Then run ' +
-    '`perijove check`.',
+    'GlusterFS volume. Without them, asks for them on a terminal. With `--example`, writes an example to start from: ' +
+    'change its hosts and addresses. Then run `perijove check`.',
   args: { file: { description: 'where to write it (default: cluster.yaml)', optional: true } },
   options: {
     example: {
       flags: '--example <name>',
-      description: 'which one (default: origin, which is three-hosts)',
+      description: 'an example instead; origin is three-hosts, with a network and a storage that exist',
       choices: examples,
     },
     hosts: {
@@ -49,8 +50,9 @@ export const initCommand = defineCommand({
     const name = args.file ?? 'cluster.yaml';
     const file = path.resolve(context.cwd, name);
     const schema = schemaFrom(path.dirname(file));
-    const own = ownSpec(options, schema, name);
-    const text = own ?? (await exampleText(options.example ?? 'origin', schema));
+    const text = options.example
+      ? await exampleText(options.example, schema, options)
+      : await ownSpec(context, options, { schema, name });
     try {
       await writeFile(file, text, { flag: options.force ? 'w' : 'wx' });
     } catch (error) {
@@ -64,45 +66,73 @@ export const initCommand = defineCommand({
     }
     if (context.json) printJson(context, { file });
     else {
-      const change = own === undefined ? 'Change its hosts and addresses, then run' : 'Run';
+      const change = options.example ? 'Change its hosts and addresses, then run' : 'Run';
       printText(context, `Wrote ${name}. ${change} \`perijove check\`.\n`);
     }
     return exitCodes.done;
   },
 });
 
-interface Choices {
-  readonly example: string | undefined;
-  readonly hosts: string | undefined;
-  readonly mesos: string | undefined;
-  readonly user: string | undefined;
-  readonly network: string | undefined;
-  readonly storage: string | undefined;
+type Choices = Readonly<Record<keyof FirstSpec, string | undefined>>;
+
+interface Target {
+  readonly schema: string;
+  /** As messages show it. */
+  readonly name: string;
 }
 
-/** The spec that the options describe; undefined if they ask for an example. @throws PerijoveError USAGE, SpecError */
-function ownSpec(
-  { example, hosts, mesos, user, network, storage }: Choices,
-  schema: string,
-  name: string,
-): string | undefined {
-  const isExample = [hosts, mesos, user, network, storage].every((value) => value === undefined);
-  if (isExample) return undefined;
-  if (example !== undefined) throw new PerijoveError('USAGE', '--example is not for a spec of your hosts');
-  if (hosts === undefined || mesos === undefined) {
-    throw new PerijoveError('USAGE', `${hosts === undefined ? '--hosts' : '--mesos'} is missing`, {
-      remedy:
-        'Name the hosts and the source of Mesos: `perijove init --hosts 10.0.0.11,10.0.0.12,10.0.0.13 --mesos path:/usr/local`.',
-    });
+/** The spec that the options describe, or the answers on a terminal. @throws PerijoveError USAGE, SpecError */
+async function ownSpec(context: CommandContext, choices: Choices, target: Target): Promise<string> {
+  const { hosts, mesos, user, network, storage } = choices;
+  if (hosts !== undefined && mesos !== undefined) {
+    return validSpec({ hosts, mesos, user, network, storage }, target);
   }
-  const text = firstSpec({ hosts, mesos, user, network, storage }, schema);
+  const isAsked = Object.values(choicesOf(choices)).every((value) => value === undefined);
+  const { stdin, stdout, signal, json, isTTY } = context;
+  if (isAsked && isTTY && stdin.isTTY === true && !json) {
+    const write = (text: string) => stdout.write(text);
+    const given = await askForSpec({ stdin, signal, write }, (answers) => problemOf(answers, target));
+    if (given !== undefined) return validSpec(given, target);
+    stdout.write('\n');
+  }
+  throw new PerijoveError('USAGE', `${hosts === undefined ? '--hosts' : '--mesos'} is missing`, {
+    remedy:
+      'Name the hosts and the source of Mesos: `perijove init --hosts 10.0.0.11,10.0.0.12,10.0.0.13 --mesos path:/usr/local`; or start from an example: `perijove init --example origin`.',
+  });
+}
+
+const choicesOf = ({ hosts, mesos, user, network, storage }: Choices) => ({
+  hosts,
+  mesos,
+  user,
+  network,
+  storage,
+});
+
+/** @throws PerijoveError USAGE, SpecError */
+function validSpec(given: FirstSpec, { schema, name }: Target): string {
+  const text = firstSpec(given, schema);
   const { problems } = parseSpec(text, name);
   if (problems.length > 0) throw new SpecError(problems, name);
   return text;
 }
 
-async function exampleText(name: string, schema: string): Promise<string> {
-  const file = name === 'origin' ? 'three-hosts' : name;
+/** What is wrong with these answers, in one sentence. */
+function problemOf(given: FirstSpec, { schema, name }: Target): string | undefined {
+  try {
+    const [problem] = parseSpec(firstSpec(given, schema), name).problems;
+    return problem?.message;
+  } catch (error) {
+    return error instanceof PerijoveError ? error.message : undefined;
+  }
+}
+
+/** @throws PerijoveError USAGE if the options describe hosts */
+async function exampleText(example: string, schema: string, choices: Choices): Promise<string> {
+  if (Object.values(choicesOf(choices)).some((value) => value !== undefined)) {
+    throw new PerijoveError('USAGE', '--example is not for a spec of your hosts');
+  }
+  const file = example === 'origin' ? 'three-hosts' : example;
   const text = await readFile(path.join(packageRoot, 'examples', `${file}.yaml`), 'utf8');
   return text.replace('../schema/cluster.schema.json', schema);
 }

@@ -12,7 +12,7 @@ const layers = [
   ['activities'],
   ['workflows'],
   ['worker'],
-  ['lab'],
+  ['lab', 'ui'],
   ['cli'],
 ];
 const folders = (rows) => `^src/(${rows.flat().join('|')})/`;

@@ -1,5 +1,5 @@
-// Builds dist/: the library and CLI (tsc), the programs for hosts (esbuild, one file each) and the workflow
-// bundle for workers. With --unless-fresh, builds only what is older than its sources: npx runs `prepare`
+// Builds dist/: the library and CLI (tsc), the programs for hosts (esbuild, one file each), the status
+// page (esbuild) and the workflow bundle for workers. With --unless-fresh, builds only what is older than its sources: npx runs `prepare`
 // again when it finds the package in its own directory.
 import { execFileSync } from 'node:child_process';
 import {
@@ -15,6 +15,7 @@ import {
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildPage } from './page.js';
 import { buildPrograms } from './programs.js';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
@@ -34,6 +35,7 @@ execFileSync(
 );
 
 await buildPrograms(path.join(dist, 'programs'));
+await buildPage(path.join(dist, 'ui', 'page'));
 
 const { bundleWorkflowCode } = await import('@temporalio/worker');
 const { code } = await bundleWorkflowCode({

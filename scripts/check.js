@@ -13,6 +13,7 @@ const typesSeen = path.join('node_modules', '.cache', 'check.tsbuildinfo');
 const checks = {
   lint: ['eslint', '.'],
   types: ['tsc', '-p', 'tsconfig.json', '--incremental', '--tsBuildInfoFile', typesSeen],
+  'page-types': ['tsc', '-p', path.join('src', 'ui', 'page')],
   format: ['prettier', '--check', '--log-level', 'warn', '.'],
   imports: ['depcruise', '--config', '.dependency-cruiser.cjs', 'src'],
   'workflow-imports': ['depcruise', '--config', '.dependency-cruiser.workflows.cjs', 'src'],

@@ -72,9 +72,15 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'open',
-    summary: 'open Jupyter, Temporal or Mesos in the browser',
+    summary: 'open Jupyter, Temporal, Mesos or the status page in the browser',
     group: groups.look,
     load: async () => (await import('./verbs/open.js')).openCommand,
+  },
+  {
+    name: 'ui',
+    summary: 'serve the status page',
+    group: groups.look,
+    load: async () => (await import('./verbs/ui.js')).uiCommand,
   },
   {
     name: 'events',

@@ -59,6 +59,8 @@ export function labPaths(stateDir: string) {
     temporalLog: at('temporal', 'server.log'),
     workerLogs: at('workers'),
     notebooks: at('notebooks'),
+    /** Note of its status page. */
+    page: at('page.json'),
     /** Files of a host's machine. Also the value of PERIJOVE_LAB_HOST. */
     host: (name: string) => at('hosts', name),
     hostKey: (name: string) => at('hosts', name, 'sshd', 'host_key'),

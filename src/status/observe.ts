@@ -33,7 +33,9 @@ import {
   keeperState,
   workflowIds,
   type DeployProgress,
+  type FrameworkEvent,
   type FrameworkState,
+  type KeeperEvent,
   type KeeperState,
 } from '../temporal/contract.js';
 import { incompatibilityOf, incompatibleText } from '../temporal/incompatibility.js';
@@ -66,6 +68,14 @@ export interface ObserveDeps {
   readonly pool: SshPool;
 }
 
+/** An observation, with the newest events that the workflows remember; none of a workflow that is not known. */
+export interface EventfulObservation extends ClusterObservation {
+  readonly events: {
+    readonly keeper: readonly KeeperEvent[];
+    readonly framework: readonly FrameworkEvent[];
+  };
+}
+
 // A busy host answers late, a dead one never; an observation must finish within a few seconds.
 const connectMs = 4_000;
 
@@ -76,7 +86,7 @@ const connectMs = 4_000;
 export async function observeCluster(
   { client, pool, slow = false }: ObserveDeps,
   spec: ClusterSpec,
-): Promise<ClusterObservation> {
+): Promise<EventfulObservation> {
   const [workflows, live] = await Promise.all([
     client ? observeWorkflows(client, spec) : undefined,
     observeHosts(pool, spec),
@@ -145,7 +155,8 @@ export async function observeCluster(
   const reasons =
     phase === 'ready' || phase === 'absent' ? causes : [...causes, ...shortcomings(spec, status)];
   const { cluster, ...rest } = status;
-  return { status: { cluster, phase, ...rest }, reasons };
+  const events = { keeper: keeper?.events ?? [], framework: framework?.events ?? [] };
+  return { status: { cluster, phase, ...rest }, reasons, events };
 }
 
 /** The nodes of the spec, then those not yet removed. */

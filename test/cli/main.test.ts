@@ -140,7 +140,10 @@ describe('usage errors', () => {
 
   it.each([
     [['drill', 'run', 'node-kil', '--file', example], 'Did you mean `node-kill`?'],
-    [['open', 'jupiter', '--file', example], 'Did you mean `jupyter`? Use one of jupyter, temporal, mesos.'],
+    [
+      ['open', 'jupiter', '--file', example],
+      'Did you mean `jupyter`? Use one of jupyter, temporal, mesos, status.',
+    ],
     [['logs', 'h1/zookeper', '--file', example], 'Did you mean `zookeeper`?'],
     [['logs', 'nod3', '--file', example], 'Did you mean `node'],
   ])('%j gets a suggestion', async (argv, meant) => {

@@ -4,14 +4,16 @@ import { hostsWithRole, proxyUrl, tlsFiles, type ClusterSpec, type HostSpec } fr
 import type { SshPool } from '../../ssh/connection.js';
 import { workflowIds } from '../../temporal/contract.js';
 import { choices } from '../../cluster/nearest.js';
-import { httpRequest } from '../../net/http.js';
+import { listens } from '../../net/listens.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { withHosts } from '../hosts.js';
 import { printJson, printNotice, printText } from '../io.js';
 import { fileOption, openSpec } from '../spec-file.js';
-import { labOf, temporalOptions, temporalSettings } from '../temporal.js';
+import { temporalOptions } from '../temporal.js';
+import { temporalUi } from '../temporal-ui.js';
+import { pageRecordFile } from '../status-page.js';
 
-const pages = ['jupyter', 'temporal', 'mesos'] as const;
+const pages = ['jupyter', 'temporal', 'mesos', 'status'] as const;
 type Page = (typeof pages)[number];
 
 interface PageAddress {
@@ -22,11 +24,12 @@ interface PageAddress {
 
 export const openCommand = defineCommand({
   name: 'open',
-  summary: 'open Jupyter, Temporal or Mesos in the browser',
+  summary: 'open Jupyter, Temporal, Mesos or the status page in the browser',
   description:
     'With --url it prints the address instead. For Jupyter there is one address per host, and it contains the ' +
-    'token, which no other command prints. With --host it uses the address of that host.',
-  args: { page: { description: 'jupyter, temporal or mesos', choices: pages } },
+    'token, which no other command prints. With --host it uses the address of that host. The status page is the ' +
+    'one that `perijove ui` serves on this machine.',
+  args: { page: { description: 'jupyter, temporal, mesos or status', choices: pages } },
   options: {
     file: fileOption,
     url: { flags: '--url', description: 'print the address and do not open it' },
@@ -45,13 +48,10 @@ export const openCommand = defineCommand({
       jupyter: () => withHosts(context, (pool) => jupyterAddresses(pool, spec, context)),
       mesos: () => withHosts(context, (pool) => mesosAddress(pool, spec)),
       temporal: async () => {
-        const ui = context.env['PERIJOVE_TEMPORAL_UI'] ?? labOf(absolute)?.temporal?.ui;
-        const { resolveTarget } = await import('../../temporal/connect.js');
-        const { address, namespace } = resolveTarget(temporalSettings(context, options, absolute));
-        const base = ui ?? (await devServerUi(address));
         const workflow = encodeURIComponent(workflowIds.deploy(spec.name));
-        return [{ url: `${base.replace(/\/$/, '')}/namespaces/${namespace}/workflows/${workflow}` }];
+        return [{ url: `${await temporalUi(context, options, absolute)}/workflows/${workflow}` }];
       },
+      status: () => statusAddress(spec, absolute, context),
     };
     const found = (await find[page]()).filter(
       ({ host }) => options.host === undefined || host === options.host,
@@ -149,23 +149,23 @@ async function mesosAddress(pool: SshPool, spec: ClusterSpec): Promise<PageAddre
   return [host ? { host: host.name, url } : { url }];
 }
 
-/** Temporal's dev server has its Web UI 1000 ports above its frontend. */
-const uiOffset = 1000;
-
-/** @throws PerijoveError ADDRESS_UNKNOWN when no Web UI responds there */
-async function devServerUi(address: string): Promise<string> {
-  const [host = '', port = ''] = address.split(':');
-  const url = `http://${host}:${Number(port) + uiOffset}`;
-  try {
-    const { body } = await httpRequest(url, { signal: AbortSignal.timeout(3_000) });
-    body.destroy();
-    return url;
-  } catch (cause) {
-    throw new PerijoveError('ADDRESS_UNKNOWN', `the Temporal Web UI does not answer at ${url}`, {
-      remedy: 'Set PERIJOVE_TEMPORAL_UI to its address.',
-      cause,
+/** @throws PerijoveError ADDRESS_UNKNOWN when no `perijove ui` of this cluster runs on this machine */
+async function statusAddress(
+  spec: ClusterSpec,
+  specFile: string,
+  { env }: CommandContext,
+): Promise<PageAddress[]> {
+  const [{ readRecord }, { loginUrl }] = await Promise.all([
+    import('../../ui/record.js'),
+    import('../../ui/access.js'),
+  ]);
+  const record = await readRecord(pageRecordFile(spec, specFile, env));
+  if (record === undefined || !(await listens(new URL(record.origin).host, 2_000))) {
+    throw new PerijoveError('ADDRESS_UNKNOWN', `no status page of ${spec.name} runs on this machine`, {
+      remedy: 'Start it with `perijove ui`.',
     });
   }
+  return [{ url: loginUrl(record.origin, record.token) }];
 }
 
 async function openInBrowser(context: Parameters<typeof openCommand.run>[0], url: string): Promise<void> {

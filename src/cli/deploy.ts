@@ -12,6 +12,7 @@ import { specDigest } from '../cluster/digest.js';
 import {
   attachDeploy,
   deployProgress,
+  memoKeys,
   workflowIds,
   workflowNames,
   type DeployInput,
@@ -62,12 +63,15 @@ export async function startDeploy(
     onWait,
     purgeRemoved = false,
     seen,
+    rotates,
   }: {
     readonly signal: AbortSignal;
     readonly onWait: (text: string) => void;
     readonly purgeRemoved?: boolean;
     /** The keys of hosts that this machine has seen. */
     readonly seen?: HostKeys;
+    /** The secrets that it replaces. */
+    readonly rotates?: readonly string[];
   },
 ): Promise<StartedDeploy> {
   const digest = specDigest(spec);
@@ -75,7 +79,10 @@ export async function startDeploy(
   const workflowId = workflowIds.deploy(spec.name);
   const askedAt = Date.now();
   await endMisfit(client, workflowId, { signal, onWait });
-  const attach = attaching(client, { workflowId, input, title: `Deploy ${spec.name}`, askedAt });
+  const attach = attaching(client, {
+    ...{ workflowId, input, title: `Deploy ${spec.name}`, askedAt },
+    ...(rotates && { rotates }),
+  });
   const attached = untilAnswered(client, attach, { receiver: workflowId, signal, firstMs: longPollMs }).then(
     () => 'accepted' as const,
     (error: unknown) => {
@@ -110,13 +117,17 @@ interface Attaching {
   readonly title: string;
   /** Milliseconds since the epoch. */
   readonly askedAt: number;
+  readonly rotates?: readonly string[];
 }
 
 /**
  * Starts the deployment or attaches to it; to be called until it is answered. If a deployment was running when there
  * was no answer, only that one is attached to, even if it ends meanwhile: no second one is started after it.
  */
-function attaching(client: Client, { workflowId, input, title, askedAt }: Attaching): () => Promise<void> {
+function attaching(
+  client: Client,
+  { workflowId, input, title, askedAt, rotates }: Attaching,
+): () => Promise<void> {
   const { spec, digest } = input;
   const updateId = crypto.randomUUID();
   let silent: WorkflowHandle | undefined;
@@ -128,6 +139,7 @@ function attaching(client: Client, { workflowId, input, title, askedAt }: Attach
         workflowId,
         args: [input],
         workflowIdConflictPolicy: 'USE_EXISTING',
+        ...(rotates && { memo: { [memoKeys.rotates]: rotates } }),
         ...startOptions(spec.name, title),
       }),
     });

@@ -57,11 +57,14 @@ function unfinishedText(names: readonly PrimarySecret[]): string {
 }
 
 /** With `--json`, a deployment that succeeds prints nothing. */
-async function deployStep(context: CommandContext, { spec, temporal }: RotationOrder): Promise<number> {
-  if (!context.json) return deployAndShow(context, spec, { temporal });
+async function deployStep(
+  context: CommandContext,
+  { spec, names, temporal }: RotationOrder,
+): Promise<number> {
+  if (!context.json) return deployAndShow(context, spec, { temporal, rotates: names });
   const printed: string[] = [];
   const stdout = { write: (text: string) => printed.push(text) };
-  const code = await deployAndShow({ ...context, stdout }, spec, { temporal });
+  const code = await deployAndShow({ ...context, stdout }, spec, { temporal, rotates: names });
   if (code !== exitCodes.done || context.signal.aborted) context.stdout.write(printed.join(''));
   return code;
 }

@@ -89,6 +89,12 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./verbs/events.js')).eventsCommand,
   },
   {
+    name: 'history',
+    summary: 'print what was done to the cluster, by whom, and what it changed',
+    group: groups.look,
+    load: async () => (await import('./verbs/history.js')).historyCommand,
+  },
+  {
     name: 'move',
     summary: 'move Jupyter and leadership to a node, without a failed request',
     group: groups.keep,

@@ -13,7 +13,10 @@ export interface Sample {
   readonly value: number;
 }
 
-/** One family of metrics after the other; a family without a sample is left out. Its content type is `text/plain; version=0.0.4; charset=utf-8`. */
+/**
+ * One family of metrics after the other; a family without a sample is left out. Its content type is
+ * `text/plain; version=0.0.4; charset=utf-8`.
+ */
 export function exposition(
   families: readonly { readonly metric: Metric; readonly samples: readonly Sample[] }[],
 ) {

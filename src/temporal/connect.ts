@@ -11,6 +11,7 @@ import { PerijoveError, messageOf } from '../errors/error.js';
 import { abortable } from '../net/abortable.js';
 import { listens } from '../net/listens.js';
 import { notAnswering, whyUnanswered } from './answers.js';
+import { operatorIdentity } from './client-identity.js';
 import { searchAttributes } from './contract.js';
 import { payloadCodec } from './payload-codec.js';
 import type { PayloadKeys } from './payload-keys.js';
@@ -53,11 +54,22 @@ const grpc = {
   unauthenticated: 16,
 };
 
+export interface ClientChoice {
+  readonly keys?: PayloadKeys | undefined;
+  /** Who asks, as histories keep it. */
+  readonly identity: string;
+}
+
 /** A client whose updates survive a refused workflow task, over a client's or a worker's connection. */
-export function clientOf(connection: ConnectionLike, namespace: string, keys?: PayloadKeys): Client {
+export function clientOf(
+  connection: ConnectionLike,
+  namespace: string,
+  { keys, identity }: ClientChoice,
+): Client {
   return new Client({
     connection,
     namespace,
+    identity,
     interceptors: { workflow: [updatesAgain] },
     dataConverter: { payloadCodecs: [payloadCodec(keys)] },
   });
@@ -111,7 +123,10 @@ async function openClient(settings: TemporalSettings): Promise<TemporalClient> {
     }
     throw (await temporalError(error, { address })) ?? error;
   }
-  const client = clientOf(connection, namespace, settings.payloadKeys);
+  const client = clientOf(connection, namespace, {
+    keys: settings.payloadKeys,
+    identity: operatorIdentity(),
+  });
   return { client, connection, address, namespace, close: () => connection.close() };
 }
 

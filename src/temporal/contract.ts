@@ -52,6 +52,8 @@ export const searchAttributes = { cluster: 'PerijoveCluster', stage: 'PerijoveSt
 export const memoKeys = {
   state: 'perijoveState',
   purge: 'perijovePurge',
+  /** Of a deployment for `secrets rotate`: the names of the secrets. */
+  rotates: 'perijoveRotates',
   /** Of the framework: the hosts of the cluster as it was last deployed, with their SSH coordinates. */
   hosts: 'perijoveHosts',
   /** Of the framework and the keeper: a `ClusterIdentity`. */

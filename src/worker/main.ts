@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import path from 'node:path';
 import { Runtime, TransportError, Worker, type NativeConnection } from '@temporalio/worker';
 import type { Client } from '@temporalio/client';
@@ -9,6 +8,7 @@ import { PerijoveError } from '../errors/error.js';
 import { scope } from '../net/scope.js';
 import type { Artifacts } from '../hosts/artifacts.js';
 import { createSshPool } from '../ssh/pool.js';
+import { workerIdentity } from '../temporal/client-identity.js';
 import { clientOf, ensureSearchAttributes, type TemporalSettings } from '../temporal/connect.js';
 import { searchAttributes, taskQueue } from '../temporal/contract.js';
 import { untilAnswered } from '../temporal/answers.js';
@@ -100,7 +100,10 @@ async function serve(options: RunWorkerOptions, logger: Logger): Promise<void> {
     while (!ending.aborted) {
       const { connection, address, namespace } = await connectPatiently(options, logger, ending);
       try {
-        const client = clientOf(connection, namespace, options.payloadKeys);
+        const client = clientOf(connection, namespace, {
+          keys: options.payloadKeys,
+          identity: workerIdentity(),
+        });
         await registerAttributes({ client, connection, namespace }, logger, ending);
         const activities = createActivities({
           client,
@@ -185,7 +188,7 @@ async function work({
   logger,
   ending,
 }: Work): Promise<void> {
-  const identity = `${process.pid}@${hostname()}`;
+  const identity = workerIdentity();
   const worker = await Worker.create({
     connection,
     namespace,

@@ -64,7 +64,7 @@ afterAll(async () => {
 }, 60_000);
 
 it('stores nothing in clear that a workflow is about, and reads it with the key alone', async () => {
-  const client = clientOf(server.connection, 'default', keys);
+  const client = clientOf(server.connection, 'default', { keys, identity: 'reader' });
   const handle = await client.workflow.start('encrypted', {
     ...{ taskQueue, workflowId: 'encrypted', args: [{ secret }], memo: { secret } },
     staticSummary: secret,
@@ -90,7 +90,7 @@ it('stores nothing in clear that a workflow is about, and reads it with the key 
   });
   expect(JSON.stringify(described)).not.toContain(secret);
 
-  const stranger = clientOf(server.connection, 'default');
+  const stranger = clientOf(server.connection, 'default', { identity: 'stranger' });
   await expect(stranger.workflow.getHandle('encrypted').result()).rejects.toThrow(keys.keys[0].id);
 });
 

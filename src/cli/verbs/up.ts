@@ -88,7 +88,14 @@ export async function deployAndShow(
     temporal,
     detach = false,
     purgeRemoved = false,
-  }: { readonly temporal: TemporalSettings; readonly detach?: boolean; readonly purgeRemoved?: boolean },
+    rotates,
+  }: {
+    readonly temporal: TemporalSettings;
+    readonly detach?: boolean;
+    readonly purgeRemoved?: boolean;
+    /** The secrets that it replaces, for `history`. */
+    readonly rotates?: readonly string[];
+  },
 ): Promise<number> {
   const [{ followDeploy, startDeploy }, { ensureSearchAttributes }, { prepareRelease }, { pinnedKeys }] =
     await Promise.all([
@@ -106,7 +113,10 @@ export async function deployAndShow(
     const preparing = scope(stop);
     await prepareRelease(client, { signal: preparing.signal, moves: spec.name, onWait });
     const seen = await pinnedKeys(spec.hosts, knownHostsDir(context.env));
-    const starting = startDeploy(client, spec, { signal: stop, onWait, purgeRemoved, seen });
+    const starting = startDeploy(client, spec, {
+      ...{ signal: stop, onWait, purgeRemoved, seen },
+      ...(rotates && { rotates }),
+    });
     const { workflowId, untaken } = await starting.finally(() => preparing.abort());
     if (detach || context.signal.aborted) return detached(context, workflowId, untaken);
     const view = progressView(context);

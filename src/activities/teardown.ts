@@ -4,6 +4,7 @@ import { PerijoveError } from '../errors/error.js';
 import { stopOwnDaemons } from '../hosts/daemons.js';
 import { dockerDaemon, needsDocker } from '../hosts/docker.js';
 import type { Change } from '../hosts/items.js';
+import { removePinned } from '../hosts/pin-package.js';
 import { hostPaths } from '../hosts/paths.js';
 import { containerLabels, marks } from '../node/layout.js';
 import { markedFunction } from '../node/scripts.js';
@@ -114,7 +115,9 @@ export async function clearHost(
   const unmounted = spec.storage.kind === 'gluster' ? await unmountVolume(connection, spec.storage) : [];
   const unlinked = spec.network.kind === 'vxlan' ? await removeNetwork(connection, spec.name) : [];
   const stopped = purge ? await stopOwnDaemons(connection, [dockerDaemon, glusterDaemon]) : [];
+  const unpinned = purge ? await removePinned(connection, { cluster: spec.name }) : [];
   changes.push(
+    ...unpinned,
     ...unmounted,
     ...unlinked,
     ...stopped.map((what) => ({ host: name, what })),

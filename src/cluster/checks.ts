@@ -596,6 +596,25 @@ function checkTarball(install: object, at: SpecPath): Finding[] {
   ];
 }
 
+/** `version` belongs to a package, `apt` to a package with a version. */
+function checkApt(install: Exclude<ClusterFile['mesos']['install'], 'lab'>): Finding[] {
+  const at = ['mesos', 'install'];
+  const needs = (key: string, other: string): Finding => ({
+    code: 'SPEC_MISSING_KEY',
+    at: [...at, key],
+    restsOn: [[...at, other]],
+    message: `mesos.install.${key} requires a ${other}`,
+    remedy: `Add \`${other}\`, or remove \`${key}\`.`,
+  });
+  const { apt, version } = install;
+  return [
+    ...(version !== undefined && install.package === undefined ? [needs('version', 'package')] : []),
+    ...(apt !== undefined && install.package === undefined ? [needs('apt', 'package')] : []),
+    ...(apt !== undefined && version === undefined ? [needs('apt', 'version')] : []),
+    ...(apt === undefined ? [] : checkOneOf(apt, ['key', 'keyUrl'], [...at, 'apt'])),
+  ];
+}
+
 function checkChoices(file: ClusterFile): Finding[] {
   const findings = [
     ...checkOneOf(file.zookeeper.install, ['package', 'path', 'tarball'], ['zookeeper', 'install']),
@@ -606,6 +625,7 @@ function checkChoices(file: ClusterFile): Finding[] {
     findings.push(
       ...checkOneOf(file.mesos.install, ['package', 'path', 'tarball', 'image'], ['mesos', 'install']),
       ...checkTarball(file.mesos.install, ['mesos', 'install']),
+      ...checkApt(file.mesos.install),
     );
   }
   if (file.network.existing !== undefined && file.network.vxlan !== undefined) {

@@ -3,6 +3,7 @@ import { addressNumber, addressText, parseSubnet } from './addresses.js';
 import {
   defaultPrincipal,
   majority,
+  type AptSource,
   type ClusterSpec,
   type HostSpec,
   type Install,
@@ -154,15 +155,36 @@ function normalizeTls(tls: NonNullable<ClusterFile['proxy']['tls']>, places: Loc
 
 type InstallFile = Exclude<ClusterFile['mesos']['install'], 'lab'> | ClusterFile['zookeeper']['install'];
 
+type AptFile = NonNullable<Exclude<ClusterFile['mesos']['install'], 'lab'>['apt']>;
+
 /** If several sources are set (which `checks.ts` reports), the first one counts. */
 function normalizeInstall(install: InstallFile | 'lab'): Install {
   if (install === 'lab') return { kind: 'lab' };
-  if (install.package !== undefined) return { kind: 'package', package: install.package };
+  if (install.package !== undefined) {
+    const { version, apt } = 'version' in install || 'apt' in install ? install : {};
+    return {
+      kind: 'package',
+      package: install.package,
+      ...(version !== undefined && { version }),
+      ...(apt !== undefined && { apt: normalizeApt(apt) }),
+    };
+  }
   if (install.path !== undefined) return { kind: 'path', path: withoutTrailingSlash(install.path) };
   if (install.tarball !== undefined) {
     return { kind: 'tarball', url: install.tarball, sha256: install.sha256 ?? '' };
   }
   return { kind: 'image', image: ('image' in install ? install.image : undefined) ?? '' };
+}
+
+function normalizeApt({ source, suite, component, key, keyUrl, fingerprint }: AptFile): AptSource {
+  return {
+    source: withoutTrailingSlash(source),
+    suite,
+    component,
+    ...(key !== undefined && { key }),
+    ...(keyUrl !== undefined && { keyUrl }),
+    fingerprint: fingerprint.replaceAll(' ', '').toUpperCase(),
+  };
 }
 
 function normalizeNetwork({ subnet, existing, vxlan }: ClusterFile['network']): NetworkSpec {

@@ -7,12 +7,15 @@
  */
 import * as z from 'zod';
 import {
+  aptUrl,
   asciiPath,
   count,
   debianPackage,
+  debianVersion,
   duration,
   durationOrNever,
   executable,
+  fingerprint,
   flag,
   flagName,
   flagValue,
@@ -27,12 +30,14 @@ import {
   mesosRole,
   name,
   oneOf,
+  openPgpKey,
   port,
   reachable,
   sha256,
   size,
   sshAddress,
   subnet,
+  suite,
   url,
   word,
   zkPath,
@@ -232,6 +237,27 @@ const zookeeperInstall = section(
   'How to install ZooKeeper. Set exactly one of `package`, `path`, `tarball`.',
 );
 
+const aptSource = section(
+  {
+    source: aptUrl.meta(meta('URL of the source, as the hosts reach it.', 'https://apt.example.org/debian')),
+    suite: suite.meta(meta('Suite of the source.', 'bookworm')),
+    component: suite.meta(meta('Component of the suite.', 'main')),
+    key: openPgpKey
+      .meta(meta('The public key that signs the source, ASCII-armored, as a block of text (`key: |`).'))
+      .optional(),
+    keyUrl: url
+      .meta(meta('Instead of `key`: where a worker fetches it.', 'https://apt.example.org/key.asc'))
+      .optional(),
+    fingerprint: fingerprint.meta(
+      meta(
+        'Fingerprint of that key. A key with another one is refused.',
+        '0123 4567 89AB CDEF 0123  4567 89AB CDEF 0123 4567',
+      ),
+    ),
+  },
+  'The apt source of `package`, signed by this key alone. It requires `version`. Set exactly one of `key`, `keyUrl`.',
+);
+
 const mesosInstall = z
   .union(
     [
@@ -239,6 +265,16 @@ const mesosInstall = z
       section(
         {
           ...installs({ package: 'mesos', path: '/usr/local/mesos', archive: 'mesos-1.11.0.tar.gz' }),
+          version: debianVersion
+            .meta(
+              meta(
+                'Version of `package`. It is installed in this version and held: `apt-get upgrade` leaves it alone.',
+                '1.11.0-0.9.0',
+                'whatever the host has, or installs',
+              ),
+            )
+            .optional(),
+          apt: aptSource.optional(),
           image: image.meta(meta('Docker image.', 'mesos/mesos-centos:latest')).optional(),
         },
         'Set exactly one of `package`, `path`, `tarball`, `image`.',

@@ -15,6 +15,7 @@ import {
 } from './flaws.js';
 import type {
   ClusterSpec,
+  AptSource,
   EtcdSpec,
   HostPorts,
   HostSpec,
@@ -75,7 +76,21 @@ const host = object<HostSpec>({
 const install = byKind({
   lab: object<OfKind<Install, 'lab'>>({ kind: text }),
   path: object<OfKind<Install, 'path'>>({ kind: text, path: text }),
-  package: object<OfKind<Install, 'package'>>({ kind: text, package: text }),
+  package: object<OfKind<Install, 'package'>>({
+    kind: text,
+    package: text,
+    version: optional(text),
+    apt: optional(
+      object<AptSource>({
+        source: text,
+        suite: text,
+        component: text,
+        key: optional(text),
+        keyUrl: optional(text),
+        fingerprint: text,
+      }),
+    ),
+  }),
   tarball: object<OfKind<Install, 'tarball'>>({ kind: text, url: text, sha256: text }),
   image: object<OfKind<Install, 'image'>>({ kind: text, image: text }),
 } satisfies Record<Install['kind'], Expectation>);

@@ -77,9 +77,28 @@ export interface HostPorts {
 export type Install =
   | { readonly kind: 'lab' }
   | { readonly kind: 'path'; readonly path: string }
-  | { readonly kind: 'package'; readonly package: string }
+  | {
+      readonly kind: 'package';
+      readonly package: string;
+      /** Installed in exactly this version, and held. */
+      readonly version?: string;
+      /** Where the package comes from; absent: the sources that the host has. */
+      readonly apt?: AptSource;
+    }
   | { readonly kind: 'tarball'; readonly url: string; readonly sha256: string }
   | { readonly kind: 'image'; readonly image: string };
+
+/** A package source of apt: sources.list(5), and the one key that may sign it. */
+export interface AptSource {
+  readonly source: string;
+  readonly suite: string;
+  readonly component: string;
+  /** The key itself, ASCII-armored; otherwise `keyUrl` is set. */
+  readonly key?: string;
+  readonly keyUrl?: string;
+  /** Of the primary key: 40 (or, of a version 6 key, 64) upper-case hexadecimal digits. */
+  readonly fingerprint: string;
+}
 
 export interface ZooKeeperSpec {
   /** Never `lab` or `image`. */

@@ -120,6 +120,31 @@ export const subnet = z
   .meta({ kind: 'subnet' });
 export const zkPath = text('path', 'a path in ZooKeeper, such as /mesos', /^(\/[A-Za-z0-9._-]+)+$/);
 export const debianPackage = text('package', 'the name of a Debian package', /^[a-z0-9][a-z0-9+.-]*$/);
+export const debianVersion = text(
+  'version',
+  'the version of a Debian package, such as 1.11.0-0.9.0',
+  /^[0-9][A-Za-z0-9.+~:-]*$/,
+);
+export const aptUrl = text(
+  'URL',
+  'an http, https or file URL without quotes',
+  /^(https?:\/\/[^\s"'\\]+|file:\/[^\s"'\\]+)$/,
+);
+export const suite = text(
+  'suite',
+  'the name of a suite, such as bookworm',
+  /^[A-Za-z0-9][A-Za-z0-9.+~_-]*(\/[A-Za-z0-9.+~_-]+)*$/,
+);
+export const fingerprint = text(
+  'fingerprint',
+  'the fingerprint of an OpenPGP key: 40 or 64 hexadecimal digits, with or without spaces',
+  /^(?:(?:[0-9A-Fa-f] *){40}|(?:[0-9A-Fa-f] *){64})$/,
+);
+export const openPgpKey = text(
+  'public key',
+  'an ASCII-armored OpenPGP public key (`-----BEGIN PGP PUBLIC KEY BLOCK-----` and what follows)',
+  /^\s*-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n[\s\S]+-----END PGP PUBLIC KEY BLOCK-----\s*$/,
+);
 export const url = text('URL', 'an http, https or file URL', /^(https?|file):\/\/\S+$/);
 export const sha256 = text('SHA-256', '64 hexadecimal digits', /^[0-9a-f]{64}$/);
 export const flagName = text(

@@ -2,7 +2,9 @@
 import type { ClusterSpec } from '../cluster/spec.js';
 import { planChanges, type ConvergeDeps } from '../hosts/converge.js';
 import { gatherFacts, type HostFacts } from '../hosts/facts.js';
-import type { Change } from '../hosts/items.js';
+import { PerijoveError } from '../errors/error.js';
+import type { Change, HostItems } from '../hosts/items.js';
+import { aptKey, pendingPins } from '../hosts/pin-package.js';
 import type { Problem } from '../hosts/problem.js';
 import { hostServices } from '../hosts/services.js';
 import { installationProblems, observeMesos } from '../mesos/installation/installation.js';
@@ -41,13 +43,14 @@ export async function surveyOf(
   const { host } = connection;
   const mesos = await observeMesos(connection, spec, signalOf(deps));
   const items = allItems(spec, host, mesos);
-  const [facts, forwarding, network, volume, unwanted, changes] = await Promise.all([
+  const [facts, forwarding, network, volume, unwanted, changes, sources] = await Promise.all([
     gatherFacts(connection, factsWanted(spec, host, items, dirs), signalOf(deps)),
     forwardingProblems(connection, spec),
     observeNetwork(connection, spec, deps),
     planVolume(connection, spec),
     unwantedChanges(connection, spec),
     planChanges(connection, items, deps),
+    sourceProblems(connection, items, deps),
   ]);
   // If nothing differs in total, no stage differs: one observation suffices.
   const planned =
@@ -67,6 +70,7 @@ export async function surveyOf(
   const problems = [
     ...forwarding,
     ...installationProblems(spec, host, mesos),
+    ...sources,
     ...network,
     ...volume.problems,
   ];
@@ -77,6 +81,26 @@ export async function surveyOf(
     ...(problems.length === 0 ? {} : { problems }),
     pending: Object.fromEntries(pending),
   };
+}
+
+/** What is wrong with the key of a source that is still to be added. */
+async function sourceProblems(
+  connection: HostConnection,
+  { pinned = [] }: HostItems,
+  deps: ConvergeDeps,
+): Promise<readonly Problem[]> {
+  const pending = await pendingPins(connection, pinned);
+  const checks = pending.map(async ({ apt }): Promise<readonly Problem[]> => {
+    try {
+      if (apt !== undefined) await aptKey(apt, signalOf(deps));
+      return [];
+    } catch (error) {
+      if (!(error instanceof PerijoveError)) throw error;
+      const { code, message, remedy } = error;
+      return [{ code, message, remedy }];
+    }
+  });
+  return (await Promise.all(checks)).flat();
 }
 
 async function observeNetwork(

@@ -505,6 +505,48 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'refused',
   },
+  APT_KEY_UNREACHABLE: {
+    meaning: 'The key of an apt source cannot be fetched.',
+    remedy:
+      "Check `keyUrl` in the spec, and that the worker's machine can reach it. Or put the key itself into the spec (`key`).",
+    retryable: true,
+    exit: 'failed',
+  },
+  APT_KEY_FINGERPRINT: {
+    meaning: 'The key of an apt source is not the one that the spec names by its fingerprint.',
+    remedy:
+      'Compare with the fingerprint that the publisher of the source states. If you trust the key that is there now, correct `fingerprint` in the spec.',
+    retryable: false,
+    exit: 'refused',
+  },
+  APT_KEY_EXPIRED: {
+    meaning: 'The key that signs an apt source has expired.',
+    remedy:
+      'Get the renewed key from the publisher: the fingerprint stays the same if only its validity was extended. Until there is one, install Mesos from an archive (`mesos.install: {tarball, sha256}`).',
+    retryable: false,
+    exit: 'refused',
+  },
+  APT_SOURCE_UNTRUSTED: {
+    meaning: 'An apt source is not signed by the key that the spec names.',
+    remedy:
+      'Check `source`, `suite` and `fingerprint` in the spec. The source may have been tampered with, or may have a new key.',
+    retryable: false,
+    exit: 'refused',
+  },
+  APT_SOURCE_CONFLICT: {
+    meaning:
+      'The host has other settings for an apt source that the spec names. Perijove does not change them.',
+    remedy:
+      'Remove `apt` from the spec to use the source that the host has, or remove that source on the host.',
+    retryable: false,
+    exit: 'refused',
+  },
+  APT_SOURCE_UNREACHABLE: {
+    meaning: 'A host cannot fetch the index of an apt source that the spec names.',
+    remedy: 'Check `source`, `suite` and `component` in the spec, and that the host can reach the source.',
+    retryable: true,
+    exit: 'failed',
+  },
   PACKAGES_LOCKED: {
     meaning: 'Another program locked the package manager of a host for too long.',
     remedy: 'Wait until the program named above ends, or end it.',

@@ -7,7 +7,7 @@ import { xdgDirectory } from '../cluster/home.js';
 import { readKeyAndCertificates } from '../cluster/certificate-files.js';
 import type { HostConnection, UploadSource } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
-import { checksumFunctions } from './checksum.js';
+import { checksumFunctions, sha256OfText } from './checksum.js';
 import type { WantedFile } from './diff.js';
 import type { FileSource } from './items.js';
 import { hostPaths } from './paths.js';
@@ -27,10 +27,6 @@ export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
 
 const copyTimeoutMs = 120_000;
 const sums = new Map<string, string>();
-
-export function sha256OfText(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
-}
 
 export async function sha256OfFile(file: string): Promise<string> {
   const hash = createHash('sha256');

@@ -1,4 +1,9 @@
+import { createHash } from 'node:crypto';
 import { quote } from '../ssh/shell.js';
+
+export function sha256OfText(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
 
 /**
  * Shell functions: `checksum FILE` prints the SHA-256 of a file, or `absent`; `remember FILE SHA256` caches

@@ -3,7 +3,8 @@ import { PerijoveError } from '../errors/error.js';
 import type { HostConnection } from '../ssh/connection.js';
 import { orFail, quote } from '../ssh/shell.js';
 import { archiveMarker, unpackArchive } from './archives.js';
-import { bringFile, sha256OfText, sourceSha256, type Artifacts } from './artifacts.js';
+import { bringFile, sourceSha256, type Artifacts } from './artifacts.js';
+import { sha256OfText } from './checksum.js';
 import { enableDaemonScript, startDaemon, stopOwnDaemons } from './daemons.js';
 import { describeStep, diff, type Step, type WantedState } from './diff.js';
 import type { InitDriver } from './init.js';
@@ -12,6 +13,7 @@ import { observedOn } from './observation.js';
 import { observeScript, parseObserved, runitPackage, observationRequest } from './observe.js';
 import { installPackages } from './packages.js';
 import { hostPaths } from './paths.js';
+import { pinPackage } from './pin-package.js';
 import { reloadScript } from './record.js';
 import { initDriver, observeInit } from './services.js';
 import { keepWayIn, type Undo } from './way-in.js';
@@ -38,7 +40,7 @@ export interface ConvergeDeps {
  * interruption. If the host accepts no new SSH connection afterwards, reversible changes are undone.
  *
  * @throws PerijoveError WAY_IN_LOST, SSH_*, COMMAND_FAILED, OBSERVATION_INCOMPLETE, DISK_FULL,
- *   DIR_NOT_WRITABLE, PACKAGE_*, DAEMON_*, SERVICE_FAILED
+ *   DIR_NOT_WRITABLE, PACKAGE_*, APT_*, DAEMON_*, SERVICE_FAILED
  */
 export async function converge(
   connection: HostConnection,
@@ -91,6 +93,7 @@ async function wantedState(
   artifacts: Artifacts,
   driver: InitDriver,
 ): Promise<WantedState> {
+  const { pinned = [] } = items;
   // Several subjects may list the same file, for instance the Node.js binary.
   const byPath = new Map(items.files.map((file) => [file.path, file]));
   const files = await Promise.all(
@@ -110,9 +113,10 @@ async function wantedState(
   );
   return {
     packages: [
-      ...items.packages,
+      ...items.packages.filter((name) => !pinned.some((item) => item.name === name)),
       ...(driver.init === 'runit' && items.services.length > 0 ? [runitPackage] : []),
     ],
+    pinned,
     directories: items.directories,
     parents: isNothing(items) ? [] : [...new Set([...base, ...placed])],
     archives,
@@ -140,8 +144,10 @@ async function perform(
   const options = deps.signal === undefined ? {} : { signal: deps.signal };
   const notes: string[] = [];
   for (const step of steps) {
-    if (step.kind !== 'install-packages') continue;
-    notes.push(...(await installPackages(connection, step.packages, deps)));
+    if (step.kind === 'install-packages') {
+      notes.push(...(await installPackages(connection, step.packages, deps)));
+    }
+    if (step.kind === 'pin-package') notes.push(...(await pinPackage(connection, step.item, deps)));
   }
   const modes = steps.flatMap(modeScript);
   if (modes.length > 0) await makeDirectories(connection, ['set -e', ...modes].join('\n'), options);

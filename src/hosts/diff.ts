@@ -1,4 +1,5 @@
 import type { DaemonStatus } from './daemons.js';
+import { pinnedDiffers } from './pinned.js';
 import type { RenderedFile, ServiceStatus } from './init.js';
 import type {
   Action,
@@ -7,6 +8,7 @@ import type {
   DaemonItem,
   DirectoryItem,
   FileItem,
+  PinnedItem,
   ServiceItem,
 } from './items.js';
 import { describeDifference, recordDifference, recordOf } from './record.js';
@@ -14,6 +16,7 @@ import { describeDifference, recordDifference, recordOf } from './record.js';
 /** The desired state of a host, with all checksums computed. */
 export interface WantedState {
   readonly packages: readonly string[];
+  readonly pinned: readonly PinnedItem[];
   readonly directories: readonly DirectoryItem[];
   /** Directories that must exist, with any mode. */
   readonly parents: readonly string[];
@@ -59,13 +62,14 @@ export interface ObservedState {
 }
 
 /** Key of the observed output of a service's effect or a condition. */
-export function seenKey(kind: 'service' | 'condition', name: string): string {
+export function seenKey(kind: 'service' | 'condition' | 'package', name: string): string {
   return `${kind}/${name}`;
 }
 
 /** One step on a host. `diff` returns steps in the order of execution. */
 export type Step =
   | { readonly kind: 'install-packages'; readonly packages: readonly string[] }
+  | { readonly kind: 'pin-package'; readonly item: PinnedItem }
   | { readonly kind: 'make-directory'; readonly path: string; readonly mode?: number }
   | { readonly kind: 'set-mode'; readonly path: string; readonly mode: number }
   | { readonly kind: 'unpack-archive'; readonly archive: ArchiveItem }
@@ -91,6 +95,9 @@ export type Step =
 export function diff(wanted: WantedState, observed: ObservedState): Step[] {
   return [
     ...packageSteps(wanted, observed),
+    ...wanted.pinned
+      .filter((item) => pinnedDiffers(item, observed.seen.get(seenKey('package', item.name)) ?? ''))
+      .map((item): Step => ({ kind: 'pin-package', item })),
     ...directorySteps(wanted, observed),
     ...wanted.archives.flatMap((archive) => archiveSteps(archive, observed)),
     ...wanted.files.flatMap((file) => fileSteps(file, observed)),
@@ -189,6 +196,11 @@ export function describeStep(step: Step, tense: 'plan' | 'done'): string {
       return step.packages.length === 0
         ? `${verb('finish', 'finished')} an interrupted installation of packages`
         : `${verb('install', 'installed')} ${step.packages.join(', ')}`;
+    case 'pin-package': {
+      const { name, version, apt } = step.item;
+      const from = apt === undefined ? '' : ` from ${apt.source}`;
+      return `${verb('install', 'installed')} ${name} ${version}${from}, on hold`;
+    }
     case 'make-directory':
       return `${verb('make', 'made')} ${step.path}`;
     case 'set-mode':

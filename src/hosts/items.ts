@@ -1,4 +1,4 @@
-import type { Install } from '../cluster/spec.js';
+import type { AptSource, Install } from '../cluster/spec.js';
 
 /**
  * The desired state of a host, as data. Subjects (`zookeeper/`, `mesos/`, …) return it from pure functions;
@@ -6,12 +6,24 @@ import type { Install } from '../cluster/spec.js';
  */
 export interface HostItems {
   readonly packages: readonly string[];
+  /** Those of the packages that must have one version. */
+  readonly pinned?: readonly PinnedItem[];
   readonly directories: readonly DirectoryItem[];
   readonly archives?: readonly ArchiveItem[];
   readonly files: readonly FileItem[];
   readonly daemons?: readonly DaemonItem[];
   readonly services: readonly ServiceItem[];
   readonly conditions?: readonly ConditionItem[];
+}
+
+/** A package that is installed in one version and held. */
+export interface PinnedItem {
+  readonly name: string;
+  readonly version: string;
+  /** Where it comes from, if not from the sources that the host has. */
+  readonly apt?: AptSource;
+  /** Name of the cluster, part of the names of apt's files. */
+  readonly cluster: string;
 }
 
 export interface DirectoryItem {
@@ -134,6 +146,10 @@ export function archivesOf(install: Install, path: string): Pick<HostItems, 'arc
 export function mergeItems(...parts: readonly HostItems[]): HostItems {
   return {
     packages: [...new Set(parts.flatMap((part) => part.packages))],
+    pinned: uniqueBy(
+      parts.flatMap((part) => part.pinned ?? []),
+      ({ name }) => name,
+    ),
     directories: parts.flatMap((part) => part.directories),
     archives: uniqueBy(
       parts.flatMap((part) => part.archives ?? []),

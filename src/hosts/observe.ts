@@ -5,6 +5,7 @@ import { seenKey, type ObservedState, type WantedState } from './diff.js';
 import type { InitDriver } from './init.js';
 import type { DaemonItem } from './items.js';
 import { known, notKnown, type Observation } from './observation.js';
+import { observePinned } from './pinned.js';
 import { unfinishedInstallation } from './packages.js';
 import { hostPaths } from './paths.js';
 import { recordedFiles } from './record.js';
@@ -47,6 +48,7 @@ export function observationRequest(wanted: WantedState): ObservationRequest {
       ...wanted.services.flatMap(({ item: { name, effect } }) =>
         effect === undefined ? [] : [{ name: seenKey('service', name), observe: effect.observe }],
       ),
+      ...wanted.pinned.map((item) => ({ name: seenKey('package', item.name), observe: observePinned(item) })),
       ...wanted.conditions.map(({ name, observe }) => ({ name: seenKey('condition', name), observe })),
     ],
   };

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ErrorCode } from '../errors/codes.js';
 import { PerijoveError } from '../errors/error.js';
 import type { ExecResult, HostConnection } from '../ssh/connection.js';
 import { quote } from '../ssh/shell.js';
@@ -10,6 +11,22 @@ const lockTimeoutMs = 10 * 60_000;
 const lockPollMs = 2_000;
 
 const exits = { locked: 75, noApt: 76, notRoot: 77, notFound: 78 } as const;
+
+/** Exit statuses of an installation from a source that the spec names. */
+export const aptExits = {
+  notFound: exits.notFound,
+  expired: 79,
+  untrusted: 80,
+  conflict: 81,
+  unreachable: 82,
+} as const;
+
+const aptCodes: Readonly<Record<number, ErrorCode>> = {
+  [aptExits.expired]: 'APT_KEY_EXPIRED',
+  [aptExits.untrusted]: 'APT_SOURCE_UNTRUSTED',
+  [aptExits.conflict]: 'APT_SOURCE_CONFLICT',
+  [aptExits.unreachable]: 'APT_SOURCE_UNREACHABLE',
+};
 
 export interface InstallOptions {
   readonly signal?: AbortSignal;
@@ -33,11 +50,57 @@ export async function installPackages(
   packages: readonly string[],
   options: InstallOptions = {},
 ): Promise<readonly string[]> {
+  const names = packages.map(quote).join(' ');
+  return runInstallation(
+    connection,
+    {
+      packages,
+      missing: `for name in ${names}; do
+  [ "$(dpkg-query -W -f '\${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing="$missing $name"
+done`,
+      functions: `undo() { :; }
+add() {
+  ${aptInstall('', names)}
+}
+install() { add || { apt-get -q update && add; }; }`,
+    },
+    options,
+  );
+}
+
+export interface Installation {
+  /** For messages. */
+  readonly packages: readonly string[];
+  /** Shell that sets `missing` to what is missing. */
+  readonly missing: string;
+  /** Shell that runs before the session, with `work` set to a directory for root. */
+  readonly prepare?: string;
+  /**
+   * Shell functions for the session: `install`, and `undo`, called when the session ends. `$work/outcome` and
+   * `$work/reason` may say why `install` failed, as an exit status and a text.
+   */
+  readonly functions: string;
+}
+
+/** Shell that installs packages with apt, without prompts, in the session of an installation. */
+export function aptInstall(options: string, names: string): string {
+  return `dpkg --configure -a &&
+  apt-get -q -y -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=60 -o DPkg::Pre-Install-Pkgs::="sh $work/note-units" \\
+    --no-install-recommends ${options} install ${names}`;
+}
+
+/** As `installPackages`, for any installation. */
+export async function runInstallation(
+  connection: HostConnection,
+  installation: Installation,
+  options: InstallOptions = {},
+): Promise<readonly string[]> {
+  const { packages } = installation;
   const { signal, onWait } = options;
   const host = connection.host.name;
   const giveUpAt = performance.now() + (options.lockTimeoutMs ?? lockTimeoutMs);
   for (;;) {
-    const result = await connection.exec(installScript(packages), {
+    const result = await connection.exec(installScript(installation), {
       timeoutMs: installTimeoutMs,
       ...(signal === undefined ? {} : { signal }),
     });
@@ -71,8 +134,11 @@ function throwUnlessInstalled(result: ExecResult, packages: readonly string[]): 
       });
     case exits.notFound:
       throw new PerijoveError('PACKAGE_NOT_FOUND', last.split('\n').at(-1) ?? last, { host });
-    default:
+    default: {
+      const aptCode = aptCodes[code ?? 0];
+      if (aptCode !== undefined) throw new PerijoveError(aptCode, last.split('\n').at(-1) ?? last, { host });
       throw new PerijoveError(/no space left/i.test(stderr) ? 'DISK_FULL' : 'PACKAGE_FAILED', last, { host });
+    }
   }
 }
 
@@ -166,8 +232,7 @@ exit 0`.trim();
  * policy-rc.d). Only one such session runs on a machine at a time, including the lab's; it cleans up after a
  * killed one.
  */
-function installScript(packages: readonly string[]): string {
-  const names = packages.map(quote).join(' ');
+function installScript({ missing, prepare = '', functions }: Installation): string {
   const inner = `
 ${daemonPolicy}
 unmask() {
@@ -190,6 +255,7 @@ disable_brought() {
 }
 end() {
   release_daemons; unmask
+  undo >> "$work/log" 2>&1
   : > "$work/ended"
   # Nobody reads them any more.
   kill -0 "$outer" 2>/dev/null || rm -rf "$work"
@@ -198,12 +264,8 @@ trap end EXIT
 trap 'exit 143' TERM HUP INT
 hold_daemons || exit 1
 printf '%s\\n' ${quote(noteUnits)} > "$work/note-units" || exit 1
-install() {
-  dpkg --configure -a &&
-  apt-get -q -y -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=60 -o DPkg::Pre-Install-Pkgs::="sh $work/note-units" \\
-    --no-install-recommends install ${names}
-}
-install > "$work/log" 2>&1 || { apt-get -q update && install; } > "$work/log" 2>&1
+${functions}
+install > "$work/log" 2>&1
 code=$?
 { unmask; disable_brought; } >> "$work/log" 2>&1
 exit "$code"`.trim();
@@ -212,9 +274,7 @@ ${aptLockHolder}
 command -v apt-get >/dev/null || exit ${exits.noApt}
 ${unfinishedInstallation}
 missing=
-for name in ${names}; do
-  [ "$(dpkg-query -W -f '\${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing="$missing $name"
-done
+${missing}
 [ -n "$missing" ] || unfinished_installation || exit 0
 [ "$(id -u)" = 0 ] || { echo "\${missing# }" >&2; exit ${exits.notRoot}; }
 mkdir -p /run/lock
@@ -227,6 +287,7 @@ work=${workDirectory} brought=${broughtFile} notes=${notesFile} outer=$$
 [ ! -e "$work/masked" ] || cp "$work/masked" "$work.masked" || exit 1
 rm -rf "$work" && mkdir -m 700 "$work" || exit 1
 [ ! -e "$work.masked" ] || mv "$work.masked" "$work/masked" || exit 1
+${prepare}
 DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND work brought notes outer
 setsid -w sh -c ${quote(inner)} </dev/null >/dev/null 2>&1
 code=$?
@@ -239,6 +300,7 @@ if [ "$code" != 0 ]; then
   if missing=$(grep -E 'Unable to locate package|has no installation candidate' "$work/log"); then
     code=${exits.notFound}; echo "$missing" | sed 's/^E: //' | sort -u > "$work/missing"; cat "$work/missing" >&2
   fi
+  if [ -s "$work/outcome" ]; then cat "$work/reason" >&2; code=$(cat "$work/outcome"); fi
 fi
 # One that was killed leaves what is still to be put right.
 [ ! -e "$work/ended" ] || rm -rf "$work"

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { PerijoveError } from '../errors/error.js';
-import { cacheDir, sha256OfFile, sha256OfText } from '../hosts/artifacts.js';
+import { cacheDir, sha256OfFile } from '../hosts/artifacts.js';
+import { sha256OfText } from '../hosts/checksum.js';
 import { findTemporal } from '../temporal/server.js';
 import { withLock } from './lock.js';
 import { jupyterPin, ownFile, temporalPin, temporalSum } from './pins.js';

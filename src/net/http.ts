@@ -190,19 +190,38 @@ export async function download(
   file: string,
   { each, signal, idleMs }: DownloadOptions = {},
 ): Promise<void> {
+  const response = await follow(url, signal);
+  const observed = async function* () {
+    for await (const chunk of chunksOf(response, idleMs === undefined ? {} : { idleMs })) {
+      each?.(chunk);
+      yield chunk;
+    }
+  };
+  return pipeline(observed, createWriteStream(file));
+}
+
+/** The body of a URL, at most `atMost` bytes; redirects are followed. Throws as `download`, and for a longer one. */
+export async function fetchBytes(
+  url: string,
+  { atMost, signal }: { readonly atMost: number; readonly signal?: AbortSignal | undefined },
+): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of chunksOf(await follow(url, signal))) {
+    chunks.push(chunk);
+    if (chunks.reduce((sum, { length }) => sum + length, 0) > atMost) {
+      throw new Error(`longer than ${atMost} bytes`);
+    }
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The response of status 200 at the end of at most 10 redirects. */
+async function follow(url: string, signal: AbortSignal | undefined): Promise<HttpResponse> {
   let at = new URL(url);
   for (let redirects = 0; ; redirects += 1) {
     const response = await httpRequest(at, { signal });
     const { status, headers, body } = response;
-    if (status === 200) {
-      const observed = async function* () {
-        for await (const chunk of chunksOf(response, idleMs === undefined ? {} : { idleMs })) {
-          each?.(chunk);
-          yield chunk;
-        }
-      };
-      return pipeline(observed, createWriteStream(file));
-    }
+    if (status === 200) return response;
     body.destroy();
     const isRedirect = [301, 302, 303, 307, 308].includes(status) && headers.location !== undefined;
     if (!isRedirect) throw new Error(`HTTP ${status}`);

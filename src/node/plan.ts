@@ -5,7 +5,8 @@
 import { canonicalJson } from '../cluster/canonical.js';
 import { nodeSecretNames } from '../cluster/secrets.js';
 import { hostsWithRole, nodeNames, type ClusterSpec, type HostSpec } from '../cluster/spec.js';
-import { sha256OfText, sourceSha256, type Artifacts } from '../hosts/artifacts.js';
+import { sourceSha256, type Artifacts } from '../hosts/artifacts.js';
+import { sha256OfText } from '../hosts/checksum.js';
 import { hostPaths } from '../hosts/paths.js';
 import {
   environmentOf,

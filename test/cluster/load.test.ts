@@ -343,6 +343,32 @@ describe('a problem is reported with its code and place', () => {
       ['SPEC_ONE_OF 14:12 mesos.install: path and image are mutually exclusive'],
     ],
     [
+      'an apt source without a version and a key',
+      edited(
+        'path: /usr/local',
+        `package: mesos\n    apt: {source: http://a, suite: b, component: c, fingerprint: ${'A'.repeat(40)}}`,
+      ),
+      [
+        'SPEC_MISSING_KEY 14:10 mesos.install.apt requires a version',
+        'SPEC_MISSING_KEY 14:10 mesos.install.apt has none of the keys key, keyUrl',
+      ],
+    ],
+    [
+      'a version without a package',
+      edited('/usr/local\n', '/usr/local\n    version: 1.0\n'.replace('1.0', "'1.0'")),
+      ['SPEC_MISSING_KEY 14:14 mesos.install.version requires a package'],
+    ],
+    [
+      'a fingerprint that is too short',
+      edited(
+        'path: /usr/local',
+        `package: mesos\n    version: '1'\n    apt: {source: http://a, suite: b, component: c, keyUrl: 'http://k', fingerprint: ABCD}`,
+      ),
+      [
+        'SPEC_BAD_VALUE 15:86 mesos.install.apt.fingerprint: expected the fingerprint of an OpenPGP key: 40 or 64 hexadecimal digits, with or without spaces, found `ABCD`',
+      ],
+    ],
+    [
       'a tarball without a checksum',
       edited('path: /usr/local', 'tarball: https://example.org/mesos.tgz'),
       ['SPEC_MISSING_KEY 13:14 mesos.install.tarball requires a sha256'],

@@ -27,6 +27,7 @@ const item: ServiceItem = {
 const definition = { path: '/p/service/zookeeper/run', mode: 0o700, text: '', sha256: 'run' };
 const wanted: WantedState = {
   packages: ['zookeeper'],
+  pinned: [],
   parents: ['/p', '/p/etc'],
   directories: [{ path: '/p/data', mode: 0o750 }, { path: '/shared' }],
   archives: [],

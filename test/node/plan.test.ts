@@ -4,7 +4,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../src/cluster/canonical.js';
 import type { ClusterSpec, HostSpec } from '../../src/cluster/spec.js';
-import { sha256OfText, type Artifacts } from '../../src/hosts/artifacts.js';
+import type { Artifacts } from '../../src/hosts/artifacts.js';
+import { sha256OfText } from '../../src/hosts/checksum.js';
 import { nodeCommand, nodeConfig, nodeEnvironment } from '../../src/node/config.js';
 import { nodeImage } from '../../src/node/image/image.js';
 import {

@@ -187,7 +187,7 @@ function items(
     ...(found?.stamp === undefined ? {} : { stamp: found.stamp }),
   };
   return {
-    packages: install.kind === 'package' ? [install.package] : [],
+    ...packagesOf(spec),
     ...archivesOf(install, mesosPrefix(install, host)),
     directories: [
       ...(secrets.length > 0 ? [{ path: hostPaths(host).run, mode: 0o755 }] : []),
@@ -205,6 +205,22 @@ function items(
           )
         : service,
     ],
+  };
+}
+
+function packagesOf({
+  name: cluster,
+  mesos: { install },
+}: ClusterSpec): Pick<HostItems, 'packages' | 'pinned'> {
+  if (install.kind !== 'package') return { packages: [] };
+  const { package: name, version, apt } = install;
+  // apt checks the certificate of an https source with these.
+  const authorities = apt?.source.startsWith('https:') ? ['ca-certificates'] : [];
+  return {
+    packages: [name, ...authorities],
+    ...(version !== undefined && {
+      pinned: [{ name, version, cluster, ...(apt !== undefined && { apt }) }],
+    }),
   };
 }
 

@@ -66,7 +66,12 @@ describe('masterItems', () => {
     const at = (install: Install) => masterItems(makeSpec({ hosts: [host], mesos: { install } }), host);
     expect(execOf(at({ kind: 'path', path: '/srv/mesos' }))[0]).toBe('/srv/mesos/sbin/mesos-master');
     expect(execOf(at({ kind: 'package', package: 'mesos' }))[0]).toBe('mesos-master');
-    expect(at({ kind: 'package', package: 'mesos' }).packages).toEqual(['mesos']);
+    expect(at({ kind: 'package', package: 'mesos' })).toMatchObject({ packages: ['mesos'] });
+    const apt = { source: 'https://a.example', suite: 's', component: 'c', keyUrl: 'k', fingerprint: 'F' };
+    expect(at({ kind: 'package', package: 'mesos', version: '1', apt })).toMatchObject({
+      packages: ['mesos', 'ca-certificates'],
+      pinned: [{ name: 'mesos', version: '1', apt, cluster: 'test' }],
+    });
   });
 
   it('unpacks each archive to its own path: what runs keeps its files until it is restarted', () => {

@@ -7,7 +7,7 @@ const layers = [
   ['ssh'],
   ['hosts'],
   ['zookeeper', 'etcd', 'jupyter', 'network', 'storage', 'mesos', 'node', 'proxy'],
-  ['deployment', 'keeper', 'drill'],
+  ['deployment', 'keeper', 'drill', 'elections'],
   ['temporal', 'status'],
   ['activities'],
   ['workflows'],

@@ -59,6 +59,12 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./verbs/logs.js')).logsCommand,
   },
   {
+    name: 'elections',
+    summary: 'replay the last elections, step by step, from the logs of the members',
+    group: groups.look,
+    load: async () => (await import('./verbs/elections.js')).electionsCommand,
+  },
+  {
     name: 'ssh',
     summary: 'open a shell, or run a command, on a host or a node',
     group: groups.look,

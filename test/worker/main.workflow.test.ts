@@ -16,6 +16,7 @@ import {
   type KeeperInput,
 } from '../../src/temporal/contract.js';
 import { eventually } from '../support/eventually.js';
+import { workerMetrics } from '../support/metric-names.js';
 import { makeSpec } from '../support/spec.js';
 import { startSshd, type TestSshd } from '../support/sshd.js';
 import { freePort, startTestServer, type TestServer } from '../support/temporal.js';
@@ -209,6 +210,12 @@ describe('a worker', { timeout: 120_000 }, () => {
     expect(text).toMatch(/^# TYPE temporal_worker_task_slots_available gauge$/m);
     expect(text).toMatch(/^temporal_activity_poll_no_task\w*|^temporal_num_pollers\{/m);
     expect(text).toContain(`task_queue="${taskQueue}"`);
+    // A request that fails is counted when one has failed.
+    const documented = [...(await workerMetrics())].filter(([name]) => name !== 'temporal_request_failure');
+    await eventually('the documented metrics are there', async () => {
+      const now = (await scrape()) ?? '';
+      return documented.every(([name, type]) => now.includes(`# TYPE ${name} ${type}\n`));
+    });
   });
 });
 

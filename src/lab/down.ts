@@ -27,7 +27,7 @@ export interface LabDownOptions {
 }
 
 /**
- * Stops a lab in order: workers, hosts, Temporal server. Its data stays in the state directory, and the next
+ * Stops a lab in order: workers and status page, hosts, Temporal server. Its data stays in the state directory, and the next
  * start resumes from it. With `purge` all processes are killed and the directory is removed, even when the
  * lab's record is unreadable. Files not created by the lab stay, and with them the directory.
  *
@@ -72,13 +72,13 @@ async function stopInOrder(stateDir: string, lab: LabState, report: (line: strin
     pid === lab.temporal?.pid && startTime === lab.temporal.startTime;
   const { found: central } = identified(() => centralProcesses(stateDir));
 
-  report('stopping the workers');
+  report('stopping the workers and the status page');
   await end(central.filter((identity) => !isTemporal(identity)));
   report(`stopping hosts ${lab.hosts.map((host) => host.name).join(', ')}`);
   await Promise.all(lab.hosts.map((host) => shutDownHost(stateDir, host)));
   report('stopping the Temporal server');
   await end(central.filter(isTemporal));
-  writeLab(stateDir, { ...lab, temporal: undefined, workers: [] });
+  writeLab(stateDir, { ...lab, temporal: undefined, page: undefined, workers: [] });
 }
 
 async function end(processes: readonly ProcessIdentity[]): Promise<void> {

@@ -30,6 +30,8 @@ const labSchema = z.object({
     })
     .optional(),
   workers: z.array(processIdentitySchema),
+  /** The status page. */
+  page: processIdentitySchema.optional(),
 });
 
 /** Content of `<state dir>/lab.json`. Its processes may have ended: check with `isAlive`. */
@@ -58,6 +60,7 @@ export function labPaths(stateDir: string) {
     temporalDb: at('temporal', 'temporal.db'),
     temporalLog: at('temporal', 'server.log'),
     workerLogs: at('workers'),
+    pageLog: at('page.log'),
     notebooks: at('notebooks'),
     /** Note of its status page. */
     page: at('page.json'),

@@ -7,6 +7,7 @@ import type { ClusterSpec } from '../cluster/spec.js';
 import { loadSpec } from '../cluster/load.js';
 import { withLock } from './lock.js';
 import { bootHost, provideKeys } from './machine.js';
+import { providePage } from './page.js';
 import { isAlive, killAll } from './processes.js';
 import { labSubnet, renderLabSpec } from './spec.js';
 import { labPaths, readLab, writeAtomically, writeLab, type LabHost, type LabState } from './state.js';
@@ -42,7 +43,7 @@ export interface RunningLab {
 }
 
 /**
- * Starts those hosts, workers and the Temporal server of a lab that are not running. Deploys nothing. May be
+ * Starts those hosts, workers, the Temporal server and the status page of a lab that are not running. Deploys nothing. May be
  * interrupted at any time and run again.
  *
  * @throws PerijoveError LAB_BUSY, LAB_EXISTS, LAB_SPEC_NOT_LOCAL, LAB_HOST_NOT_STARTED, LAB_WORKER_NOT_STARTED,
@@ -68,6 +69,7 @@ export async function startLab(options: LabUpOptions): Promise<RunningLab> {
       ],
       workers: before?.workers.filter(isAlive) ?? [],
       ...(before?.temporal && { temporal: before.temporal }),
+      ...(before?.page && { page: before.page }),
     };
     const store = (change: Partial<LabState>) => {
       lab = { ...lab, ...change };
@@ -92,7 +94,8 @@ export async function startLab(options: LabUpOptions): Promise<RunningLab> {
 
     report(`starting ${workerCount} workers`);
     const workers = provideWorkers(stateDir, lab, perijove, temporal.address);
-    store({ workers: workers.map((worker) => worker.process) });
+    const page = providePage(stateDir, lab, perijove, temporal.address);
+    store({ workers: workers.map((worker) => worker.process), ...(page && { page }) });
     await workersAtWork(workers, temporal.address, signal);
     return { specFile: paths.spec, spec, address: temporal.address, ui: temporal.ui };
   });
@@ -165,7 +168,9 @@ function labHosts(spec: ClusterSpec): LabHost[] {
 
 /** Ends processes that an interrupted start left unrecorded. */
 async function endForgotten(stateDir: string, lab: LabState): Promise<void> {
-  const known = [lab.temporal, ...lab.workers].filter((process) => process !== undefined).filter(isAlive);
+  const known = [lab.temporal, lab.page, ...lab.workers]
+    .filter((process) => process !== undefined)
+    .filter(isAlive);
   await killAll(() =>
     [...centralProcesses(stateDir)].filter((pid) => !known.some((process) => process.pid === pid)),
   );

@@ -1,12 +1,11 @@
-import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PerijoveError } from '../errors/error.js';
 import { connectClient, type TemporalClient } from '../temporal/connect.js';
 import { taskQueue } from '../temporal/contract.js';
-import { identify, isAlive, type ProcessIdentity } from './processes.js';
-import { hostMarker, labMarker, labPaths, type LabState } from './state.js';
+import { startCentral } from './central.js';
+import { isAlive, type ProcessIdentity } from './processes.js';
+import { labPaths, type LabState } from './state.js';
 import { tail } from './machine.js';
 
 /** Two, so that losing one does no harm. */
@@ -38,34 +37,10 @@ export function provideWorkers(
 }
 
 function startWorker(stateDir: string, entry: string, address: string, logFile: string): ProcessIdentity {
-  mkdirSync(path.dirname(logFile), { recursive: true });
-  const log = openSync(logFile, 'a', 0o600);
-  const child = spawn(process.execPath, [entry, 'worker'], {
-    cwd: stateDir,
-    detached: true,
-    stdio: ['ignore', log, log],
-    env: workerEnvironment(stateDir, address),
-  });
-  closeSync(log);
-  child.unref();
-  const identity = child.pid === undefined ? undefined : identify(child.pid);
+  const identity = startCentral({ stateDir, address, logFile, words: [entry, 'worker'] });
   if (!identity)
     throw new PerijoveError('LAB_WORKER_NOT_STARTED', 'cannot start a worker', { file: logFile });
   return identity;
-}
-
-/** The user's Temporal settings are for other clusters. */
-function workerEnvironment(stateDir: string, address: string): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(
-    ([name]) => !name.startsWith('TEMPORAL_') && name !== hostMarker,
-  );
-  return {
-    ...Object.fromEntries(kept),
-    TEMPORAL_ADDRESS: address,
-    TEMPORAL_NAMESPACE: 'default',
-    TEMPORAL_CONFIG_FILE: path.join(stateDir, 'temporal', 'none.toml'),
-    [labMarker]: stateDir,
-  };
 }
 
 /**

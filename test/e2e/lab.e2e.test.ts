@@ -12,6 +12,7 @@ import { keeperTests } from './lab/keeper.js';
 import { kernelTests } from './lab/kernels.js';
 import { pageTests } from './lab/page.js';
 import { recoveryTests } from './lab/recovery.js';
+import { statusPageTests } from './lab/status-page.js';
 
 const example = path.resolve(import.meta.dirname, '../../examples/lab.yaml');
 
@@ -29,6 +30,7 @@ describe('a lab', () => {
   describe('its kernels', () => kernelTests(lab));
   describe('its drills', () => drillTests(lab));
   describe('its Jupyter', () => keeperTests(lab));
+  describe('its status page', () => statusPageTests(lab));
   describe('its etcd', () => recoveryTests(lab));
 
   describe('with a second lab, of the packed package', () => {

@@ -9,7 +9,9 @@ import { defineCommand, defineGroup, type CommandContext } from '../command.js';
 import { printJson, printText, textColumns, textFor } from '../io.js';
 import { count } from '../progress-view.js';
 import { labSubnet } from '../../lab/spec.js';
+import { pageRecordFile } from '../status-page.js';
 import { commandTable, table } from '../table.js';
+import { loginUrl } from '../../ui/access.js';
 import { deployAndShow } from './up.js';
 
 const stateDirOption = {
@@ -22,8 +24,9 @@ const upCommand = defineCommand({
   summary: 'start a lab and deploy its cluster',
   description:
     'Lists the programs that are missing and, once confirmed, installs them. Starts three hosts (each an sshd ' +
-    'with its own directory), a Temporal server and two workers, then deploys the cluster. Everything keeps ' +
-    'running after the command returns. Run it again to resume, also after `perijove lab down` or a reboot.',
+    'with its own directory), a Temporal server, two workers and the status page, then deploys the cluster. ' +
+    'Everything keeps running after the command returns. Run it again to resume, also after `perijove lab down` ' +
+    'or a reboot.',
   options: {
     stateDir: stateDirOption,
     subnet: { flags: '--subnet <127.K>', description: 'first two numbers of all addresses (default: 127.0)' },
@@ -204,16 +207,19 @@ async function nextSteps(
   { spec, specFile, ui }: RunningLab,
   stateDir: string | undefined,
 ): Promise<string> {
-  const [{ leadingMaster }, { directReach }] = await Promise.all([
+  const [{ leadingMaster }, { directReach }, { readRecord }] = await Promise.all([
     import('../../mesos/masters/detector.js'),
     import('../../ssh/reach.js'),
+    import('../../ui/record.js'),
   ]);
+  const record = await readRecord(pageRecordFile(spec, specFile, context.env));
   const leader = await leadingMaster(directReach, spec).catch(() => undefined);
   const proxies = hostsWithRole(spec, 'proxy').map((host) => proxyUrl(spec, host));
   const file = stateDir === undefined ? '' : ` --file ${path.relative(context.cwd, specFile)}`;
   const columns = textColumns(context);
   const addresses = [
     ['Jupyter', proxies.join('  ')],
+    ...(record ? [['status page', loginUrl(record.origin, record.token)]] : []),
     ['Temporal', ui],
     ...(leader ? [['Mesos', `http://${leader.address.ip}:${leader.address.port}`]] : []),
   ];

@@ -15,7 +15,7 @@ import { temporalUi } from '../temporal-ui.js';
 import { temporalOptions, temporalSettings } from '../temporal.js';
 import { versionText } from '../version.js';
 
-const defaultPlace = '127.0.0.1:8235';
+const defaultPlace = '127.0.0.1:8490';
 const intervalMs = 1_000;
 /** While the cluster is ready and its workflows do nothing. */
 const longestMs = 5_000;

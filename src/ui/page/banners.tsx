@@ -15,7 +15,7 @@ export function Banners({ feed, now }: { readonly feed: FeedState; readonly now:
   const faults = view && ['degraded', 'failed'].includes(view.status.phase) ? view.reasons : [];
   const remarks = view && faults.length === 0 && view.status.phase !== 'absent' ? view.reasons : [];
   return (
-    <>
+    <div class="banners">
       <div class="stale" role="status">
         {silencesIn(feed, now, setting).map(([key, text]) => (
           <p key={key}>{text}</p>
@@ -34,7 +34,7 @@ export function Banners({ feed, now }: { readonly feed: FeedState; readonly now:
           <Reasons reasons={remarks} />
         </div>
       )}
-    </>
+    </div>
   );
 }
 

@@ -98,6 +98,9 @@ function NodeRow({ node }: { readonly node: NodePart }) {
           {isRunning && jupyter !== null && jupyter !== 'ready' && (
             <span class="tag">{words.jupyter(stateText(jupyter))}</span>
           )}
+          {isRunning && !serves && etcd === 'good' && jupyter === 'ready' && kernels === 0 && (
+            <span class="tag">{stateText('standing-by')}</span>
+          )}
           {kernels !== null && kernels > 0 && <span class="tag">{words.kernels(kernels)}</span>}
         </span>
       </summary>

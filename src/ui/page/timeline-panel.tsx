@@ -81,11 +81,13 @@ function Controls({ place, window, now }: PlaceProps) {
         ))}
       </span>
       <span class="choice">
-        <a href={hashOf(beside(-step))} aria-label={words.earlier} title={words.earlier}>
-          ←
+        <a href={hashOf(beside(-step))} title={words.earlier}>
+          <Arrow path="M12 8H3m4-4L3 8l4 4" />
+          <span class="unseen">{words.earlier}</span>
         </a>
-        <a href={hashOf(beside(step))} aria-label={words.later} title={words.later}>
-          →
+        <a href={hashOf(beside(step))} title={words.later}>
+          <Arrow path="M4 8h9m-4-4l4 4-4 4" />
+          <span class="unseen">{words.later}</span>
         </a>
         <a
           href={hashOf({ span: place.span })}
@@ -95,6 +97,14 @@ function Controls({ place, window, now }: PlaceProps) {
         </a>
       </span>
     </nav>
+  );
+}
+
+function Arrow({ path }: { readonly path: string }) {
+  return (
+    <svg viewBox="0 0 16 16" width="16" aria-hidden="true">
+      <path d={path} />
+    </svg>
   );
 }
 

@@ -1,5 +1,6 @@
-// `npm run screenshots`: starts a separate lab at the default addresses, takes docs/images/terminal.png and
-// docs/images/temporal.png from it, and purges it.
+// `npm run screenshots`: starts a separate lab at the default addresses, takes docs/images/terminal.png, temporal.png,
+// status-page.png and status-page-phone.png from it, and purges it. `npm run screenshots -- status` takes the last two
+// alone.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -79,6 +80,32 @@ async function temporal(browser) {
   await page.close();
 }
 
+/** The status page after a drill and a move: wide and light, and dark on a phone. */
+async function statusPage(browser) {
+  for (const words of [
+    ['drill', 'run', 'node-kill'],
+    ['move', 'node3'],
+  ]) {
+    screenOf(words);
+  }
+  const url = screenOf(['open', 'status', '--url']);
+  const looks = {
+    'status-page.png': { viewport: { width: 1280, height: 860 }, colorScheme: 'light' },
+    'status-page-phone.png': { viewport: { width: 390, height: 780 }, colorScheme: 'dark' },
+  };
+  for (const [name, look] of Object.entries(looks)) {
+    const page = await browser.newPage({ ...look, locale: 'en-GB' });
+    page.setDefaultTimeout(180_000);
+    await page.goto(`${url}#span=hour`);
+    await page.getByRole('status').filter({ hasText: 'ready' }).waitFor();
+    const png = await page.screenshot();
+    // The policy of the page itself permits no other source.
+    await page.goto('about:blank');
+    await save(page, name, png);
+    await page.close();
+  }
+}
+
 /** Rewrites a screenshot without PNG filters: they suit photographs, and make these a fifth larger. */
 async function save(page, name, png) {
   const { width, height, base64 } = await page.evaluate(
@@ -131,8 +158,12 @@ async function save(page, name, png) {
 const flags = ['--disable-lcd-text', ...(process.getuid() === 0 ? ['--no-sandbox'] : [])];
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: flags });
 try {
-  await terminal(browser, [['lab', 'up'], ['status']]);
-  await temporal(browser);
+  if (process.argv[2] === 'status') screenOf(['lab', 'up']);
+  else {
+    await terminal(browser, [['lab', 'up'], ['status']]);
+    await temporal(browser);
+  }
+  await statusPage(browser);
 } finally {
   await browser.close();
   spawnSync(program[0], [program[1], 'lab', 'down', '--purge'], { env, stdio: 'inherit' });

@@ -7,6 +7,7 @@ import type { Change, HostItems } from '../hosts/items.js';
 import { aptKey, pendingPins } from '../hosts/pin-package.js';
 import type { Problem } from '../hosts/problem.js';
 import { hostServices } from '../hosts/services.js';
+import { agentReport, type AgentReport } from '../mesos/installation/agent-needs.js';
 import { installationProblems, observeMesos } from '../mesos/installation/installation.js';
 import { networkFactsScript, networkProblems, parseNetworkFacts } from '../network/clashes.js';
 import type { HostConnection } from '../ssh/connection.js';
@@ -24,6 +25,8 @@ export interface HostSurvey {
   readonly packages: readonly string[];
   /** Problems with existing parts, such as an installation or a network; absent if there are none. */
   readonly problems?: readonly Problem[];
+  /** What the Mesos agent needs; absent without one. */
+  readonly agent?: AgentReport;
   /** What each stage will change, as far as known in advance. Stages without changes are absent. */
   readonly pending: Readonly<Partial<Record<StageName, readonly Change[]>>>;
 }
@@ -74,11 +77,13 @@ export async function surveyOf(
     ...network,
     ...volume.problems,
   ];
+  const agent = agentReport(spec, host, mesos);
   return {
     host: host.name,
     facts,
     packages: items.packages,
     ...(problems.length === 0 ? {} : { problems }),
+    ...(agent === undefined ? {} : { agent }),
     pending: Object.fromEntries(pending),
   };
 }

@@ -4,6 +4,7 @@ import type { HostFacts } from '../../hosts/facts.js';
 import { exitCodes } from '../../errors/error.js';
 import { doorsOf, notebookUser, trustedAtFirstSight, type Door } from '../../cluster/exposure.js';
 import { etcdSecurity, tlsFiles, type ClusterSpec } from '../../cluster/spec.js';
+import type { AgentReport } from '../../mesos/installation/agent-needs.js';
 import type { Problem } from '../../hosts/problem.js';
 import { listens } from '../../net/listens.js';
 import type { SshPool } from '../../ssh/connection.js';
@@ -31,7 +32,9 @@ export const checkCommand = defineCommand({
     'Reads the spec, connects to every host, and checks packages, ports, disks, clocks and permissions. It ' +
     'changes nothing on the hosts. The key of a host that is not known yet is pinned, and its fingerprint ' +
     'printed: compare it with the fingerprint on the host. At the end it lists the ports that the cluster ' +
-    'opens, who gets in, and which of them accept connections from this machine now. Certificates that end ' +
+    'opens, who gets in, and which of them accept connections from this machine now. For the agents of a real ' +
+    'Mesos it prints their version, control groups, Docker, launcher and isolators, and what does not fit ' +
+    'together. Certificates that end ' +
     'within 30 days are named, and one that has expired is an error.',
   args: { file: fileArgument },
   options: { file: fileOption },
@@ -59,6 +62,7 @@ export const checkCommand = defineCommand({
         notebooks: notebookUser(spec),
         ...(certificate && { certificate, certificateValidUntil: certificate.validUntil }),
         certificates,
+        agents: hosts.flatMap(({ agent }) => agent ?? []),
       });
     } else printText(context, checkText(spec, file, { ...survey, expired, certificates }, exposure, context));
     const [first] = problems;
@@ -77,6 +81,7 @@ function checkText(
   const columns = textColumns(context);
   const blocking = grouped(problems);
   const shown = [...blocking, ...expired].map((problem) => withCommands(problem, context.program));
+  const agents = hosts.flatMap(({ agent }) => agent ?? []);
   const rows = spec.hosts.map((host) => {
     const facts = hosts.find((each) => each.host === host.name)?.facts;
     const hasProblem = problems.some((problem) => problem.host === host.name);
@@ -93,6 +98,7 @@ function checkText(
       ...(index === 0 ? [''] : []),
       ...hanging('', `pinned the key of ${host}: ${fingerprint}`, columns),
     ]),
+    ...agentLines(agents, context),
     ...shown.flatMap((problem) => ['', ...problemLines(problem, colors, columns)]),
     '',
     ...exposureLines(exposure, context),
@@ -104,6 +110,21 @@ function checkText(
     `${file}: ${verdictText(blocking.length, expired.length, context)}`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** What each agent runs on, hosts alike together, and below it what does not fit. */
+function agentLines(agents: readonly AgentReport[], context: CommandContext): string[] {
+  const columns = textColumns(context);
+  const textOf = ({ facts, warnings }: AgentReport) => [...facts, ...warnings].join('\n');
+  const distinct = [...new Map(agents.map((agent) => [textOf(agent), agent])).values()];
+  return distinct.flatMap((agent, index) => {
+    const same = agents.filter((each) => textOf(each) === textOf(agent)).map(({ host }) => host);
+    return [
+      ...(index === 0 ? [''] : []),
+      ...hanging('', `Agents of ${same.join(', ')}: ${agent.facts.join('; ')}.`, columns),
+      ...agent.warnings.flatMap((text) => hanging('  ', context.colors.yellow(text), columns)),
+    ];
+  });
 }
 
 /** What has expired blocks no deployment: one may renew it. */

@@ -34,6 +34,12 @@ export interface MesosInstallation {
   readonly libraryDir?: string;
   /** Changes when a program or libmesos is replaced. */
   readonly stamp?: string;
+  /** The version of the control groups that the host has for programs; absent if it did not report one. */
+  readonly controlGroups?: 1 | 2;
+  /** Of the running Docker, such as `26.1.5`. */
+  readonly dockerVersion?: string;
+  /** Of the Debian package, such as `1.11.0-0.9.0`. */
+  readonly packageVersion?: string;
 }
 
 /** A Mesos takes a moment to load: libmesos has some hundred megabytes. */
@@ -138,6 +144,9 @@ stamp() {
   done | sha256sum | cut -c1-16
 }
 if ${isThere}; then say there yes; fi
+case $(stat -fc %T /sys/fs/cgroup 2>/dev/null) in cgroup2fs) say control-groups 2 ;; tmpfs) say control-groups 1 ;; esac
+if command -v docker >/dev/null; then say docker "$(timeout 5 docker version --format '{{.Server.Version}}' 2>/dev/null)"; fi
+${install.kind === 'package' ? `say package-version "$(dpkg-query -W -f '\${Version}' ${names} 2>/dev/null)"` : ''}
 set --
 ${programs
   .map(
@@ -176,6 +185,9 @@ export function parseInstallation(output: string): MesosInstallation {
   const optional = { launcherDir: one('launcher-dir'), webuiDir: one('webui-dir') };
   const libraryDir = one('library-dir');
   const stamp = one('stamp');
+  const controlGroups = one('control-groups');
+  const dockerVersion = one('docker');
+  const packageVersion = one('package-version');
   return {
     isThere: one('there') === 'yes',
     programs: {
@@ -186,6 +198,9 @@ export function parseInstallation(output: string): MesosInstallation {
     ...(optional.webuiDir === undefined ? {} : { webuiDir: optional.webuiDir }),
     ...(libraryDir === undefined ? {} : { libraryDir }),
     ...(stamp === undefined ? {} : { stamp }),
+    ...(controlGroups === undefined ? {} : { controlGroups: controlGroups === '2' ? 2 : 1 }),
+    ...(dockerVersion === undefined ? {} : { dockerVersion }),
+    ...(packageVersion === undefined ? {} : { packageVersion }),
   };
 }
 

@@ -87,6 +87,16 @@ export function agentItems(spec: ClusterSpec, host: HostSpec, found?: MesosInsta
   });
 }
 
+/** The flags of an agent by which it runs tasks: those that Perijove sets, and those of the spec. */
+export function agentFlagsOf(
+  spec: ClusterSpec,
+  host: HostSpec,
+  found: MesosInstallation | undefined,
+): Readonly<Partial<Record<string, string>>> {
+  const known = found?.programs['mesos-agent']?.flags ?? [];
+  return { ...knownFlags(known, containerizerFlags(spec, host)), ...spec.mesos.agentFlags };
+}
+
 /** HTTP basic is Mesos' default; these flags require it for reads and writes. */
 const authenticationFlags = { authenticate_http_readonly: 'true', authenticate_http_readwrite: 'true' };
 
@@ -229,12 +239,19 @@ const optionalFlags = new Set(['runtime_dir', 'fetcher_cache_dir', 'launcher', '
 
 function commandFlags(found: MesosInstallation | undefined, { program, flags, specFlags }: Parts): string[] {
   const known = found?.programs[program]?.flags ?? [];
+  return Object.entries({ ...knownFlags(known, flags), ...specFlags }).map(
+    ([name, value]) => `--${name}=${value}`,
+  );
+}
+
+function knownFlags(
+  known: readonly string[],
+  flags: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
   const own = Object.entries(flags).filter(
     ([name]) => known.length === 0 || known.includes(name) || !optionalFlags.has(name),
   );
-  return Object.entries({ ...Object.fromEntries(own), ...specFlags }).map(
-    ([name, value]) => `--${name}=${value}`,
-  );
+  return Object.fromEntries(own);
 }
 
 /** A file that a Mesos program reads, made from a secret. */

@@ -96,8 +96,14 @@ async function statusPage(browser) {
   for (const [name, look] of Object.entries(looks)) {
     const page = await browser.newPage({ ...look, locale: 'en-GB' });
     page.setDefaultTimeout(180_000);
-    await page.goto(`${url}#span=hour`);
+    await page.goto(url);
     await page.getByRole('status').filter({ hasText: 'ready' }).waitFor();
+    // The drill, in the middle of a minute.
+    await page.locator('.moments li', { hasText: 'drill 1' }).locator('.at').click();
+    await page.getByRole('link', { name: 'Minute' }).click();
+    // Not every machine has a font for it.
+    await page.locator('.languages').evaluate((element) => element.remove());
+    await page.evaluate(() => scrollTo(0, 0));
     const png = await page.screenshot();
     // The policy of the page itself permits no other source.
     await page.goto('about:blank');

@@ -77,11 +77,16 @@ export class BenchLab {
     };
   }
 
-  /** Sets keys of a section of the spec, and deploys it. */
-  async set(section: string, values: Readonly<Record<string, string>>): Promise<void> {
+  /** Sets keys of a section of the spec, and deploys nothing. */
+  write(section: string, values: Readonly<Record<string, string>>): void {
     const document = parseDocument(readFileSync(this.specFile, 'utf8'));
     for (const [key, value] of Object.entries(values)) document.setIn([section, key], parse(value));
     writeFileSync(this.specFile, document.toString());
+  }
+
+  /** Sets keys of a section of the spec, and deploys it. */
+  async set(section: string, values: Readonly<Record<string, string>>): Promise<void> {
+    this.write(section, values);
     await this.perijove('up', '--file', this.specFile);
   }
 

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { LabFaults } from '../drill/lab.js';
 import type { Artifacts } from '../hosts/converge.js';
 import type { SshPool } from '../ssh/connection.js';
+import type { Receiver } from './receivers.js';
 
 /** What activities depend on. One instance per worker. */
 export interface ActivityDeps {
@@ -13,4 +14,6 @@ export interface ActivityDeps {
   readonly artifacts: Artifacts;
   /** The faults that the lab can inject, if the worker runs in one. */
   readonly lab?: LabFaults;
+  /** Whom this worker notifies. */
+  readonly receivers?: readonly Receiver[];
 }

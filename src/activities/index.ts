@@ -9,6 +9,7 @@ import { createImageActivities } from './image.js';
 import { createKeeperActivities } from './keeper.js';
 import { createMesosActivities } from './mesos.js';
 import { createNetworkActivities } from './network.js';
+import { createNoticeActivities } from './notices.js';
 import { createPrincipalActivities } from './principal.js';
 import { createRecoveryActivities } from './recovery.js';
 import { createRemovalActivities } from './removal.js';
@@ -39,6 +40,7 @@ export function createActivities(deps: ActivityDeps) {
     ...createRemovalActivities(deps),
     ...createRecoveryActivities(deps),
     ...createDrillActivities(deps),
+    ...createNoticeActivities(deps),
   };
 }
 

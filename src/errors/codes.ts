@@ -786,6 +786,24 @@ export const errorCodes = facts({
     retryable: false,
     exit: 'usage',
   },
+  NOTIFICATIONS_INVALID: {
+    meaning: 'The file of `perijove worker --notify` cannot be used.',
+    remedy: 'Correct it as docs/how-to/notifications.md shows.',
+    retryable: false,
+    exit: 'usage',
+  },
+  NOTIFICATION_NOT_SENT: {
+    meaning: 'A receiver of notifications did not take one, or the worker does not know the receiver.',
+    remedy: 'Check the receiver, and that all workers have the same file for `--notify`.',
+    retryable: true,
+    exit: 'unreachable',
+  },
+  NOTIFICATION_REFUSED: {
+    meaning: 'A receiver of notifications answered that the request is wrong, such as its credential.',
+    remedy: 'Correct its URL or its headers in the file for `--notify`, and start the workers again.',
+    retryable: false,
+    exit: 'refused',
+  },
   PAYLOAD_KEYS_EXIST: {
     meaning: 'There are payload keys already.',
     remedy:

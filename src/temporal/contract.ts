@@ -31,6 +31,7 @@ export const workflowNames = {
   teardown: 'teardown',
   drill: 'drill',
   recovery: 'recovery',
+  notify: 'notify',
 } as const;
 
 export const workflowIds = {
@@ -41,6 +42,7 @@ export const workflowIds = {
   teardown: (cluster: string) => `teardown:${cluster}`,
   drill: (cluster: string, number: number) => `drill:${cluster}/${number}`,
   recovery: (cluster: string) => `recovery:${cluster}`,
+  notify: (cluster: string, notice: string) => `notify:${cluster}/${notice}`,
 } as const;
 
 export type WorkflowName = keyof typeof workflowNames;
@@ -348,6 +350,24 @@ export interface RecoveryResult {
   readonly members: readonly string[];
   /** Nodes that have yet to join. */
   readonly missing: readonly string[];
+}
+
+// --- notify ---------------------------------------------------------------------------------------------
+
+/** What operators are notified of. */
+export interface Notice {
+  readonly cluster: string;
+  readonly kind: 'incident' | 'deployment-failed';
+  /** ISO 8601. */
+  readonly at: string;
+  /** A sentence without its full stop. */
+  readonly what: string;
+}
+
+export interface NotifyInput {
+  readonly notice: Notice;
+  /** Name of a receiver, which the workers' file describes. */
+  readonly receiver: string;
 }
 
 // --- drill ----------------------------------------------------------------------------------------------

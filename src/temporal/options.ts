@@ -54,6 +54,13 @@ export const waiting: ActivityOptions = {
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
+/** Sends one notice: for about an hour with growing pauses. */
+export const sending: ActivityOptions = {
+  startToCloseTimeout: 30_000,
+  scheduleToCloseTimeout: dayMs,
+  retry: { initialInterval: 5_000, backoffCoefficient: 2, maximumInterval: 600_000, maximumAttempts: 12 },
+};
+
 /** How many times longer the limits of an activity may become (`workflows/growing.ts`). */
 export const growthLimit = 4;
 

@@ -3,6 +3,7 @@ import { Runtime, TransportError, Worker, type NativeConnection } from '@tempora
 import type { Client } from '@temporalio/client';
 import { pino, type Logger } from 'pino';
 import { createActivities } from '../activities/index.js';
+import type { Receiver } from '../activities/receivers.js';
 import type { LabFaults } from '../drill/lab.js';
 import { PerijoveError } from '../errors/error.js';
 import { scope } from '../net/scope.js';
@@ -18,6 +19,7 @@ import { connectPatiently } from './connection.js';
 import { watchFaults, type Faults } from './faults.js';
 import { activityInterceptors } from './interceptors.js';
 import { temporalLogger } from './log.js';
+import { watchNotices } from './notices.js';
 import { buildId, bundleFile } from './release.js';
 import { takeoverOptions } from './takeover.js';
 
@@ -26,6 +28,8 @@ export interface RunWorkerOptions extends TemporalSettings {
   readonly knownHostsDir: string;
   /** `address:port` to serve Prometheus metrics at, as `/metrics`. */
   readonly metrics?: string;
+  /** Whom to notify of incidents and failed deployments. */
+  readonly receivers?: readonly Receiver[];
   /** `info` by default. */
   readonly logLevel?: string;
   /** The built package: workflow bundle and programs. This module's own `dist` by default. */
@@ -111,10 +115,17 @@ async function serve(options: RunWorkerOptions, logger: Logger): Promise<void> {
           logger,
           artifacts,
           ...(options.lab && { lab: options.lab }),
+          ...(options.receivers && { receivers: options.receivers }),
         });
         const version =
           options.unversioned === true ? undefined : await versionFor(client, build, logger, ending);
-        await work({ client, connection, namespace, bundle, version, activities, logger, ending, address });
+        const noticing = scope(ending);
+        if (options.receivers) {
+          void watchNotices({ client, receivers: options.receivers, logger, signal: noticing.signal });
+        }
+        await work({
+          ...{ client, connection, namespace, bundle, version, activities, logger, ending, address },
+        }).finally(() => noticing.abort());
       } catch (error) {
         if (ending.aborted || !(error instanceof TransportError)) throw error;
         logger.warn({ err: error, address }, 'lost the connection to the Temporal server; reconnecting');

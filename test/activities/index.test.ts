@@ -13,6 +13,7 @@ import { createImageActivities } from '../../src/activities/image.js';
 import { createKeeperActivities } from '../../src/activities/keeper.js';
 import { createMesosActivities } from '../../src/activities/mesos.js';
 import { createNetworkActivities } from '../../src/activities/network.js';
+import { createNoticeActivities } from '../../src/activities/notices.js';
 import { createPrincipalActivities } from '../../src/activities/principal.js';
 import { createRecoveryActivities } from '../../src/activities/recovery.js';
 import { createRemovalActivities } from '../../src/activities/removal.js';
@@ -46,6 +47,7 @@ it('no two subjects have an activity of the same name', () => {
     createImageActivities(deps),
     createKeeperActivities(deps),
     createDrillActivities(deps),
+    createNoticeActivities(deps),
     createVerifyActivities(deps),
     createRecoveryActivities(deps),
     createTeardownActivities(deps),

@@ -297,6 +297,7 @@ export class SimulatedCluster {
         runScheduler: refuse('runScheduler'),
         teardownFramework: refuse('teardownFramework'),
         watchCluster: refuse('watchCluster'),
+        sendNotice: refuse('sendNotice'),
         reconcileCluster: refuse('reconcileCluster'),
         prepareDrill: refuse('prepareDrill'),
         injectFault: refuse('injectFault'),

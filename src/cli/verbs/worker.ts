@@ -13,6 +13,7 @@ const actions = ['install', 'uninstall'] as const;
 
 interface WorkerChoice extends TemporalChoice {
   readonly metrics: string | undefined;
+  readonly notify: string | undefined;
   readonly logLevel: string | undefined;
   readonly unversioned: boolean;
   readonly user: boolean;
@@ -36,6 +37,10 @@ export const workerCommand = defineCommand({
   },
   options: {
     metrics: { flags: '--metrics <address>', description: 'serve Prometheus metrics at host:port' },
+    notify: {
+      flags: '--notify <file>',
+      description: 'notify the receivers in this file of incidents and failed deployments',
+    },
     logLevel: {
       flags: '--log-level <level>',
       description: 'least level that is logged (default: info)',
@@ -69,11 +74,13 @@ export const workerCommand = defineCommand({
       import('../../lab/faults.js'),
       import('../../lab/state.js'),
     ]);
+    const receivers = await receiversIn(context, options);
     const stateDir = context.env[labMarker];
     const ended = await runWorker({
       ...temporalSettings(context, options),
       knownHostsDir: knownHostsDir(context.env),
       ...(options.metrics !== undefined && { metrics: options.metrics }),
+      ...(receivers && { receivers }),
       ...(options.logLevel !== undefined && { logLevel: options.logLevel }),
       unversioned: options.unversioned,
       ...(stateDir !== undefined && { lab: labFaults(stateDir) }),
@@ -86,6 +93,13 @@ export const workerCommand = defineCommand({
   },
 });
 
+/** @throws PerijoveError NOTIFICATIONS_INVALID */
+async function receiversIn({ cwd }: CommandContext, { notify }: WorkerChoice) {
+  if (notify === undefined) return undefined;
+  const { readReceivers } = await import('../../activities/receivers.js');
+  return readReceivers(path.resolve(cwd, notify));
+}
+
 async function placeOf({ env }: CommandContext, { user }: WorkerChoice): Promise<UnitPlace> {
   const { unitPlace } = await import('../../worker/install.js');
   return unitPlace(user, env, user ? homeDir() : '');
@@ -93,6 +107,7 @@ async function placeOf({ env }: CommandContext, { user }: WorkerChoice): Promise
 
 async function install(context: CommandContext, options: WorkerChoice): Promise<number> {
   const { installUnit, requireSystemd } = await import('../../worker/install.js');
+  await receiversIn(context, options);
   const place = await placeOf(context, options);
   const text = await unitText(context, options);
   if (options.print) {
@@ -179,9 +194,10 @@ async function unitText(context: CommandContext, options: WorkerChoice): Promise
     if (value === '') return [];
     return [[name, /_(FILE|PATH|KEYS)$/.test(name) ? path.resolve(context.cwd, value) : value] as const];
   });
-  const { metrics, logLevel, temporal, profile, user } = options;
+  const { metrics, notify, logLevel, temporal, profile, user } = options;
   const flags = {
     '--metrics': metrics,
+    '--notify': notify === undefined ? undefined : path.resolve(context.cwd, notify),
     '--log-level': logLevel,
     '--temporal': temporal,
     '--profile': profile,

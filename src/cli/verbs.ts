@@ -101,6 +101,12 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import('./verbs/history.js')).historyCommand,
   },
   {
+    name: 'versions',
+    summary: 'print the versions of everything that the cluster runs on',
+    group: groups.look,
+    load: async () => (await import('./verbs/versions.js')).versionsCommand,
+  },
+  {
     name: 'move',
     summary: 'move Jupyter and leadership to a node, without a failed request',
     group: groups.keep,

@@ -128,6 +128,9 @@ export const scripts: Readonly<Record<string, Row>> = {
   'ssh/upload.ts#uploadFile': ['converge a bare host', 'unpack an archive'],
   'ssh/upload.ts#downloadFile': { not: 'one cat, whose failure is no file' },
   'status/etcd-survey.ts#treesOn': { not: 'one program, whose empty answer is not known' },
+  'status/part-versions.ts#hostVersions': {
+    not: 'prints versions for a person, and nothing follows from it',
+  },
   'storage/volume.ts#observePool': ['remove a volume'],
   'storage/volume.ts#observeBricks': ['remove a volume'],
   'storage/volume.ts#create': { not: 'needs three servers with GlusterFS' },

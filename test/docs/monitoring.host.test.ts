@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadSpec } from '../../src/cluster/load.js';
 import { emptyStatus } from '../../src/status/cluster-status.js';
 import { statusMetrics } from '../../src/status/metrics.js';
@@ -16,10 +16,15 @@ const found = prometheusPrograms();
 if (typeof found === 'string') console.warn(`skipped: ${found}`);
 const { prometheus, promtool } = typeof found === 'string' ? { prometheus: '', promtool: '' } : found;
 
-const directory = mkdtempSync(path.join(tmpdir(), 'perijove-prometheus-'));
-cpSync('examples/monitoring', directory, { recursive: true });
-writeFileSync(path.join(directory, 'token'), 'token-of-the-page\n', { mode: 0o600 });
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+let directory = '';
+beforeAll(() => {
+  directory = mkdtempSync(path.join(tmpdir(), 'perijove-prometheus-'));
+  cpSync('examples/monitoring', directory, { recursive: true });
+  writeFileSync(path.join(directory, 'token'), 'token-of-the-page\n', { mode: 0o600 });
+});
+afterAll(() => {
+  if (directory !== '') rmSync(directory, { recursive: true, force: true });
+});
 
 const check = (...args: string[]) =>
   execFileSync(promtool, args, { cwd: directory, encoding: 'utf8', stdio: 'pipe' });

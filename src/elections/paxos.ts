@@ -171,9 +171,8 @@ function withoutLater(all: readonly PaxosStep[], recovered: PaxosStep | undefine
   const until = own.slice(0, own.indexOf(recovered) + 1);
   const last = Math.max(...until.map(({ position }) => position ?? -1));
   return all.filter((step) => {
-    if (step.member === recovered.member && !ends.has(step.kind) && step.kind !== 'contends')
-      return until.includes(step);
-    return step.position === undefined || ends.has(step.kind) || step.position <= last;
+    if (step.position === undefined || ends.has(step.kind)) return true;
+    return step.member === recovered.member ? until.includes(step) : step.position <= last;
   });
 }
 

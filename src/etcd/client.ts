@@ -139,6 +139,7 @@ function statusOf(answer: IStatusResponse): MemberStatus {
     term: Number(answer.raftTerm),
     version: answer.version,
     dbSizeBytes: Number(answer.dbSize),
+    committedIndex: Number(answer.raftIndex),
     learner: answer.isLearner,
   };
 }

@@ -45,6 +45,8 @@ export interface MemberStatus {
   readonly term: number;
   readonly version: string;
   readonly dbSizeBytes: number;
+  /** Index of the last entry that the member knows to be committed. */
+  readonly committedIndex: number;
   readonly learner: boolean;
 }
 

@@ -72,3 +72,24 @@ test('the stand-in has a contest, and no promises', () => {
   expect(election?.proposal).toBeUndefined();
   expect(election?.steps).toHaveLength(6);
 });
+
+test('a leader that is restarted at once finds its own old number, which does not vanish from the replay', () => {
+  const at = (second: number) => `2026-01-01_00:00:0${second}.00000 I0101 00:00:00.000000 7 stand-in] `;
+  const log = [
+    [0, "Detected a new leader: (id='4')"],
+    [0, 'A new leading master (UPID=master@127.0.0.1:15050) is detected'],
+    [0, 'Elected as the leading master!'],
+    [0, 'Successfully recovered registrar'],
+    [5, 'Replica recovered with log positions 0 -> 3 with 0 holes and 0 unlearned'],
+    [5, "New candidate (id='7') has entered the contest for leadership"],
+    [5, "Detected a new leader: (id='4')"],
+    [9, "Detected a new leader: (id='5')"],
+    [9, 'A new leading master (UPID=master@127.0.0.1:15060) is detected'],
+  ] as const;
+  const value = log.map(([second, message]) => `${at(second)}${message}\n`).join('');
+  const elections = replayMasters([{ member: 'm1', log: { known: true, value } }], mesosMasters);
+  expect(elections.map(({ sequence, leader, steps }) => [sequence, leader, steps.length])).toEqual([
+    [4, 'm1', 7],
+    [5, 'm2', 2],
+  ]);
+});

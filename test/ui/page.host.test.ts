@@ -8,16 +8,31 @@ import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loginUrl } from '../../src/ui/access.js';
+import type { ElectionsView } from '../../src/ui/elections.js';
+import { replayMasters } from '../../src/elections/paxos.js';
+import { replayRaft } from '../../src/elections/raft.js';
+import { replayEnsemble } from '../../src/elections/zookeeper.js';
+import { known } from '../../src/hosts/observation.js';
 import { Feed } from '../../src/ui/feed.js';
 import { pageFiles } from '../../src/ui/files.js';
 import { createPageServer } from '../../src/ui/server.js';
 import type { ClusterView } from '../../src/ui/view.js';
+import { ensemble, mesosMasters, recorded, threeHosts, threeNodes } from '../elections/recorded.js';
 import { startBrowser, type TestBrowser } from '../support/chromium.js';
 import { recordedView } from './views.js';
 
 /* The status page in a browser, of what labs were; `test/e2e/lab/status-page.ts` tests it with a running one. */
 const token = 'a-token';
 const files = await pageFiles(path.resolve(import.meta.dirname, '../../dist/ui/page'));
+/** Of other logs than those of the labs. */
+const elections: ElectionsView = {
+  readAt: '2026-12-01T03:00:00.000Z',
+  etcd: replayRaft(recorded('etcd-split', threeNodes)).elections,
+  mesos: replayMasters(recorded('mesos', ['m1', 'm2', 'm3']), mesosMasters),
+  zookeeper: replayEnsemble(recorded('zookeeper', threeHosts), ensemble),
+  unknown: { etcd: [], mesos: [], zookeeper: [] },
+  members: [{ node: 'node0', state: known({ role: 'leader', term: 4, committedIndex: 9 }) }],
+};
 let browser: TestBrowser;
 let view: ClusterView;
 let server: Server;
@@ -36,7 +51,10 @@ afterAll(async () => {
 
 async function serve(): Promise<void> {
   feed = new Feed({ observe: async () => view, intervalMs: 50 });
-  server = createPageServer({ feed, files, answers: {} }, () => ({
+  const answers = {
+    '/api/elections': async () => ({ type: 'application/json', body: JSON.stringify(elections) }),
+  };
+  server = createPageServer({ feed, files, answers }, () => ({
     ...{ token, scheme: 'http', port, names: ['127.0.0.1'] },
   }));
   await once(server.listen(port, '127.0.0.1'), 'listening');
@@ -174,5 +192,14 @@ test('speaks Chinese, by its switch and by the language of the browser', async (
   await page.addInitScript("Object.defineProperty(navigator, 'languages', { value: ['fr', 'zh-CN', 'en'] })");
   await page.reload();
   await page.getByRole('heading', { name: '时间线' }).waitFor();
+  await page.close();
+});
+
+test('replays elections: the newest is open, with its steps and its split vote', async () => {
+  const { page } = await open('ready');
+  const raft = page.getByRole('region', { name: 'etcd: Raft' });
+  await raft.getByText('Term 3: the vote was split between node2 and node1.').waitFor();
+  expect(await raft.getByRole('row', { name: /node0/ }).innerText()).toMatch(/leader\s+4\s+9/);
+  expect(await raft.getByRole('row', { name: /node1/ }).innerText()).toMatch(/unknown/);
   await page.close();
 });

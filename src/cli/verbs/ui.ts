@@ -27,7 +27,7 @@ export const uiCommand = defineCommand({
     'Serves a page that shows the cluster and what happens in it, until Ctrl-C, and prints a link that opens it. ' +
     'It only reads. It observes the cluster as `perijove status --watch` does, once for all viewers, and not at all ' +
     'while nobody looks. The same server answers GET /api/status with the document of `perijove status --json`, ' +
-    'GET /api/events with server-sent events, and GET /metrics with metrics for Prometheus, each to requests with ' +
+    'GET /api/elections with the last elections, GET /api/events with server-sent events, and GET /metrics with metrics for Prometheus, each to requests with ' +
     'Authorization: Bearer and the token. Beyond loopback it wants a certificate.',
   args: { file: fileArgument },
   options: {
@@ -65,13 +65,15 @@ export const uiCommand = defineCommand({
         remedy: 'Pass --tls-certificate and --tls-key, or listen on 127.0.0.1.',
       });
     }
-    const [{ Feed }, { Observer }, { pageFiles }, { createPageServer }, { newToken }] = await Promise.all([
-      import('../../ui/feed.js'),
-      import('../../ui/observer.js'),
-      import('../../ui/files.js'),
-      import('../../ui/server.js'),
-      import('../../ui/record.js'),
-    ]);
+    const [{ ElectionReader }, { Feed }, { Observer }, { pageFiles }, { createPageServer }, { newToken }] =
+      await Promise.all([
+        import('../../ui/elections.js'),
+        import('../../ui/feed.js'),
+        import('../../ui/observer.js'),
+        import('../../ui/files.js'),
+        import('../../ui/server.js'),
+        import('../../ui/record.js'),
+      ]);
     const token = options.tokenFile === undefined ? newToken() : await tokenIn(options.tokenFile);
     // Ctrl-C ends it in order.
     return withHosts({ env: context.env, signal: new AbortController().signal }, async (pool) => {
@@ -80,6 +82,7 @@ export const uiCommand = defineCommand({
         temporal: temporalSettings(context, options, absolute),
         temporalUi: await temporalUi(context, options, absolute).catch(() => null),
       });
+      const elections = new ElectionReader(spec, pool);
       const feed = new Feed<ClusterView>({
         observe: () => observer.observe(),
         intervalMs,
@@ -94,6 +97,7 @@ export const uiCommand = defineCommand({
       const answers = {
         '/api/status': async () => jsonOf((await feed.latest()).view.status),
         '/api/view': async () => jsonOf(await feed.latest()),
+        '/api/elections': async () => jsonOf(await elections.read()),
         '/metrics': async () => ({
           type: 'text/plain; version=0.0.4; charset=utf-8',
           body: statusMetrics((await feed.latest()).view.status),

@@ -3,6 +3,7 @@ import { topologyOf } from '../topology.js';
 import { Banners } from './banners.js';
 import { SettingContext, firstLanguage, remember, type Setting } from './context.js';
 import { Doors } from './doors.js';
+import { Elections } from './elections-panel.js';
 import { Facts } from './facts.js';
 import { useFeed } from './feed.js';
 import { Header } from './header.js';
@@ -42,6 +43,7 @@ export function App() {
               <Hosts topology={topology} />
             </div>
             <Timeline view={view} now={now} />
+            <Elections view={view} now={now} />
           </>
         )}
       </main>

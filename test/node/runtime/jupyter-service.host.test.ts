@@ -1,6 +1,5 @@
 /** A program in Jupyter's place, under the real supervisor. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -40,11 +39,15 @@ afterEach(async () => {
   ended.abort();
   await running;
   if (supervisor !== undefined) {
-    const gone = once(supervisor, 'exit');
-    // 0 would be all processes of this group.
-    if (pid() > 0) killIfThere(pid());
+    let isGone = false;
+    supervisor.once('exit', () => (isGone = true));
     supervisor.kill('SIGTERM');
-    await gone;
+    // Again and again: it waits for what it started just before it got the signal, which may ignore SIGTERM.
+    await eventually(() => {
+      // 0 would be all processes of this group.
+      if (pid() > 0) killIfThere(pid());
+      return isGone;
+    }, 20_000);
   }
   rmSync(directory, { recursive: true, force: true });
 });

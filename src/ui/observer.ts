@@ -58,11 +58,13 @@ export class Observer {
     const { client } = this.#temporal ?? {};
     if (client === undefined) return 'none';
     const { name } = this.options.spec;
+    const { namespace } = client.options;
     const steps = [workflowIds.keeper(name), workflowIds.framework(name)].map(async (id) => {
-      const { runId, historyLength } = await askWithin(client, connectMs, () =>
-        client.workflow.getHandle(id).describe(),
+      // Of the service itself: the client would decode what the memo holds.
+      const { workflowExecutionInfo: info } = await askWithin(client, connectMs, () =>
+        client.workflowService.describeWorkflowExecution({ namespace, execution: { workflowId: id } }),
       );
-      return `${runId} ${historyLength}`;
+      return `${info?.execution?.runId} ${info?.historyLength?.toString()}`;
     });
     return (await Promise.all(steps)).join(' ');
   }

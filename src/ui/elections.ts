@@ -39,7 +39,7 @@ export class ElectionReader {
   #latest: { readonly at: number; readonly view: Promise<ElectionsView> } | undefined;
 
   constructor(
-    private readonly spec: ClusterSpec,
+    private readonly spec: () => Promise<ClusterSpec>,
     private readonly pool: SshPool,
   ) {}
 
@@ -53,11 +53,12 @@ export class ElectionReader {
   }
 
   async #read(): Promise<ElectionsView> {
+    const spec = await this.spec();
     const [logs, members] = await Promise.all([
-      gatherElectionLogs(this.pool, this.spec, electionKinds),
-      raftMembers(this.pool, this.spec),
+      gatherElectionLogs(this.pool, spec, electionKinds),
+      raftMembers(this.pool, spec),
     ]);
-    return { ...replaysOf(this.spec, logs, last), readAt: new Date().toISOString(), members };
+    return { ...replaysOf(spec, logs, last), readAt: new Date().toISOString(), members };
   }
 }
 

@@ -11,7 +11,8 @@ import { momentsOf, type Moment } from './timeline.js';
 import type { ClusterView, ViewHost } from './view.js';
 
 export interface ObserverOptions {
-  readonly spec: ClusterSpec;
+  /** As it is at this moment. */
+  readonly spec: () => Promise<ClusterSpec>;
   readonly pool: SshPool;
   readonly temporal: TemporalSettings;
   /** Of its Web UI, at the namespace; null if there is none. */
@@ -34,11 +35,12 @@ export class Observer {
 
   /** @throws PerijoveError TEMPORAL_REFUSED, TEMPORAL_NAMESPACE_UNKNOWN, TEMPORAL_PROFILE_INVALID */
   async observe(): Promise<ClusterView> {
-    const { spec, pool, temporalUi, version } = this.options;
+    const { pool, temporalUi, version } = this.options;
+    const spec = await this.options.spec();
     const { client, slow } = await this.#connect();
     const [observation] = await Promise.all([
       observeCluster({ ...(client && { client: client.client }), pool, slow }, spec),
-      client && this.#readHistory(client),
+      client && this.#readHistory(client, spec.name),
     ]);
     const { status, reasons } = observation;
     const hosts = spec.hosts.map(({ name }) => name);
@@ -57,7 +59,7 @@ export class Observer {
   async pulse(): Promise<string> {
     const { client } = this.#temporal ?? {};
     if (client === undefined) return 'none';
-    const { name } = this.options.spec;
+    const { name } = await this.options.spec();
     const { namespace } = client.options;
     const steps = [workflowIds.keeper(name), workflowIds.framework(name)].map(async (id) => {
       // Of the service itself: the client would decode what the memo holds.
@@ -89,10 +91,10 @@ export class Observer {
   }
 
   /** Keeps what was read last while the server does not answer. */
-  async #readHistory({ client }: TemporalClient): Promise<void> {
+  async #readHistory({ client }: TemporalClient, cluster: string): Promise<void> {
     const now = Date.now();
     if (now - this.#history.at < historyEveryMs) return;
-    const history = await readHistory(client, this.options.spec.name).catch(() => undefined);
+    const history = await readHistory(client, cluster).catch(() => undefined);
     if (history !== undefined) this.#history = { ...history, at: now };
   }
 

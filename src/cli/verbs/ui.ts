@@ -65,24 +65,33 @@ export const uiCommand = defineCommand({
         remedy: 'Pass --tls-certificate and --tls-key, or listen on 127.0.0.1.',
       });
     }
-    const [{ ElectionReader }, { Feed }, { Observer }, { pageFiles }, { createPageServer }, { newToken }] =
-      await Promise.all([
-        import('../../ui/elections.js'),
-        import('../../ui/feed.js'),
-        import('../../ui/observer.js'),
-        import('../../ui/files.js'),
-        import('../../ui/server.js'),
-        import('../../ui/record.js'),
-      ]);
+    const [
+      { ElectionReader },
+      { FollowedSpec },
+      { Feed },
+      { Observer },
+      { pageFiles },
+      { createPageServer },
+      { newToken },
+    ] = await Promise.all([
+      import('../../ui/elections.js'),
+      import('../../ui/followed-spec.js'),
+      import('../../ui/feed.js'),
+      import('../../ui/observer.js'),
+      import('../../ui/files.js'),
+      import('../../ui/server.js'),
+      import('../../ui/record.js'),
+    ]);
     const token = options.tokenFile === undefined ? newToken() : await tokenIn(options.tokenFile);
     // Ctrl-C ends it in order.
     return withHosts({ env: context.env, signal: new AbortController().signal }, async (pool) => {
+      const followed = new FollowedSpec(absolute, spec);
       const observer = new Observer({
-        ...{ spec, pool, version: versionText() },
+        ...{ spec: () => followed.current(), pool, version: versionText() },
         temporal: temporalSettings(context, options, absolute),
         temporalUi: await temporalUi(context, options, absolute).catch(() => null),
       });
-      const elections = new ElectionReader(spec, pool);
+      const elections = new ElectionReader(() => followed.current(), pool);
       const feed = new Feed<ClusterView>({
         observe: () => observer.observe(),
         intervalMs,

@@ -4,7 +4,7 @@ import type { LoadedDataConverter, Payload } from '@temporalio/common';
 import proto, { type temporal } from '@temporalio/proto';
 import pLimit from 'p-limit';
 import { untilAnswered } from '../temporal/answers.js';
-import { memoKeys, workflowIds, type WorkflowName } from '../temporal/contract.js';
+import { drillPrefix, memoKeys, workflowIds, type WorkflowName } from '../temporal/contract.js';
 import { decodeFailure, decodePayload } from '../temporal/payload-codec.js';
 import {
   entriesOfRuns,
@@ -111,7 +111,7 @@ async function retentionOf(reader: Reader): Promise<number | null> {
 /** Deployments, teardowns, recoveries and drills: one more than `limit`, to compare the oldest spec with. */
 async function readRuns(reader: Reader, cluster: string, limit: number): Promise<RunRecord[]> {
   const own = (['deploy', 'teardown', 'recovery'] as const).map((name) => `'${workflowIds[name](cluster)}'`);
-  const drills = workflowIds.drill(cluster, 0).slice(0, -1);
+  const drills = drillPrefix(cluster);
   const query = `WorkflowId IN (${own.join(', ')}) OR WorkflowId STARTS_WITH '${drills}'`;
   const { executions } = await list(reader, query, limit + 1);
   const atMost = pLimit(atOnce);
@@ -194,7 +194,7 @@ async function starterOf(
   return first?.workflowExecutionStartedEventAttributes?.identity || null;
 }
 
-/** Why it did not end by itself, and by whom. @param events the latest first */
+/** Why it was ended, and who asked for that. @param events the latest first */
 async function failureOfRun(
   reader: Reader,
   outcome: Outcome,

@@ -89,3 +89,10 @@ export function bursts<S extends Step>(steps: readonly S[]): S[][] {
   }
   return result;
 }
+
+/** Appends to the list of a key. */
+export function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list) list.push(value);
+  else map.set(key, [value]);
+}

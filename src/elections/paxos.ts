@@ -1,6 +1,14 @@
 /** Changes of the leading Mesos master, and its recovery of the replicated log, replayed from the masters' logs: pure. */
 import { paxosSteps, type PaxosKind, type PaxosStep } from './paxos-log.js';
-import { beginnings, merged, togetherMs, unknownAt, type MemberLog, type Unknown } from './member-log.js';
+import {
+  beginnings,
+  merged,
+  push,
+  togetherMs,
+  unknownAt,
+  type MemberLog,
+  type Unknown,
+} from './member-log.js';
 
 export interface MasterElection {
   /** `won`: a master leads. `open`: no log names a leader yet. */
@@ -44,9 +52,7 @@ export function replayMasters(
     .flatMap(({ kind, sequence = Infinity }) => (kind === 'detects' ? [sequence] : []));
   for (const steps of perMember) {
     for (const { sequence, step } of placedSteps(steps, known)) {
-      const group = groups.get(sequence);
-      if (group) group.push(step);
-      else groups.set(sequence, [step]);
+      push(groups, sequence, step);
     }
   }
   const begins = beginnings(logs);

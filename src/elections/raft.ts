@@ -4,6 +4,7 @@ import {
   beginnings,
   bursts,
   merged,
+  push,
   togetherMs,
   unknownAt,
   type MemberLog,
@@ -168,12 +169,6 @@ const opens: ReadonlySet<RaftStep['kind']> = new Set([
   ...(['lost-leader', 'steps-down', 'transfers', 'told-to-campaign', 'starts', 'pre-candidate'] as const),
   ...(['asks', 'grants', 'rejects', 'ignores'] as const),
 ]);
-
-function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
-  const list = map.get(key);
-  if (list) list.push(value);
-  else map.set(key, [value]);
-}
 
 // --- what it was --------------------------------------------------------------------------------------------
 

@@ -34,13 +34,16 @@ export const workflowNames = {
   notify: 'notify',
 } as const;
 
+/** What the IDs of a cluster's drills begin with; the number follows. */
+export const drillPrefix = (cluster: string) => `drill:${cluster}/`;
+
 export const workflowIds = {
   deploy: (cluster: string) => `deploy:${cluster}`,
   host: (cluster: string, host: string) => `host:${cluster}/${host}`,
   framework: (cluster: string) => `framework:${cluster}`,
   keeper: (cluster: string) => `keeper:${cluster}`,
   teardown: (cluster: string) => `teardown:${cluster}`,
-  drill: (cluster: string, number: number) => `drill:${cluster}/${number}`,
+  drill: (cluster: string, number: number) => `${drillPrefix(cluster)}${number}`,
   recovery: (cluster: string) => `recovery:${cluster}`,
   notify: (cluster: string, notice: string) => `notify:${cluster}/${notice}`,
 } as const;

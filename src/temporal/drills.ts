@@ -1,6 +1,6 @@
 /** Which drills a cluster has had, by their workflows. */
 import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
-import { workflowIds, workflowNames } from './contract.js';
+import { drillPrefix, workflowIds, workflowNames } from './contract.js';
 
 /** Asks until there is an answer, as `untilAnswered` does. */
 export type Ask = <T>(receiver: string, question: () => Promise<T>) => Promise<T>;
@@ -46,7 +46,7 @@ export async function runningDrills(client: Client, cluster: string, ask: Ask): 
 }
 
 async function listed(client: Client, cluster: string, ask: Ask, condition?: string): Promise<number[]> {
-  const prefix = workflowIds.drill(cluster, 0).slice(0, -1);
+  const prefix = drillPrefix(cluster);
   const parts = [`WorkflowType = '${workflowNames.drill}'`, `WorkflowId STARTS_WITH '${prefix}'`, condition];
   const query = parts.filter((part) => part !== undefined).join(' AND ');
   return await ask(`the drills of ${cluster}`, async () => {

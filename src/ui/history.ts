@@ -1,6 +1,6 @@
 /** The deployments and drills of a cluster, as Temporal lists them. */
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
-import { workflowIds, workflowNames, type DrillState } from '../temporal/contract.js';
+import { drillPrefix, workflowIds, workflowNames, type DrillState } from '../temporal/contract.js';
 import { askWithin, storedState } from '../temporal/running.js';
 import type { DrillRun, Run } from './timeline.js';
 
@@ -15,7 +15,7 @@ export interface History {
 
 /** @throws ServiceError */
 export async function readHistory(client: Client, cluster: string): Promise<History> {
-  const prefix = workflowIds.drill(cluster, 0).slice(0, -1);
+  const prefix = drillPrefix(cluster);
   const [deployments, drills] = await Promise.all([
     listed(
       client,

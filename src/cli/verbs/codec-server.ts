@@ -1,11 +1,10 @@
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { Server } from 'node:http';
 import { isIP } from 'node:net';
 import { exitCodes, messageOf, PerijoveError } from '../../errors/error.js';
 import { payloadKeysFile, readPayloadKeys } from '../../temporal/payload-keys.js';
-import { defineCommand, type CommandContext } from '../command.js';
+import { defineCommand } from '../command.js';
 import { printText } from '../io.js';
+import { listening, serveUntil } from '../listening.js';
 
 const defaults = { listen: '127.0.0.1:8234', origins: ['http://127.0.0.1:8233', 'http://localhost:8233'] };
 
@@ -54,29 +53,12 @@ export const codecServerCommand = defineCommand({
       import('../../temporal/payload-codec.js'),
     ]);
     const server = createCodecServer({ codec: new PayloadCipher(keys), origins, token });
-    await listen(server.listen(port, address), `${address}:${port}`);
+    await listening(server.listen(port, address), `${address}:${port}`);
     printText(context, `http://${address}:${port} decrypts for ${origins.join(', ')}\n`);
-    await untilEnded(context);
-    server.closeAllConnections();
-    server.close();
+    await serveUntil(context.signal, server);
     return exitCodes.done;
   },
 });
-
-async function listen(server: Server, place: string): Promise<void> {
-  try {
-    await once(server, 'listening');
-  } catch (cause) {
-    throw new PerijoveError('PORT_IN_USE', `cannot listen on ${place}: ${messageOf(cause)}`, {
-      subject: place,
-      cause,
-    });
-  }
-}
-
-async function untilEnded({ signal }: CommandContext): Promise<void> {
-  if (!signal.aborted) await once(signal, 'abort');
-}
 
 function placeOf(text: string): { readonly address: string; readonly port: number } {
   const { address, port } = /^(?<address>[^:]+):(?<port>\d{1,5})$/.exec(text)?.groups ?? {};

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
@@ -9,6 +8,7 @@ import { statusMetrics } from '../../status/metrics.js';
 import { defineCommand, type CommandContext } from '../command.js';
 import { withHosts } from '../hosts.js';
 import { printJson, printText } from '../io.js';
+import { listening, serveUntil } from '../listening.js';
 import { fileArgument, fileOption, givenFile, openSpec } from '../spec-file.js';
 import { pageRecordFile } from '../status-page.js';
 import { temporalUi } from '../temporal-ui.js';
@@ -139,7 +139,7 @@ async function serve(context: CommandContext, server: Server, { address, door, n
     import('../../ui/access.js'),
     import('../../ui/record.js'),
   ]);
-  await listen(server.listen(door.port, address), `${address}:${door.port}`);
+  await listening(server.listen(door.port, address), `${address}:${door.port}`);
   const { port } = server.address() as AddressInfo;
   const [name = address] = [
     ...door.names.filter((each) => isIP(each) === 0 && each !== 'localhost'),
@@ -150,26 +150,12 @@ async function serve(context: CommandContext, server: Server, { address, door, n
   const url = loginUrl(origin, door.token);
   if (context.json) printJson(context, { url });
   else printText(context, `${url}\n`);
-  if (!context.signal.aborted) await once(context.signal, 'abort');
-  server.closeAllConnections();
-  server.close();
+  await serveUntil(context.signal, server);
   await removeRecord(note, process.pid);
 }
 
 function jsonOf(value: unknown): { readonly type: string; readonly body: string } {
   return { type: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
-}
-
-/** @throws PerijoveError PORT_IN_USE */
-async function listen(server: Server, place: string): Promise<void> {
-  try {
-    await once(server, 'listening');
-  } catch (cause) {
-    throw new PerijoveError('PORT_IN_USE', `cannot listen on ${place}: ${messageOf(cause)}`, {
-      subject: place,
-      cause,
-    });
-  }
 }
 
 /** @throws PerijoveError USAGE */

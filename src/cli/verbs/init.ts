@@ -87,9 +87,8 @@ async function ownSpec(context: CommandContext, choices: Choices, target: Target
   if (hosts !== undefined && mesos !== undefined) {
     return validSpec({ hosts, mesos, user, network, storage }, target);
   }
-  const isAsked = Object.values(choicesOf(choices)).every((value) => value === undefined);
   const { stdin, stdout, signal, json, isTTY } = context;
-  if (isAsked && isTTY && stdin.isTTY === true && !json) {
+  if (!hasChoice(choices) && isTTY && stdin.isTTY === true && !json) {
     const write = (text: string) => stdout.write(text);
     const given = await askForSpec({ stdin, signal, write }, (answers) => problemOf(answers, target));
     if (given !== undefined) return validSpec(given, target);
@@ -101,13 +100,8 @@ async function ownSpec(context: CommandContext, choices: Choices, target: Target
   });
 }
 
-const choicesOf = ({ hosts, mesos, user, network, storage }: Choices) => ({
-  hosts,
-  mesos,
-  user,
-  network,
-  storage,
-});
+const hasChoice = ({ hosts, mesos, user, network, storage }: Choices) =>
+  [hosts, mesos, user, network, storage].some((value) => value !== undefined);
 
 /** @throws PerijoveError USAGE, SpecError */
 function validSpec(given: FirstSpec, { schema, name }: Target): string {
@@ -123,13 +117,14 @@ function problemOf(given: FirstSpec, { schema, name }: Target): string | undefin
     const [problem] = parseSpec(firstSpec(given, schema), name).problems;
     return problem?.message;
   } catch (error) {
-    return error instanceof PerijoveError ? error.message : undefined;
+    if (error instanceof PerijoveError) return error.message;
+    throw error;
   }
 }
 
 /** @throws PerijoveError USAGE if the options describe hosts */
 async function exampleText(example: string, schema: string, choices: Choices): Promise<string> {
-  if (Object.values(choicesOf(choices)).some((value) => value !== undefined)) {
+  if (hasChoice(choices)) {
     throw new PerijoveError('USAGE', '--example is not for a spec of your hosts');
   }
   const file = example === 'origin' ? 'three-hosts' : example;

@@ -1,7 +1,7 @@
 /**
  * ZooKeeper, Mesos masters and agents on the three hosts of a lab, by Ansible and by Perijove in turn: from nothing, again
  * with nothing changed, and with one changed flag of the masters. Ansible writes the very files that Perijove wrote,
- * below a directory of its own, and both copy the stand-in's programs. Perijove's later stages (nodes, etcd, keeper)
+ * below its own directory, and both copy the stand-in's programs. Perijove's later stages (nodes, etcd, keeper)
  * are subtracted from its time; its command line, Temporal and the checks of hosts are not.
  *
  *     python3 -m venv DIRECTORY && DIRECTORY/bin/pip install ansible-core mitogen

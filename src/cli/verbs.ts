@@ -96,7 +96,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'history',
-    summary: 'print what was done to the cluster, by whom, and what it changed',
+    summary: 'list past operations on the cluster: who started them, and what changed',
     group: groups.look,
     load: async () => (await import('./verbs/history.js')).historyCommand,
   },

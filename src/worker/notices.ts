@@ -1,4 +1,4 @@
-/** Finds what operators are to be notified of, and has each of it sent once by a workflow of its own. */
+/** Finds what operators are to be notified of, and starts one workflow for each notice and receiver. */
 import { createHash } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';

@@ -10,7 +10,7 @@ const mostEntries = 1_000;
 
 export const historyCommand = defineCommand({
   name: 'history',
-  summary: 'print what was done to the cluster, by whom, and what it changed',
+  summary: 'list past operations on the cluster: who started them, and what changed',
   description:
     'Lists deployments, rotations of secrets, teardowns, recoveries, drills, moves, pauses and declarations about ' +
     'hosts, the latest first, from what the Temporal server keeps. No worker needs to run. Temporal deletes what ' +

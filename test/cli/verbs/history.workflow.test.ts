@@ -89,44 +89,48 @@ async function operate(): Promise<void> {
   await last.terminate('wrong spec');
 }
 
-it('lists what was done, by whom, across runs and without a worker', { timeout: 120_000 }, async () => {
-  await operate();
-  await worker.stop();
-  const complete = await eventually(async () => {
-    const found = await read();
-    expect(found.entries).toHaveLength(6);
-    expect(found.entries.every(({ outcome }) => outcome !== 'running')).toBe(true);
-    return found;
-  });
+it(
+  'lists past operations and who started them, across runs and without a worker',
+  { timeout: 120_000 },
+  async () => {
+    await operate();
+    await worker.stop();
+    const complete = await eventually(async () => {
+      const found = await read();
+      expect(found.entries).toHaveLength(6);
+      expect(found.entries.every(({ outcome }) => outcome !== 'running')).toBe(true);
+      return found;
+    });
 
-  expect(complete.entries.map(({ kind, what }) => `${kind}: ${what}`)).toEqual([
-    'deployment: changes unknown',
-    `deployment: ${spec.nodes.count} changes`,
-    'rotation: etcd-authority: 3 changes',
-    `deployment: ${spec.nodes.count} changes`,
-    'uncordon: h2',
-    'drain: h2',
-  ]);
-  const [last, nightly, rotation] = complete.entries;
-  expect(last).toMatchObject({ outcome: 'terminated', error: { message: `by ${operator}: wrong spec` } });
-  expect(nightly?.changes).toContain(`spec: nodes.count: 3 → ${spec.nodes.count}`);
-  expect(rotation?.changes).toEqual([`spec: nodes.count: ${spec.nodes.count} → 3`, 'framework: 3 changes']);
-  for (const { who, at, workflowId, runId } of complete.entries) {
-    expect(who).toBe(operator);
-    expect(Date.parse(at)).not.toBeNaN();
-    expect(`${workflowId} ${runId}`).toMatch(/^(deploy|framework):lab [\da-f-]{36}$/);
-  }
-  const [uncordon, drain] = complete.entries.slice(-2);
-  expect(uncordon?.runId).not.toBe(drain?.runId);
-  expect(complete.retentionMs).toBeGreaterThan(0);
-  expect(complete.read).toMatchObject({ skippedRuns: false, unreadable: 0 });
+    expect(complete.entries.map(({ kind, what }) => `${kind}: ${what}`)).toEqual([
+      'deployment: changes unknown',
+      `deployment: ${spec.nodes.count} changes`,
+      'rotation: etcd-authority: 3 changes',
+      `deployment: ${spec.nodes.count} changes`,
+      'uncordon: h2',
+      'drain: h2',
+    ]);
+    const [last, nightly, rotation] = complete.entries;
+    expect(last).toMatchObject({ outcome: 'terminated', error: { message: `by ${operator}: wrong spec` } });
+    expect(nightly?.changes).toContain(`spec: nodes.count: 3 → ${spec.nodes.count}`);
+    expect(rotation?.changes).toEqual([`spec: nodes.count: ${spec.nodes.count} → 3`, 'framework: 3 changes']);
+    for (const { who, at, workflowId, runId } of complete.entries) {
+      expect(who).toBe(operator);
+      expect(Date.parse(at)).not.toBeNaN();
+      expect(`${workflowId} ${runId}`).toMatch(/^(deploy|framework):lab [\da-f-]{36}$/);
+    }
+    const [uncordon, drain] = complete.entries.slice(-2);
+    expect(uncordon?.runId).not.toBe(drain?.runId);
+    expect(complete.retentionMs).toBeGreaterThan(0);
+    expect(complete.read).toMatchObject({ skippedRuns: false, unreadable: 0 });
 
-  expect((await read('2')).entries).toEqual(complete.entries.slice(0, 2));
-  const { code, stdout } = await history('1');
-  expect(code).toBe(0);
-  expect(stdout).toContain(`by ${operator}: terminated`);
-  expect(stdout).toMatch(/Temporal keeps workflows for .* after their end/);
-});
+    expect((await read('2')).entries).toEqual(complete.entries.slice(0, 2));
+    const { code, stdout } = await history('1');
+    expect(code).toBe(0);
+    expect(stdout).toContain(`by ${operator}: terminated`);
+    expect(stdout).toMatch(/Temporal keeps workflows for .* after their end/);
+  },
+);
 
 it('refuses a count that is none, and a server that is not there', async () => {
   expect((await history('0')).code).toBe(2);
